@@ -1,0 +1,139 @@
+package driver
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// PoolData is one address pool of a network, as the engine hands it over with
+// CreateNetwork (libnetwork driverapi.IPAMData).
+type PoolData struct {
+	// Subnet is the pool, masked.
+	Subnet netip.Prefix
+	// Gateway is the gateway's address with the pool's prefix length; invalid
+	// (the zero Prefix) if the engine allocated none.
+	Gateway netip.Prefix
+	// Aux maps names to reserved addresses.
+	Aux map[string]netip.Prefix
+}
+
+// CreateNetworkRequest asks for a network.
+type CreateNetworkRequest struct {
+	// ID is 64 hex digits, or 25 base36 ones for a swarm network.
+	ID string
+	// Options are the engine's, still untyped; see config.ParseNetwork.
+	Options map[string]any
+	// IPv4 and IPv6 hold at most one pool each.
+	IPv4, IPv6 []PoolData
+}
+
+// CreateEndpointRequest asks for an endpoint with addresses that the engine
+// has already allocated.
+type CreateEndpointRequest struct {
+	NetworkID, EndpointID string
+	// IPv4 and IPv6 carry the network's prefix length; invalid if unset.
+	IPv4, IPv6 netip.Prefix
+	// MAC is nil if the engine leaves the choice to the driver.
+	MAC net.HardwareAddr
+	// Options are the engine's, still untyped.
+	Options map[string]any
+}
+
+// CreateEndpointResult is what the engine did not know yet.
+type CreateEndpointResult struct {
+	// MAC is set only if the request had none (answering with what the engine
+	// gave is an error for it).
+	MAC net.HardwareAddr
+}
+
+// JoinResult tells the engine which link to move into the container and which
+// routes to set there.
+type JoinResult struct {
+	// SrcName is the link's name in the host's namespace; DstPrefix is what it
+	// is renamed to, with an index appended.
+	SrcName, DstPrefix string
+	// Gateway4 and Gateway6 are the default gateways; invalid for none.
+	Gateway4, Gateway6 netip.Addr
+	// DisableGatewayService keeps the engine from attaching docker_gwbridge.
+	DisableGatewayService bool
+}
+
+// GatewayCheck is the answer to GwAllocCheck: which families need no gateway
+// address from the address manager.
+type GatewayCheck struct {
+	SkipIPv4, SkipIPv6 bool
+}
+
+// NetworkStatus is one network as the admin API shows it.
+type NetworkStatus struct {
+	ID        string         `json:"id"`
+	Bridge    string         `json:"bridge"`
+	Adopted   bool           `json:"adopted,omitempty"`
+	Subnets   []netip.Prefix `json:"subnets"`
+	Gateways  []netip.Addr   `json:"gateways"`
+	MTU       int            `json:"mtu,omitempty"`
+	Internal  bool           `json:"internal"`
+	ICC       bool           `json:"icc"`
+	Endpoints int            `json:"endpoints"`
+}
+
+// EndpointStatus is one endpoint as the admin API shows it. The names and
+// indexes of links are read from the kernel at the time of asking.
+type EndpointStatus struct {
+	ID        string         `json:"id"`
+	NetworkID string         `json:"network"`
+	Bridge    string         `json:"bridge"`
+	Addresses []netip.Prefix `json:"addresses"`
+	MAC       string         `json:"mac"`
+	Sandbox   string         `json:"sandbox,omitempty"`
+	// HostInterface and HostIndex are the veth's end on the bridge.
+	HostInterface string `json:"hostInterface,omitempty"`
+	HostIndex     int    `json:"hostIndex,omitempty"`
+	// ContainerInterface and ContainerIndex are the other end, inside the
+	// container's namespace (or the host's, as long as it was not moved).
+	ContainerInterface string `json:"containerInterface,omitempty"`
+	ContainerIndex     int    `json:"containerIndex,omitempty"`
+	Ports              int    `json:"ports"`
+}
+
+// PortStatus is one run of published ports as the admin API shows it.
+type PortStatus struct {
+	EndpointID string `json:"endpoint"`
+	NetworkID  string `json:"network"`
+	Protocol   string `json:"protocol"`
+	// HostIP, First and Last: where the host listens.
+	HostIP netip.Addr `json:"hostIP"`
+	First  uint16     `json:"first"`
+	Last   uint16     `json:"last"`
+	// ContainerIP and ContainerFirst: where it leads.
+	ContainerIP    netip.Addr `json:"containerIP"`
+	ContainerFirst uint16     `json:"containerFirst"`
+	// Path is "nat", "relay" or "nat+relay" ([::1] beside NAT).
+	Path string `json:"path"`
+}
+
+// Status is the health of the datapath.
+type Status struct {
+	Firewall  string    `json:"firewall"`
+	Networks  int       `json:"networks"`
+	Endpoints int       `json:"endpoints"`
+	Ports     int       `json:"ports"`
+	Repairs   uint64    `json:"repairs"`
+	LastCheck time.Time `json:"lastCheck"`
+	// Problem is empty if the last check ended well.
+	Problem string `json:"problem,omitempty"`
+}
+
+// pathOf names the ways by which a run is served.
+func pathOf(p spec.Published) string {
+	switch {
+	case p.Relayed() || p.HostIP.IsLoopback() && p.HostIP.Is6():
+		return "relay"
+	case p.HostIP.Is6() && p.HostIP.IsUnspecified():
+		return "nat+relay"
+	}
+	return "nat"
+}

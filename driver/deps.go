@@ -1,0 +1,93 @@
+package driver
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// Linker makes links what the specs say. Package link is the real one.
+type Linker interface {
+	// EnsureBridge creates the bridge or mends it, and returns one line for
+	// each thing that was not as it should be (nil when nothing was).
+	EnsureBridge(ctx context.Context, b spec.Bridge) (fixed []string, err error)
+	// DeleteBridge removes a bridge that gangway created; of an adopted one it
+	// gives back what it changed. What is gone already is no error.
+	DeleteBridge(ctx context.Context, b spec.Bridge) error
+	// EnsureVeth creates the pair, or mends the host end of an existing one.
+	// A host end whose peer is in a container is never re-created.
+	EnsureVeth(ctx context.Context, v spec.Veth) (fixed []string, err error)
+	// DeleteVeth removes the pair, wherever the peer is. What is gone already
+	// is no error.
+	DeleteVeth(ctx context.Context, v spec.Veth) error
+}
+
+// Host answers questions about the host and sets what is not one network's.
+type Host interface {
+	// EnableForwarding turns forwarding on for the families asked for, and
+	// returns one line for each switch it had to turn.
+	EnableForwarding(ctx context.Context, ipv4, ipv6 bool) (fixed []string, err error)
+	// InspectBridge describes the link of that name.
+	InspectBridge(ctx context.Context, name string) (BridgeInfo, error)
+	// Veths returns what the kernel knows of gangway's veth pairs, by endpoint.
+	Veths(ctx context.Context) (map[string]VethInfo, error)
+	// Sweep removes links that gangway created and that belong to none of the
+	// given bridges and veths, and names what it removed.
+	Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (removed []string, err error)
+}
+
+// BridgeInfo describes a link that may serve as a network's bridge.
+type BridgeInfo struct {
+	Exists bool
+	// Kind is the link's kind, such as "bridge" or "dummy".
+	Kind string
+	// Owner is the network id of a bridge that gangway created, else empty.
+	Owner string
+	// Addresses are its global addresses.
+	Addresses []netip.Prefix
+}
+
+// VethInfo describes both ends of a pair.
+type VethInfo struct {
+	Host      string
+	HostIndex int
+	// Peer is empty if the kernel does not tell.
+	Peer      string
+	PeerIndex int
+	// Moved says that the peer has left the host's namespace.
+	Moved bool
+}
+
+// HostPorts holds host ports with bound sockets. Package hostport is the real
+// one.
+type HostPorts interface {
+	// Reserve finds and binds the host ports for owner's requests beside what
+	// owner holds already; a request that owner's holdings satisfy keeps its
+	// port. All or nothing.
+	Reserve(ctx context.Context, owner string, want []PortRequest) ([]spec.Published, error)
+	// Keep releases what owner holds beyond the given runs; nil releases all.
+	Keep(owner string, runs []spec.Published)
+}
+
+// PortRequest asks for one host port (in one or more host addresses) that leads
+// to one container port.
+type PortRequest = spec.PortRequest
+
+// Flows drops connection tracking entries. Package conntrack is the real one.
+type Flows interface {
+	// DropAddresses forgets every flow to or from the given container addresses.
+	DropAddresses(ctx context.Context, addrs []netip.Addr) error
+	// DropPorts forgets UDP flows to the host ports of the given runs, which
+	// may lead to where the port led before, or nowhere.
+	DropPorts(ctx context.Context, runs []spec.Published) error
+}
+
+// Store keeps values durably. Package store's Bucket is the real one.
+type Store interface {
+	// Load visits every key.
+	Load(visit func(key string, value []byte) error) error
+	// Update writes all changes in one durable transaction; a nil value deletes
+	// its key.
+	Update(changes map[string][]byte) error
+}

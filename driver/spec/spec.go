@@ -1,0 +1,109 @@
+// Package spec holds the leaf value types that say what the kernel should
+// contain for a network or an endpoint: bridges, veth pairs, published ports.
+//
+// They are computed by package driver from its state and consumed by the
+// packages that talk to the kernel (link, firewall, hostport). Values are
+// never changed after they were made, and two values that mean the same are
+// deeply equal. The package does no I/O and imports the standard library only.
+package spec
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+)
+
+// LinkGroup is the interface group (IFLA_GROUP) of every bridge of a gangway
+// network. The firewall recognises "one of ours" by it with a single match,
+// however many networks there are. The number spells "GW" and stays clear of
+// the small numbers that administrators use.
+const LinkGroup uint32 = 0x4757
+
+// OwnerAlias is the start of the interface alias (IFLA_IFALIAS) that marks a
+// bridge or veth as created by gangway; the network or endpoint id follows.
+// What does not carry it is never deleted.
+const OwnerAlias = "gangway:"
+
+// Bridge is the Linux bridge of one network.
+type Bridge struct {
+	// Name is the link's name, 1 to 15 bytes.
+	Name string
+	// NetworkID owns the bridge; its alias is OwnerAlias + NetworkID.
+	NetworkID string
+	// MTU in bytes; 0 leaves the kernel's default.
+	MTU int
+	// Addresses are the gateway addresses with their prefix lengths, at most
+	// one a family. Empty for a network without host addresses.
+	Addresses []netip.Prefix
+	// Adopted says that the bridge existed before the network and belongs to
+	// somebody else: it is used, and never deleted or renumbered.
+	Adopted bool
+	// IPv6 says whether the bridge takes part in IPv6 (disable_ipv6=0).
+	IPv6 bool
+}
+
+// Veth is the pair of links that joins a container to its network's bridge.
+type Veth struct {
+	// EndpointID owns the pair; the host end's alias is OwnerAlias + EndpointID.
+	EndpointID string
+	// Host is the name of the end that stays on the bridge.
+	Host string
+	// Peer is the name of the end that the engine moves into the container,
+	// as long as it is in the host's network namespace.
+	Peer string
+	// Bridge is the name of the bridge that holds the host end.
+	Bridge string
+	// MAC is the container end's hardware address.
+	MAC net.HardwareAddr
+	// MTU in bytes, of both ends; 0 leaves the kernel's default.
+	MTU int
+}
+
+// Protocol is an IP protocol number as the engine sends it.
+type Protocol uint8
+
+// The protocols whose ports can be published.
+const (
+	TCP  Protocol = 6
+	UDP  Protocol = 17
+	SCTP Protocol = 132
+)
+
+// String returns the lower-case name that docker and iptables use, or
+// "proto-N" for a number that cannot be published.
+func (p Protocol) String() string {
+	switch p {
+	case TCP:
+		return "tcp"
+	case UDP:
+		return "udp"
+	case SCTP:
+		return "sctp"
+	}
+	return "proto-" + strconv.Itoa(int(p))
+}
+
+// Published is one contiguous run of published ports of one endpoint in one
+// address family: host port First+i leads to Container port ContainerFirst+i.
+type Published struct {
+	Proto Protocol
+	// HostIP is the host address that packets must be sent to; the family's
+	// unspecified address (0.0.0.0 or ::) stands for every host address. Its
+	// family is the family of the run.
+	HostIP netip.Addr
+	// First and Last are the host ports, 1..65535, First <= Last.
+	First, Last uint16
+	// ContainerIP is the endpoint's address. For NAT it has HostIP's family.
+	// When an endpoint has no address of that family, it has the other one
+	// and the run is relayed by the daemon instead (see Relayed).
+	ContainerIP netip.Addr
+	// ContainerFirst is the container port that First leads to.
+	ContainerFirst uint16
+}
+
+// Relayed says whether the run cannot be served by NAT, because host and
+// container address are of different families.
+func (p Published) Relayed() bool { return p.HostIP.Is4() != p.ContainerIP.Is4() }
+
+// Len returns how many ports the run has.
+func (p Published) Len() int { return int(p.Last) - int(p.First) + 1 }
