@@ -1,0 +1,132 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// address is one address of a link.
+type address struct {
+	netip.Prefix
+	scope uint8
+	flags uint32
+}
+
+// global says whether the address is more than link-local.
+func (a address) global() bool {
+	return a.scope == unix.RT_SCOPE_UNIVERSE && !a.Addr().IsLinkLocalUnicast()
+}
+
+// addresses returns the addresses of one link. netlink.Handle's AddrList has
+// the kernel dump those of every link, which makes a verb cost more the more
+// networks there are.
+func (h *Handle) addresses(ctx context.Context, link netlink.Link) ([]address, error) {
+	index := uint32(link.Attrs().Index)
+	return dump(ctx, "addresses of "+link.Attrs().Name, func() ([]address, error) {
+		req := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
+		req.Sockets = h.raw
+		msg := nl.NewIfAddrmsg(unix.AF_UNSPEC)
+		msg.Index = index
+		req.AddData(msg)
+		answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR)
+		if err != nil {
+			return nil, err
+		}
+		var all []address
+		for _, m := range answers {
+			if nl.DeserializeIfAddrmsg(m).Index != index {
+				continue
+			}
+			a, err := parseAddress(m)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, a)
+		}
+		return all, nil
+	})
+}
+
+// parseAddress reads an RTM_NEWADDR message. The address is IFA_LOCAL where
+// that is there (IPv4, point to point), else IFA_ADDRESS.
+func parseAddress(m []byte) (address, error) {
+	attrs, err := attributes(m, unix.SizeofIfAddrmsg)
+	if err != nil {
+		return address{}, fmt.Errorf("address message: %w", err)
+	}
+	msg := nl.DeserializeIfAddrmsg(m)
+	a := address{scope: msg.Scope, flags: uint32(msg.Flags)}
+	var local, remote netip.Addr
+	for _, attr := range attrs {
+		switch attr.Attr.Type {
+		case unix.IFA_LOCAL:
+			local, _ = netip.AddrFromSlice(attr.Value)
+		case unix.IFA_ADDRESS:
+			remote, _ = netip.AddrFromSlice(attr.Value)
+		case unix.IFA_FLAGS:
+			if len(attr.Value) >= 4 {
+				a.flags = nl.NativeEndian().Uint32(attr.Value)
+			}
+		}
+	}
+	if !local.IsValid() {
+		local = remote
+	}
+	a.Prefix = netip.PrefixFrom(local, int(msg.Prefixlen))
+	if !a.IsValid() {
+		return address{}, fmt.Errorf("address message with %s/%d", local, msg.Prefixlen)
+	}
+	return a, nil
+}
+
+// attributes reads what follows the fixed header of a message. The library's
+// parser panics where the last attribute is not padded to four bytes.
+func attributes(m []byte, header int) ([]syscall.NetlinkRouteAttr, error) {
+	if len(m) < header {
+		return nil, fmt.Errorf("%d bytes, fewer than its header's %d", len(m), header)
+	}
+	padding := -len(m) & (unix.NLMSG_ALIGNTO - 1)
+	return nl.ParseRouteAttr(append(slices.Clip(m[header:]), make([]byte, padding)...))
+}
+
+// addAddress adds a gateway address. An IPv6 address skips duplicate address
+// detection, so that it answers at once, even as long as the bridge has no
+// port; an IPv4 address gets no broadcast address, as with the built-in driver.
+func (h *Handle) addAddress(link netlink.Link, p netip.Prefix) error {
+	a := toNetlink(p)
+	if p.Addr().Is6() {
+		a.Flags = unix.IFA_F_NODAD
+	}
+	if err := h.nl.AddrAdd(link, a); err != nil {
+		return fmt.Errorf("add address %s to %s: %w", p, link.Attrs().Name, err)
+	}
+	return nil
+}
+
+// removeAddress removes an address; it is no error if it is gone already.
+func (h *Handle) removeAddress(link netlink.Link, p netip.Prefix) error {
+	err := h.nl.AddrDel(link, toNetlink(p))
+	if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+		return fmt.Errorf("remove address %s from %s: %w", p, link.Attrs().Name, err)
+	}
+	return nil
+}
+
+func toNetlink(p netip.Prefix) *netlink.Addr {
+	return &netlink.Addr{
+		IPNet: &net.IPNet{
+			IP:   p.Addr().AsSlice(),
+			Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
+		},
+		Broadcast: net.IPv4zero,
+	}
+}

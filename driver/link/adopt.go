@@ -1,0 +1,241 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// loan names one thing that gangway changed on a bridge that belongs to
+// somebody else. It is recorded on the bridge as the alternative name
+// "gangway-NETWORKID-LOAN" (IFLA_ALT_IFNAME, Linux 5.5 and on; `ip link` shows
+// it). A file would outlive the bridge, the alias belongs to the owner, and
+// IFA_PROTO marks addresses only. On older kernels nothing is recorded, and
+// only the group is given back: the number is gangway's own.
+type loan string
+
+// What can be lent besides addresses (loanAddress).
+const (
+	loanGroup    loan = "group"
+	loanUp       loan = "up"
+	loanLocalnet loan = "localnet"
+	loanIPv6     loan = "ipv6"
+)
+
+const (
+	loanPrefix    = "gangway-"
+	addressPrefix = "addr-"
+	// maxLoanID is what fits: an alternative name has at most 127 bytes, and
+	// the longest loan (a full IPv6 address) has 48.
+	maxLoanID = 64
+)
+
+// loanAddress names a gateway address: "addr-fd00__1-64". A colon or slash in
+// a link's name would trouble other tools.
+func loanAddress(p netip.Prefix) loan {
+	return loan(addressPrefix + strings.ReplaceAll(p.Addr().String(), ":", "_") + "-" + strconv.Itoa(p.Bits()))
+}
+
+// address is the inverse of loanAddress; ok is false for any other loan.
+func (l loan) address() (p netip.Prefix, ok bool) {
+	text, ok := strings.CutPrefix(string(l), addressPrefix)
+	if !ok {
+		return p, false
+	}
+	addr, bits, _ := strings.Cut(text, "-")
+	p, err := netip.ParsePrefix(strings.ReplaceAll(addr, "_", ":") + "/" + bits)
+	return p, err == nil && loanAddress(p) == l
+}
+
+// altName is the record of a loan.
+func (l loan) altName(networkID string) string { return loanPrefix + networkID + "-" + string(l) }
+
+// parseLoan is the inverse of altName; ok is false for a name that is none.
+func parseLoan(altName string) (networkID string, l loan, ok bool) {
+	rest, ours := strings.CutPrefix(altName, loanPrefix)
+	id, what, cut := strings.Cut(rest, "-")
+	if !ours || !cut || !loanable(id) {
+		return "", "", false
+	}
+	l = loan(what)
+	switch l {
+	case loanGroup, loanUp, loanLocalnet, loanIPv6:
+		return id, l, true
+	}
+	_, ok = l.address()
+	return id, l, ok
+}
+
+// loanable says whether loans can be recorded for the id.
+func loanable(id string) bool {
+	other := func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}
+	return id != "" && len(id) <= maxLoanID && !strings.ContainsFunc(id, other)
+}
+
+// loans lists what each network was lent on the link.
+func loans(link netlink.Link) map[string][]loan {
+	all := map[string][]loan{}
+	for _, name := range link.Attrs().AltNames {
+		if id, l, ok := parseLoan(name); ok {
+			all[id] = append(all[id], l)
+		}
+	}
+	return all
+}
+
+// lend records a loan, and says whether it is new.
+func (h *Handle) lend(link netlink.Link, networkID string, l loan) (added bool, err error) {
+	name := l.altName(networkID)
+	if slices.Contains(link.Attrs().AltNames, name) {
+		return false, nil
+	}
+	err = h.nl.LinkAddAltName(link, name)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return true, nil
+	}
+	return err == nil, wrap(err, "record on bridge %s that gangway changes it (alternative name %s)", link.Attrs().Name, name)
+}
+
+// checkAdopted says whether the network can use the bridge of somebody else.
+// As with the built-in driver, an IPv4 address that is there already must be
+// the gateway. The same goes for permanent global IPv6 addresses; those from
+// router advertisements come and go and are no decision of the owner's.
+func (h *Handle) checkAdopted(ctx context.Context, link netlink.Link, b spec.Bridge) error {
+	a := link.Attrs()
+	switch id := owner(link); {
+	case a.Name != b.Name:
+		return fmt.Errorf("bridge %s: that is an alternative name of link %s; name the link itself", b.Name, a.Name)
+	case link.Type() != kindBridge:
+		return fmt.Errorf("bridge %s: the link of that name is a %s; name a bridge", b.Name, link.Type())
+	case id != "" && id != b.NetworkID:
+		return fmt.Errorf("bridge %s belongs to the network %s; name another bridge", b.Name, id)
+	case a.Group != 0 && a.Group != spec.LinkGroup:
+		return fmt.Errorf("bridge %s is in the interface group %d and gangway needs it in its own; release it with `ip link set %s group default`, or name another bridge",
+			b.Name, a.Group, b.Name)
+	}
+	for id := range loans(link) {
+		if id != b.NetworkID {
+			return fmt.Errorf("bridge %s is used by the network %s; name another bridge", b.Name, id)
+		}
+	}
+	have, err := h.addresses(ctx, link)
+	if err != nil {
+		return err
+	}
+	for _, want := range b.Addresses {
+		if err := checkGateway(b.Name, have, want); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkGateway compares the addresses of an adopted bridge with the gateway of
+// one family: the gateway is among them, or there is none.
+func checkGateway(bridge string, have []address, want netip.Prefix) error {
+	var other netip.Prefix
+	for _, a := range have {
+		switch {
+		case a.Prefix == want:
+			return nil
+		case a.Addr().Is4() != want.Addr().Is4() || !a.global():
+		case a.Addr().Is4() || a.flags&unix.IFA_F_PERMANENT != 0:
+			other = a.Prefix
+		}
+	}
+	if !other.IsValid() {
+		return nil
+	}
+	return fmt.Errorf("bridge %s has the address %s, not the network's gateway %s; give the network the subnet %s and the gateway %s, or name another bridge",
+		bridge, other, want, other.Masked(), other.Addr())
+}
+
+// giveBackNew takes back what this mender lent.
+func (m *mender) giveBackNew(ctx context.Context) error {
+	if len(m.lent) == 0 {
+		return nil
+	}
+	link, err := m.h.byIndex(m.link.Attrs().Index)
+	if err != nil || link == nil {
+		return err
+	}
+	var errs []error
+	for _, l := range m.lent {
+		errs = append(errs, m.h.takeBack(ctx, link, m.bridge.NetworkID, l))
+	}
+	return errors.Join(errs...)
+}
+
+// giveBack takes back all that the network was lent on the bridge.
+func (h *Handle) giveBack(ctx context.Context, link netlink.Link, networkID string) error {
+	all := loans(link)
+	mine := all[networkID]
+	delete(all, networkID)
+	var errs []error
+	for _, l := range mine {
+		errs = append(errs, h.takeBack(ctx, link, networkID, l))
+	}
+	if link.Attrs().Group == spec.LinkGroup && len(all) == 0 && owner(link) == "" && !slices.Contains(mine, loanGroup) {
+		errs = append(errs, h.takeBack(ctx, link, networkID, loanGroup))
+	}
+	return errors.Join(errs...)
+}
+
+// takeBack undoes one loan, and then removes its record. What the owner has
+// changed since then is left as it is now.
+func (h *Handle) takeBack(ctx context.Context, link netlink.Link, networkID string, l loan) error {
+	name := link.Attrs().Name
+	var err error
+	switch l {
+	case loanGroup:
+		if link.Attrs().Group == spec.LinkGroup {
+			err = wrap(h.nl.LinkSetGroup(link, 0), "reset the group of bridge %s", name)
+		}
+	case loanUp:
+		err = h.setDownUnused(ctx, link)
+	case loanLocalnet:
+		err = h.sys.set("net/ipv4/conf/"+name+"/route_localnet", "0")
+	case loanIPv6:
+		err = h.sys.set("net/ipv6/conf/"+name+"/disable_ipv6", "1")
+	default:
+		if p, ok := l.address(); ok {
+			err = h.removeAddress(link, p)
+		}
+	}
+	if err != nil {
+		if notFound(err) {
+			return nil
+		}
+		return err
+	}
+	err = h.nl.LinkDelAltName(link, l.altName(networkID))
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOENT) || notFound(err) {
+		return nil
+	}
+	return wrap(err, "remove the alternative name %s of bridge %s", l.altName(networkID), name)
+}
+
+// setDownUnused sets a bridge down, unless it has ports: somebody else has come
+// to use it.
+func (h *Handle) setDownUnused(ctx context.Context, bridge netlink.Link) error {
+	all, err := h.links(ctx)
+	if err != nil {
+		return err
+	}
+	index := bridge.Attrs().Index
+	if slices.ContainsFunc(all, func(l netlink.Link) bool { return l.Attrs().MasterIndex == index }) {
+		return nil
+	}
+	return wrap(h.nl.LinkSetDown(bridge), "set bridge %s down", bridge.Attrs().Name)
+}

@@ -1,0 +1,32 @@
+package link
+
+import (
+	"context"
+
+	"github.com/vishvananda/netlink/nl"
+)
+
+// ReparseLoan reads a record and writes it again.
+func ReparseLoan(altName string) (string, bool) {
+	id, l, ok := parseLoan(altName)
+	return l.altName(id), ok
+}
+
+// Interrupted runs dump on a listing that is interrupted the first n times,
+// and returns how often it was asked.
+func Interrupted(ctx context.Context, n int) (asked int, err error) {
+	_, err = dump(ctx, "things", func() (int, error) {
+		asked++
+		if asked <= n {
+			return 0, nl.ErrDumpInterrupted
+		}
+		return asked, nil
+	})
+	return asked, err
+}
+
+// ParseAddress is parseAddress.
+func ParseAddress(m []byte) (string, error) {
+	a, err := parseAddress(m)
+	return a.String(), err
+}

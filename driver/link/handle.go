@@ -1,0 +1,164 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// Options are the settings of a Handle.
+type Options struct {
+	// SysctlRoot is the root of the sysctl tree. Empty stands for
+	// /host/proc/sys where that exists, else /proc/sys: in a container /proc/sys
+	// is usually read-only.
+	SysctlRoot string
+}
+
+// Handle talks to the kernel about links. Its methods are safe for concurrent
+// use: each socket serves one request at a time.
+type Handle struct {
+	nl *netlink.Handle
+	// raw is for the requests that netlink.Handle does not know. Its socket has
+	// strict checking on, so that the kernel filters dumps (Linux 4.20 and on).
+	raw map[int]*nl.SocketHandle
+	sys sysctls
+}
+
+// New opens a Handle in the network namespace of the calling thread.
+func New(o Options) (*Handle, error) {
+	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open a route netlink socket: %w", err)
+	}
+	socket, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
+	if err != nil {
+		handle.Close()
+		return nil, fmt.Errorf("open a route netlink socket: %w", err)
+	}
+	// Kernels before 4.20 do not know the option: they send more than asked
+	// for, which the callers filter.
+	_ = unix.SetsockoptInt(socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
+	return &Handle{
+		nl:  handle,
+		raw: map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}},
+		sys: newSysctls(o.SysctlRoot),
+	}, nil
+}
+
+// Close closes the sockets. No method may be running or follow.
+func (h *Handle) Close() {
+	h.nl.Close()
+	for _, s := range h.raw {
+		s.Close()
+	}
+}
+
+// dumpTries bounds how often an interrupted dump is asked for again.
+const dumpTries = 10
+
+// dump runs a netlink dump again as long as the kernel says that what it
+// dumped changed meanwhile; half a dump is never used.
+func dump[T any](ctx context.Context, what string, f func() (T, error)) (T, error) {
+	var none T
+	for range dumpTries {
+		if err := ctx.Err(); err != nil {
+			return none, err
+		}
+		res, err := f()
+		switch {
+		case err == nil:
+			return res, nil
+		case !errors.Is(err, nl.ErrDumpInterrupted):
+			return none, fmt.Errorf("list %s: %w", what, err)
+		}
+	}
+	return none, fmt.Errorf("list %s: they changed during each of %d tries: %w", what, dumpTries, nl.ErrDumpInterrupted)
+}
+
+// links lists all links of the namespace.
+func (h *Handle) links(ctx context.Context) ([]netlink.Link, error) {
+	return dump(ctx, "links", h.nl.LinkList)
+}
+
+// find returns the link that holds the name, or nil. The kernel finds links by
+// their alternative names as well, so the link's own name may be another.
+func (h *Handle) find(name string) (netlink.Link, error) {
+	link, err := h.nl.LinkByName(name)
+	switch {
+	case err == nil:
+		return link, nil
+	case notFound(err):
+		return nil, nil
+	}
+	return nil, fmt.Errorf("look up link %s: %w", name, err)
+}
+
+// byIndex returns the link with that index, or nil.
+func (h *Handle) byIndex(index int) (netlink.Link, error) {
+	link, err := h.nl.LinkByIndex(index)
+	switch {
+	case err == nil:
+		return link, nil
+	case notFound(err):
+		return nil, nil
+	}
+	return nil, fmt.Errorf("look up link number %d: %w", index, err)
+}
+
+func notFound(err error) bool {
+	var missing netlink.LinkNotFoundError
+	return errors.As(err, &missing) || errors.Is(err, unix.ENODEV)
+}
+
+// remove deletes a link; it is no error if it is gone already.
+func (h *Handle) remove(link netlink.Link) error {
+	if err := h.nl.LinkDel(link); err != nil && !notFound(err) {
+		return fmt.Errorf("delete link %s: %w", link.Attrs().Name, err)
+	}
+	return nil
+}
+
+// owner returns the network or endpoint id in a link's alias, empty if gangway
+// did not make the link.
+func owner(link netlink.Link) string {
+	id, ours := strings.CutPrefix(link.Attrs().Alias, spec.OwnerAlias)
+	if !ours {
+		return ""
+	}
+	return id
+}
+
+// owns says whether the link of that very name was made for the id.
+func owns(link netlink.Link, name, id string) bool {
+	return link != nil && link.Attrs().Name == name && link.Attrs().Alias == spec.OwnerAlias+id
+}
+
+// maxName is IFNAMSIZ without the closing NUL.
+const maxName = 15
+
+// checkName applies the kernel's dev_valid_name, and refuses the two names
+// that mean something else in the sysctl tree and "%", which asks the kernel to
+// choose a number.
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("the name is empty")
+	case len(name) > maxName:
+		return fmt.Errorf("the name has %d bytes, more than the kernel's %d", len(name), maxName)
+	case name == "." || name == ".." || name == "all" || name == "default":
+		return errors.New("the name is reserved")
+	}
+	if i := strings.IndexFunc(name, func(r rune) bool { return strings.ContainsRune("/:%\x00", r) || unicode.IsSpace(r) }); i >= 0 {
+		return fmt.Errorf("%q is not allowed in a name", name[i])
+	}
+	return nil
+}

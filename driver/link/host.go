@@ -1,0 +1,235 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// InspectBridge describes the link of that name, whatever its kind. Exists is
+// false if there is none.
+func (h *Handle) InspectBridge(ctx context.Context, name string) (spec.BridgeInfo, error) {
+	if err := checkName(name); err != nil {
+		return spec.BridgeInfo{}, fmt.Errorf("bridge %q: %w", name, err)
+	}
+	link, err := h.find(name)
+	if err != nil || link == nil {
+		return spec.BridgeInfo{}, err
+	}
+	info := spec.BridgeInfo{Exists: true, Kind: link.Type(), Owner: owner(link)}
+	all, err := h.addresses(ctx, link)
+	if err != nil {
+		return spec.BridgeInfo{}, err
+	}
+	for _, a := range all {
+		if a.global() {
+			info.Addresses = append(info.Addresses, a.Prefix)
+		}
+	}
+	return info, nil
+}
+
+// The switches of forwarding, by family.
+const (
+	forwarding4 = "net/ipv4/ip_forward"
+	forwarding6 = "net/ipv6/conf/all/forwarding"
+)
+
+// EnableForwarding turns forwarding on for the families asked for, where it is
+// off, and returns one line for each switch it had to turn. Nothing turns it
+// off again: other software may have come to rely on it.
+func (h *Handle) EnableForwarding(ctx context.Context, ipv4, ipv6 bool) ([]string, error) {
+	var fixed []string
+	if ipv4 {
+		on, err := h.isOn(forwarding4)
+		if err != nil {
+			return nil, fmt.Errorf("turn on IPv4 forwarding: %w", err)
+		}
+		if !on {
+			if err := h.sys.set(forwarding4, "1"); err != nil {
+				return nil, fmt.Errorf("turn on IPv4 forwarding: %w", err)
+			}
+			fixed = append(fixed, forwarding4+" was 0: set to 1")
+		}
+	}
+	if !ipv6 {
+		return fixed, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return fixed, err
+	}
+	if !h.sys.ipv6() {
+		return fixed, errors.New("turn on IPv6 forwarding: the host's kernel has IPv6 switched off; create the network without IPv6")
+	}
+	more, err := h.enableForwarding6(ctx)
+	return append(fixed, more...), wrap(err, "turn on IPv6 forwarding")
+}
+
+func (h *Handle) isOn(name string) (bool, error) {
+	value, err := h.sys.get(name)
+	return value != "0", err
+}
+
+func (h *Handle) enableForwarding6(ctx context.Context) ([]string, error) {
+	on, err := h.isOn(forwarding6)
+	if err != nil || on {
+		return nil, err
+	}
+	fixed, err := h.keepRouters(ctx)
+	if err != nil {
+		return fixed, err
+	}
+	if err := h.sys.set(forwarding6, "1"); err != nil {
+		return fixed, err
+	}
+	return append(fixed, forwarding6+" was 0: set to 1"), nil
+}
+
+// keepRouters lets the host keep the routes it learns from router
+// advertisements: a host that forwards ignores them unless accept_ra is 2
+// (kernel, Documentation/networking/ip-sysctl.rst).
+func (h *Handle) keepRouters(ctx context.Context) ([]string, error) {
+	all, err := h.links(ctx)
+	if err != nil {
+		return nil, err
+	}
+	learned := map[int]bool{}
+	err = h.eachRoute(ctx, unix.AF_INET6, func(r netlink.Route) {
+		if r.Protocol == unix.RTPROT_RA {
+			learned[r.LinkIndex] = true
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	var fixed []string
+	for _, link := range all {
+		if !hasRouters(link, learned[link.Attrs().Index]) {
+			continue
+		}
+		name := "net/ipv6/conf/" + link.Attrs().Name + "/accept_ra"
+		if have, err := h.sys.get(name); err != nil || have != "1" {
+			// A link that has gone meanwhile needs nothing.
+			continue
+		}
+		if err := h.sys.set(name, "2"); err != nil {
+			return fixed, err
+		}
+		fixed = append(fixed, name+" was 1: set to 2, so that the host keeps its router")
+	}
+	return fixed, nil
+}
+
+// hasRouters says whether routers may be behind a link. Loopback has none, and
+// a port leaves that to its bridge. Bridges and veths have them only where the
+// host has learned a route already: with all others the other side is usually
+// a container, which must not get to announce itself as the host's router
+// (CVE-2020-13401).
+func hasRouters(link netlink.Link, learned bool) bool {
+	a := link.Attrs()
+	switch {
+	case a.Flags&net.FlagLoopback != 0, a.MasterIndex != 0:
+		return false
+	case link.Type() == kindBridge, link.Type() == kindVeth:
+		return learned
+	}
+	return true
+}
+
+// eachRoute visits the routes of all tables, policy routing included. A visit
+// must not use h. If the dump has to be repeated, routes are visited again.
+func (h *Handle) eachRoute(ctx context.Context, family int, visit func(netlink.Route)) error {
+	_, err := dump(ctx, "routes", func() (struct{}, error) {
+		any := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
+		return struct{}{}, h.nl.RouteListFilteredIter(family, any, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
+			visit(r)
+			return true
+		})
+	})
+	return err
+}
+
+// Prefixes returns what the host knows a way to: the destinations of all routes
+// of all tables, those of policy routing (VPNs) included, and the prefixes of
+// all addresses, of both families, sorted and each once.
+//
+// Left out is what no pool can collide with (loopback, link-local IPv6,
+// multicast) and what stands for "everything": default routes, and prefixes
+// shorter than 8 bits, into which VPN clients cut a default route
+// (0.0.0.0/1 and 128.0.0.0/1, or 2000::/3) and which would leave no free pool.
+func (h *Handle) Prefixes(ctx context.Context) ([]netip.Prefix, error) {
+	found := map[netip.Prefix]struct{}{}
+	add := func(n *net.IPNet) {
+		if p, ok := toPrefix(n); ok && occupies(p) {
+			found[p] = struct{}{}
+		}
+	}
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		if err := h.eachRoute(ctx, family, func(r netlink.Route) {
+			if !ofKernel(r) {
+				add(r.Dst)
+			}
+		}); err != nil {
+			return nil, err
+		}
+	}
+	addrs, err := dump(ctx, "addresses", func() ([]netlink.Addr, error) { return h.nl.AddrList(nil, unix.AF_UNSPEC) })
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range addrs {
+		add(a.IPNet)
+		add(a.Peer)
+	}
+	return slices.SortedFunc(maps.Keys(found), func(a, b netip.Prefix) int {
+		if c := a.Addr().Compare(b.Addr()); c != 0 {
+			return c
+		}
+		return a.Bits() - b.Bits()
+	}), nil
+}
+
+// ofKernel recognises the routes that the kernel derives from addresses: the
+// host's own, broadcast, anycast and multicast. A local route that somebody
+// else set does occupy its prefix.
+func ofKernel(r netlink.Route) bool {
+	switch r.Type {
+	case unix.RTN_BROADCAST, unix.RTN_ANYCAST, unix.RTN_MULTICAST:
+		return true
+	case unix.RTN_LOCAL:
+		return r.Protocol == unix.RTPROT_KERNEL
+	}
+	return false
+}
+
+func toPrefix(n *net.IPNet) (netip.Prefix, bool) {
+	if n == nil {
+		return netip.Prefix{}, false
+	}
+	addr, ok := netip.AddrFromSlice(n.IP)
+	if !ok {
+		return netip.Prefix{}, false
+	}
+	bits, size := n.Mask.Size()
+	if size != addr.BitLen() {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(addr, bits).Masked(), true
+}
+
+// wholeBits is the length from which on a prefix is a network of its own.
+const wholeBits = 8
+
+func occupies(p netip.Prefix) bool {
+	a := p.Addr()
+	return p.Bits() >= wholeBits && !a.IsLoopback() && !a.IsMulticast() && (a.Is4() || !a.IsLinkLocalUnicast())
+}

@@ -1,0 +1,156 @@
+package link
+
+import (
+	"context"
+	"errors"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// Veths returns what the kernel knows of gangway's veth pairs, by endpoint id.
+// It takes one dump of the links, and one question for each peer that is in
+// another network namespace.
+func (h *Handle) Veths(ctx context.Context) (map[string]spec.VethInfo, error) {
+	all, err := h.links(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[int]string, len(all))
+	for _, link := range all {
+		names[link.Attrs().Index] = link.Attrs().Name
+	}
+	veths := map[string]spec.VethInfo{}
+	for _, link := range all {
+		id := owner(link)
+		if id == "" || link.Type() != kindVeth {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		a := link.Attrs()
+		info := spec.VethInfo{Host: a.Name, HostIndex: a.Index, PeerIndex: a.ParentIndex, Moved: a.NetNsID >= 0}
+		if info.Moved {
+			info.Peer = h.nameIn(a.NetNsID, a.ParentIndex)
+		} else {
+			info.Peer = names[a.ParentIndex]
+		}
+		veths[id] = info
+	}
+	return veths, nil
+}
+
+// nameIn asks for the name of a link in another network namespace, which the
+// kernel has given the id nsid (IFLA_TARGET_NETNSID, Linux 4.16 and on). It is
+// empty if the kernel does not tell: the name is for people to read, and a
+// container that has just ended is no error.
+func (h *Handle) nameIn(nsid, index int) string {
+	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_ACK)
+	req.Sockets = h.raw
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(index)
+	req.AddData(msg)
+	req.AddData(nl.NewRtAttr(unix.IFLA_TARGET_NETNSID, nl.Uint32Attr(uint32(nsid))))
+	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
+	if err != nil || len(answers) == 0 {
+		return ""
+	}
+	attrs, err := attributes(answers[0], unix.SizeofIfInfomsg)
+	if err != nil || int(nl.DeserializeIfInfomsg(answers[0]).Index) != index {
+		return ""
+	}
+	var name string
+	var there bool
+	for _, attr := range attrs {
+		switch attr.Attr.Type {
+		case unix.IFLA_IFNAME:
+			name = unix.ByteSliceToString(attr.Value)
+		case unix.IFLA_TARGET_NETNSID:
+			there = true
+		}
+	}
+	if !there {
+		// An older kernel has ignored the attribute, and described the link
+		// of that number in this namespace.
+		return ""
+	}
+	return name
+}
+
+// Sweep removes links that gangway created for networks and endpoints that are
+// not among the given ones, and gives back adopted bridges of such networks. It
+// returns one line for each, and goes on past errors. The lists must be
+// complete: they name every network's bridge, adopted ones included.
+func (h *Handle) Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) ([]string, error) {
+	networks, endpoints := map[string]bool{}, map[string]bool{}
+	for _, b := range bridges {
+		networks[b.NetworkID] = true
+	}
+	for _, v := range veths {
+		endpoints[v.EndpointID] = true
+	}
+	all, err := h.links(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var removed []string
+	var errs []error
+	for _, link := range all {
+		if err := ctx.Err(); err != nil {
+			return removed, errors.Join(append(errs, err)...)
+		}
+		known := networks
+		if link.Type() == kindVeth {
+			known = endpoints
+		}
+		lines, err := h.sweepLink(ctx, link, known)
+		removed = append(removed, lines...)
+		errs = append(errs, err)
+	}
+	return removed, errors.Join(errs...)
+}
+
+// sweepLink looks at one link. Other kinds than bridge and veth are never
+// gangway's, whatever their alias says.
+func (h *Handle) sweepLink(ctx context.Context, link netlink.Link, known map[string]bool) (removed []string, err error) {
+	kind, name := link.Type(), link.Attrs().Name
+	if kind != kindBridge && kind != kindVeth {
+		return nil, nil
+	}
+	if id := owner(link); id != "" {
+		if known[id] {
+			return nil, nil
+		}
+		if err := h.remove(link); err != nil {
+			return nil, err
+		}
+		return []string{kind + " " + name + " of the unknown " + owned(kind) + " " + id}, nil
+	}
+	if kind != kindBridge {
+		return nil, nil
+	}
+	var errs []error
+	for id := range loans(link) {
+		if known[id] {
+			continue
+		}
+		if err := h.giveBack(ctx, link, id); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		removed = append(removed, "changes to bridge "+name+" for the unknown network "+id)
+	}
+	return removed, errors.Join(errs...)
+}
+
+// owned names what a link of the kind belongs to.
+func owned(kind string) string {
+	if kind == kindVeth {
+		return "endpoint"
+	}
+	return "network"
+}

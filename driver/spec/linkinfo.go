@@ -1,0 +1,25 @@
+package spec
+
+import "net/netip"
+
+// BridgeInfo describes a link that may serve as a network's bridge.
+type BridgeInfo struct {
+	Exists bool
+	// Kind is the link's kind, such as "bridge" or "dummy".
+	Kind string
+	// Owner is the network id of a bridge that gangway created, else empty.
+	Owner string
+	// Addresses are its global addresses.
+	Addresses []netip.Prefix
+}
+
+// VethInfo describes both ends of a pair.
+type VethInfo struct {
+	Host      string
+	HostIndex int
+	// Peer is empty if the kernel does not tell.
+	Peer      string
+	PeerIndex int
+	// Moved says that the peer has left the host's namespace.
+	Moved bool
+}
