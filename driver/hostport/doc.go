@@ -1,0 +1,28 @@
+// Package hostport reserves the host's ports that are published, and relays
+// the few paths to them that address translation cannot serve.
+//
+// The invariant it guards: as long as an endpoint publishes a host port, a
+// bound socket of this process holds it, so that neither another endpoint nor
+// another process can take it, and an ephemeral choice cannot be lost between
+// choosing and publishing. A socket that only reserves drops every packet
+// before the kernel answers it; clients whose packets are not translated (yet)
+// wait and try again instead of meeting an empty server.
+//
+// Relayed inside the daemon, without a process or a goroutine for each port:
+//   - runs whose host and container address are of different families
+//     (spec.Published.Relayed);
+//   - [::1], because the kernel routes nothing from ::1 to another link. On a
+//     socket for [::] whose container has IPv6 the relay takes what is sent to
+//     ::1 and nothing else: everything else belongs to NAT, which keeps the
+//     client's address.
+//
+// A relayed container sees the host's address as the client. TCP passes on
+// half-closes and resets; UDP keeps a session for each client address until it
+// was idle for 90 seconds, and answers from the address that the client used.
+//
+// What it refuses to do: it relays no SCTP. An SCTP request for a host address
+// that only a relay could serve is passed over if there is another host
+// address, and an error if not. It never takes a port it does not find free,
+// never sets SO_REUSEPORT, binds no address the host does not have, and knows
+// nothing of rules, networks or the engine.
+package hostport

@@ -1,0 +1,141 @@
+package hostport
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+)
+
+// limits bound what relays may use.
+type limits struct {
+	// files is RLIMIT_NOFILE, and headroom what of it is left to the rest of
+	// the daemon.
+	files, headroom int
+	// relayFiles bounds the descriptors of all relayed connections together.
+	relayFiles int
+	// conns and sessions bound the TCP connections and the UDP sessions of one
+	// host port in one address.
+	conns, sessions int
+	// idle ends UDP sessions without a packet; docker-proxy's UDPConnTrackTimeout.
+	idle time.Duration
+	// dial bounds connecting to a container.
+	dial time.Duration
+}
+
+func defaultLimits(files int) limits {
+	return limits{
+		files:      files,
+		headroom:   256,
+		relayFiles: 16384 * connFiles,
+		conns:      4096,
+		sessions:   1024,
+		idle:       90 * time.Second,
+		dial:       10 * time.Second,
+	}
+}
+
+// raiseFileLimit raises the soft limit of open files to the hard one and
+// returns it.
+func raiseFileLimit(log *logrus.Entry) int {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		log.WithError(err).Warn("the limit of open files is unknown")
+		return math.MaxInt
+	}
+	if l.Cur < l.Max {
+		raised := unix.Rlimit{Cur: l.Max, Max: l.Max}
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &raised); err != nil {
+			log.WithError(err).Warnf("the limit of open files stays at %d", l.Cur)
+		} else {
+			l = raised
+		}
+	}
+	return int(min(l.Cur, math.MaxInt))
+}
+
+// budget counts the file descriptors of reserving sockets and of relayed
+// connections against the limits. Connections are only taken on as long as
+// they leave what sockets need.
+type budget struct {
+	l limits
+
+	mu     sync.Mutex
+	held   int
+	relay  int
+	waits  []waiter
+	warned time.Time
+}
+
+// waiter is told when descriptors have come free.
+type waiter interface{ wake() }
+
+func newBudget(l limits) *budget { return &budget{l: l} }
+
+// check says whether n more sockets fit.
+func (b *budget) check(n int) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n > 0 && n > b.l.files-b.l.headroom-b.held-b.relay {
+		return b.exhaustedLocked(n)
+	}
+	return nil
+}
+
+// exhausted is the error that n more sockets are too many.
+func (b *budget) exhausted(n int) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.exhaustedLocked(n)
+}
+
+func (b *budget) exhaustedLocked(n int) error {
+	return fmt.Errorf("%d more host port sockets do not fit into the limit of %d open files: with %d held, %d in relays and %d for the daemon itself that makes %d; raise RLIMIT_NOFILE (LimitNOFILE= of the service) or publish fewer ports: %w",
+		n, b.l.files, b.held, b.relay, b.l.headroom, n+b.held+b.relay+b.l.headroom, unix.EMFILE)
+}
+
+// sockets counts n sockets more; less if n is negative.
+func (b *budget) sockets(n int) { b.count(n, 0) }
+
+// fits says whether relays may use n descriptors more. If not, w (unless it is
+// nil) is woken when some came free. Only the poller's goroutine takes
+// descriptors, so what fits can then be taken.
+func (b *budget) fits(n int, w waiter) (ok, warn bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.relay+n <= b.l.relayFiles && b.held+b.relay+n <= b.l.files-b.l.headroom {
+		return true, false
+	}
+	if w != nil {
+		b.waits = append(b.waits, w)
+	}
+	if now := time.Now(); now.Sub(b.warned) > time.Minute {
+		b.warned, warn = now, true
+	}
+	return false, warn
+}
+
+func (b *budget) take(n int) { b.count(0, n) }
+
+// give returns n descriptors that take took.
+func (b *budget) give(n int) { b.count(0, -n) }
+
+// count wakes everybody who waits when something came free: whom to wake alone
+// cannot be known, because it may not need it any more. The caller then holds
+// no lock of a TCP relay.
+func (b *budget) count(held, relay int) {
+	b.mu.Lock()
+	b.held += held
+	b.relay += relay
+	var waits []waiter
+	if held < 0 || relay < 0 {
+		waits, b.waits = b.waits, nil
+	}
+	b.mu.Unlock()
+	for _, w := range waits {
+		w.wake()
+	}
+}

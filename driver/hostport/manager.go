@@ -1,0 +1,168 @@
+package hostport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// Manager holds host ports for owners (endpoint ids). It is safe for
+// concurrent use.
+type Manager struct {
+	relays *relays
+	fds    *budget
+
+	// mu guards what follows. It is held across bind and listen, so that of
+	// two owners that want one port exactly one gets it, and never across
+	// anything that waits for somebody else.
+	mu     sync.Mutex
+	book   book
+	cursor map[spec.Protocol]uint16
+	closed bool
+}
+
+// New makes a manager that holds nothing yet. It raises the process's soft
+// limit of open files to the hard one, because each port takes a descriptor
+// for each host address.
+func New(log *logrus.Entry) *Manager {
+	return newManager(log, defaultLimits(raiseFileLimit(log)))
+}
+
+func newManager(log *logrus.Entry, l limits) *Manager {
+	fds := newBudget(l)
+	return &Manager{
+		relays: newRelays(log, l, fds),
+		fds:    fds,
+		book:   newBook(),
+		cursor: map[spec.Protocol]uint16{},
+	}
+}
+
+// Reserve binds one host port for each request, in all of its host addresses,
+// and starts the relays that are needed. It returns the runs that the requests
+// are published by, coalesced and in the order of spec.ComparePublished.
+//
+// What owner holds already stays, and satisfies a request if it is within the
+// request's bounds and leads to the same container port and addresses, so that
+// a repeated request keeps its port. A fixed port that owner holds for another
+// container port is led to the new one. Beyond that, a fixed port is taken if
+// it is free, a range (First < Last) gives its lowest free port, and 0 the next
+// free one of net.ipv4.ip_local_port_range.
+//
+// All or nothing: on an error owner holds what it held before. A port that
+// somebody else holds gives a *ConflictError.
+func (m *Manager) Reserve(ctx context.Context, owner string, want []spec.PortRequest) ([]spec.Published, error) {
+	reqs, err := parseRequests(want)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := m.reserve(ctx, owner, reqs)
+	if c := (*ConflictError)(nil); errors.As(err, &c) && c.Owner == "" {
+		// The search through /proc is slow, so the book is free meanwhile.
+		c.Process = findHolder(ctx, c.key())
+	}
+	return runs, err
+}
+
+func (m *Manager) reserve(ctx context.Context, owner string, reqs []request) ([]spec.Published, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, errors.New("reserve host ports: the daemon is shutting down")
+	}
+	sockets := 0
+	for _, q := range reqs {
+		sockets += len(q.ends)
+	}
+	// What owner holds may satisfy as many of them. If it does not, the kernel
+	// says so later, and everything is undone.
+	if err := m.fds.check(sockets - len(m.book.owners[owner])); err != nil {
+		return nil, err
+	}
+	r := newReservation(m, owner)
+	for i := range reqs {
+		err := ctx.Err()
+		if err == nil {
+			err = r.place(&reqs[i])
+		}
+		if err != nil {
+			r.undo(0, 0)
+			return nil, err
+		}
+	}
+	if err := r.commit(); err != nil {
+		return nil, err
+	}
+	return spec.Coalesce(r.runs), nil
+}
+
+// Keep releases every port of owner that runs do not cover, and leads those
+// that they do cover to where runs say; nil releases all. Connections through
+// a released port's relay are closed. Runs that owner does not hold are
+// ignored.
+func (m *Manager) Keep(owner string, runs []spec.Published) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	keep := map[key]target{}
+	if len(m.book.owners[owner]) > 0 {
+		keep = expand(runs)
+	}
+	for k, s := range m.book.owners[owner] {
+		t, ok := keep[k]
+		if !ok {
+			m.drop(s)
+			continue
+		}
+		if err := s.lead(m.relays, t); err != nil {
+			m.relays.log.WithError(err).WithField("ep", short(owner)).Warn("a published port is held, but not relayed")
+		}
+	}
+}
+
+// Close releases everything, ends all relayed connections and returns when
+// they have ended. Reserve fails from then on. It always returns nil.
+func (m *Manager) Close() error {
+	m.mu.Lock()
+	m.closed = true
+	for _, sockets := range m.book.owners {
+		for _, s := range sockets {
+			m.drop(s)
+		}
+	}
+	m.mu.Unlock()
+	m.relays.close()
+	return nil
+}
+
+// open binds a socket and enters it into the book.
+func (m *Manager) open(owner string, k key) (*socket, error) {
+	if other := m.book.conflict(k); other != nil {
+		return nil, &ConflictError{Proto: k.proto, HostIP: k.ip, Port: k.port, Owner: other.owner, self: other.owner == owner}
+	}
+	fd, err := bind(k)
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return nil, &ConflictError{Proto: k.proto, HostIP: k.ip, Port: k.port}
+	case errors.Is(err, unix.EMFILE):
+		return nil, fmt.Errorf("reserve %s: %w", k, m.fds.exhausted(1))
+	case err != nil:
+		return nil, fmt.Errorf("reserve %s: %w", k, err)
+	}
+	s := &socket{key: k, owner: owner, fd: fd}
+	m.book.add(s)
+	m.fds.sockets(1)
+	return s, nil
+}
+
+// drop ends a socket, its relay and its entry in the book.
+func (m *Manager) drop(s *socket) {
+	m.book.remove(s)
+	s.close()
+	m.fds.sockets(-1)
+}

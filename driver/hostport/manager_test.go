@@ -1,0 +1,393 @@
+package hostport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/spec"
+	"github.com/gangway-net/gangway/integration/nstest"
+)
+
+const (
+	ownerA = "aaaaaaaaaaaaaaaaaaaaaaaa"
+	ownerB = "bbbbbbbbbbbbbbbbbbbbbbbb"
+)
+
+func TestReserveCoalesces(t *testing.T) {
+	m := manager(t)
+	var want []spec.PortRequest
+	for i := range uint16(20) {
+		want = append(want, ask(9019-i, 9019-i, 119-i, any4, any6))
+	}
+	got := reserve(t, m, ownerA, want...)
+	expected := []spec.Published{
+		{Proto: spec.TCP, HostIP: any4, First: 9000, Last: 9019, ContainerIP: cont4, ContainerFirst: 100},
+		{Proto: spec.TCP, HostIP: any6, First: 9000, Last: 9019, ContainerIP: cont6, ContainerFirst: 100},
+	}
+	if !reflect.DeepEqual(got, expected) {
+		t.Errorf("got %v, want %v", got, expected)
+	}
+}
+
+func TestContainerAddressOfOtherFamily(t *testing.T) {
+	m := manager(t)
+	for _, tt := range []struct {
+		req     spec.PortRequest
+		want    netip.Addr
+		relayed bool
+	}{
+		{ask(8001, 8001, 80, any4), cont4, false},
+		{ask(8002, 8002, 80, any6), cont6, false},
+		{only4(ask(8003, 8003, 80, any6)), cont4, true},
+		{only6(ask(8004, 8004, 80, any4)), cont6, true},
+	} {
+		got := reserve(t, m, ownerA, tt.req)
+		if len(got) != 1 || got[0].ContainerIP != tt.want || got[0].Relayed() != tt.relayed {
+			t.Errorf("%v: got %v", tt.req, got)
+		}
+	}
+}
+
+func TestConflictWithProcess(t *testing.T) {
+	tests := []struct {
+		network, address string
+		req              spec.PortRequest
+		conflict         bool
+	}{
+		{"tcp4", "0.0.0.0:7001", ask(7001, 7001, 80, any4), true},
+		{"tcp4", "0.0.0.0:7001", ask(7001, 7001, 80, loopback4), true},
+		{"tcp4", "127.0.0.1:7001", ask(7001, 7001, 80, any4), true},
+		{"tcp4", "127.0.0.1:7001", ask(7001, 7001, 80, netip.MustParseAddr("127.0.0.2")), false},
+		{"tcp4", "127.0.0.1:7001", ask(7001, 7001, 80, any6), false},
+		{"tcp6", "[::1]:7001", ask(7001, 7001, 80, any6), true},
+		{"tcp", "[::]:7001", ask(7001, 7001, 80, any4), true},
+		{"udp4", "127.0.0.1:7001", proto(spec.UDP, ask(7001, 7001, 80, any4, any6)), true},
+		{"udp4", "127.0.0.1:7001", ask(7001, 7001, 80, any4), false},
+		{"udp6", "[::1]:7001", proto(spec.UDP, ask(7001, 7001, 80, any4, any6)), true},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprintf("%s %s and %s %v", tt.network, tt.address, tt.req.Proto, tt.req.HostIPs), func(t *testing.T) {
+			m := manager(t)
+			pid := foreign(t, tt.network, tt.address)
+			_, err := m.Reserve(context.Background(), ownerA, []spec.PortRequest{ask(7100, 7100, 81, any4), tt.req})
+			if !tt.conflict {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			var c *ConflictError
+			if !errors.As(err, &c) || !errors.Is(err, unix.EADDRINUSE) {
+				t.Fatalf("error is %v, want a conflict", err)
+			}
+			for _, part := range []string{tt.req.Proto.String(), ":7001", fmt.Sprintf("(pid %d)", pid), "publish another port"} {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q does not name %q", err, part)
+				}
+			}
+			wantSame(t, m, map[key]string{})
+			if !bindable(key{any4, 7100, spec.TCP}) {
+				t.Error("a port of the failed call is still bound")
+			}
+		})
+	}
+}
+
+func TestConflictBetweenOwners(t *testing.T) {
+	for _, p := range []spec.Protocol{spec.TCP, spec.UDP, spec.SCTP} {
+		t.Run(p.String(), func(t *testing.T) {
+			m := manager(t)
+			reserve(t, m, ownerA, proto(p, ask(8080, 8080, 80, any4)))
+			before := snapshot(m)
+			for _, host := range []netip.Addr{any4, loopback4} {
+				_, err := m.Reserve(context.Background(), ownerB, []spec.PortRequest{proto(p, ask(8080, 8080, 80, host))})
+				var c *ConflictError
+				if !errors.As(err, &c) || c.Owner != ownerA || !strings.Contains(err.Error(), "endpoint aaaaaaaaaaaa;") {
+					t.Errorf("%s: error is %v", host, err)
+				}
+			}
+			wantSame(t, m, before)
+			m.Keep(ownerA, nil)
+			reserve(t, m, ownerB, proto(p, ask(8080, 8080, 80, any4)))
+		})
+	}
+}
+
+func TestHeldAgainstOtherProcesses(t *testing.T) {
+	m := manager(t)
+	reserve(t, m, ownerA, ask(8080, 8080, 80, any4, any6), proto(spec.UDP, ask(8080, 8080, 80, any4, any6)))
+	for _, p := range []spec.Protocol{spec.TCP, spec.UDP} {
+		for _, ip := range []netip.Addr{any4, any6, loopback4, loopback6} {
+			if bindable(key{ip, 8080, p}) {
+				t.Errorf("%s %s:8080 can be bound beside the reservation", p, ip)
+			}
+		}
+	}
+	m.Keep(ownerA, nil)
+	if !bindable(key{any6, 8080, spec.UDP}) || !bindable(key{any4, 8080, spec.TCP}) {
+		t.Error("released port is not free")
+	}
+}
+
+func TestRange(t *testing.T) {
+	m := manager(t)
+	foreign(t, "tcp4", "127.0.0.1:8000")
+	q := ask(8000, 8002, 80, any4, any6)
+	for i, owner := range []string{ownerA, ownerB} {
+		if got := reserve(t, m, owner, q); got[0].First != uint16(8001+i) || got[1].First != got[0].First {
+			t.Errorf("%s got %v", owner, got)
+		}
+	}
+	_, err := m.Reserve(context.Background(), "c", []spec.PortRequest{q})
+	var c *ConflictError
+	if !errors.As(err, &c) || c.First != 8000 || c.Last != 8002 || !strings.Contains(err.Error(), "8000-8002: no free port, 8000 is in use by") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestFixedGoBeforeChoices(t *testing.T) {
+	m := manager(t)
+	got := reserve(t, m, ownerA,
+		ask(8000, 8010, 1, any4), ask(8000, 8001, 2, any4), ask(8000, 8000, 3, any4))
+	want := []spec.Published{
+		{Proto: spec.TCP, HostIP: any4, First: 8000, Last: 8000, ContainerIP: cont4, ContainerFirst: 3},
+		{Proto: spec.TCP, HostIP: any4, First: 8001, Last: 8001, ContainerIP: cont4, ContainerFirst: 2},
+		{Proto: spec.TCP, HostIP: any4, First: 8002, Last: 8002, ContainerIP: cont4, ContainerFirst: 1},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func setPortRange(t *testing.T, text string) {
+	t.Helper()
+	const path = "/proc/sys/net/ipv4/ip_local_port_range"
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.WriteFile(path, old, 0) })
+}
+
+func TestEphemeral(t *testing.T) {
+	m := manager(t)
+	setPortRange(t, "40000 40009")
+	foreign(t, "tcp6", "[::1]:40003")
+	seen := map[uint16]bool{}
+	for i := range 9 {
+		got := reserve(t, m, fmt.Sprint("owner", i), ask(0, 0, 80, any4, any6))
+		if len(got) != 2 || got[0].First != got[1].First || seen[got[0].First] || got[0].First == 40003 {
+			t.Fatalf("got %v after %v", got, seen)
+		}
+		seen[got[0].First] = true
+	}
+	// What was bound in one family before the other one was found taken.
+	if n := len(snapshot(m)); n != 18 || !bindable(key{any4, 40003, spec.TCP}) {
+		t.Errorf("%d sockets for 9 ports", n)
+	}
+	_, err := m.Reserve(context.Background(), ownerB, []spec.PortRequest{ask(0, 0, 80, any4, any6)})
+	if c := (*ConflictError)(nil); !errors.As(err, &c) || c.First != 40000 || c.Last != 40009 {
+		t.Errorf("error of a full range is %v", err)
+	}
+	wantUDP := reserve(t, m, ownerB, proto(spec.UDP, ask(0, 0, 80, any4, any6)))
+	if wantUDP[0].First != 40000 {
+		t.Errorf("udp got %v", wantUDP)
+	}
+}
+
+func TestEphemeralNotReusedAtOnce(t *testing.T) {
+	m := manager(t)
+	setPortRange(t, "40000 40002")
+	var got []uint16
+	for range 5 {
+		got = append(got, reserve(t, m, ownerA, ask(0, 0, 80, any4))[0].First)
+		m.Keep(ownerA, nil)
+	}
+	if want := []uint16{40000, 40001, 40002, 40000, 40001}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestReplay(t *testing.T) {
+	m := manager(t)
+	want := []spec.PortRequest{
+		ask(8080, 8080, 80, any4, any6), ask(0, 0, 80, any4, any6), ask(0, 0, 80, any4, any6),
+		ask(0, 0, 443, any4), ask(8000, 8005, 80, any4), proto(spec.UDP, only4(ask(0, 0, 53, any4, any6))),
+	}
+	first := reserve(t, m, ownerA, want...)
+	before := snapshot(m)
+	want[0], want[5] = want[5], want[0]
+	want[1], want[4] = want[4], want[1]
+	if again := reserve(t, m, ownerA, want...); !reflect.DeepEqual(again, first) {
+		t.Errorf("replay gives %v, first %v", again, first)
+	}
+	m.Keep(ownerA, first)
+	wantSame(t, m, before)
+
+	// More beside it takes other ports, and going back gives up only those.
+	more := reserve(t, m, ownerA, append(want, ask(0, 0, 80, any4, any6))...)
+	if len(expand(more)) != len(expand(first))+2 {
+		t.Errorf("got %v beside %v", more, first)
+	}
+	m.Keep(ownerA, first)
+	wantSame(t, m, before)
+}
+
+func TestReplayGainsFamily(t *testing.T) {
+	m := manager(t)
+	first := reserve(t, m, ownerA, ask(0, 0, 80, any4))
+	both := reserve(t, m, ownerA, ask(0, 0, 80, any4, any6))
+	if len(both) != 2 || both[0] != first[0] || both[1].First != first[0].First {
+		t.Errorf("got %v after %v", both, first)
+	}
+}
+
+func TestFixedPortLedElsewhere(t *testing.T) {
+	m := manager(t)
+	old := reserve(t, m, ownerA, only4(ask(8080, 8080, 80, any4, any6)))
+	before := snapshot(m)
+	got := reserve(t, m, ownerA, ask(8080, 8080, 81, any4, any6))
+	if got[0].ContainerFirst != 81 || got[1].ContainerIP != cont6 {
+		t.Errorf("got %v", got)
+	}
+	m.Keep(ownerA, old)
+	wantSame(t, m, before)
+}
+
+func TestTwiceInOneCall(t *testing.T) {
+	m := manager(t)
+	got := reserve(t, m, ownerA, ask(8080, 8080, 80, any4), ask(8080, 8080, 80, any4))
+	if len(got) != 1 {
+		t.Errorf("got %v", got)
+	}
+	m.Keep(ownerA, nil)
+	for _, second := range []spec.PortRequest{ask(8080, 8080, 81, any4), ask(8080, 8080, 80, loopback4)} {
+		_, err := m.Reserve(context.Background(), ownerA, []spec.PortRequest{ask(8080, 8080, 80, any4), second})
+		if err == nil || !strings.Contains(err.Error(), "published twice by this endpoint") {
+			t.Errorf("error is %v", err)
+		}
+		wantSame(t, m, map[key]string{})
+	}
+}
+
+func TestAllOrNothing(t *testing.T) {
+	m := manager(t)
+	reserve(t, m, ownerB, ask(8500, 8500, 80, any4))
+	reserve(t, m, ownerA, only4(ask(8080, 8080, 80, any4, any6)))
+	before := snapshot(m)
+	want := []spec.PortRequest{
+		ask(8080, 8080, 81, any4, any6), only4(ask(8081, 8081, 80, any6)), ask(0, 0, 80, any4),
+		ask(8400, 8400, 80, any4, any6), ask(8500, 8500, 80, any6, any4),
+	}
+	if _, err := m.Reserve(context.Background(), ownerA, want); err == nil {
+		t.Fatal("no error")
+	}
+	wantSame(t, m, before)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := m.Reserve(ctx, ownerA, want[:3]); !errors.Is(err, context.Canceled) {
+		t.Errorf("error of a cancelled call is %v", err)
+	}
+	wantSame(t, m, before)
+	if !bindable(key{any6, 8081, spec.TCP}) || !bindable(key{any6, 8500, spec.TCP}) {
+		t.Error("a port of a failed call is still bound")
+	}
+}
+
+func TestForeignAddress(t *testing.T) {
+	m := manager(t)
+	_, err := m.Reserve(context.Background(), ownerA, []spec.PortRequest{ask(8080, 8080, 80, netip.MustParseAddr("192.0.2.7"))})
+	if !errors.Is(err, unix.EADDRNOTAVAIL) || !strings.Contains(err.Error(), "tcp 192.0.2.7:8080: host has no address 192.0.2.7") {
+		t.Errorf("error is %v", err)
+	}
+	wantSame(t, m, map[key]string{})
+}
+
+func TestConcurrentOwners(t *testing.T) {
+	m := manager(t)
+	var wins atomic.Int32
+	var group sync.WaitGroup
+	for i := range 16 {
+		group.Go(func() {
+			_, err := m.Reserve(context.Background(), fmt.Sprint("owner", i), []spec.PortRequest{
+				ask(8080, 8080, 80, any4, any6), ask(0, 0, 80, any4, any6)})
+			switch {
+			case err == nil:
+				wins.Add(1)
+			case !errors.Is(err, unix.EADDRINUSE):
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if wins.Load() != 1 || len(snapshot(m)) != 4 {
+		t.Errorf("%d owners won: %v", wins.Load(), snapshot(m))
+	}
+}
+
+func TestHostWithoutIPv6(t *testing.T) {
+	nstest.Do(t, func() {
+		for _, link := range []string{"all", "default", "lo"} {
+			if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+link+"/disable_ipv6", []byte("1"), 0); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		m := newManager(quiet(), defaultLimits(10000))
+		defer m.Close()
+		got, err := m.Reserve(context.Background(), ownerA, []spec.PortRequest{ask(8080, 8080, 80, any4, any6), ask(0, 0, 80, any6, any4)})
+		if err != nil || len(expand(got)) != 2 || !got[0].HostIP.Is4() {
+			t.Errorf("got %v, %v", got, err)
+		}
+		for _, ip := range []netip.Addr{any6, loopback6} {
+			_, err = m.Reserve(context.Background(), ownerA, []spec.PortRequest{ask(8081, 8081, 80, ip)})
+			if err == nil || !strings.Contains(err.Error(), "host has no IPv6") {
+				t.Errorf("%s: error is %v", ip, err)
+			}
+		}
+	})
+}
+
+func TestSCTPWithoutRelay(t *testing.T) {
+	m := manager(t)
+	got := reserve(t, m, ownerA, only4(proto(spec.SCTP, ask(5000, 5000, 80, any4, any6))))
+	if len(got) != 1 || got[0].HostIP != any4 {
+		t.Errorf("got %v", got)
+	}
+	for _, q := range []spec.PortRequest{only4(ask(5001, 5001, 80, any6)), ask(5001, 5001, 80, loopback6)} {
+		_, err := m.Reserve(context.Background(), ownerA, []spec.PortRequest{proto(spec.SCTP, q)})
+		if err == nil || !strings.Contains(err.Error(), "without a relay") {
+			t.Errorf("%v: error is %v", q.HostIPs, err)
+		}
+	}
+}
+
+func TestClosed(t *testing.T) {
+	m := manager(t)
+	reserve(t, m, ownerA, only4(ask(8080, 8080, 80, any4, any6)))
+	for range 2 {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	m.Keep(ownerA, nil)
+	if _, err := m.Reserve(context.Background(), ownerA, []spec.PortRequest{ask(8080, 8080, 80, any4)}); err == nil {
+		t.Error("reserved after close")
+	}
+	if !bindable(key{any4, 8080, spec.TCP}) {
+		t.Error("port still bound after close")
+	}
+}

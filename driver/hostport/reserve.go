@@ -1,0 +1,217 @@
+package hostport
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// reservation is one call of Reserve on its way.
+type reservation struct {
+	m     *Manager
+	owner string
+	// fresh are the sockets that this call has bound, claims all that it uses.
+	fresh   []*socket
+	claims  []claim
+	claimed map[key]target
+	// held lists the ports that owner held before, by what they do; made when
+	// it is needed first.
+	held map[heldKey][]uint16
+	runs []spec.Published
+	// low and high bound ephemeral ports; 0 until they are needed.
+	low, high uint16
+}
+
+type claim struct {
+	s  *socket
+	to target
+}
+
+type heldKey struct {
+	proto spec.Protocol
+	end   end
+}
+
+func newReservation(m *Manager, owner string) *reservation {
+	return &reservation{m: m, owner: owner, claimed: map[key]target{}}
+}
+
+// place finds a port for q and claims it.
+func (r *reservation) place(q *request) error {
+	if q.fixed() {
+		return r.try(q, q.first)
+	}
+	done, err := r.placeHeld(q)
+	if done || err != nil {
+		return err
+	}
+	if q.last != 0 {
+		return r.placeIn(q, q.first, q.last, q.first)
+	}
+	if r.low == 0 {
+		r.low, r.high = ephemeralRange()
+	}
+	start := r.m.cursor[q.proto]
+	if start < r.low || start > r.high {
+		start = r.low
+	}
+	if err := r.placeIn(q, r.low, r.high, start); err != nil {
+		return err
+	}
+	// The next search starts behind this port, so that a port is not given
+	// out again as soon as it is released.
+	if last := r.runs[len(r.runs)-1].First; last == r.high {
+		r.m.cursor[q.proto] = r.low
+	} else {
+		r.m.cursor[q.proto] = last + 1
+	}
+	return nil
+}
+
+// placeIn tries first..last once around, from start on.
+func (r *reservation) placeIn(q *request, first, last, start uint16) error {
+	var held *ConflictError
+	for i, n := 0, int(last)-int(first)+1; i < n; i++ {
+		port := int(start) + i
+		if port > int(last) {
+			port -= n
+		}
+		err := r.try(q, uint16(port))
+		busy := (*ConflictError)(nil)
+		if !errors.As(err, &busy) {
+			return err
+		}
+		if held == nil {
+			held = busy
+			held.First, held.Last = first, last
+		}
+	}
+	return held
+}
+
+// placeHeld tries the ports that owner held before and that lead to where q
+// wants to lead.
+func (r *reservation) placeHeld(q *request) (done bool, err error) {
+	if r.held == nil {
+		r.indexHeld()
+	}
+	for _, e := range q.ends {
+		for _, port := range r.held[heldKey{q.proto, e}] {
+			if q.last != 0 && (port < q.first || port > q.last) {
+				continue
+			}
+			if _, taken := r.claimed[key{e.ip, port, q.proto}]; taken {
+				continue
+			}
+			err := r.try(q, port)
+			if busy := (*ConflictError)(nil); !errors.As(err, &busy) {
+				return err == nil, err
+			}
+		}
+	}
+	return false, nil
+}
+
+func (r *reservation) indexHeld() {
+	r.held = map[heldKey][]uint16{}
+	fresh := map[*socket]bool{}
+	for _, s := range r.fresh {
+		fresh[s] = true
+	}
+	for k, s := range r.m.book.owners[r.owner] {
+		if !fresh[s] {
+			hk := heldKey{k.proto, end{k.ip, s.target}}
+			r.held[hk] = append(r.held[hk], k.port)
+		}
+	}
+	for _, ports := range r.held {
+		slices.Sort(ports)
+	}
+}
+
+// try claims one port in all of q's host addresses, or none.
+func (r *reservation) try(q *request, port uint16) error {
+	claims, fresh := len(r.claims), len(r.fresh)
+	for _, e := range q.ends {
+		if err := r.claim(key{e.ip, port, q.proto}, e.to, q.fixed()); err != nil {
+			r.undo(claims, fresh)
+			return err
+		}
+	}
+	for _, e := range q.ends {
+		r.runs = append(r.runs, spec.Published{
+			Proto: q.proto, HostIP: e.ip, First: port, Last: port,
+			ContainerIP: e.to.ip, ContainerFirst: e.to.port,
+		})
+	}
+	return nil
+}
+
+// claim takes one port in one host address: what owner holds, else a new
+// socket. Only a fixed port is taken away from where it led before, and only a
+// fixed port may be asked for twice, if it leads to the same place.
+func (r *reservation) claim(k key, to target, fixed bool) error {
+	s := r.m.book.owners[r.owner][k]
+	if t, twice := r.claimed[k]; twice {
+		if fixed && t == to {
+			return nil
+		}
+		return r.busy(k)
+	}
+	if s != nil && s.target != to && !fixed {
+		return r.busy(k)
+	}
+	if s == nil {
+		var err error
+		if s, err = r.m.open(r.owner, k); err != nil {
+			return err
+		}
+		r.fresh = append(r.fresh, s)
+	}
+	r.claimed[k] = to
+	r.claims = append(r.claims, claim{s, to})
+	return nil
+}
+
+func (r *reservation) busy(k key) error {
+	return &ConflictError{Proto: k.proto, HostIP: k.ip, Port: k.port, Owner: r.owner, self: true}
+}
+
+// undo gives up all but the first claims and fresh sockets.
+func (r *reservation) undo(claims, fresh int) {
+	for _, c := range r.claims[claims:] {
+		delete(r.claimed, c.s.key)
+	}
+	for _, s := range r.fresh[fresh:] {
+		r.m.drop(s)
+	}
+	r.claims, r.fresh = r.claims[:claims], r.fresh[:fresh]
+}
+
+// commit leads every claimed port to its container, or undoes everything.
+func (r *reservation) commit() error {
+	before := make([]target, 0, len(r.claims))
+	for i, c := range r.claims {
+		before = append(before, c.s.target)
+		err := c.s.lead(r.m.relays, c.to)
+		if err == nil {
+			continue
+		}
+		r.undoLeads(before[:i+1])
+		r.undo(0, 0)
+		return err
+	}
+	return nil
+}
+
+func (r *reservation) undoLeads(before []target) {
+	for i, t := range before {
+		if !t.ip.IsValid() {
+			continue
+		}
+		if err := r.claims[i].s.lead(r.m.relays, t); err != nil {
+			r.m.relays.log.WithError(err).WithField("ep", short(r.owner)).Warn("a published port is held, but not relayed")
+		}
+	}
+}

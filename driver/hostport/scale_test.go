@@ -1,0 +1,202 @@
+package hostport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+func many(n int, ask func(port uint16) spec.PortRequest) []spec.PortRequest {
+	want := make([]spec.PortRequest, n)
+	for i := range want {
+		want[i] = ask(uint16(10000 + i))
+	}
+	return want
+}
+
+func nat4(p uint16) spec.PortRequest    { return ask(p, p, p+20000, any4) }
+func relayed(p uint16) spec.PortRequest { return only4(ask(p, p, p+20000, any6)) }
+func dual(p uint16) spec.PortRequest    { return only4(ask(p, p, p+20000, any4, any6)) }
+
+func TestNothingLeaks(t *testing.T) {
+	m := manager(t)
+	// The first relay starts the poller, which stays until Close.
+	reserve(t, m, ownerA, relayed(9000))
+	m.Keep(ownerA, nil)
+	files, goroutines := openFiles(t), runtime.NumGoroutine()
+	for range 3 {
+		reserve(t, m, ownerA, append(many(500, dual), only4(udpAsk(5300, 53, any6)))...)
+		serve := func(t *testing.T) {
+			serveTCP(t, cont4, 30000, echoTCP)
+			serveUDP(t, cont4, 53)
+			if got := exchange(t, "[::1]:10000", "x"); got != "x" {
+				t.Errorf("got %q", got)
+			}
+			ping(t, dialUDPFrom(t, "", "[::1]:5300"), "x")
+			hanging := dialTCP(t, "[::1]:10000")
+			_, _ = hanging.Write([]byte("x"))
+			_, _ = hanging.Read(make([]byte, 1))
+		}
+		t.Run("traffic", serve)
+		m.Keep(ownerA, nil)
+	}
+	wantSame(t, m, map[key]string{})
+	// Pipes for splice are pooled, and go with a garbage collection.
+	eventually(t, "goroutines and files as before", func() bool {
+		runtime.GC()
+		return runtime.NumGoroutine() <= goroutines && openFiles(t) <= files
+	})
+	if len(m.relays.poll.handlers) != 0 || m.fds.held != 0 || relayFiles(m) != 0 {
+		t.Errorf("left: %d handlers, %d sockets, %d files", len(m.relays.poll.handlers), m.fds.held, relayFiles(m))
+	}
+}
+
+func TestTenThousandPorts(t *testing.T) {
+	m := manager(t)
+	if m.fds.l.files < 10000+m.fds.l.headroom {
+		t.Fatalf("the hard limit of open files, %d, is too low for this test", m.fds.l.files)
+	}
+	goroutines := runtime.NumGoroutine()
+	for name, ask := range map[string]func(uint16) spec.PortRequest{"nat": nat4, "relayed": relayed} {
+		runs := reserve(t, m, ownerA, many(10000, ask)...)
+		if len(runs) != 1 || runs[0].Len() != 10000 {
+			t.Errorf("%s: got %v", name, runs)
+		}
+		if n := runtime.NumGoroutine() - goroutines; n > 2 {
+			t.Errorf("%s: %d goroutines more", name, n)
+		}
+		if name == "relayed" {
+			serveTCP(t, cont4, 39999, echoTCP)
+			if got := exchange(t, "[::1]:19999", "last"); got != "last" {
+				t.Errorf("got %q", got)
+			}
+		}
+		m.Keep(ownerA, nil)
+	}
+}
+
+func TestFileLimit(t *testing.T) {
+	m := managerWith(t, func(l *limits) { l.files = l.headroom + 100 })
+	reserve(t, m, ownerA, many(40, dual)...)
+	before := snapshot(m)
+	_, err := m.Reserve(context.Background(), ownerB, []spec.PortRequest{ask(7000, 7000, 80, any4)})
+	if err != nil {
+		t.Error(err)
+	}
+	m.Keep(ownerB, nil)
+	_, err = m.Reserve(context.Background(), ownerB, many(40, func(p uint16) spec.PortRequest { return dual(p + 5000) }))
+	if !errors.Is(err, unix.EMFILE) {
+		t.Fatalf("error is %v", err)
+	}
+	for _, part := range []string{"80 more host port sockets", "limit of 356 open files", "that makes 416", "RLIMIT_NOFILE"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q does not say %q", err, part)
+		}
+	}
+	wantSame(t, m, before)
+}
+
+// The kernel's own limit, met on the way, undoes everything too.
+func TestKernelFileLimit(t *testing.T) {
+	m := manager(t)
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	low := unix.Rlimit{Cur: uint64(openFiles(t) + 50), Max: old.Max}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	_, err := m.Reserve(context.Background(), ownerA, many(100, nat4))
+	if err2 := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err2 != nil {
+		t.Fatal(err2)
+	}
+	if !errors.Is(err, unix.EMFILE) || !strings.Contains(err.Error(), "raise RLIMIT_NOFILE") {
+		t.Errorf("error is %v", err)
+	}
+	wantSame(t, m, map[key]string{})
+}
+
+func TestNewRaisesFileLimit(t *testing.T) {
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Setrlimit(unix.RLIMIT_NOFILE, &old) }()
+	low := unix.Rlimit{Cur: old.Max / 2, Max: old.Max}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	m := New(quiet())
+	defer m.Close()
+	if m.fds.l.files != int(old.Max) {
+		t.Errorf("limit is %d, want %d", m.fds.l.files, old.Max)
+	}
+}
+
+// available is the machine's memory that is left, in KiB.
+func available(b *testing.B) (kib int) {
+	b.Helper()
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if _, err := fmt.Sscanf(line, "MemAvailable: %d", &kib); err == nil {
+			return kib
+		}
+	}
+	b.Fatal("no MemAvailable in /proc/meminfo")
+	return 0
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return s.HeapAlloc
+}
+
+// BenchmarkReserve reserves and releases n ports. heap-B/port is what
+// a held port costs the process, all-B/port what it costs the machine (roughly:
+// others use memory meanwhile, so look at it for many ports only).
+func BenchmarkReserve(b *testing.B) {
+	kinds := []struct {
+		name string
+		ask  func(uint16) spec.PortRequest
+	}{
+		{"nat", nat4}, {"relayed", relayed},
+		{"ephemeral", func(p uint16) spec.PortRequest { return ask(0, 0, p, netip.IPv4Unspecified()) }},
+	}
+	for _, kind := range kinds {
+		for _, n := range []int{1, 1000, 10000} {
+			b.Run(fmt.Sprintf("%s/%d", kind.name, n), func(b *testing.B) {
+				m := manager(b)
+				want := many(n, kind.ask)
+				// The first time leaves the poller behind.
+				reserve(b, m, ownerA, want[0])
+				m.Keep(ownerA, nil)
+				heapBefore, availableBefore := heap(), available(b)
+				reserve(b, m, ownerA, want...)
+				heapBytes, allBytes := int64(heap()-heapBefore), 1024*(availableBefore-available(b))
+				m.Keep(ownerA, nil)
+				for b.Loop() {
+					reserve(b, m, ownerA, want...)
+					m.Keep(ownerA, nil)
+				}
+				b.ReportMetric(float64(heapBytes)/float64(n), "heap-B/port")
+				b.ReportMetric(float64(allBytes)/float64(n), "all-B/port")
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/port")
+			})
+		}
+	}
+}

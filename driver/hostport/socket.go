@@ -1,0 +1,249 @@
+package hostport
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// backlog is how many relayed connections may wait to be accepted on one port.
+const backlog = 128
+
+// socket holds one port in one host address.
+type socket struct {
+	key
+	owner string
+	// fd is -1 if the kernel offers no such socket to anybody.
+	fd int
+	// target is where the port leads; the zero target until lead was called.
+	target target
+	// relay serves the socket, nil if it only reserves.
+	relay relay
+}
+
+// scope says which packets to a port are for the relay.
+type scope int
+
+const (
+	nothing scope = iota
+	// onlyLoopback is what is sent to ::1 and no other address.
+	onlyLoopback
+	everything
+)
+
+// scopeOf says what NAT cannot serve between two addresses. An invalid
+// container address needs no relay yet.
+func scopeOf(host, container netip.Addr) scope {
+	switch {
+	case !container.IsValid():
+		return nothing
+	case host.Is4() != container.Is4():
+		return everything
+	case host.Is6() && (host.IsUnspecified() || host.IsLoopback()):
+		return onlyLoopback
+	}
+	return nothing
+}
+
+// bind makes the socket that holds k. It drops everything until lead says
+// otherwise. It returns -1 if the kernel has no SCTP: then nobody else can
+// bind the port either.
+func bind(k key) (int, error) {
+	fd, err := newSocket(k)
+	if k.proto == spec.SCTP && (errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.ESOCKTNOSUPPORT)) {
+		return -1, nil
+	}
+	if err != nil {
+		return -1, fmt.Errorf("open socket: %w", err)
+	}
+	if err := setUp(fd, k); err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func newSocket(k key) (int, error) {
+	family, kind, proto := unix.AF_INET, unix.SOCK_STREAM, int(k.proto)
+	if k.ip.Is6() {
+		family = unix.AF_INET6
+	}
+	if k.proto == spec.UDP {
+		kind = unix.SOCK_DGRAM
+	}
+	return unix.Socket(family, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, proto)
+}
+
+func setUp(fd int, k key) error {
+	if k.ip.Is6() {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return fmt.Errorf("set IPV6_V6ONLY: %w", err)
+		}
+	}
+	// For TCP only: connections of an earlier relay in TIME_WAIT must not keep
+	// the port, and once the socket listens nobody can bind the port all the
+	// same. For UDP the option would let others share the port.
+	if k.proto == spec.TCP {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+			return fmt.Errorf("set SO_REUSEADDR: %w", err)
+		}
+	}
+	if err := attachFilter(fd, nothing); err != nil {
+		return err
+	}
+	switch err := unix.Bind(fd, sockaddr(netip.AddrPortFrom(k.ip, k.port), 0)); {
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return fmt.Errorf("host has no address %s: publish on one that it has: %w", k.ip, err)
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("bind: %w: the daemon needs CAP_NET_BIND_SERVICE", err)
+	case err != nil:
+		return fmt.Errorf("bind: %w", err)
+	}
+	if k.proto == spec.UDP {
+		return nil
+	}
+	if err := unix.Listen(fd, backlog); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	return nil
+}
+
+// lead makes the port lead to t: it starts, stops or redirects the relay. On
+// an error the port is held but leads nowhere.
+func (s *socket) lead(r *relays, t target) error {
+	if t == s.target {
+		return nil
+	}
+	was, is := scopeOf(s.ip, s.target.ip), scopeOf(s.ip, t.ip)
+	if s.proto == spec.SCTP || is == was {
+		s.target = t
+		if s.relay != nil {
+			s.relay.redirect(t)
+		}
+		return nil
+	}
+	s.stop()
+	s.target = target{}
+	if is != nothing {
+		if err := s.start(r, t, is); err != nil {
+			return fmt.Errorf("relay %s to %s: %w", s.key, t.addrPort(), err)
+		}
+	}
+	s.target = t
+	return nil
+}
+
+func (s *socket) start(r *relays, t target, sc scope) error {
+	if err := attachFilter(s.fd, sc); err != nil {
+		return err
+	}
+	started, err := r.start(s, t)
+	if err != nil {
+		return errors.Join(err, attachFilter(s.fd, nothing))
+	}
+	s.relay = started
+	return nil
+}
+
+func (s *socket) stop() {
+	if s.relay == nil {
+		return
+	}
+	s.relay.close()
+	s.relay = nil
+	// Without the filter, what comes in waits in a queue that nobody reads;
+	// with it the queue cannot grow, and emptying it comes to an end.
+	if attachFilter(s.fd, nothing) == nil {
+		drain(s.fd, s.proto)
+	}
+}
+
+// drain gives up what waits in a socket's queue: connections that the kernel
+// has answered are closed, so that their clients do not wait for a server.
+func drain(fd int, proto spec.Protocol) {
+	for {
+		var err error
+		conn := -1
+		if proto == spec.UDP {
+			_, _, err = unix.Recvfrom(fd, nil, unix.MSG_DONTWAIT)
+		} else {
+			conn, _, err = unix.Accept4(fd, unix.SOCK_CLOEXEC)
+		}
+		if err != nil {
+			return
+		}
+		if conn >= 0 {
+			_ = unix.Close(conn)
+		}
+	}
+}
+
+func (s *socket) close() {
+	if s.relay != nil {
+		s.relay.close()
+		s.relay = nil
+	}
+	if s.fd >= 0 {
+		// The kernel has released the port whatever close says.
+		_ = unix.Close(s.fd)
+	}
+}
+
+// attachFilter lets the socket see only what scope says. A dropped packet gets
+// no answer at all: a SYN no SYN-ACK and no reset, a datagram no ICMP error.
+func attachFilter(fd int, sc scope) error {
+	filter := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
+	switch sc {
+	case everything:
+		// Every socket of this package has a filter from its start.
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil {
+			return fmt.Errorf("detach socket filter: %w", err)
+		}
+		return nil
+	case onlyLoopback:
+		filter = loopbackFilter()
+	}
+	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &prog); err != nil {
+		return fmt.Errorf("attach socket filter: %w", err)
+	}
+	return nil
+}
+
+const (
+	acceptAll = 0xffffffff
+	// netOffset is SKF_NET_OFF of linux/filter.h (-0x100000): offsets from
+	// here on count from the network header.
+	netOffset = 0xfff00000
+	// destOffset is where an IPv6 header has its destination.
+	destOffset = 24
+)
+
+// loopbackFilter accepts packets to ::1. Accepted connections inherit it,
+// which is right, since all of their packets go to ::1.
+func loopbackFilter() []unix.SockFilter {
+	words := [4]uint32{0, 0, 0, 1}
+	var out []unix.SockFilter
+	for i, w := range words {
+		toDrop := uint8(2*(len(words)-1-i) + 1)
+		out = append(out,
+			unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: netOffset + destOffset + uint32(4*i)},
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: toDrop, K: w})
+	}
+	return append(out,
+		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: acceptAll},
+		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0})
+}
+
+// sockaddr converts an address; zone is the interface index of a link-local
+// one, else 0.
+func sockaddr(a netip.AddrPort, zone uint32) unix.Sockaddr {
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}
+	}
+	return &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port()), ZoneId: zone}
+}

@@ -1,0 +1,200 @@
+package hostport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// connFiles is what one relayed connection needs: two sockets, and a pipe
+	// for splice(2) in each direction.
+	connFiles = 6
+	// acceptBatch bounds what one port accepts before others have their turn.
+	acceptBatch = 32
+	// acceptRetry is the pause after the kernel ran out of something.
+	acceptRetry = time.Second
+)
+
+// tcpRelay accepts connections of one socket and joins each with one to the
+// container, which is made on demand.
+type tcpRelay struct {
+	r  *relays
+	fd int
+	id uint32
+	// ctx ends every connection of the relay.
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	to     target
+	conns  int
+	paused bool
+	closed bool
+}
+
+func startTCP(r *relays, s *socket, t target) (relay, error) {
+	l := &tcpRelay{r: r, fd: s.fd, to: t}
+	l.ctx, l.cancel = context.WithCancel(r.ctx)
+	// Until the id is known, an event has to wait.
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var err error
+	if l.id, err = r.poll.add(s.fd, l); err != nil {
+		l.cancel()
+		return nil, err
+	}
+	return l, nil
+}
+
+// ready accepts what waits. At a limit it stops listening to events, and the
+// clients wait in the kernel's queue.
+func (l *tcpRelay) ready() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for range acceptBatch {
+		if l.closed || l.full() {
+			return
+		}
+		fd, _, err := unix.Accept4(l.fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+		switch {
+		case err == nil:
+			l.conns++
+			l.r.fds.take(connFiles)
+			to := l.to
+			l.r.running.Go(func() { l.serve(fd, to) })
+		case errors.Is(err, unix.EAGAIN):
+			return
+		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
+			l.r.log.WithError(err).Warnf("relay to %s cannot accept connections", l.to.addrPort())
+			l.pause()
+			time.AfterFunc(acceptRetry, l.wake)
+			return
+		}
+		// Any other error is about the one connection (accept(2)).
+	}
+}
+
+// full says whether a limit is reached, and then pauses the relay until it is
+// woken. The caller holds mu.
+func (l *tcpRelay) full() bool {
+	if l.conns >= l.r.l.conns {
+		l.pause()
+		return true
+	}
+	ok, warn := l.r.fds.fits(connFiles, l)
+	if warn {
+		l.r.log.Warnf("relayed connections wait, because all descriptors for them are in use (relay to %s)", l.to.addrPort())
+	}
+	if !ok {
+		l.pause()
+	}
+	return !ok
+}
+
+func (l *tcpRelay) pause() {
+	l.paused = true
+	l.r.poll.arm(l.fd, l.id, false)
+}
+
+// wake ends a pause.
+func (l *tcpRelay) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.paused && !l.closed {
+		l.paused = false
+		l.r.poll.arm(l.fd, l.id, true)
+	}
+}
+
+func (l *tcpRelay) redirect(t target) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.to = t
+}
+
+func (l *tcpRelay) close() {
+	l.cancel()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	l.r.poll.remove(l.fd, l.id)
+}
+
+// serve relays one connection until both directions have ended.
+func (l *tcpRelay) serve(fd int, to target) {
+	defer func() {
+		l.mu.Lock()
+		l.conns--
+		l.mu.Unlock()
+		l.wake()
+		l.r.fds.give(connFiles)
+	}()
+	client, err := tcpConn(fd)
+	if err != nil {
+		l.r.log.WithError(err).Debug("accepted connection lost")
+		return
+	}
+	defer func() { _ = client.Close() }()
+	dialer := net.Dialer{Timeout: l.r.l.dial}
+	conn, err := dialer.DialContext(l.ctx, "tcp", to.addrPort().String())
+	if err != nil {
+		l.r.log.WithError(err).Debugf("relay to %s", to.addrPort())
+		reset(client)
+		return
+	}
+	backend := conn.(*net.TCPConn)
+	defer func() { _ = backend.Close() }()
+	defer context.AfterFunc(l.ctx, func() { reset(client, backend) })()
+	join(client, backend)
+}
+
+// join copies in both directions, passes on the end of each, and resets both
+// connections if one is broken.
+func join(a, b *net.TCPConn) {
+	var other sync.WaitGroup
+	other.Go(func() { forward(a, b) })
+	forward(b, a)
+	other.Wait()
+}
+
+func forward(to, from *net.TCPConn) {
+	// On Linux this is splice(2): the data never enters the process.
+	_, err := io.Copy(to, from)
+	if err == nil {
+		err = to.CloseWrite()
+	}
+	// ENOTCONN says that the other side has gone already; that direction
+	// learns it by itself.
+	if err != nil && !errors.Is(err, unix.ENOTCONN) {
+		reset(to, from)
+	}
+}
+
+// reset closes connections so that the peer sees a broken one, and not an end
+// of data that is none.
+func reset(conns ...*net.TCPConn) {
+	for _, c := range conns {
+		_ = c.SetLinger(0)
+		_ = c.Close()
+	}
+}
+
+func tcpConn(fd int) (*net.TCPConn, error) {
+	f := os.NewFile(uintptr(fd), "relay")
+	c, err := net.FileConn(f)
+	err = errors.Join(err, f.Close())
+	if err != nil {
+		return nil, err
+	}
+	conn := c.(*net.TCPConn)
+	// Peers that vanished must not keep one of a bounded number of places.
+	_ = conn.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true})
+	return conn, nil
+}

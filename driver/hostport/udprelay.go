@@ -1,0 +1,164 @@
+package hostport
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// datagramBatch bounds what one descriptor reads before others have their turn.
+const datagramBatch = 64
+
+// udpRelay passes datagrams of one socket on to the container, in one session
+// for each client. Everything of it but its constants is guarded by the lock
+// of udpSessions.
+type udpRelay struct {
+	r        *relays
+	fd       int
+	ipv6     bool
+	id       uint32
+	to       target
+	sessions map[client]*session
+	// oldest and newest are the ends of the list of sessions by last use.
+	oldest, newest *session
+	closed         bool
+}
+
+// client is who sends, and the address that it sends to, which is where its
+// answers must come from.
+type client struct {
+	peer  netip.AddrPort
+	local netip.Addr
+	// zone is the link that a link-local peer is on.
+	zone uint32
+}
+
+func startUDP(r *relays, s *socket, t target) (relay, error) {
+	level, option := unix.IPPROTO_IP, unix.IP_PKTINFO
+	if s.ip.Is6() {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO
+	}
+	if err := unix.SetsockoptInt(s.fd, level, option, 1); err != nil {
+		return nil, os.NewSyscallError("setsockopt PKTINFO", err)
+	}
+	u := &udpRelay{r: r, fd: s.fd, ipv6: s.ip.Is6(), to: t, sessions: map[client]*session{}}
+	r.udp.mu.Lock()
+	defer r.udp.mu.Unlock()
+	var err error
+	if u.id, err = r.poll.add(s.fd, u); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// ready passes on what clients have sent.
+func (u *udpRelay) ready() {
+	all := u.r.udp
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for range datagramBatch {
+		if u.closed {
+			return
+		}
+		n, oobn, _, from, err := unix.Recvmsg(u.fd, all.buf, all.oob, 0)
+		if err != nil {
+			return
+		}
+		c, ok := clientOf(from, all.oob[:oobn])
+		if !ok {
+			continue
+		}
+		s := u.sessions[c]
+		if s == nil {
+			if s, err = all.open(u, c); err != nil {
+				u.r.log.WithError(err).Debugf("relay to %s", u.to.addrPort())
+				continue
+			}
+		}
+		all.touch(s)
+		// What the container does not take, or cannot be sent to it, is lost,
+		// as datagrams may be. The error of an earlier datagram (its port is
+		// closed) is reported here and takes this one's place: send again.
+		if err = unix.Send(s.fd, all.buf[:n], 0); errors.Is(err, unix.ECONNREFUSED) {
+			_ = unix.Send(s.fd, all.buf[:n], 0)
+		}
+	}
+}
+
+func (u *udpRelay) redirect(t target) {
+	u.r.udp.mu.Lock()
+	defer u.r.udp.mu.Unlock()
+	u.to = t
+	u.r.udp.drop(u)
+}
+
+func (u *udpRelay) close() {
+	all := u.r.udp
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	u.closed = true
+	u.r.poll.remove(u.fd, u.id)
+	all.drop(u)
+}
+
+// clientOf reads who sent a datagram, and to which address.
+func clientOf(from unix.Sockaddr, oob []byte) (c client, ok bool) {
+	switch a := from.(type) {
+	case *unix.SockaddrInet4:
+		c.peer = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		c.peer = netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
+		c.zone = a.ZoneId
+	default:
+		return c, false
+	}
+	for len(oob) > 0 {
+		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
+		if err != nil {
+			return c, false
+		}
+		oob = rest
+		// in_pktinfo: index, local address (what a broadcast came in by),
+		// destination. in6_pktinfo: destination, index.
+		switch {
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+			c.local = netip.AddrFrom4([4]byte(data[4:8]))
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+			c.local = netip.AddrFrom16([16]byte(data[:16]))
+		}
+	}
+	return c, c.peer.Port() != 0
+}
+
+// answerFrom is the control message that makes a datagram leave with the
+// address that the client used. Nobody answers from a multicast address: then
+// the kernel chooses.
+func (c client) answerFrom() []byte {
+	switch {
+	case !c.local.IsValid() || c.local.IsMulticast():
+		return nil
+	case c.local.Is4():
+		return unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: c.local.As4()})
+	}
+	return unix.PktInfo6(&unix.Inet6Pktinfo{Addr: c.local.As16(), Ifindex: c.zone})
+}
+
+// dialUDP returns a socket that is connected to the container.
+func dialUDP(to target) (int, error) {
+	family := unix.AF_INET
+	if to.ip.Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open socket: %w", err)
+	}
+	if err := unix.Connect(fd, sockaddr(to.addrPort(), 0)); err != nil {
+		_ = unix.Close(fd)
+		return -1, fmt.Errorf("connect: %w", err)
+	}
+	return fd, nil
+}

@@ -1,0 +1,198 @@
+package hostport
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// udpSessions is what all UDP relays share: the buffers, and the knowledge
+// which of them have sessions. One lock suffices, because the poller's
+// goroutine does nearly all of the work.
+type udpSessions struct {
+	l   limits
+	fds *budget
+
+	mu       sync.Mutex
+	buf, oob []byte
+	// active are the relays that have sessions.
+	active map[*udpRelay]struct{}
+	// sweeper is nil while there are no sessions.
+	sweeper *time.Timer
+	closed  bool
+}
+
+// session is one client of one relay: a socket that is connected to the
+// container, so that the container sees each client with a port of its own.
+type session struct {
+	u    *udpRelay
+	from client
+	fd   int
+	id   uint32
+	// addr and oob are where answers go, and where they come from.
+	addr unix.Sockaddr
+	oob  []byte
+	used time.Time
+	// older and newer are the neighbours by last use.
+	older, newer *session
+	closed       bool
+}
+
+func newUDPSessions(l limits, fds *budget) *udpSessions {
+	return &udpSessions{
+		l: l, fds: fds,
+		buf:    make([]byte, 1<<16),
+		oob:    make([]byte, 128),
+		active: map[*udpRelay]struct{}{},
+	}
+}
+
+var errNoSession = errors.New("no descriptor is left for a session")
+
+// open starts a session. At a limit the oldest one gives way: one of the same
+// relay if it has any, else of the relay whose oldest was used least lately.
+func (all *udpSessions) open(u *udpRelay, c client) (*session, error) {
+	if len(u.sessions) >= all.l.sessions {
+		all.end(u.oldest)
+	}
+	if ok, _ := all.fds.fits(1, nil); !ok {
+		if victim := all.victim(u); victim != nil {
+			all.end(victim)
+		}
+		if ok, _ := all.fds.fits(1, nil); !ok {
+			return nil, errNoSession
+		}
+	}
+	fd, err := dialUDP(u.to)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{u: u, from: c, fd: fd, addr: sockaddr(c.peer, c.zone), oob: c.answerFrom()}
+	if s.id, err = u.r.poll.add(fd, s); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	all.fds.take(1)
+	u.sessions[c] = s
+	all.active[u] = struct{}{}
+	if all.sweeper == nil && !all.closed {
+		all.sweeper = time.AfterFunc(all.l.idle/4, all.sweep)
+	}
+	return s, nil
+}
+
+func (all *udpSessions) victim(u *udpRelay) *session {
+	if u.oldest != nil {
+		return u.oldest
+	}
+	var v *session
+	for a := range all.active {
+		if v == nil || a.oldest.used.Before(v.used) {
+			v = a.oldest
+		}
+	}
+	return v
+}
+
+// end closes a session.
+func (all *udpSessions) end(s *session) {
+	s.closed = true
+	s.unlink()
+	delete(s.u.sessions, s.from)
+	if len(s.u.sessions) == 0 {
+		delete(all.active, s.u)
+	}
+	s.u.r.poll.remove(s.fd, s.id)
+	_ = unix.Close(s.fd)
+	all.fds.give(1)
+}
+
+// drop ends all sessions of a relay.
+func (all *udpSessions) drop(u *udpRelay) {
+	for u.oldest != nil {
+		all.end(u.oldest)
+	}
+}
+
+// touch makes s the newest of its relay.
+func (all *udpSessions) touch(s *session) {
+	s.used = time.Now()
+	if s.u.newest == s {
+		return
+	}
+	s.unlink()
+	s.older = s.u.newest
+	if s.older != nil {
+		s.older.newer = s
+	} else {
+		s.u.oldest = s
+	}
+	s.u.newest = s
+}
+
+// unlink takes s out of its relay's list, if it is in there.
+func (s *session) unlink() {
+	switch {
+	case s.older != nil:
+		s.older.newer = s.newer
+	case s.u.oldest == s:
+		s.u.oldest = s.newer
+	}
+	switch {
+	case s.newer != nil:
+		s.newer.older = s.older
+	case s.u.newest == s:
+		s.u.newest = s.older
+	}
+	s.older, s.newer = nil, nil
+}
+
+// sweep ends idle sessions, and comes again as long as there are others.
+func (all *udpSessions) sweep() {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	deadline := time.Now().Add(-all.l.idle)
+	for u := range all.active {
+		for u.oldest != nil && u.oldest.used.Before(deadline) {
+			all.end(u.oldest)
+		}
+	}
+	all.sweeper = nil
+	if len(all.active) > 0 && !all.closed {
+		all.sweeper = time.AfterFunc(all.l.idle/4, all.sweep)
+	}
+}
+
+// close is called when no relay is left.
+func (all *udpSessions) close() {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	all.closed = true
+	if all.sweeper != nil {
+		all.sweeper.Stop()
+	}
+}
+
+// ready passes the container's answers back to the client.
+func (s *session) ready() {
+	all := s.u.r.udp
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	for range datagramBatch {
+		if s.closed {
+			return
+		}
+		n, err := unix.Read(s.fd, all.buf)
+		switch {
+		case err == nil:
+			all.touch(s)
+			_ = unix.Sendmsg(s.u.fd, all.buf[:n], s.oob, s.addr, 0)
+		case errors.Is(err, unix.EAGAIN):
+			return
+		}
+		// Any other error is an ICMP message about an earlier datagram: the
+		// container does not listen (yet). The session waits, as docker-proxy's.
+	}
+}
