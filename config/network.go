@@ -1,0 +1,222 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+)
+
+// Keys that the engine itself puts beside the user's options of a network
+// (libnetwork's netlabel package).
+const (
+	keyGeneric    = "com.docker.network.generic"
+	keyInternal   = "com.docker.network.internal"
+	keyEnableIPv4 = "com.docker.network.enable_ipv4"
+	keyEnableIPv6 = "com.docker.network.enable_ipv6"
+)
+
+// Network is what a user asks a network to be. Values compare with ==.
+type Network struct {
+	// Bridge is the bridge's name; "" has gangway choose it.
+	Bridge string
+	// MTU is in bytes, 68 to 65535; 0 leaves it to the kernel.
+	MTU int
+	// Masquerade hides container addresses behind the host's on the way out;
+	// ICC lets containers of the network reach each other; Internal keeps the
+	// network from everything outside.
+	Masquerade, ICC, Internal bool
+	// IPv4 and IPv6 say which families the network has; at least one.
+	IPv4, IPv6 bool
+	// HostBinding4 is where ports are published that name no host address;
+	// 0.0.0.0 for all addresses of the host, IPv6 ones too.
+	HostBinding4 netip.Addr
+	// IfacePrefix is what names of interfaces in containers start with.
+	IfacePrefix string
+}
+
+// NetworkOption is one row of the table of network options.
+type NetworkOption struct {
+	// Name is as given to docker network create -o.
+	Name string
+	// Values describes what is allowed; Default is the value, as text, that
+	// counts when the option is absent.
+	Values, Default string
+	// Help is a sentence fragment for the documentation.
+	Help string
+
+	set func(*Network, string) error
+}
+
+// NetworkOptionsTable lists every network option in the order of the
+// documentation. Names and meanings are the built-in bridge driver's.
+func NetworkOptionsTable() []NetworkOption {
+	return []NetworkOption{
+		{
+			Name: "com.docker.network.bridge.name", Values: "interface name, at most 15 bytes", Default: "",
+			Help: "name of the bridge; gw- and the start of the network's id if empty",
+			set:  func(n *Network, v string) error { n.Bridge = v; return bridgeName(v) },
+		},
+		{
+			Name: "com.docker.network.driver.mtu", Values: "68 to 65535, with IPv6 from 1280; 0 for the kernel's default", Default: "0",
+			Help: "largest packet in bytes, for bridge and containers",
+			set:  func(n *Network, v string) (err error) { n.MTU, err = mtu(v); return err },
+		},
+		{
+			Name: "com.docker.network.bridge.enable_ip_masquerade", Values: "true or false", Default: "true",
+			Help: "hide container addresses behind the host's on the way out",
+			set:  func(n *Network, v string) (err error) { n.Masquerade, err = boolean(v); return err },
+		},
+		{
+			Name: "com.docker.network.bridge.enable_icc", Values: "true or false", Default: "true",
+			Help: "let containers of the network reach each other",
+			set:  func(n *Network, v string) (err error) { n.ICC, err = boolean(v); return err },
+		},
+		{
+			Name: "com.docker.network.bridge.host_binding_ipv4", Values: "IPv4 address of the host", Default: "0.0.0.0",
+			Help: "where ports are published that name no host address; 0.0.0.0 for every address",
+			set:  func(n *Network, v string) (err error) { n.HostBinding4, err = hostBinding(v); return err },
+		},
+		{
+			Name: "com.docker.network.container_iface_prefix", Values: "start of an interface name, at most 12 bytes", Default: "eth",
+			Help: "what names of interfaces in containers start with, before the number",
+			set:  func(n *Network, v string) error { n.IfacePrefix = v; return ifacePrefix(v) },
+		},
+	}
+}
+
+// engineOptions are options that a user gives and the engine carries out for
+// every driver (28.0 and later); they arrive here too and mean nothing.
+func engineOptions() []string {
+	return []string{"com.docker.network.advertise_addr_nmsgs", "com.docker.network.advertise_addr_ms"}
+}
+
+// elsewhere says what to do about options that docker knows and that are
+// nothing for this place.
+func elsewhere(name string) (hint string, known bool) {
+	switch name {
+	case "com.docker.network.bridge.gateway_mode_ipv4", "com.docker.network.bridge.gateway_mode_ipv6",
+		"com.docker.network.bridge.inhibit_ipv4", "com.docker.network.bridge.trusted_host_interfaces",
+		"com.docker.network.bridge.default_bridge", "com.docker.network.host_ipv4", "com.docker.network.host_ipv6":
+		return "is not supported by gangway yet: leave it out", true
+	case keyInternal:
+		return "is not a driver option: use --internal", true
+	case keyEnableIPv6:
+		return "is not a driver option: use --ipv6", true
+	case keyEnableIPv4:
+		return "is not a driver option: use --ipv4", true
+	}
+	return "", false
+}
+
+// ParseNetwork reads the options of CreateNetwork and GwAllocCheck as decoded
+// from JSON. The user's are strings under com.docker.network.generic; an unknown
+// one, a malformed one and one of the built-in driver that gangway lacks are
+// errors. What stands beside them comes from the engine alone: what is unknown
+// there is a newer engine's and is passed over, since no user could take it out.
+func ParseNetwork(options map[string]any) (Network, error) {
+	n := Network{IPv4: true}
+	for _, flag := range []struct {
+		key string
+		to  *bool
+	}{{keyInternal, &n.Internal}, {keyEnableIPv4, &n.IPv4}, {keyEnableIPv6, &n.IPv6}} {
+		if err := engineFlag(options, flag.key, flag.to); err != nil {
+			return Network{}, err
+		}
+	}
+	given, err := generic(options)
+	if err != nil {
+		return Network{}, err
+	}
+	for _, row := range NetworkOptionsTable() {
+		value, ok := given[row.Name]
+		if !ok {
+			value = row.Default
+		}
+		if err := row.set(&n, value); err != nil {
+			return Network{}, fmt.Errorf("network option %s: %q %w", row.Name, value, err)
+		}
+	}
+	if !n.IPv4 && !n.IPv6 {
+		return Network{}, fmt.Errorf("network has neither IPv4 nor IPv6: leave one of them on")
+	}
+	if n.IPv6 && n.MTU != 0 && n.MTU < minMTU6 {
+		return Network{}, fmt.Errorf("network option com.docker.network.driver.mtu: \"%d\" is too small with IPv6, which needs %d: raise it, or leave out --ipv6", n.MTU, minMTU6)
+	}
+	return n, nil
+}
+
+// engineFlag reads a bool that the engine sets; absent or null leaves the
+// default.
+func engineFlag(options map[string]any, key string, to *bool) error {
+	switch v := options[key].(type) {
+	case nil:
+	case bool:
+		*to = v
+	default:
+		return fmt.Errorf("network option %s: %s instead of true or false", key, kind(v))
+	}
+	return nil
+}
+
+// generic returns the user's options, all of known names.
+func generic(options map[string]any) (map[string]string, error) {
+	v := options[keyGeneric]
+	values, ok := v.(map[string]any)
+	if !ok && v != nil {
+		return nil, fmt.Errorf("network option %s: %s instead of an object", keyGeneric, kind(v))
+	}
+	var known []string
+	for _, row := range NetworkOptionsTable() {
+		known = append(known, row.Name)
+	}
+	given := map[string]string{}
+	for _, name := range sortedKeys(values) {
+		if hint, ok := elsewhere(name); ok {
+			return nil, fmt.Errorf("network option %s %s", name, hint)
+		}
+		if !slices.Contains(known, name) && !slices.Contains(engineOptions(), name) {
+			return nil, fmt.Errorf("%w (options: see README)", unknown("network option", name, known))
+		}
+		text, ok := values[name].(string)
+		if !ok {
+			return nil, fmt.Errorf("network option %s: %s instead of a string", name, kind(values[name]))
+		}
+		given[name] = text
+	}
+	return given, nil
+}
+
+const (
+	// minMTU is the least of RFC 791, minMTU6 of RFC 8200; maxMTU is the longest
+	// IPv4 packet.
+	minMTU, minMTU6, maxMTU = 68, 1280, 65535
+)
+
+func mtu(v string) (int, error) {
+	m, err := strconv.ParseUint(v, 10, 16)
+	if err != nil || m != 0 && m < minMTU {
+		return 0, fmt.Errorf("is not an MTU: want %d to %d, or 0 for the kernel's default", minMTU, maxMTU)
+	}
+	return int(m), nil
+}
+
+// boolean takes what the built-in driver takes.
+func boolean(v string) (bool, error) {
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		return false, fmt.Errorf("is neither true nor false")
+	}
+	return b, nil
+}
+
+func hostBinding(v string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(v)
+	if err != nil || !a.Is4() {
+		return netip.Addr{}, fmt.Errorf("is not an IPv4 address of the host")
+	}
+	if a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return netip.Addr{}, fmt.Errorf("is no address of one host: want one of the host's, or 0.0.0.0 for all")
+	}
+	return a, nil
+}

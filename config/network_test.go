@@ -1,0 +1,211 @@
+package config
+
+import (
+	"encoding/json"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func defaultNetwork() Network {
+	return Network{Masquerade: true, ICC: true, IPv4: true, HostBinding4: netip.MustParseAddr("0.0.0.0"), IfacePrefix: "eth"}
+}
+
+// decoded is a JSON object as the wire's decoder gives it.
+func decoded(t testing.TB, text string) map[string]any {
+	t.Helper()
+	var o map[string]any
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return o
+}
+
+func user(name, value string) map[string]any {
+	return map[string]any{keyGeneric: map[string]any{name: value}}
+}
+
+func TestParseNetwork(t *testing.T) {
+	for text, change := range map[string]func(*Network){
+		`null`: func(*Network) {},
+		`{}`:   func(*Network) {},
+		`{"com.docker.network.generic":null,"com.docker.network.internal":null}`:                      func(*Network) {},
+		`{"com.docker.network.enable_ipv6":false,"com.docker.network.generic":{}}`:                    func(*Network) {},
+		`{"com.docker.network.internal":true,"com.docker.network.generic":{}}`:                        func(n *Network) { n.Internal = true },
+		`{"com.docker.network.enable_ipv4":true,"com.docker.network.enable_ipv6":true}`:               func(n *Network) { n.IPv6 = true },
+		`{"com.docker.network.enable_ipv4":false,"com.docker.network.enable_ipv6":true}`:              func(n *Network) { n.IPv4, n.IPv6 = false, true },
+		`{"com.docker.network.from_a_newer_engine":{"x":1}}`:                                          func(*Network) {},
+		`{"com.docker.network.generic":{"com.docker.network.bridge.name":"br-web_1.x"}}`:              func(n *Network) { n.Bridge = "br-web_1.x" },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.name":"fifteen-bytes-x"}}`:         func(n *Network) { n.Bridge = "fifteen-bytes-x" },
+		`{"com.docker.network.generic":{"com.docker.network.driver.mtu":"68"}}`:                       func(n *Network) { n.MTU = 68 },
+		`{"com.docker.network.generic":{"com.docker.network.driver.mtu":"65535"}}`:                    func(n *Network) { n.MTU = 65535 },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.enable_icc":"F"}}`:                 func(n *Network) { n.ICC = false },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.enable_ip_masquerade":"0"}}`:       func(n *Network) { n.Masquerade = false },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv4":"127.0.0.1"}}`:  func(n *Network) { n.HostBinding4 = netip.MustParseAddr("127.0.0.1") },
+		`{"com.docker.network.generic":{"com.docker.network.container_iface_prefix":"lan"}}`:          func(n *Network) { n.IfacePrefix = "lan" },
+		`{"com.docker.network.generic":{"com.docker.network.container_iface_prefix":"twelve-bytes"}}`: func(n *Network) { n.IfacePrefix = "twelve-bytes" },
+		`{"com.docker.network.generic":{"com.docker.network.advertise_addr_nmsgs":"0","com.docker.network.advertise_addr_ms":"500"}}`: func(*Network) {
+		},
+		`{"com.docker.network.enable_ipv6":true,"com.docker.network.generic":{"com.docker.network.driver.mtu":"1280"}}`: func(n *Network) { n.IPv6, n.MTU = true, 1280 },
+	} {
+		want := defaultNetwork()
+		change(&want)
+		got, err := ParseNetwork(decoded(t, text))
+		if err != nil || got != want {
+			t.Errorf("%s: got %+v (%v), want %+v", text, got, err, want)
+		}
+	}
+}
+
+func TestRefusedNetworkOptions(t *testing.T) {
+	const prefix = "com.docker.network."
+	for _, c := range []struct{ name, value, err string }{
+		{"bridge.enable_iccc", "true", `unknown network option "com.docker.network.bridge.enable_iccc": did you mean com.docker.network.bridge.enable_icc? (options: see README)`},
+		{"driver.mtus", "1", "did you mean com.docker.network.driver.mtu?"},
+		{"nothing.like.it", "1", "known are com.docker.network.bridge.name, com.docker.network.driver.mtu,"},
+		{"bridge.gateway_mode_ipv4", "nat", "com.docker.network.bridge.gateway_mode_ipv4 is not supported by gangway yet"},
+		{"bridge.gateway_mode_ipv6", "routed", "not supported by gangway yet"},
+		{"bridge.inhibit_ipv4", "true", "not supported by gangway yet"},
+		{"bridge.trusted_host_interfaces", "eth0", "not supported by gangway yet"},
+		{"bridge.default_bridge", "true", "not supported by gangway yet"},
+		{"host_ipv4", "1.2.3.4", "not supported by gangway yet"},
+		{"host_ipv6", "fd00::1", "not supported by gangway yet"},
+		{"internal", "true", "use --internal"},
+		{"enable_ipv6", "true", "use --ipv6"},
+		{"enable_ipv4", "true", "use --ipv4"},
+		{"bridge.enable_icc", "yes", `com.docker.network.bridge.enable_icc: "yes" is neither true nor false`},
+		{"bridge.enable_ip_masquerade", "", "is neither true nor false"},
+		{"driver.mtu", "", "is not an MTU: want 68 to 65535"},
+		{"driver.mtu", "67", "is not an MTU"},
+		{"driver.mtu", "65536", "is not an MTU"},
+		{"driver.mtu", "-1", "is not an MTU"},
+		{"driver.mtu", "1500.0", "is not an MTU"},
+		{"bridge.host_binding_ipv4", "", "is not an IPv4 address"},
+		{"bridge.host_binding_ipv4", "::1", "is not an IPv4 address"},
+		{"bridge.host_binding_ipv4", "::ffff:127.0.0.1", "is not an IPv4 address"},
+		{"bridge.host_binding_ipv4", "10.0.0.1/8", "is not an IPv4 address"},
+		{"bridge.host_binding_ipv4", "224.0.0.1", "is no address of one host"},
+		{"bridge.host_binding_ipv4", "255.255.255.255", "is no address of one host"},
+		{"bridge.name", "sixteen-bytes-xx", "has 16 bytes: the kernel takes at most 15"},
+		{"bridge.name", ".", "is not an interface name"},
+		{"bridge.name", "..", "is not an interface name"},
+		{"bridge.name", "all", "settings of other interfaces"},
+		{"bridge.name", "default", "settings of other interfaces"},
+		{"bridge.name", "-x", "starts with '-'"},
+		{"container_iface_prefix", "", "has 0 bytes"},
+		{"container_iface_prefix", "thirteen-byte", "has 13 bytes: want 1 to 12"},
+		{"container_iface_prefix", "a b", `contains " "`},
+	} {
+		_, err := ParseNetwork(user(prefix+c.name, c.value))
+		wantErr(t, err, c.err)
+	}
+	for _, bad := range "/:+*%!\"'`\\ \t\n\x00\x7f$&;|<>()[]{}#@=,é" {
+		_, err := ParseNetwork(user(prefix+"bridge.name", "a"+string(bad)))
+		wantErr(t, err, prefix+"bridge.name", "contains")
+	}
+}
+
+func TestMalformedNetworkOptions(t *testing.T) {
+	for text, part := range map[string]string{
+		`{"com.docker.network.internal":"true"}`:                                                                        "com.docker.network.internal: a string instead of true or false",
+		`{"com.docker.network.enable_ipv6":1}`:                                                                          "a number instead of true or false",
+		`{"com.docker.network.enable_ipv4":[]}`:                                                                         "a list instead of true or false",
+		`{"com.docker.network.generic":"x"}`:                                                                            "com.docker.network.generic: a string instead of an object",
+		`{"com.docker.network.generic":[]}`:                                                                             "a list instead of an object",
+		`{"com.docker.network.generic":{"com.docker.network.driver.mtu":1400}}`:                                         "com.docker.network.driver.mtu: a number instead of a string",
+		`{"com.docker.network.generic":{"com.docker.network.bridge.enable_icc":true}}`:                                  "a boolean instead of a string",
+		`{"com.docker.network.generic":{"com.docker.network.bridge.name":null}}`:                                        "null instead of a string",
+		`{"com.docker.network.generic":{"com.docker.network.bridge.name":{}}}`:                                          "an object instead of a string",
+		`{"com.docker.network.enable_ipv4":false,"com.docker.network.enable_ipv6":false}`:                               "neither IPv4 nor IPv6",
+		`{"com.docker.network.enable_ipv4":false}`:                                                                      "neither IPv4 nor IPv6",
+		`{"com.docker.network.enable_ipv6":true,"com.docker.network.generic":{"com.docker.network.driver.mtu":"1279"}}`: `com.docker.network.driver.mtu: "1279" is too small with IPv6, which needs 1280`,
+	} {
+		_, err := ParseNetwork(decoded(t, text))
+		if err == nil {
+			t.Errorf("%s is accepted", text)
+			continue
+		}
+		wantErr(t, err, part)
+	}
+}
+
+// TestNetworkOptionsTable keeps the table and the parser in step: each row is
+// accepted, its default is what holds without it, and it sets its own field.
+func TestNetworkOptionsTable(t *testing.T) {
+	other := map[string]string{
+		"com.docker.network.bridge.name":                 "br0",
+		"com.docker.network.driver.mtu":                  "1400",
+		"com.docker.network.bridge.enable_ip_masquerade": "false",
+		"com.docker.network.bridge.enable_icc":           "false",
+		"com.docker.network.bridge.host_binding_ipv4":    "127.0.0.1",
+		"com.docker.network.container_iface_prefix":      "net",
+	}
+	table := NetworkOptionsTable()
+	if len(table) != len(other) {
+		t.Fatalf("%d rows and %d examples", len(table), len(other))
+	}
+	// Internal, IPv4 and IPv6 are the engine's.
+	if n := reflect.TypeFor[Network]().NumField(); len(table)+3 != n {
+		t.Errorf("%d rows for %d fields", len(table), n)
+	}
+	for _, row := range table {
+		if row.Values == "" || row.Help == "" {
+			t.Errorf("row %s lacks documentation", row.Name)
+		}
+		got, err := ParseNetwork(user(row.Name, row.Default))
+		if err != nil || got != defaultNetwork() {
+			t.Errorf("%s with its default: %+v (%v)", row.Name, got, err)
+		}
+		got, err = ParseNetwork(user(row.Name, other[row.Name]))
+		if d := differing(got, defaultNetwork()); err != nil || d != 1 {
+			t.Errorf("%s=%s changes %d fields (%v), want 1", row.Name, other[row.Name], d, err)
+		}
+	}
+}
+
+// corpus adds recorded options, and some that are wrong, to a fuzz test.
+func corpus(f *testing.F, verbs ...string) {
+	f.Helper()
+	for _, r := range recorded(f, verbs...) {
+		f.Add(r.text)
+	}
+	for _, text := range []string{
+		`null`, `{}`, `{"com.docker.network.generic":{"x":1}}`, `{"com.docker.network.portmap":[{"Proto":6,"Port":1e300}]}`,
+		`{"com.docker.network.generic":{"com.docker.network.driver.mtu":"9"}}`, `{"xx":"yy"}`,
+	} {
+		f.Add(text)
+	}
+}
+
+func soundNames(n Network) bool {
+	return len(n.Bridge) <= 15 && n.IfacePrefix != "" && len(n.IfacePrefix) <= 12 &&
+		!strings.ContainsAny(n.Bridge+n.IfacePrefix, "/:+*%!\"'`\\ \t\r\n\x00")
+}
+
+func soundMTU(n Network) bool {
+	return n.MTU == 0 || n.MTU >= 68 && n.MTU <= 65535 && (!n.IPv6 || n.MTU >= 1280)
+}
+
+func FuzzParseNetwork(f *testing.F) {
+	corpus(f, "CreateNetwork", "GwAllocCheck")
+	f.Fuzz(func(t *testing.T, text string) {
+		var o map[string]any
+		if json.Unmarshal([]byte(text), &o) != nil {
+			return
+		}
+		n, err := ParseNetwork(o)
+		if err != nil {
+			if n != (Network{}) {
+				t.Errorf("%s: %+v beside an error", text, n)
+			}
+			return
+		}
+		if !soundNames(n) || !soundMTU(n) || !n.HostBinding4.Is4() || !n.IPv4 && !n.IPv6 {
+			t.Errorf("%s: %+v is accepted", text, n)
+		}
+		if again, err := ParseNetwork(o); err != nil || again != n {
+			t.Errorf("%s: the second time gives %+v (%v)", text, again, err)
+		}
+	})
+}

@@ -1,0 +1,169 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Settings are what the daemon runs with.
+type Settings struct {
+	// StateDir is the absolute path of the folder that holds what must survive
+	// a restart.
+	StateDir string
+	// Socket is the absolute path of the unix socket that the engine calls.
+	Socket string
+	// LogLevel is error, warn, info or debug.
+	LogLevel string
+	// Pools are the ranges for automatic subnets; never empty.
+	Pools []PoolRange
+}
+
+// Setting is one row of the table of settings.
+type Setting struct {
+	// Flag is the flag's name without dashes; Env the environment variable.
+	Flag, Env string
+	// Default is the value, as text, if neither is given.
+	Default string
+	// Help is a sentence fragment for the flag's help and the documentation.
+	Help string
+
+	set func(*Settings, string) error
+}
+
+// SettingsTable lists every setting in the order of the documentation.
+func SettingsTable() []Setting {
+	return []Setting{
+		{
+			Flag: "state", Env: "GANGWAY_STATE", Default: "/var/lib/gangway",
+			Help: "folder that keeps networks and addresses over a restart (absolute path)",
+			set:  func(s *Settings, v string) (err error) { s.StateDir, err = absolute(v); return err },
+		},
+		{
+			Flag: "socket", Env: "GANGWAY_SOCKET", Default: "/run/docker/plugins/gangway.sock",
+			Help: "unix socket that the engine calls; its file name is the driver's name (absolute path)",
+			set:  func(s *Settings, v string) (err error) { s.Socket, err = socketPath(v); return err },
+		},
+		{
+			Flag: "pools", Env: "GANGWAY_POOLS", Default: "10.200.0.0/13:24,fd67:7761:7900::/48:64",
+			Help: "ranges for networks that name no subnet, each with the size of the subnets (base:size,...)",
+			set:  func(s *Settings, v string) (err error) { s.Pools, err = ParsePools(v); return err },
+		},
+		{
+			Flag: "log-level", Env: "GANGWAY_LOG_LEVEL", Default: "info",
+			Help: "least severe messages to log (" + strings.Join(logLevels(), ", ") + ")",
+			set:  func(s *Settings, v string) (err error) { s.LogLevel, err = logLevel(v); return err },
+		},
+	}
+}
+
+// LoadSettings puts the settings together: a flag wins over the environment,
+// the environment over the default. flags holds the flags given on the command
+// line only, by name; environ is in the form of os.Environ. An empty variable
+// counts as unset, because config files of managed plugins cannot leave one
+// out; an empty flag is a value, and refused. A variable that starts with
+// GANGWAY_ and is not in the table is refused.
+func LoadSettings(flags map[string]string, environ []string) (Settings, error) {
+	table := SettingsTable()
+	env, err := environment(environ, table)
+	if err != nil {
+		return Settings{}, err
+	}
+	if err := knownFlags(flags, table); err != nil {
+		return Settings{}, err
+	}
+	var s Settings
+	for _, row := range table {
+		source, value := "default of --"+row.Flag, row.Default
+		if v := env[row.Env]; v != "" {
+			source, value = row.Env, v
+		}
+		if v, given := flags[row.Flag]; given {
+			source, value = "--"+row.Flag, v
+		}
+		if err := row.set(&s, value); err != nil {
+			return Settings{}, fmt.Errorf("%s: %w", source, err)
+		}
+	}
+	return s, nil
+}
+
+const envPrefix = "GANGWAY_"
+
+// environment picks gangway's own variables. Of a variable that is there twice
+// the first counts, as for os.Getenv.
+func environment(environ []string, table []Setting) (map[string]string, error) {
+	known := make([]string, 0, len(table))
+	for _, row := range table {
+		known = append(known, row.Env)
+	}
+	env := map[string]string{}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, envPrefix) {
+			continue
+		}
+		if !slices.Contains(known, name) {
+			return nil, unknown("environment variable", name, known)
+		}
+		if _, twice := env[name]; !twice {
+			env[name] = value
+		}
+	}
+	return env, nil
+}
+
+func knownFlags(flags map[string]string, table []Setting) error {
+	known := make([]string, 0, len(table))
+	for _, row := range table {
+		known = append(known, row.Flag)
+	}
+	for name := range flags {
+		if !slices.Contains(known, name) {
+			return unknown("flag", name, known)
+		}
+	}
+	return nil
+}
+
+// absolute cleans an absolute path of a file or folder.
+func absolute(path string) (string, error) {
+	if !filepath.IsAbs(path) {
+		return "", fmt.Errorf("path %q is not absolute", path)
+	}
+	if strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return "", fmt.Errorf("path %q has control characters", path)
+	}
+	clean := filepath.Clean(path)
+	if clean == "/" {
+		return "", fmt.Errorf("path %q is the root folder", path)
+	}
+	return clean, nil
+}
+
+// maxSocket is what fits into sun_path with its final zero (unix(7)).
+const maxSocket = 107
+
+func socketPath(path string) (string, error) {
+	clean, err := absolute(path)
+	if err != nil {
+		return "", err
+	}
+	if strings.HasSuffix(path, "/") {
+		return "", fmt.Errorf("path %q is a folder: name the socket in it", path)
+	}
+	if len(clean) > maxSocket {
+		return "", fmt.Errorf("path %q has %d bytes: the kernel takes at most %d for a socket", path, len(clean), maxSocket)
+	}
+	return clean, nil
+}
+
+func logLevels() []string { return []string{"error", "warn", "info", "debug"} }
+
+func logLevel(v string) (string, error) {
+	if !slices.Contains(logLevels(), v) {
+		return "", unknown("log level", v, logLevels())
+	}
+	return v, nil
+}

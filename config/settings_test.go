@@ -1,0 +1,248 @@
+package config
+
+import (
+	"maps"
+	"net/netip"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func wantErr(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want one with %q", parts)
+	}
+	for _, p := range parts {
+		if !strings.Contains(err.Error(), p) {
+			t.Errorf("error %q lacks %q", err, p)
+		}
+	}
+}
+
+func defaults() Settings {
+	return Settings{
+		StateDir: "/var/lib/gangway", Socket: "/run/docker/plugins/gangway.sock", LogLevel: "info",
+		Pools: []PoolRange{
+			{netip.MustParsePrefix("10.200.0.0/13"), 24},
+			{netip.MustParsePrefix("fd67:7761:7900::/48"), 64},
+		},
+	}
+}
+
+func with(change func(*Settings)) Settings {
+	s := defaults()
+	change(&s)
+	return s
+}
+
+func TestLoadSettings(t *testing.T) {
+	for name, c := range map[string]struct {
+		flags map[string]string
+		env   []string
+		want  Settings
+	}{
+		"nothing":   {nil, nil, defaults()},
+		"unrelated": {nil, []string{"PATH=/bin", "XGANGWAY_STATE=x", "GANGWAY=x", "gangway_state=x", "=", ""}, defaults()},
+		"environment": {nil, []string{"GANGWAY_STATE=/s", "GANGWAY_SOCKET=/k.sock", "GANGWAY_LOG_LEVEL=debug", "GANGWAY_POOLS=10.0.0.0/8:16"},
+			Settings{"/s", "/k.sock", "debug", []PoolRange{{netip.MustParsePrefix("10.0.0.0/8"), 16}}}},
+		"flag wins":     {map[string]string{"state": "/flag"}, []string{"GANGWAY_STATE=/env"}, with(func(s *Settings) { s.StateDir = "/flag" })},
+		"flag hides":    {map[string]string{"log-level": "warn"}, []string{"GANGWAY_LOG_LEVEL=nonsense"}, with(func(s *Settings) { s.LogLevel = "warn" })},
+		"empty is none": {nil, []string{"GANGWAY_STATE=", "GANGWAY_POOLS=", "GANGWAY_LOG_LEVEL", "GANGWAY_SOCKET="}, defaults()},
+		"first counts":  {nil, []string{"GANGWAY_STATE=/1", "GANGWAY_STATE=/2"}, with(func(s *Settings) { s.StateDir = "/1" })},
+		"cleaned":       {map[string]string{"state": "/a//b/../c/", "socket": "/x/./y"}, nil, with(func(s *Settings) { s.StateDir, s.Socket = "/a/c", "/x/y" })},
+		"longest socket": {map[string]string{"socket": "/" + strings.Repeat("s", 106)}, nil,
+			with(func(s *Settings) { s.Socket = "/" + strings.Repeat("s", 106) })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := LoadSettings(c.flags, c.env)
+			if err != nil || !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %+v (%v), want %+v", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestRefusedSettings(t *testing.T) {
+	for _, c := range []struct {
+		flags map[string]string
+		env   string
+		err   string
+	}{
+		{nil, "GANGWAY_STAET=/x", `unknown environment variable "GANGWAY_STAET": did you mean GANGWAY_STATE?`},
+		{nil, "GANGWAY_LOGLEVEL=", "did you mean GANGWAY_LOG_LEVEL?"},
+		{nil, "GANGWAY_WHATEVER=1", "known are GANGWAY_STATE, GANGWAY_SOCKET, GANGWAY_POOLS, GANGWAY_LOG_LEVEL"},
+		{nil, "GANGWAY_STATE=var/lib", `GANGWAY_STATE: path "var/lib" is not absolute`},
+		{map[string]string{"state": ""}, "", `--state: path "" is not absolute`},
+		{map[string]string{"state": "/"}, "", "root folder"},
+		{map[string]string{"state": "/a\nb"}, "", "control characters"},
+		{map[string]string{"socket": "g.sock"}, "", `--socket: path "g.sock" is not absolute`},
+		{map[string]string{"socket": "/run/"}, "", "is a folder"},
+		{map[string]string{"socket": "/" + strings.Repeat("s", 107)}, "", "has 108 bytes: the kernel takes at most 107"},
+		{map[string]string{"pools": ""}, "", `--pools: pool "" has no size`},
+		{nil, "GANGWAY_POOLS=10.0.0.0/8", "GANGWAY_POOLS: pool"},
+		{nil, "GANGWAY_LOG_LEVEL=warning", `GANGWAY_LOG_LEVEL: unknown log level "warning": known are error, warn, info, debug`},
+		{nil, "GANGWAY_LOG_LEVEL=INFO", "did you mean info?"},
+		{map[string]string{"sate": "/x"}, "", `unknown flag "sate": did you mean state?`},
+	} {
+		_, err := LoadSettings(c.flags, []string{c.env})
+		wantErr(t, err, c.err)
+	}
+}
+
+// TestSettingsTable keeps the table complete: each row sets its own field, by
+// flag and by environment, and its default is what holds without it.
+func TestSettingsTable(t *testing.T) {
+	other := map[string]string{"state": "/elsewhere", "socket": "/elsewhere.sock", "pools": "10.0.0.0/8:24", "log-level": "error"}
+	table := SettingsTable()
+	if n := reflect.TypeFor[Settings]().NumField(); len(table) != n || len(other) != n {
+		t.Fatalf("%d rows, %d examples and %d fields", len(table), len(other), n)
+	}
+	for _, row := range table {
+		if row.Help == "" || row.Default == "" || row.Env != envPrefix+strings.ToUpper(strings.ReplaceAll(row.Flag, "-", "_")) {
+			t.Errorf("row %+v lacks something, or its names differ", row)
+		}
+		for source, load := range map[string]func(v string) (Settings, error){
+			"flag":        func(v string) (Settings, error) { return LoadSettings(map[string]string{row.Flag: v}, nil) },
+			"environment": func(v string) (Settings, error) { return LoadSettings(nil, []string{row.Env + "=" + v}) },
+		} {
+			got, err := load(row.Default)
+			if err != nil || !reflect.DeepEqual(got, defaults()) {
+				t.Errorf("%s %s with its default: %+v (%v)", source, row.Flag, got, err)
+			}
+			got, err = load(other[row.Flag])
+			if d := differing(got, defaults()); err != nil || d != 1 {
+				t.Errorf("%s %s changes %d fields (%v), want 1", source, row.Flag, d, err)
+			}
+		}
+	}
+}
+
+func differing(a, b any) int {
+	n, av, bv := 0, reflect.ValueOf(a), reflect.ValueOf(b)
+	for i := range av.NumField() {
+		if !reflect.DeepEqual(av.Field(i).Interface(), bv.Field(i).Interface()) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestParsePools(t *testing.T) {
+	got, err := ParsePools("192.168.0.0/16:30, fd00::/8:126 ,10.0.0.0/24:24")
+	want := []PoolRange{
+		{netip.MustParsePrefix("192.168.0.0/16"), 30}, {netip.MustParsePrefix("fd00::/8"), 126}, {netip.MustParsePrefix("10.0.0.0/24"), 24},
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %v (%v), want %v", got, err, want)
+	}
+	for text, part := range map[string]string{
+		"":                                "has no size",
+		"10.0.0.0/8":                      "has no size: want base:size",
+		"fd00::/8":                        "has no size",
+		"10.0.0.0:24":                     "is not a prefix",
+		"10.0.0.0/33:24":                  "is not a prefix",
+		"ten/8:24":                        "is not a prefix",
+		"10.0.0.0/8:":                     `size "" is not a prefix length`,
+		"10.0.0.0/8:x":                    `size "x" is not a prefix length`,
+		"10.0.0.0/8:-1":                   "is not a prefix length",
+		"10.0.0.0/8:300":                  "is not a prefix length",
+		"10.1.0.0/8:24":                   "did you mean 10.0.0.0/8?",
+		"fd00::1/64:64":                   "did you mean fd00::/64?",
+		"10.0.0.0/8:7":                    "sizes are 8 to 30",
+		"10.0.0.0/8:31":                   "sizes are 8 to 30",
+		"10.0.0.0/31:31":                  "cannot be cut",
+		"fd00::/64:127":                   "sizes are 64 to 126",
+		"::ffff:10.0.0.0/104:120":         "not mapped into IPv6",
+		"10.0.0.0/8:24,":                  `pool "" has no size`,
+		"10.0.0.0/8:24,10.9.0.0/16:24":    "pool 10.9.0.0/16:24 overlaps pool 10.0.0.0/8:24",
+		"fd00::/64:64,fd00::/64:64":       "overlaps",
+		"10.0.0.0/8:24;192.168.0.0/16:24": "is not a prefix",
+	} {
+		_, err := ParsePools(text)
+		if err == nil {
+			t.Errorf("%q is accepted", text)
+			continue
+		}
+		wantErr(t, err, part)
+	}
+}
+
+func FuzzParsePools(f *testing.F) {
+	for _, s := range []string{"10.200.0.0/13:24,fd67:7761:7900::/48:64", "10.0.0.0/8:31", "::/0:0,", "fe80::%1/8:9"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := ParsePools(text)
+		if err != nil {
+			return
+		}
+		var again []string
+		for i, r := range got {
+			if r.Base != r.Base.Masked() || r.Size < r.Base.Bits() || r.Size > r.Base.Addr().BitLen()-2 {
+				t.Errorf("%q gives %v", text, r)
+			}
+			for _, o := range got[:i] {
+				if o.Base.Overlaps(r.Base) {
+					t.Errorf("%q gives overlapping %v and %v", text, o, r)
+				}
+			}
+			again = append(again, r.String())
+		}
+		if second, err := ParsePools(strings.Join(again, ",")); err != nil || !slices.Equal(got, second) {
+			t.Errorf("%q gives %v, which reads as %v (%v)", text, got, second, err)
+		}
+	})
+}
+
+func FuzzLoadSettings(f *testing.F) {
+	f.Add("state", "/x", "GANGWAY_STATE=/y")
+	f.Add("socket", "/x/", "GANGWAY_POOLS=10.0.0.0/8:24")
+	f.Add("", "", "GANGWAY_LOG_LEVEL=debug")
+	f.Fuzz(func(t *testing.T, flag, value, env string) {
+		s, err := LoadSettings(map[string]string{flag: value}, []string{env})
+		if err != nil {
+			return
+		}
+		for _, p := range []string{s.StateDir, s.Socket} {
+			if !filepath.IsAbs(p) || filepath.Clean(p) != p || p == "/" {
+				t.Errorf("path %q is accepted", p)
+			}
+		}
+		if len(s.Socket) >= 108 || !slices.Contains(logLevels(), s.LogLevel) || len(s.Pools) == 0 {
+			t.Errorf("%+v is accepted", s)
+		}
+		if name, _, _ := strings.Cut(env, "="); strings.HasPrefix(name, envPrefix) && !slices.ContainsFunc(SettingsTable(), func(r Setting) bool { return r.Env == name }) {
+			t.Errorf("variable %q is accepted", name)
+		}
+	})
+}
+
+func TestNearest(t *testing.T) {
+	known := []string{"com.docker.network.bridge.enable_icc", "com.docker.network.bridge.name", "com.docker.network.driver.mtu"}
+	for name, want := range map[string]string{
+		"com.docker.network.bridge.enable_iccc": known[0],
+		"com.docker.network.bridge.Enable_ICC":  known[0],
+		"com.docker.networks.bridge.name":       known[1],
+		"enable_icc":                            known[0],
+		"mtu":                                   known[2],
+		"com.docker.network.bridge.mtu":         "",
+		"parent":                                "",
+		"":                                      "",
+		strings.Repeat("x", 1<<20):              "",
+	} {
+		if got := nearest(name, known); got != want {
+			t.Errorf("nearest to %.50q is %q, want %q", name, got, want)
+		}
+	}
+	for pair, want := range map[[2]string]int{{"", ""}: 0, {"a", ""}: 1, {"", "ab"}: 2, {"kitten", "sitting"}: 3, {"AB", "ab"}: 0} {
+		if got := distance(pair[0], pair[1]); got != want {
+			t.Errorf("distance of %q is %d, want %d", pair, got, want)
+		}
+	}
+	if got := sortedKeys(map[string]any{"b": 1, "a": 2}); !slices.Equal(got, slices.Sorted(maps.Keys(map[string]int{"a": 0, "b": 0}))) {
+		t.Errorf("keys are %v", got)
+	}
+}
