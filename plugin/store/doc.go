@@ -1,0 +1,15 @@
+// Package store keeps what must survive a restart in one file (go.etcd.io/bbolt).
+//
+// Invariant: when Update has returned without an error, its changes are on disk,
+// all of them, and every later Open on the file sees them; after an error or a
+// crash none or all of them are there. A file that is not exactly what this
+// package wrote is refused, never repaired and never overwritten: going on with
+// half of the state would lose the other half at the next write.
+//
+// bbolt maps the file and trusts what it finds there, so that a damaged page can
+// end the process or go unnoticed. Hence Open first walks the pages by itself,
+// and each bucket has a digest over its content that must match.
+//
+// It knows nothing of what the values mean, and keeps only one process at the
+// file at a time.
+package store
