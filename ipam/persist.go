@@ -1,0 +1,190 @@
+package ipam
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Keys of the store: pool/ID, address/ID|ADDRESS, cursor/FAMILY. Ids contain
+// slashes, but no bar.
+const (
+	poolPrefix    = "pool/"
+	addressPrefix = "address/"
+	cursorPrefix  = "cursor/"
+)
+
+func poolKey(id string) string                     { return poolPrefix + id }
+func addressKey(id string, addr netip.Addr) string { return addressPrefix + id + "|" + addr.String() }
+func cursorKey(family string) string               { return cursorPrefix + family }
+
+// poolRecord is the stored value of a pool; its key says the rest.
+type poolRecord struct {
+	Since time.Time `json:"since"`
+	// Next is where the search for a free address starts.
+	Next netip.Addr `json:"next"`
+	// Gateway is one of the pool's addresses, or the zero Addr.
+	Gateway netip.Addr `json:"gateway,omitzero"`
+}
+
+// The kinds of addressRecord.
+const (
+	// kindFixed was asked for by name, kindChosen was not.
+	kindFixed  = "fixed"
+	kindChosen = "chosen"
+)
+
+// addressRecord is the stored value of an address.
+type addressRecord struct {
+	Since time.Time `json:"since"`
+	Kind  string    `json:"kind"`
+	// Name and MAC are the endpoint's, as far as the engine told them.
+	Name string `json:"name,omitempty"`
+	MAC  string `json:"mac,omitempty"`
+}
+
+// cursorRecord is the automatic pool of a family handed out last.
+type cursorRecord struct {
+	Last netip.Prefix `json:"last"`
+}
+
+func (p *pool) record() poolRecord {
+	return poolRecord{Since: p.since, Next: p.next, Gateway: p.gateway}
+}
+
+// encode cannot fail for the records above: they hold strings, and times of the
+// years that RFC 3339 can write.
+func encode(record any) []byte {
+	b, err := json.Marshal(record)
+	if err != nil {
+		panic(fmt.Sprintf("ipam: encode %T: %v", record, err))
+	}
+	return b
+}
+
+// decode is strict: a value with unknown or missing parts was not written by
+// this version, and rewriting it would lose them.
+func decode(value []byte, record any) error {
+	d := json.NewDecoder(bytes.NewReader(value))
+	d.DisallowUnknownFields()
+	if err := d.Decode(record); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one JSON value")
+	}
+	return nil
+}
+
+// load reads the store into an empty allocator. Addresses are entered after all
+// pools, as the store visits keys in any order.
+func (a *Allocator) load() error {
+	type address struct {
+		key    string
+		record addressRecord
+	}
+	var addresses []address
+	err := a.o.Store.Load(func(key string, value []byte) error {
+		var err error
+		switch {
+		case strings.HasPrefix(key, poolPrefix):
+			err = a.loadPool(strings.TrimPrefix(key, poolPrefix), value)
+		case strings.HasPrefix(key, addressPrefix):
+			ad := address{key: key}
+			err = decode(value, &ad.record)
+			addresses = append(addresses, ad)
+		case strings.HasPrefix(key, cursorPrefix):
+			err = a.loadCursor(strings.TrimPrefix(key, cursorPrefix), value)
+		default:
+			err = errors.New("unknown kind of key")
+		}
+		if err != nil {
+			return fmt.Errorf("key %q: %w", key, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, ad := range addresses {
+		if err := a.loadAddress(ad.key, ad.record); err != nil {
+			return fmt.Errorf("key %q: %w", ad.key, err)
+		}
+	}
+	for _, p := range a.byID {
+		if p.gateway.IsValid() && p.held[p.gateway] == nil {
+			return fmt.Errorf("key %q: gateway %s is not stored as an address", poolKey(p.key), p.gateway)
+		}
+	}
+	return nil
+}
+
+func (a *Allocator) loadPool(name string, value []byte) error {
+	id, err := parsePoolID(name)
+	if err != nil {
+		return err
+	}
+	var r poolRecord
+	if err := decode(value, &r); err != nil {
+		return err
+	}
+	if r.Since.IsZero() {
+		return errors.New("the pool has no time")
+	}
+	if other := a.space[id.space].overlap(id.subnet); other != nil {
+		return fmt.Errorf("overlaps pool %s", other.key)
+	}
+	p := newPool(id, r.Since)
+	if r.Next.Less(p.first) || p.last.Less(r.Next) {
+		return fmt.Errorf("next address %s is not from %s to %s", r.Next, p.first, p.last)
+	}
+	p.next, p.gateway = r.Next, r.Gateway
+	a.index(p)
+	return nil
+}
+
+func (a *Allocator) loadAddress(key string, r addressRecord) error {
+	id, text, _ := strings.Cut(strings.TrimPrefix(key, addressPrefix), "|")
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return fmt.Errorf("address: %w", err)
+	}
+	p := a.byID[id]
+	if p == nil {
+		return fmt.Errorf("pool %q is not stored", id)
+	}
+	if addressKey(id, addr) != key {
+		return fmt.Errorf("should be %q", addressKey(id, addr))
+	}
+	if err := p.id.checkAddress(addr); err != nil {
+		return err
+	}
+	if r.Kind != kindFixed && r.Kind != kindChosen {
+		return fmt.Errorf("unknown kind of address %q", r.Kind)
+	}
+	if r.Since.IsZero() {
+		return errors.New("the address has no time")
+	}
+	p.hold(addr, &holding{addressRecord: r})
+	return nil
+}
+
+func (a *Allocator) loadCursor(name string, value []byte) error {
+	var r cursorRecord
+	if err := decode(value, &r); err != nil {
+		return err
+	}
+	if !r.Last.IsValid() || r.Last != normal(r.Last) {
+		return fmt.Errorf("%s is not a masked prefix", r.Last)
+	}
+	if name != family(r.Last.Addr().Is6()) {
+		return fmt.Errorf("%s is not %s", r.Last, name)
+	}
+	a.cursor[name] = r.Last
+	return nil
+}

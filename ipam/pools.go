@@ -1,0 +1,199 @@
+package ipam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// RequestPool grants the pool asked for, or one of the configured ranges. An
+// explicit pool may overlap the host's routes, but no other pool of its address
+// space (not with another range either); an automatic one overlaps nothing of
+// the host and no pool of either space, and is another one at each call.
+func (a *Allocator) RequestPool(ctx context.Context, req PoolRequest) (Pool, error) {
+	a.warnOptions(req)
+	if !req.Pool.IsValid() {
+		if req.SubPool.IsValid() {
+			return Pool{}, fmt.Errorf("range %s without a subnet: name the subnet too (--subnet)", req.SubPool)
+		}
+		return a.automaticPool(ctx, req)
+	}
+	id, err := newPoolID(req.Space, req.Pool, req.SubPool)
+	if err != nil {
+		return Pool{}, err
+	}
+	for {
+		p, err := a.admit(id)
+		if err != nil {
+			return Pool{}, err
+		}
+		if p != nil {
+			return a.commitPool(p, nil)
+		}
+		granted, err := a.replayPool(ctx, id)
+		if !errors.Is(err, errGone) {
+			return granted, err
+		}
+	}
+}
+
+// admit enters a new pool in the indexes, locked, so that nobody else gets an
+// overlapping one while it is written to the store. It returns nil if there is
+// a pool of that very id.
+func (a *Allocator) admit(id poolID) (*pool, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.byID[id.String()] != nil {
+		return nil, nil
+	}
+	if other := a.space[id.space].overlap(id.subnet); other != nil {
+		return nil, fmt.Errorf("subnet %s overlaps pool %s: choose another subnet, or remove the network that has it",
+			id.subnet, other.describe())
+	}
+	return a.enter(id), nil
+}
+
+// enter adds a pool to the indexes and locks it. a.mu is held.
+func (a *Allocator) enter(id poolID) *pool {
+	p := newPool(id, now())
+	p.lock <- struct{}{}
+	p.confirmed.Store(a.generation.Load())
+	a.index(p)
+	return p
+}
+
+// index adds a pool to the indexes. a.mu is held, or nobody else has a.
+func (a *Allocator) index(p *pool) {
+	a.byID[p.key] = p
+	a.space[p.id.space] = a.space[p.id.space].insert(p)
+}
+
+// forget removes a pool, whose lock is held, from the indexes.
+func (a *Allocator) forget(p *pool) {
+	p.gone = true
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.byID, p.key)
+	a.space[p.id.space] = a.space[p.id.space].remove(p)
+}
+
+// commitPool writes a pool that enter returned, with further changes in the same
+// transaction, and unlocks it.
+func (a *Allocator) commitPool(p *pool, more map[string][]byte) (Pool, error) {
+	defer p.lock.unlock()
+	changes := map[string][]byte{poolKey(p.key): encode(p.record())}
+	maps.Copy(changes, more)
+	if err := a.o.Store.Update(changes); err != nil {
+		a.forget(p)
+		return Pool{}, fmt.Errorf("store pool %s: %w", p.key, err)
+	}
+	return Pool{ID: p.key, Subnet: p.id.subnet}, nil
+}
+
+// replayPool confirms a pool that is held, or returns errGone if it was
+// released meanwhile.
+func (a *Allocator) replayPool(ctx context.Context, id poolID) (Pool, error) {
+	generation := a.generation.Load()
+	p, err := a.acquire(ctx, id.String())
+	if err != nil {
+		return Pool{}, err
+	}
+	defer p.lock.unlock()
+	if p.confirmed.Load() >= generation {
+		return Pool{}, fmt.Errorf("subnet %s is another network's pool %s: choose another subnet, or remove the network that has it",
+			id.subnet, p.describe())
+	}
+	p.confirmed.Store(generation)
+	p.claim = claim{replayed: true}
+	return Pool{ID: p.key, Subnet: p.id.subnet}, nil
+}
+
+// ReleasePool gives a pool back, with all addresses still held in it: engines
+// from 28.1 on may release the pool before its last addresses. A pool that is
+// not held is no error.
+func (a *Allocator) ReleasePool(ctx context.Context, id string) error {
+	p, err := a.acquire(ctx, id)
+	if errors.Is(err, errGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer p.lock.unlock()
+	if p.retained {
+		p.claim = claim{}
+		return nil
+	}
+	changes := map[string][]byte{poolKey(p.key): nil}
+	for addr := range p.held {
+		changes[addressKey(p.key, addr)] = nil
+	}
+	if err := a.o.Store.Update(changes); err != nil {
+		return fmt.Errorf("store the release of pool %s: %w", p.key, err)
+	}
+	a.forget(p)
+	return nil
+}
+
+// warnOptions tells of --ipam-opt options, none of which means anything here.
+// They are not refused, because swarm puts options of its own among them.
+func (a *Allocator) warnOptions(req PoolRequest) {
+	for _, name := range slices.Sorted(maps.Keys(req.Options)) {
+		if strings.HasPrefix(name, "com.docker.network.") || name == "RequestAddressType" {
+			continue
+		}
+		a.o.Log.Warnf("address manager option %s=%s has no effect: gangway knows no --ipam-opt options", name, req.Options[name])
+	}
+}
+
+// RetainPool is told when the driver refused a network although the network's
+// pool was granted: with a holding unconfirmed, a second claim of it looks like
+// the first one's repetition. The engine will release what the refused network
+// claimed. The next release of the pool of LocalSpace that has this subnet, and
+// the next release of each address in it, then changes nothing, so that the
+// first holder keeps them. Addresses are the network's gateway and auxiliary
+// ones.
+//
+// It affects only what was granted as a repetition; what the refused claim got
+// for itself, such as a new auxiliary address, is released as usual. A holding
+// that is claimed again before that release is not retained any more.
+func (a *Allocator) RetainPool(subnet netip.Prefix, addrs []netip.Addr) {
+	a.retain(subnet, addrs, true)
+}
+
+// RetainAddresses is RetainPool for a refused endpoint: the pool of LocalSpace
+// with this subnet is released by nobody, only the given addresses of it are.
+func (a *Allocator) RetainAddresses(subnet netip.Prefix, addrs []netip.Addr) {
+	a.retain(subnet, addrs, false)
+}
+
+func (a *Allocator) retain(subnet netip.Prefix, addrs []netip.Addr, poolToo bool) {
+	if !subnet.IsValid() {
+		return
+	}
+	a.mu.RLock()
+	p := a.space[LocalSpace].overlap(normal(subnet))
+	a.mu.RUnlock()
+	if p == nil || p.id.subnet != normal(subnet) {
+		return
+	}
+	// Without a deadline: a claim that is not retained is an address given out
+	// twice, and the lock is never held for longer than a transaction.
+	p, err := a.acquire(context.Background(), p.key)
+	if err != nil {
+		return
+	}
+	defer p.lock.unlock()
+	if poolToo {
+		p.retained = p.replayed
+	}
+	for _, addr := range addrs {
+		if h := p.held[addr.Unmap()]; h != nil {
+			h.retained = h.replayed
+		}
+	}
+}
