@@ -1,0 +1,223 @@
+package iptables
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+)
+
+// undoTime bounds taking back a change whose caller may be gone.
+const undoTime = 30 * time.Second
+
+// Backend keeps the rules in iptables. It is safe for concurrent use; changes
+// go one after the other, as they do in the kernel.
+type Backend struct {
+	log *logrus.Entry
+	// installed holds the variants of this host, the default one first.
+	installed []variant
+
+	mu      sync.Mutex
+	variant variant
+	// known holds what the kernel held after the last change, by family; nil
+	// if that has to be looked up.
+	known map[bool]rules
+}
+
+var _ firewall.Backend = (*Backend)(nil)
+
+// New finds iptables and what the engine uses of it. It fails if the commands
+// are missing or may not be used.
+func New(ctx context.Context, log *logrus.Entry) (*Backend, error) {
+	found, err := installed()
+	if err != nil {
+		return nil, err
+	}
+	b := &Backend{log: log, installed: found, variant: found[0], known: map[bool]rules{}}
+	for _, v := range found {
+		there, err := v.hasEngine()
+		if err != nil {
+			return nil, fmt.Errorf("look for the engine's chains: %w", err)
+		}
+		if there {
+			b.variant = v
+			break
+		}
+	}
+	for _, six := range families() {
+		if _, err := b.variant.save(ctx, six); err != nil {
+			return nil, fmt.Errorf("list the rules: %w", err)
+		}
+	}
+	return b, nil
+}
+
+// Name implements firewall.Backend.
+func (b *Backend) Name() string { return "iptables" }
+
+// families returns the families that the kernel has, as "is it IPv6".
+func families() []bool {
+	if hasIPv6() {
+		return []bool{false, true}
+	}
+	return []bool{false}
+}
+
+// Apply implements firewall.Backend. As long as nobody else changes the rules,
+// it costs one run of iptables-restore per family that the delta concerns.
+func (b *Backend) Apply(ctx context.Context, d firewall.Delta) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before, after := map[bool]rules{}, map[bool]rules{}
+	for _, six := range families() {
+		known := b.known[six]
+		if known == nil {
+			is, err := b.variant.save(ctx, six)
+			if err != nil {
+				return fmt.Errorf("list the rules: %w", err)
+			}
+			known = is.own
+		}
+		before[six], after[six] = known, known.with(d, six)
+	}
+	err := b.set(ctx, after)
+	if err == nil {
+		return nil
+	}
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	if again := b.set(undo, before); again != nil {
+		return fmt.Errorf("change the rules: %w (and taking it back failed, so they may be incomplete until the next check: %w)", err, again)
+	}
+	return fmt.Errorf("change the rules: %w", err)
+}
+
+// set brings the families to the given rules. What fails by what is known is
+// done once more by what the kernel holds, which others may have changed.
+func (b *Backend) set(ctx context.Context, want map[bool]rules) error {
+	for _, six := range families() {
+		if s, ok := step(b.known[six], want[six]); ok && b.known[six] != nil {
+			if err := b.restore(ctx, six, s, want[six]); err == nil {
+				continue
+			} else if ctx.Err() != nil {
+				return err
+			}
+		}
+		if _, err := b.mend(ctx, six, want[six]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mend makes the kernel hold exactly want and says what differed.
+func (b *Backend) mend(ctx context.Context, six bool, want rules) ([]string, error) {
+	is, err := b.variant.save(ctx, six)
+	if err != nil {
+		return nil, err
+	}
+	s := converge(is, want, six)
+	return s.repairs, b.restore(ctx, six, s, want)
+}
+
+// restore runs a script; from then on the kernel is known to hold want, or
+// nothing is known of it.
+func (b *Backend) restore(ctx context.Context, six bool, s *script, want rules) error {
+	text := s.String()
+	delete(b.known, six)
+	if text != "" {
+		b.log.Debugf("%s\n%s", b.variant.command(six, "restore"), text)
+	}
+	if err := b.variant.restore(ctx, six, text); err != nil {
+		return err
+	}
+	b.known[six] = want
+	return nil
+}
+
+// Sync implements firewall.Backend. When the engine turns out to use the other
+// variant (it starts after gangway at boot), the rules move there.
+func (b *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	left, err := b.follow()
+	if err != nil {
+		return nil, fmt.Errorf("check the rules: %w", err)
+	}
+	var repaired []string
+	for _, six := range families() {
+		lines, err := b.mend(ctx, six, compile(full, six))
+		if err != nil {
+			return repaired, fmt.Errorf("check the rules: %w", err)
+		}
+		for _, l := range lines {
+			repaired = append(repaired, b.variant.command(six, "")+": "+l)
+		}
+	}
+	if left != b.variant {
+		if err := b.clear(ctx, left); err != nil {
+			return repaired, err
+		}
+	}
+	return repaired, nil
+}
+
+// follow moves to the variant that the engine uses, and returns the one that
+// was in use until now. Engine chains in both, as a host has them whose
+// alternatives changed, leave it as it is.
+func (b *Backend) follow() (left variant, err error) {
+	left = b.variant
+	if len(b.installed) == 1 {
+		return left, nil
+	}
+	if there, err := b.variant.hasEngine(); err != nil || there {
+		return left, err
+	}
+	for _, v := range b.installed {
+		if v == b.variant {
+			continue
+		}
+		if there, err := v.hasEngine(); err != nil {
+			return left, err
+		} else if there {
+			b.log.Infof("the engine uses %s: the rules move there", v.command(false, ""))
+			b.variant, b.known = v, map[bool]rules{}
+		}
+	}
+	return left, nil
+}
+
+// Cleanup implements firewall.Backend, in all variants.
+func (b *Backend) Cleanup(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.known = map[bool]rules{}
+	var all error
+	for _, v := range b.installed {
+		all = errors.Join(all, b.clear(ctx, v))
+	}
+	return all
+}
+
+// clear removes everything of gangway from one variant.
+func (b *Backend) clear(ctx context.Context, v variant) error {
+	if v == legacy && !slices.ContainsFunc(tables, func(t string) bool { return slices.Contains(legacyTables(), t) }) {
+		return nil
+	}
+	for _, six := range families() {
+		is, err := v.save(ctx, six)
+		if err == nil {
+			err = v.restore(ctx, six, converge(is, nil, six).String())
+		}
+		if err != nil {
+			return fmt.Errorf("remove the rules from %s: %w", v.command(six, ""), err)
+		}
+	}
+	return nil
+}

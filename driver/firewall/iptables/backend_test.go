@@ -1,0 +1,348 @@
+package iptables
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
+	"github.com/gangway-net/gangway/integration/nstest"
+)
+
+func quiet() *logrus.Entry {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	return logrus.NewEntry(log)
+}
+
+// start makes a backend of one variant, as if the engine used that one.
+func start(t *testing.T, v variant) *Backend {
+	t.Helper()
+	b, err := New(context.Background(), quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(b.installed, v) {
+		t.Fatalf("iptables-%s is not installed", v)
+	}
+	b.variant, b.installed = v, []variant{v}
+	return b
+}
+
+func sh(t *testing.T, format string, args ...any) string {
+	t.Helper()
+	command := fmt.Sprintf(format, args...)
+	out, err := exec.Command("sh", "-c", command).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+	return string(out)
+}
+
+var noise = regexp.MustCompile(`(?m)^(#.*\n|:.* (ACCEPT|-) \[\d+:\d+\]\n|\*.*\n|COMMIT\n)`)
+
+// ruleDump lists the rules of both families, without tables and counters.
+func ruleDump(t *testing.T, v variant) string {
+	t.Helper()
+	both := ""
+	for _, six := range []bool{false, true} {
+		for _, table := range tables {
+			dump := sh(t, "%s -t %s 2>/dev/null", v.command(six, "save"), table)
+			both += strings.TrimSuffix(v.command(six, ""), "-"+string(v)) + " " + table + "\n" + noise.ReplaceAllString(dump, "")
+		}
+	}
+	return both
+}
+
+// eachVariant runs a test in a namespace of its own for each variant.
+func eachVariant(t *testing.T, f func(t *testing.T, b *Backend)) {
+	for _, v := range []variant{nft, legacy} {
+		t.Run(string(v), func(t *testing.T) {
+			nstest.Do(t, func() { f(t, start(t, v)) })
+		})
+	}
+}
+
+// engineRules puts an engine's rules where they belong, beside a user's.
+func engineRules(t *testing.T, v variant) {
+	t.Helper()
+	sh(t, `%s --noflush <<'END'
+*filter
+:DOCKER - [0:0]
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -o docker0 -j DOCKER
+-A DOCKER-USER -s 192.0.2.66/32 -j DROP
+COMMIT
+*nat
+:DOCKER - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+COMMIT
+END`, v.command(false, "restore"))
+}
+
+// The kernel holds the same rules whichever variant took them, and hands them
+// back in the words they were given in.
+func TestKernelHoldsRules(t *testing.T) {
+	ctx := context.Background()
+	eachVariant(t, func(t *testing.T, b *Backend) {
+		engineRules(t, b.variant)
+		before := ruleDump(t, b.variant)
+		if err := b.Apply(ctx, firewall.Delta{Add: rich()}); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "kernel.golden", ruleDump(t, b.variant))
+		if repaired, err := b.Sync(ctx, rich()); repaired != nil || err != nil {
+			t.Errorf("Sync found %q, %v", repaired, err)
+		}
+		if err := b.Apply(ctx, firewall.Delta{Remove: rich()}); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(before, ruleDump(t, b.variant)); d != "" {
+			t.Errorf("left over:\n%s", d)
+		}
+	})
+}
+
+// What others do to the rules between two changes neither breaks the next one
+// nor outlives Sync.
+func TestChangeBehindOurBack(t *testing.T) {
+	ctx := context.Background()
+	one := firewall.Delta{Add: firewall.Ruleset{Ports: []firewall.Port{port("a", "9", spec.TCP, "0.0.0.0", 99, 99, "10.200.0.9", 99)}}}
+	full := rich()
+	full.Ports = append(full.Ports, one.Add.Ports...)
+	for _, damage := range []string{
+		"%[1]s -F", "%[1]s -t nat -F", "%[1]s -F; %[1]s -X", "%[1]s -t nat -F; %[1]s -t nat -X",
+		"%[1]s -t nat -D GANGWAY-DNAT 1", "%[1]s -t nat -I GANGWAY-DNAT -j RETURN", "%[1]s -D FORWARD -j GANGWAY-FORWARD",
+		"%[1]s -A FORWARD -j GANGWAY-FORWARD", "%[1]s -t nat -N GANGWAY-OLD", "%[1]s -P FORWARD DROP",
+		"echo '*nat\n-A OUTPUT -j RETURN\nCOMMIT' | %[1]s-restore",
+	} {
+		t.Run(damage, func(t *testing.T) {
+			eachVariant(t, func(t *testing.T, b *Backend) {
+				if err := b.Apply(ctx, firewall.Delta{Add: rich()}); err != nil {
+					t.Fatal(err)
+				}
+				sh(t, damage, b.variant.command(false, ""))
+				if err := b.Apply(ctx, one); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := b.Sync(ctx, full); err != nil {
+					t.Fatal(err)
+				}
+				if again, err := b.Sync(ctx, full); again != nil || err != nil {
+					t.Errorf("the second Sync found %q, %v", again, err)
+				}
+				is, err := b.variant.save(ctx, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d := cmp.Diff(text(compile(full, false)), text(is.own)); d != "" {
+					t.Errorf("(-want +got)\n%s", d)
+				}
+			})
+		})
+	}
+}
+
+// broken puts a command into PATH that fails for one table, and takes the rest.
+func broken(t *testing.T, b *Backend, table string) (mend func()) {
+	t.Helper()
+	dir, name := t.TempDir(), b.variant.command(false, "restore")
+	real, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := fmt.Sprintf("#!/bin/sh\nsed '/^[*]%[1]s$/{n;s/.*/-A GANGWAY-NONE -j ACCEPT/}' | %[2]s \"$@\"\n", table, real)
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := os.Getenv("PATH")
+	os.Setenv("PATH", dir+":"+path)
+	t.Cleanup(func() { os.Setenv("PATH", path) })
+	return func() { os.Setenv("PATH", path) }
+}
+
+// When one table fails, the tables that went before it are taken back. As long
+// as the kernel refuses that too, the error says so and the next Sync mends it.
+func TestFailureInOneTable(t *testing.T) {
+	ctx := context.Background()
+	for _, table := range []string{"filter", "nat", "raw"} {
+		t.Run(table, func(t *testing.T) {
+			eachVariant(t, func(t *testing.T, b *Backend) {
+				engineRules(t, b.variant)
+				before := ruleDump(t, b.variant)
+				mend := broken(t, b, table)
+				err := b.Apply(ctx, firewall.Delta{Add: rich()})
+				if err == nil || !strings.Contains(err.Error(), "change the rules: run iptables-") || !strings.Contains(err.Error(), "failed") {
+					t.Errorf("error %v", err)
+				}
+				if d := cmp.Diff(before, ruleDump(t, b.variant)); d != "" {
+					t.Errorf("not as before:\n%s", d)
+				}
+				mend()
+				if err := b.Apply(ctx, firewall.Delta{Add: rich()}); err != nil {
+					t.Fatal(err)
+				}
+				if repaired, err := b.Sync(ctx, rich()); repaired != nil || err != nil {
+					t.Errorf("Sync found %q, %v", repaired, err)
+				}
+			})
+		})
+	}
+}
+
+// An engine that starts after gangway and uses the other variant takes the
+// rules along.
+func TestFollowEngine(t *testing.T) {
+	ctx := context.Background()
+	for _, to := range []variant{nft, legacy} {
+		t.Run(string(to), func(t *testing.T) {
+			nstest.Do(t, func() {
+				b, err := New(ctx, quiet())
+				if err != nil {
+					t.Fatal(err)
+				}
+				from := nft
+				if to == nft {
+					from = legacy
+				}
+				b.variant = from
+				if err = b.Apply(ctx, firewall.Delta{Add: rich()}); err != nil {
+					t.Fatal(err)
+				}
+				engineRules(t, to)
+				if _, err = b.Sync(ctx, rich()); err != nil {
+					t.Fatal(err)
+				}
+				golden(t, "kernel.golden", ruleDump(t, to))
+				if left := ruleDump(t, from); strings.Contains(left, "-A") {
+					t.Errorf("left in %s:\n%s", from, left)
+				}
+				again, err := b.Sync(ctx, rich())
+				if again != nil || err != nil {
+					t.Errorf("the second Sync found %q, %v", again, err)
+				}
+				// A new daemon starts there.
+				next, err := New(ctx, quiet())
+				if err != nil || next.variant != to {
+					t.Errorf("a new backend uses %q, %v", next.variant, err)
+				}
+				if err = next.Cleanup(ctx); err != nil {
+					t.Error(err)
+				}
+				if left := ruleDump(t, to); strings.Contains(left, "GANGWAY") {
+					t.Errorf("left by Cleanup:\n%s", left)
+				}
+			})
+		})
+	}
+}
+
+// A change whose caller gave up is taken back.
+func TestCancelled(t *testing.T) {
+	eachVariant(t, func(t *testing.T, b *Backend) {
+		before := ruleDump(t, b.variant)
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := b.Apply(ctx, firewall.Delta{Add: rich()}); err == nil {
+			t.Error("no error")
+		}
+		if d := cmp.Diff(before, ruleDump(t, b.variant)); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+// The line that failed is shown, not only its number.
+func TestExplain(t *testing.T) {
+	script := "*nat\n:GANGWAY-DNAT - [0:0]\n-A GANGWAY-DNAT -p tcp -j NONE\nCOMMIT\n"
+	for complaint, want := range map[string]string{
+		"iptables-restore: line 3 failed\n":                                 "iptables-restore: line 3 failed (-A GANGWAY-DNAT -p tcp -j NONE)",
+		"iptables-restore v1.8.9: x\nError occurred at line: 2\nTry help\n": "iptables-restore v1.8.9: x Error occurred at line: 2 Try help (:GANGWAY-DNAT - [0:0])",
+		"line 99 failed": "line 99 failed",
+		"Could not fetch rule set generation id: Permission denied (you must be root)": "Could not fetch rule set generation id: " +
+			"Permission denied (you must be root): gangway needs root or CAP_NET_ADMIN",
+	} {
+		if got := explain(complaint, script); got != want {
+			t.Errorf("explain(%q) = %q, want %q", complaint, got, want)
+		}
+	}
+}
+
+func TestMissingCommands(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	_, err := New(context.Background(), quiet())
+	if err == nil || !strings.Contains(err.Error(), "apt-get install iptables") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestMissingPrivilege(t *testing.T) {
+	if os.Getenv("GANGWAY_TEST_UNPRIVILEGED") != "" {
+		_, err := New(context.Background(), quiet())
+		t.Fatalf("New says: %v", err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("setpriv", "--bounding-set=-net_admin,-net_raw", exe, "-test.run=^TestMissingPrivilege$")
+	cmd.Env = append(os.Environ(), "GANGWAY_TEST_UNPRIVILEGED=1")
+	out, _ := cmd.CombinedOutput()
+	if !strings.Contains(string(out), "gangway needs root or CAP_NET_ADMIN") {
+		t.Errorf("it says:\n%s", out)
+	}
+}
+
+// A table that iptables cannot read is named.
+func TestIncompatibleTable(t *testing.T) {
+	nstest.Do(t, func() {
+		sh(t, "nft 'add table ip nat; add chain ip nat PREROUTING { type nat hook prerouting priority -100; }; add rule ip nat PREROUTING meta mark set numgen inc mod 2'")
+		_, err := New(context.Background(), quiet())
+		if err == nil || !strings.Contains(err.Error(), "cannot read table nat") {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(bare().dump()), false)
+	f.Add([]byte("*nat\n:GANGWAY-DNAT - [0:0]\n-A GANGWAY-DNAT -j X\n-A OUTPUT -j GANGWAY-DNAT\n"), true)
+	f.Add([]byte("-A\n*\n:\n-A \n: \n# Table `nat' is incompatible, use 'nft' tool.\n"), false)
+	f.Fuzz(func(t *testing.T, dump []byte, six bool) {
+		l, err := parse(dump, six)
+		if err != nil {
+			return
+		}
+		want := compile(rich(), six)
+		k := kernel{}
+		for _, part := range []rules{bareRules(), l.own, l.others} {
+			for c, r := range part {
+				k[c] = r
+			}
+		}
+		// Whatever was there: the script is made without a panic, and what it
+		// does to a chain of others is to a jump to gangway's alone.
+		for table, lines := range converge(l, want, six).lines {
+			for _, line := range lines {
+				f := strings.SplitN(line, " ", 3)
+				if !strings.HasPrefix(strings.TrimPrefix(f[len(f)-2], ":"), ownPrefix) && f[0] == "-D" && !ownRule.MatchString(f[2]) {
+					t.Errorf("%s: %s", table, line)
+				}
+			}
+		}
+	})
+}
+
+func bareRules() rules { return rules(bare()) }

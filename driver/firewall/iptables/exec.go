@@ -1,0 +1,190 @@
+package iptables
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	probe "github.com/coreos/go-iptables/iptables"
+)
+
+const (
+	// lockWait is how long, in seconds, a run waits for the lock that legacy
+	// iptables takes against itself.
+	lockWait = "10"
+	// runTime bounds one run.
+	runTime = 60 * time.Second
+)
+
+// variant is one of the two implementations behind the same commands; both may
+// be installed, and the engine uses the one that the host's alternatives name.
+type variant string
+
+const (
+	nft    variant = "nft"
+	legacy variant = "legacy"
+	// only is the one of a host where the commands have no variants' names.
+	only variant = ""
+)
+
+// command returns a command's name, for example ip6tables-nft-restore.
+func (v variant) command(six bool, verb string) string {
+	parts := []string{"iptables"}
+	if six {
+		parts[0] = "ip6tables"
+	}
+	for _, p := range []string{string(v), verb} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	return strings.Join(parts, "-")
+}
+
+// installed returns the variants whose commands are all there, the one that
+// "iptables" stands for first.
+func installed() ([]variant, error) {
+	var found []variant
+	for _, v := range []variant{nft, legacy, only} {
+		if v == only && len(found) > 0 {
+			break
+		}
+		if v.complete() {
+			found = append(found, v)
+		}
+	}
+	if len(found) == 0 {
+		return nil, errors.New("find iptables, iptables-save, iptables-restore and the same of ip6tables: " +
+			"not all are in PATH; install iptables (Debian: apt-get install iptables)")
+	}
+	if len(found) == 2 && defaultMode() == "legacy" {
+		slices.Reverse(found)
+	}
+	return found, nil
+}
+
+func (v variant) complete() bool {
+	for _, six := range []bool{false, true} {
+		for _, verb := range []string{"", "save", "restore"} {
+			if _, err := exec.LookPath(v.command(six, verb)); err != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// defaultMode is "nf_tables" or "legacy", as the command iptables says.
+func defaultMode() string {
+	out, err := exec.Command("iptables", "--version").Output()
+	if err == nil && strings.Contains(string(out), "(legacy)") {
+		return "legacy"
+	}
+	return "nf_tables"
+}
+
+// hasEngine says whether the engine's chains are in the variant's filter
+// table. Legacy tables come to be when they are looked at, so their list is
+// asked first.
+func (v variant) hasEngine() (bool, error) {
+	if v == legacy && !slices.Contains(legacyTables(), "filter") {
+		return false, nil
+	}
+	t, err := probe.New(probe.Path(v.command(false, "")), probe.Timeout(10))
+	if err != nil {
+		return false, fmt.Errorf("run %s: %w", v.command(false, ""), err)
+	}
+	for _, name := range []string{"DOCKER-USER", "DOCKER"} {
+		there, err := t.ChainExists("filter", name)
+		if err != nil {
+			return false, errors.New(explain(err.Error(), ""))
+		}
+		if there {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// legacyTables returns the legacy tables of this network namespace.
+func legacyTables() []string {
+	data, err := os.ReadFile("/proc/thread-self/net/ip_tables_names")
+	if err != nil {
+		return nil
+	}
+	return strings.Fields(string(data))
+}
+
+// hasIPv6 says whether the kernel has IPv6 in this network namespace.
+func hasIPv6() bool {
+	_, err := os.Stat("/proc/thread-self/net/if_inet6")
+	return err == nil
+}
+
+// save lists one family.
+func (v variant) save(ctx context.Context, six bool) (listing, error) {
+	name := v.command(six, "save")
+	out, err := run(ctx, "", name)
+	if err != nil {
+		return listing{}, err
+	}
+	l, err := parse(out, six)
+	if err != nil {
+		return l, fmt.Errorf("%s: %w", name, err)
+	}
+	return l, nil
+}
+
+// restore applies a script to one family.
+func (v variant) restore(ctx context.Context, six bool, script string) error {
+	if script == "" {
+		return nil
+	}
+	_, err := run(ctx, script, v.command(six, "restore"), "--noflush", "--wait", lockWait)
+	return err
+}
+
+func run(ctx context.Context, stdin, name string, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, runTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	var out, complaint bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	if err == nil {
+		return out.Bytes(), nil
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("run %s: %w", name, ctx.Err())
+	}
+	return nil, fmt.Errorf("run %s: %w: %s", name, err, explain(complaint.String(), stdin))
+}
+
+// failedLine is how iptables-restore names the line of its input that failed;
+// in the nf_tables variant, for what the kernel refuses, the line of the rule.
+var failedLine = regexp.MustCompile(`line:? (\d+)`)
+
+// explain adds the line that failed to what iptables-restore said about it.
+func explain(complaint, script string) string {
+	text := strings.Join(strings.Fields(complaint), " ")
+	if m := failedLine.FindStringSubmatch(text); m != nil {
+		lines := strings.Split(script, "\n")
+		if n, err := strconv.Atoi(m[1]); err == nil && n >= 1 && n <= len(lines) {
+			text += " (" + lines[n-1] + ")"
+		}
+	}
+	if strings.Contains(text, "Permission denied") || strings.Contains(text, "must be root") {
+		text += ": gangway needs root or CAP_NET_ADMIN"
+	}
+	return text
+}

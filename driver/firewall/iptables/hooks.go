@@ -1,0 +1,76 @@
+package iptables
+
+import "regexp"
+
+// hook is a rule in a chain of others that leads to one of gangway's.
+type hook struct {
+	at   chain
+	rule string
+	to   chain
+}
+
+// hooks returns the hooks of a family; each is wanted as long as its target
+// exists. Packets to the host's own addresses are the only ones that published
+// ports concern. For 127.0.0.0/8 these are the host's own alone: whatever
+// claims to come to it from outside is none. ::1 has no route to a bridge, so
+// the relays of the daemon answer there.
+func hooks(six bool) []hook {
+	local := "-m addrtype --dst-type LOCAL -j " + dnatChain.name
+	all := []hook{
+		{chain{"filter", "FORWARD"}, "-j " + forwardChain.name, forwardChain},
+		{chain{"nat", "POSTROUTING"}, "-j " + snatChain.name, snatChain},
+	}
+	if six {
+		return append(all,
+			hook{chain{"nat", "PREROUTING"}, "! -d ::1/128 " + local, dnatChain},
+			hook{chain{"nat", "OUTPUT"}, "! -d ::1/128 " + local, dnatChain})
+	}
+	return append(all,
+		hook{chain{"nat", "PREROUTING"}, "! -d 127.0.0.0/8 " + local, dnatChain},
+		hook{chain{"nat", "OUTPUT"}, local, dnatChain},
+		hook{chain{"raw", "PREROUTING"}, "-d 127.0.0.0/8 -m devgroup --src" + group + " -j " + guardChain.name, guardChain})
+}
+
+var (
+	// engineRule is a rule that an engine puts into FORWARD, all versions
+	// from 20.10 on. Nothing of these may come before gangway's.
+	engineRule = regexp.MustCompile(`-j DOCKER(-[A-Z0-9-]+)?$|-[io] (docker0|docker_gwbridge|br-[0-9a-f]{12})( |$)`)
+	// userRule leads to the chain that the engine keeps for the user's rules.
+	userRule = regexp.MustCompile(`-j DOCKER-USER$`)
+	// ownRule leads to a chain of gangway.
+	ownRule = regexp.MustCompile(`-[jg] (` + ownPrefix + `[A-Z-]+)$`)
+)
+
+// place returns where in the chain's rules, without the hook, the hook
+// belongs: right behind DOCKER-USER in FORWARD, or first; last elsewhere,
+// where the user's own rules come first.
+func (h hook) place(others []string) int {
+	if h.to != forwardChain {
+		return len(others)
+	}
+	for i, r := range others {
+		if userRule.MatchString(r) {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// misplaced says what is wrong with the hook standing at index i of the chain's
+// rules; "" if nothing. Rules of users may stand before it.
+func (h hook) misplaced(all []string, i int) string {
+	if h.to != forwardChain {
+		return ""
+	}
+	for _, r := range all[i+1:] {
+		if userRule.MatchString(r) {
+			return "stood before DOCKER-USER"
+		}
+	}
+	for _, r := range all[:i] {
+		if engineRule.MatchString(r) && !userRule.MatchString(r) {
+			return "stood behind the engine's rules"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,230 @@
+package iptables
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// chain names a chain of a table.
+type chain struct{ table, name string }
+
+func (c chain) String() string { return c.table + " " + c.name }
+
+// The chains that gangway owns.
+var (
+	forwardChain  = chain{"filter", "GANGWAY-FORWARD"}
+	inChain       = chain{"filter", "GANGWAY-IN"}
+	outChain      = chain{"filter", "GANGWAY-OUT"}
+	internalChain = chain{"filter", "GANGWAY-INTERNAL"}
+	iccChain      = chain{"filter", "GANGWAY-ICC"}
+	guardChain    = chain{"raw", "GANGWAY-GUARD"}
+	dnatChain     = chain{"nat", "GANGWAY-DNAT"}
+	snatChain     = chain{"nat", "GANGWAY-SNAT"}
+)
+
+// ownPrefix begins the name of every chain of gangway.
+const ownPrefix = "GANGWAY-"
+
+// rules holds each chain's rules as iptables-save writes them, without
+// "-A CHAIN". A chain without a key does not exist.
+type rules map[chain][]string
+
+// group matches bridges of gangway by their interface group, so that the rules
+// that all networks share do not grow with them.
+var group = fmt.Sprintf("-group 0x%x", spec.LinkGroup)
+
+// shared returns what the first network of a family brings and the last one
+// takes along. Engine bridges are left to the engine's rules as far as these
+// can accept the packet; a new flow to them is none of a published port.
+func shared(six bool) rules {
+	out := []string{"-j " + internalChain.name}
+	for _, bridge := range []string{"docker0", "docker_gwbridge", "br-+"} {
+		out = append(out,
+			"-o "+bridge+" -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN",
+			"-o "+bridge+" -j DROP")
+	}
+	r := rules{
+		forwardChain: {
+			"-m devgroup --dst" + group + " -j " + inChain.name,
+			"-m devgroup --src" + group + " -j " + outChain.name,
+		},
+		inChain: {
+			"-j " + internalChain.name,
+			"-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+			"-m conntrack --ctstate DNAT -j ACCEPT",
+			"-j " + iccChain.name,
+			"-j DROP",
+		},
+		outChain:      append(out, "-j ACCEPT"),
+		internalChain: nil,
+	}
+	if !six {
+		// The way to containers from 127.0.0.1 (route_localnet) must not be
+		// one from containers to it.
+		r[guardChain] = []string{"-j DROP"}
+		r[snatChain] = []string{"-s 127.0.0.0/8 -m devgroup --dst" + group + " -j MASQUERADE"}
+	}
+	return r
+}
+
+// fixed says whether a chain's rules come from shared alone, in their order.
+func fixed(c chain) bool {
+	return c == forwardChain || c == inChain || c == outChain || c == guardChain
+}
+
+// networkRules returns what one network adds in one family. The filter rules
+// are there in both, whatever addresses it has.
+func networkRules(n firewall.Network, six bool) rules {
+	r := rules{}
+	tag := comment("net=" + short(n.ID))
+	within := "-i " + n.Bridge + " -o " + n.Bridge
+	verdict := " -j DROP"
+	if n.ICC {
+		verdict = " -j ACCEPT"
+	}
+	r[iccChain] = []string{within + tag + verdict}
+	if n.Internal {
+		r[internalChain] = []string{
+			"-i " + n.Bridge + " ! -o " + n.Bridge + tag + " -j DROP",
+			"! -i " + n.Bridge + " -o " + n.Bridge + tag + " -j DROP",
+		}
+	}
+	for _, p := range n.Masquerade {
+		if p.Addr().Is6() == six {
+			r[snatChain] = append(r[snatChain], "-s "+p.String()+" ! -o "+n.Bridge+
+				" -m devgroup ! --dst"+group+tag+" -j MASQUERADE")
+		}
+	}
+	for _, p := range n.Hairpin {
+		if p.Addr().Is6() == six {
+			r[snatChain] = append(r[snatChain], "-s "+p.String()+" -o "+n.Bridge+
+				" -m conntrack --ctstate DNAT"+tag+" -j MASQUERADE")
+		}
+	}
+	return r
+}
+
+// portRule returns the rule of one run of published ports.
+func portRule(p firewall.Port) string {
+	ports := strconv.Itoa(int(p.First))
+	if p.Len() > 1 {
+		ports += ":" + strconv.Itoa(int(p.Last))
+	}
+	proto := p.Proto.String()
+	rule := "-p " + proto + " -m " + proto + " --dport " + ports +
+		comment("net="+short(p.NetworkID)+" ep="+short(p.EndpointID)) +
+		" -j DNAT --to-destination " + destination(p)
+	if !p.HostIP.IsUnspecified() {
+		rule = "-d " + netip.PrefixFrom(p.HostIP, p.HostIP.BitLen()).String() + " " + rule
+	}
+	return rule
+}
+
+// destination is the container's address, with its port where it is not the
+// host's, and with the base of the shift where a run has another one (a range
+// without a base would spread connections over it).
+func destination(p firewall.Port) string {
+	switch {
+	case p.ContainerFirst == p.First:
+		return p.ContainerIP.String()
+	case p.Len() == 1:
+		return netip.AddrPortFrom(p.ContainerIP, p.ContainerFirst).String()
+	}
+	return fmt.Sprintf("%s-%d/%d", netip.AddrPortFrom(p.ContainerIP, p.ContainerFirst),
+		int(p.ContainerFirst)+p.Len()-1, p.First)
+}
+
+func comment(text string) string { return ` -m comment --comment "` + text + `"` }
+
+// short cuts an id as docker shows it.
+func short(id string) string { return id[:min(len(id), 12)] }
+
+// elements returns the rules that the set's elements add in one family.
+func elements(set firewall.Ruleset, six bool) rules {
+	all := rules{}
+	for _, n := range set.Networks {
+		for c, lines := range networkRules(n, six) {
+			all[c] = append(all[c], lines...)
+		}
+	}
+	for _, p := range set.Ports {
+		if p.HostIP.Is6() == six && !p.Relayed() {
+			all[dnatChain] = append(all[dnatChain], portRule(p))
+		}
+	}
+	return all
+}
+
+// with returns r changed by a delta; r stays as it is. Chains that nothing
+// changes share their slice.
+func (r rules) with(d firewall.Delta, six bool) rules {
+	minus, plus := elements(d.Remove, six), elements(d.Add, six)
+	next := maps.Clone(r)
+	if next == nil {
+		next = rules{}
+	}
+	for _, change := range []rules{minus, plus} {
+		for c := range change {
+			if lines := edited(r[c], minus[c], plus[c]); len(lines) > 0 {
+				next[c] = lines
+			} else {
+				delete(next, c)
+			}
+		}
+	}
+	return next.settled(six)
+}
+
+// edited returns the sorted lines, without minus and with plus.
+func edited(lines, minus, plus []string) []string {
+	lines = slices.Clone(lines)
+	for _, l := range minus {
+		if i, found := slices.BinarySearch(lines, l); found {
+			lines = slices.Delete(lines, i, i+1)
+		}
+	}
+	// Many at once are sorted once, not moved one by one.
+	if len(plus) > 16 {
+		lines = append(lines, plus...)
+		slices.Sort(lines)
+		return slices.Compact(lines)
+	}
+	for _, l := range plus {
+		if i, found := slices.BinarySearch(lines, l); !found {
+			lines = slices.Insert(lines, i, l)
+		}
+	}
+	return lines
+}
+
+// settled adds the shared rules if there is a network (each has one rule in
+// iccChain), and removes them otherwise.
+func (r rules) settled(six bool) rules {
+	networks := len(r[iccChain]) > 0
+	for c, lines := range shared(six) {
+		switch {
+		case fixed(c) && networks:
+			r[c] = lines
+		case fixed(c):
+			delete(r, c)
+		case networks:
+			r[c] = edited(r[c], nil, lines)
+		default:
+			if r[c] = edited(r[c], lines, nil); len(r[c]) == 0 {
+				delete(r, c)
+			}
+		}
+	}
+	return r
+}
+
+// compile returns the whole set's rules in one family.
+func compile(set firewall.Ruleset, six bool) rules {
+	return rules(nil).with(firewall.Delta{Add: set}, six)
+}

@@ -1,0 +1,185 @@
+package iptables
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s (-want +got; -update writes it):\n%s", path, d)
+	}
+}
+
+// id makes an engine's id of a letter.
+func id(c string) string { return strings.Repeat(c, 64) }
+
+func prefixes(s ...string) []netip.Prefix {
+	var all []netip.Prefix
+	for _, p := range s {
+		all = append(all, netip.MustParsePrefix(p))
+	}
+	return all
+}
+
+func port(network, endpoint string, proto spec.Protocol, host string, first, last uint16, container string, to uint16) firewall.Port {
+	return firewall.Port{NetworkID: id(network), EndpointID: id(endpoint), Published: spec.Published{
+		Proto: proto, HostIP: netip.MustParseAddr(host), First: first, Last: last,
+		ContainerIP: netip.MustParseAddr(container), ContainerFirst: to,
+	}}
+}
+
+// rich is a ruleset with one of everything.
+func rich() firewall.Ruleset {
+	return firewall.Ruleset{
+		Networks: []firewall.Network{
+			{ID: id("a"), Bridge: "gw-aaaaaaaaaaaa", ICC: true,
+				Masquerade: prefixes("10.200.0.0/24", "fd00:a::/64"), Hairpin: prefixes("10.200.0.0/24", "fd00:a::/64")},
+			{ID: id("b"), Bridge: "mine", Hairpin: prefixes("10.200.1.0/24")},
+			{ID: id("c"), Bridge: "gw-cccccccccccc", ICC: true, Internal: true},
+		},
+		Ports: []firewall.Port{
+			port("a", "1", spec.TCP, "0.0.0.0", 80, 80, "10.200.0.2", 80),
+			port("a", "1", spec.TCP, "0.0.0.0", 8000, 8000, "10.200.0.2", 8080),
+			port("a", "1", spec.UDP, "192.0.2.1", 5000, 5010, "10.200.0.2", 5000),
+			port("a", "2", spec.TCP, "127.0.0.1", 9000, 9010, "10.200.0.3", 90),
+			port("b", "3", spec.SCTP, "0.0.0.0", 7000, 7000, "10.200.1.2", 7001),
+			port("a", "1", spec.TCP, "::", 80, 80, "fd00:a::2", 80),
+			port("a", "1", spec.TCP, "::", 8000, 8000, "fd00:a::2", 8080),
+			port("a", "1", spec.UDP, "2001:db8::1", 5000, 5010, "fd00:a::2", 6000),
+			// Relayed: no rule.
+			port("b", "3", spec.TCP, "::", 8001, 8001, "10.200.1.2", 80),
+		},
+	}
+}
+
+func text(r rules) string {
+	var b strings.Builder
+	for _, c := range r.chains() {
+		fmt.Fprintf(&b, "%s\n", c)
+		for _, l := range r[c] {
+			fmt.Fprintf(&b, "\t%s\n", l)
+		}
+	}
+	return b.String()
+}
+
+func TestCompile(t *testing.T) {
+	golden(t, "compile-ipv4.golden", text(compile(rich(), false)))
+	golden(t, "compile-ipv6.golden", text(compile(rich(), true)))
+	if r := compile(firewall.Ruleset{}, false); len(r) != 0 {
+		t.Errorf("nothing compiles to %v", r)
+	}
+}
+
+// pick returns some of a set's elements.
+func pick(rnd *rand.Rand, set firewall.Ruleset) firewall.Ruleset {
+	var some firewall.Ruleset
+	for _, n := range set.Networks {
+		if rnd.IntN(2) == 0 {
+			some.Networks = append(some.Networks, n)
+		}
+	}
+	for _, p := range set.Ports {
+		if rnd.IntN(2) == 0 {
+			some.Ports = append(some.Ports, p)
+		}
+	}
+	return some
+}
+
+// minus returns the elements of a that b lacks.
+func minus(a, b firewall.Ruleset) firewall.Ruleset {
+	var rest firewall.Ruleset
+	for _, n := range a.Networks {
+		if !slices.ContainsFunc(b.Networks, func(m firewall.Network) bool { return reflect.DeepEqual(n, m) }) {
+			rest.Networks = append(rest.Networks, n)
+		}
+	}
+	for _, p := range a.Ports {
+		if !slices.Contains(b.Ports, p) {
+			rest.Ports = append(rest.Ports, p)
+		}
+	}
+	return rest
+}
+
+// The way to a ruleset leaves no trace: any sequence of deltas gives what
+// compile gives for where it ends.
+func TestWithIsCompile(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for _, six := range []bool{false, true} {
+		now, is := firewall.Ruleset{}, compile(firewall.Ruleset{}, six)
+		for range 300 {
+			next := pick(rnd, rich())
+			before := text(is)
+			changed := is.with(firewall.Delta{Remove: minus(now, next), Add: minus(next, now)}, six)
+			if text(is) != before {
+				t.Fatal("with changed what it was called on")
+			}
+			now, is = next, changed
+			if d := cmp.Diff(text(compile(now, six)), text(is)); d != "" {
+				t.Fatalf("(-compile +with):\n%s", d)
+			}
+		}
+	}
+}
+
+// Adding what is there and removing what is gone change nothing.
+func TestWithTwice(t *testing.T) {
+	once := compile(rich(), false)
+	if d := cmp.Diff(text(once), text(once.with(firewall.Delta{Add: rich()}, false))); d != "" {
+		t.Errorf("add twice:\n%s", d)
+	}
+	gone := once.with(firewall.Delta{Remove: rich()}, false)
+	if len(gone) != 0 {
+		t.Errorf("left over: %v", gone)
+	}
+	if again := gone.with(firewall.Delta{Remove: rich()}, false); len(again) != 0 {
+		t.Errorf("remove twice: %v", again)
+	}
+	// What is removed and added in one delta stays.
+	if d := cmp.Diff(text(once), text(once.with(firewall.Delta{Remove: rich(), Add: rich()}, false))); d != "" {
+		t.Errorf("replace by itself:\n%s", d)
+	}
+}
+
+// The order of the elements is not the order of the rules.
+func TestCompileShuffled(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	want := text(compile(rich(), false))
+	for range 50 {
+		set := rich()
+		rnd.Shuffle(len(set.Networks), reflect.Swapper(set.Networks))
+		rnd.Shuffle(len(set.Ports), reflect.Swapper(set.Ports))
+		if d := cmp.Diff(want, text(compile(set, false))); d != "" {
+			t.Fatalf("order matters:\n%s", d)
+		}
+	}
+}
