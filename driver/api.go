@@ -4,8 +4,6 @@ import (
 	"net"
 	"net/netip"
 	"time"
-
-	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // PoolData is one address pool of a network, as the engine hands it over with
@@ -125,15 +123,4 @@ type Status struct {
 	LastCheck time.Time `json:"lastCheck"`
 	// Problem is empty if the last check ended well.
 	Problem string `json:"problem,omitempty"`
-}
-
-// pathOf names the ways by which a run is served.
-func pathOf(p spec.Published) string {
-	switch {
-	case p.Relayed() || p.HostIP.IsLoopback() && p.HostIP.Is6():
-		return "relay"
-	case p.HostIP.Is6() && p.HostIP.IsUnspecified():
-		return "nat+relay"
-	}
-	return "nat"
 }

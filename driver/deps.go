@@ -29,34 +29,12 @@ type Host interface {
 	// returns one line for each switch it had to turn.
 	EnableForwarding(ctx context.Context, ipv4, ipv6 bool) (fixed []string, err error)
 	// InspectBridge describes the link of that name.
-	InspectBridge(ctx context.Context, name string) (BridgeInfo, error)
+	InspectBridge(ctx context.Context, name string) (spec.BridgeInfo, error)
 	// Veths returns what the kernel knows of gangway's veth pairs, by endpoint.
-	Veths(ctx context.Context) (map[string]VethInfo, error)
+	Veths(ctx context.Context) (map[string]spec.VethInfo, error)
 	// Sweep removes links that gangway created and that belong to none of the
 	// given bridges and veths, and names what it removed.
 	Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (removed []string, err error)
-}
-
-// BridgeInfo describes a link that may serve as a network's bridge.
-type BridgeInfo struct {
-	Exists bool
-	// Kind is the link's kind, such as "bridge" or "dummy".
-	Kind string
-	// Owner is the network id of a bridge that gangway created, else empty.
-	Owner string
-	// Addresses are its global addresses.
-	Addresses []netip.Prefix
-}
-
-// VethInfo describes both ends of a pair.
-type VethInfo struct {
-	Host      string
-	HostIndex int
-	// Peer is empty if the kernel does not tell.
-	Peer      string
-	PeerIndex int
-	// Moved says that the peer has left the host's namespace.
-	Moved bool
 }
 
 // HostPorts holds host ports with bound sockets. Package hostport is the real
@@ -65,14 +43,10 @@ type HostPorts interface {
 	// Reserve finds and binds the host ports for owner's requests beside what
 	// owner holds already; a request that owner's holdings satisfy keeps its
 	// port. All or nothing.
-	Reserve(ctx context.Context, owner string, want []PortRequest) ([]spec.Published, error)
+	Reserve(ctx context.Context, owner string, want []spec.PortRequest) ([]spec.Published, error)
 	// Keep releases what owner holds beyond the given runs; nil releases all.
 	Keep(owner string, runs []spec.Published)
 }
-
-// PortRequest asks for one host port (in one or more host addresses) that leads
-// to one container port.
-type PortRequest = spec.PortRequest
 
 // Flows drops connection tracking entries. Package conntrack is the real one.
 type Flows interface {

@@ -1,0 +1,78 @@
+package driver
+
+import (
+	"context"
+	"errors"
+)
+
+// apply makes the kernel follow a delta. Links go before the rules that guard
+// them and come after, so that a container is never reachable without its
+// network's isolation. Removing goes on past errors; building stops at the
+// first.
+//
+//  1. veth pairs that go
+//  2. bridges that go
+//  3. rules and published ports, both ways, in one step
+//  4. bridges that come
+//  5. forwarding between links
+//  6. veth pairs that come
+func (d *Driver) apply(ctx context.Context, dl delta) error {
+	err := d.removeLinks(ctx, dl.remove)
+	if rules := dl.rules(); len(rules.Add.Networks)+len(rules.Add.Ports)+len(rules.Remove.Networks)+len(rules.Remove.Ports) > 0 {
+		err = errors.Join(err, d.o.Firewall.Apply(ctx, rules))
+	}
+	if err != nil {
+		return err
+	}
+	return d.addLinks(ctx, dl.add)
+}
+
+func (d *Driver) removeLinks(ctx context.Context, p plan) error {
+	var errs []error
+	for _, v := range p.veths {
+		errs = append(errs, d.o.Links.DeleteVeth(ctx, v))
+	}
+	for _, b := range p.bridges {
+		errs = append(errs, d.o.Links.DeleteBridge(ctx, b))
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Driver) addLinks(ctx context.Context, p plan) error {
+	for _, b := range p.bridges {
+		if _, err := d.o.Links.EnsureBridge(ctx, b); err != nil {
+			return err
+		}
+	}
+	if p.forward4 || p.forward6 {
+		fixed, err := d.o.Host.EnableForwarding(ctx, p.forward4, p.forward6)
+		if err != nil {
+			return err
+		}
+		for _, line := range fixed {
+			d.o.Log.Info(line)
+		}
+	}
+	for _, v := range p.veths {
+		if _, err := d.o.Links.EnsureVeth(ctx, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropFlows forgets tracked flows that the change has left without a
+// destination. A failure harms nobody but those flows, so it is only logged.
+func (d *Driver) dropFlows(ctx context.Context, c change) {
+	addrs, runs := staleFlows(c)
+	if len(addrs) > 0 {
+		if err := d.o.Flows.DropAddresses(ctx, addrs); err != nil {
+			d.o.Log.WithError(err).Warn("tracked flows of a container that left remain")
+		}
+	}
+	if len(runs) > 0 {
+		if err := d.o.Flows.DropPorts(ctx, runs); err != nil {
+			d.o.Log.WithError(err).Warn("tracked flows to a moved port remain")
+		}
+	}
+}

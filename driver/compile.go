@@ -1,0 +1,231 @@
+package driver
+
+import (
+	"cmp"
+	"net"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// plan is what the kernel should contain. Bridges are keyed by name, veths by
+// host end, networks by id, ports by (owner, protocol, host address, port).
+type plan struct {
+	bridges []spec.Bridge
+	veths   []spec.Veth
+	rules   firewall.Ruleset
+	// forward4 and forward6 say that packets must be forwarded between links.
+	forward4, forward6 bool
+}
+
+// compile says what the kernel should contain for a whole state. It is pure,
+// total and deterministic: two equal states give equal plans.
+func compile(s *state) plan {
+	var p plan
+	for _, n := range s.networks {
+		p.addNetwork(n)
+		for _, e := range s.members[n.ID] {
+			p.addEndpoint(n, e)
+		}
+	}
+	p.sort()
+	return p
+}
+
+// compileChange says what the kernel should contain for the objects of c
+// before and after it. network is the one that c's endpoints are on.
+func compileChange(c change, network *Network) (before, after plan) {
+	if c.network.before != nil {
+		before.addNetwork(c.network.before)
+	}
+	if c.network.after != nil {
+		after.addNetwork(c.network.after)
+	}
+	for _, e := range c.endpoints {
+		if e.before != nil {
+			before.addEndpoint(network, e.before)
+		}
+		if e.after != nil {
+			after.addEndpoint(network, e.after)
+		}
+	}
+	return before, after
+}
+
+// addNetwork adds what a network contributes by itself.
+func (p *plan) addNetwork(n *Network) {
+	p.bridges = append(p.bridges, spec.Bridge{
+		Name:      n.Bridge,
+		NetworkID: n.ID,
+		MTU:       n.Options.MTU,
+		Addresses: n.gateways(),
+		Adopted:   n.Adopted,
+		IPv6:      n.Subnet6.IsValid(),
+	})
+	fw := firewall.Network{
+		ID:       n.ID,
+		Bridge:   n.Bridge,
+		Internal: n.Options.Internal,
+		ICC:      n.Options.ICC,
+	}
+	if !n.Options.Internal {
+		fw.Hairpin = n.subnets()
+		if n.Options.Masquerade {
+			fw.Masquerade = n.subnets()
+		}
+	}
+	p.rules.Networks = append(p.rules.Networks, fw)
+}
+
+// addEndpoint adds what an endpoint of n contributes. One that has not joined
+// contributes nothing: it is an address and no more.
+func (p *plan) addEndpoint(n *Network, e *Endpoint) {
+	if e.Sandbox == "" {
+		return
+	}
+	p.veths = append(p.veths, spec.Veth{
+		EndpointID: e.ID,
+		Host:       vethHost(e.ID),
+		Peer:       vethPeer(e.ID),
+		Bridge:     n.Bridge,
+		MAC:        net.HardwareAddr(e.MAC),
+		MTU:        n.Options.MTU,
+	})
+	if !n.Options.Internal {
+		p.forward4 = p.forward4 || e.IPv4.IsValid()
+		p.forward6 = p.forward6 || e.IPv6.IsValid()
+	}
+	for _, run := range e.Published {
+		if byNAT(run) {
+			p.rules.Ports = append(p.rules.Ports, firewall.Port{NetworkID: n.ID, EndpointID: e.ID, Published: run})
+		}
+	}
+}
+
+// byNAT says whether address translation serves the run at all. The kernel
+// routes nothing from ::1 to another link, and translates between no families.
+func byNAT(p spec.Published) bool {
+	return !p.Relayed() && (p.HostIP.Is4() || !p.HostIP.IsLoopback())
+}
+
+// vethHost names the end on the bridge, vethPeer the container's. Both have
+// at most 15 bytes, the kernel's limit.
+func vethHost(endpointID string) string { return "gv-" + short(endpointID) }
+
+func vethPeer(endpointID string) string { return "gp-" + short(endpointID) }
+
+// bridgeName names the bridge of a network whose user did not.
+func bridgeName(networkID string) string { return "gw-" + short(networkID) }
+
+func (p *plan) sort() {
+	slices.SortFunc(p.bridges, func(a, b spec.Bridge) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(p.veths, func(a, b spec.Veth) int { return cmp.Compare(a.Host, b.Host) })
+	slices.SortFunc(p.rules.Networks, func(a, b firewall.Network) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(p.rules.Ports, comparePorts)
+}
+
+func comparePorts(a, b firewall.Port) int {
+	return cmp.Or(
+		strings.Compare(a.EndpointID, b.EndpointID),
+		cmp.Compare(a.Proto, b.Proto),
+		a.HostIP.Compare(b.HostIP),
+		cmp.Compare(a.First, b.First),
+		cmp.Compare(a.Last, b.Last),
+		a.ContainerIP.Compare(b.ContainerIP),
+		cmp.Compare(a.ContainerFirst, b.ContainerFirst),
+	)
+}
+
+// delta is the difference of two plans.
+type delta struct{ remove, add plan }
+
+// diff says what leads from one plan to another. An element that differs in
+// any field is removed and added.
+func diff(before, after plan) delta {
+	var d delta
+	d.remove.bridges, d.add.bridges = difference(before.bridges, after.bridges)
+	d.remove.veths, d.add.veths = difference(before.veths, after.veths)
+	d.remove.rules.Networks, d.add.rules.Networks = difference(before.rules.Networks, after.rules.Networks)
+	d.remove.rules.Ports, d.add.rules.Ports = portDifference(before.rules.Ports, after.rules.Ports)
+	if len(d.add.veths) > 0 {
+		d.add.forward4, d.add.forward6 = after.forward4, after.forward6
+	}
+	return d
+}
+
+// difference is quadratic: a verb touches one bridge, one network and rarely
+// more than one veth.
+func difference[T any](before, after []T) (removed, added []T) {
+	in := func(list []T, v T) bool {
+		return slices.ContainsFunc(list, func(o T) bool { return reflect.DeepEqual(o, v) })
+	}
+	for _, v := range before {
+		if !in(after, v) {
+			removed = append(removed, v)
+		}
+	}
+	for _, v := range after {
+		if !in(before, v) {
+			added = append(added, v)
+		}
+	}
+	return removed, added
+}
+
+// portDifference is difference for what there may be thousands of.
+func portDifference(before, after []firewall.Port) (removed, added []firewall.Port) {
+	old := make(map[firewall.Port]bool, len(before))
+	for _, p := range before {
+		old[p] = true
+	}
+	for _, p := range after {
+		if old[p] {
+			delete(old, p)
+			continue
+		}
+		added = append(added, p)
+	}
+	for _, p := range before {
+		if old[p] {
+			removed = append(removed, p)
+		}
+	}
+	return removed, added
+}
+
+// staleFlows lists the addresses of endpoints that c takes out of their
+// container, and the UDP runs that lead elsewhere after c: tracked flows of
+// either would go on to where nobody expects them.
+func staleFlows(c change) (addrs []netip.Addr, runs []spec.Published) {
+	for _, e := range c.endpoints {
+		count := map[spec.Published]int{}
+		if e.before != nil {
+			for _, r := range e.before.Published {
+				count[r]--
+			}
+			if e.before.Sandbox != "" && (e.after == nil || e.after.Sandbox == "") {
+				addrs = append(addrs, e.before.addrs()...)
+			}
+		}
+		if e.after != nil {
+			for _, r := range e.after.Published {
+				count[r]++
+			}
+		}
+		for r, n := range count {
+			if n != 0 && r.Proto == spec.UDP {
+				runs = append(runs, r)
+			}
+		}
+	}
+	return addrs, runs
+}
+
+// rules is the firewall's part of the delta.
+func (d delta) rules() firewall.Delta {
+	return firewall.Delta{Remove: d.remove.rules, Add: d.add.rules}
+}

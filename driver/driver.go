@@ -1,0 +1,163 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+)
+
+// Options are what a Driver works with.
+type Options struct {
+	Links    Linker
+	Host     Host
+	Firewall firewall.Backend
+	Ports    HostPorts
+	Flows    Flows
+	Store    Store
+	// BootID tells one boot of the host from another
+	// (/proc/sys/kernel/random/boot_id).
+	BootID string
+	Log    *logrus.Entry
+}
+
+// Driver is the NetworkDriver's domain. Its methods are safe for concurrent
+// use. Restore must have returned before the first verb.
+type Driver struct {
+	o Options
+
+	// networks serialises the verbs of each network. Taken before gate and mu.
+	networks keyedLock
+	// gate lets verbs change the kernel side by side, and Reconcile alone: its
+	// picture of what should exist must not change while it compares.
+	gate sync.RWMutex
+	// mu guards the fields below. It is never held across I/O.
+	mu     sync.Mutex
+	state  *state
+	health health
+}
+
+// health is what Reconcile found last.
+type health struct {
+	repairs   uint64
+	lastCheck time.Time
+	problem   string
+	// missing leads from endpoints whose link pair was gone at the last check to
+	// their network.
+	missing map[string]string
+}
+
+// New returns a driver without any state; see Restore.
+func New(o Options) *Driver {
+	return &Driver{o: o, state: newState()}
+}
+
+// undoTime bounds the work of undoing a change whose own time may be over.
+const undoTime = 8 * time.Second
+
+// planner looks at the state and says what to change; an empty change means
+// that everything is as asked already. It is pure: it runs under the state's
+// lock.
+type planner func(s *state) (change, error)
+
+// commit is the only writer. The caller holds the lock of the network that the
+// change is about. If a step fails, state, store and kernel are put back as
+// they were, and the error says what failed.
+func (d *Driver) commit(ctx context.Context, look planner) error {
+	d.gate.RLock()
+	defer d.gate.RUnlock()
+	c, before, after, err := d.begin(look)
+	if err != nil || c.empty() {
+		return err
+	}
+	if err = d.apply(ctx, diff(before, after)); err != nil {
+		return d.undo(ctx, c, diff(after, before), err)
+	}
+	d.dropFlows(ctx, c)
+	return nil
+}
+
+// retire is commit for changes that only take away: it goes on past errors and
+// the state never comes back. A store that refuses does stop it, since after a
+// restart the objects would be there again.
+func (d *Driver) retire(ctx context.Context, look planner) error {
+	d.gate.RLock()
+	defer d.gate.RUnlock()
+	c, before, after, err := d.begin(look)
+	if err != nil || c.empty() {
+		return err
+	}
+	err = d.apply(ctx, diff(before, after))
+	for _, e := range c.endpoints {
+		if e.after == nil {
+			d.o.Ports.Keep(e.before.ID, nil)
+		} else {
+			d.o.Ports.Keep(e.after.ID, e.after.Published)
+		}
+	}
+	d.dropFlows(ctx, c)
+	return err
+}
+
+// begin stages and persists a change, and says what the kernel has to contain
+// for its objects before and after it.
+func (d *Driver) begin(look planner) (c change, before, after plan, err error) {
+	c, network, err := d.stage(look)
+	if err != nil || c.empty() {
+		return c, before, after, err
+	}
+	if err = d.persist(c); err != nil {
+		d.unstage(c)
+		return c, before, after, err
+	}
+	before, after = compileChange(c, network)
+	return c, before, after, nil
+}
+
+// stage makes the state follow at once, so that verbs on other
+// networks see what is taken. It returns the network that the endpoints of the
+// change are on.
+func (d *Driver) stage(look planner) (change, *Network, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c, err := look(d.state)
+	if err != nil || c.empty() {
+		return change{}, nil, err
+	}
+	network := c.network.before
+	if network == nil && len(c.endpoints) > 0 {
+		e := c.endpoints[0]
+		if e.after != nil {
+			network = d.state.networks[e.after.NetworkID]
+		} else {
+			network = d.state.networks[e.before.NetworkID]
+		}
+	}
+	d.state.apply(c)
+	return c, network, nil
+}
+
+func (d *Driver) unstage(c change) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.state.apply(c.inverse())
+}
+
+// undo puts everything back after err. What it cannot put back is for
+// Reconcile, since the state says again what it said before.
+func (d *Driver) undo(ctx context.Context, c change, back delta, err error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	if undoErr := d.apply(ctx, back); undoErr != nil {
+		err = fmt.Errorf("%w (and undoing it: %w)", err, undoErr)
+	}
+	d.unstage(c)
+	if storeErr := d.persist(c.inverse()); storeErr != nil {
+		err = fmt.Errorf("%w (and putting the stored state back: %w)", err, storeErr)
+	}
+	return err
+}

@@ -1,0 +1,248 @@
+package driver
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"net/netip"
+	"reflect"
+
+	"github.com/gangway-net/gangway/config"
+)
+
+// CreateEndpoint makes an endpoint with the addresses that the engine
+// allocated. Nothing of it is in the kernel before Join. An address that
+// another endpoint holds is a ConflictError, unless that endpoint's link is
+// gone: then the engine forgot it in a crash, and it yields.
+func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (CreateEndpointResult, error) {
+	e, err := newEndpoint(r)
+	if err != nil {
+		return CreateEndpointResult{}, err
+	}
+	unlock, err := d.networks.lock(ctx, e.NetworkID)
+	if err != nil {
+		return CreateEndpointResult{}, err
+	}
+	defer unlock()
+	if err = d.retireHolders(ctx, e); err != nil {
+		return CreateEndpointResult{}, err
+	}
+	err = d.commit(ctx, func(s *state) (change, error) {
+		n := s.networks[e.NetworkID]
+		if n == nil {
+			return change{}, unknownNetwork(e.NetworkID)
+		}
+		if old := s.endpoints[e.ID]; old != nil {
+			return change{}, sameEndpoint(old, e)
+		}
+		return change{endpoints: []endpointChange{{after: e}}}, s.admitEndpoint(n, e)
+	})
+	if err != nil || !e.MACChosen {
+		return CreateEndpointResult{}, err
+	}
+	return CreateEndpointResult{MAC: net.HardwareAddr(e.MAC)}, nil
+}
+
+// DeleteEndpoint removes an endpoint, joined or not. An unknown one is no
+// error: the engine never repeats the call.
+func (d *Driver) DeleteEndpoint(ctx context.Context, networkID, endpointID string) error {
+	return d.retireEndpoint(ctx, networkID, endpointID, func(*Endpoint) *Endpoint { return nil })
+}
+
+// Join puts the endpoint's link pair in place and says what the engine has to
+// do in the container. sandboxKey names the container's namespace.
+func (d *Driver) Join(ctx context.Context, networkID, endpointID, sandboxKey string) (JoinResult, error) {
+	if sandboxKey == "" {
+		return JoinResult{}, fmt.Errorf("endpoint %s joins without a sandbox key", short(endpointID))
+	}
+	unlock, err := d.networks.lock(ctx, networkID)
+	if err != nil {
+		return JoinResult{}, err
+	}
+	defer unlock()
+	var n *Network
+	var e *Endpoint
+	err = d.commit(ctx, func(s *state) (_ change, err error) {
+		if n, e, err = s.find(networkID, endpointID); err != nil {
+			return change{}, err
+		}
+		if e.Sandbox == sandboxKey {
+			return change{}, nil
+		}
+		if e.Sandbox != "" {
+			return change{}, conflictf("endpoint %s is in sandbox %s and cannot join %s as well", short(e.ID), e.Sandbox, sandboxKey)
+		}
+		joined := *e
+		joined.Sandbox = sandboxKey
+		return change{endpoints: []endpointChange{{before: e, after: &joined}}}, nil
+	})
+	if err != nil {
+		return JoinResult{}, err
+	}
+	return joinResult(n, e), nil
+}
+
+// joinResult names no gateway on an internal network: the engine would install
+// the route and publish the container's ports there.
+func joinResult(n *Network, e *Endpoint) JoinResult {
+	r := JoinResult{SrcName: vethPeer(e.ID), DstPrefix: n.Options.IfacePrefix, DisableGatewayService: true}
+	if n.Options.Internal {
+		return r
+	}
+	if e.IPv4.IsValid() && n.Gateway4.IsValid() {
+		r.Gateway4 = n.Gateway4.Addr()
+	}
+	if e.IPv6.IsValid() && n.Gateway6.IsValid() {
+		r.Gateway6 = n.Gateway6.Addr()
+	}
+	return r
+}
+
+// Leave takes the endpoint out of its container: link pair and published ports
+// go, the addresses stay until DeleteEndpoint. An endpoint that is unknown or
+// has left already is no error; engines from 29 on send Leave twice.
+func (d *Driver) Leave(ctx context.Context, networkID, endpointID string) error {
+	return d.retireEndpoint(ctx, networkID, endpointID, func(e *Endpoint) *Endpoint {
+		left := *e
+		left.Sandbox, left.Publish, left.Published = "", config.Publish{}, nil
+		return &left
+	})
+}
+
+// retireEndpoint takes away what follow leaves out; nil takes it all.
+func (d *Driver) retireEndpoint(ctx context.Context, networkID, endpointID string, follow func(*Endpoint) *Endpoint) error {
+	unlock, err := d.networks.lock(ctx, networkID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return d.retire(ctx, func(s *state) (change, error) {
+		e := s.members[networkID][endpointID]
+		if e == nil {
+			return change{}, nil
+		}
+		after := follow(e)
+		if after != nil && reflect.DeepEqual(e, after) {
+			return change{}, nil
+		}
+		return change{endpoints: []endpointChange{{before: e, after: after}}}, nil
+	})
+}
+
+// retireHolders removes endpoints that hold e's addresses although their link
+// is gone. The kernel is asked only when there is a conflict at all.
+func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
+	d.mu.Lock()
+	var holders []*Endpoint
+	for _, a := range e.addrs() {
+		if h := d.state.holders[a]; h != nil && h.ID != e.ID && h.NetworkID == e.NetworkID {
+			holders = append(holders, h)
+		}
+	}
+	d.mu.Unlock()
+	if len(holders) == 0 {
+		return nil
+	}
+	veths, err := d.o.Host.Veths(ctx)
+	if err != nil {
+		return err
+	}
+	for _, h := range holders {
+		if _, alive := veths[h.ID]; alive {
+			continue
+		}
+		d.o.Log.WithField("ep", short(h.ID)).Warn("endpoint has no link any more and yields its address")
+		err = d.retire(ctx, func(s *state) (change, error) {
+			return change{endpoints: []endpointChange{{before: s.endpoints[h.ID]}}}, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newEndpoint turns a request into the endpoint it asks for.
+func newEndpoint(r CreateEndpointRequest) (*Endpoint, error) {
+	if err := checkID("network", r.NetworkID); err != nil {
+		return nil, err
+	}
+	if err := checkID("endpoint", r.EndpointID); err != nil {
+		return nil, err
+	}
+	if err := config.CheckEndpoint(r.Options); err != nil {
+		return nil, err
+	}
+	e := &Endpoint{ID: r.EndpointID, NetworkID: r.NetworkID, IPv4: r.IPv4, IPv6: r.IPv6, MAC: HardwareAddr(r.MAC)}
+	if len(e.addrs()) == 0 {
+		return nil, fmt.Errorf("endpoint %s has no address: gangway needs one from the address manager", short(e.ID))
+	}
+	if r.MAC == nil {
+		e.MAC, e.MACChosen = chooseMAC(e), true
+	}
+	if len(e.MAC) != 6 || e.MAC[0]&1 != 0 || bytes.Equal(e.MAC, make([]byte, 6)) {
+		return nil, fmt.Errorf("mac address %s: want six bytes of a single interface, such as 02:42:0a:00:00:02", net.HardwareAddr(e.MAC))
+	}
+	return e, nil
+}
+
+// chooseMAC derives the address from the IPv4 one, as docker's bridge driver
+// did until 28: neighbours' caches stay right when an address is used again.
+// An endpoint without IPv4 takes the hash of its IPv6 address.
+func chooseMAC(e *Endpoint) HardwareAddr {
+	if e.IPv4.IsValid() {
+		a := e.IPv4.Addr().As4()
+		return HardwareAddr{0x02, 0x42, a[0], a[1], a[2], a[3]}
+	}
+	h := sha256.Sum256(e.IPv6.Addr().AsSlice())
+	return HardwareAddr{0x02, 0x42, h[0], h[1], h[2], h[3]}
+}
+
+// sameEndpoint tells a repeated request from a contradictory one.
+func sameEndpoint(old, e *Endpoint) error {
+	if old.NetworkID == e.NetworkID && old.IPv4 == e.IPv4 && old.IPv6 == e.IPv6 &&
+		bytes.Equal(old.MAC, e.MAC) && old.MACChosen == e.MACChosen {
+		return nil
+	}
+	return conflictf("endpoint %s exists on network %s with addresses %v and mac %s; now asked for on network %s with %v and %s",
+		short(e.ID), short(old.NetworkID), old.addrs(), net.HardwareAddr(old.MAC), short(e.NetworkID), e.addrs(), net.HardwareAddr(e.MAC))
+}
+
+// admitEndpoint checks a new endpoint against its network and the others.
+func (s *state) admitEndpoint(n *Network, e *Endpoint) error {
+	for _, p := range []struct{ addr, subnet, gateway netip.Prefix }{
+		{e.IPv4, n.Subnet4, n.Gateway4}, {e.IPv6, n.Subnet6, n.Gateway6},
+	} {
+		if !p.addr.IsValid() {
+			continue
+		}
+		a := p.addr.Addr()
+		if !p.subnet.IsValid() || !p.subnet.Contains(a) {
+			return fmt.Errorf("address %s is not inside network %s (subnets %v)", a, short(n.ID), n.subnets())
+		}
+		if p.gateway.IsValid() && p.gateway.Addr() == a {
+			return fmt.Errorf("address %s is the gateway of network %s: choose another --ip", a, short(n.ID))
+		}
+		if h := s.holders[a]; h != nil {
+			err := conflictf("address %s is held by endpoint %s: stop its container or choose another --ip", a, short(h.ID))
+			err.Addresses = []netip.Addr{a}
+			return err
+		}
+	}
+	return nil
+}
+
+// find returns an endpoint and its network.
+func (s *state) find(networkID, endpointID string) (*Network, *Endpoint, error) {
+	n := s.networks[networkID]
+	if n == nil {
+		return nil, nil, unknownNetwork(networkID)
+	}
+	e := s.members[networkID][endpointID]
+	if e == nil {
+		return nil, nil, unknownEndpoint(networkID, endpointID)
+	}
+	return n, e, nil
+}

@@ -1,0 +1,372 @@
+package driver
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/netip"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+var errInjected = errors.New("injected fault")
+
+// fakeHost stands for the kernel, the host's ports and the store. It keeps
+// what it is told, and can fail the n-th operation.
+type fakeHost struct {
+	mu       sync.Mutex
+	bridges  map[string]spec.Bridge
+	veths    map[string]spec.Veth // by endpoint
+	networks map[string]firewall.Network
+	ports    map[firewall.Port]bool
+	held     map[string][]spec.Published
+	stored   map[string][]byte
+	foreign  map[string]spec.BridgeInfo
+	dropped  []netip.Addr
+	// failAt fails the operation of that number, counting from 1; 0 for none.
+	failAt, ops int
+}
+
+func newFakeHost() *fakeHost {
+	return &fakeHost{
+		bridges:  map[string]spec.Bridge{},
+		veths:    map[string]spec.Veth{},
+		networks: map[string]firewall.Network{},
+		ports:    map[firewall.Port]bool{},
+		held:     map[string][]spec.Published{},
+		stored:   map[string][]byte{},
+		foreign:  map[string]spec.BridgeInfo{},
+	}
+}
+
+// step locks the host for one operation, or fails it.
+func (f *fakeHost) step() (unlock func(), err error) {
+	f.mu.Lock()
+	f.ops++
+	if f.ops == f.failAt {
+		f.mu.Unlock()
+		return nil, errInjected
+	}
+	return f.mu.Unlock, nil
+}
+
+func (f *fakeHost) EnsureBridge(_ context.Context, b spec.Bridge) ([]string, error) {
+	unlock, err := f.step()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if reflect.DeepEqual(f.bridges[b.Name], b) {
+		return nil, nil
+	}
+	f.bridges[b.Name] = b
+	return []string{"bridge " + b.Name}, nil
+}
+
+func (f *fakeHost) DeleteBridge(_ context.Context, b spec.Bridge) error {
+	unlock, err := f.step()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	delete(f.bridges, b.Name)
+	return nil
+}
+
+func (f *fakeHost) EnsureVeth(_ context.Context, v spec.Veth) ([]string, error) {
+	unlock, err := f.step()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if _, ok := f.bridges[v.Bridge]; !ok {
+		return nil, fmt.Errorf("bridge %s is missing", v.Bridge)
+	}
+	if reflect.DeepEqual(f.veths[v.EndpointID], v) {
+		return nil, nil
+	}
+	f.veths[v.EndpointID] = v
+	return []string{"veth " + v.Host}, nil
+}
+
+func (f *fakeHost) DeleteVeth(_ context.Context, v spec.Veth) error {
+	unlock, err := f.step()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	delete(f.veths, v.EndpointID)
+	return nil
+}
+
+func (f *fakeHost) EnableForwarding(context.Context, bool, bool) ([]string, error) {
+	unlock, err := f.step()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return nil, nil
+}
+
+func (f *fakeHost) InspectBridge(_ context.Context, name string) (spec.BridgeInfo, error) {
+	unlock, err := f.step()
+	if err != nil {
+		return spec.BridgeInfo{}, err
+	}
+	defer unlock()
+	if b, ok := f.bridges[name]; ok {
+		return spec.BridgeInfo{Exists: true, Kind: "bridge", Owner: b.NetworkID}, nil
+	}
+	return f.foreign[name], nil
+}
+
+func (f *fakeHost) Veths(context.Context) (map[string]spec.VethInfo, error) {
+	unlock, err := f.step()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	out := map[string]spec.VethInfo{}
+	for id, v := range f.veths {
+		out[id] = spec.VethInfo{Host: v.Host, Peer: v.Peer}
+	}
+	return out, nil
+}
+
+func (f *fakeHost) Sweep(_ context.Context, bridges []spec.Bridge, veths []spec.Veth) ([]string, error) {
+	unlock, err := f.step()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var removed []string
+	for name := range f.bridges {
+		if !slices.ContainsFunc(bridges, func(b spec.Bridge) bool { return b.Name == name }) {
+			delete(f.bridges, name)
+			removed = append(removed, name)
+		}
+	}
+	for id := range f.veths {
+		if !slices.ContainsFunc(veths, func(v spec.Veth) bool { return v.EndpointID == id }) {
+			delete(f.veths, id)
+			removed = append(removed, id)
+		}
+	}
+	return removed, nil
+}
+
+func (f *fakeHost) Name() string { return "fake" }
+
+func (f *fakeHost) Apply(_ context.Context, d firewall.Delta) error {
+	unlock, err := f.step()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for _, n := range d.Remove.Networks {
+		delete(f.networks, n.ID)
+	}
+	for _, p := range d.Remove.Ports {
+		delete(f.ports, p)
+	}
+	for _, n := range d.Add.Networks {
+		f.networks[n.ID] = n
+	}
+	for _, p := range d.Add.Ports {
+		f.ports[p] = true
+	}
+	return nil
+}
+
+func (f *fakeHost) Sync(_ context.Context, full firewall.Ruleset) ([]string, error) {
+	unlock, err := f.step()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	networks, ports := map[string]firewall.Network{}, map[firewall.Port]bool{}
+	for _, n := range full.Networks {
+		networks[n.ID] = n
+	}
+	for _, p := range full.Ports {
+		ports[p] = true
+	}
+	var fixed []string
+	if !reflect.DeepEqual(networks, f.networks) || !reflect.DeepEqual(ports, f.ports) {
+		fixed = append(fixed, "rules")
+	}
+	f.networks, f.ports = networks, ports
+	return fixed, nil
+}
+
+func (f *fakeHost) Cleanup(context.Context) error { return nil }
+
+func (f *fakeHost) DropAddresses(_ context.Context, addrs []netip.Addr) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dropped = append(f.dropped, addrs...)
+	return nil
+}
+
+func (f *fakeHost) DropPorts(context.Context, []spec.Published) error { return nil }
+
+// Reserve gives the first port asked for, or 40000 and up, and refuses what
+// another owner holds.
+func (f *fakeHost) Reserve(_ context.Context, owner string, want []spec.PortRequest) ([]spec.Published, error) {
+	unlock, err := f.step()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var runs []spec.Published
+	for _, w := range want {
+		port := w.First
+		if port == 0 {
+			port = 40000 + uint16(len(f.held))
+		}
+		for other, held := range f.held {
+			for _, h := range held {
+				if other != owner && h.Proto == w.Proto && h.First <= port && port <= h.Last {
+					return nil, fmt.Errorf("port %d is held by %s", port, short(other))
+				}
+			}
+		}
+		for _, ip := range w.HostIPs {
+			to := w.Container4
+			if ip.Is6() && w.Container6.IsValid() || !to.IsValid() {
+				to = w.Container6
+			}
+			runs = append(runs, spec.Published{Proto: w.Proto, HostIP: ip, First: port, Last: port, ContainerIP: to, ContainerFirst: w.ContainerPort})
+		}
+	}
+	f.held[owner] = append(slices.Clone(f.held[owner]), runs...)
+	return runs, nil
+}
+
+func (f *fakeHost) Keep(owner string, runs []spec.Published) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(runs) == 0 {
+		delete(f.held, owner)
+		return
+	}
+	f.held[owner] = slices.Clone(runs)
+}
+
+func (f *fakeHost) Load(visit func(string, []byte) error) error {
+	f.mu.Lock()
+	stored := maps.Clone(f.stored)
+	f.mu.Unlock()
+	// The order is chosen to be the worst: endpoints before their networks.
+	for _, k := range slices.Sorted(maps.Keys(stored)) {
+		if err := visit(k, stored[k]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fakeHost) Update(changes map[string][]byte) error {
+	unlock, err := f.step()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for k, v := range changes {
+		if v == nil {
+			delete(f.stored, k)
+		} else {
+			f.stored[k] = v
+		}
+	}
+	return nil
+}
+
+// reboot takes away what a reboot takes away.
+func (f *fakeHost) reboot() {
+	clear(f.bridges)
+	clear(f.veths)
+	clear(f.networks)
+	clear(f.ports)
+	clear(f.held)
+}
+
+// picture is everything the host holds, comparable with reflect.DeepEqual.
+type picture struct {
+	Bridges  map[string]spec.Bridge
+	Veths    map[string]spec.Veth
+	Networks map[string]firewall.Network
+	Ports    map[firewall.Port]bool
+	Held     map[string][]spec.Published
+	Stored   map[string]string
+}
+
+func (f *fakeHost) picture() picture {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := picture{
+		Bridges: maps.Clone(f.bridges), Veths: maps.Clone(f.veths),
+		Networks: maps.Clone(f.networks), Ports: maps.Clone(f.ports),
+		Held: map[string][]spec.Published{}, Stored: map[string]string{},
+	}
+	for owner, runs := range f.held {
+		runs = slices.Clone(runs)
+		slices.SortFunc(runs, func(a, b spec.Published) int {
+			return cmp.Or(cmp.Compare(a.First, b.First), a.HostIP.Compare(b.HostIP), cmp.Compare(a.Proto, b.Proto))
+		})
+		p.Held[owner] = slices.Compact(runs)
+	}
+	for k, v := range f.stored {
+		p.Stored[k] = string(v)
+	}
+	return p
+}
+
+// expected is the kernel's part of the picture that the driver's state asks
+// for.
+func expected(d *Driver) picture {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	want := compile(d.state)
+	p := picture{
+		Bridges: map[string]spec.Bridge{}, Veths: map[string]spec.Veth{},
+		Networks: map[string]firewall.Network{}, Ports: map[firewall.Port]bool{},
+	}
+	for _, b := range want.bridges {
+		p.Bridges[b.Name] = b
+	}
+	for _, v := range want.veths {
+		p.Veths[v.EndpointID] = v
+	}
+	for _, n := range want.rules.Networks {
+		p.Networks[n.ID] = n
+	}
+	for _, r := range want.rules.Ports {
+		p.Ports[r] = true
+	}
+	return p
+}
+
+func newTestDriver(t *testing.T, f *fakeHost, boot string) *Driver {
+	t.Helper()
+	logger := logrus.New()
+	logger.SetOutput(io.Discard)
+	d := New(Options{
+		Links: f, Host: f, Firewall: f, Ports: f, Flows: f, Store: f,
+		BootID: boot, Log: logrus.NewEntry(logger),
+	})
+	if err := d.Restore(t.Context()); err != nil {
+		t.Fatalf("restore: %v", err)
+	}
+	return d
+}

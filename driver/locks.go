@@ -1,0 +1,50 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// keyedLock is a set of locks by name. Verbs on one network are serialised by
+// it, verbs on different networks are not. Waiting ends with the context, so a
+// stuck verb does not pile up requests for ever.
+type keyedLock struct {
+	mu    sync.Mutex
+	locks map[string]*lockEntry
+}
+
+type lockEntry struct {
+	held chan struct{}
+	refs int
+}
+
+func (k *keyedLock) lock(ctx context.Context, key string) (unlock func(), err error) {
+	k.mu.Lock()
+	if k.locks == nil {
+		k.locks = map[string]*lockEntry{}
+	}
+	e := k.locks[key]
+	if e == nil {
+		e = &lockEntry{held: make(chan struct{}, 1)}
+		k.locks[key] = e
+	}
+	e.refs++
+	k.mu.Unlock()
+
+	select {
+	case e.held <- struct{}{}:
+		return func() { <-e.held; k.release(key, e) }, nil
+	case <-ctx.Done():
+		k.release(key, e)
+		return nil, fmt.Errorf("wait for another request on network %s: %w", short(key), ctx.Err())
+	}
+}
+
+func (k *keyedLock) release(key string, e *lockEntry) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if e.refs--; e.refs == 0 {
+		delete(k.locks, key)
+	}
+}

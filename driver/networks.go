@@ -1,0 +1,154 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/gangway-net/gangway/config"
+)
+
+// CheckGateway answers whether the network that options ask for needs gateway
+// addresses (GwAllocCheck, engine 28.0 and later; before anything is
+// allocated). Options that do not hold are refused here already.
+func (d *Driver) CheckGateway(_ context.Context, options map[string]any) (GatewayCheck, error) {
+	_, err := config.ParseNetwork(options)
+	return GatewayCheck{}, err
+}
+
+// CreateNetwork makes a network. The same request twice succeeds; the same id
+// with other content is a ConflictError, as is a subnet or a bridge that
+// another network holds.
+func (d *Driver) CreateNetwork(ctx context.Context, r CreateNetworkRequest) error {
+	n, err := newNetwork(r)
+	if err != nil {
+		return err
+	}
+	unlock, err := d.networks.lock(ctx, n.ID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	info, err := d.o.Host.InspectBridge(ctx, n.Bridge)
+	if err != nil {
+		return err
+	}
+	if info.Exists && info.Kind != "bridge" {
+		return fmt.Errorf("link %s exists and is a %s, not a bridge: choose another com.docker.network.bridge.name", n.Bridge, info.Kind)
+	}
+	n.Adopted = info.Exists && info.Owner != n.ID
+	return d.commit(ctx, func(s *state) (change, error) {
+		if old := s.networks[n.ID]; old != nil {
+			return change{}, sameNetwork(old, n)
+		}
+		if err := s.admit(n); err != nil {
+			return change{}, err
+		}
+		return change{network: networkChange{after: n}}, nil
+	})
+}
+
+// DeleteNetwork removes a network and every endpoint that is still on it. An
+// unknown network is no error: the engine never repeats the call.
+func (d *Driver) DeleteNetwork(ctx context.Context, id string) error {
+	unlock, err := d.networks.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return d.retire(ctx, func(s *state) (change, error) {
+		c := change{network: networkChange{before: s.networks[id]}}
+		for _, e := range s.members[id] {
+			c.endpoints = append(c.endpoints, endpointChange{before: e})
+		}
+		return c, nil
+	})
+}
+
+// newNetwork turns a request into the network it asks for.
+func newNetwork(r CreateNetworkRequest) (*Network, error) {
+	if err := checkID("network", r.ID); err != nil {
+		return nil, err
+	}
+	options, err := config.ParseNetwork(r.Options)
+	if err != nil {
+		return nil, err
+	}
+	n := &Network{ID: r.ID, Options: options, Bridge: options.Bridge}
+	if n.Bridge == "" {
+		n.Bridge = bridgeName(n.ID)
+	}
+	if n.Subnet4, n.Gateway4, err = onePool(r.IPv4, "IPv4"); err != nil {
+		return nil, err
+	}
+	if n.Subnet6, n.Gateway6, err = onePool(r.IPv6, "IPv6"); err != nil {
+		return nil, err
+	}
+	if !n.Subnet4.IsValid() && !n.Subnet6.IsValid() {
+		return nil, fmt.Errorf("network %s has no subnet: gangway needs one from the address manager, so leave out --ipam-driver null", short(n.ID))
+	}
+	return n, nil
+}
+
+// onePool checks the pools of one family. A bridge network has one.
+func onePool(pools []PoolData, family string) (subnet, gateway netip.Prefix, err error) {
+	if len(pools) == 0 {
+		return subnet, gateway, nil
+	}
+	if len(pools) > 1 {
+		return subnet, gateway, fmt.Errorf("%d %s subnets (%s, %s, …): a gangway network has one a family; create a network for each",
+			len(pools), family, pools[0].Subnet, pools[1].Subnet)
+	}
+	p := pools[0]
+	if p.Subnet != p.Subnet.Masked() || p.Subnet.Addr().Is4() != (family == "IPv4") {
+		return subnet, gateway, fmt.Errorf("%s is not an %s subnet", p.Subnet, family)
+	}
+	if p.Gateway.IsValid() && !p.Subnet.Contains(p.Gateway.Addr()) {
+		return subnet, gateway, fmt.Errorf("gateway %s is not inside subnet %s", p.Gateway.Addr(), p.Subnet)
+	}
+	return p.Subnet, p.Gateway, nil
+}
+
+// checkID keeps ids out of names, rules and keys that they could break.
+func checkID(what, id string) error {
+	ok := func(r rune) bool { return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' }
+	if id == "" || len(id) > 64 || slices.ContainsFunc([]rune(id), func(r rune) bool { return !ok(r) }) {
+		return fmt.Errorf("%s id %q: want 1 to 64 letters and digits", what, id)
+	}
+	return nil
+}
+
+// sameNetwork tells a repeated request from a contradictory one.
+func sameNetwork(old, n *Network) error {
+	same := *n
+	// Whether the bridge was there before was settled by the first request.
+	same.Adopted = old.Adopted
+	if *old == same {
+		return nil
+	}
+	return conflictf("network %s exists with bridge %s, subnets %v, gateways %v, options %+v; now asked for with bridge %s, subnets %v, gateways %v, options %+v",
+		short(n.ID), old.Bridge, old.subnets(), old.gateways(), old.Options, n.Bridge, n.subnets(), n.gateways(), n.Options)
+}
+
+// admit checks a new network against all others.
+func (s *state) admit(n *Network) error {
+	if old := s.bridges[n.Bridge]; old != nil {
+		return conflictf("bridge %s belongs to network %s: choose another com.docker.network.bridge.name", n.Bridge, short(old.ID))
+	}
+	for _, old := range s.networks {
+		for _, a := range old.subnets() {
+			for _, b := range n.subnets() {
+				if a.Overlaps(b) {
+					err := conflictf("subnet %s overlaps %s of network %s: choose another --subnet", b, a, short(old.ID))
+					err.Subnets = []netip.Prefix{a}
+					for _, g := range old.gateways() {
+						err.Addresses = append(err.Addresses, g.Addr())
+					}
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package driver
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// Keys of the store: one for each object, and one for what is known of the
+// host.
+const (
+	networkKey  = "network/"
+	endpointKey = "endpoint/"
+	hostKey     = "host"
+)
+
+// hostRecord is what the store remembers of the host.
+type hostRecord struct{ BootID string }
+
+// persist writes the objects of c as they are after it, in one transaction.
+func (d *Driver) persist(c change) error {
+	values, err := values(c)
+	if err != nil {
+		return err
+	}
+	if err := d.o.Store.Update(values); err != nil {
+		return fmt.Errorf("store the state: %w", err)
+	}
+	return nil
+}
+
+// values is what the store has to hold of the objects of c after it.
+func values(c change) (map[string][]byte, error) {
+	values := map[string][]byte{}
+	if n := c.network.before; n != nil {
+		values[networkKey+n.ID] = nil
+	}
+	if n := c.network.after; n != nil {
+		if err := encode(values, networkKey+n.ID, n); err != nil {
+			return nil, err
+		}
+	}
+	for _, e := range c.endpoints {
+		if e.before != nil {
+			values[endpointKey+e.before.ID] = nil
+		}
+	}
+	for _, e := range c.endpoints {
+		if e.after == nil {
+			continue
+		}
+		if err := encode(values, endpointKey+e.after.ID, e.after); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
+}
+
+func encode(values map[string][]byte, key string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode %s for the store: %w", key, err)
+	}
+	values[key] = b
+	return nil
+}
+
+// load reads the stored state. Anything it does not understand is an error:
+// going on without it would lose it at the next write.
+func load(store Store) (*state, hostRecord, error) {
+	s := newState()
+	var host hostRecord
+	err := store.Load(func(key string, value []byte) error {
+		if err := s.decode(key, value, &host); err != nil {
+			return fmt.Errorf("stored value %s: %w", key, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, host, err
+	}
+	for id, e := range s.endpoints {
+		if s.networks[e.NetworkID] == nil {
+			return nil, host, fmt.Errorf("stored endpoint %s is on network %s, which is not stored", short(id), short(e.NetworkID))
+		}
+	}
+	return s, host, nil
+}
+
+func (s *state) decode(key string, value []byte, host *hostRecord) error {
+	switch {
+	case key == hostKey:
+		return json.Unmarshal(value, host)
+	case strings.HasPrefix(key, networkKey):
+		n := &Network{}
+		if err := json.Unmarshal(value, n); err != nil {
+			return err
+		}
+		if networkKey+n.ID != key {
+			return fmt.Errorf("names network %q", n.ID)
+		}
+		s.apply(change{network: networkChange{after: n}})
+		return nil
+	case strings.HasPrefix(key, endpointKey):
+		e := &Endpoint{}
+		if err := json.Unmarshal(value, e); err != nil {
+			return err
+		}
+		if endpointKey+e.ID != key {
+			return fmt.Errorf("names endpoint %q", e.ID)
+		}
+		s.apply(change{endpoints: []endpointChange{{after: e}}})
+		return nil
+	}
+	return fmt.Errorf("unknown kind of key")
+}

@@ -1,0 +1,108 @@
+package driver
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// Publish makes the endpoint's published ports exactly those of options
+// (ProgramExternalConnectivity). The engine calls it for the endpoint that is
+// the container's gateway, possibly again with other ports and no Unpublish
+// between. A repeated request keeps the host ports that were chosen. On an
+// internal network nothing is published, whatever is asked (engines from 29 on
+// do ask).
+func (d *Driver) Publish(ctx context.Context, networkID, endpointID string, options map[string]any) error {
+	want, err := config.ParsePublish(options)
+	if err != nil {
+		return err
+	}
+	unlock, err := d.networks.lock(ctx, networkID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	d.mu.Lock()
+	n, e, err := d.state.find(networkID, endpointID)
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if e.Sandbox == "" {
+		return conflictf("endpoint %s cannot publish ports before it joined a container", short(e.ID))
+	}
+	if e.Publish.Equal(want) {
+		return nil
+	}
+	var runs []spec.Published
+	if requests := portRequests(n, e, want); len(requests) > 0 {
+		if runs, err = d.o.Ports.Reserve(ctx, e.ID, requests); err != nil {
+			return err
+		}
+	}
+	published := *e
+	published.Publish, published.Published = want, runs
+	err = d.commit(ctx, func(*state) (change, error) {
+		return change{endpoints: []endpointChange{{before: e, after: &published}}}, nil
+	})
+	if err != nil {
+		d.o.Ports.Keep(e.ID, e.Published)
+		return err
+	}
+	d.o.Ports.Keep(e.ID, runs)
+	return nil
+}
+
+// Unpublish takes all published ports of the endpoint back
+// (RevokeExternalConnectivity). It may come without a Publish before it.
+func (d *Driver) Unpublish(ctx context.Context, networkID, endpointID string) error {
+	return d.retireEndpoint(ctx, networkID, endpointID, func(e *Endpoint) *Endpoint {
+		bare := *e
+		bare.Publish, bare.Published = config.Publish{}, nil
+		return &bare
+	})
+}
+
+// portRequests turns what the user asked for into host addresses and ports.
+func portRequests(n *Network, e *Endpoint, want config.Publish) []spec.PortRequest {
+	if n.Options.Internal {
+		return nil
+	}
+	out := make([]spec.PortRequest, 0, len(want.Bindings))
+	for _, b := range want.Bindings {
+		hosts := hostIPs(n, b.HostIP)
+		if want.NoProxy6To4 && !e.IPv6.IsValid() {
+			// Another endpoint of the container serves its IPv6 ports.
+			hosts = slices.DeleteFunc(hosts, netip.Addr.Is6)
+		}
+		if len(hosts) == 0 {
+			continue
+		}
+		out = append(out, spec.PortRequest{
+			Proto:         spec.Protocol(b.Proto),
+			HostIPs:       hosts,
+			First:         b.HostPort,
+			Last:          b.HostPortEnd,
+			Container4:    e.IPv4.Addr(),
+			Container6:    e.IPv6.Addr(),
+			ContainerPort: b.Port,
+		})
+	}
+	return out
+}
+
+// hostIPs says on which host addresses a binding is published: the one that
+// was asked for, else the network's default, else every address of both
+// families, as docker does.
+func hostIPs(n *Network, asked netip.Addr) []netip.Addr {
+	switch binding := n.Options.HostBinding4; {
+	case asked.IsValid():
+		return []netip.Addr{asked}
+	case binding.IsValid() && !binding.IsUnspecified():
+		return []netip.Addr{binding}
+	}
+	return []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+}

@@ -1,0 +1,100 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// Restore reads the stored state and makes the kernel follow it. It must
+// return before the first verb.
+//
+// Networks survive everything. Endpoints do not survive a reboot of the host,
+// and one whose link is gone has lost its container: both are dropped, and the
+// engine's later Leave and DeleteEndpoint find nothing, which is success. A
+// state that cannot be read is an error and stays as it is; what the kernel
+// refuses is logged, shown as a problem, and tried again by Reconcile, since
+// the networks that do work are worth having.
+func (d *Driver) Restore(ctx context.Context) error {
+	s, host, err := load(d.o.Store)
+	if err != nil {
+		return fmt.Errorf("read the stored state: %w", err)
+	}
+	veths, err := d.o.Host.Veths(ctx)
+	if err != nil {
+		return err
+	}
+	dead := change{}
+	for _, e := range s.endpoints {
+		_, alive := veths[e.ID]
+		if host.BootID != d.o.BootID || e.Sandbox != "" && !alive {
+			dead.endpoints = append(dead.endpoints, endpointChange{before: e})
+			d.o.Log.WithField("ep", short(e.ID)).Info("endpoint did not outlive its container")
+		}
+	}
+	s.apply(dead)
+	if err := d.persistRestored(dead, host); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.state = s
+	d.mu.Unlock()
+	d.reservePorts(ctx, s)
+	r := d.repair(ctx)
+	d.o.Log.Infof("restored %d networks and %d endpoints; %d things were missing in the kernel", len(s.networks), len(s.endpoints), len(r.fixed))
+	return nil
+}
+
+// persistRestored stores in one transaction what did not survive and which
+// boot this is.
+func (d *Driver) persistRestored(dead change, host hostRecord) error {
+	if dead.empty() && host.BootID == d.o.BootID {
+		return nil
+	}
+	values, err := values(dead)
+	if err != nil {
+		return err
+	}
+	if err := encode(values, hostKey, hostRecord{BootID: d.o.BootID}); err != nil {
+		return err
+	}
+	if err := d.o.Store.Update(values); err != nil {
+		return fmt.Errorf("store the restored state: %w", err)
+	}
+	return nil
+}
+
+// reservePorts binds again what the last process held. A port that somebody
+// took meanwhile stays published: its rules precede any socket.
+func (d *Driver) reservePorts(ctx context.Context, s *state) {
+	for _, e := range s.endpoints {
+		if len(e.Published) == 0 {
+			continue
+		}
+		if _, err := d.o.Ports.Reserve(ctx, e.ID, restoreRequests(e)); err != nil {
+			d.o.Log.WithError(err).WithField("ep", short(e.ID)).Warn("published ports are not reserved on the host")
+		}
+	}
+}
+
+// restoreRequests asks for exactly the ports that the endpoint has.
+func restoreRequests(e *Endpoint) []spec.PortRequest {
+	var out []spec.PortRequest
+	for _, r := range e.Published {
+		for i := range r.Len() {
+			port := r.First + uint16(i)
+			out = append(out, spec.PortRequest{
+				Proto:         r.Proto,
+				HostIPs:       []netip.Addr{r.HostIP},
+				First:         port,
+				Last:          port,
+				Container4:    e.IPv4.Addr(),
+				Container6:    e.IPv6.Addr(),
+				ContainerPort: r.ContainerFirst + uint16(i),
+			})
+		}
+	}
+	return out
+}

@@ -1,0 +1,194 @@
+package driver
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// Network is one network that should exist. Values are never changed once
+// they are part of the state.
+type Network struct {
+	ID      string
+	Options config.Network
+	// Bridge is the link's name; Adopted says that it was there before.
+	Bridge  string
+	Adopted bool
+	// Subnet4 and Subnet6 are masked; invalid if the network lacks the family.
+	Subnet4, Subnet6 netip.Prefix
+	// Gateway4 and Gateway6 carry the subnet's prefix length; invalid for none.
+	Gateway4, Gateway6 netip.Prefix
+}
+
+// Endpoint is one container's place on a network. Values are never changed
+// once they are part of the state.
+type Endpoint struct {
+	ID, NetworkID string
+	// IPv4 and IPv6 carry the subnet's prefix length; invalid for none.
+	IPv4, IPv6 netip.Prefix
+	MAC        HardwareAddr
+	// MACChosen says that the engine left the choice of MAC to us.
+	MACChosen bool
+	// Sandbox is the engine's key of the container's namespace; empty until
+	// the endpoint joined.
+	Sandbox string
+	// Publish is what was asked to be published, and Published where it is.
+	Publish   config.Publish
+	Published []spec.Published
+}
+
+// HardwareAddr is a net.HardwareAddr that is stored as text.
+type HardwareAddr net.HardwareAddr
+
+// MarshalText gives the colon form.
+func (h HardwareAddr) MarshalText() ([]byte, error) {
+	return []byte(net.HardwareAddr(h).String()), nil
+}
+
+// UnmarshalText takes the colon form.
+func (h *HardwareAddr) UnmarshalText(b []byte) error {
+	mac, err := net.ParseMAC(string(b))
+	if err != nil {
+		return fmt.Errorf("hardware address: %w", err)
+	}
+	*h = HardwareAddr(mac)
+	return nil
+}
+
+// addrs returns the endpoint's addresses without prefix lengths.
+func (e *Endpoint) addrs() []netip.Addr {
+	var out []netip.Addr
+	for _, p := range []netip.Prefix{e.IPv4, e.IPv6} {
+		if p.IsValid() {
+			out = append(out, p.Addr())
+		}
+	}
+	return out
+}
+
+// subnets returns the network's subnets, IPv4 first.
+func (n *Network) subnets() []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range []netip.Prefix{n.Subnet4, n.Subnet6} {
+		if p.IsValid() {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// gateways returns the network's gateway addresses, IPv4 first.
+func (n *Network) gateways() []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range []netip.Prefix{n.Gateway4, n.Gateway6} {
+		if p.IsValid() {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// state is everything that should exist, with the indexes that keep the checks
+// of a verb independent of how much there is.
+type state struct {
+	networks  map[string]*Network
+	endpoints map[string]*Endpoint
+	// members lists the endpoints of each network.
+	members map[string]map[string]*Endpoint
+	// bridges and holders lead from a bridge or an address to who holds it.
+	bridges map[string]*Network
+	holders map[netip.Addr]*Endpoint
+}
+
+func newState() *state {
+	return &state{
+		networks:  map[string]*Network{},
+		endpoints: map[string]*Endpoint{},
+		members:   map[string]map[string]*Endpoint{},
+		bridges:   map[string]*Network{},
+		holders:   map[netip.Addr]*Endpoint{},
+	}
+}
+
+// change is what one verb does: each object before and after, nil for
+// "does not exist".
+type change struct {
+	network   networkChange
+	endpoints []endpointChange
+}
+
+type networkChange struct{ before, after *Network }
+
+type endpointChange struct{ before, after *Endpoint }
+
+func (c change) empty() bool {
+	return c.network == networkChange{} && len(c.endpoints) == 0
+}
+
+// inverse is the change that undoes c.
+func (c change) inverse() change {
+	out := change{network: networkChange{before: c.network.after, after: c.network.before}}
+	for _, e := range slices.Backward(c.endpoints) {
+		out.endpoints = append(out.endpoints, endpointChange{before: e.after, after: e.before})
+	}
+	return out
+}
+
+// apply makes the state follow c.
+func (s *state) apply(c change) {
+	for _, e := range c.endpoints {
+		s.dropEndpoint(e.before)
+	}
+	if n := c.network.before; n != nil {
+		delete(s.networks, n.ID)
+		delete(s.bridges, n.Bridge)
+		if len(s.members[n.ID]) == 0 {
+			delete(s.members, n.ID)
+		}
+	}
+	if n := c.network.after; n != nil {
+		s.networks[n.ID] = n
+		s.bridges[n.Bridge] = n
+	}
+	for _, e := range c.endpoints {
+		s.addEndpoint(e.after)
+	}
+}
+
+func (s *state) dropEndpoint(e *Endpoint) {
+	if e == nil {
+		return
+	}
+	delete(s.endpoints, e.ID)
+	delete(s.members[e.NetworkID], e.ID)
+	if len(s.members[e.NetworkID]) == 0 {
+		delete(s.members, e.NetworkID)
+	}
+	for _, a := range e.addrs() {
+		if h := s.holders[a]; h != nil && h.ID == e.ID {
+			delete(s.holders, a)
+		}
+	}
+}
+
+func (s *state) addEndpoint(e *Endpoint) {
+	if e == nil {
+		return
+	}
+	s.endpoints[e.ID] = e
+	if s.members[e.NetworkID] == nil {
+		s.members[e.NetworkID] = map[string]*Endpoint{}
+	}
+	s.members[e.NetworkID][e.ID] = e
+	for _, a := range e.addrs() {
+		s.holders[a] = e
+	}
+}
+
+// short cuts an id for names, logs and rules. Ids of swarm networks have 25
+// characters, so nothing may be assumed about the length.
+func short(id string) string { return id[:min(len(id), 12)] }

@@ -1,0 +1,247 @@
+package driver
+
+import (
+	"errors"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const (
+	netA = "aaaaaaaaaaaa1111"
+	netB = "bbbbbbbbbbbb2222"
+	ep1  = "111111111111eeee"
+	ep2  = "222222222222eeee"
+)
+
+func pool(subnet, gateway string) []PoolData {
+	p := netip.MustParsePrefix(subnet)
+	return []PoolData{{Subnet: p, Gateway: netip.PrefixFrom(netip.MustParseAddr(gateway), p.Bits())}}
+}
+
+func networkRequest(id, subnet, gateway string) CreateNetworkRequest {
+	return CreateNetworkRequest{ID: id, IPv4: pool(subnet, gateway), Options: map[string]any{}}
+}
+
+func endpointRequest(network, id, addr string) CreateEndpointRequest {
+	return CreateEndpointRequest{NetworkID: network, EndpointID: id, IPv4: netip.MustParsePrefix(addr)}
+}
+
+func generic(kv ...string) map[string]any {
+	g := map[string]any{}
+	for i := 0; i < len(kv); i += 2 {
+		g[kv[i]] = kv[i+1]
+	}
+	return map[string]any{"com.docker.network.generic": g}
+}
+
+// portmap is PEC's options for TCP ports host -> container.
+func portmap(pairs ...float64) map[string]any {
+	var list []any
+	for i := 0; i < len(pairs); i += 2 {
+		list = append(list, map[string]any{
+			"Proto": float64(6), "IP": "", "Port": pairs[i+1],
+			"HostIP": "", "HostPort": pairs[i], "HostPortEnd": pairs[i],
+		})
+	}
+	return map[string]any{"com.docker.network.portmap": list}
+}
+
+// must runs verbs that have to succeed.
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	for i, err := range errs {
+		if err != nil {
+			t.Fatalf("verb %d: %v", i, err)
+		}
+	}
+}
+
+func endpointErr(_ CreateEndpointResult, err error) error { return err }
+
+func joinErr(_ JoinResult, err error) error { return err }
+
+// inSync fails unless the host holds exactly what the state says.
+func inSync(t *testing.T, f *fakeHost, d *Driver) {
+	t.Helper()
+	want, got := expected(d), f.picture()
+	got.Held, got.Stored = nil, nil
+	if !reflect.DeepEqual(want, got) {
+		t.Fatalf("the kernel differs from the state:\nwant %+v\ngot  %+v", want, got)
+	}
+}
+
+func container(t *testing.T, d *Driver, network, id, addr string, ports ...float64) {
+	t.Helper()
+	ctx := t.Context()
+	must(t,
+		endpointErr(d.CreateEndpoint(ctx, endpointRequest(network, id, addr))),
+		joinErr(d.Join(ctx, network, id, "/run/docker/netns/"+short(id))),
+		d.Publish(ctx, network, id, portmap(ports...)),
+	)
+}
+
+func TestContainerLife(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	ctx := t.Context()
+	empty := f.picture()
+	must(t, d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+	inSync(t, f, d)
+	if len(f.ports) != 1 {
+		t.Fatalf("want the IPv4 run by NAT and the IPv6 one relayed, got %v", f.ports)
+	}
+	must(t,
+		d.Unpublish(ctx, netA, ep1),
+		d.Leave(ctx, netA, ep1),
+		d.Leave(ctx, netA, ep1),
+	)
+	inSync(t, f, d)
+	if len(f.held) != 0 || len(f.dropped) != 1 {
+		t.Fatalf("after leave: held %v, dropped %v", f.held, f.dropped)
+	}
+	must(t,
+		d.DeleteEndpoint(ctx, netA, ep1),
+		d.DeleteNetwork(ctx, netA),
+		d.DeleteEndpoint(ctx, netA, ep1),
+		d.DeleteNetwork(ctx, netA),
+	)
+	if got := f.picture(); !reflect.DeepEqual(empty, got) {
+		t.Fatalf("left behind: %+v", got)
+	}
+}
+
+func TestVerbsRepeated(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	ctx := t.Context()
+	request := networkRequest(netA, "10.0.0.0/24", "10.0.0.1")
+	must(t, d.CreateNetwork(ctx, request))
+	first, err := d.CreateEndpoint(ctx, endpointRequest(netA, ep1, "10.0.0.2/24"))
+	must(t, err)
+	join1, err := d.Join(ctx, netA, ep1, "/netns/1")
+	must(t, err, d.Publish(ctx, netA, ep1, portmap(0, 80)))
+	before := f.picture()
+
+	must(t, d.CreateNetwork(ctx, request))
+	again, err := d.CreateEndpoint(ctx, endpointRequest(netA, ep1, "10.0.0.2/24"))
+	must(t, err)
+	join2, err := d.Join(ctx, netA, ep1, "/netns/1")
+	must(t, err, d.Publish(ctx, netA, ep1, portmap(0, 80)))
+	if !reflect.DeepEqual(first, again) || join1 != join2 {
+		t.Errorf("the second answer differs: %v %v, %v %v", first, again, join1, join2)
+	}
+	if after := f.picture(); !reflect.DeepEqual(before, after) {
+		t.Errorf("repeating changed something:\n%+v\n%+v", before, after)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	f := newFakeHost()
+	f.foreign["eth9"] = bridgeInfo("dummy")
+	d := newTestDriver(t, f, "boot")
+	ctx := t.Context()
+	must(t, d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+	before := f.picture()
+	withOptions := func(r CreateNetworkRequest, o map[string]any) CreateNetworkRequest {
+		r.Options = o
+		return r
+	}
+	other := networkRequest(netB, "10.1.0.0/24", "10.1.0.1")
+	multicast := endpointRequest(netA, ep2, "10.0.0.3/24")
+	multicast.MAC = []byte{1, 0, 0x5e, 0, 0, 1}
+	cases := []struct {
+		name     string
+		err      error
+		conflict bool
+		words    []string
+	}{
+		{"other content", d.CreateNetwork(ctx, networkRequest(netA, "10.9.0.0/24", "10.9.0.1")), true, []string{"aaaaaaaaaaaa", "10.0.0.0/24", "10.9.0.0/24"}},
+		{"overlap", d.CreateNetwork(ctx, networkRequest(netB, "10.0.0.128/25", "10.0.0.129")), true, []string{"10.0.0.0/24", "10.0.0.128/25", "aaaaaaaaaaaa"}},
+		{"bridge taken", d.CreateNetwork(ctx, withOptions(other, generic("com.docker.network.bridge.name", "gw-aaaaaaaaaaaa"))), true, []string{"gw-aaaaaaaaaaaa"}},
+		{"not a bridge", d.CreateNetwork(ctx, withOptions(other, generic("com.docker.network.bridge.name", "eth9"))), false, []string{"eth9", "dummy"}},
+		{"unknown option", d.CreateNetwork(ctx, withOptions(other, generic("com.docker.network.bridge.enable_iccc", "false"))), false, []string{"enable_iccc", "enable_icc"}},
+		{"no subnet", d.CreateNetwork(ctx, CreateNetworkRequest{ID: netB}), false, []string{"no subnet"}},
+		{"gateway outside", d.CreateNetwork(ctx, networkRequest(netB, "10.1.0.0/24", "10.2.0.1")), false, []string{"10.2.0.1", "10.1.0.0/24"}},
+		{"bad id", d.CreateNetwork(ctx, networkRequest("../x", "10.1.0.0/24", "10.1.0.1")), false, []string{`"../x"`}},
+		{"unknown network", endpointErr(d.CreateEndpoint(ctx, endpointRequest(netB, ep2, "10.1.0.2/24"))), false, []string{"bbbbbbbbbbbb"}},
+		{"address outside", endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, ep2, "10.1.0.2/24"))), false, []string{"10.1.0.2", "10.0.0.0/24"}},
+		{"gateway's address", endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, ep2, "10.0.0.1/24"))), false, []string{"10.0.0.1", "gateway"}},
+		{"held address", endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, ep2, "10.0.0.2/24"))), true, []string{"10.0.0.2", "111111111111"}},
+		{"multicast mac", endpointErr(d.CreateEndpoint(ctx, multicast)), false, []string{"01:00:5e"}},
+		{"same endpoint, other address", endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, ep1, "10.0.0.3/24"))), true, []string{"10.0.0.2", "10.0.0.3"}},
+		{"join unknown", joinErr(d.Join(ctx, netA, ep2, "/netns/2")), false, []string{"222222222222"}},
+		{"join elsewhere", joinErr(d.Join(ctx, netA, ep1, "/netns/2")), true, []string{"/netns/2"}},
+		{"publish unknown", d.Publish(ctx, netA, ep2, portmap(1, 1)), false, []string{"222222222222"}},
+		{"publish bad port", d.Publish(ctx, netA, ep1, portmap(70000, 1)), false, []string{"70000"}},
+	}
+	for _, c := range cases {
+		var conflict *ConflictError
+		if c.err == nil || errors.As(c.err, &conflict) != c.conflict {
+			t.Errorf("%s: got %v (conflict: %v), want conflict: %v", c.name, c.err, conflict != nil, c.conflict)
+			continue
+		}
+		for _, w := range c.words {
+			if !strings.Contains(c.err.Error(), w) {
+				t.Errorf("%s: %q does not mention %q", c.name, c.err, w)
+			}
+		}
+	}
+	if after := f.picture(); !reflect.DeepEqual(before, after) {
+		t.Errorf("a refused verb changed something:\n%+v\n%+v", before, after)
+	}
+}
+
+func TestPublishReplaces(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	ctx := t.Context()
+	must(t, d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80, 9090, 90)
+	must(t, d.Publish(ctx, netA, ep1, portmap(9090, 91)))
+	inSync(t, f, d)
+	if len(f.ports) != 1 || len(f.held[ep1]) != 2 {
+		t.Fatalf("ports %v, held %v", f.ports, f.held)
+	}
+	// A port of another container fails and leaves what was there.
+	container(t, d, netA, ep2, "10.0.0.3/24", 7070, 70)
+	before := f.picture()
+	if err := d.Publish(ctx, netA, ep2, portmap(7070, 70, 9090, 90)); err == nil {
+		t.Fatal("published a host port twice")
+	}
+	if after := f.picture(); !reflect.DeepEqual(before, after) {
+		t.Fatalf("a failed publish changed something:\n%+v\n%+v", before, after)
+	}
+}
+
+func TestInternalNetworkPublishesNothing(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	ctx := t.Context()
+	r := networkRequest(netA, "10.0.0.0/24", "10.0.0.1")
+	r.Options = map[string]any{"com.docker.network.internal": true}
+	must(t, d.CreateNetwork(ctx, r), endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, ep1, "10.0.0.2/24"))))
+	join, err := d.Join(ctx, netA, ep1, "/netns/1")
+	must(t, err, d.Publish(ctx, netA, ep1, portmap(8080, 80)))
+	if join.Gateway4.IsValid() || !join.DisableGatewayService {
+		t.Errorf("join names a gateway on an internal network: %+v", join)
+	}
+	if len(f.ports)+len(f.held) != 0 {
+		t.Errorf("published on an internal network: %v %v", f.ports, f.held)
+	}
+}
+
+func TestDeleteNetworkTakesItsEndpoints(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	empty := f.picture()
+	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+	must(t, d.DeleteNetwork(t.Context(), netA))
+	if got := f.picture(); !reflect.DeepEqual(empty, got) {
+		t.Fatalf("left behind: %+v", got)
+	}
+}
