@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/gangway-net/gangway"
+
+// arrows says which packages of the project each package may import. Imports
+// form a tree with main at its root: what holds decisions (config, driver,
+// ipam) never learns of what talks to the kernel or the wire.
+var arrows = map[string][]string{
+	"":                         {"config", "ipam", "driver", "driver/link", "driver/firewall", "driver/firewall/iptables", "driver/hostport", "driver/conntrack", "plugin", "plugin/store", "plugin/cli"},
+	"config":                   {},
+	"ipam":                     {"config"},
+	"driver":                   {"config", "driver/spec", "driver/firewall"},
+	"driver/spec":              {},
+	"driver/link":              {"driver/spec"},
+	"driver/firewall":          {"driver/spec"},
+	"driver/firewall/iptables": {"driver/firewall", "driver/spec"},
+	"driver/hostport":          {"driver/spec"},
+	"driver/conntrack":         {"driver/spec"},
+	"plugin":                   {"config", "driver", "ipam"},
+	"plugin/store":             {},
+	"plugin/cli":               {"config", "driver", "plugin"},
+}
+
+// standardOnly lists packages that may import nothing but the standard library
+// and the project.
+var standardOnly = []string{"config", "driver/spec", "driver/firewall"}
+
+// forTests lists packages that exist for tests and are imported by tests only.
+func forTests(pkg string) bool {
+	return strings.HasPrefix(pkg, "integration") || strings.HasPrefix(pkg, "packaging") || strings.HasSuffix(pkg, "test")
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestImports(t *testing.T) {
+	for _, p := range listPackages(t) {
+		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		if forTests(name) {
+			continue
+		}
+		allowed, known := arrows[name]
+		if !known {
+			t.Errorf("package %s has no place in the architecture: add it to arrows with what it may import", name)
+			continue
+		}
+		for _, i := range p.Imports {
+			inner, ours := strings.CutPrefix(i, module+"/")
+			switch {
+			case ours && !slices.Contains(allowed, inner):
+				t.Errorf("%s imports %s, which it must not know", name, inner)
+			case !ours && slices.Contains(standardOnly, name) && strings.Contains(strings.Split(i, "/")[0], "."):
+				t.Errorf("%s imports %s, and may import the standard library only", name, i)
+			}
+		}
+	}
+}
+
+func listPackages(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var list []goPackage
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return list
+		} else if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		list = append(list, p)
+	}
+}

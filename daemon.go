@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/conntrack"
+	"github.com/gangway-net/gangway/driver/firewall/iptables"
+	"github.com/gangway-net/gangway/driver/hostport"
+	"github.com/gangway-net/gangway/driver/link"
+	"github.com/gangway-net/gangway/ipam"
+	"github.com/gangway-net/gangway/plugin"
+	"github.com/gangway-net/gangway/plugin/store"
+)
+
+const (
+	// takeoverTime is how long a new daemon waits for the last one to end. An
+	// engine that was killed leaves its plugin running for a moment.
+	takeoverTime = 8 * time.Second
+	// checkEvery is how often the kernel is compared with the state. Engines
+	// put rules before ours when they start; until the next check a container
+	// on their bridges can reach ours.
+	checkEvery = 3 * time.Second
+	// checkTime bounds one comparison.
+	checkTime = 60 * time.Second
+)
+
+// serve runs the daemon until ctx ends. It listens first and restores the
+// networks then: an engine that starts waits for a call, not for a socket.
+func serve(ctx context.Context, settings config.Settings, version plugin.Version) error {
+	log, err := newLog(settings)
+	if err != nil {
+		return err
+	}
+	log.Infof("gangway %s starts, state in %s", version.Version, settings.StateDir)
+	sock, err := plugin.Listen(ctx, settings.Socket)
+	if err != nil {
+		return err
+	}
+	lock, err := takeOver(ctx)
+	if err != nil {
+		return errors.Join(err, sock.Close())
+	}
+	defer func() { logError(log, lock.Close()) }()
+	d, err := newDaemon(ctx, settings, log)
+	if err != nil {
+		return errors.Join(err, sock.Close())
+	}
+	defer d.close()
+	server, err := plugin.New(plugin.Options{
+		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver,
+		Version: version, Log: log, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
+	})
+	if err != nil {
+		return errors.Join(err, sock.Close())
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	background := make(chan struct{})
+	go func() {
+		defer close(background)
+		if err := d.driver.Restore(ctx); err != nil {
+			stop(err)
+			return
+		}
+		server.Ready()
+		d.check(ctx)
+	}()
+	err = server.Serve(ctx, sock)
+	stop(nil)
+	<-background
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(cause, err)
+	}
+	return err
+}
+
+// daemon holds the parts that live as long as the process.
+type daemon struct {
+	driver    *driver.Driver
+	addresses *ipam.Allocator
+	closers   []func()
+}
+
+// newDaemon wires settings -> store -> kernel -> address manager and driver.
+func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry) (_ *daemon, err error) {
+	d := &daemon{}
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil, fmt.Errorf("tell this boot of the host from others: %w", err)
+	}
+	db, err := store.Open(filepath.Join(settings.StateDir, "gangway.db"), takeoverTime)
+	if err != nil {
+		return nil, err
+	}
+	d.closers = append(d.closers, func() { logError(log, db.Close()) })
+	links, err := link.New(link.Options{})
+	if err != nil {
+		return nil, err
+	}
+	d.closers = append(d.closers, links.Close)
+	flows, err := conntrack.New()
+	if err != nil {
+		return nil, err
+	}
+	d.closers = append(d.closers, flows.Close)
+	rules, err := iptables.New(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	ports := hostport.New(log)
+	d.closers = append(d.closers, func() { logError(log, ports.Close()) })
+	d.addresses, err = ipam.New(ipam.Options{
+		Ranges: settings.Pools, Store: db.Bucket("ipam"), Used: links.Prefixes, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.driver = driver.New(driver.Options{
+		Links: links, Host: links, Firewall: rules, Ports: ports, Flows: flows,
+		Store: db.Bucket("driver"), BootID: strings.TrimSpace(string(boot)), Log: log,
+	})
+	return d, nil
+}
+
+// check compares the kernel with the state until ctx ends.
+func (d *daemon) check(ctx context.Context) {
+	tick := time.NewTicker(checkEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		once, cancel := context.WithTimeout(ctx, checkTime)
+		d.driver.Reconcile(once)
+		cancel()
+	}
+}
+
+func (d *daemon) close() {
+	for i := len(d.closers) - 1; i >= 0; i-- {
+		d.closers[i]()
+	}
+}
+
+// takeOver makes this process the only gangway of its network namespace. The
+// lock is an abstract unix socket: it belongs to the namespace, as bridges and
+// rules do, needs no file, and ends with the process. Two daemons with
+// different sockets and state would remove each other's rules.
+func takeOver(ctx context.Context) (net.Listener, error) {
+	deadline := time.Now().Add(takeoverTime)
+	for {
+		var lc net.ListenConfig
+		l, err := lc.Listen(ctx, "unix", "@gangway")
+		if err == nil {
+			return l, nil
+		}
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("another gangway (plain daemon or managed plugin) serves this host already: stop it first (%w)", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// newLog writes to stdout: what a managed plugin writes to stderr appears as
+// an error in the engine's log.
+func newLog(settings config.Settings) (*logrus.Entry, error) {
+	level, err := logrus.ParseLevel(settings.LogLevel)
+	if err != nil {
+		return nil, fmt.Errorf("log level: %w", err)
+	}
+	logger := logrus.New()
+	logger.SetOutput(os.Stdout)
+	logger.SetLevel(level)
+	logger.SetFormatter(&logrus.TextFormatter{DisableColors: true, FullTimestamp: true})
+	return logrus.NewEntry(logger), nil
+}
+
+func logError(log *logrus.Entry, err error) {
+	if err != nil {
+		log.WithError(err).Warn("at the end")
+	}
+}

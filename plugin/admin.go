@@ -1,0 +1,158 @@
+package plugin
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/docker/go-plugins-helpers/sdk"
+
+	"github.com/gangway-net/gangway/driver"
+)
+
+// AdminPath is where the admin API begins on the plugin's socket. The paths
+// below it are health, status, networks, endpoints, ports and version; each
+// answers GET with JSON.
+const AdminPath = "/gangway/v1/"
+
+// Version says which build this is.
+type Version struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	Go      string `json:"go,omitempty"`
+}
+
+// The states of Health.
+const (
+	HealthOK       = "ok"
+	HealthStarting = "starting"
+	HealthProblem  = "problem"
+)
+
+// Health is the shortest answer to whether all is well. Its HTTP status is 200
+// for HealthOK and 503 for the others.
+type Health struct {
+	State   string `json:"state"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// Status is the state of the datapath and of the daemon.
+type Status struct {
+	driver.Status
+	State   string    `json:"state"`
+	Version Version   `json:"version"`
+	Started time.Time `json:"started"`
+	// Calls of the plugin protocol since the start: under way, answered, and
+	// answered with an error.
+	InFlight int64 `json:"inFlight"`
+	Served   int64 `json:"served"`
+	Failed   int64 `json:"failed"`
+}
+
+// ErrorBody is what the admin API answers when it cannot, with a status other
+// than 200.
+type ErrorBody struct {
+	Error string `json:"error"`
+}
+
+// routeAdmin makes h answer the admin API.
+func (s *Server) routeAdmin(h sdk.Handler) {
+	s.adminRoute(h, "networks", func(ctx context.Context) (any, error) {
+		return list(s.o.Inspector.Networks(ctx)), nil
+	})
+	s.adminRoute(h, "endpoints", func(ctx context.Context) (any, error) {
+		endpoints, err := s.o.Inspector.Endpoints(ctx)
+		return list(endpoints), err
+	})
+	s.adminRoute(h, "ports", func(ctx context.Context) (any, error) {
+		return list(s.o.Inspector.Ports(ctx)), nil
+	})
+	s.adminRoute(h, "status", func(ctx context.Context) (any, error) { return s.status(ctx), nil })
+	h.HandleFunc(AdminPath+"version", getOnly(func(w http.ResponseWriter, _ *http.Request) {
+		adminJSON(w, http.StatusOK, s.o.Version)
+	}))
+	h.HandleFunc(AdminPath+"health", getOnly(func(w http.ResponseWriter, r *http.Request) {
+		health := s.health(r.Context())
+		status := http.StatusOK
+		if health.State != HealthOK {
+			status = http.StatusServiceUnavailable
+		}
+		adminJSON(w, status, health)
+	}))
+}
+
+// adminRoute answers a question about the state, once it is restored.
+func (s *Server) adminRoute(h sdk.Handler, name string, ask func(context.Context) (any, error)) {
+	h.HandleFunc(AdminPath+name, getOnly(func(w http.ResponseWriter, r *http.Request) {
+		if !s.restored() {
+			adminJSON(w, http.StatusServiceUnavailable, ErrorBody{Error: "gangway is still restoring its networks; try again in a moment"})
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), s.o.VerbTime)
+		defer cancel()
+		answer, err := ask(ctx)
+		if err != nil {
+			adminJSON(w, http.StatusInternalServerError, ErrorBody{Error: err.Error()})
+			return
+		}
+		adminJSON(w, http.StatusOK, answer)
+	}))
+}
+
+func getOnly(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			adminJSON(w, http.StatusMethodNotAllowed, ErrorBody{Error: "method " + r.Method + ": the admin API is read with GET"})
+			return
+		}
+		next(w, r)
+	}
+}
+
+func adminJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	encode(w, status, v)
+}
+
+// list turns no elements into an empty JSON list rather than null.
+func list[T any](elements []T) []T {
+	if elements == nil {
+		return []T{}
+	}
+	return elements
+}
+
+func (s *Server) restored() bool {
+	select {
+	case <-s.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Server) health(ctx context.Context) Health {
+	if !s.restored() {
+		return Health{State: HealthStarting}
+	}
+	if problem := s.o.Inspector.Status(ctx).Problem; problem != "" {
+		return Health{State: HealthProblem, Problem: problem}
+	}
+	return Health{State: HealthOK}
+}
+
+func (s *Server) status(ctx context.Context) Status {
+	out := Status{
+		Status:   s.o.Inspector.Status(ctx),
+		State:    HealthOK,
+		Version:  s.o.Version,
+		Started:  s.started,
+		InFlight: s.inFlight.Load(),
+		Served:   s.served.Load(),
+		Failed:   s.failed.Load(),
+	}
+	if out.Problem != "" {
+		out.State = HealthProblem
+	}
+	return out
+}

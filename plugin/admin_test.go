@@ -1,0 +1,106 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/gangway-net/gangway/driver"
+)
+
+func (d *daemon) get(t *testing.T, name string) (int, string) {
+	t.Helper()
+	resp, err := d.client.Get("http://gangway" + AdminPath + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ct := resp.Header.Get("Content-Type"); ct != "application/json" {
+		t.Errorf("%s: Content-Type %q", name, ct)
+	}
+	return resp.StatusCode, strings.TrimSpace(string(text))
+}
+
+func (d *daemon) expect(t *testing.T, name string, status int, want string) {
+	t.Helper()
+	if got, text := d.get(t, name); got != status || text != want {
+		t.Errorf("%s: got %d %s, want %d %s", name, got, text, status, want)
+	}
+}
+
+func TestAdmin(t *testing.T) {
+	d := start(t, nil)
+	d.expect(t, "health", 503, `{"state":"starting"}`)
+	d.expect(t, "version", 200, `{"version":"v1"}`)
+	for _, name := range []string{"status", "networks", "endpoints", "ports"} {
+		if status, text := d.get(t, name); status != 503 || !strings.Contains(text, "still restoring") {
+			t.Errorf("%s before the state is restored: %d %s", name, status, text)
+		}
+	}
+	d.Ready()
+	d.expect(t, "health", 200, `{"state":"ok"}`)
+	d.expect(t, "networks", 200, `[]`)
+	d.expect(t, "endpoints", 200, `[]`)
+	d.expect(t, "ports", 200, `[]`)
+	d.domain.ports = []driver.PortStatus{{Protocol: "tcp", HostIP: netip.MustParseAddr("::"), First: 80, Last: 80, ContainerIP: netip.MustParseAddr("fd00::2"), ContainerFirst: 8080, Path: "nat"}}
+	if _, text := d.get(t, "ports"); !strings.Contains(text, `"hostIP":"::","first":80,"last":80,"containerIP":"fd00::2","containerFirst":8080,"path":"nat"`) {
+		t.Errorf("ports: %s", text)
+	}
+	d.domain.endpointsErr = errors.New("list links: no memory")
+	d.expect(t, "endpoints", 500, `{"error":"list links: no memory"}`)
+
+	d.call(t, "NetworkDriver.Leave", `{}`)
+	d.domain.mu.Lock()
+	d.domain.status = driver.Status{Firewall: "iptables", Problem: "bridge gw-1 is gone"}
+	d.domain.mu.Unlock()
+	d.expect(t, "health", 503, `{"state":"problem","problem":"bridge gw-1 is gone"}`)
+	var s Status
+	_, text := d.get(t, "status")
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		t.Fatal(err)
+	}
+	if s.State != HealthProblem || s.Firewall != "iptables" || s.Served != 1 || s.Failed != 1 || s.Version.Version != "v1" || s.Started.IsZero() {
+		t.Errorf("status: %s", text)
+	}
+}
+
+func TestAdminIsReadOnly(t *testing.T) {
+	d := ready(t, nil)
+	for _, name := range []string{"health", "status", "networks", "endpoints", "ports", "version"} {
+		resp, err := d.client.Post("http://gangway"+AdminPath+name, "application/json", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusMethodNotAllowed {
+			t.Errorf("POST %s: %d", name, resp.StatusCode)
+		}
+	}
+}
+
+// TestAdminPanic: a panic outside of the calls is an answer as well.
+func TestAdminPanic(t *testing.T) {
+	d := ready(t, func(o *Options) { o.Inspector = panicking{} })
+	resp, err := d.client.Get("http://gangway" + AdminPath + "ports")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode != http.StatusInternalServerError || !strings.Contains(string(text), "panic: boom") {
+		t.Errorf("got %d %s", resp.StatusCode, text)
+	}
+}
+
+type panicking struct{ Inspector }
+
+func (panicking) Ports(context.Context) []driver.PortStatus { panic("boom") }

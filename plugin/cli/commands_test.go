@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gangway-net/gangway/driver"
+)
+
+func TestMain(m *testing.M) {
+	// Times are shown in the zone of whoever asks; the tests' zone is fixed.
+	time.Local = time.FixedZone("", 3600)
+	os.Exit(m.Run())
+}
+
+func TestStatus(t *testing.T) {
+	golden(t, "status", transcript(t, host(t, busyHost()), "status", "status --json"))
+}
+
+func TestStatusProblem(t *testing.T) {
+	i := busyHost()
+	i.status.Problem = "bridge gw-0f1e2d3c4b5a is gone\niptables: permission denied"
+	i.status.Repairs, i.status.LastCheck = 0, time.Time{}
+	golden(t, "problem", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
+}
+
+func TestHealth(t *testing.T) {
+	golden(t, "health", transcript(t, host(t, busyHost()), "health", "health --json"))
+}
+
+func TestNetworks(t *testing.T) {
+	golden(t, "networks", transcript(t, host(t, busyHost()), "networks", "networks --no-trunc", "networks --json"))
+}
+
+func TestEndpoints(t *testing.T) {
+	golden(t, "endpoints", transcript(t, host(t, busyHost()), "endpoints", "endpoints --no-trunc", "endpoints --json"))
+}
+
+func TestPorts(t *testing.T) {
+	golden(t, "ports", transcript(t, host(t, busyHost()), "ports", "ports --no-trunc", "ports --json"))
+}
+
+func TestVersion(t *testing.T) {
+	golden(t, "version", transcript(t, host(t, busyHost()), "version", "version --json"))
+}
+
+func TestEmptyHost(t *testing.T) {
+	golden(t, "empty", transcript(t, host(t, &inspector{status: driver.Status{Firewall: "iptables"}}),
+		"networks", "networks --json", "endpoints", "endpoints --json", "ports", "ports --json", "status"))
+}
+
+// TestRestoring asks a daemon that is not ready yet.
+func TestRestoring(t *testing.T) {
+	dir := t.TempDir()
+	serve(t, filepath.Join(dir, socketName), busyHost())
+	golden(t, "restoring", transcript(t, dir, "status", "health", "health --json", "endpoints", "ports --json", "version"))
+}
+
+func TestDaemonError(t *testing.T) {
+	i := busyHost()
+	i.err = errors.New("list links: no memory")
+	r := gangway(t, host(t, i), "endpoints", "--json")
+	if r != (result{code: 1, stderr: "gangway endpoints: list links: no memory\n"}) {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// TestJSONIsTheDaemons: what the daemon answers is passed on, fields of a later
+// version as well.
+func TestJSONIsTheDaemons(t *testing.T) {
+	path := filepath.Join(host(t, busyHost()), socketName)
+	for _, name := range []string{"networks", "endpoints", "ports", "health"} {
+		resp, err := newDaemon(path).client.Get("http://gangway/gangway/v1/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		want, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := gangway(t, "", name, "--json", "--socket", path)
+		var got bytes.Buffer
+		if err := json.Compact(&got, []byte(r.stdout)); err != nil {
+			t.Fatalf("%s: %v in %s", name, err, r.stdout)
+		}
+		if got.String() != strings.TrimSpace(string(want)) {
+			t.Errorf("%s: got %s, want %s", name, got.String(), want)
+		}
+	}
+	dir := t.TempDir()
+	foreign(t, dir, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `[{"id":"n1","later":{"a":1}}]`)
+	})
+	if r := gangway(t, dir, "networks", "--json"); r.code != 0 || !strings.Contains(r.stdout, `"later": {`) {
+		t.Errorf("a field of a later version: %+v", r)
+	}
+}
+
+// TestHelp holds what a newcomer reads first.
+func TestHelp(t *testing.T) {
+	dir := t.TempDir()
+	golden(t, "help", transcript(t, dir, "help", "help status", "help endpoints", "help ports", "help serve"))
+	if a, b := gangway(t, dir), gangway(t, dir, "help"); a != b {
+		t.Errorf("gangway alone: %+v", a)
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	golden(t, "usage", transcript(t, t.TempDir(), "statsu", "status now", "status --jsn", "ports --timeout 0s", "ports --timeout x", "status --no-trunc", "serve --state"))
+}
+
+func TestServe(t *testing.T) {
+	if r := gangway(t, t.TempDir(), "serve", "--state", "/srv/x"); r != (result{code: 1, stderr: "gangway serve: served /srv/x\n"}) {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	dir := t.TempDir()
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if r := gangway(t, dir, "completion", shell); r.code != 0 || !strings.Contains(r.stdout, "__complete") {
+			t.Errorf("%s: exit code %d, %d bytes", shell, r.code, len(r.stdout))
+		}
+	}
+	for _, tc := range []struct{ line, want string }{
+		{"p", "ports"}, {"e", "endpoints"}, {"st", "status"}, {"status --js", "--json"}, {"ports --no", "--no-trunc"}, {"serve --st", "--state"},
+	} {
+		r := gangway(t, dir, append([]string{"__complete"}, strings.Fields(tc.line)...)...)
+		if r.code != 0 || !strings.HasPrefix(r.stdout, tc.want+"\t") {
+			t.Errorf("%q completes to %q, want %s", tc.line, r.stdout, tc.want)
+		}
+	}
+	// No command takes a file, so none is offered (directive 4).
+	if r := gangway(t, dir, "__complete", "status", ""); !strings.HasPrefix(r.stdout, ":4\n") {
+		t.Errorf("arguments offered: %q", r.stdout)
+	}
+}

@@ -1,0 +1,190 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/plugin"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+var (
+	clientVersion = plugin.Version{Version: "1.3.0", Commit: "0123abc", Go: "go1.26"}
+	daemonVersion = plugin.Version{Version: "1.2.0", Commit: "fedcba9", Go: "go1.25"}
+)
+
+// inspector is a driver that shows what it is told.
+type inspector struct {
+	status    driver.Status
+	networks  []driver.NetworkStatus
+	endpoints []driver.EndpointStatus
+	ports     []driver.PortStatus
+	err       error
+	// block holds up Endpoints until it is closed.
+	block chan struct{}
+}
+
+func (i *inspector) Status(context.Context) driver.Status            { return i.status }
+func (i *inspector) Networks(context.Context) []driver.NetworkStatus { return i.networks }
+func (i *inspector) Ports(context.Context) []driver.PortStatus       { return i.ports }
+
+func (i *inspector) Endpoints(context.Context) ([]driver.EndpointStatus, error) {
+	if i.block != nil {
+		<-i.block
+	}
+	return i.endpoints, i.err
+}
+
+// unused is domains that no test here calls.
+type unused struct {
+	plugin.Networks
+	plugin.Addresses
+}
+
+const (
+	net1 = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0"
+	net2 = "hvs2zzjqhhqxlgkqnkzzzzzzz"
+	ep1  = "aaaa1111bbbb2222cccc3333dddd4444eeee5555ffff6666000077778888999a"
+	ep2  = "bbbb1111bbbb2222cccc3333dddd4444eeee5555ffff6666000077778888999b"
+	ep3  = "e3"
+)
+
+// busyHost is a host on which every column has its odd values: one family or
+// both, none, an endpoint that never joined, ids shorter than the cut.
+func busyHost() *inspector {
+	addr, prefix := netip.MustParseAddr, netip.MustParsePrefix
+	return &inspector{
+		status: driver.Status{Firewall: "iptables", Networks: 2, Endpoints: 3, Ports: 15, Repairs: 1, LastCheck: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)},
+		networks: []driver.NetworkStatus{
+			{ID: net2, Bridge: "br-lan", Adopted: true, Subnets: []netip.Prefix{prefix("fd00:50::/64")}, Gateways: []netip.Addr{}, Internal: true},
+			{ID: net1, Bridge: "gw-0f1e2d3c4b5a", Subnets: []netip.Prefix{prefix("10.50.0.0/24"), prefix("fd00:51::/64")}, Gateways: []netip.Addr{addr("10.50.0.1"), addr("fd00:51::1")}, MTU: 1400, ICC: true, Endpoints: 2},
+		},
+		endpoints: []driver.EndpointStatus{
+			{ID: ep3, NetworkID: net2, Bridge: "br-lan", Addresses: []netip.Prefix{prefix("fd00:50::2/64")}},
+			{ID: ep2, NetworkID: net1, Bridge: "gw-0f1e2d3c4b5a", Addresses: []netip.Prefix{prefix("10.50.0.3/24")}, MAC: "02:42:0a:32:00:03", HostInterface: "gvbbbb1111", HostIndex: 14, ContainerInterface: "gpbbbb1111", ContainerIndex: 13},
+			{ID: ep1, NetworkID: net1, Bridge: "gw-0f1e2d3c4b5a", Addresses: []netip.Prefix{prefix("10.50.0.2/24"), prefix("fd00:51::2/64")}, MAC: "02:42:0a:32:00:02", Sandbox: "/var/run/docker/netns/5b899146eb45", HostInterface: "gvaaaa1111", HostIndex: 12, ContainerInterface: "eth0", ContainerIndex: 11, Ports: 15},
+		},
+		ports: []driver.PortStatus{
+			{EndpointID: ep1, NetworkID: net1, Protocol: "udp", HostIP: addr("0.0.0.0"), First: 10000, Last: 10010, ContainerIP: addr("10.50.0.2"), ContainerFirst: 20000, Path: "nat"},
+			{EndpointID: ep1, NetworkID: net1, Protocol: "tcp", HostIP: addr("::"), First: 8000, Last: 8000, ContainerIP: addr("fd00:51::2"), ContainerFirst: 80, Path: "nat+relay"},
+			{EndpointID: ep1, NetworkID: net1, Protocol: "tcp", HostIP: addr("0.0.0.0"), First: 8000, Last: 8000, ContainerIP: addr("10.50.0.2"), ContainerFirst: 80, Path: "nat"},
+			{EndpointID: ep1, NetworkID: net1, Protocol: "tcp", HostIP: addr("::1"), First: 443, Last: 443, ContainerIP: addr("10.50.0.2"), ContainerFirst: 443, Path: "relay"},
+			{EndpointID: ep1, NetworkID: net1, Protocol: "sctp", HostIP: addr("192.0.2.1"), First: 5000, Last: 5000, ContainerIP: addr("10.50.0.2"), ContainerFirst: 5000, Path: "nat"},
+		},
+	}
+}
+
+// serve runs a real plugin server on a socket until the test ends.
+func serve(t *testing.T, path string, i plugin.Inspector) *plugin.Server {
+	t.Helper()
+	logger := logrus.New()
+	logger.SetOutput(io.Discard)
+	s, err := plugin.New(plugin.Options{
+		Networks: unused{}, Addresses: unused{}, Inspector: i,
+		Version: daemonVersion, Log: logrus.NewEntry(logger),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sock, err := plugin.Listen(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, sock) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("end of the server on %s: %v", path, err)
+		}
+	})
+	return s
+}
+
+// host is a plugins folder with a ready daemon in it.
+func host(t *testing.T, i plugin.Inspector) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	serve(t, filepath.Join(dir, socketName), i).Ready()
+	return dir
+}
+
+// result is what a command left behind.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// gangway runs the command as main does.
+func gangway(t *testing.T, dir string, args ...string) result {
+	t.Helper()
+	root := New(Options{
+		Version:    clientVersion,
+		PluginDir:  dir,
+		Serve:      func(cmd *cobra.Command, _ []string) error { return fmt.Errorf("served %s", cmd.Flag("state").Value) },
+		ServeFlags: func(f *pflag.FlagSet) { f.String("state", "/var/lib/gangway", "`folder` for the state") },
+	})
+	var stdout, stderr bytes.Buffer
+	// No arguments must not be nil: cobra would take the test's own.
+	root.SetArgs(append([]string{}, args...))
+	root.SetOut(&stdout)
+	root.SetErr(&stderr)
+	code := Execute(t.Context(), root, &stderr)
+	return result{code: code, stdout: stdout.String(), stderr: stderr.String()}
+}
+
+// started matches the one thing that no test can choose.
+var started = regexp.MustCompile(`(running since |"started": ")[^ "\n]+`)
+
+// transcript runs commands and shows them as on a terminal.
+func transcript(t *testing.T, dir string, lines ...string) string {
+	t.Helper()
+	var b strings.Builder
+	for _, line := range lines {
+		r := gangway(t, dir, strings.Fields(line)...)
+		fmt.Fprintf(&b, "$ gangway %s\n%s", line, r.stdout)
+		if r.stderr != "" {
+			fmt.Fprintf(&b, "stderr: %s", r.stderr)
+		}
+		fmt.Fprintf(&b, "exit code %d\n\n", r.code)
+	}
+	text := strings.ReplaceAll(b.String(), dir, "/run/docker/plugins")
+	return started.ReplaceAllString(text, "${1}START")
+}
+
+// golden compares with testdata/name.golden.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("%s (-want +got; run with -update if this is meant):\n%s", path, diff)
+	}
+}
