@@ -1,0 +1,77 @@
+#!/bin/sh
+# engines.sh SUITE...: makes the root trees that the engine tests run dockerd
+# from, one a Debian suite, in ${GANGWAY_CACHE:-/var/cache/gangway}/engines/SUITE.
+#
+# A tree that is complete already is left alone. Parallel callers wait for each
+# other, and a tree appears under its name only when it is complete. The mirror
+# is the one the machine's own apt sources name, or $GANGWAY_MIRROR.
+set -eu
+
+cache=${GANGWAY_CACHE:-/var/cache/gangway}/engines
+
+# packages prints what the tree of suite $1 holds besides Debian's base. The
+# list is also the tree's stamp: another list makes another tree.
+packages() {
+	cli=docker-cli,
+	[ "$1" = bookworm ] && cli= # there docker.io has the client
+	echo "docker.io,${cli}docker-compose,iptables,nftables,iproute2,ca-certificates,conntrack,busybox"
+}
+
+# mirror prints the archive that the machine installs its own Debian from. apt
+# itself is asked, so that every format of its source lists is understood.
+mirror() {
+	if [ -n "${GANGWAY_MIRROR:-}" ]; then
+		echo "$GANGWAY_MIRROR"
+		return
+	fi
+	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-none}")
+	apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+		awk -v own="$codename" '
+			$2 == "main" && ($1 == own || $1 ~ /^(stable|testing|unstable|sid)$/) { print $3; exit }'
+}
+
+# bootstrap makes the tree of suite $1 in folder $2. An archive that was frozen
+# at a date fails the check of its own expiry; only that check is given up then,
+# never the one of its signature.
+bootstrap() {
+	url=$(mirror)
+	if [ -z "$url" ]; then
+		echo "engines.sh: no Debian mirror in apt's sources; set GANGWAY_MIRROR" >&2
+		return 1
+	fi
+	for check in true false; do
+		rm -rf "$2"
+		mmdebstrap --variant=apt --include="$(packages "$1")" \
+			--aptopt="Acquire::Check-Valid-Until \"$check\"" "$1" "$2" "$url" 2>"$2.log" && return
+		grep -q 'is expired' "$2.log" || break
+	done
+	cat "$2.log" >&2
+	return 1
+}
+
+make_tree() {
+	tree=$cache/$1
+	stamp=$tree/.gangway-packages
+	[ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(packages "$1")" ] && return
+	tmp=$cache/$1.new
+	bootstrap "$1" "$tmp"
+	packages "$1" >"$tmp/.gangway-packages"
+	if [ -e "$tree" ]; then
+		rm -rf "$tree.old"
+		mv "$tree" "$tree.old"
+	fi
+	mv "$tmp" "$tree"
+	rm -rf "$tree.old" "$tmp.log"
+}
+
+command -v mmdebstrap >/dev/null || {
+	echo "engines.sh: mmdebstrap is missing: apt-get install mmdebstrap" >&2
+	exit 1
+}
+mkdir -p "$cache"
+for suite in "$@"; do
+	exec 9>"$cache/$suite.lock"
+	flock 9
+	make_tree "$suite"
+	exec 9>&-
+done

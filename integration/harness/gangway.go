@@ -1,0 +1,100 @@
+package harness
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// pluginSocket is where a plain daemon listens, inside the engine's tree.
+const pluginSocket = "/run/docker/plugins/gangway.sock"
+
+// StartGangway starts the plain daemon and waits until it listens.
+func (e *Engine) StartGangway(t testing.TB) {
+	t.Helper()
+	log := filepath.Join(e.dir, "gangway.log")
+	args := append([]string{"env"}, e.cfg.Env...)
+	p, err := e.startDaemon(log, append(args, toolsInside+"/gangway", "serve")...)
+	if err != nil {
+		t.Fatalf("start gangway: %v", err)
+	}
+	e.daemon = p
+	p.what = "gangway"
+	Eventually(t, 20*time.Second, "gangway's socket", func() error {
+		conn, err := net.Dial("unix", e.Path(pluginSocket))
+		if err != nil {
+			return p.exitedOr(err.Error())
+		}
+		return conn.Close()
+	})
+}
+
+// StopGangway stops the plain daemon as a service manager does.
+func (e *Engine) StopGangway(t testing.TB) {
+	t.Helper()
+	e.daemon.Signal(t, syscall.SIGTERM, 20*time.Second)
+}
+
+// KillGangway ends the plain daemon as a crash does.
+func (e *Engine) KillGangway(t testing.TB) {
+	t.Helper()
+	e.daemon.Signal(t, syscall.SIGKILL, 10*time.Second)
+}
+
+// TryGangway runs one of gangway's commands beside the engine.
+func (e *Engine) TryGangway(args ...string) (string, error) {
+	return e.Try(append([]string{toolsInside + "/gangway"}, args...)...)
+}
+
+// Gangway is TryGangway for commands that have to succeed.
+func (e *Engine) Gangway(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := e.TryGangway(args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// GangwayJSON decodes what a command prints with --json.
+func (e *Engine) GangwayJSON(t testing.TB, into any, args ...string) {
+	t.Helper()
+	out := e.Gangway(t, append(args, "--json")...)
+	if err := json.Unmarshal([]byte(out), into); err != nil {
+		t.Fatalf("gangway %v --json: %v in:\n%s", args, err, out)
+	}
+}
+
+// installPlugin creates and enables the managed plugin in the engine.
+func (e *Engine) installPlugin(t testing.TB) {
+	t.Helper()
+	if _, err := gangwayBinary(); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := pluginDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const inside = "/srv/plugin"
+	if err := os.MkdirAll(e.Path("/srv"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := command("/", "cp", "-a", dir, e.Path(inside)); err != nil {
+		t.Fatal(err)
+	}
+	e.Docker(t, "plugin", "create", "gangway", inside)
+	for _, setting := range e.cfg.Env {
+		e.Docker(t, "plugin", "set", "gangway", setting)
+	}
+	e.Docker(t, "plugin", "enable", "gangway")
+}
+
+// String describes the answer in messages.
+func (a Answer) String() string {
+	return fmt.Sprintf("%s (client %s, local %s)", a.Host, a.Client, a.Local)
+}

@@ -1,0 +1,50 @@
+package harness
+
+import (
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+//go:embed engines.sh
+var enginesScript string
+
+// Suite is a Debian suite, named for the engine it packages.
+type Suite string
+
+// The suites and their engines: 20.10, 26.1 and 28.5.
+const (
+	Bookworm Suite = "bookworm"
+	Trixie   Suite = "trixie"
+	Forky    Suite = "forky"
+)
+
+// Suites returns all suites, oldest engine first.
+func Suites() []Suite { return []Suite{Bookworm, Trixie, Forky} }
+
+// tree returns the folder of the suite's root tree, made first if it is
+// missing.
+func (s Suite) tree(t testing.TB) string {
+	t.Helper()
+	script := exec.Command("sh", "-s", string(s))
+	script.Stdin = strings.NewReader(enginesScript)
+	if out, err := script.CombinedOutput(); err != nil {
+		missing(t, fmt.Sprintf("root tree of %s: %v\n%s", s, err, out))
+	}
+	return filepath.Join(cacheDir(), "engines", string(s))
+}
+
+// missing ends a test for which the machine lacks something: it fails where
+// everything has to be there (CI=true), and is skipped with the reason
+// elsewhere.
+func missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}

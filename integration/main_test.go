@@ -1,0 +1,144 @@
+package integration
+
+import (
+	"os"
+	"testing"
+
+	"github.com/gangway-net/gangway/integration/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
+
+// scenario is one thing that has to be true on every engine. It leaves the
+// engine as it was; the harness compares.
+type scenario struct {
+	name string
+	run  func(t *testing.T, e *harness.Engine)
+	// plugin says that it is also run with the managed plugin.
+	plugin bool
+	// own says that it is about gangway itself: it makes no sense with the
+	// engine's own driver.
+	own bool
+}
+
+func scenarios() []scenario {
+	return []scenario{
+		{name: "namespaces", run: testNamespaces},
+		{name: "veth", run: testVeth, plugin: true, own: true},
+		{name: "bridge", run: testBridge, plugin: true},
+		{name: "gateway", run: testGateway},
+		{name: "outside", run: testOutside, plugin: true},
+		{name: "outside-ipv6", run: testOutsideIPv6, plugin: true},
+		{name: "ports", run: testPorts, plugin: true},
+		{name: "ports-ipv6", run: testPortsIPv6, own: true},
+		{name: "ports-range", run: testPortRange, plugin: true, own: true},
+		{name: "ports-shift", run: testPortShift, own: true},
+		{name: "ports-one-of", run: testPortOneOf},
+		{name: "ports-ephemeral", run: testPortEphemeral, own: true},
+		{name: "ports-sctp", run: testPortSCTP, own: true},
+		{name: "ports-addresses", run: testPortAddresses},
+		{name: "ports-taken", run: testPortsTaken},
+		{name: "ports-follow-gateway", run: testPortsFollowGateway, own: true},
+		{name: "published-only", run: testPublishedOnly, own: true},
+		{name: "isolation", run: testIsolation, own: true},
+		{name: "docker-user", run: testDockerUser},
+		{name: "untouched", run: testUntouched},
+		{name: "addresses", run: testAddresses, plugin: true},
+		{name: "automatic-subnets", run: testAutomaticSubnets, own: true},
+		{name: "mtu", run: testMTU},
+		{name: "connect", run: testConnect},
+		{name: "internal", run: testInternal, own: true},
+		{name: "no-icc", run: testNoICC},
+		{name: "ipv6-only", run: testIPv6Only},
+		{name: "compose", run: testCompose, plugin: true},
+		{name: "see", run: testSee, plugin: true, own: true},
+		{name: "refused", run: testRefused, own: true},
+		{name: "removal", run: testRemoval, plugin: true, own: true},
+		{name: "restart-gangway", run: testRestartGangway, own: true},
+		{name: "restart-engine", run: testRestartEngine, plugin: true, own: true},
+		{name: "reboot", run: testReboot, own: true},
+	}
+}
+
+// TestDaemon runs every scenario with gangway as a plain daemon.
+func TestDaemon(t *testing.T) {
+	driver := harness.Daemon
+	if d := os.Getenv("GANGWAY_TEST_DRIVER"); d != "" {
+		driver = harness.Driver(d)
+	}
+	onEveryEngine(t, driver, func(s scenario) bool { return !s.own || driver == harness.Daemon })
+}
+
+// TestPlugin runs the scenarios that tell the managed plugin from the plain
+// daemon, in whose place it then is.
+func TestPlugin(t *testing.T) {
+	if os.Getenv("GANGWAY_TEST_DRIVER") != "" {
+		t.Skip("GANGWAY_TEST_DRIVER names another driver")
+	}
+	onEveryEngine(t, harness.Managed, func(s scenario) bool { return s.plugin })
+}
+
+// onEveryEngine runs the wanted scenarios one after the other on one engine of
+// each version, the engines in parallel.
+func onEveryEngine(t *testing.T, driver harness.Driver, wanted func(scenario) bool) {
+	for _, suite := range harness.Suites() {
+		t.Run(string(suite), func(t *testing.T) {
+			t.Parallel()
+			e := harness.Start(t, harness.Config{Suite: suite, Driver: driver})
+			warmUp(t, e)
+			for _, s := range scenarios() {
+				if !wanted(s) {
+					continue
+				}
+				t.Run(s.name, func(t *testing.T) {
+					if driver != harness.Builtin { // which leaves flows behind
+						e.Restored(t)
+					}
+					s.run(t, e)
+				})
+			}
+		})
+	}
+}
+
+// warmUp lets the engine make what it makes once and keeps: chains with its
+// first network and its first published port of its own.
+func warmUp(t *testing.T, e *harness.Engine) {
+	e.Docker(t, "network", "create", "warm-up")
+	e.Docker(t, "run", "--rm", "--network", "warm-up", "-p", "9:9", harness.Image, "true")
+	e.Docker(t, "network", "rm", "warm-up")
+}
+
+// gangwayIPAM returns the arguments that choose the driver's own address
+// manager.
+func gangwayIPAM(e *harness.Engine) []string {
+	if e.Driver == string(harness.Builtin) {
+		return nil
+	}
+	return []string{"--ipam-driver", e.Driver}
+}
+
+// args joins lists of arguments.
+func args(lists ...[]string) []string {
+	var all []string
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
+
+// from fails the test unless the answer is the server's and shows the client.
+func from(t *testing.T, what string, a harness.Answer, server, client string) {
+	t.Helper()
+	if a.Host != server || a.Client.Addr().String() != client {
+		t.Errorf("%s: answered by %s, want %s with client %s", what, a, server, client)
+	}
+}
+
+// by fails the test unless the answer is the server's.
+func by(t *testing.T, what string, a harness.Answer, server string) {
+	t.Helper()
+	if a.Host != server {
+		t.Errorf("%s: answered by %s, want %s", what, a, server)
+	}
+}

@@ -1,0 +1,54 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/gangway-net/gangway/integration/harness"
+)
+
+// testRefused: bad input is a clear error that names the object, and nothing is
+// left behind. The scenario's snapshot shows the latter.
+func testRefused(t *testing.T, e *harness.Engine) {
+	e.Run(t, "ip", "link", "add", "foreign0", "type", "bridge")
+	t.Cleanup(func() { e.Run(t, "ip", "link", "del", "foreign0") })
+	e.Run(t, "ip", "addr", "add", "10.99.0.1/24", "dev", "foreign0")
+	e.Run(t, "ip", "link", "set", "foreign0", "up")
+	own := gangwayIPAM(e)
+	e.Network(t, "n1", args(own, []string{"--subnet", "10.77.0.0/24"})...)
+
+	for _, c := range []struct {
+		name  string
+		words []string
+		args  []string
+	}{
+		{"overlapping subnet", []string{"10.77.0.0/24", "10.77.0.128/25"}, args(own, []string{"--subnet", "10.77.0.128/25"})},
+		{"subnet of the host", []string{"192.0.2.0/2"}, args(own, []string{"--subnet", "192.0.2.0/25"})},
+		{"invalid MTU", []string{"mtu", "12"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.driver.mtu=12"}},
+		{"MTU that is no number", []string{"mtu", "big"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.driver.mtu=big"}},
+		{"unknown option", []string{"com.docker.network.driver.mtuu", "com.docker.network.driver.mtu"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.driver.mtuu=1400"}},
+		{"malformed switch", []string{"enable_icc", "maybe"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.bridge.enable_icc=maybe"}},
+		{"long bridge name", []string{"abcdefghijklmnop", "15"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.bridge.name=abcdefghijklmnop"}},
+		{"bridge with a foreign address", []string{"foreign0", "10.99.0.1"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.bridge.name=foreign0"}},
+		{"link that is no bridge", []string{"lan0"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.bridge.name=lan0"}},
+		{"binding address", []string{"host_binding_ipv4", "300.0.0.1"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.bridge.host_binding_ipv4=300.0.0.1"}},
+	} {
+		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
+			e.Refused(t, c.words, args([]string{"network", "create", "-d", e.Driver}, c.args, []string{"bad"})...)
+		})
+	}
+	for _, c := range []struct {
+		name  string
+		words []string
+		args  []string
+	}{
+		{"address outside the pool", []string{"10.78.0.5"}, []string{"--ip", "10.78.0.5"}},
+		{"gateway's address", []string{"10.77.0.1"}, []string{"--ip", "10.77.0.1"}},
+		{"host port of an address the host has not", []string{"198.51.100.1"}, publish("198.51.100.1:8000:80")},
+	} {
+		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
+			t.Cleanup(func() { e.Docker(t, "rm", "-f", "bad") })
+			e.Refused(t, c.words, args([]string{"run", "-d", "--name", "bad", "--network", "n1"}, c.args, []string{harness.Image, "true"})...)
+		})
+	}
+}

@@ -1,0 +1,49 @@
+package integration
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/gangway-net/gangway/integration/harness"
+)
+
+// testSee: status, networks, endpoints, ports and version tell what is there,
+// readable and as JSON.
+func testSee(t *testing.T, e *harness.Engine) {
+	id := e.Network(t, "n1", "--subnet", "10.79.0.0/24", "-o", "com.docker.network.driver.mtu=1400")
+	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: publish("8000:80", "9000-9009:9000-9009/udp")}, "tcp", "0.0.0.0:80")
+	for _, c := range []struct {
+		command string
+		words   []string
+	}{
+		{"status", []string{"iptables"}},
+		{"networks", []string{id[:12], "gw-" + id[:12], "10.79.0.0/24", "10.79.0.1"}},
+		{"endpoints", []string{"10.79.0.2", "eth0"}},
+		{"ports", []string{"8000", "9000-9009", "udp", "10.79.0.2"}},
+		{"version", []string{"go1."}},
+	} {
+		text := e.Gangway(t, c.command)
+		for _, word := range c.words {
+			if !strings.Contains(text, word) {
+				t.Errorf("gangway %s: no %q in:\n%s", c.command, word, text)
+			}
+		}
+		if encoded := e.Gangway(t, c.command, "--json"); !json.Valid([]byte(encoded)) {
+			t.Errorf("gangway %s --json:\n%s", c.command, encoded)
+		}
+	}
+	var networks []struct {
+		ID        string `json:"id"`
+		MTU       int    `json:"mtu"`
+		Endpoints int    `json:"endpoints"`
+	}
+	e.GangwayJSON(t, &networks, "networks")
+	if len(networks) != 1 || networks[0].ID != id || networks[0].MTU != 1400 || networks[0].Endpoints != 1 {
+		t.Errorf("networks: %+v", networks)
+	}
+	_, err := e.TryGangway("status", "--socket", "/run/nobody.sock")
+	if err == nil || !strings.Contains(err.Error(), "/run/nobody.sock") {
+		t.Errorf("status of a daemon that is not there: %v, want an error with the socket", err)
+	}
+}
