@@ -32,7 +32,9 @@ type fakeHost struct {
 	held     map[string][]spec.Published
 	stored   map[string][]byte
 	foreign  map[string]spec.BridgeInfo
-	dropped  []netip.Addr
+	// elsewhere are addresses of links that are no bridges.
+	elsewhere []spec.LinkAddress
+	dropped   []netip.Addr
 	// failAt fails the operation of that number, counting from 1; 0 for none.
 	failAt, ops int
 }
@@ -125,9 +127,11 @@ func (f *fakeHost) InspectBridge(_ context.Context, name string) (spec.BridgeInf
 	}
 	defer unlock()
 	if b, ok := f.bridges[name]; ok {
-		return spec.BridgeInfo{Exists: true, Kind: "bridge", Owner: b.NetworkID}, nil
+		return spec.BridgeInfo{Exists: true, Kind: "bridge", Owner: b.NetworkID, Elsewhere: f.elsewhere}, nil
 	}
-	return f.foreign[name], nil
+	info := f.foreign[name]
+	info.Elsewhere = f.elsewhere
+	return info, nil
 }
 
 func (f *fakeHost) Veths(context.Context) (map[string]spec.VethInfo, error) {

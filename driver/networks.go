@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // CheckGateway answers whether the network that options ask for needs gateway
@@ -43,6 +44,9 @@ func (d *Driver) CreateNetwork(ctx context.Context, r CreateNetworkRequest) erro
 			return change{}, sameNetwork(old, n)
 		}
 		if err := s.admit(n); err != nil {
+			return change{}, err
+		}
+		if err := n.avoid(info.Elsewhere); err != nil {
 			return change{}, err
 		}
 		return change{network: networkChange{after: n}}, nil
@@ -147,6 +151,20 @@ func (s *state) admit(n *Network) error {
 					}
 					return err
 				}
+			}
+		}
+	}
+	return nil
+}
+
+// avoid refuses a subnet that holds an address of the host: the bridge's route
+// would take the place of the link's. A subnet that only lies within one of the
+// host's is the user's choice, as with the built-in driver.
+func (n *Network) avoid(host []spec.LinkAddress) error {
+	for _, subnet := range n.subnets() {
+		for _, a := range host {
+			if subnet.Contains(a.Address.Addr()) {
+				return conflictf("subnet %s holds the host's address %s (link %s): choose another --subnet", subnet, a.Address.Addr(), a.Link)
 			}
 		}
 	}

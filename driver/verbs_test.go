@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 const (
@@ -133,6 +135,8 @@ func TestVerbsRepeated(t *testing.T) {
 	if !reflect.DeepEqual(first, again) || join1 != join2 {
 		t.Errorf("the second answer differs: %v %v, %v %v", first, again, join1, join2)
 	}
+	// Beside the host's address, within its subnet, is the user's choice.
+	must(t, d.CreateNetwork(ctx, networkRequest(netB, "192.0.2.128/25", "192.0.2.129")), d.DeleteNetwork(ctx, netB))
 	if after := f.picture(); !reflect.DeepEqual(before, after) {
 		t.Errorf("repeating changed something:\n%+v\n%+v", before, after)
 	}
@@ -141,6 +145,7 @@ func TestVerbsRepeated(t *testing.T) {
 func TestRefused(t *testing.T) {
 	f := newFakeHost()
 	f.foreign["eth9"] = bridgeInfo("dummy")
+	f.elsewhere = []spec.LinkAddress{{Link: "eth0", Address: netip.MustParsePrefix("192.0.2.1/24")}}
 	d := newTestDriver(t, f, "boot")
 	ctx := t.Context()
 	must(t, d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
@@ -161,6 +166,7 @@ func TestRefused(t *testing.T) {
 	}{
 		{"other content", d.CreateNetwork(ctx, networkRequest(netA, "10.9.0.0/24", "10.9.0.1")), true, []string{"aaaaaaaaaaaa", "10.0.0.0/24", "10.9.0.0/24"}},
 		{"overlap", d.CreateNetwork(ctx, networkRequest(netB, "10.0.0.128/25", "10.0.0.129")), true, []string{"10.0.0.0/24", "10.0.0.128/25", "aaaaaaaaaaaa"}},
+		{"host's subnet", d.CreateNetwork(ctx, networkRequest(netB, "192.0.2.0/25", "192.0.2.5")), true, []string{"192.0.2.0/25", "192.0.2.1", "eth0"}},
 		{"bridge taken", d.CreateNetwork(ctx, withOptions(other, generic("com.docker.network.bridge.name", "gw-aaaaaaaaaaaa"))), true, []string{"gw-aaaaaaaaaaaa"}},
 		{"not a bridge", d.CreateNetwork(ctx, withOptions(other, generic("com.docker.network.bridge.name", "eth9"))), false, []string{"eth9", "dummy"}},
 		{"unknown option", d.CreateNetwork(ctx, withOptions(other, generic("com.docker.network.bridge.enable_iccc", "false"))), false, []string{"enable_iccc", "enable_icc"}},
@@ -190,6 +196,8 @@ func TestRefused(t *testing.T) {
 			}
 		}
 	}
+	// Beside the host's address, within its subnet, is the user's choice.
+	must(t, d.CreateNetwork(ctx, networkRequest(netB, "192.0.2.128/25", "192.0.2.129")), d.DeleteNetwork(ctx, netB))
 	if after := f.picture(); !reflect.DeepEqual(before, after) {
 		t.Errorf("a refused verb changed something:\n%+v\n%+v", before, after)
 	}
@@ -212,6 +220,8 @@ func TestPublishReplaces(t *testing.T) {
 	if err := d.Publish(ctx, netA, ep2, portmap(7070, 70, 9090, 90)); err == nil {
 		t.Fatal("published a host port twice")
 	}
+	// Beside the host's address, within its subnet, is the user's choice.
+	must(t, d.CreateNetwork(ctx, networkRequest(netB, "192.0.2.128/25", "192.0.2.129")), d.DeleteNetwork(ctx, netB))
 	if after := f.picture(); !reflect.DeepEqual(before, after) {
 		t.Fatalf("a failed publish changed something:\n%+v\n%+v", before, after)
 	}

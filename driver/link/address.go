@@ -17,6 +17,7 @@ import (
 // address is one address of a link.
 type address struct {
 	netip.Prefix
+	link  int
 	scope uint8
 	flags uint32
 }
@@ -26,12 +27,15 @@ func (a address) global() bool {
 	return a.scope == unix.RT_SCOPE_UNIVERSE && !a.Addr().IsLinkLocalUnicast()
 }
 
-// addresses returns the addresses of one link. netlink.Handle's AddrList has
-// the kernel dump those of every link, which makes a verb cost more the more
-// networks there are.
+// addresses returns the addresses of one link, or of all if link is nil.
+// netlink.Handle's AddrList has the kernel dump those of every link always,
+// which makes a verb cost more the more networks there are.
 func (h *Handle) addresses(ctx context.Context, link netlink.Link) ([]address, error) {
-	index := uint32(link.Attrs().Index)
-	return dump(ctx, "addresses of "+link.Attrs().Name, func() ([]address, error) {
+	index, what := uint32(0), "addresses"
+	if link != nil {
+		index, what = uint32(link.Attrs().Index), "addresses of "+link.Attrs().Name
+	}
+	return dump(ctx, what, func() ([]address, error) {
 		req := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
 		req.Sockets = h.raw
 		msg := nl.NewIfAddrmsg(unix.AF_UNSPEC)
@@ -43,7 +47,7 @@ func (h *Handle) addresses(ctx context.Context, link netlink.Link) ([]address, e
 		}
 		var all []address
 		for _, m := range answers {
-			if nl.DeserializeIfAddrmsg(m).Index != index {
+			if got := nl.DeserializeIfAddrmsg(m).Index; index != 0 && got != index {
 				continue
 			}
 			a, err := parseAddress(m)
@@ -64,7 +68,7 @@ func parseAddress(m []byte) (address, error) {
 		return address{}, fmt.Errorf("address message: %w", err)
 	}
 	msg := nl.DeserializeIfAddrmsg(m)
-	a := address{scope: msg.Scope, flags: uint32(msg.Flags)}
+	a := address{link: int(msg.Index), scope: msg.Scope, flags: uint32(msg.Flags)}
 	var local, remote netip.Addr
 	for _, attr := range attrs {
 		switch attr.Attr.Type {

@@ -21,18 +21,30 @@ func (h *Handle) InspectBridge(ctx context.Context, name string) (spec.BridgeInf
 	if err := checkName(name); err != nil {
 		return spec.BridgeInfo{}, fmt.Errorf("bridge %q: %w", name, err)
 	}
-	link, err := h.find(name)
-	if err != nil || link == nil {
+	links, err := h.links(ctx)
+	if err != nil {
 		return spec.BridgeInfo{}, err
 	}
-	info := spec.BridgeInfo{Exists: true, Kind: link.Type(), Owner: owner(link)}
-	all, err := h.addresses(ctx, link)
+	var info spec.BridgeInfo
+	names := map[int]string{}
+	for _, link := range links {
+		a := link.Attrs()
+		names[a.Index] = a.Name
+		if a.Name == name {
+			info.Exists, info.Kind, info.Owner = true, link.Type(), owner(link)
+		}
+	}
+	all, err := h.addresses(ctx, nil)
 	if err != nil {
 		return spec.BridgeInfo{}, err
 	}
 	for _, a := range all {
-		if a.global() {
+		switch {
+		case !a.global():
+		case names[a.link] == name:
 			info.Addresses = append(info.Addresses, a.Prefix)
+		default:
+			info.Elsewhere = append(info.Elsewhere, spec.LinkAddress{Link: names[a.link], Address: a.Prefix})
 		}
 	}
 	return info, nil

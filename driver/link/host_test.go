@@ -30,11 +30,16 @@ func TestInspectBridge(t *testing.T) {
 		f.sh("ip addr add 192.0.2.9/32 dev br0 scope link")
 		f.sh("ip addr add fe80::9/64 dev br0 nodad")
 		f.sh("ip link add v0 type veth peer name v1")
+		ours, theirs := prefixes("10.7.0.1/24", "fd07::1/64"), prefixes("192.0.2.1/24")
+		v4 := spec.LinkAddress{Link: "gw-0123456789ab", Address: ours[0]}
+		v6 := spec.LinkAddress{Link: "gw-0123456789ab", Address: ours[1]}
+		other := spec.LinkAddress{Link: "br0", Address: theirs[0]}
+		all := []spec.LinkAddress{v4, other, v6}
 		tests := map[string]spec.BridgeInfo{
-			"gw-0123456789ab": {Exists: true, Kind: "bridge", Owner: netID, Addresses: prefixes("10.7.0.1/24", "fd07::1/64")},
-			"br0":             {Exists: true, Kind: "bridge", Addresses: prefixes("192.0.2.1/24")},
-			"v0":              {Exists: true, Kind: "veth"},
-			"br9":             {},
+			"gw-0123456789ab": {Exists: true, Kind: "bridge", Owner: netID, Addresses: ours, Elsewhere: []spec.LinkAddress{other}},
+			"br0":             {Exists: true, Kind: "bridge", Addresses: theirs, Elsewhere: []spec.LinkAddress{v4, v6}},
+			"v0":              {Exists: true, Kind: "veth", Elsewhere: all},
+			"br9":             {Elsewhere: all},
 		}
 		for name, want := range tests {
 			got, err := f.InspectBridge(context.Background(), name)

@@ -29,7 +29,7 @@ func TestVethLife(t *testing.T) {
 	bridged(t, func(f fixture, v spec.Veth) {
 		empty := f.dump()
 		f.ensureVeth(v, "veth "+v.Host+" was missing: created")
-		f.contains(f.sh("ip -d addr show dev "+v.Host), "master br0", "mtu 1400", "alias gangway:"+epID, "UP", "qlen 1000")
+		f.contains(f.sh("ip -d addr show dev "+v.Host), "master br0", "mtu 1400", "alias gangway:"+epID, "UP", "qlen 1000", "hairpin on")
 		f.contains(f.sh("ip -d addr show dev "+v.Peer), "mtu 1400", "link/ether 02:42:0a:07:00:02", "qlen 1000")
 		if got := f.sysctl("net/ipv6/conf/" + v.Host + "/disable_ipv6"); got != "1" {
 			t.Errorf("disable_ipv6 of the host end is %s", got)
@@ -47,6 +47,7 @@ func TestVethDrift(t *testing.T) {
 	}{
 		"unslaved":     {[]string{"ip link set HOST nomaster"}, []string{"veth HOST: was not on bridge br0: attached"}},
 		"other bridge": {[]string{"ip link add br1 type bridge", "ip link set HOST master br1"}, []string{"veth HOST: was not on bridge br0: attached"}},
+		"no hairpin":   {[]string{"bridge link set dev HOST hairpin off"}, []string{"veth HOST: hairpin mode was off: turned on"}},
 		"down":         {[]string{"ip link set HOST down"}, []string{"veth HOST: was down: set up"}},
 		"mtu": {[]string{"ip link set HOST mtu 1300", "ip link set PEER mtu 1301"},
 			[]string{"veth HOST: MTU of HOST was 1300: set to 1400", "veth HOST: MTU of PEER was 1301: set to 1400"}},

@@ -2,7 +2,8 @@ package spec
 
 import "net/netip"
 
-// BridgeInfo describes a link that may serve as a network's bridge.
+// BridgeInfo describes a link that may serve as a network's bridge, and what
+// its network has to leave alone.
 type BridgeInfo struct {
 	Exists bool
 	// Kind is the link's kind, such as "bridge" or "dummy".
@@ -11,6 +12,14 @@ type BridgeInfo struct {
 	Owner string
 	// Addresses are its global addresses.
 	Addresses []netip.Prefix
+	// Elsewhere are the global addresses of all other links.
+	Elsewhere []LinkAddress
+}
+
+// LinkAddress is an address of the host, with its subnet's length.
+type LinkAddress struct {
+	Link    string
+	Address netip.Prefix
 }
 
 // VethInfo describes both ends of a pair.
