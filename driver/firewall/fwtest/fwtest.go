@@ -1,0 +1,136 @@
+// Package fwtest holds the tests that every firewall.Backend has to pass, so
+// that all backends give a ruleset the same meaning.
+//
+// The cases send real packets (TCP, UDP, SCTP, ICMP, both families) between
+// network namespaces: a host with the backend's rules beside those of an
+// engine and of an administrator, containers, a LAN and the outside world.
+// Others look at the rules alone: what changes and repairs lead to, and that
+// what belongs to others stays.
+//
+// Invariant: a case demands only what package firewall says about rulesets and
+// backends, never how a backend does it. Where rules are damaged to see them
+// repaired, the damage is found by comparing dumps.
+//
+// The package touches nothing outside of namespaces of its own, and needs
+// root. Nothing is skipped: a kernel without br_netfilter fails. SCTP is
+// spoken over raw sockets and needs only conntrack's knowledge of it, which
+// every kernel since 4.19 with NAT has.
+package fwtest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+)
+
+// Options say in what surroundings the backend is tested, and what it can do.
+type Options struct {
+	// IPTables is the command that the engine and the administrator of the
+	// tests' hosts use: "iptables" if empty, or "iptables-nft" or
+	// "iptables-legacy".
+	IPTables string
+	// Marker is a chain that hosts without an engine have in the filter table
+	// from the start, for backends that choose a variant by what they find.
+	Marker string
+	// FiltersBridged says that the backend sees packets between two containers
+	// of one bridge even if br_netfilter is off. Without it, a network without
+	// ICC is tested with br_netfilter on only.
+	FiltersBridged bool
+}
+
+// NewBackend makes the backend under test. It is called in the network
+// namespace of a test's host, any number of times for the same host: a backend
+// must not rely on what an earlier one remembered. This and all calls of the
+// backend come on threads that live in the host's namespace; goroutines that
+// they start do not, processes do.
+type NewBackend func(ctx context.Context) (firewall.Backend, error)
+
+// Run runs every case. The test needs no particular namespace of its own.
+func Run(t *testing.T, newBackend NewBackend, o Options) {
+	s := &suite{newBackend: newBackend, opts: o}
+	for _, c := range []struct {
+		name string
+		run  func(t *testing.T)
+	}{
+		{"Traffic", s.traffic},
+		{"DockerUser", s.dockerUser},
+		{"Changes", s.changes},
+		{"Deltas", s.deltas},
+		{"Sequences", s.sequences},
+		{"Sync", s.sync},
+		{"Repairs", s.repairs},
+		{"Cancelled", s.cancelled},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // most of the time is the kernel's and waiting
+			c.run(t)
+		})
+	}
+}
+
+type suite struct {
+	newBackend NewBackend
+	opts       Options
+}
+
+// backend is a firewall.Backend whose calls happen in the host's namespace
+// and end the test if they fail.
+type backend struct {
+	firewall.Backend
+	host *node
+}
+
+func (s *suite) backend(t *testing.T, h *node) *backend {
+	t.Helper()
+	b := &backend{host: h}
+	h.must(t, func() (err error) {
+		b.Backend, err = s.newBackend(context.Background())
+		return err
+	})
+	return b
+}
+
+func (b *backend) apply(t *testing.T, d firewall.Delta) {
+	t.Helper()
+	if err := b.tryApply(context.Background(), d); err != nil {
+		t.Fatalf("Apply: %v", err)
+	}
+}
+
+func (b *backend) tryApply(ctx context.Context, d firewall.Delta) error {
+	return b.host.do(func() error { return b.Apply(ctx, d) })
+}
+
+func (b *backend) add(t *testing.T, r firewall.Ruleset) {
+	t.Helper()
+	b.apply(t, firewall.Delta{Add: r})
+}
+
+func (b *backend) remove(t *testing.T, r firewall.Ruleset) {
+	t.Helper()
+	b.apply(t, firewall.Delta{Remove: r})
+}
+
+func (b *backend) sync(t *testing.T, full firewall.Ruleset) []string {
+	t.Helper()
+	var lines []string
+	b.host.must(t, func() (err error) {
+		lines, err = b.Sync(context.Background(), full)
+		return err
+	})
+	return lines
+}
+
+// settled demands that there is nothing to repair.
+func (b *backend) settled(t *testing.T, full firewall.Ruleset) {
+	t.Helper()
+	if lines := b.sync(t, full); lines != nil {
+		t.Errorf("Sync repaired what was in place: %q", lines)
+	}
+}
+
+func (b *backend) cleanup(t *testing.T) {
+	t.Helper()
+	b.host.must(t, func() error { return b.Cleanup(context.Background()) })
+}
