@@ -94,6 +94,7 @@ func (p *plan) addEndpoint(n *Network, e *Endpoint) {
 		Bridge:     n.Bridge,
 		MAC:        net.HardwareAddr(e.MAC),
 		MTU:        n.Options.MTU,
+		Isolated:   !n.Options.ICC,
 	})
 	if !n.Options.Internal {
 		p.forward4 = p.forward4 || e.IPv4.IsValid()

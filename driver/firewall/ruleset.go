@@ -27,10 +27,13 @@ import (
 //     left to the engine's own rules if established, related or translated,
 //     else dropped.
 //   - out of, to anywhere else: accepted.
-//   - leaving by another link with a source in a Masquerade subnet: takes the
-//     address of that link.
+//   - leaving by a link that is no gangway bridge with a source in a Masquerade
+//     subnet: takes the address of that link.
 //   - within, translated by a published port (hairpin), and from 127.0.0.0/8
 //     of the host: takes the bridge's address, so that the answer comes back.
+//
+// What passes between two ports of a bridge without coming by the firewall
+// (br_netfilter is off) is not its matter; see spec.Veth's Isolated.
 //
 // DOCKER-USER is asked before any of this, if it exists. Everything that
 // concerns no gangway bridge is untouched.

@@ -8,7 +8,6 @@ import (
 	"net"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/spec"
@@ -200,6 +199,9 @@ func (h *Handle) finishVeth(v spec.Veth, host, bridge netlink.Link) error {
 	if err := h.attach(host, bridge); err != nil {
 		return err
 	}
+	if _, err := h.mendPort(host, v.Isolated); err != nil {
+		return err
+	}
 	return wrap(h.nl.LinkSetUp(host), "set veth %s up", v.Host)
 }
 
@@ -217,13 +219,21 @@ func (h *Handle) mendVeth(ctx context.Context, host, bridge netlink.Link, v spec
 	if err := ctx.Err(); err != nil {
 		return fixed, err
 	}
-	if a.MasterIndex != bridge.Attrs().Index {
+	attached := a.MasterIndex == bridge.Attrs().Index
+	if !attached {
 		if err := h.attach(host, bridge); err != nil {
 			return fixed, err
 		}
 		note("was not on bridge %s: attached", v.Bridge)
-	} else if err := h.mendHairpin(host, note); err != nil {
+	}
+	lines, err := h.mendPort(host, v.Isolated)
+	if err != nil {
 		return fixed, err
+	}
+	for _, l := range lines {
+		if attached { // a new port has no flags yet
+			note("%s", l)
+		}
 	}
 	changed, err := h.disableIPv6(v.Host)
 	if err != nil {
@@ -259,61 +269,6 @@ func (h *Handle) mendMTU(host netlink.Link, v spec.Veth, note func(string, ...an
 		note("MTU of %s was %d: set to %d", end.Attrs().Name, end.Attrs().MTU, v.MTU)
 	}
 	return nil
-}
-
-// attach makes the host end a port of the bridge. The port is in hairpin mode:
-// with br_netfilter on, a container's packet to its own published port is
-// translated on the bridge, and has to leave by the port that it came in by.
-func (h *Handle) attach(host, bridge netlink.Link) error {
-	err := h.nl.LinkSetMaster(host, bridge)
-	switch {
-	case err == nil:
-		return wrap(h.nl.LinkSetHairpin(host, true), "set hairpin mode of veth %s", host.Attrs().Name)
-	case errors.Is(err, unix.EXFULL):
-		return fmt.Errorf("attach veth %s: bridge %s holds 1023 ports, the kernel's limit (BR_MAX_PORTS); use another network: %w",
-			host.Attrs().Name, bridge.Attrs().Name, err)
-	}
-	return fmt.Errorf("attach veth %s to bridge %s: %w", host.Attrs().Name, bridge.Attrs().Name, err)
-}
-
-func (h *Handle) mendHairpin(host netlink.Link, note func(string, ...any)) error {
-	on, err := h.hairpin(host)
-	if err != nil || on {
-		return err
-	}
-	if err := h.nl.LinkSetHairpin(host, true); err != nil {
-		return fmt.Errorf("set hairpin mode of veth %s: %w", host.Attrs().Name, err)
-	}
-	note("hairpin mode was off: turned on")
-	return nil
-}
-
-// hairpin reads one bridge port's hairpin mode. LinkGetProtinfo would dump
-// every link for it.
-func (h *Handle) hairpin(port netlink.Link) (bool, error) {
-	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_ACK)
-	req.Sockets = h.raw
-	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	msg.Index = int32(port.Attrs().Index)
-	req.AddData(msg)
-	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
-	if err != nil || len(answers) == 0 {
-		return false, wrap(err, "read the bridge port of veth %s", port.Attrs().Name)
-	}
-	data, header := answers[0], unix.SizeofIfInfomsg
-	for _, nest := range []uint16{unix.IFLA_LINKINFO, nl.IFLA_INFO_SLAVE_DATA, nl.IFLA_BRPORT_MODE} {
-		attrs, err := attributes(data, header)
-		if err != nil {
-			return false, wrap(err, "read the bridge port of veth %s", port.Attrs().Name)
-		}
-		data, header = nil, 0
-		for _, a := range attrs {
-			if a.Attr.Type&nl.NLA_TYPE_MASK == nest {
-				data = a.Value
-			}
-		}
-	}
-	return len(data) > 0 && data[0] != 0, nil
 }
 
 // disableIPv6 keeps the host end of a pair from having a link-local address,

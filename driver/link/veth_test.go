@@ -40,6 +40,36 @@ func TestVethLife(t *testing.T) {
 	})
 }
 
+// Isolation is for where the firewall does not see what passes between ports.
+func TestVethIsolation(t *testing.T) {
+	const v4, v6 = "net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables"
+	bridged(t, func(f fixture, v spec.Veth) {
+		v.Isolated = true
+		set := func(four, six string) {
+			f.sh("sysctl -w " + v4 + "=" + four + " " + v6 + "=" + six)
+		}
+		isolated := func(want string) {
+			t.Helper()
+			f.contains(f.sh("ip -d link show dev "+v.Host), "isolated "+want)
+		}
+		set("1", "1")
+		f.ensureVeth(v, "veth "+v.Host+" was missing: created")
+		isolated("off")
+		set("1", "0")
+		f.ensureVeth(v, "veth "+v.Host+": isolation from other ports was false: set to true")
+		isolated("on")
+		set("0", "1")
+		f.ensureVeth(v)
+		set("1", "1")
+		f.ensureVeth(v, "veth "+v.Host+": isolation from other ports was true: set to false")
+		isolated("off")
+		set("0", "0")
+		f.ok(f.DeleteVeth(context.Background(), v))
+		f.ensureVeth(v, "veth "+v.Host+" was missing: created")
+		isolated("on")
+	})
+}
+
 func TestVethDrift(t *testing.T) {
 	const created = "veth HOST was missing: created"
 	tests := map[string]struct {

@@ -57,6 +57,9 @@ type Veth struct {
 	MAC net.HardwareAddr
 	// MTU in bytes, of both ends; 0 leaves the kernel's default.
 	MTU int
+	// Isolated keeps the container from the others of its bridge, where
+	// frames between them pass by the firewall.
+	Isolated bool
 }
 
 // Protocol is an IP protocol number as the engine sends it.
