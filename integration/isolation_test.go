@@ -1,8 +1,10 @@
 package integration
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -137,4 +139,19 @@ func testNoICC(t *testing.T, e *harness.Engine) {
 	by(t, "host", e.Get(t, "tcp", e.Address(t, "c1", "n1")+":80"), "c1")
 	e.LAN.Outside.Serve(t, "tcp", "192.0.2.2:99")
 	from(t, "container asks outside", e.Inside("c2").Get(t, "tcp", "192.0.2.2:99"), "outside", harness.LanIPv4)
+	if e.Driver == string(harness.Builtin) {
+		return
+	}
+	bridged := func(value string) string {
+		return "for f in /proc/sys/net/bridge/bridge-nf-call-ip*tables; do echo " + value + " >$f; done"
+	}
+	t.Cleanup(func() { e.Run(t, "sh", "-c", bridged("1")) })
+	e.Run(t, "sh", "-c", bridged("0"))
+	harness.Eventually(t, 10*time.Second, "isolation without br_netfilter", func() error {
+		if _, err := e.Inside("c2").TryGet("tcp", e.Address(t, "c1", "n1")+":80", "-timeout", "1s"); err == nil {
+			return errors.New("c2 reaches c1")
+		}
+		return nil
+	})
+	by(t, "published port without br_netfilter", e.Inside("c2").Get(t, "tcp", harness.LanIPv4+":8000"), "c1")
 }
