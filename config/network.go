@@ -16,6 +16,16 @@ const (
 	keyEnableIPv6 = "com.docker.network.enable_ipv6"
 )
 
+// Options that errors elsewhere in the package name.
+const (
+	optionMasquerade = "com.docker.network.bridge.enable_ip_masquerade"
+	optionMode4      = "com.docker.network.bridge.gateway_mode_ipv4"
+	optionMode6      = "com.docker.network.bridge.gateway_mode_ipv6"
+	optionTrusted    = "com.docker.network.bridge.trusted_host_interfaces"
+	optionHost4      = "com.docker.network.host_ipv4"
+	optionHost6      = "com.docker.network.host_ipv6"
+)
+
 // Network is what a user asks a network to be. Values compare with ==.
 type Network struct {
 	// Bridge is the bridge's name; "" has gangway choose it.
@@ -28,9 +38,19 @@ type Network struct {
 	Masquerade, ICC, Internal bool
 	// IPv4 and IPv6 say which families the network has; at least one.
 	IPv4, IPv6 bool
-	// HostBinding4 is where ports are published that name no host address;
-	// 0.0.0.0 for all addresses of the host, IPv6 ones too.
-	HostBinding4 netip.Addr
+	// GatewayMode4 and GatewayMode6 are asked for by Mode.
+	GatewayMode4, GatewayMode6 GatewayMode
+	// InhibitIPv4 gives the bridge no IPv4 address; somebody else is the gateway.
+	InhibitIPv4 bool
+	// HostBinding4 and HostBinding6 are where ports are published that name no
+	// host address; 0.0.0.0 and :: for all addresses of the host. With another
+	// HostBinding4 and no HostBinding6, IPv6 ports are not published.
+	HostBinding4, HostBinding6 netip.Addr
+	// Host4 and Host6 are the addresses that outgoing traffic takes; invalid for
+	// those of the link that it leaves by.
+	Host4, Host6 netip.Addr
+	// Trusted is asked for by TrustedInterfaces.
+	Trusted string
 	// IfacePrefix is what names of interfaces in containers start with.
 	IfacePrefix string
 }
@@ -51,7 +71,7 @@ type NetworkOption struct {
 // NetworkOptionsTable lists every network option in the order of the
 // documentation. Names and meanings are the built-in bridge driver's.
 func NetworkOptionsTable() []NetworkOption {
-	return []NetworkOption{
+	return append([]NetworkOption{
 		{
 			Name: "com.docker.network.bridge.name", Values: "interface name, at most 15 bytes", Default: "",
 			Help: "name of the bridge; gw- and the start of the network's id if empty",
@@ -63,7 +83,7 @@ func NetworkOptionsTable() []NetworkOption {
 			set:  func(n *Network, v string) (err error) { n.MTU, err = mtu(v); return err },
 		},
 		{
-			Name: "com.docker.network.bridge.enable_ip_masquerade", Values: "true or false", Default: "true",
+			Name: optionMasquerade, Values: "true or false", Default: "true",
 			Help: "hide container addresses behind the host's on the way out",
 			set:  func(n *Network, v string) (err error) { n.Masquerade, err = boolean(v); return err },
 		},
@@ -75,14 +95,19 @@ func NetworkOptionsTable() []NetworkOption {
 		{
 			Name: "com.docker.network.bridge.host_binding_ipv4", Values: "IPv4 address of the host", Default: "0.0.0.0",
 			Help: "where ports are published that name no host address; 0.0.0.0 for every address",
-			set:  func(n *Network, v string) (err error) { n.HostBinding4, err = hostBinding(v); return err },
+			set:  func(n *Network, v string) (err error) { n.HostBinding4, err = hostBinding(v, false); return err },
+		},
+		{
+			Name: "com.docker.network.bridge.host_binding_ipv6", Values: "IPv6 address of the host", Default: "::",
+			Help: "the same for IPv6; Gangway's own option",
+			set:  func(n *Network, v string) (err error) { n.HostBinding6, err = hostBinding(v, true); return err },
 		},
 		{
 			Name: "com.docker.network.container_iface_prefix", Values: "start of an interface name, at most 12 bytes", Default: "eth",
 			Help: "what names of interfaces in containers start with, before the number",
 			set:  func(n *Network, v string) error { n.IfacePrefix = v; return ifacePrefix(v) },
 		},
-	}
+	}, gatewayOptions()...)
 }
 
 // engineOptions are options that a user gives and the engine carries out for
@@ -95,10 +120,8 @@ func engineOptions() []string {
 // nothing for this place.
 func elsewhere(name string) (hint string, known bool) {
 	switch name {
-	case "com.docker.network.bridge.gateway_mode_ipv4", "com.docker.network.bridge.gateway_mode_ipv6",
-		"com.docker.network.bridge.inhibit_ipv4", "com.docker.network.bridge.trusted_host_interfaces",
-		"com.docker.network.bridge.default_bridge", "com.docker.network.host_ipv4", "com.docker.network.host_ipv6":
-		return "is not supported by gangway yet: leave it out", true
+	case "com.docker.network.bridge.default_bridge":
+		return "is the engine's own mark of its network bridge: leave it out", true
 	case keyInternal:
 		return "is not a driver option: use --internal", true
 	case keyEnableIPv6:
@@ -142,6 +165,9 @@ func ParseNetwork(options map[string]any) (Network, error) {
 	}
 	if n.IPv6 && n.MTU != 0 && n.MTU < minMTU6 {
 		return Network{}, fmt.Errorf("network option com.docker.network.driver.mtu: \"%d\" is too small with IPv6, which needs %d: raise it, or leave out --ipv6", n.MTU, minMTU6)
+	}
+	if err := n.contradictions(); err != nil {
+		return Network{}, err
 	}
 	return n, nil
 }
@@ -210,13 +236,17 @@ func boolean(v string) (bool, error) {
 	return b, nil
 }
 
-func hostBinding(v string) (netip.Addr, error) {
+func hostBinding(v string, six bool) (netip.Addr, error) {
+	family, all := "IPv4", "0.0.0.0"
+	if six {
+		family, all = "IPv6", "::"
+	}
 	a, err := netip.ParseAddr(v)
-	if err != nil || !a.Is4() {
-		return netip.Addr{}, fmt.Errorf("is not an IPv4 address of the host")
+	if err != nil || a.Is6() != six || a.Is4In6() || a.Zone() != "" {
+		return netip.Addr{}, fmt.Errorf("is not an %s address of the host", family)
 	}
 	if a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
-		return netip.Addr{}, fmt.Errorf("is no address of one host: want one of the host's, or 0.0.0.0 for all")
+		return netip.Addr{}, fmt.Errorf("is no address of one host: want one of the host's, or %s for all", all)
 	}
 	return a, nil
 }

@@ -9,7 +9,10 @@ import (
 )
 
 func defaultNetwork() Network {
-	return Network{Masquerade: true, ICC: true, IPv4: true, HostBinding4: netip.MustParseAddr("0.0.0.0"), IfacePrefix: "eth"}
+	return Network{
+		Masquerade: true, ICC: true, IPv4: true, GatewayMode4: NAT, GatewayMode6: NAT, IfacePrefix: "eth",
+		HostBinding4: netip.MustParseAddr("0.0.0.0"), HostBinding6: netip.MustParseAddr("::"),
+	}
 }
 
 // decoded is a JSON object as the wire's decoder gives it.
@@ -47,6 +50,18 @@ func TestParseNetwork(t *testing.T) {
 		`{"com.docker.network.generic":{"com.docker.network.container_iface_prefix":"twelve-bytes"}}`: func(n *Network) { n.IfacePrefix = "twelve-bytes" },
 		`{"com.docker.network.generic":{"com.docker.network.advertise_addr_nmsgs":"0","com.docker.network.advertise_addr_ms":"500"}}`: func(*Network) {
 		},
+		`{"com.docker.network.generic":{"com.docker.network.bridge.gateway_mode_ipv4":"routed","com.docker.network.bridge.gateway_mode_ipv6":"nat-unprotected"}}`: func(n *Network) {
+			n.GatewayMode4, n.GatewayMode6 = Routed, NATUnprotected
+		},
+		`{"com.docker.network.internal":true,"com.docker.network.generic":{"com.docker.network.bridge.gateway_mode_ipv4":"isolated"}}`: func(n *Network) {
+			n.Internal, n.GatewayMode4 = true, Isolated
+		},
+		`{"com.docker.network.generic":{"com.docker.network.bridge.inhibit_ipv4":"1"}}`:                       func(n *Network) { n.InhibitIPv4 = true },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv6":"fd00::1"}}`:            func(n *Network) { n.HostBinding6 = netip.MustParseAddr("fd00::1") },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.trusted_host_interfaces":"wg0:eth1:wg0"}}`: func(n *Network) { n.Trusted = "eth1:wg0" },
+		`{"com.docker.network.generic":{"com.docker.network.host_ipv4":"1.2.3.4","com.docker.network.host_ipv6":"fd00::1"}}`: func(n *Network) {
+			n.Host4, n.Host6 = netip.MustParseAddr("1.2.3.4"), netip.MustParseAddr("fd00::1")
+		},
 		`{"com.docker.network.enable_ipv6":true,"com.docker.network.generic":{"com.docker.network.driver.mtu":"1280"}}`: func(n *Network) { n.IPv6, n.MTU = true, 1280 },
 	} {
 		want := defaultNetwork()
@@ -64,13 +79,23 @@ func TestRefusedNetworkOptions(t *testing.T) {
 		{"bridge.enable_iccc", "true", `unknown network option "com.docker.network.bridge.enable_iccc": did you mean com.docker.network.bridge.enable_icc? (options: see README)`},
 		{"driver.mtus", "1", "did you mean com.docker.network.driver.mtu?"},
 		{"nothing.like.it", "1", "known are com.docker.network.bridge.name, com.docker.network.driver.mtu,"},
-		{"bridge.gateway_mode_ipv4", "nat", "com.docker.network.bridge.gateway_mode_ipv4 is not supported by gangway yet"},
-		{"bridge.gateway_mode_ipv6", "routed", "not supported by gangway yet"},
-		{"bridge.inhibit_ipv4", "true", "not supported by gangway yet"},
-		{"bridge.trusted_host_interfaces", "eth0", "not supported by gangway yet"},
-		{"bridge.default_bridge", "true", "not supported by gangway yet"},
-		{"host_ipv4", "1.2.3.4", "not supported by gangway yet"},
-		{"host_ipv6", "fd00::1", "not supported by gangway yet"},
+		{"bridge.gateway_mode_ipv4", "nat-unprotect", "is no gateway mode: want one of nat, nat-unprotected, routed, isolated"},
+		{"bridge.gateway_mode_ipv6", "", "is no gateway mode"},
+		{"bridge.gateway_mode_ipv4", "isolated", `com.docker.network.bridge.gateway_mode_ipv4: "isolated" is for internal networks: add --internal`},
+		{"bridge.gateway_mode_ipv6", "isolated", "add --internal"},
+		{"bridge.inhibit_ipv4", "", "is neither true nor false"},
+		{"bridge.trusted_host_interfaces", "eth0:", "has an empty name"},
+		{"bridge.trusted_host_interfaces", "eth0:a+", `names "a+", which contains "+"`},
+		{"bridge.trusted_host_interfaces", "eth0,eth1", "contains"},
+		{"bridge.default_bridge", "true", "is the engine's own mark"},
+		{"bridge.host_binding_ipv6", "1.2.3.4", "is not an IPv6 address"},
+		{"bridge.host_binding_ipv6", "fe80::1%eth0", "is not an IPv6 address"},
+		{"bridge.host_binding_ipv6", "ff02::1", "is no address of one host"},
+		{"host_ipv4", "fd00::1", "is not an IPv4 address"},
+		{"host_ipv4", "0.0.0.0", "is no address that other hosts can answer to"},
+		{"host_ipv4", "1.2.3", "is not an IPv4 address"},
+		{"host_ipv6", "::1", "is no address that other hosts can answer to"},
+		{"host_ipv6", "::ffff:1.2.3.4", "is not an IPv6 address"},
 		{"internal", "true", "use --internal"},
 		{"enable_ipv6", "true", "use --ipv6"},
 		{"enable_ipv4", "true", "use --ipv4"},
@@ -103,6 +128,43 @@ func TestRefusedNetworkOptions(t *testing.T) {
 	for _, bad := range "/:+*%!\"'`\\ \t\n\x00\x7f$&;|<>()[]{}#@=,é" {
 		_, err := ParseNetwork(user(prefix+"bridge.name", "a"+string(bad)))
 		wantErr(t, err, prefix+"bridge.name", "contains")
+	}
+}
+
+// Options that are right by themselves and contradict each other.
+func TestContradictions(t *testing.T) {
+	const prefix = "com.docker.network."
+	for _, c := range []struct {
+		internal bool
+		options  map[string]any
+		err      string
+	}{
+		{true, map[string]any{"bridge.gateway_mode_ipv4": "routed"}, "opens a network that --internal closes"},
+		{true, map[string]any{"bridge.gateway_mode_ipv6": "nat-unprotected"}, "opens a network that --internal closes"},
+		{true, map[string]any{"bridge.trusted_host_interfaces": "eth0"}, "no interface reaches a network that --internal closes"},
+		{false, map[string]any{"host_ipv4": "1.2.3.4", "bridge.enable_ip_masquerade": "false"}, "enable_ip_masquerade=false"},
+		{false, map[string]any{"host_ipv6": "fd00::1", "bridge.gateway_mode_ipv6": "routed"}, "in gateway mode routed"},
+	} {
+		options := map[string]any{}
+		for name, v := range c.options {
+			options[prefix+name] = v
+		}
+		_, err := ParseNetwork(map[string]any{keyGeneric: options, keyInternal: c.internal})
+		wantErr(t, err, c.err)
+	}
+	// One family's mode does not speak for the other's.
+	_, err := ParseNetwork(map[string]any{keyGeneric: map[string]any{prefix + "host_ipv4": "1.2.3.4", prefix + "bridge.gateway_mode_ipv6": "routed"}})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestModeOfOldState(t *testing.T) {
+	if m := (Network{}).Mode(true); m != NAT {
+		t.Errorf("a network without a mode has %q", m)
+	}
+	if got := (Network{Trusted: "a:b"}).TrustedInterfaces(); !reflect.DeepEqual(got, []string{"a", "b"}) {
+		t.Errorf("trusted: %q", got)
 	}
 }
 
@@ -140,6 +202,14 @@ func TestNetworkOptionsTable(t *testing.T) {
 		"com.docker.network.bridge.enable_icc":           "false",
 		"com.docker.network.bridge.host_binding_ipv4":    "127.0.0.1",
 		"com.docker.network.container_iface_prefix":      "net",
+
+		"com.docker.network.bridge.host_binding_ipv6":       "::1",
+		"com.docker.network.bridge.gateway_mode_ipv4":       "routed",
+		"com.docker.network.bridge.gateway_mode_ipv6":       "nat-unprotected",
+		"com.docker.network.bridge.inhibit_ipv4":            "true",
+		"com.docker.network.bridge.trusted_host_interfaces": "eth0",
+		"com.docker.network.host_ipv4":                      "1.2.3.4",
+		"com.docker.network.host_ipv6":                      "fd00::1",
 	}
 	table := NetworkOptionsTable()
 	if len(table) != len(other) {

@@ -18,7 +18,7 @@ import (
 //  6. veth pairs that come
 func (d *Driver) apply(ctx context.Context, dl delta) error {
 	err := d.removeLinks(ctx, dl.remove)
-	if rules := dl.rules(); len(rules.Add.Networks)+len(rules.Add.Ports)+len(rules.Remove.Networks)+len(rules.Remove.Ports) > 0 {
+	if rules := dl.rules(); !rules.Empty() {
 		err = errors.Join(err, d.o.Firewall.Apply(ctx, rules))
 	}
 	if err != nil {

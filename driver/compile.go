@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -62,23 +63,52 @@ func (p *plan) addNetwork(n *Network) {
 		Name:      n.Bridge,
 		NetworkID: n.ID,
 		MTU:       n.Options.MTU,
-		Addresses: n.gateways(),
+		Addresses: n.bridgeAddresses(),
 		Adopted:   n.Adopted,
-		IPv6:      n.Subnet6.IsValid(),
+		IPv6:      n.Subnet6.IsValid() && n.Options.Mode(true) != config.Isolated,
 	})
+	p.rules.Networks = append(p.rules.Networks, n.policy())
+}
+
+// bridgeAddresses returns the gateway addresses that are the bridge's own.
+func (n *Network) bridgeAddresses() []netip.Prefix {
+	return slices.DeleteFunc(n.gateways(), func(p netip.Prefix) bool {
+		six := p.Addr().Is6()
+		return n.Options.Mode(six) == config.Isolated || !six && n.Options.InhibitIPv4
+	})
+}
+
+// policy is what the firewall has to know about the network.
+func (n *Network) policy() firewall.Network {
 	fw := firewall.Network{
 		ID:       n.ID,
 		Bridge:   n.Bridge,
 		Internal: n.Options.Internal,
 		ICC:      n.Options.ICC,
 	}
-	if !n.Options.Internal {
-		fw.Hairpin = n.subnets()
+	if n.Options.Internal {
+		return fw
+	}
+	for _, subnet := range n.subnets() {
+		mode := n.Options.Mode(subnet.Addr().Is6())
+		if mode == config.Routed {
+			fw.Routed = append(fw.Routed, subnet)
+			continue
+		}
+		fw.Hairpin = append(fw.Hairpin, subnet)
 		if n.Options.Masquerade {
-			fw.Masquerade = n.subnets()
+			fw.Masquerade = append(fw.Masquerade, subnet)
+		}
+		if mode == config.NATUnprotected {
+			fw.Unprotected = append(fw.Unprotected, subnet)
 		}
 	}
-	p.rules.Networks = append(p.rules.Networks, fw)
+	for _, a := range []netip.Addr{n.Options.Host4, n.Options.Host6} {
+		if a.IsValid() {
+			fw.Source = append(fw.Source, a)
+		}
+	}
+	return fw
 }
 
 // addEndpoint adds what an endpoint of n contributes. One that has not joined
@@ -105,6 +135,53 @@ func (p *plan) addEndpoint(n *Network, e *Endpoint) {
 			p.rules.Ports = append(p.rules.Ports, firewall.Port{NetworkID: n.ID, EndpointID: e.ID, Published: run})
 		}
 	}
+	p.rules.Open = append(p.rules.Open, openPorts(n, e)...)
+}
+
+// openPorts returns the published ports that are reached by the container's own
+// address: in gateway mode routed by anyone, in mode nat by the trusted links.
+// A port that was published on a loopback address was meant for nobody else.
+func openPorts(n *Network, e *Endpoint) []firewall.Open {
+	if n.Options.Internal {
+		return nil
+	}
+	var open []firewall.Open
+	for _, addr := range e.addrs() {
+		var from []string
+		switch n.Options.Mode(addr.Is6()) {
+		case config.Routed:
+			from = []string{""}
+		case config.NAT:
+			from = n.Options.TrustedInterfaces()
+		}
+		if len(from) == 0 {
+			continue
+		}
+		for _, run := range containerPorts(e, addr) {
+			for _, link := range from {
+				open = append(open, firewall.Open{
+					NetworkID: n.ID, EndpointID: e.ID, Bridge: n.Bridge, From: link,
+					Proto: run.Proto, Addr: addr, First: run.First, Last: run.Last,
+				})
+			}
+		}
+	}
+	return open
+}
+
+// containerPorts returns what the endpoint publishes as runs of its own ports.
+func containerPorts(e *Endpoint, addr netip.Addr) []spec.Published {
+	var runs []spec.Published
+	for _, b := range e.Publish.Bindings {
+		asked := b.HostIP
+		if asked.IsValid() && (asked.IsLoopback() || asked.Is6() != addr.Is6()) {
+			continue
+		}
+		runs = append(runs, spec.Published{
+			Proto: spec.Protocol(b.Proto), HostIP: addr, First: b.Port, Last: b.Port, ContainerIP: addr, ContainerFirst: b.Port,
+		})
+	}
+	return spec.Coalesce(runs)
 }
 
 // byNAT says whether address translation serves the run at all. The kernel
@@ -127,6 +204,7 @@ func (p *plan) sort() {
 	slices.SortFunc(p.veths, func(a, b spec.Veth) int { return cmp.Compare(a.Host, b.Host) })
 	slices.SortFunc(p.rules.Networks, func(a, b firewall.Network) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(p.rules.Ports, comparePorts)
+	slices.SortFunc(p.rules.Open, compareOpen)
 }
 
 func comparePorts(a, b firewall.Port) int {
@@ -141,6 +219,17 @@ func comparePorts(a, b firewall.Port) int {
 	)
 }
 
+func compareOpen(a, b firewall.Open) int {
+	return cmp.Or(
+		strings.Compare(a.EndpointID, b.EndpointID),
+		strings.Compare(a.From, b.From),
+		cmp.Compare(a.Proto, b.Proto),
+		a.Addr.Compare(b.Addr),
+		cmp.Compare(a.First, b.First),
+		cmp.Compare(a.Last, b.Last),
+	)
+}
+
 // delta is the difference of two plans.
 type delta struct{ remove, add plan }
 
@@ -151,7 +240,8 @@ func diff(before, after plan) delta {
 	d.remove.bridges, d.add.bridges = difference(before.bridges, after.bridges)
 	d.remove.veths, d.add.veths = difference(before.veths, after.veths)
 	d.remove.rules.Networks, d.add.rules.Networks = difference(before.rules.Networks, after.rules.Networks)
-	d.remove.rules.Ports, d.add.rules.Ports = portDifference(before.rules.Ports, after.rules.Ports)
+	d.remove.rules.Ports, d.add.rules.Ports = setDifference(before.rules.Ports, after.rules.Ports)
+	d.remove.rules.Open, d.add.rules.Open = setDifference(before.rules.Open, after.rules.Open)
 	if len(d.add.veths) > 0 {
 		d.add.forward4, d.add.forward6 = after.forward4, after.forward6
 	}
@@ -177,9 +267,9 @@ func difference[T any](before, after []T) (removed, added []T) {
 	return removed, added
 }
 
-// portDifference is difference for what there may be thousands of.
-func portDifference(before, after []firewall.Port) (removed, added []firewall.Port) {
-	old := make(map[firewall.Port]bool, len(before))
+// setDifference is difference for what there may be thousands of.
+func setDifference[T comparable](before, after []T) (removed, added []T) {
+	old := make(map[T]bool, len(before))
 	for _, p := range before {
 		old[p] = true
 	}

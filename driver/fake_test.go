@@ -29,6 +29,7 @@ type fakeHost struct {
 	veths    map[string]spec.Veth // by endpoint
 	networks map[string]firewall.Network
 	ports    map[firewall.Port]bool
+	open     map[firewall.Open]bool
 	held     map[string][]spec.Published
 	stored   map[string][]byte
 	foreign  map[string]spec.BridgeInfo
@@ -45,6 +46,7 @@ func newFakeHost() *fakeHost {
 		veths:    map[string]spec.Veth{},
 		networks: map[string]firewall.Network{},
 		ports:    map[firewall.Port]bool{},
+		open:     map[firewall.Open]bool{},
 		held:     map[string][]spec.Published{},
 		stored:   map[string][]byte{},
 		foreign:  map[string]spec.BridgeInfo{},
@@ -183,6 +185,12 @@ func (f *fakeHost) Apply(_ context.Context, d firewall.Delta) error {
 	for _, p := range d.Remove.Ports {
 		delete(f.ports, p)
 	}
+	for _, o := range d.Remove.Open {
+		delete(f.open, o)
+	}
+	for _, o := range d.Add.Open {
+		f.open[o] = true
+	}
 	for _, n := range d.Add.Networks {
 		f.networks[n.ID] = n
 	}
@@ -198,18 +206,21 @@ func (f *fakeHost) Sync(_ context.Context, full firewall.Ruleset) ([]string, err
 		return nil, err
 	}
 	defer unlock()
-	networks, ports := map[string]firewall.Network{}, map[firewall.Port]bool{}
+	networks, ports, open := map[string]firewall.Network{}, map[firewall.Port]bool{}, map[firewall.Open]bool{}
 	for _, n := range full.Networks {
 		networks[n.ID] = n
 	}
 	for _, p := range full.Ports {
 		ports[p] = true
 	}
+	for _, o := range full.Open {
+		open[o] = true
+	}
 	var fixed []string
-	if !reflect.DeepEqual(networks, f.networks) || !reflect.DeepEqual(ports, f.ports) {
+	if !reflect.DeepEqual(networks, f.networks) || !reflect.DeepEqual(ports, f.ports) || !reflect.DeepEqual(open, f.open) {
 		fixed = append(fixed, "rules")
 	}
-	f.networks, f.ports = networks, ports
+	f.networks, f.ports, f.open = networks, ports, open
 	return fixed, nil
 }
 
@@ -311,6 +322,7 @@ type picture struct {
 	Veths    map[string]spec.Veth
 	Networks map[string]firewall.Network
 	Ports    map[firewall.Port]bool
+	Open     map[firewall.Open]bool
 	Held     map[string][]spec.Published
 	Stored   map[string]string
 }
@@ -320,7 +332,7 @@ func (f *fakeHost) picture() picture {
 	defer f.mu.Unlock()
 	p := picture{
 		Bridges: maps.Clone(f.bridges), Veths: maps.Clone(f.veths),
-		Networks: maps.Clone(f.networks), Ports: maps.Clone(f.ports),
+		Networks: maps.Clone(f.networks), Ports: maps.Clone(f.ports), Open: maps.Clone(f.open),
 		Held: map[string][]spec.Published{}, Stored: map[string]string{},
 	}
 	for owner, runs := range f.held {
@@ -344,7 +356,7 @@ func expected(d *Driver) picture {
 	want := compile(d.state)
 	p := picture{
 		Bridges: map[string]spec.Bridge{}, Veths: map[string]spec.Veth{},
-		Networks: map[string]firewall.Network{}, Ports: map[firewall.Port]bool{},
+		Networks: map[string]firewall.Network{}, Ports: map[firewall.Port]bool{}, Open: map[firewall.Open]bool{},
 	}
 	for _, b := range want.bridges {
 		p.Bridges[b.Name] = b
@@ -357,6 +369,9 @@ func expected(d *Driver) picture {
 	}
 	for _, r := range want.rules.Ports {
 		p.Ports[r] = true
+	}
+	for _, o := range want.rules.Open {
+		p.Open[o] = true
 	}
 	return p
 }

@@ -14,8 +14,11 @@ import (
 // addresses (GwAllocCheck, engine 28.0 and later; before anything is
 // allocated). Options that do not hold are refused here already.
 func (d *Driver) CheckGateway(_ context.Context, options map[string]any) (GatewayCheck, error) {
-	_, err := config.ParseNetwork(options)
-	return GatewayCheck{}, err
+	n, err := config.ParseNetwork(options)
+	return GatewayCheck{
+		SkipIPv4: n.Mode(false) == config.Isolated || n.InhibitIPv4 && n.Internal,
+		SkipIPv6: n.Mode(true) == config.Isolated,
+	}, err
 }
 
 // CreateNetwork makes a network. The same request twice succeeds; the same id

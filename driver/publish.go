@@ -78,6 +78,12 @@ func portRequests(n *Network, e *Endpoint, want config.Publish) []spec.PortReque
 			// Another endpoint of the container serves its IPv6 ports.
 			hosts = slices.DeleteFunc(hosts, netip.Addr.Is6)
 		}
+		if !b.HostIP.IsValid() && !e.IPv4.IsValid() {
+			// As with docker, IPv4 leads to an endpoint without it only where an
+			// address was named: another endpoint of the container may serve the
+			// IPv4 ports, and the engine does not tell.
+			hosts = slices.DeleteFunc(hosts, netip.Addr.Is4)
+		}
 		if len(hosts) == 0 {
 			continue
 		}
@@ -96,13 +102,24 @@ func portRequests(n *Network, e *Endpoint, want config.Publish) []spec.PortReque
 
 // hostIPs says on which host addresses a binding is published: the one that
 // was asked for, else the network's default, else every address of both
-// families, as docker does.
+// families, as docker does. A family that is routed has no host ports.
 func hostIPs(n *Network, asked netip.Addr) []netip.Addr {
-	switch binding := n.Options.HostBinding4; {
+	four, six := n.Options.HostBinding4, n.Options.HostBinding6
+	var all []netip.Addr
+	switch {
 	case asked.IsValid():
-		return []netip.Addr{asked}
-	case binding.IsValid() && !binding.IsUnspecified():
-		return []netip.Addr{binding}
+		all = []netip.Addr{asked}
+	case chosen(four) && chosen(six):
+		all = []netip.Addr{four, six}
+	case chosen(four):
+		all = []netip.Addr{four}
+	case chosen(six):
+		all = []netip.Addr{netip.IPv4Unspecified(), six}
+	default:
+		all = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 	}
-	return []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+	return slices.DeleteFunc(all, func(a netip.Addr) bool { return n.Options.Mode(a.Is6()) == config.Routed })
 }
+
+// chosen says whether a default binding is one address, not all.
+func chosen(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() }

@@ -22,13 +22,16 @@ import (
 //   - into, established or related: accepted.
 //   - into, translated by a published port: accepted, whatever its origin.
 //   - within (into and out of): accepted if ICC, else dropped.
+//   - into, to an address of an Unprotected subnet, or ICMP to one of a Routed
+//     subnet: accepted, whatever its origin.
+//   - into, to a port that is Open: accepted.
 //   - into, from anywhere else (other networks, the outside): dropped.
 //   - out of, to a bridge of the engine (docker0, docker_gwbridge, br-*):
 //     left to the engine's own rules if established, related or translated,
 //     else dropped.
 //   - out of, to anywhere else: accepted.
 //   - leaving by a link that is no gangway bridge with a source in a Masquerade
-//     subnet: takes the address of that link.
+//     subnet: takes Source's address of the family, or else that link's.
 //   - within, translated by a published port (hairpin), and from 127.0.0.0/8
 //     of the host: takes the bridge's address, so that the answer comes back.
 //
@@ -45,9 +48,18 @@ type Network struct {
 	// Masquerade holds the network's subnets whose outgoing traffic takes the
 	// host's address, at most one a family; empty when switched off.
 	Masquerade []netip.Prefix
+	// Source holds the addresses that masqueraded traffic takes in place of the
+	// leaving link's, at most one a family.
+	Source []netip.Addr
 	// Hairpin holds the network's subnets, at most one a family, within which
 	// translated traffic must take the bridge's address.
 	Hairpin []netip.Prefix
+	// Unprotected holds the network's subnets all of whose ports anyone may
+	// reach who has a route, at most one a family.
+	Unprotected []netip.Prefix
+	// Routed holds the network's subnets that take part in ICMP with anyone, at
+	// most one a family: without it, path MTU discovery and ping would end here.
+	Routed []netip.Prefix
 	// Internal cuts the network off from everything but itself.
 	Internal bool
 	// ICC (inter-container communication) lets containers of the network reach
@@ -67,11 +79,26 @@ type Port struct {
 	spec.Published
 }
 
-// Ruleset is a set of networks and published ports. Bridges are unique among
-// networks, and (protocol, host address, host port) among ports.
+// Open is a run of ports of a container that are reached by the container's
+// own address, from other networks and the outside.
+type Open struct {
+	// NetworkID and EndpointID name the owner, as in Port.
+	NetworkID, EndpointID string
+	// Bridge is the network's; From, unless empty, the one link by which
+	// packets may come.
+	Bridge, From string
+	Proto        spec.Protocol
+	Addr         netip.Addr
+	// First and Last are the container's ports, 1..65535, First <= Last.
+	First, Last uint16
+}
+
+// Ruleset is a set of networks, published and open ports. Bridges are unique
+// among networks, and (protocol, host address, host port) among ports.
 type Ruleset struct {
 	Networks []Network
 	Ports    []Port
+	Open     []Open
 }
 
 // Delta is one change: Remove goes and Add comes in one step. Elements are
@@ -79,6 +106,11 @@ type Ruleset struct {
 type Delta struct {
 	Remove, Add Ruleset
 }
+
+// Empty says whether the delta changes nothing.
+func (d Delta) Empty() bool { return d.Remove.empty() && d.Add.empty() }
+
+func (r Ruleset) empty() bool { return len(r.Networks)+len(r.Ports)+len(r.Open) == 0 }
 
 // Backend puts rulesets into the kernel. Implementations are safe for
 // concurrent use.

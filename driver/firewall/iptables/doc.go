@@ -5,7 +5,7 @@
 // is one jump for each of them, and only while it holds rules:
 //
 //	filter FORWARD      → GANGWAY-FORWARD   behind DOCKER-USER, before the engine's rules
-//	    to a bridge     → GANGWAY-IN        (→ GANGWAY-INTERNAL, → GANGWAY-ICC)
+//	    to a bridge     → GANGWAY-IN        (→ GANGWAY-INTERNAL, -ICC, -OPEN)
 //	    from a bridge   → GANGWAY-OUT       (→ GANGWAY-INTERNAL)
 //	nat PREROUTING      → GANGWAY-DNAT      published ports, packets of others
 //	nat OUTPUT          → GANGWAY-DNAT      published ports, the host's own packets

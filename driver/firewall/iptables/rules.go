@@ -23,6 +23,7 @@ var (
 	outChain      = chain{"filter", "GANGWAY-OUT"}
 	internalChain = chain{"filter", "GANGWAY-INTERNAL"}
 	iccChain      = chain{"filter", "GANGWAY-ICC"}
+	openChain     = chain{"filter", "GANGWAY-OPEN"}
 	guardChain    = chain{"raw", "GANGWAY-GUARD"}
 	dnatChain     = chain{"nat", "GANGWAY-DNAT"}
 	snatChain     = chain{"nat", "GANGWAY-SNAT"}
@@ -59,10 +60,12 @@ func shared(six bool) rules {
 			"-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
 			"-m conntrack --ctstate DNAT -j ACCEPT",
 			"-j " + iccChain.name,
+			"-j " + openChain.name,
 			"-j DROP",
 		},
 		outChain:      append(out, "-j ACCEPT"),
 		internalChain: nil,
+		openChain:     nil,
 	}
 	if !six {
 		// The way to containers from 127.0.0.1 (route_localnet) must not be
@@ -95,35 +98,76 @@ func networkRules(n firewall.Network, six bool) rules {
 			"! -i " + n.Bridge + " -o " + n.Bridge + tag + " -j DROP",
 		}
 	}
-	for _, p := range n.Masquerade {
-		if p.Addr().Is6() == six {
-			r[snatChain] = append(r[snatChain], "-s "+p.String()+" ! -o "+n.Bridge+
-				" -m devgroup ! --dst"+group+tag+" -j MASQUERADE")
-		}
+	for _, p := range ofFamily(n.Masquerade, six) {
+		r[snatChain] = append(r[snatChain], "-s "+p.String()+" ! -o "+n.Bridge+
+			" -m devgroup ! --dst"+group+tag+" -j "+source(n, six))
 	}
-	for _, p := range n.Hairpin {
-		if p.Addr().Is6() == six {
-			r[snatChain] = append(r[snatChain], "-s "+p.String()+" -o "+n.Bridge+
-				" -m conntrack --ctstate DNAT"+tag+" -j MASQUERADE")
-		}
+	for _, p := range ofFamily(n.Unprotected, six) {
+		r[openChain] = append(r[openChain], "-d "+p.String()+" -o "+n.Bridge+tag+" -j ACCEPT")
+	}
+	for _, p := range ofFamily(n.Routed, six) {
+		r[openChain] = append(r[openChain], "-d "+p.String()+" -o "+n.Bridge+" -p "+icmp(six)+tag+" -j ACCEPT")
+	}
+	for _, p := range ofFamily(n.Hairpin, six) {
+		r[snatChain] = append(r[snatChain], "-s "+p.String()+" -o "+n.Bridge+
+			" -m conntrack --ctstate DNAT"+tag+" -j MASQUERADE")
 	}
 	return r
 }
 
+// ofFamily returns the prefixes of one family.
+func ofFamily(all []netip.Prefix, six bool) []netip.Prefix {
+	return slices.DeleteFunc(slices.Clone(all), func(p netip.Prefix) bool { return p.Addr().Is6() != six })
+}
+
+// source is the target that gives outgoing packets the host's address.
+func source(n firewall.Network, six bool) string {
+	for _, a := range n.Source {
+		if a.Is6() == six {
+			return "SNAT --to-source " + a.String()
+		}
+	}
+	return "MASQUERADE"
+}
+
+func icmp(six bool) string {
+	if six {
+		return "ipv6-icmp"
+	}
+	return "icmp"
+}
+
+// openRule returns the rule of one run of open ports.
+func openRule(o firewall.Open) string {
+	from := ""
+	if o.From != "" {
+		from = " -i " + o.From
+	}
+	return "-d " + host(o.Addr) + from + " -o " + o.Bridge + ports(o.Proto, o.First, o.Last) +
+		comment("net="+short(o.NetworkID)+" ep="+short(o.EndpointID)) + " -j ACCEPT"
+}
+
+// ports matches a run of destination ports.
+func ports(p spec.Protocol, first, last uint16) string {
+	proto, run := p.String(), strconv.Itoa(int(first))
+	if last > first {
+		run += ":" + strconv.Itoa(int(last))
+	}
+	return " -p " + proto + " -m " + proto + " --dport " + run
+}
+
+// host writes one address as iptables-save does.
+func host(a netip.Addr) string { return netip.PrefixFrom(a, a.BitLen()).String() }
+
 // portRule returns the rule of one run of published ports.
 func portRule(p firewall.Port) string {
-	ports := strconv.Itoa(int(p.First))
-	if p.Len() > 1 {
-		ports += ":" + strconv.Itoa(int(p.Last))
-	}
-	proto := p.Proto.String()
-	rule := "-p " + proto + " -m " + proto + " --dport " + ports +
+	rule := ports(p.Proto, p.First, p.Last) +
 		comment("net="+short(p.NetworkID)+" ep="+short(p.EndpointID)) +
 		" -j DNAT --to-destination " + destination(p)
-	if !p.HostIP.IsUnspecified() {
-		rule = "-d " + netip.PrefixFrom(p.HostIP, p.HostIP.BitLen()).String() + " " + rule
+	if p.HostIP.IsUnspecified() {
+		return rule[1:]
 	}
-	return rule
+	return "-d " + host(p.HostIP) + rule
 }
 
 // destination is the container's address, with its port where it is not the
@@ -156,6 +200,11 @@ func elements(set firewall.Ruleset, six bool) rules {
 	for _, p := range set.Ports {
 		if p.HostIP.Is6() == six && !p.Relayed() {
 			all[dnatChain] = append(all[dnatChain], portRule(p))
+		}
+	}
+	for _, o := range set.Open {
+		if o.Addr.Is6() == six {
+			all[openChain] = append(all[openChain], openRule(o))
 		}
 	}
 	return all

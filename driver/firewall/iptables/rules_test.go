@@ -63,6 +63,14 @@ func rich() firewall.Ruleset {
 				Masquerade: prefixes("10.200.0.0/24", "fd00:a::/64"), Hairpin: prefixes("10.200.0.0/24", "fd00:a::/64")},
 			{ID: id("b"), Bridge: "mine", Hairpin: prefixes("10.200.1.0/24")},
 			{ID: id("c"), Bridge: "gw-cccccccccccc", ICC: true, Internal: true},
+			{ID: id("d"), Bridge: "gw-dddddddddddd", ICC: true, Routed: prefixes("10.200.3.0/24", "fd00:d::/64")},
+			{ID: id("e"), Bridge: "gw-eeeeeeeeeeee", ICC: true, Unprotected: prefixes("10.200.4.0/24", "fd00:e::/64"),
+				Masquerade: prefixes("10.200.4.0/24", "fd00:e::/64"), Source: []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}},
+		},
+		Open: []firewall.Open{
+			{NetworkID: id("d"), EndpointID: id("5"), Bridge: "gw-dddddddddddd", Proto: spec.TCP, Addr: netip.MustParseAddr("10.200.3.2"), First: 80, Last: 80},
+			{NetworkID: id("d"), EndpointID: id("5"), Bridge: "gw-dddddddddddd", Proto: spec.UDP, Addr: netip.MustParseAddr("fd00:d::2"), First: 80, Last: 90},
+			{NetworkID: id("a"), EndpointID: id("1"), Bridge: "gw-aaaaaaaaaaaa", From: "wg0", Proto: spec.SCTP, Addr: netip.MustParseAddr("10.200.0.2"), First: 7, Last: 8},
 		},
 		Ports: []firewall.Port{
 			port("a", "1", spec.TCP, "0.0.0.0", 80, 80, "10.200.0.2", 80),
@@ -111,6 +119,11 @@ func pick(rnd *rand.Rand, set firewall.Ruleset) firewall.Ruleset {
 			some.Ports = append(some.Ports, p)
 		}
 	}
+	for _, o := range set.Open {
+		if rnd.IntN(2) == 0 {
+			some.Open = append(some.Open, o)
+		}
+	}
 	return some
 }
 
@@ -125,6 +138,11 @@ func minus(a, b firewall.Ruleset) firewall.Ruleset {
 	for _, p := range a.Ports {
 		if !slices.Contains(b.Ports, p) {
 			rest.Ports = append(rest.Ports, p)
+		}
+	}
+	for _, o := range a.Open {
+		if !slices.Contains(b.Open, o) {
+			rest.Open = append(rest.Open, o)
 		}
 	}
 	return rest

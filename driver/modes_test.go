@@ -1,0 +1,114 @@
+package driver
+
+import (
+	"encoding/json"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// modes are networks with the options that change what compile makes of one
+// container that publishes 8080 for its port 80 and 8443-8444 for 443-444.
+func modes() map[string]map[string]any {
+	with := func(extra map[string]any, kv ...string) map[string]any {
+		o := generic(kv...)
+		for k, v := range extra {
+			o[k] = v
+		}
+		return o
+	}
+	internal := map[string]any{"com.docker.network.internal": true}
+	const bridge, mode4, mode6 = "com.docker.network.bridge.", "com.docker.network.bridge.gateway_mode_ipv4", "com.docker.network.bridge.gateway_mode_ipv6"
+	return map[string]map[string]any{
+		"nat":                 with(nil),
+		"nat-unprotected":     with(nil, mode4, "nat-unprotected", mode6, "nat-unprotected"),
+		"routed":              with(nil, mode4, "routed", mode6, "routed"),
+		"routed-ipv6":         with(nil, mode6, "routed"),
+		"isolated":            with(internal, mode4, "isolated", mode6, "isolated"),
+		"internal":            with(internal),
+		"inhibit-ipv4":        with(nil, bridge+"inhibit_ipv4", "true"),
+		"trusted":             with(nil, bridge+"trusted_host_interfaces", "wg0:eth1"),
+		"host-addresses":      with(nil, "com.docker.network.host_ipv4", "192.0.2.7", "com.docker.network.host_ipv6", "2001:db8::7"),
+		"no-masquerade":       with(nil, bridge+"enable_ip_masquerade", "false"),
+		"host-binding":        with(nil, bridge+"host_binding_ipv4", "127.0.0.1"),
+		"host-binding-ipv6":   with(nil, bridge+"host_binding_ipv6", "2001:db8::1"),
+		"host-bindings":       with(nil, bridge+"host_binding_ipv4", "192.0.2.1", bridge+"host_binding_ipv6", "2001:db8::1"),
+		"no-icc":              with(nil, bridge+"enable_icc", "false"),
+		"routed-no-icc-named": with(nil, mode4, "routed", bridge+"enable_icc", "false", bridge+"name", "mine"),
+	}
+}
+
+// TestModes compares what each mode compiles to, and what Join and GwAllocCheck
+// answer, with golden files.
+func TestModes(t *testing.T) {
+	for name, options := range modes() {
+		t.Run(name, func(t *testing.T) {
+			f := newFakeHost()
+			d := newTestDriver(t, f, "boot")
+			ctx := t.Context()
+			empty := f.picture()
+			r := networkRequest(netA, "10.0.0.0/24", "10.0.0.1")
+			r.IPv6, r.Options = pool("fd00::/64", "fd00::1"), options
+			check, err := d.CheckGateway(ctx, options)
+			must(t, err, d.CreateNetwork(ctx, r))
+			e := endpointRequest(netA, ep1, "10.0.0.2/24")
+			e.IPv6 = netip.MustParsePrefix("fd00::2/64")
+			must(t, endpointErr(d.CreateEndpoint(ctx, e)))
+			join, err := d.Join(ctx, netA, ep1, "/netns/1")
+			must(t, err, d.Publish(ctx, netA, ep1, portmap(8080, 80, 8443, 443, 8444, 444)))
+			inSync(t, f, d)
+			d.mu.Lock()
+			plan := compile(d.state)
+			d.mu.Unlock()
+			golden(t, name+".golden", map[string]any{
+				"gateway check": check, "join": join, "bridges": plan.bridges, "veths": plan.veths,
+				"networks": plan.rules.Networks, "ports": plan.rules.Ports, "open": plan.rules.Open,
+			})
+			must(t, d.DeleteNetwork(ctx, netA))
+			if diff := cmp.Diff(empty, f.picture(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+				t.Errorf("left behind:\n%s", diff)
+			}
+		})
+	}
+}
+
+// A port that was published for the host itself is opened to nobody else.
+func TestRoutedLoopback(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	r := networkRequest(netA, "10.0.0.0/24", "10.0.0.1")
+	r.Options = generic("com.docker.network.bridge.gateway_mode_ipv4", "routed")
+	must(t, d.CreateNetwork(t.Context(), r))
+	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+	if len(f.open) != 1 {
+		t.Fatalf("open: %v", f.open)
+	}
+	local := portmap(8080, 80)
+	local["com.docker.network.portmap"].([]any)[0].(map[string]any)["HostIP"] = "127.0.0.1"
+	must(t, d.Publish(t.Context(), netA, ep1, local))
+	if len(f.open)+len(f.ports) != 0 {
+		t.Errorf("open: %v, ports: %v", f.open, f.ports)
+	}
+}
+
+func golden(t *testing.T, name string, v any) {
+	t.Helper()
+	got, err := json.MarshalIndent(v, "", "  ")
+	must(t, err)
+	got = append(got, '\n')
+	path := filepath.Join("testdata", "modes", name)
+	if *update {
+		must(t, os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, got, 0o644))
+	}
+	want, err := os.ReadFile(path)
+	must(t, err)
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got; -update writes it):\n%s", path, diff)
+	}
+}
