@@ -1,0 +1,77 @@
+# The commands of the project. `make` lists them.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT   ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+DOCKER   ?= docker
+REGISTRY ?=
+TAG      ?= latest
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+PORT     ?= 8080
+
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+BINARY  := build/gangway
+PLUGIN  := build/plugin
+GO      := go
+
+export DOCKER VERSION
+
+.PHONY: help
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+.PHONY: demo
+demo: plugin ## show it at work: network, two containers, a published port (PORT=8080)
+	@scripts/deps.sh demo
+	@PORT=$(PORT) scripts/demo.sh up
+
+.PHONY: demo-clean
+demo-clean: ## remove everything that the demo made
+	@scripts/demo.sh down
+
+.PHONY: test
+test: export CI = true
+test: ## check the style, then run all tests, those with real engines too
+	@scripts/deps.sh test
+	@scripts/test.sh
+
+.PHONY: build
+build: ## build the program: build/gangway
+	@scripts/deps.sh build
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BINARY) .
+
+.PHONY: plugin
+plugin: build ## make the managed plugin's folder: build/plugin (needs no registry)
+	@scripts/deps.sh plugin
+	@scripts/plugin.sh $(BINARY) $(PLUGIN)
+
+.PHONY: install
+install: plugin ## create and enable the plugin gangway:latest in the local engine
+	@scripts/install-plugin.sh $(PLUGIN)
+
+.PHONY: push
+push: plugin ## push the plugin as REGISTRY/gangway:TAG, as in REGISTRY=registry.example.org/net
+	@scripts/push.sh $(PLUGIN) '$(REGISTRY)' '$(TAG)'
+
+.PHONY: install-daemon
+install-daemon: build ## install and start the plain daemon, a systemd service (-d gangway)
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/daemon.sh install $(BINARY)
+
+.PHONY: uninstall
+uninstall: ## remove the plugin and the daemon from this host (state is kept)
+	@scripts/install-plugin.sh --remove
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/daemon.sh uninstall
+
+.PHONY: lint
+lint: ## check format and style
+	@scripts/deps.sh lint
+	@scripts/lint.sh
+
+.PHONY: bench
+bench: ## run the benchmarks
+	@scripts/deps.sh build
+	$(GO) test -run '^$$' -bench . -benchmem $$($(GO) list ./... | grep -v /integration)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf build integration/logs

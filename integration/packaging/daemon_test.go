@@ -1,0 +1,42 @@
+package packaging
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestDaemonInstall: make install-daemon makes a unit that systemd takes, with
+// the program where it was asked for; make uninstall removes both.
+func TestDaemonInstall(t *testing.T) {
+	dir, dest := t.TempDir(), t.TempDir()
+	where := []string{"DESTDIR=" + dest, "PREFIX=/opt/net"}
+	makeIn(t, dir, nil, append(where, "install-daemon")...)
+	unit := dest + "/etc/systemd/system/gangway.service"
+	text, err := os.ReadFile(unit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := regexp.MustCompile(`(?m)^ExecStart=(\S+) serve$`).FindStringSubmatch(string(text))
+	if program == nil || program[1] != "/opt/net/bin/gangway" {
+		t.Fatalf("the unit starts %q", program)
+	}
+	run(t, nil, dest+program[1], "version")
+
+	// systemd looks for the program in the machine's own root.
+	here := strings.ReplaceAll(string(text), program[1], dest+program[1])
+	if err := os.WriteFile(dir+"/gangway.service", []byte(here), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := run(t, nil, "systemd-analyze", "verify", "--man=no", dir+"/gangway.service"); out != "" {
+		t.Errorf("systemd-analyze verify: %s", out)
+	}
+
+	run(t, append(where, "DOCKER=/nonexistent/docker"), "make", "-e", "uninstall")
+	for _, file := range []string{unit, dest + program[1]} {
+		if _, err := os.Stat(file); err == nil {
+			t.Errorf("%s is left", file)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+#!/bin/sh
+# deps.sh WHAT: installs the programs that WHAT needs and that are missing.
+# WHAT is build, plugin, lint, demo or test. Nothing that is there is changed.
+set -eu
+
+# golangci_version is the linter's version that the configuration is written for.
+golangci_version=2.15.0
+
+fail() {
+	echo "deps.sh: $*" >&2
+	exit 1
+}
+
+# have says whether program $1 can be found; root's folders count for everyone.
+have() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; }
+
+# need PROGRAM PACKAGE remembers the package if the program is missing.
+missing=
+need() { have "$1" || want "$2"; }
+
+want() {
+	case "$missing " in
+	*" $1 "*) ;;
+	*) missing="$missing $1" ;;
+	esac
+}
+
+# install_missing installs the remembered Debian packages.
+install_missing() {
+	[ -n "$missing" ] || return 0
+	have apt-get || fail "install the programs of these Debian packages first:$missing"
+	[ "$(id -u)" = 0 ] || fail "missing packages; run as root: apt-get install$missing"
+	echo "Installing$missing ..." >&2
+	log=$(mktemp)
+	export DEBIAN_FRONTEND=noninteractive
+	# The lists may be absent or too old on a fresh machine. A source that
+	# cannot be reached is no reason to give up: the install tells.
+	# shellcheck disable=SC2086 # a list of words
+	if ! { apt-get update -q; apt-get install -q -y --no-install-recommends $missing; } >"$log" 2>&1; then
+		cat "$log" >&2
+		rm -f "$log"
+		fail "apt-get could not install:$missing"
+	fi
+	rm -f "$log"
+	# Of the registry only the program is needed, not a service on port 5000.
+	case $missing in
+	*docker-registry*)
+		[ ! -d /run/systemd/system ] || systemctl disable --now docker-registry.service
+		;;
+	esac
+}
+
+# debian prints the system's major version.
+debian() { sed -n 's/^VERSION_ID="\{0,1\}\([0-9]*\).*/\1/p' /etc/os-release; }
+
+need_go() {
+	have go || fail "Go is missing (go.mod says which version): https://go.dev/dl"
+}
+
+need_linter() {
+	need shellcheck shellcheck
+	for candidate in build/bin/golangci-lint golangci-lint; do
+		have "$candidate" && "$candidate" --version | grep -q "version v\{0,1\}$golangci_version " && return
+	done
+	echo "Installing golangci-lint $golangci_version ..." >&2
+	GOBIN=$PWD/build/bin go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$golangci_version"
+}
+
+need_plugin() {
+	need iptables iptables
+	need ldd libc-bin
+	need flock util-linux
+}
+
+need_engine() {
+	need dockerd docker.io
+	# From Debian trixie on the command is a package of its own.
+	have docker || case $(debian) in
+	12) want docker.io ;;
+	*) want docker-cli ;;
+	esac
+	[ ! -d /sys/kernel/security/apparmor ] || need apparmor_parser apparmor
+	need ip iproute2
+	need busybox busybox
+	need unshare util-linux
+}
+
+cd "$(dirname "$0")/.."
+need_go
+case ${1:-} in
+build) ;;
+plugin) need_plugin ;;
+lint) need_linter ;;
+demo)
+	need_plugin
+	need_engine
+	;;
+test)
+	need_linter
+	need_plugin
+	need_engine
+	need gcc gcc # the race detector
+	[ -e /usr/include/stdlib.h ] || want libc6-dev
+	need git git
+	need mmdebstrap mmdebstrap
+	need nft nftables
+	need conntrack conntrack
+	need docker-registry docker-registry
+	need systemd-analyze systemd
+	;;
+*) fail "unknown: '${1:-}'; one of build, plugin, lint, demo, test" ;;
+esac
+install_missing
