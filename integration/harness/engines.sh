@@ -24,7 +24,9 @@ mirror() {
 		echo "$GANGWAY_MIRROR"
 		return
 	fi
+	# shellcheck disable=SC1091 # a file of the system
 	codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-none}")
+	# shellcheck disable=SC2016 # apt's own variables
 	apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
 		awk -v own="$codename" '
 			$2 == "main" && ($1 == own || $1 ~ /^(stable|testing|unstable|sid)$/) { print $3; exit }'

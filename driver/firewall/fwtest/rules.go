@@ -89,10 +89,12 @@ func ports(list []published) []firewall.Port {
 	return out
 }
 
-// everything is the full ruleset of the world.
+// everything is the full ruleset of the world. The open ports let nothing in:
+// no packet comes by that link.
 func everything() firewall.Ruleset {
 	return firewall.Ruleset{
 		Networks: []firewall.Network{networkA, networkB, networkI, networkN},
 		Ports:    ports(publications),
+		Open:     append(open("a1", "v-none", spec.TCP, 80, 80), open("b1", "v-none", spec.UDP, 80, 90)...),
 	}
 }
