@@ -8,6 +8,9 @@
 // before the kernel answers it; clients whose packets are not translated (yet)
 // wait and try again instead of meeting an empty server.
 //
+// A port on every address of both families takes one socket, which has one
+// descriptor; other host addresses take one each.
+//
 // Relayed inside the daemon, without a process or a goroutine for each port:
 //   - runs whose host and container address are of different families
 //     (spec.Published.Relayed);

@@ -180,9 +180,16 @@ func wantSame(t *testing.T, m *Manager, before map[key]string) {
 	}
 }
 
+// held is how many descriptors are counted for sockets.
+func held(m *Manager) int {
+	m.fds.mu.Lock()
+	defer m.fds.mu.Unlock()
+	return m.fds.held
+}
+
 // bindable proves that a port is free, or not, by binding it as anybody would.
 func bindable(k key) bool {
-	fd, err := bind(k)
+	fd, err := (&filters{}).bind(k)
 	if err != nil {
 		return false
 	}

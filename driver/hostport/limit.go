@@ -38,20 +38,33 @@ func defaultLimits(files int) limits {
 	}
 }
 
-// raiseFileLimit raises the soft limit of open files to the hard one and
-// returns it.
+// maxFiles is the limit of open files that is asked for: 65535 ports of each
+// of tcp and udp in both families, and four times that. Linux reserves no memory
+// for it.
+const maxFiles = 1 << 20
+
+// raiseFileLimit raises the limit of open files to maxFiles, as a service
+// manager does with LimitNOFILE=, and returns what it is then. Only a process
+// with CAP_SYS_RESOURCE may go beyond the hard limit; others get up to it.
 func raiseFileLimit(log *logrus.Entry) int {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
 		log.WithError(err).Warn("the limit of open files is unknown")
 		return math.MaxInt
 	}
-	if l.Cur < l.Max {
-		raised := unix.Rlimit{Cur: l.Max, Max: l.Max}
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &raised); err != nil {
-			log.WithError(err).Warnf("the limit of open files stays at %d", l.Cur)
-		} else {
+	hard := l.Max
+	for _, want := range []uint64{max(hard, maxFiles), hard} {
+		if l.Cur >= want {
+			break
+		}
+		raised := unix.Rlimit{Cur: want, Max: want}
+		err := unix.Setrlimit(unix.RLIMIT_NOFILE, &raised)
+		if err == nil {
 			l = raised
+			break
+		}
+		if want == hard {
+			log.WithError(err).Warnf("the limit of open files stays at %d", l.Cur)
 		}
 	}
 	return int(min(l.Cur, math.MaxInt))

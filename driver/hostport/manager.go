@@ -25,11 +25,13 @@ type Manager struct {
 	book   book
 	cursor map[spec.Protocol]uint16
 	closed bool
+	// widows are sockets whose twin was dropped, until settle.
+	widows []*socket
 }
 
-// New makes a manager that holds nothing yet. It raises the process's soft
-// limit of open files to the hard one, because each port takes a descriptor
-// for each host address.
+// New makes a manager that holds nothing yet. It raises the process's limit of
+// open files as far as it may, because each port takes a descriptor, two if it
+// is published on different addresses of both families.
 func New(log *logrus.Entry) *Manager {
 	return newManager(log, defaultLimits(raiseFileLimit(log)))
 }
@@ -78,11 +80,11 @@ func (m *Manager) reserve(ctx context.Context, owner string, reqs []request) ([]
 	}
 	sockets := 0
 	for _, q := range reqs {
-		sockets += len(q.ends)
+		sockets += q.descriptors()
 	}
 	// What owner holds may satisfy as many of them. If it does not, the kernel
 	// says so later, and everything is undone.
-	if err := m.fds.check(sockets - len(m.book.owners[owner])); err != nil {
+	if err := m.fds.check(sockets - m.book.descriptors(owner)); err != nil {
 		return nil, err
 	}
 	r := newReservation(m, owner)
@@ -123,6 +125,7 @@ func (m *Manager) Keep(owner string, runs []spec.Published) {
 			m.relays.log.WithError(err).WithField("ep", short(owner)).Warn("a published port is held, but not relayed")
 		}
 	}
+	m.settle()
 }
 
 // Close releases everything, ends all relayed connections and returns when
@@ -135,6 +138,7 @@ func (m *Manager) Close() error {
 			m.drop(s)
 		}
 	}
+	m.settle()
 	m.mu.Unlock()
 	m.relays.close()
 	return nil
@@ -145,7 +149,7 @@ func (m *Manager) open(owner string, k key) (*socket, error) {
 	if other := m.book.conflict(k); other != nil {
 		return nil, &ConflictError{Proto: k.proto, HostIP: k.ip, Port: k.port, Owner: other.owner, self: other.owner == owner}
 	}
-	fd, err := bind(k)
+	fd, err := m.relays.filters.bind(k)
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
 		return nil, &ConflictError{Proto: k.proto, HostIP: k.ip, Port: k.port}
@@ -160,9 +164,16 @@ func (m *Manager) open(owner string, k key) (*socket, error) {
 	return s, nil
 }
 
-// drop ends a socket, its relay and its entry in the book.
+// drop ends a socket, its relay and its entry in the book. The descriptor that
+// it shares with a twin is left to that one; settle has to follow.
 func (m *Manager) drop(s *socket) {
 	m.book.remove(s)
+	if t := s.twin; t != nil {
+		s.endRelay()
+		s.twin, t.twin = nil, nil
+		m.widows = append(m.widows, t)
+		return
+	}
 	s.close()
 	m.fds.sockets(-1)
 }

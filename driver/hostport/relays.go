@@ -21,10 +21,11 @@ type relay interface {
 
 // relays is what all relays share.
 type relays struct {
-	log *logrus.Entry
-	l   limits
-	fds *budget
-	udp *udpSessions
+	log     *logrus.Entry
+	l       limits
+	fds     *budget
+	udp     *udpSessions
+	filters *filters
 	// ctx ends with close.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -35,7 +36,7 @@ type relays struct {
 }
 
 func newRelays(log *logrus.Entry, l limits, fds *budget) *relays {
-	r := &relays{log: log, l: l, fds: fds}
+	r := &relays{log: log, l: l, fds: fds, filters: newFilters()}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.udp = newUDPSessions(l, fds)
 	return r
@@ -66,4 +67,5 @@ func (r *relays) close() {
 		r.poll.close()
 	}
 	r.running.Wait()
+	r.filters.close()
 }

@@ -133,6 +133,9 @@ func (r *reservation) indexHeld() {
 // try claims one port in all of q's host addresses, or none.
 func (r *reservation) try(q *request, port uint16) error {
 	claims, fresh := len(r.claims), len(r.fresh)
+	if v4, v6, ok := q.pair(port); ok {
+		r.openPair(v4, v6)
+	}
 	for _, e := range q.ends {
 		if err := r.claim(key{e.ip, port, q.proto}, e.to, q.fixed()); err != nil {
 			r.undo(claims, fresh)
@@ -159,7 +162,7 @@ func (r *reservation) claim(k key, to target, fixed bool) error {
 		}
 		return r.busy(k)
 	}
-	if s != nil && s.target != to && !fixed {
+	if s != nil && s.target.ip.IsValid() && s.target != to && !fixed {
 		return r.busy(k)
 	}
 	if s == nil {
@@ -186,6 +189,7 @@ func (r *reservation) undo(claims, fresh int) {
 	for _, s := range r.fresh[fresh:] {
 		r.m.drop(s)
 	}
+	r.m.settle()
 	r.claims, r.fresh = r.claims[:claims], r.fresh[:fresh]
 }
 

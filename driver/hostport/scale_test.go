@@ -86,14 +86,14 @@ func TestTenThousandPorts(t *testing.T) {
 
 func TestFileLimit(t *testing.T) {
 	m := managerWith(t, func(l *limits) { l.files = l.headroom + 100 })
-	reserve(t, m, ownerA, many(40, dual)...)
+	reserve(t, m, ownerA, many(80, dual)...)
 	before := snapshot(m)
 	_, err := m.Reserve(context.Background(), ownerB, []spec.PortRequest{ask(7000, 7000, 80, any4)})
 	if err != nil {
 		t.Error(err)
 	}
 	m.Keep(ownerB, nil)
-	_, err = m.Reserve(context.Background(), ownerB, many(40, func(p uint16) spec.PortRequest { return dual(p + 5000) }))
+	_, err = m.Reserve(context.Background(), ownerB, many(80, func(p uint16) spec.PortRequest { return dual(p + 5000) }))
 	if !errors.Is(err, unix.EMFILE) {
 		t.Fatalf("error is %v", err)
 	}
@@ -138,8 +138,9 @@ func TestNewRaisesFileLimit(t *testing.T) {
 	}
 	m := New(quiet())
 	defer m.Close()
-	if m.fds.l.files != int(old.Max) {
-		t.Errorf("limit is %d, want %d", m.fds.l.files, old.Max)
+	// Beyond the hard limit only with CAP_SYS_RESOURCE.
+	if got := m.fds.l.files; got != int(old.Max) && got != maxFiles {
+		t.Errorf("limit is %d, want %d or %d", got, old.Max, maxFiles)
 	}
 }
 

@@ -23,17 +23,10 @@ type socket struct {
 	target target
 	// relay serves the socket, nil if it only reserves.
 	relay relay
+	// twin is the socket of the other family that has the same descriptor, nil
+	// if none has.
+	twin *socket
 }
-
-// scope says which packets to a port are for the relay.
-type scope int
-
-const (
-	nothing scope = iota
-	// onlyLoopback is what is sent to ::1 and no other address.
-	onlyLoopback
-	everything
-)
 
 // scopeOf says what NAT cannot serve between two addresses. An invalid
 // container address needs no relay yet.
@@ -52,7 +45,12 @@ func scopeOf(host, container netip.Addr) scope {
 // bind makes the socket that holds k. It drops everything until lead says
 // otherwise. It returns -1 if the kernel has no SCTP: then nobody else can
 // bind the port either.
-func bind(k key) (int, error) {
+func (f *filters) bind(k key) (int, error) { return f.bindAs(k, 1) }
+
+// bindBoth is bind for [::] and 0.0.0.0 in one descriptor.
+func (f *filters) bindBoth(k key) (int, error) { return f.bindAs(k, 0) }
+
+func (f *filters) bindAs(k key, v6only int) (int, error) {
 	fd, err := newSocket(k)
 	if k.proto == spec.SCTP && (errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.ESOCKTNOSUPPORT)) {
 		return -1, nil
@@ -60,7 +58,7 @@ func bind(k key) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("open socket: %w", err)
 	}
-	if err := setUp(fd, k); err != nil {
+	if err := f.setUp(fd, k, v6only); err != nil {
 		_ = unix.Close(fd)
 		return -1, err
 	}
@@ -78,9 +76,9 @@ func newSocket(k key) (int, error) {
 	return unix.Socket(family, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, proto)
 }
 
-func setUp(fd int, k key) error {
+func (f *filters) setUp(fd int, k key, v6only int) error {
 	if k.ip.Is6() {
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, v6only); err != nil {
 			return fmt.Errorf("set IPV6_V6ONLY: %w", err)
 		}
 	}
@@ -92,7 +90,7 @@ func setUp(fd int, k key) error {
 			return fmt.Errorf("set SO_REUSEADDR: %w", err)
 		}
 	}
-	if err := attachFilter(fd, nothing); err != nil {
+	if err := f.attach(fd, nothing); err != nil {
 		return err
 	}
 	switch err := unix.Bind(fd, sockaddr(netip.AddrPortFrom(k.ip, k.port), 0)); {
@@ -126,7 +124,12 @@ func (s *socket) lead(r *relays, t target) error {
 		}
 		return nil
 	}
-	s.stop()
+	if s.twin != nil && s.ip.Is4() {
+		if err := s.part(r); err != nil {
+			return err
+		}
+	}
+	s.stop(r)
 	s.target = target{}
 	if is != nothing {
 		if err := s.start(r, t, is); err != nil {
@@ -138,18 +141,21 @@ func (s *socket) lead(r *relays, t target) error {
 }
 
 func (s *socket) start(r *relays, t target, sc scope) error {
-	if err := attachFilter(s.fd, sc); err != nil {
+	if sc == everything && s.twin != nil {
+		sc = onlyIPv6
+	}
+	if err := r.filters.attach(s.fd, sc); err != nil {
 		return err
 	}
 	started, err := r.start(s, t)
 	if err != nil {
-		return errors.Join(err, attachFilter(s.fd, nothing))
+		return errors.Join(err, r.filters.attach(s.fd, nothing))
 	}
 	s.relay = started
 	return nil
 }
 
-func (s *socket) stop() {
+func (s *socket) stop(r *relays) {
 	if s.relay == nil {
 		return
 	}
@@ -157,7 +163,7 @@ func (s *socket) stop() {
 	s.relay = nil
 	// Without the filter, what comes in waits in a queue that nobody reads;
 	// with it the queue cannot grow, and emptying it comes to an end.
-	if attachFilter(s.fd, nothing) == nil {
+	if r.filters.attach(s.fd, nothing) == nil {
 		drain(s.fd, s.proto)
 	}
 }
@@ -182,61 +188,20 @@ func drain(fd int, proto spec.Protocol) {
 	}
 }
 
-func (s *socket) close() {
+// endRelay ends the relay and leaves the socket as it is.
+func (s *socket) endRelay() {
 	if s.relay != nil {
 		s.relay.close()
 		s.relay = nil
 	}
+}
+
+func (s *socket) close() {
+	s.endRelay()
 	if s.fd >= 0 {
 		// The kernel has released the port whatever close says.
 		_ = unix.Close(s.fd)
 	}
-}
-
-// attachFilter lets the socket see only what scope says. A dropped packet gets
-// no answer at all: a SYN no SYN-ACK and no reset, a datagram no ICMP error.
-func attachFilter(fd int, sc scope) error {
-	filter := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
-	switch sc {
-	case everything:
-		// Every socket of this package has a filter from its start.
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil {
-			return fmt.Errorf("detach socket filter: %w", err)
-		}
-		return nil
-	case onlyLoopback:
-		filter = loopbackFilter()
-	}
-	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &prog); err != nil {
-		return fmt.Errorf("attach socket filter: %w", err)
-	}
-	return nil
-}
-
-const (
-	acceptAll = 0xffffffff
-	// netOffset is SKF_NET_OFF of linux/filter.h (-0x100000): offsets from
-	// here on count from the network header.
-	netOffset = 0xfff00000
-	// destOffset is where an IPv6 header has its destination.
-	destOffset = 24
-)
-
-// loopbackFilter accepts packets to ::1. Accepted connections inherit it,
-// which is right, since all of their packets go to ::1.
-func loopbackFilter() []unix.SockFilter {
-	words := [4]uint32{0, 0, 0, 1}
-	var out []unix.SockFilter
-	for i, w := range words {
-		toDrop := uint8(2*(len(words)-1-i) + 1)
-		out = append(out,
-			unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: netOffset + destOffset + uint32(4*i)},
-			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: toDrop, K: w})
-	}
-	return append(out,
-		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: acceptAll},
-		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0})
 }
 
 // sockaddr converts an address; zone is the interface index of a link-local
