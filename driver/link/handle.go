@@ -30,7 +30,10 @@ type Handle struct {
 	// raw is for the requests that netlink.Handle does not know. Its socket has
 	// strict checking on, so that the kernel filters dumps (Linux 4.20 and on).
 	raw map[int]*nl.SocketHandle
-	sys sysctls
+	// packets is a packet socket to send with. It stays open, because the kernel
+	// waits for an RCU grace period, some 10 ms, when one is closed.
+	packets int
+	sys     sysctls
 }
 
 // New opens a Handle in the network namespace of the calling thread.
@@ -44,13 +47,21 @@ func New(o Options) (*Handle, error) {
 		handle.Close()
 		return nil, fmt.Errorf("open a route netlink socket: %w", err)
 	}
+	// Protocol 0: the socket receives nothing.
+	packets, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		handle.Close()
+		socket.Close()
+		return nil, fmt.Errorf("open a packet socket (it needs CAP_NET_RAW): %w", err)
+	}
 	// Kernels before 4.20 do not know the option: they send more than asked
 	// for, which the callers filter.
 	_ = unix.SetsockoptInt(socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
 	return &Handle{
-		nl:  handle,
-		raw: map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}},
-		sys: newSysctls(o.SysctlRoot),
+		nl:      handle,
+		raw:     map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}},
+		packets: packets,
+		sys:     newSysctls(o.SysctlRoot),
 	}, nil
 }
 
@@ -60,6 +71,7 @@ func (h *Handle) Close() {
 	for _, s := range h.raw {
 		s.Close()
 	}
+	_ = unix.Close(h.packets)
 }
 
 // dumpTries bounds how often an interrupted dump is asked for again.

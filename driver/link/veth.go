@@ -83,9 +83,9 @@ func checkVeth(v spec.Veth) error {
 		return errors.New("it has no endpoint id")
 	case v.Host == v.Peer:
 		return errors.New("both ends have the same name")
-	case len(v.MAC) != 0 && len(v.MAC) != 6:
+	case len(v.MAC) != 0 && len(v.MAC) != macLen:
 		return fmt.Errorf("the hardware address %s does not have 6 bytes", v.MAC)
-	case len(v.MAC) == 6 && v.MAC[0]&1 != 0:
+	case len(v.MAC) == macLen && v.MAC[0]&1 != 0:
 		return fmt.Errorf("the hardware address %s is a multicast address", v.MAC)
 	}
 	return nil
@@ -183,7 +183,12 @@ func (h *Handle) createVeth(v spec.Veth, bridge netlink.Link) ([]string, error) 
 	if err := h.finishVeth(v, pair, bridge); err != nil {
 		return nil, errors.Join(err, h.remove(pair))
 	}
-	return []string{"veth " + v.Host + " was missing: created"}, nil
+	fixed := []string{"veth " + v.Host + " was missing: created"}
+	if err := h.announce(v, bridge); err != nil {
+		// The container is reachable all the same, for some only later.
+		fixed = append(fixed, err.Error())
+	}
+	return fixed, nil
 }
 
 // finishVeth makes a new pair the endpoint's. The alias comes first: from then

@@ -55,6 +55,9 @@ type Veth struct {
 	Bridge string
 	// MAC is the container end's hardware address.
 	MAC net.HardwareAddr
+	// Addresses are the container end's, at most one a family: neighbours are
+	// told where they are when the pair is made.
+	Addresses []netip.Addr
 	// MTU in bytes, of both ends; 0 leaves the kernel's default.
 	MTU int
 	// Isolated keeps the container from the others of its bridge, where
