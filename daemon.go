@@ -15,25 +15,17 @@ import (
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/driver/conntrack"
-	"github.com/gangway-net/gangway/driver/firewall/iptables"
 	"github.com/gangway-net/gangway/driver/hostport"
 	"github.com/gangway-net/gangway/driver/link"
+	"github.com/gangway-net/gangway/driver/watch"
 	"github.com/gangway-net/gangway/ipam"
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/plugin/store"
 )
 
-const (
-	// takeoverTime is how long a new daemon waits for the last one to end. An
-	// engine that was killed leaves its plugin running for a moment.
-	takeoverTime = 8 * time.Second
-	// checkEvery is how often the kernel is compared with the state. Engines
-	// put rules before ours when they start; until the next check a container
-	// on their bridges can reach ours.
-	checkEvery = 3 * time.Second
-	// checkTime bounds one comparison.
-	checkTime = 60 * time.Second
-)
+// takeoverTime is how long a new daemon waits for the last one to end. An
+// engine that was killed leaves its plugin running for a moment.
+const takeoverTime = 8 * time.Second
 
 // serve runs the daemon until ctx ends. It listens first and restores the
 // networks then: an engine that starts waits for a call, not for a socket.
@@ -69,12 +61,12 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	background := make(chan struct{})
 	go func() {
 		defer close(background)
-		if err := d.driver.Restore(ctx); err != nil {
-			stop(err)
+		if failed := d.driver.Restore(ctx); failed != nil {
+			stop(failed)
 			return
 		}
 		server.Ready()
-		d.check(ctx)
+		d.driver.Keep(ctx, d.changes, driver.Pace{})
 	}()
 	err = server.Serve(ctx, sock)
 	stop(nil)
@@ -89,7 +81,9 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 type daemon struct {
 	driver    *driver.Driver
 	addresses *ipam.Allocator
-	closers   []func()
+	// changes says when the kernel is to be compared with the state.
+	changes <-chan struct{}
+	closers []func()
 }
 
 // newDaemon wires settings -> store -> kernel -> address manager and driver.
@@ -119,10 +113,16 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 		return nil, err
 	}
 	d.closers = append(d.closers, flows.Close)
-	rules, err := iptables.New(ctx, log)
+	rules, err := newFirewall(ctx, settings.Firewall, log)
 	if err != nil {
 		return nil, err
 	}
+	kernel, err := watch.New(watch.Options{Log: log})
+	if err != nil {
+		return nil, err
+	}
+	d.changes = kernel.Changes()
+	d.closers = append(d.closers, func() { logError(log, kernel.Close()) })
 	ports := hostport.New(log)
 	d.closers = append(d.closers, func() { logError(log, ports.Close()) })
 	d.addresses, err = ipam.New(ipam.Options{
@@ -133,25 +133,10 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	}
 	d.driver = driver.New(driver.Options{
 		Links: links, Host: links, Firewall: rules, Ports: ports, Flows: flows,
-		Store: db.Bucket("driver"), BootID: strings.TrimSpace(string(boot)), Log: log,
+		Store: db.Bucket("driver"), BootID: strings.TrimSpace(string(boot)),
+		Suspect: kernel.Suspect, Log: log,
 	})
 	return d, nil
-}
-
-// check compares the kernel with the state until ctx ends.
-func (d *daemon) check(ctx context.Context) {
-	tick := time.NewTicker(checkEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		once, cancel := context.WithTimeout(ctx, checkTime)
-		d.driver.Reconcile(once)
-		cancel()
-	}
 }
 
 func (d *daemon) close() {

@@ -16,6 +16,9 @@ type Settings struct {
 	Socket string
 	// LogLevel is error, warn, info or debug.
 	LogLevel string
+	// Firewall is auto, nftables or iptables: what keeps the rules. auto means
+	// nftables where the kernel can do it, else iptables.
+	Firewall string
 	// Pools are the ranges for automatic subnets; never empty.
 	Pools []PoolRange
 }
@@ -46,6 +49,14 @@ func SettingsTable() []Setting {
 			set:  func(s *Settings, v string) (err error) { s.Socket, err = socketPath(v); return err },
 		},
 		{
+			Flag: "firewall", Env: "GANGWAY_FIREWALL", Default: "auto",
+			Help: "what keeps the rules (" + strings.Join(firewalls(), ", ") + "); auto is nftables where the kernel can do it, else iptables",
+			set: func(s *Settings, v string) (err error) {
+				s.Firewall, err = oneOf("firewall", v, firewalls())
+				return err
+			},
+		},
+		{
 			Flag: "pools", Env: "GANGWAY_POOLS", Default: "10.200.0.0/13:24,fd67:7761:7900::/48:64",
 			Help: "ranges for networks that name no subnet, each with the size of the subnets (base:size,...)",
 			set:  func(s *Settings, v string) (err error) { s.Pools, err = ParsePools(v); return err },
@@ -53,7 +64,10 @@ func SettingsTable() []Setting {
 		{
 			Flag: "log-level", Env: "GANGWAY_LOG_LEVEL", Default: "info",
 			Help: "least severe messages to log (" + strings.Join(logLevels(), ", ") + ")",
-			set:  func(s *Settings, v string) (err error) { s.LogLevel, err = logLevel(v); return err },
+			set: func(s *Settings, v string) (err error) {
+				s.LogLevel, err = oneOf("log level", v, logLevels())
+				return err
+			},
 		},
 	}
 }
@@ -161,9 +175,11 @@ func socketPath(path string) (string, error) {
 
 func logLevels() []string { return []string{"error", "warn", "info", "debug"} }
 
-func logLevel(v string) (string, error) {
-	if !slices.Contains(logLevels(), v) {
-		return "", unknown("log level", v, logLevels())
+func firewalls() []string { return []string{"auto", "nftables", "iptables"} }
+
+func oneOf(what, v string, known []string) (string, error) {
+	if !slices.Contains(known, v) {
+		return "", unknown(what, v, known)
 	}
 	return v, nil
 }

@@ -115,12 +115,17 @@ type PortStatus struct {
 
 // Status is the health of the datapath.
 type Status struct {
-	Firewall  string    `json:"firewall"`
-	Networks  int       `json:"networks"`
-	Endpoints int       `json:"endpoints"`
-	Ports     int       `json:"ports"`
+	Firewall  string `json:"firewall"`
+	Networks  int    `json:"networks"`
+	Endpoints int    `json:"endpoints"`
+	Ports     int    `json:"ports"`
+	// Checks counts the comparisons of the kernel with the state, Repairs what
+	// they had to mend.
+	Checks    uint64    `json:"checks"`
 	Repairs   uint64    `json:"repairs"`
 	LastCheck time.Time `json:"lastCheck"`
+	// Fights are the repairs that somebody keeps undoing.
+	Fights []string `json:"fights,omitempty"`
 	// Problem is empty if the last check ended well.
 	Problem string `json:"problem,omitempty"`
 }

@@ -123,6 +123,7 @@ func (p *plan) addEndpoint(n *Network, e *Endpoint) {
 		Peer:       vethPeer(e.ID),
 		Bridge:     n.Bridge,
 		MAC:        net.HardwareAddr(e.MAC),
+		Addresses:  e.addrs(),
 		MTU:        n.Options.MTU,
 		Isolated:   !n.Options.ICC,
 	})

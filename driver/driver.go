@@ -22,7 +22,10 @@ type Options struct {
 	// BootID tells one boot of the host from another
 	// (/proc/sys/kernel/random/boot_id).
 	BootID string
-	Log    *logrus.Entry
+	// Suspect, if set, names who changed the firewall's rules last besides this
+	// process; empty for nobody.
+	Suspect func() string
+	Log     *logrus.Entry
 }
 
 // Driver is the NetworkDriver's domain. Its methods are safe for concurrent
@@ -39,21 +42,31 @@ type Driver struct {
 	mu     sync.Mutex
 	state  *state
 	health health
+	// expected holds the restored endpoints that are in no container, and since
+	// when: the engine may be about to join them, or has forgotten them.
+	expected map[string]time.Time
+
+	// healing lets one Reconcile run at a time; it guards fights.
+	healing sync.Mutex
+	fights  *fights
+	journal journal
 }
 
 // health is what Reconcile found last.
 type health struct {
+	checks    uint64
 	repairs   uint64
 	lastCheck time.Time
 	problem   string
-	// missing leads from endpoints whose link pair was gone at the last check to
-	// their network.
-	missing map[string]string
+	// fights has a line for each repair that somebody keeps undoing.
+	fights []string
+	// missing holds the endpoints whose link pair was gone at the last check.
+	missing map[string]missing
 }
 
 // New returns a driver without any state; see Restore.
 func New(o Options) *Driver {
-	return &Driver{o: o, state: newState()}
+	return &Driver{o: o, state: newState(), expected: map[string]time.Time{}, fights: newFights()}
 }
 
 // undoTime bounds the work of undoing a change whose own time may be over.

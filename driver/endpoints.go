@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 
 	"github.com/gangway-net/gangway/config"
 )
@@ -105,8 +106,7 @@ func joinResult(n *Network, e *Endpoint) JoinResult {
 // has left already is no error; engines from 29 on send Leave twice.
 func (d *Driver) Leave(ctx context.Context, networkID, endpointID string) error {
 	return d.retireEndpoint(ctx, networkID, endpointID, func(e *Endpoint) *Endpoint {
-		left := *e
-		left.Sandbox, left.Publish, left.Published = "", config.Publish{}, nil
+		left := e.left()
 		return &left
 	})
 }
@@ -137,7 +137,8 @@ func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
 	d.mu.Lock()
 	var holders []*Endpoint
 	for _, a := range e.addrs() {
-		if h := d.state.holders[a]; h != nil && h.ID != e.ID && h.NetworkID == e.NetworkID {
+		h := d.state.holders[a]
+		if h != nil && h.ID != e.ID && h.NetworkID == e.NetworkID && !slices.Contains(holders, h) { // once for both families
 			holders = append(holders, h)
 		}
 	}
@@ -210,8 +211,17 @@ func sameEndpoint(old, e *Endpoint) error {
 		short(e.ID), short(old.NetworkID), old.addrs(), net.HardwareAddr(old.MAC), short(e.NetworkID), e.addrs(), net.HardwareAddr(e.MAC))
 }
 
+// maxPorts is how many ports the kernel gives a bridge (BR_MAX_PORTS is 1024,
+// and port 0 is none). Without this check the engine would hear "exchange full"
+// after it has allocated everything.
+const maxPorts = 1023
+
 // admitEndpoint checks a new endpoint against its network and the others.
 func (s *state) admitEndpoint(n *Network, e *Endpoint) error {
+	if len(s.members[n.ID]) >= maxPorts {
+		return fmt.Errorf("network %s is full: its bridge %s takes %d containers, the kernel's limit; put this one on another network",
+			short(n.ID), n.Bridge, maxPorts)
+	}
 	for _, p := range []struct{ addr, subnet, gateway netip.Prefix }{
 		{e.IPv4, n.Subnet4, n.Gateway4}, {e.IPv6, n.Subnet6, n.Gateway6},
 	} {

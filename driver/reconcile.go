@@ -3,43 +3,131 @@ package driver
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
+// lostTime is how long a link pair has to be gone until its endpoint is: the
+// engine may be about to tell.
+const lostTime = 3 * time.Second
+
+// joinTime is how long a restored endpoint may stay out of any container. The
+// engine repeats a call that broke off for some 15 s.
+const joinTime = time.Minute
+
+// missing is an endpoint whose link pair is gone.
+type missing struct {
+	networkID string
+	since     time.Time
+}
+
 // Reconcile compares the kernel with the state, mends what differs, and
-// returns how many things it mended. Each repair is one Warn line. An endpoint
-// whose link pair was gone twice in a row has lost its container without the
+// returns how many things it mended. Each repair is one Warn line and an event.
+// An endpoint whose link pair stays away has lost its container without the
 // engine telling (it forgot it in a crash): it is removed with its ports.
 func (d *Driver) Reconcile(ctx context.Context) int {
-	d.mu.Lock()
-	before := d.health.missing
-	d.mu.Unlock()
+	return len(d.reconcile(ctx).fixed)
+}
+
+// reconcile is Reconcile, with everything that was found.
+func (d *Driver) reconcile(ctx context.Context) *repair {
+	d.healing.Lock()
+	defer d.healing.Unlock()
 	r := d.repair(ctx)
 	for _, line := range r.fixed {
 		d.o.Log.Warn("repaired: " + line)
+		d.journal.add(EventRepair, line)
 	}
-	for id, networkID := range r.missing {
-		if before[id] == "" {
-			continue
-		}
-		d.o.Log.WithField("ep", short(id)).Warn("endpoint has lost its link and its container: removed")
-		if err := d.DeleteEndpoint(ctx, networkID, id); err != nil {
-			d.o.Log.WithError(err).WithField("ep", short(id)).Error("remove the lost endpoint")
+	r.judge()
+	for id, networkID := range d.forgotten() {
+		d.lose(ctx, networkID, id, "never joined a container")
+	}
+	for id, m := range r.missing {
+		if time.Since(m.since) >= lostTime {
+			d.lose(ctx, m.networkID, id, "has lost its link and its container")
 		}
 	}
-	return len(r.fixed)
+	return r
 }
 
-// repair makes the kernel hold what the state says, all of it.
+// lose removes an endpoint that the engine does not know any more.
+func (d *Driver) lose(ctx context.Context, networkID, id, why string) {
+	d.o.Log.WithField("ep", short(id)).Warn("endpoint " + why + ": removed")
+	d.journal.add(EventLost, "endpoint "+short(id)+" "+why+": removed")
+	if err := d.DeleteEndpoint(ctx, networkID, id); err != nil {
+		d.o.Log.WithError(err).WithField("ep", short(id)).Error("remove the lost endpoint")
+	}
+}
+
+// forgotten returns the expected endpoints whose time is over, with their
+// network.
+func (d *Driver) forgotten() map[string]string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	over := map[string]string{}
+	for id, since := range d.expected {
+		e := d.state.endpoints[id]
+		switch {
+		case e == nil || e.Sandbox != "":
+		case time.Since(since) < joinTime:
+			continue
+		default:
+			over[id] = e.NetworkID
+		}
+		delete(d.expected, id)
+	}
+	return over
+}
+
+// judge tells repairs that last from those that somebody undoes.
+func (r *repair) judge() {
+	began, over := r.fights.note(time.Now(), r.fixed)
+	r.fought = r.fights.fought(r.fixed)
+	if len(began) > 0 {
+		text := fmt.Sprintf("somebody undoes the same repair again and again, %d times by now: %s", fightRepairs, strings.Join(began, ", "))
+		if who := r.suspect(); who != "" {
+			text += "; the firewall's rules were changed last by " + who
+		}
+		r.o.Log.Error(text + "; it is repaired less often from now on")
+		r.journal.add(EventFight, text)
+	}
+	for _, line := range over {
+		r.o.Log.Info("nobody undoes the repair any more: " + line)
+		r.journal.add(EventPeace, line)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.health.fights = slices.Sorted(maps.Values(r.fights.on))
+}
+
+func (d *Driver) suspect() string {
+	if d.o.Suspect == nil {
+		return ""
+	}
+	return d.o.Suspect()
+}
+
+// repair makes the kernel hold what the state says, all of it. Rules go before
+// the links they guard, as with a verb: nothing is reachable that is not
+// isolated, and without rules no link gets to carry anything.
 func (d *Driver) repair(ctx context.Context) *repair {
 	d.gate.Lock()
 	defer d.gate.Unlock()
 	d.mu.Lock()
 	want := compile(d.state)
 	d.mu.Unlock()
-	r := &repair{Driver: d, missing: map[string]string{}}
-	r.links(ctx, want)
-	r.note(d.o.Firewall.Sync(ctx, want.rules))
+	r := &repair{Driver: d, missing: map[string]missing{}}
+	fixed, err := d.o.Firewall.Sync(ctx, want.rules)
+	r.note(fixed, err)
+	if err == nil {
+		r.bridges(ctx, want)
+	}
+	r.veths(ctx, want, err == nil)
+	removed, err := d.o.Host.Sweep(ctx, want.bridges, want.veths)
+	r.note(removed, err)
 	r.finish()
 	return r
 }
@@ -49,8 +137,10 @@ type repair struct {
 	*Driver
 	fixed  []string
 	failed []error
-	// missing leads from endpoints whose link pair is gone to their network.
-	missing map[string]string
+	// missing holds the endpoints whose link pair is gone.
+	missing map[string]missing
+	// fought says that something was repaired that somebody keeps undoing.
+	fought bool
 }
 
 func (r *repair) note(fixed []string, err error) {
@@ -60,15 +150,20 @@ func (r *repair) note(fixed []string, err error) {
 	}
 }
 
-// links mends bridges and host ends. A pair that is gone entirely took its
-// container's end with it and cannot be brought back from here.
-func (r *repair) links(ctx context.Context, want plan) {
+// bridges mends bridges, and forwarding between links.
+func (r *repair) bridges(ctx context.Context, want plan) {
 	for _, b := range want.bridges {
 		r.note(r.o.Links.EnsureBridge(ctx, b))
 	}
 	if want.forward4 || want.forward6 {
 		r.note(r.o.Host.EnableForwarding(ctx, want.forward4, want.forward6))
 	}
+}
+
+// veths finds pairs that are gone, and mends the host ends of the others if it
+// is allowed to. A pair that is gone took its container's end with it and cannot
+// be brought back from here.
+func (r *repair) veths(ctx context.Context, want plan, mend bool) {
 	there, err := r.o.Host.Veths(ctx)
 	if err != nil {
 		r.note(nil, err)
@@ -76,13 +171,13 @@ func (r *repair) links(ctx context.Context, want plan) {
 	}
 	for _, v := range want.veths {
 		if _, ok := there[v.EndpointID]; !ok {
-			r.missing[v.EndpointID] = r.networkOf(v.EndpointID)
+			r.miss(v.EndpointID)
 			continue
 		}
-		r.note(r.o.Links.EnsureVeth(ctx, v))
+		if mend {
+			r.note(r.o.Links.EnsureVeth(ctx, v))
+		}
 	}
-	removed, err := r.o.Host.Sweep(ctx, want.bridges, want.veths)
-	r.note(removed, err)
 }
 
 // finish publishes what was found. A problem is logged when it is new.
@@ -93,20 +188,31 @@ func (r *repair) finish() {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if problem != "" && problem != r.health.problem {
+	switch was := r.health.problem; {
+	case problem != "" && problem != was:
 		r.o.Log.Error("the kernel does not hold what it should: " + problem)
+		r.journal.add(EventProblem, problem)
+	case problem == "" && was != "":
+		r.o.Log.Info("the kernel holds what it should again")
+		r.journal.add(EventSolved, "solved: "+was)
 	}
+	r.health.checks++
 	r.health.repairs += uint64(len(r.fixed))
 	r.health.lastCheck = time.Now()
 	r.health.problem = problem
 	r.health.missing = r.missing
 }
 
-func (d *Driver) networkOf(endpointID string) string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if e := d.state.endpoints[endpointID]; e != nil {
-		return e.NetworkID
+// miss notes since when an endpoint's pair has been gone.
+func (r *repair) miss(endpointID string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, known := r.health.missing[endpointID]
+	if !known {
+		m.since = time.Now()
 	}
-	return ""
+	if e := r.state.endpoints[endpointID]; e != nil {
+		m.networkID = e.NetworkID
+	}
+	r.missing[endpointID] = m
 }

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -84,20 +86,57 @@ func TestReconcileMends(t *testing.T) {
 }
 
 func TestReconcileCollectsLostEndpoints(t *testing.T) {
-	f := newFakeHost()
-	d := newTestDriver(t, f, "boot")
-	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
-	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
-	delete(f.veths, ep1)
-	d.Reconcile(t.Context())
-	if s := d.Status(t.Context()); s.Endpoints != 1 {
-		t.Fatal("collected at first sight: the engine may be about to tell")
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeHost()
+		d := newTestDriver(t, f, "boot")
+		must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+		container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+		delete(f.veths, ep1)
+		for range 2 {
+			d.Reconcile(t.Context())
+			if s := d.Status(t.Context()); s.Endpoints != 1 {
+				t.Fatal("collected at first sight: the engine may be about to tell")
+			}
+			time.Sleep(lostTime / 2)
+		}
+		d.Reconcile(t.Context())
+		if s := d.Status(t.Context()); s.Endpoints != 0 || len(f.held) != 0 {
+			t.Fatalf("status %+v, held %v", s, f.held)
+		}
+		inSync(t, f, d)
+		if events := d.Events(t.Context(), 0, 0); len(events) != 1 || events[0].Kind != EventLost {
+			t.Fatalf("events %+v", events)
+		}
+	})
+}
+
+// TestRestoreInTheMiddleOfJoin: an endpoint whose link was not made yet can join
+// again, without its ports, and goes when nobody asks for it.
+func TestRestoreInTheMiddleOfJoin(t *testing.T) {
+	for _, again := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFakeHost()
+			d := newTestDriver(t, f, "boot")
+			must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+			container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+			delete(f.veths, ep1)
+			f.held = map[string][]spec.Published{}
+			d = newTestDriver(t, f, "boot")
+			if s := d.Status(t.Context()); s.Endpoints != 1 || s.Ports != 0 || len(f.held) != 0 {
+				t.Fatalf("status %+v, held %v", s, f.held)
+			}
+			inSync(t, f, d)
+			if again {
+				must(t, joinErr(d.Join(t.Context(), netA, ep1, "/netns/1")))
+			}
+			time.Sleep(joinTime)
+			d.Reconcile(t.Context())
+			if s := d.Status(t.Context()); (s.Endpoints == 1) != again {
+				t.Fatalf("status %+v", s)
+			}
+			inSync(t, f, d)
+		})
 	}
-	d.Reconcile(t.Context())
-	if s := d.Status(t.Context()); s.Endpoints != 0 || len(f.held) != 0 {
-		t.Fatalf("status %+v, held %v", s, f.held)
-	}
-	inSync(t, f, d)
 }
 
 func TestLostEndpointYieldsItsAddress(t *testing.T) {

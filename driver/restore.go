@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -11,9 +13,11 @@ import (
 // Restore reads the stored state and makes the kernel follow it. It must
 // return before the first verb.
 //
-// Networks survive everything. Endpoints do not survive a reboot of the host,
-// and one whose link is gone has lost its container: both are dropped, and the
-// engine's later Leave and DeleteEndpoint find nothing, which is success. A
+// Networks survive everything. Endpoints do not survive a reboot of the host:
+// they are dropped, and the engine's later Leave and DeleteEndpoint find nothing,
+// which is success. One whose link is gone has lost its container, or the last
+// process was killed in the middle of its Join: it keeps its address for as long
+// as the engine may take to repeat that (see joinTime), and no ports. A
 // state that cannot be read is an error and stays as it is; what the kernel
 // refuses is logged, shown as a problem, and tried again by Reconcile, since
 // the networks that do work are worth having.
@@ -26,20 +30,31 @@ func (d *Driver) Restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dead := change{}
+	changed := change{}
 	for _, e := range s.endpoints {
 		_, alive := veths[e.ID]
-		if host.BootID != d.o.BootID || e.Sandbox != "" && !alive {
-			dead.endpoints = append(dead.endpoints, endpointChange{before: e})
-			d.o.Log.WithField("ep", short(e.ID)).Info("endpoint did not outlive its container")
+		switch {
+		case host.BootID != d.o.BootID:
+			changed.endpoints = append(changed.endpoints, endpointChange{before: e})
+		case e.Sandbox != "" && !alive:
+			left := e.left()
+			changed.endpoints = append(changed.endpoints, endpointChange{before: e, after: &left})
+		default:
+			continue
 		}
+		d.o.Log.WithField("ep", short(e.ID)).Info("endpoint did not outlive its container")
 	}
-	s.apply(dead)
-	if err := d.persistRestored(dead, host); err != nil {
+	s.apply(changed)
+	if err := d.persistRestored(changed, host); err != nil {
 		return err
 	}
 	d.mu.Lock()
 	d.state = s
+	for _, e := range s.endpoints {
+		if e.Sandbox == "" {
+			d.expected[e.ID] = time.Now()
+		}
+	}
 	d.mu.Unlock()
 	d.reservePorts(ctx, s)
 	r := d.repair(ctx)
@@ -49,11 +64,11 @@ func (d *Driver) Restore(ctx context.Context) error {
 
 // persistRestored stores in one transaction what did not survive and which
 // boot this is.
-func (d *Driver) persistRestored(dead change, host hostRecord) error {
-	if dead.empty() && host.BootID == d.o.BootID {
+func (d *Driver) persistRestored(changed change, host hostRecord) error {
+	if changed.empty() && host.BootID == d.o.BootID {
 		return nil
 	}
-	values, err := values(dead)
+	values, err := values(changed)
 	if err != nil {
 		return err
 	}
@@ -79,15 +94,26 @@ func (d *Driver) reservePorts(ctx context.Context, s *state) {
 	}
 }
 
-// restoreRequests asks for exactly the ports that the endpoint has.
+// restoreRequests asks for exactly the ports that the endpoint has. Those that
+// were asked for in both families are so again: they share a socket.
 func restoreRequests(e *Endpoint) []spec.PortRequest {
 	var out []spec.PortRequest
 	for _, r := range e.Published {
+		hosts := []netip.Addr{r.HostIP}
+		if r.HostIP.IsUnspecified() {
+			twin := slices.ContainsFunc(e.Published, func(o spec.Published) bool { return twins(r, o) })
+			switch {
+			case twin && r.HostIP.Is6():
+				continue
+			case twin:
+				hosts = append(hosts, netip.IPv6Unspecified())
+			}
+		}
 		for i := range r.Len() {
 			port := r.First + uint16(i)
 			out = append(out, spec.PortRequest{
 				Proto:         r.Proto,
-				HostIPs:       []netip.Addr{r.HostIP},
+				HostIPs:       hosts,
 				First:         port,
 				Last:          port,
 				Container4:    e.IPv4.Addr(),
@@ -97,4 +123,10 @@ func restoreRequests(e *Endpoint) []spec.PortRequest {
 		}
 	}
 	return out
+}
+
+// twins says whether two runs are the same one in both families.
+func twins(a, b spec.Published) bool {
+	return a.Proto == b.Proto && a.First == b.First && a.Last == b.Last && a.ContainerFirst == b.ContainerFirst &&
+		a.HostIP != b.HostIP && a.HostIP.IsUnspecified() && b.HostIP.IsUnspecified()
 }

@@ -59,6 +59,13 @@ func (h *HardwareAddr) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// left is the endpoint outside of any container.
+func (e *Endpoint) left() Endpoint {
+	left := *e
+	left.Sandbox, left.Publish, left.Published = "", config.Publish{}, nil
+	return left
+}
+
 // addrs returns the endpoint's addresses without prefix lengths.
 func (e *Endpoint) addrs() []netip.Addr {
 	var out []netip.Addr

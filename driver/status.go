@@ -19,8 +19,10 @@ func (d *Driver) Status(context.Context) Status {
 		Firewall:  d.o.Firewall.Name(),
 		Networks:  len(d.state.networks),
 		Endpoints: len(d.state.endpoints),
+		Checks:    d.health.checks,
 		Repairs:   d.health.repairs,
 		LastCheck: d.health.lastCheck,
+		Fights:    slices.Clone(d.health.fights),
 		Problem:   d.health.problem,
 	}
 	for _, e := range d.state.endpoints {

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -252,4 +253,47 @@ func TestDeleteNetworkTakesItsEndpoints(t *testing.T) {
 	if got := f.picture(); !reflect.DeepEqual(empty, got) {
 		t.Fatalf("left behind: %+v", got)
 	}
+}
+
+// TestLostEndpointYieldsBothAddresses: one holder of both addresses yields once.
+func TestLostEndpointYieldsBothAddresses(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	r := networkRequest(netA, "10.0.0.0/24", "10.0.0.1")
+	r.IPv6 = pool("fd00::/64", "fd00::1")
+	must(t, d.CreateNetwork(t.Context(), r))
+	both := func(id string) CreateEndpointRequest {
+		e := endpointRequest(netA, id, "10.0.0.2/24")
+		e.IPv6 = netip.MustParsePrefix("fd00::2/64")
+		return e
+	}
+	must(t, endpointErr(d.CreateEndpoint(t.Context(), both(ep1))), joinErr(d.Join(t.Context(), netA, ep1, "/netns/1")))
+	delete(f.veths, ep1)
+	must(t, endpointErr(d.CreateEndpoint(t.Context(), both(ep2))))
+	if s := d.Status(t.Context()); s.Endpoints != 1 {
+		t.Errorf("%d endpoints", s.Endpoints)
+	}
+	inSync(t, f, d)
+}
+
+// TestBridgeIsFull: the container that a bridge has no port for is refused by
+// name and early, and there is room again when one goes.
+func TestBridgeIsFull(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/16", "10.0.0.1")))
+	request := func(i int) CreateEndpointRequest {
+		return endpointRequest(netA, fmt.Sprintf("%012dep", i), fmt.Sprintf("10.0.%d.%d/16", 1+i/250, i%250))
+	}
+	for i := range maxPorts {
+		must(t, endpointErr(d.CreateEndpoint(t.Context(), request(i))))
+	}
+	ops := f.ops
+	err := endpointErr(d.CreateEndpoint(t.Context(), request(maxPorts)))
+	if err == nil || !strings.Contains(err.Error(), "is full") || !strings.Contains(err.Error(), "1023") || f.ops != ops {
+		t.Fatalf("%d operations, error %v", f.ops-ops, err)
+	}
+	must(t, endpointErr(d.CreateEndpoint(t.Context(), request(0)))) // the same again
+	must(t, d.DeleteEndpoint(t.Context(), netA, request(5).EndpointID))
+	must(t, endpointErr(d.CreateEndpoint(t.Context(), request(maxPorts))))
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // AdminPath is where the admin API begins on the plugin's socket. The paths
-// below it are health, status, networks, endpoints, ports and version; each
-// answers GET with JSON.
+// below it are health, status, networks, endpoints, ports, events and version;
+// each answers GET with JSON.
 const AdminPath = "/gangway/v1/"
 
 // Version says which build this is.
@@ -67,6 +67,7 @@ func (s *Server) routeAdmin(h sdk.Handler) {
 	s.adminRoute(h, "ports", func(ctx context.Context) (any, error) {
 		return list(s.o.Inspector.Ports(ctx)), nil
 	})
+	s.routeEvents(h)
 	s.adminRoute(h, "status", func(ctx context.Context) (any, error) { return s.status(ctx), nil })
 	h.HandleFunc(AdminPath+"version", getOnly(func(w http.ResponseWriter, _ *http.Request) {
 		adminJSON(w, http.StatusOK, s.o.Version)

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gangway-net/gangway/driver"
 )
@@ -73,9 +74,35 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
+func TestAdminEvents(t *testing.T) {
+	d := ready(t, nil)
+	d.expect(t, "events", 200, `[]`)
+	d.domain.events = []driver.Event{{Number: 1, Kind: driver.EventRepair, Text: "a"}, {Number: 2, Kind: driver.EventFight, Text: "b"}}
+	d.expect(t, EventsQuery(1, time.Second), 200, `[{"number":2,"time":"0001-01-01T00:00:00Z","kind":"fight","text":"b"}]`)
+	for _, bad := range []string{"after=-1", "after=x", "wait=x", "wait=-1", "wait=16", "wait=99999999999"} {
+		if status, text := d.get(t, "events?"+bad); status != 400 || !strings.Contains(text, "want") {
+			t.Errorf("%s: %d %s", bad, status, text)
+		}
+	}
+	// Who waits does not hold up the end of the daemon.
+	answer := make(chan string, 1)
+	go func() {
+		_, text := d.get(t, EventsQuery(2, MaxEventWait))
+		answer <- text
+	}()
+	eventually(t, "the question arrives", func() bool { return d.domain.waiting.Load() })
+	d.stop()
+	if text := <-answer; text != "[]" {
+		t.Errorf("answer at the end: %s", text)
+	}
+	if err := d.wait(t); err != nil {
+		t.Errorf("end: %v", err)
+	}
+}
+
 func TestAdminIsReadOnly(t *testing.T) {
 	d := ready(t, nil)
-	for _, name := range []string{"health", "status", "networks", "endpoints", "ports", "version"} {
+	for _, name := range []string{"health", "status", "networks", "endpoints", "ports", "events", "version"} {
 		resp, err := d.client.Post("http://gangway"+AdminPath+name, "application/json", strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/ipam"
@@ -71,4 +72,7 @@ type Inspector interface {
 	Networks(ctx context.Context) []driver.NetworkStatus
 	Endpoints(ctx context.Context) ([]driver.EndpointStatus, error)
 	Ports(ctx context.Context) []driver.PortStatus
+	// Events returns the events after a number, and waits for one if there are
+	// none.
+	Events(ctx context.Context, after uint64, wait time.Duration) []driver.Event
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,9 @@ type recorder struct {
 	status       driver.Status
 	endpointsErr error
 	ports        []driver.PortStatus
+	events       []driver.Event
+	// waiting says that somebody waits for an event.
+	waiting atomic.Bool
 }
 
 func (r *recorder) record(ctx context.Context, op, format string, args ...any) error {
@@ -210,6 +214,18 @@ func (i inspector) Networks(context.Context) []driver.NetworkStatus { return nil
 
 func (i inspector) Endpoints(context.Context) ([]driver.EndpointStatus, error) {
 	return nil, i.r.endpointsErr
+}
+
+// Events waits as the driver does.
+func (i inspector) Events(ctx context.Context, after uint64, wait time.Duration) []driver.Event {
+	if after < uint64(len(i.r.events)) {
+		return i.r.events[after:]
+	}
+	if wait > 0 {
+		i.r.waiting.Store(true)
+		<-ctx.Done()
+	}
+	return nil
 }
 
 func (i inspector) Ports(context.Context) []driver.PortStatus { return i.r.ports }

@@ -19,6 +19,16 @@ type networkCapabilities struct {
 	GwAllocChecker bool
 }
 
+// joinRequest is what of network.JoinRequest is used. The options are those of
+// CreateEndpoint once more: any object will do. Decoding them takes three times
+// what passing over them does, and 10 000 published ports are a megabyte.
+type joinRequest struct {
+	NetworkID  string
+	EndpointID string
+	SandboxKey string
+	Options    struct{}
+}
+
 // gatewayCheckRequest is the request of GwAllocCheck, the options of the
 // CreateNetwork that follows.
 type gatewayCheckRequest struct {
@@ -117,12 +127,12 @@ func (s *Server) routeEndpoints(h sdk.Handler) {
 
 // routeSandbox answers the calls about an endpoint in its container.
 func (s *Server) routeSandbox(h sdk.Handler) {
-	route(s, h, verb[network.JoinRequest, network.JoinResponse]{
+	route(s, h, verb[joinRequest, network.JoinResponse]{
 		op: "NetworkDriver.Join",
-		about: func(r *network.JoinRequest, _ *network.JoinResponse) subject {
+		about: func(r *joinRequest, _ *network.JoinResponse) subject {
 			return subject{net: r.NetworkID, ep: r.EndpointID}
 		},
-		do: func(ctx context.Context, r *network.JoinRequest) (*network.JoinResponse, error) {
+		do: func(ctx context.Context, r *joinRequest) (*network.JoinResponse, error) {
 			if err := needIDs(r.NetworkID, r.EndpointID); err != nil {
 				return nil, err
 			}

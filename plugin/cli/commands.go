@@ -33,13 +33,19 @@ func runStatus(ctx context.Context, q query) error {
 			rows = append(rows, []string{label, strings.TrimSpace(line)})
 			label = ""
 		}
+		label = "Fights:"
+		for _, line := range s.Fights {
+			rows = append(rows, []string{label, line})
+			label = ""
+		}
 		rows = append(rows, [][]string{
 			{"Daemon:", versionLine(s.Version) + ", running since " + stamp(s.Started)},
 			{"Firewall:", s.Firewall},
 			{"Networks:", strconv.Itoa(s.Networks)},
 			{"Endpoints:", strconv.Itoa(s.Endpoints)},
 			{"Ports:", strconv.Itoa(s.Ports)},
-			{"Last check:", stamp(s.LastCheck) + ", " + count(s.Repairs, "repair") + " since the start"},
+			{"Last check:", stamp(s.LastCheck)},
+			{"Since the start:", count(s.Checks, "check") + ", " + count(s.Repairs, "repair") + " (see gangway events)"},
 			{"Calls:", fmt.Sprintf("%d answered, %d of them with an error; %d under way", s.Served, s.Failed, s.InFlight)},
 		}...)
 		if err := q.table(nil, rows); err != nil {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -46,6 +47,44 @@ func TestEndpoints(t *testing.T) {
 
 func TestPorts(t *testing.T) {
 	golden(t, "ports", transcript(t, host(t, busyHost()), "ports", "ports --no-trunc", "ports --json"))
+}
+
+func TestEvents(t *testing.T) {
+	golden(t, "events", transcript(t, host(t, busyHost()), "events", "events --json"))
+}
+
+// TestFollowEvents: an interrupt ends it in order, after what there was.
+func TestFollowEvents(t *testing.T) {
+	path := filepath.Join(host(t, busyHost()), socketName)
+	for flags, want := range map[string]string{
+		"--follow":        "2001-02-03T05:05:06+01:00  repair   bridge gw-0f1e2d3c4b5a: was down: set up\n2001-02-03T05:05:07+01:00  fight    somebody undoes the same repair again and again\n",
+		"--follow --json": `{"number":1,"time":"2001-02-03T04:05:06Z","kind":"repair","text":"bridge gw-0f1e2d3c4b5a: was down: set up"}` + "\n" + `{"number":2,"time":"2001-02-03T04:05:07Z","kind":"fight","text":"somebody undoes the same repair again and again"}` + "\n",
+	} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		out := &until{want: len(want), then: interrupt}
+		root := New(Options{})
+		root.SetArgs(append([]string{"events", "--socket", path}, strings.Fields(flags)...))
+		root.SetOut(out)
+		if code := Execute(ctx, root, io.Discard); code != 0 || out.String() != want {
+			t.Errorf("%s: exit code %d, %q", flags, code, out.String())
+		}
+		interrupt()
+	}
+}
+
+// until calls then once it has taken as many bytes as it wants.
+type until struct {
+	bytes.Buffer
+	want int
+	then func()
+}
+
+func (u *until) Write(p []byte) (int, error) {
+	n, err := u.Buffer.Write(p)
+	if u.Len() >= u.want {
+		u.then()
+	}
+	return n, err
 }
 
 func TestVersion(t *testing.T) {
@@ -109,7 +148,7 @@ func TestJSONIsTheDaemons(t *testing.T) {
 // TestHelp holds what a newcomer reads first.
 func TestHelp(t *testing.T) {
 	dir := t.TempDir()
-	golden(t, "help", transcript(t, dir, "help", "help status", "help endpoints", "help ports", "help serve"))
+	golden(t, "help", transcript(t, dir, "help", "help status", "help endpoints", "help ports", "help events", "help serve"))
 	if a, b := gangway(t, dir), gangway(t, dir, "help"); a != b {
 		t.Errorf("gangway alone: %+v", a)
 	}
@@ -133,7 +172,7 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 	for _, tc := range []struct{ line, want string }{
-		{"p", "ports"}, {"e", "endpoints"}, {"st", "status"}, {"status --js", "--json"}, {"ports --no", "--no-trunc"}, {"serve --st", "--state"},
+		{"p", "ports"}, {"en", "endpoints"}, {"ev", "events"}, {"events --f", "--follow"}, {"st", "status"}, {"status --js", "--json"}, {"ports --no", "--no-trunc"}, {"serve --st", "--state"},
 	} {
 		r := gangway(t, dir, append([]string{"__complete"}, strings.Fields(tc.line)...)...)
 		if r.code != 0 || !strings.HasPrefix(r.stdout, tc.want+"\t") {

@@ -36,6 +36,7 @@ type inspector struct {
 	networks  []driver.NetworkStatus
 	endpoints []driver.EndpointStatus
 	ports     []driver.PortStatus
+	events    []driver.Event
 	err       error
 	// block holds up Endpoints until it is closed.
 	block chan struct{}
@@ -44,6 +45,17 @@ type inspector struct {
 func (i *inspector) Status(context.Context) driver.Status            { return i.status }
 func (i *inspector) Networks(context.Context) []driver.NetworkStatus { return i.networks }
 func (i *inspector) Ports(context.Context) []driver.PortStatus       { return i.ports }
+
+// Events tells of everything at once and then of one more at a time.
+func (i *inspector) Events(ctx context.Context, after uint64, wait time.Duration) []driver.Event {
+	if after < uint64(len(i.events)) {
+		return i.events[after:]
+	}
+	if wait > 0 {
+		<-ctx.Done()
+	}
+	return nil
+}
 
 func (i *inspector) Endpoints(context.Context) ([]driver.EndpointStatus, error) {
 	if i.block != nil {
@@ -71,7 +83,7 @@ const (
 func busyHost() *inspector {
 	addr, prefix := netip.MustParseAddr, netip.MustParsePrefix
 	return &inspector{
-		status: driver.Status{Firewall: "iptables", Networks: 2, Endpoints: 3, Ports: 15, Repairs: 1, LastCheck: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)},
+		status: driver.Status{Firewall: "iptables", Networks: 2, Endpoints: 3, Ports: 15, Repairs: 1, LastCheck: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), Checks: 71},
 		networks: []driver.NetworkStatus{
 			{ID: net2, Bridge: "br-lan", Adopted: true, Subnets: []netip.Prefix{prefix("fd00:50::/64")}, Gateways: []netip.Addr{}, Internal: true},
 			{ID: net1, Bridge: "gw-0f1e2d3c4b5a", Subnets: []netip.Prefix{prefix("10.50.0.0/24"), prefix("fd00:51::/64")}, Gateways: []netip.Addr{addr("10.50.0.1"), addr("fd00:51::1")}, MTU: 1400, ICC: true, Endpoints: 2},
@@ -80,6 +92,10 @@ func busyHost() *inspector {
 			{ID: ep3, NetworkID: net2, Bridge: "br-lan", Addresses: []netip.Prefix{prefix("fd00:50::2/64")}},
 			{ID: ep2, NetworkID: net1, Bridge: "gw-0f1e2d3c4b5a", Addresses: []netip.Prefix{prefix("10.50.0.3/24")}, MAC: "02:42:0a:32:00:03", HostInterface: "gvbbbb1111", HostIndex: 14, ContainerInterface: "gpbbbb1111", ContainerIndex: 13},
 			{ID: ep1, NetworkID: net1, Bridge: "gw-0f1e2d3c4b5a", Addresses: []netip.Prefix{prefix("10.50.0.2/24"), prefix("fd00:51::2/64")}, MAC: "02:42:0a:32:00:02", Sandbox: "/var/run/docker/netns/5b899146eb45", HostInterface: "gvaaaa1111", HostIndex: 12, ContainerInterface: "eth0", ContainerIndex: 11, Ports: 15},
+		},
+		events: []driver.Event{
+			{Number: 1, Time: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), Kind: driver.EventRepair, Text: "bridge gw-0f1e2d3c4b5a: was down: set up"},
+			{Number: 2, Time: time.Date(2001, 2, 3, 4, 5, 7, 0, time.UTC), Kind: driver.EventFight, Text: "somebody undoes the same repair again and again"},
 		},
 		ports: []driver.PortStatus{
 			{EndpointID: ep1, NetworkID: net1, Protocol: "udp", HostIP: addr("0.0.0.0"), First: 10000, Last: 10010, ContainerIP: addr("10.50.0.2"), ContainerFirst: 20000, Path: "nat"},

@@ -69,7 +69,7 @@ func New(o Options) *cobra.Command {
 		o.ServeFlags(serve.Flags())
 	}
 	root.AddCommand(serve)
-	for _, c := range []command{statusCommand(), healthCommand(), networksCommand(), endpointsCommand(), portsCommand(), versionCommand(o.Version)} {
+	for _, c := range []command{statusCommand(), healthCommand(), networksCommand(), endpointsCommand(), portsCommand(), eventsCommand(), versionCommand(o.Version)} {
 		root.AddCommand(c.cobra(o))
 	}
 	return root
@@ -104,6 +104,9 @@ type command struct {
 	long string
 	// ids says that the answer has ids, which are cut unless --no-trunc is set.
 	ids bool
+	// follows says that the command can go on printing what is new; then run
+	// bounds its questions itself.
+	follows bool
 	// run writes the answer.
 	run func(ctx context.Context, q query) error
 }
@@ -114,7 +117,11 @@ type query struct {
 	json bool
 	// full leaves ids uncut.
 	full bool
-	find func(context.Context) (*daemon, error)
+	// follow says to go on until ctx ends, and timeout how long one answer may
+	// take.
+	follow  bool
+	timeout time.Duration
+	find    func(context.Context) (*daemon, error)
 }
 
 // id cuts an id as docker does.
@@ -126,7 +133,7 @@ func (q query) id(id string) string {
 }
 
 func (c command) cobra(o Options) *cobra.Command {
-	var asJSON, full bool
+	var asJSON, full, follow bool
 	var socket string
 	var timeout time.Duration
 	cmd := &cobra.Command{
@@ -141,13 +148,20 @@ func (c command) cobra(o Options) *cobra.Command {
 			if timeout <= 0 {
 				return fmt.Errorf("--timeout %s: want more than 0s, such as 30s", timeout)
 			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
-			defer cancel()
+			ctx := cmd.Context()
+			if !c.follows {
+				bounded, cancel := context.WithTimeout(ctx, timeout)
+				defer cancel()
+				ctx = bounded
+			}
 			return c.run(ctx, query{
 				out:  cmd.OutOrStdout(),
 				json: asJSON,
 				full: full,
-				find: func(ctx context.Context) (*daemon, error) { return findDaemon(ctx, o.PluginDir, socket) },
+
+				follow:  follow,
+				timeout: timeout,
+				find:    func(ctx context.Context) (*daemon, error) { return findDaemon(ctx, o.PluginDir, socket) },
 			})
 		},
 	}
@@ -155,6 +169,9 @@ func (c command) cobra(o Options) *cobra.Command {
 	f.BoolVar(&asJSON, "json", false, "print the daemon's answer as JSON")
 	f.StringVar(&socket, "socket", "", "the daemon's socket `file` (default: the one that answers in "+o.PluginDir+")")
 	f.DurationVar(&timeout, "timeout", 30*time.Second, "how long to wait for the daemon")
+	if c.follows {
+		f.BoolVarP(&follow, "follow", "f", false, "go on with what is new until interrupted")
+	}
 	if c.ids {
 		f.BoolVar(&full, "no-trunc", false, "do not cut ids")
 	}

@@ -38,13 +38,13 @@ func bulk(networks, portsEach int) firewall.Ruleset {
 		}
 		r.Networks = append(r.Networks, n)
 		for j := range portsEach {
-			r.Ports = append(r.Ports, bulkPorts(id, subnets, 1000*(i+1)+20*j, j)...)
+			r.Ports = append(r.Ports, bulkPorts(id, subnets, 1000*(i+1)+180*j, i, j)...)
 		}
 	}
 	return r
 }
 
-func bulkPorts(network string, subnets []netip.Prefix, first, j int) []firewall.Port {
+func bulkPorts(network string, subnets []netip.Prefix, first, i, j int) []firewall.Port {
 	one, loopback := addresses["host2"], addresses["loopback"]
 	hosts := [][]netip.Addr{
 		{netip.IPv4Unspecified(), netip.IPv6Unspecified()},
@@ -60,9 +60,9 @@ func bulkPorts(network string, subnets []netip.Prefix, first, j int) []firewall.
 				Proto:          [...]spec.Protocol{spec.TCP, spec.UDP, spec.SCTP}[j%3],
 				HostIP:         host,
 				First:          uint16(first),
-				Last:           uint16(first + j%2*9),
+				Last:           uint16(first + j%2*79),
 				ContainerIP:    subnets[k].Addr().Next().Next(),
-				ContainerFirst: uint16(first - j/2%2*100),
+				ContainerFirst: uint16(first - (i+j)/2%2*100),
 			},
 		})
 	}

@@ -104,8 +104,30 @@ func native(out string) []string {
 			*last = append(*last, (*last)[0]+" "+text)
 		}
 	}
+	for i, b := range blocks {
+		blocks[i] = oneByOne(b)
+	}
 	slices.SortStableFunc(blocks, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
 	return slices.Concat(blocks...)
+}
+
+// oneByOne brings the elements of a set into one sorted line each: nft lists
+// intervals of concatenations in the order in which they were added, which
+// means nothing.
+func oneByOne(block []string) []string {
+	head := block[0] + " elements = {"
+	at := slices.IndexFunc(block, func(l string) bool { return strings.HasPrefix(l, head) })
+	if at < 0 {
+		return block
+	}
+	list := strings.TrimSuffix(strings.TrimPrefix(strings.Join(block[at:], ""), head), "}")
+	list = strings.ReplaceAll(list, block[0]+" ", "")
+	var out []string
+	for e := range strings.SplitSeq(list, ",") {
+		out = append(out, block[0]+" element "+strings.TrimSpace(e))
+	}
+	slices.Sort(out)
+	return append(slices.Clone(block[:at]), out...)
 }
 
 // ofIPTables recognises the tables that iptables-nft keeps, by "table FAMILY

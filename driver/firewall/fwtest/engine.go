@@ -23,6 +23,9 @@ var ruleFiles embed.FS
 
 // foreignRules puts the rules of others into a host.
 func foreignRules(h *node, o Options, s setting) error {
+	if o.NoIPTables {
+		return foreignTable(h)
+	}
 	for _, f := range families {
 		engine := s.engine
 		switch {

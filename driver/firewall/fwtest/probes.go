@@ -69,7 +69,10 @@ func incoming() []probe {
 		{"outside", "udp", "host", 80, "a2:80 outside"},
 		{"outside", "udp", "host", 85, "a2:85 outside"},
 		{"outside", "udp", "host", 90, "a2:90 outside"},
-		{"outside", "udp", "host", 91, refused},
+		{"outside", "udp", "host", 181, refused},
+		{"outside", "tcp", "host2", 80, "a1:80 outside"},
+		{"outside", "tcp", "host2", 90, "a1:90 outside"},
+		{"outside", "tcp", "host", 85, refused},
 		// Another protocol than the published one.
 		{"outside", "udp", "host", 8005, refused},
 		// Containers themselves, published port or not.

@@ -58,7 +58,9 @@ var publications = []published{
 	{proto: spec.TCP, host: "loopback", first: 8082, last: 8082, container: "a1", to: 82, only4: true},
 	{proto: spec.UDP, host: "loopback", first: 8099, last: 8099, container: "a1", to: sinkPort, only4: true},
 	{proto: spec.TCP, first: 8000, last: 8010, container: "a2", to: 80},
-	{proto: spec.UDP, first: 80, last: 90, container: "a2", to: 80},
+	// Long runs, which a backend may treat in another way than short ones.
+	{proto: spec.UDP, first: 80, last: 180, container: "a2", to: 80},
+	{proto: spec.TCP, host: "host2", first: 10, last: 90, container: "a1", to: 10},
 	{proto: spec.TCP, first: 8090, last: 8090, container: "b1", to: 80},
 	{proto: spec.UDP, first: 8090, last: 8090, container: "b1", to: 80},
 	{proto: spec.TCP, first: 8091, last: 8091, container: "n1", to: 80},

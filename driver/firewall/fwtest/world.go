@@ -101,6 +101,9 @@ type world struct {
 // newWorld builds it: without any rule of gangway's, but forwarding.
 func newWorld(t *testing.T, o Options, s setting) *world {
 	t.Helper()
+	if o.NoIPTables {
+		s.engine, s.policy = "", "ACCEPT"
+	}
 	w := &world{host: newHost(t, o, s), nodes: map[string]*node{}, set: s, opts: o}
 	w.nodes["host"] = w.host
 	for _, l := range lans {

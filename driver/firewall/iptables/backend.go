@@ -122,7 +122,7 @@ func (b *Backend) mend(ctx context.Context, six bool, want rules) ([]string, err
 	if err != nil {
 		return nil, err
 	}
-	s := converge(is, want, six)
+	s := converge(is, want)
 	return s.repairs, b.restore(ctx, six, s, want)
 }
 
@@ -213,7 +213,7 @@ func (b *Backend) clear(ctx context.Context, v variant) error {
 	for _, six := range families() {
 		is, err := v.save(ctx, six)
 		if err == nil {
-			err = v.restore(ctx, six, converge(is, nil, six).String())
+			err = v.restore(ctx, six, converge(is, nil).String())
 		}
 		if err != nil {
 			return fmt.Errorf("remove the rules from %s: %w", v.command(six, ""), err)

@@ -321,7 +321,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("*nat\n:GANGWAY-DNAT - [0:0]\n-A GANGWAY-DNAT -j X\n-A OUTPUT -j GANGWAY-DNAT\n"), true)
 	f.Add([]byte("-A\n*\n:\n-A \n: \n# Table `nat' is incompatible, use 'nft' tool.\n"), false)
 	f.Fuzz(func(t *testing.T, dump []byte, six bool) {
-		l, err := parse(dump, six)
+		l, err := parse(dump, hooks(six))
 		if err != nil {
 			return
 		}
@@ -334,7 +334,7 @@ func FuzzParse(f *testing.F) {
 		}
 		// Whatever was there: the script is made without a panic, and what it
 		// does to a chain of others is to a jump to gangway's alone.
-		for table, lines := range converge(l, want, six).lines {
+		for table, lines := range converge(l, want).lines {
 			for _, line := range lines {
 				f := strings.SplitN(line, " ", 3)
 				if !strings.HasPrefix(strings.TrimPrefix(f[len(f)-2], ":"), ownPrefix) && f[0] == "-D" && !ownRule.MatchString(f[2]) {

@@ -115,8 +115,14 @@ func (v variant) hasEngine() (bool, error) {
 }
 
 // legacyTables returns the legacy tables of this network namespace.
-func legacyTables() []string {
-	data, err := os.ReadFile("/proc/thread-self/net/ip_tables_names")
+func legacyTables() []string { return legacyTablesOf(false) }
+
+func legacyTablesOf(six bool) []string {
+	name := "ip_tables_names"
+	if six {
+		name = "ip6_tables_names"
+	}
+	data, err := os.ReadFile("/proc/thread-self/net/" + name)
 	if err != nil {
 		return nil
 	}
@@ -129,14 +135,18 @@ func hasIPv6() bool {
 	return err == nil
 }
 
-// save lists one family.
+// save lists one family, with regard to the backend's hooks.
 func (v variant) save(ctx context.Context, six bool) (listing, error) {
+	return v.list(ctx, six, hooks(six))
+}
+
+func (v variant) list(ctx context.Context, six bool, hooks []hook) (listing, error) {
 	name := v.command(six, "save")
 	out, err := run(ctx, "", name)
 	if err != nil {
 		return listing{}, err
 	}
-	l, err := parse(out, six)
+	l, err := parse(out, hooks)
 	if err != nil {
 		return l, fmt.Errorf("%s: %w", name, err)
 	}

@@ -1,6 +1,10 @@
 package iptables
 
-import "regexp"
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
 
 // hook is a rule in a chain of others that leads to one of gangway's.
 type hook struct {
@@ -31,6 +35,9 @@ func hooks(six bool) []hook {
 		hook{chain{"raw", "PREROUTING"}, "-d 127.0.0.0/8 -m devgroup --src" + group + " -j " + guardChain.name, guardChain})
 }
 
+// userChain is the chain that the engine keeps for the user's rules.
+var userChain = chain{"filter", "DOCKER-USER"}
+
 var (
 	// engineRule is a rule that an engine puts into FORWARD, all versions
 	// from 20.10 on. Nothing of these may come before gangway's.
@@ -42,30 +49,42 @@ var (
 )
 
 // place returns where in the chain's rules, without the hook, the hook
-// belongs: right behind DOCKER-USER in FORWARD, or first; last elsewhere,
-// where the user's own rules come first.
+// belongs: right behind DOCKER-USER in FORWARD, or first, and before all for
+// what DOCKER-USER is to find; last elsewhere, where the user's own rules come
+// first.
 func (h hook) place(others []string) int {
-	if h.to != forwardChain {
+	switch h.to {
+	case forwardChain:
+	case seenChain:
+		return 0
+	default:
 		return len(others)
 	}
+	behind := 0
 	for i, r := range others {
 		if userRule.MatchString(r) {
 			return i + 1
 		}
+		if strings.HasSuffix(r, "-j "+seenChain.name) {
+			behind = i + 1
+		}
 	}
-	return 0
+	return behind
 }
 
 // misplaced says what is wrong with the hook standing at index i of the chain's
-// rules; "" if nothing. Rules of users may stand before it.
-func (h hook) misplaced(all []string, i int) string {
-	if h.to != forwardChain {
+// rules; "" if nothing. Rules of users may stand before it; user are those of
+// DOCKER-USER.
+func (h hook) misplaced(all []string, i int, user []string) string {
+	switch h.to {
+	case forwardChain:
+	case seenChain:
+		return misplacedSeen(all[:i], user)
+	default:
 		return ""
 	}
-	for _, r := range all[i+1:] {
-		if userRule.MatchString(r) {
-			return "stood before DOCKER-USER"
-		}
+	if slices.ContainsFunc(all[i+1:], userRule.MatchString) && !slices.ContainsFunc(all[:i], userRule.MatchString) {
+		return "stood before DOCKER-USER"
 	}
 	for _, r := range all[:i] {
 		if engineRule.MatchString(r) && !userRule.MatchString(r) {

@@ -27,6 +27,9 @@ var (
 	guardChain    = chain{"raw", "GANGWAY-GUARD"}
 	dnatChain     = chain{"nat", "GANGWAY-DNAT"}
 	snatChain     = chain{"nat", "GANGWAY-SNAT"}
+	// seenChain and verdictChain are the Gate's, which has forwardChain too.
+	seenChain    = chain{"filter", "GANGWAY-SEEN"}
+	verdictChain = chain{"filter", "GANGWAY-VERDICT"}
 )
 
 // ownPrefix begins the name of every chain of gangway.
@@ -78,7 +81,7 @@ func shared(six bool) rules {
 
 // fixed says whether a chain's rules come from shared alone, in their order.
 func fixed(c chain) bool {
-	return c == forwardChain || c == inChain || c == outChain || c == guardChain
+	return c == forwardChain || c == inChain || c == outChain || c == guardChain || c == seenChain || c == verdictChain
 }
 
 // networkRules returns what one network adds in one family. The filter rules

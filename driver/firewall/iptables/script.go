@@ -18,9 +18,11 @@ type script struct {
 	// adds says that something is added. What only removes goes the tables the
 	// other way round: no port leads to a network that does not accept it.
 	adds bool
+	// keeps holds the hooks that stay where they are.
+	keeps rules
 }
 
-func newScript() *script { return &script{lines: map[string][]string{}} }
+func newScript() *script { return &script{lines: map[string][]string{}, keeps: rules{}} }
 
 func (s *script) add(table, format string, args ...any) {
 	s.lines[table] = append(s.lines[table], fmt.Sprintf(format, args...))
@@ -51,7 +53,7 @@ func (s *script) String() string {
 }
 
 // converge returns what makes a listing hold exactly the wanted rules.
-func converge(is listing, want rules, six bool) *script {
+func converge(is listing, want rules) *script {
 	s := newScript()
 	for _, c := range want.chains() {
 		if _, ok := is.own[c]; !ok {
@@ -60,7 +62,7 @@ func converge(is listing, want rules, six bool) *script {
 			s.repair("%s was missing", c)
 		}
 	}
-	placed := s.unhook(is, want, six)
+	placed := s.unhook(is, want)
 	for _, c := range want.chains() {
 		missing, surplus := s.edit(c, is.own[c], want[c])
 		if _, ok := is.own[c]; ok && missing+surplus > 0 {
@@ -69,30 +71,29 @@ func converge(is listing, want rules, six bool) *script {
 			s.repair("%s was in another order", c)
 		}
 	}
-	for _, h := range placed {
-		s.insert(h, is.others[h.at])
-	}
+	s.insert(is, placed)
 	s.drop(is, want)
 	return s
 }
 
 // unhook removes the rules of others' chains that lead to gangway's, other
 // than wanted hooks in their place, and returns the hooks to insert.
-func (s *script) unhook(is listing, want rules, six bool) (insert []hook) {
-	keep := map[chain]string{}
-	for _, h := range hooks(six) {
+func (s *script) unhook(is listing, want rules) (insert []hook) {
+	keep := map[hook]bool{}
+	for _, h := range is.hooks {
 		if _, wanted := want[h.to]; !wanted {
 			continue
 		}
-		i := slices.Index(is.others[h.at], h.rule)
+		all := is.others[h.at]
+		i := slices.Index(all, h.rule)
 		wrong := "was missing"
 		if i >= 0 {
-			if wrong = h.misplaced(is.others[h.at], i); slices.Contains(is.others[h.at][i+1:], h.rule) {
+			if wrong = h.misplaced(all, i, is.others[userChain]); slices.Contains(all[i+1:], h.rule) {
 				wrong = "stood there twice"
 			}
 		}
 		if wrong == "" {
-			keep[h.at] = h.rule
+			keep[hook{at: h.at, rule: h.rule}] = true
 			continue
 		}
 		s.repair("%s: jump to %s %s", h.at, h.to.name, wrong)
@@ -100,26 +101,42 @@ func (s *script) unhook(is listing, want rules, six bool) (insert []hook) {
 	}
 	for _, c := range is.others.chains() {
 		for _, r := range is.others[c] {
-			if m := ownRule.FindStringSubmatch(r); m != nil && keep[c] != r {
-				s.add(c.table, "-D %s %s", c.name, r)
-				if _, wanted := want[chain{c.table, m[1]}]; !wanted {
-					s.repair("%s: jump to %s was left over", c, m[1])
-				}
+			m := ownRule.FindStringSubmatch(r)
+			if m == nil {
+				continue
+			}
+			if keep[hook{at: c, rule: r}] {
+				s.keeps[c] = append(s.keeps[c], r)
+				continue
+			}
+			s.add(c.table, "-D %s %s", c.name, r)
+			if _, wanted := want[chain{c.table, m[1]}]; !wanted {
+				s.repair("%s: jump to %s was left over", c, m[1])
 			}
 		}
 	}
 	return insert
 }
 
-// insert puts a hook into its place. What unhook removed is gone by then.
-func (s *script) insert(h hook, all []string) {
-	others := slices.DeleteFunc(slices.Clone(all), func(r string) bool { return ownRule.MatchString(r) })
-	s.adds = true
-	if at := h.place(others); at < len(others) {
-		s.add(h.at.table, "-I %s %d %s", h.at.name, at+1, h.rule)
-		return
+// insert puts hooks into their places. What unhook removed is gone by then.
+func (s *script) insert(is listing, hooks []hook) {
+	now := rules{}
+	for _, h := range hooks {
+		all, ok := now[h.at]
+		if !ok {
+			all = slices.DeleteFunc(slices.Clone(is.others[h.at]), func(r string) bool {
+				return ownRule.MatchString(r) && !slices.Contains(s.keeps[h.at], r)
+			})
+		}
+		s.adds = true
+		at := h.place(all)
+		if at < len(all) {
+			s.add(h.at.table, "-I %s %d %s", h.at.name, at+1, h.rule)
+		} else {
+			s.add(h.at.table, "-A %s %s", h.at.name, h.rule)
+		}
+		now[h.at] = slices.Insert(all, at, h.rule)
 	}
-	s.add(h.at.table, "-A %s %s", h.at.name, h.rule)
 }
 
 // drop removes the chains that are not wanted. All are emptied first: they

@@ -141,7 +141,7 @@ func (k kernel) insert(c chain, at int, rule string) error {
 
 func (k kernel) list(t *testing.T, six bool) listing {
 	t.Helper()
-	l, err := parse([]byte(k.dump()), six)
+	l, err := parse([]byte(k.dump()), hooks(six))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestConverge(t *testing.T) {
 	for round := range 2000 {
 		six := round%2 == 1
 		k := bare()
-		if err := k.restore(converge(k.list(t, six), compile(pick(rnd, rich()), six), six).String()); err != nil {
+		if err := k.restore(converge(k.list(t, six), compile(pick(rnd, rich()), six)).String()); err != nil {
 			t.Fatal(err)
 		}
 		for range rnd.IntN(4) {
@@ -209,7 +209,7 @@ func TestConverge(t *testing.T) {
 		others := k.others()
 		start := k.clone()
 		want := compile(pick(rnd, rich()), six)
-		s := converge(k.list(t, six), want, six)
+		s := converge(k.list(t, six), want)
 		if err := k.restore(s.String()); err != nil {
 			t.Fatalf("from\n%s\nscript\n%s\n%v", start.dump(), s, err)
 		}
@@ -220,7 +220,7 @@ func TestConverge(t *testing.T) {
 		if d := cmp.Diff(others.dump(), k.others().dump()); d != "" {
 			t.Fatalf("others' rules changed:\n%s", d)
 		}
-		again := converge(l, want, six)
+		again := converge(l, want)
 		if again.String() != "" || again.repairs != nil {
 			t.Fatalf("not done: %s %v\n%s", again, again.repairs, k.dump())
 		}
@@ -239,7 +239,7 @@ func TestStep(t *testing.T) {
 		big.Ports = append(big.Ports, port("a", "4", 6, "0.0.0.0", 20000+2*i, 20000+2*i, "10.200.0.4", 80))
 	}
 	k, is := bare(), compile(big, false)
-	if err := k.restore(converge(k.list(t, false), is, false).String()); err != nil {
+	if err := k.restore(converge(k.list(t, false), is).String()); err != nil {
 		t.Fatal(err)
 	}
 	for range 300 {
@@ -272,11 +272,11 @@ func TestStep(t *testing.T) {
 func TestTableOrder(t *testing.T) {
 	k := bare()
 	full := compile(rich(), false)
-	open := converge(k.list(t, false), full, false).String()
+	open := converge(k.list(t, false), full).String()
 	if err := k.restore(open); err != nil {
 		t.Fatal(err)
 	}
-	shut := converge(k.list(t, false), nil, false).String()
+	shut := converge(k.list(t, false), nil).String()
 	if strings.Index(open, "*filter") > strings.Index(open, "*nat") {
 		t.Error("ports open before their network")
 	}
@@ -310,12 +310,12 @@ func TestHookPlace(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			k := bare()
 			set := firewall.Ruleset{Networks: rich().Networks}
-			if err := k.restore(converge(k.list(t, false), compile(set, false), false).String()); err != nil {
+			if err := k.restore(converge(k.list(t, false), compile(set, false)).String()); err != nil {
 				t.Fatal(err)
 			}
 			forward := chain{"filter", "FORWARD"}
 			k[forward] = slices.Clone(tc.rules)
-			s := converge(k.list(t, false), compile(set, false), false)
+			s := converge(k.list(t, false), compile(set, false))
 			if err := k.restore(s.String()); err != nil {
 				t.Fatal(err)
 			}

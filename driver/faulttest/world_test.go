@@ -1,0 +1,192 @@
+package faulttest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/conntrack"
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/firewall/iptables"
+	"github.com/gangway-net/gangway/driver/firewall/nftables"
+	"github.com/gangway-net/gangway/driver/hostport"
+	"github.com/gangway-net/gangway/driver/link"
+	"github.com/gangway-net/gangway/integration/nstest"
+	"github.com/gangway-net/gangway/plugin/store"
+)
+
+func TestMain(m *testing.M) {
+	if job := os.Getenv(jobEnv); job != "" {
+		os.Exit(doomed(job))
+	}
+	nstest.Main(m)
+}
+
+// backends are the firewalls to test with.
+var backends = map[string]func(context.Context, *logrus.Entry) (firewall.Backend, error){
+	"iptables": func(ctx context.Context, log *logrus.Entry) (firewall.Backend, error) { return iptables.New(ctx, log) },
+	"nftables": func(ctx context.Context, log *logrus.Entry) (firewall.Backend, error) {
+		gate, err := iptables.NewGate(log)
+		if err != nil {
+			return nil, err
+		}
+		return nftables.New(ctx, nftables.Options{Log: log, Gate: gate})
+	},
+}
+
+// boot is what this boot of the host is called.
+const boot = "boot"
+
+// world is one life of the daemon: the driver and what it works with.
+type world struct {
+	*driver.Driver
+	faults *faults
+	store  *store.Store
+	close  func()
+}
+
+// open starts a daemon on the state in dir, as main does.
+func open(ctx context.Context, backend, dir string) (_ *world, err error) {
+	logger := logrus.New()
+	logger.SetOutput(io.Discard)
+	log := logrus.NewEntry(logger)
+	w := &world{faults: &faults{}}
+	var closers []func()
+	w.close = func() {
+		for _, c := range slices.Backward(closers) {
+			c()
+		}
+	}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	if w.store, err = store.Open(filepath.Join(dir, "gangway.db"), time.Minute); err != nil {
+		return nil, err
+	}
+	closers = append(closers, func() { _ = w.store.Close() })
+	links, err := link.New(link.Options{SysctlRoot: "/proc/sys"})
+	if err != nil {
+		return nil, err
+	}
+	closers = append(closers, links.Close)
+	flows, err := conntrack.New()
+	if err != nil {
+		return nil, err
+	}
+	closers = append(closers, flows.Close)
+	rules, err := backends[backend](ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	if c, ok := rules.(interface{ Close() }); ok {
+		closers = append(closers, c.Close)
+	}
+	ports := hostport.New(log)
+	closers = append(closers, func() { _ = ports.Close() })
+	w.Driver = driver.New(driver.Options{
+		Links: faultyLinks{w.faults, links}, Host: faultyHost{w.faults, links}, Firewall: faultyRules{w.faults, rules},
+		Ports: faultyPorts{w.faults, ports}, Flows: flows, Store: faultyStore{w.faults, w.store.Bucket("driver")},
+		BootID: boot, Log: log,
+	})
+	return w, w.Restore(ctx)
+}
+
+func mustOpen(t *testing.T, backend, dir string) *world {
+	t.Helper()
+	w, err := open(t.Context(), backend, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// picture is all that gangway leaves in the kernel and in its store. The
+// addresses of hardware and the numbers of links are chosen anew each time.
+const picture = `
+iptables-nft-save | grep -v '^#' | sed 's/\[.*\]//'; ip6tables-nft-save | grep -v '^#' | sed 's/\[.*\]//'
+nft -s list ruleset | grep -A10000 gangway || true
+ip -o link show | sed 's/^[0-9]*: //; s/@[^:]*//; s/link.ether.*alias/alias/; s/ link.ether.*//; s/ state [A-Z]* / /; s/,LOWER_UP\|NO-CARRIER,\|,M-DOWN//g; s/qdisc [a-z]*//' | sort
+ip -o addr show scope global | sed 's/^[0-9]*: //; s/valid_lft.*//' | sort
+grep -H . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv[46]/conf/g*/route_localnet /proc/sys/net/ipv6/conf/g*/disable_ipv6 2>/dev/null | sort
+ss -Hlntu | awk '{print $1, $5}' | sort`
+
+func (w *world) picture(t *testing.T) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", picture)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr // warnings of the tools, too
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("dump the kernel: %v\n%s", err, stderr.String())
+	}
+	lines := []string{string(out)}
+	err = w.store.Bucket("driver").Load(func(key string, value []byte) error {
+		lines = append(lines, fmt.Sprintf("%s=%s", key, value))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(lines[1:])
+	return strings.Join(lines, "\n")
+}
+
+// same fails the test unless two pictures are equal.
+func same(t *testing.T, what, before, after string) {
+	t.Helper()
+	if before == after {
+		return
+	}
+	count := map[string]int{}
+	for line := range strings.Lines(after) {
+		count[line]++
+	}
+	for line := range strings.Lines(before) {
+		count[line]--
+	}
+	var diff strings.Builder
+	for line, n := range count {
+		if n != 0 {
+			fmt.Fprintf(&diff, "%+d %s", n, line)
+		}
+	}
+	if diff.Len() == 0 {
+		diff.WriteString("the same lines in another order:\n" + before + "\n" + after)
+	}
+	t.Fatalf("%s:\n%s", what, diff.String())
+}
+
+// sound fails the test unless the kernel holds what the state says, as a
+// comparison finds it.
+func (w *world) sound(t *testing.T, what string) {
+	t.Helper()
+	if n := w.Reconcile(t.Context()); n != 0 {
+		t.Fatalf("%s: %d repairs: %+v", what, n, w.Events(t.Context(), 0, 0))
+	}
+	if p := w.Status(t.Context()).Problem; p != "" {
+		t.Fatalf("%s: %s", what, p)
+	}
+}
+
+// warmUp makes what is made once and stays: base chains, forwarding.
+func warmUp(t *testing.T) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "sh", "-ec", `echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+		for at in "raw PREROUTING" "filter FORWARD" "nat PREROUTING" "nat OUTPUT" "nat POSTROUTING"; do set -- $at
+		for cmd in iptables ip6tables; do $cmd -t $1 -A $2 -j ACCEPT; $cmd -t $1 -D $2 -j ACCEPT; done; done`).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}

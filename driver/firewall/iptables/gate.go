@@ -1,0 +1,174 @@
+package iptables
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+)
+
+// Gate is what a firewall that lives in nf_tables needs of iptables: a packet
+// that it accepts has to get through an iptables FORWARD chain, whose policy
+// may be DROP, and DOCKER-USER has to keep the last word.
+//
+// The other side marks forwarded packets of gangway's bridges (see
+// firewall.MarkMask) before they come to iptables, and drops what comes out of
+// it marked firewall.MarkDrop. The gate is a constant number of rules:
+//
+//	filter FORWARD → GANGWAY-SEEN      before all: what is to be dropped comes to DOCKER-USER now
+//	               → GANGWAY-FORWARD   behind DOCKER-USER: accepts and drops as marked (→ GANGWAY-VERDICT)
+//
+// They stand in every variant and family whose FORWARD chain decides anything,
+// and in no other. All else with gangway's names is left over from Backend, and
+// removed.
+type Gate struct {
+	log       *logrus.Entry
+	installed []variant
+	// placed holds where the gate stood at the last Sync.
+	placed map[place]bool
+}
+
+type place struct {
+	variant variant
+	six     bool
+}
+
+// NewGate finds the iptables commands. It fails if there are none; then there
+// is nobody on the host to follow the marks either.
+func NewGate(log *logrus.Entry) (*Gate, error) {
+	found, err := installed()
+	if err != nil {
+		return nil, err
+	}
+	return &Gate{log: log, installed: found, placed: map[place]bool{}}, nil
+}
+
+// marked matches marks by gangway's bits.
+func marked(bits uint32) string { return fmt.Sprintf("--mark %#x/%#x", bits, firewall.MarkMask) }
+
+// gateHooks returns the gate's hooks. They look at the mark first, so that
+// packets of others pass with one comparison each.
+func gateHooks() []hook {
+	forward := chain{"filter", "FORWARD"}
+	return []hook{
+		{forward, "-m mark " + marked(firewall.MarkDrop) + " -j " + seenChain.name, seenChain},
+		{forward, "-m mark ! " + marked(0) + " -j " + forwardChain.name, forwardChain},
+	}
+}
+
+// gateRules returns the gate's chains. The bits may be somebody else's on
+// packets that are not of gangway's bridges.
+func gateRules() rules {
+	seen := fmt.Sprintf(" -j MARK --set-xmark %#x/%#x", firewall.MarkAsked, firewall.MarkMask)
+	return rules{
+		seenChain:    {"-m devgroup --dst" + group + seen, "-m devgroup --src" + group + seen},
+		forwardChain: {"-m devgroup --dst" + group + " -j " + verdictChain.name, "-m devgroup --src" + group + " -j " + verdictChain.name},
+		verdictChain: {
+			"-m mark " + marked(firewall.MarkAccept) + " -j ACCEPT",
+			"-m mark " + fmt.Sprintf("--mark %#x/%#x", firewall.MarkDrop, firewall.MarkDrop) + " -j DROP",
+		},
+	}
+}
+
+// Sync puts the gate where it is needed, or nowhere if open is false, and
+// returns one line for each repair. still says that nf_tables have not changed
+// since the last call, so that its variant need not be looked at. Sync must
+// not be called twice at a time.
+func (g *Gate) Sync(ctx context.Context, open, still bool) ([]string, error) {
+	var repaired []string
+	for _, v := range g.installed {
+		if v == nft && still {
+			continue
+		}
+		for _, six := range families() {
+			lines, err := g.sync(ctx, place{v, six}, open)
+			repaired = append(repaired, lines...)
+			if err != nil {
+				return repaired, fmt.Errorf("let %s follow the marks of nf_tables: %w", v.command(six, ""), err)
+			}
+		}
+	}
+	return repaired, nil
+}
+
+func (g *Gate) sync(ctx context.Context, p place, open bool) ([]string, error) {
+	delete(g.placed, p)
+	if p.variant == legacy && len(legacyTablesOf(p.six)) == 0 {
+		return nil, nil
+	}
+	is, err := p.variant.list(ctx, p.six, gateHooks())
+	switch {
+	case errors.Is(err, errIncompatible):
+		// No engine can use iptables here.
+		g.log.WithError(err).Debug("no gate in iptables")
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	var want rules
+	if open && is.decides() {
+		want = gateRules()
+	}
+	s := converge(is, want)
+	if text := s.String(); text != "" {
+		g.log.Debugf("%s\n%s", p.variant.command(p.six, "restore"), text)
+		if err := p.variant.restore(ctx, p.six, text); err != nil {
+			return nil, err
+		}
+	}
+	g.placed[p] = want != nil
+	for i, l := range s.repairs {
+		s.repairs[i] = p.variant.command(p.six, "") + ": " + l
+	}
+	return s.repairs, nil
+}
+
+// decides says whether FORWARD does anything but accept.
+func (l listing) decides() bool {
+	if l.policy != "" && l.policy != "ACCEPT" {
+		return true
+	}
+	return slices.ContainsFunc(l.others[chain{"filter", "FORWARD"}], func(r string) bool { return !ownRule.MatchString(r) })
+}
+
+// Placed says whether the gate stands anywhere since the last Sync.
+func (g *Gate) Placed() bool {
+	for _, there := range g.placed {
+		if there {
+			return true
+		}
+	}
+	return false
+}
+
+// UsesLegacy says whether the host has filter tables of legacy iptables.
+func (g *Gate) UsesLegacy() bool {
+	return slices.Contains(g.installed, legacy) &&
+		(slices.Contains(legacyTablesOf(false), "filter") || slices.Contains(legacyTablesOf(true), "filter"))
+}
+
+// passes is a rule that never ends the way of a packet with ACCEPT.
+var passes = regexp.MustCompile(`-j (RETURN|DROP|REJECT|LOG|NFLOG|MARK|CONNMARK|TCPMSS)( |$)`)
+
+// misplacedSeen says whether one of the rules before the hook to seenChain may
+// accept a packet. Engines put their jump to DOCKER-USER first over and over,
+// and as long as nothing there accepts, that does not matter.
+func misplacedSeen(before, user []string) string {
+	for _, r := range before {
+		switch {
+		case ownRule.MatchString(r), passes.MatchString(r):
+		case userRule.MatchString(r):
+			if slices.ContainsFunc(user, func(u string) bool { return !passes.MatchString(u) }) {
+				return "stood behind DOCKER-USER, which accepts"
+			}
+		default:
+			return "stood behind rules that may accept"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,249 @@
+package nftables
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+)
+
+// Options are what New needs.
+type Options struct {
+	Log *logrus.Entry
+	// Gate is nil on hosts without iptables commands.
+	Gate Gate
+}
+
+// Backend keeps the rules in nf_tables. It is safe for concurrent use; changes
+// go one after the other, as they do in the kernel. All calls have to come on
+// threads of one network namespace.
+type Backend struct {
+	log *logrus.Entry
+
+	mu     sync.Mutex
+	kernel kernel
+	gate   gate
+	// known holds what the kernel held after the last change; nil if that has
+	// to be looked up.
+	known contents
+	// seen is the generation at which all of known, and the gate, were found in
+	// the kernel, moved on by own changes; 0 if they have to be looked at.
+	seen uint32
+}
+
+var _ firewall.Backend = (*Backend)(nil)
+
+// New tries what it needs of the kernel, without leaving anything there. The
+// error of a kernel that cannot do it matches ErrUnsupported and says what to
+// do.
+func New(ctx context.Context, o Options) (*Backend, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	b := &Backend{log: o.Log, gate: gate{iptables: o.Gate}}
+	if err := b.kernel.probe(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Name implements firewall.Backend.
+func (b *Backend) Name() string { return "nftables" }
+
+// Close ends the connection to the kernel, and leaves the rules.
+func (b *Backend) Close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.kernel.close()
+}
+
+// Apply implements firewall.Backend. As long as nobody else changes the table,
+// it costs one transaction with the elements of the delta. With the first
+// network the gate opens behind that, and with the last one it closes before:
+// what it lets pass has been classified.
+func (b *Backend) Apply(ctx context.Context, d firewall.Delta) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.apply(ctx, d); err != nil {
+		return fmt.Errorf("change the rules: %w", err)
+	}
+	return nil
+}
+
+func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := b.learn(); err != nil {
+		return err
+	}
+	c := b.known.delta(d)
+	had := b.known.networks()
+	has := had + len(c.fresh[withinMap]) - len(c.gone[withinMap])
+	if had > 0 && has == 0 {
+		if err := b.setGate(ctx, false); err != nil {
+			return err
+		}
+	}
+	if err := b.change(c); err != nil {
+		return err // without networks an open gate lets nothing through
+	}
+	if has == 0 || b.gate.open && !b.gate.due(&b.kernel) {
+		return nil
+	}
+	err := b.setGate(ctx, true)
+	if err == nil {
+		return nil
+	}
+	if again := b.change(c.inverse()); again != nil {
+		return fmt.Errorf("%w (and taking it back failed, so the rules may be incomplete until the next check: %w)", err, again)
+	}
+	return err
+}
+
+// learn looks up what the kernel holds, if that is not known.
+func (b *Backend) learn() error {
+	if b.known != nil {
+		return nil
+	}
+	l, err := b.kernel.list()
+	if err != nil {
+		return err
+	}
+	if l.damaged() {
+		_, err = b.mend(l, l.items)
+		return err
+	}
+	b.known = l.items
+	return nil
+}
+
+// change commits a change of what is known. If the kernel refuses it, others
+// have changed the table: it is compared with all that is known, once.
+func (b *Backend) change(c change) error {
+	if c.empty() {
+		return nil
+	}
+	err := b.commit(b.known.transaction(c))
+	if err == nil {
+		b.known.change(c)
+		return nil
+	}
+	b.log.WithError(err).Debug("table inet " + tableName + " is not as it was left")
+	want := b.known.clone()
+	want.change(c)
+	l, again := b.kernel.list()
+	if again == nil {
+		_, again = b.mend(l, want)
+	}
+	if again != nil {
+		b.seen = 0
+		return again
+	}
+	return nil
+}
+
+// commit puts a transaction into the kernel, which counts it.
+func (b *Backend) commit(tx transaction) error {
+	if err := b.kernel.commit(tx); err != nil {
+		return err
+	}
+	if b.seen != 0 {
+		b.seen++
+	}
+	return nil
+}
+
+// Sync implements firewall.Backend. If the kernel says that nothing changed
+// since the last one, nothing is listed.
+func (b *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	lines, err := b.sync(ctx, full)
+	if err != nil {
+		return lines, fmt.Errorf("check the rules: %w", err)
+	}
+	return lines, nil
+}
+
+func (b *Backend) sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	now, err := b.kernel.generation()
+	if err != nil {
+		return nil, err
+	}
+	still := b.known != nil && b.seen == now
+	b.seen = now
+	open := len(full.Networks) > 0
+	var before, after []string
+	if !open {
+		if before, err = b.gate.sync(ctx, false, still); err != nil {
+			return before, b.doubt(err)
+		}
+	}
+	table, err := b.syncTable(full, still)
+	if err != nil {
+		return append(before, table...), b.doubt(err)
+	}
+	if open {
+		after, err = b.gate.sync(ctx, true, still)
+	}
+	if err != nil || len(before)+len(after) > 0 {
+		b.seen = 0 // iptables has changed nf_tables, maybe
+	}
+	lines := append(before, table...)
+	return append(lines, after...), err
+}
+
+// doubt makes the next Sync look at everything.
+func (b *Backend) doubt(err error) error {
+	b.seen = 0
+	return err
+}
+
+func (b *Backend) syncTable(full firewall.Ruleset, still bool) ([]string, error) {
+	if still && b.known.holds(full) {
+		return nil, nil
+	}
+	l := listing{exists: b.known.len() > 0, items: b.known}
+	if !still {
+		var err error
+		if l, err = b.kernel.list(); err != nil {
+			return nil, err
+		}
+	}
+	return b.mend(l, compile(full))
+}
+
+// Cleanup implements firewall.Backend.
+func (b *Backend) Cleanup(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("remove the rules: %w", err)
+	}
+	b.known, b.seen = nil, 0
+	if _, err := b.gate.sync(ctx, false, false); err != nil {
+		return fmt.Errorf("remove the rules: %w", err)
+	}
+	l, err := b.kernel.list()
+	if err == nil {
+		_, err = b.mend(l, contents{})
+	}
+	if err != nil {
+		return fmt.Errorf("remove the rules: %w", err)
+	}
+	return nil
+}
+
+// setGate opens or closes the gate; iptables may change nf_tables by it.
+func (b *Backend) setGate(ctx context.Context, open bool) error {
+	_, err := b.gate.sync(ctx, open, false)
+	b.seen = 0
+	return err
+}

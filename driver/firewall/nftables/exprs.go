@@ -1,0 +1,156 @@
+package nftables
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// The pieces that rules are made of, each as nft itself writes it, so that
+// "nft list" shows them in its own words. They work on register 1 unless they
+// say another one. Registers 1 to 4 hold 16 bytes each, and the numbers from 8
+// on are the words of the same memory.
+
+// ctDestNAT is IPS_DST_NAT: the flow was translated by its destination.
+const ctDestNAT = 1 << 5
+
+var loopbackIPv6 = append(make([]byte, 15), 1)
+
+// rule joins pieces; jumps and verdicts come last.
+func rule(parts ...[]expr.Any) []expr.Any { return slices.Concat(parts...) }
+
+// word is a number as the kernel keeps it in a register.
+func word(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
+
+func meta(key expr.MetaKey, register uint32) []expr.Any {
+	return []expr.Any{&expr.Meta{Key: key, Register: register}}
+}
+
+func is(data ...byte) []expr.Any {
+	return []expr.Any{&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data}}
+}
+
+func masked(mask, xor uint32) expr.Any {
+	return &expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: word(mask), Xor: word(xor)}
+}
+
+// ifGroup matches bridges of gangway by their interface group, which package
+// link gives them.
+func ifGroup(key expr.MetaKey) []expr.Any {
+	return rule(meta(key, 1), is(word(spec.LinkGroup)...))
+}
+
+// leaves matches packets that leave by any other link.
+func leaves() []expr.Any {
+	return rule(meta(expr.MetaKeyOIFGROUP, 1), []expr.Any{&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: word(spec.LinkGroup)}})
+}
+
+// outName matches the start of a name, or all of it if that ends with a zero.
+func outName(name string) []expr.Any {
+	data := []byte(name)
+	if data[len(data)-1] == 0 {
+		data = []byte(ifname(name))
+	}
+	return rule(meta(expr.MetaKeyOIFNAME, 1), is(data...))
+}
+
+func family4() []expr.Any { return rule(meta(expr.MetaKeyNFPROTO, 1), is(unix.NFPROTO_IPV4)) }
+func family6() []expr.Any { return rule(meta(expr.MetaKeyNFPROTO, 1), is(unix.NFPROTO_IPV6)) }
+
+func payloadAt(base expr.PayloadBase, offset, size, register uint32) []expr.Any {
+	return []expr.Any{&expr.Payload{DestRegister: register, Base: base, Offset: offset, Len: size}}
+}
+
+func network(offset, size uint32) []expr.Any {
+	return payloadAt(expr.PayloadBaseNetworkHeader, offset, size, 1)
+}
+
+// register is the number of a word, counted from 8, that the kernel lists.
+func register(word uint32) uint32 {
+	if word%4 == 0 {
+		return word/4 - 1
+	}
+	return word
+}
+
+func saddr4() []expr.Any { return network(12, 4) }
+func saddr6() []expr.Any { return network(8, 16) }
+
+func daddr6(a []byte) []expr.Any { return rule(network(24, 16), is(a...)) }
+
+// loopback4 matches 127.0.0.0/8 as the address at an offset of the header: 12
+// is the source, 16 the destination. A prefix of whole bytes is loaded as such.
+func loopback4(offset uint32) []expr.Any { return rule(network(offset, 1), is(127)) }
+
+// local matches destinations that are addresses of the host.
+func local() []expr.Any {
+	return rule([]expr.Any{&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true}}, is(word(unix.RTN_LOCAL)...))
+}
+
+func dport(register uint32) []expr.Any {
+	return payloadAt(expr.PayloadBaseTransportHeader, 2, 2, register)
+}
+
+// ctBits matches flows that have one of the bits.
+func ctBits(key expr.CtKey, bits uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Ct{Key: key, Register: 1}, masked(bits, 0),
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: word(0)},
+	}
+}
+
+func in(set string) []expr.Any {
+	return []expr.Any{&expr.Lookup{SourceRegister: 1, SetName: set}}
+}
+
+func valueOf(set string) []expr.Any {
+	return []expr.Any{&expr.Lookup{SourceRegister: 1, DestRegister: 1, IsDestRegSet: true, SetName: set}}
+}
+
+func verdictOf(set string) []expr.Any {
+	return []expr.Any{&expr.Lookup{SourceRegister: 1, DestRegister: unix.NFT_REG_VERDICT, IsDestRegSet: true, SetName: set}}
+}
+
+// dnat sends to the address in register 1 and, unless it is 0, the port in
+// another register.
+func dnat(family, port uint32) []expr.Any {
+	return []expr.Any{&expr.NAT{
+		Type: expr.NATTypeDestNAT, Family: family, RegAddrMin: 1, RegAddrMax: 1,
+		RegProtoMin: port, RegProtoMax: port, Specified: port != 0,
+	}}
+}
+
+// snat takes the address in register 1.
+func snat(family uint32) []expr.Any {
+	return []expr.Any{&expr.NAT{Type: expr.NATTypeSourceNAT, Family: family, RegAddrMin: 1, RegAddrMax: 1}}
+}
+
+func masquerade() []expr.Any { return []expr.Any{&expr.Masq{}} }
+
+func verdict(kind expr.VerdictKind) []expr.Any { return []expr.Any{&expr.Verdict{Kind: kind}} }
+
+// jump leads to a chain for good.
+func jump(to string) []expr.Any {
+	return []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: to}}
+}
+
+// markAs sets gangway's bits of the mark.
+func markAs(bits uint32) []expr.Any {
+	return rule(meta(expr.MetaKeyMARK, 1), []expr.Any{
+		masked(^firewall.MarkMask, bits),
+		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: 1},
+	})
+}
+
+// markIs compares gangway's bits of the mark.
+func markIs(op expr.CmpOp, bits uint32) []expr.Any {
+	return rule(meta(expr.MetaKeyMARK, 1), []expr.Any{
+		masked(firewall.MarkMask, 0),
+		&expr.Cmp{Op: op, Register: 1, Data: word(bits)},
+	})
+}

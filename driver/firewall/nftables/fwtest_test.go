@@ -1,0 +1,41 @@
+package nftables_test
+
+import (
+	"context"
+	"io"
+	"testing"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/firewall/fwtest"
+	"github.com/gangway-net/gangway/driver/firewall/iptables"
+	"github.com/gangway-net/gangway/driver/firewall/nftables"
+)
+
+// TestBackend runs the cases that all backends share, with the engine's rules
+// in either variant of iptables, and without any.
+func TestBackend(t *testing.T) {
+	for name, o := range map[string]fwtest.Options{
+		"nft":    {IPTables: "iptables-nft"},
+		"legacy": {IPTables: "iptables-legacy"},
+		"none":   {NoIPTables: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			logger := logrus.New()
+			logger.SetOutput(io.Discard)
+			log := logrus.NewEntry(logger)
+			fwtest.Run(t, func(ctx context.Context) (firewall.Backend, error) {
+				options := nftables.Options{Log: log}
+				if !o.NoIPTables {
+					gate, err := iptables.NewGate(log)
+					if err != nil {
+						return nil, err
+					}
+					options.Gate = gate
+				}
+				return nftables.New(ctx, options)
+			}, o)
+		})
+	}
+}

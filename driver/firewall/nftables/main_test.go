@@ -1,0 +1,133 @@
+package nftables
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s (-want +got; -update writes it):\n%s", path, d)
+	}
+}
+
+func quiet() *logrus.Entry {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	return logrus.NewEntry(log)
+}
+
+// start makes a backend without iptables in the namespace of the test.
+func start(t testing.TB) *Backend {
+	t.Helper()
+	b, err := New(context.Background(), Options{Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
+}
+
+func sh(t testing.TB, format string, args ...any) string {
+	t.Helper()
+	command := fmt.Sprintf(format, args...)
+	out, err := exec.Command("sh", "-c", command).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+	return string(out)
+}
+
+// id makes an engine's id of a letter.
+func id(c string) string { return strings.Repeat(c, 64) }
+
+func prefixes(s ...string) []netip.Prefix {
+	var all []netip.Prefix
+	for _, p := range s {
+		all = append(all, netip.MustParsePrefix(p))
+	}
+	return all
+}
+
+func published(network, endpoint string, proto spec.Protocol, host string, first, last uint16, container string, to uint16) firewall.Port {
+	return firewall.Port{NetworkID: id(network), EndpointID: id(endpoint), Published: spec.Published{
+		Proto: proto, HostIP: netip.MustParseAddr(host), First: first, Last: last,
+		ContainerIP: netip.MustParseAddr(container), ContainerFirst: to,
+	}}
+}
+
+func open(network, endpoint, bridge, from string, proto spec.Protocol, addr string, first, last uint16) firewall.Open {
+	return firewall.Open{NetworkID: id(network), EndpointID: id(endpoint), Bridge: bridge, From: from,
+		Proto: proto, Addr: netip.MustParseAddr(addr), First: first, Last: last}
+}
+
+// rich is a ruleset with one of everything.
+func rich() firewall.Ruleset {
+	return firewall.Ruleset{
+		Networks: []firewall.Network{
+			{ID: id("a"), Bridge: "gw-aaaaaaaaaaaa", ICC: true,
+				Masquerade: prefixes("10.200.0.0/24", "fd00:a::/64"), Hairpin: prefixes("10.200.0.0/24", "fd00:a::/64")},
+			{ID: id("b"), Bridge: "mine", Hairpin: prefixes("10.200.1.0/24"), Masquerade: prefixes("10.200.1.0/24")},
+			{ID: id("c"), Bridge: "gw-cccccccccccc", ICC: true, Internal: true},
+			{ID: id("d"), Bridge: "gw-dddddddddddd", Masquerade: prefixes("255.255.255.0/24")},
+			{ID: id("e"), Bridge: "gw-eeeeeeeeeeee", ICC: true, Routed: prefixes("10.200.3.0/24", "fd00:d::/64")},
+			{ID: id("f"), Bridge: "gw-ffffffffffff", ICC: true, Unprotected: prefixes("10.200.4.0/24", "fd00:e::/64"),
+				Masquerade: prefixes("10.200.4.0/24", "fd00:e::/64"), Source: []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}},
+		},
+		Open: []firewall.Open{
+			open("e", "5", "gw-eeeeeeeeeeee", "", spec.TCP, "10.200.3.2", 80, 80),
+			open("e", "5", "gw-eeeeeeeeeeee", "", spec.UDP, "10.200.3.2", 1, 65535),
+			open("e", "5", "gw-eeeeeeeeeeee", "", spec.UDP, "fd00:d::2", 80, 82),
+			open("e", "5", "gw-eeeeeeeeeeee", "", spec.TCP, "fd00:d::2", 1000, 1999),
+			open("a", "1", "gw-aaaaaaaaaaaa", "wg0", spec.SCTP, "10.200.0.2", 7, 8),
+			open("a", "1", "gw-aaaaaaaaaaaa", "wg0", spec.TCP, "10.200.0.2", 1000, 1999),
+			open("a", "1", "gw-aaaaaaaaaaaa", "wg0", spec.TCP, "fd00:a::2", 7, 7),
+			open("a", "1", "gw-aaaaaaaaaaaa", "wg0", spec.TCP, "fd00:a::2", 1000, 1999),
+		},
+		Ports: []firewall.Port{
+			published("a", "1", spec.TCP, "0.0.0.0", 80, 80, "10.200.0.2", 80),
+			published("a", "1", spec.TCP, "0.0.0.0", 8000, 8000, "10.200.0.2", 8080),
+			published("a", "1", spec.UDP, "192.0.2.1", 5000, 5003, "10.200.0.2", 5000),
+			published("a", "1", spec.UDP, "192.0.2.1", 10000, 19999, "10.200.0.2", 10000),
+			published("a", "1", spec.UDP, "0.0.0.0", 20000, 29999, "10.200.0.2", 20000),
+			published("a", "1", spec.UDP, "0.0.0.0", 30000, 65535, "10.200.0.3", 30000),
+			published("a", "1", spec.SCTP, "0.0.0.0", 1, 64, "10.200.0.3", 1),
+			published("a", "2", spec.TCP, "127.0.0.1", 9000, 9003, "10.200.0.3", 90),
+			published("b", "3", spec.SCTP, "0.0.0.0", 7000, 7000, "10.200.1.2", 7001),
+			published("a", "1", spec.TCP, "::", 80, 80, "fd00:a::2", 80),
+			published("a", "1", spec.TCP, "::", 8000, 8000, "fd00:a::2", 8080),
+			published("a", "1", spec.UDP, "2001:db8::1", 5000, 5001, "fd00:a::2", 6000),
+			published("a", "1", spec.UDP, "2001:db8::1", 10000, 19999, "fd00:a::2", 10000),
+			published("a", "1", spec.TCP, "::", 10000, 19999, "fd00:a::2", 10000),
+			// Relayed: no element.
+			published("b", "3", spec.TCP, "::", 8001, 8001, "10.200.1.2", 80),
+		},
+	}
+}

@@ -1,0 +1,275 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// strictHost is a fakeHost on which nothing may start to carry packets before
+// the rules are there. Its Sync can be made to fail.
+type strictHost struct {
+	*fakeHost
+	t       *testing.T
+	strict  bool
+	refuses error
+	syncs   int
+	touched []string
+}
+
+func (h *strictHost) Sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
+	h.mu.Lock()
+	h.syncs++
+	h.mu.Unlock()
+	if h.refuses != nil {
+		return nil, h.refuses
+	}
+	return h.fakeHost.Sync(ctx, full)
+}
+
+// damage takes away every network's rules.
+func (h *strictHost) damage() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.networks)
+}
+
+// compared returns how many comparisons there were so far.
+func (h *strictHost) compared() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.syncs
+}
+
+func (h *strictHost) guarded(what string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.touched = append(h.touched, what)
+	if h.strict && len(h.networks) == 0 {
+		h.t.Errorf("%s before the rules were in place", what)
+	}
+}
+
+func (h *strictHost) EnsureBridge(ctx context.Context, b spec.Bridge) ([]string, error) {
+	h.guarded("bridge")
+	return h.fakeHost.EnsureBridge(ctx, b)
+}
+
+func (h *strictHost) EnableForwarding(ctx context.Context, v4, v6 bool) ([]string, error) {
+	h.guarded("forwarding")
+	return h.fakeHost.EnableForwarding(ctx, v4, v6)
+}
+
+func (h *strictHost) EnsureVeth(ctx context.Context, v spec.Veth) ([]string, error) {
+	h.guarded("veth")
+	return h.fakeHost.EnsureVeth(ctx, v)
+}
+
+// strict returns a driver on a strict host with one network and container.
+func strict(t *testing.T) (*strictHost, *Driver) {
+	t.Helper()
+	h := &strictHost{fakeHost: newFakeHost(), t: t}
+	d := newTestDriver(t, h.fakeHost, "boot")
+	d.o.Links, d.o.Host, d.o.Firewall = h, h, h
+	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+	return h, d
+}
+
+// TestRulesAreMendedFirst: nothing gets to carry packets before its network is
+// isolated again, and without rules nothing does.
+func TestRulesAreMendedFirst(t *testing.T) {
+	h, d := strict(t)
+	h.strict = true
+	h.damage()
+	clear(h.bridges)
+	h.touched = nil
+	h.refuses = errors.New("the kernel refuses")
+	d.Reconcile(t.Context())
+	if len(h.touched) != 0 {
+		t.Errorf("without rules: %v", h.touched)
+	}
+	if s := d.Status(t.Context()); !strings.Contains(s.Problem, "refuses") {
+		t.Errorf("status %+v", s)
+	}
+	h.refuses = nil
+	d.Reconcile(t.Context())
+	if want := []string{"bridge", "forwarding", "veth"}; !slices.Equal(h.touched, want) {
+		t.Errorf("mended %v, want %v", h.touched, want)
+	}
+	inSync(t, h.fakeHost, d)
+	var kinds []string
+	for _, e := range d.Events(t.Context(), 0, 0) {
+		kinds = append(kinds, e.Kind)
+	}
+	if want := []string{EventProblem, EventSolved, EventRepair, EventRepair}; !slices.Equal(kinds, want) {
+		t.Errorf("events %v, want %v", kinds, want)
+	}
+}
+
+// keep runs Keep in the test's bubble and returns how to report a change.
+func keep(t *testing.T, d *Driver) (change func()) {
+	t.Helper()
+	changes := make(chan struct{}, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); d.Keep(ctx, changes, Pace{}) }()
+	t.Cleanup(func() { stop(); <-done })
+	return func() {
+		select {
+		case changes <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// TestKeepHealsAtOnce: a change is looked at as it comes, and without one from
+// time to time.
+func TestKeepHealsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, d := strict(t)
+		change := keep(t, d)
+		h.damage()
+		change()
+		time.Sleep(50 * time.Millisecond)
+		inSync(t, h.fakeHost, d)
+		h.damage()
+		time.Sleep(5 * time.Second)
+		inSync(t, h.fakeHost, d)
+	})
+}
+
+// TestKeepUnderNoise: changes that need no repair cost ever fewer comparisons,
+// and what does need one is still seen.
+func TestKeepUnderNoise(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, d := strict(t)
+		change := keep(t, d)
+		before := h.compared()
+		for range 6000 { // a minute
+			change()
+			time.Sleep(10 * time.Millisecond)
+		}
+		if n := h.compared() - before; n < 25 || n > 60 {
+			t.Errorf("%d comparisons in a minute of noise", n)
+		}
+		h.damage()
+		for range 300 {
+			change()
+			time.Sleep(10 * time.Millisecond)
+		}
+		inSync(t, h.fakeHost, d)
+		time.Sleep(10 * time.Second)
+		h.damage()
+		change()
+		time.Sleep(50 * time.Millisecond)
+		inSync(t, h.fakeHost, d)
+	})
+}
+
+// TestFight: repairs that somebody undoes at once are noticed, named and made
+// less often, until he stops.
+func TestFight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, d := strict(t)
+		d.o.Suspect = func() string { return "nft (pid 7) run by firewalld" }
+		change := keep(t, d)
+		undo := func(d time.Duration) (repairs int) {
+			before := h.compared()
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+				h.damage()
+				change()
+			}
+			return h.compared() - before
+		}
+		undo(20 * time.Second)
+		s := d.Status(t.Context())
+		if len(s.Fights) != 1 {
+			t.Fatalf("status %+v", s)
+		}
+		if n := undo(time.Minute); n > 5 {
+			t.Errorf("%d repairs in a minute of a fight", n)
+		}
+		fights := events(t, d, EventFight)
+		if len(fights) != 1 || !strings.Contains(fights[0], "firewalld") || !strings.Contains(fights[0], "rules") {
+			t.Errorf("fights %q", fights)
+		}
+		time.Sleep(fightTime + time.Minute)
+		if s := d.Status(t.Context()); len(s.Fights) != 0 || len(events(t, d, EventPeace)) != 1 {
+			t.Errorf("after the fight: %+v", s)
+		}
+		h.damage()
+		change()
+		time.Sleep(50 * time.Millisecond)
+		inSync(t, h.fakeHost, d)
+	})
+}
+
+// events lists the texts of the events of a kind.
+func events(t *testing.T, d *Driver, kind string) []string {
+	t.Helper()
+	var texts []string
+	for _, e := range d.Events(t.Context(), 0, 0) {
+		if e.Kind == kind {
+			texts = append(texts, e.Text)
+		}
+	}
+	return texts
+}
+
+func TestFightsGoByTheSameRepair(t *testing.T) {
+	f := newFights()
+	now := time.Now()
+	for i := range fightRepairs {
+		began, _ := f.note(now, []string{
+			fmt.Sprintf("chain lacked %d rules", i), fmt.Sprintf("chain lacked %d rules", i+7), fmt.Sprintf("bridge gw-%c", 'a'+i),
+		})
+		if (len(began) == 1) != (i == fightRepairs-1) {
+			t.Errorf("after %d repairs: %v", i+1, began)
+		}
+	}
+	if began, over := f.note(now.Add(fightTime+time.Second), nil); began != nil || len(over) != 1 || len(f.times) != 0 {
+		t.Errorf("afterwards: began %v, over %v, remembers %v", began, over, f.times)
+	}
+}
+
+func TestJournal(t *testing.T) { synctest.Test(t, testJournal) }
+
+func testJournal(t *testing.T) {
+	d := New(Options{})
+	for i := range maxEvents + 5 {
+		d.journal.add(EventRepair, fmt.Sprint(i))
+	}
+	for after, want := range map[uint64]int{0: maxEvents, 5: maxEvents, 6: maxEvents - 1, maxEvents + 4: 1, maxEvents + 5: 0, maxEvents + 6: maxEvents} {
+		got := d.Events(t.Context(), after, 0)
+		if len(got) != want {
+			t.Errorf("after %d: %d events, want %d", after, len(got), want)
+		}
+		for i := range got {
+			if i > 0 && got[i].Number != got[i-1].Number+1 || got[i].Text != fmt.Sprint(got[i].Number-1) {
+				t.Errorf("after %d: %+v at place %d", after, got[i], i)
+			}
+		}
+	}
+	start := time.Now()
+	go func() { time.Sleep(time.Second); d.journal.add(EventRepair, "new") }()
+	if got := d.Events(t.Context(), maxEvents+5, time.Minute); len(got) != 1 || time.Since(start) != time.Second {
+		t.Errorf("waited %s for %+v", time.Since(start), got)
+	}
+	if got := d.Events(t.Context(), maxEvents+6, time.Minute); len(got) != 0 || time.Since(start) != time.Minute+time.Second {
+		t.Errorf("waited %s for %+v", time.Since(start), got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got := d.Events(ctx, maxEvents+6, time.Minute); len(got) != 0 {
+		t.Errorf("after the end: %+v", got)
+	}
+}

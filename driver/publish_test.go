@@ -1,0 +1,42 @@
+package driver
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/gangway-net/gangway/config"
+)
+
+// TestPortFamilies: which host addresses a binding takes for an endpoint that
+// has one family only, when another endpoint may serve the other.
+func TestPortFamilies(t *testing.T) {
+	four, six := netip.MustParsePrefix("10.0.0.2/24"), netip.MustParsePrefix("fd00::2/64")
+	any4, any6 := netip.IPv4Unspecified(), netip.IPv6Unspecified()
+	for _, c := range []struct {
+		name       string
+		four, six  netip.Prefix
+		asked      netip.Addr
+		noProxy6To bool
+		want       []netip.Addr
+	}{
+		{"both families", four, six, netip.Addr{}, false, []netip.Addr{any4, any6}},
+		{"both families, other endpoint", four, six, netip.Addr{}, true, []netip.Addr{any4, any6}},
+		{"IPv4 only", four, netip.Prefix{}, netip.Addr{}, false, []netip.Addr{any4, any6}},
+		{"IPv4 only, other endpoint has IPv6", four, netip.Prefix{}, netip.Addr{}, true, []netip.Addr{any4}},
+		{"IPv6 only", netip.Prefix{}, six, netip.Addr{}, false, []netip.Addr{any6}},
+		{"IPv6 only, IPv4 asked for", netip.Prefix{}, six, any4, false, []netip.Addr{any4}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := &Network{Options: config.Network{HostBinding4: any4}}
+			e := &Endpoint{IPv4: c.four, IPv6: c.six}
+			got := portRequests(n, e, config.Publish{
+				Bindings:    []config.PortBinding{{Proto: 6, Port: 80, HostIP: c.asked}},
+				NoProxy6To4: c.noProxy6To,
+			})
+			if len(got) != 1 || !slices.Equal(got[0].HostIPs, c.want) {
+				t.Errorf("requests %+v, want one on %v", got, c.want)
+			}
+		})
+	}
+}

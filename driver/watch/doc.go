@@ -1,0 +1,18 @@
+// Package watch says that something of the kernel changed that gangway keeps:
+// its links and their addresses, the firewall's rules, and the sysctls it sets.
+//
+// It only says so: what changed, and whether it was gangway itself, is for the
+// comparison that follows to find out. Invariant: a change that the kernel
+// tells of is never lost, though many may be told as one. Where the kernel's
+// queue overflows, that counts as a change.
+//
+// The kernel tells of links, addresses and forwarding by rtnetlink groups, and
+// of rules by the nftables group, iptables-nft's included. It tells nothing of
+// iptables-legacy. Sysctls are files: inotify tells who writes to them by a
+// path of the same procfs, as sysctl(8) does.
+//
+// The package refuses to change anything, and to look at links that carry no
+// mark of gangway: what other containers come and go with is noise.
+//
+// A Watcher belongs to the network namespace of the thread that called New.
+package watch

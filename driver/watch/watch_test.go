@@ -1,0 +1,242 @@
+package watch
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/integration/nstest"
+)
+
+func TestMain(m *testing.M) { nstest.Main(m) }
+
+// patience is how long a test waits for what must happen, quiet for what must
+// not.
+const (
+	patience = 10 * time.Second
+	quiet    = 70 * time.Millisecond
+)
+
+func sh(t *testing.T, script string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "sh", "-ec", script).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, out)
+	}
+}
+
+func start(t *testing.T) *Watcher {
+	t.Helper()
+	logger := logrus.New()
+	logger.SetOutput(io.Discard)
+	w, err := New(Options{SysctlRoot: "/proc/sys", Log: logrus.NewEntry(logger)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+			t.Error(err)
+		}
+	})
+	settle(w)
+	return w
+}
+
+// settle takes the changes that are already under way.
+func settle(w *Watcher) {
+	for {
+		select {
+		case <-w.Changes():
+		case <-time.After(quiet):
+			return
+		}
+	}
+}
+
+func told(t *testing.T, w *Watcher, script string) {
+	t.Helper()
+	settle(w)
+	sh(t, script)
+	select {
+	case <-w.Changes():
+	case <-time.After(patience):
+		t.Errorf("not told of: %s", script)
+	}
+}
+
+func untold(t *testing.T, w *Watcher, script string) {
+	t.Helper()
+	settle(w)
+	sh(t, script)
+	select {
+	case <-w.Changes():
+		t.Errorf("told of: %s", script)
+	case <-time.After(quiet):
+	}
+}
+
+// world is one network with a container's link, and links of others.
+const world = `
+ip link add gw-a group 18263 type bridge && ip link set gw-a alias gangway:net up
+ip addr add 10.9.0.1/24 dev gw-a
+ip link add gv-a type veth peer name gp-a && ip link set gv-a alias gangway:ep master gw-a up
+ip link add theirs type bridge && ip link set theirs up
+ip link add lent type bridge && ip link property add dev lent altname gangway-net-up
+`
+
+// TestLinks: what concerns gangway's links is told, what concerns others' is
+// not, whether they were there before the watcher or came later.
+func TestLinks(t *testing.T) {
+	for name, before := range map[string]bool{"there before": true, "come later": false} {
+		t.Run(name, func(t *testing.T) {
+			if before {
+				sh(t, world)
+			}
+			w := start(t)
+			if !before {
+				told(t, w, world)
+			}
+			for _, script := range []string{
+				"ip link set gw-a down",
+				"ip link set gw-a up",
+				"ip addr del 10.9.0.1/24 dev gw-a",
+				"ip link set gw-a group 0",
+				"ip link set gw-a group 18263",
+				"ip link set gv-a nomaster",
+				"ip link set gv-a master gw-a",
+				"bridge link set dev gv-a isolated on",
+				"ip link set gv-a mtu 1400",
+				"ip link set lent up",
+				"ip link set gw-a alias other",
+				"echo 1 > /proc/sys/net/ipv4/conf/gw-a/route_localnet",
+				"echo 0 > /proc/sys/net/ipv6/conf/gw-a/accept_ra",
+				"echo 1 > /proc/sys/net/ipv4/ip_forward",
+				"sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=1",
+				"ip link set gw-a down && ip link set gw-a name gw-b && ip link set gw-b up",
+				"echo 0 > /proc/sys/net/ipv4/conf/gw-b/route_localnet",
+				"ip link del gv-a",
+				"ip link del gw-b",
+				"ip link del lent",
+			} {
+				told(t, w, script)
+			}
+			for _, script := range []string{
+				"ip addr add 10.8.0.1/24 dev theirs",
+				"ip link set theirs down",
+				"ip link add x1 type veth peer name x2 && ip link set x1 master theirs up && ip link del x1",
+				"ip link del theirs",
+				"ip link add gw-c type bridge && ip link del gw-c",
+			} {
+				untold(t, w, script)
+			}
+			if err := w.Close(); err != nil {
+				t.Error(err)
+			}
+			if n := len(w.links.known) + len(w.links.tree.watches); n != 0 {
+				t.Errorf("%d links and watches are remembered at the end", n)
+			}
+		})
+	}
+}
+
+// TestRules: transactions are told, and others than our own name their author.
+func TestRules(t *testing.T) {
+	w := start(t)
+	told(t, w, "nft add table inet gangway-test")
+	if who := w.Suspect(); !strings.HasPrefix(who, "nft") {
+		t.Errorf("suspect %q", who)
+	}
+	told(t, w, "nft flush ruleset")
+	told(t, w, "iptables-nft -A FORWARD -j ACCEPT")
+	told(t, w, "iptables-nft -F")
+	w.mu.Lock()
+	w.suspect = ""
+	w.mu.Unlock()
+	settle(w)
+	cmd := exec.CommandContext(t.Context(), "iptables-nft", "-A", "FORWARD", "-j", "ACCEPT")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	<-w.Changes()
+	settle(w)
+	if who := w.Suspect(); who != "" {
+		t.Errorf("our own child is suspected: %q", who)
+	}
+}
+
+// TestOverflow: a queue that ran over is a change, and nothing is missed later.
+func TestOverflow(t *testing.T) {
+	w := start(t)
+	raw, err := w.files[0].SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1) }); err != nil {
+		t.Fatal(err)
+	}
+	told(t, w, world+`for i in $(seq 300); do echo link set gw-a mtu $((1300+i)); done | ip -b -`)
+	told(t, w, "ip link set gw-a down")
+	told(t, w, "ip link del gw-a; ip link del gv-a; ip link del lent; ip link del theirs")
+}
+
+// TestAuthor: a name may hold anything, and an unknown process is not guessed
+// at.
+func TestAuthor(t *testing.T) {
+	self, parent, err := process(uint32(os.Getpid()))
+	if err != nil || parent != uint32(os.Getppid()) {
+		t.Fatalf("process: %q %d %v", self, parent, err)
+	}
+	for _, tt := range []struct {
+		g   generation
+		who string
+		own bool
+	}{
+		{generation{uint32(os.Getpid()), self}, "", true},
+		{generation{1 << 30, "nft"}, "nft", false},
+		{generation{1 << 30, "firewalld"}, "firewalld", false},
+		{generation{1 << 30, "iptables-nft-re"}, "iptables-nft-re", true},
+		{generation{1 << 30, self}, self, true},
+		{generation{}, "", true},
+	} {
+		if who, own := author(tt.g); who != tt.who || own != tt.own {
+			t.Errorf("author(%+v) = %q, %t, want %q, %t", tt.g, who, own, tt.who, tt.own)
+		}
+	}
+}
+
+func TestMissingSysctls(t *testing.T) {
+	l := newLinks(nil)
+	b := dumpLinks()
+	binary.NativeEndian.PutUint16(b[4:], unix.RTM_NEWLINK)
+	if l.see(b) || l.see(nil) {
+		t.Error("an unmarked link counts")
+	}
+}
+
+// FuzzMessages: whatever the bytes, no panic, and attributes lie within.
+func FuzzMessages(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(dumpLinks())
+	f.Add(bytes.Repeat([]byte{20, 0, 0, 0, 16, 0}, 9))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		l := newLinks(nil)
+		l.see(b)
+		generations(b)
+		mark(b)
+		n := 0
+		for _, v := range attributes(b) {
+			n += unix.SizeofNlAttr + len(v)
+		}
+		if n > len(b) {
+			t.Errorf("%d bytes of attributes in %d", n, len(b))
+		}
+	})
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/firewall/iptables"
+	"github.com/gangway-net/gangway/driver/firewall/nftables"
+)
+
+// newFirewall picks the firewall backend:
+//
+//	setting   kernel can do nf_tables   backend
+//	auto      yes                       nftables
+//	auto      no                        iptables
+//	nftables  yes                       nftables
+//	nftables  no                        error
+//	iptables  any                       iptables
+//
+// With nftables, iptables commands are needed only on hosts that use iptables:
+// their FORWARD chains have to follow what nftables decides.
+func newFirewall(ctx context.Context, setting string, log *logrus.Entry) (firewall.Backend, error) {
+	if setting != "iptables" {
+		b, err := newNftables(ctx, log)
+		switch {
+		case err == nil:
+			log.Info("firewall: nftables")
+			return b, nil
+		case setting == "nftables" || !errors.Is(err, nftables.ErrUnsupported):
+			return nil, fmt.Errorf("firewall: %w", err)
+		}
+		log.WithError(err).Info("firewall: no nftables here")
+	}
+	b, err := iptables.New(ctx, log)
+	if err != nil {
+		return nil, fmt.Errorf("firewall: %w", err)
+	}
+	log.Info("firewall: iptables")
+	old, err := nftables.New(ctx, nftables.Options{Log: log})
+	if err != nil {
+		return b, nil //nolint:nilerr // what the kernel cannot do has left nothing behind
+	}
+	return &successor{Backend: b, old: old, log: log}, nil
+}
+
+// newNftables makes the backend with its gate in iptables, which removes what
+// the iptables backend has left.
+func newNftables(ctx context.Context, log *logrus.Entry) (firewall.Backend, error) {
+	options := nftables.Options{Log: log}
+	gate, err := iptables.NewGate(log)
+	if err != nil {
+		log.WithError(err).Info("firewall: this host's iptables, if any, are left alone")
+	} else {
+		options.Gate = gate
+	}
+	return nftables.New(ctx, options)
+}
+
+// successor removes what another backend has left behind, once its own rules
+// are in place: at no moment is there a network without isolation.
+type successor struct {
+	firewall.Backend
+	old interface {
+		Cleanup(ctx context.Context) error
+	}
+	log *logrus.Entry
+
+	mu   sync.Mutex
+	done bool
+}
+
+// Sync implements firewall.Backend.
+func (s *successor) Sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
+	lines, err := s.Backend.Sync(ctx, full)
+	if err != nil {
+		return lines, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done {
+		return lines, nil
+	}
+	if err := s.old.Cleanup(ctx); err != nil {
+		s.log.WithError(err).Warn("rules of another firewall backend are left over; they are tried again at the next check")
+		return lines, nil
+	}
+	s.done = true
+	return lines, nil
+}
