@@ -8,6 +8,8 @@ TAG      ?= latest
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 PORT     ?= 8080
+BENCH    ?= full
+PARTS    ?=
 
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 BINARY  := build/gangway
@@ -68,9 +70,9 @@ lint: ## check format and style
 	@scripts/lint.sh
 
 .PHONY: bench
-bench: ## run the benchmarks
-	@scripts/deps.sh build
-	$(GO) test -run '^$$' -bench . -benchmem $$($(GO) list ./... | grep -v /integration)
+bench: ## measure beside the built-in driver, half an hour; BENCH=quick for 4 minutes
+	@scripts/deps.sh bench
+	@BENCH='$(BENCH)' PARTS='$(PARTS)' scripts/bench.sh
 
 .PHONY: clean
 clean: ## remove what was built

@@ -20,51 +20,54 @@ type scenario struct {
 	// own says that it is about gangway itself: it makes no sense with the
 	// engine's own driver.
 	own bool
+	// rules says that it is also run with gangway's rules in iptables: it
+	// shows what the rules do.
+	rules bool
 }
 
 func scenarios() []scenario {
-	return []scenario{
+	return append(compatScenarios(), []scenario{
 		{name: "namespaces", run: testNamespaces},
 		{name: "veth", run: testVeth, plugin: true, own: true},
 		{name: "bridge", run: testBridge, plugin: true},
 		{name: "gateway", run: testGateway},
-		{name: "outside", run: testOutside, plugin: true},
+		{name: "outside", run: testOutside, plugin: true, rules: true},
 		{name: "outside-ipv6", run: testOutsideIPv6, plugin: true},
-		{name: "ports", run: testPorts, plugin: true},
-		{name: "ports-ipv6", run: testPortsIPv6, own: true},
-		{name: "ports-range", run: testPortRange, plugin: true, own: true},
-		{name: "ports-shift", run: testPortShift, own: true},
+		{name: "ports", run: testPorts, plugin: true, rules: true},
+		{name: "ports-ipv6", run: testPortsIPv6, own: true, rules: true},
+		{name: "ports-range", run: testPortRange, plugin: true, own: true, rules: true},
+		{name: "ports-shift", run: testPortShift, own: true, rules: true},
 		{name: "ports-one-of", run: testPortOneOf},
 		{name: "ports-ephemeral", run: testPortEphemeral, own: true},
-		{name: "ports-sctp", run: testPortSCTP, own: true},
-		{name: "ports-addresses", run: testPortAddresses},
+		{name: "ports-sctp", run: testPortSCTP, own: true, rules: true},
+		{name: "ports-addresses", run: testPortAddresses, rules: true},
 		{name: "ports-taken", run: testPortsTaken},
 		{name: "ports-follow-gateway", run: testPortsFollowGateway, own: true},
 		{name: "published-only", run: testPublishedOnly, own: true},
-		{name: "isolation", run: testIsolation, own: true},
-		{name: "docker-user", run: testDockerUser},
-		{name: "untouched", run: testUntouched},
+		{name: "isolation", run: testIsolation, own: true, rules: true},
+		{name: "docker-user", run: testDockerUser, rules: true},
+		{name: "untouched", run: testUntouched, rules: true},
 		{name: "addresses", run: testAddresses, plugin: true},
 		{name: "automatic-subnets", run: testAutomaticSubnets, own: true},
 		{name: "mtu", run: testMTU},
 		{name: "connect", run: testConnect},
-		{name: "internal", run: testInternal, own: true},
-		{name: "no-icc", run: testNoICC},
+		{name: "internal", run: testInternal, own: true, rules: true},
+		{name: "no-icc", run: testNoICC, rules: true},
 		{name: "ipv6-only", run: testIPv6Only},
-		{name: "routed", run: testRouted, own: true},
-		{name: "nat-unprotected", run: testNATUnprotected, own: true},
+		{name: "routed", run: testRouted, own: true, rules: true},
+		{name: "nat-unprotected", run: testNATUnprotected, own: true, rules: true},
 		{name: "isolated", run: testIsolated, own: true},
-		{name: "trusted-interfaces", run: testTrustedInterfaces, own: true},
+		{name: "trusted-interfaces", run: testTrustedInterfaces, own: true, rules: true},
 		{name: "inhibit-ipv4", run: testInhibitIPv4, own: true},
-		{name: "host-addresses", run: testHostAddresses, own: true},
+		{name: "host-addresses", run: testHostAddresses, own: true, rules: true},
 		{name: "compose", run: testCompose, plugin: true},
-		{name: "see", run: testSee, plugin: true, own: true},
+		{name: "see", run: testSee, plugin: true, own: true, rules: true},
 		{name: "refused", run: testRefused, own: true},
-		{name: "removal", run: testRemoval, plugin: true, own: true},
-		{name: "restart-gangway", run: testRestartGangway, own: true},
-		{name: "restart-engine", run: testRestartEngine, plugin: true, own: true},
-		{name: "reboot", run: testReboot, own: true},
-	}
+		{name: "removal", run: testRemoval, plugin: true, own: true, rules: true},
+		{name: "restart-gangway", run: testRestartGangway, own: true, rules: true},
+		{name: "restart-engine", run: testRestartEngine, plugin: true, own: true, rules: true},
+		{name: "reboot", run: testReboot, own: true, rules: true},
+	}...)
 }
 
 // TestDaemon runs every scenario with gangway as a plain daemon.
@@ -85,13 +88,22 @@ func TestPlugin(t *testing.T) {
 	onEveryEngine(t, harness.Managed, func(s scenario) bool { return s.plugin })
 }
 
+// TestDaemonIPTables runs the scenarios that are about rules once more, with the
+// rules in iptables.
+func TestDaemonIPTables(t *testing.T) {
+	if os.Getenv("GANGWAY_TEST_DRIVER") != "" {
+		return
+	}
+	onEveryEngine(t, harness.Daemon, func(s scenario) bool { return s.rules }, "GANGWAY_FIREWALL=iptables")
+}
+
 // onEveryEngine runs the wanted scenarios one after the other on one engine of
-// each version, the engines in parallel.
-func onEveryEngine(t *testing.T, driver harness.Driver, wanted func(scenario) bool) {
+// each version, the engines in parallel; env are settings of gangway.
+func onEveryEngine(t *testing.T, driver harness.Driver, wanted func(scenario) bool, env ...string) {
 	for _, suite := range harness.Suites() {
 		t.Run(string(suite), func(t *testing.T) {
 			t.Parallel()
-			e := harness.Start(t, harness.Config{Suite: suite, Driver: driver})
+			e := harness.Start(t, harness.Config{Suite: suite, Driver: driver, Env: env})
 			warmUp(t, e)
 			for _, s := range scenarios() {
 				if !wanted(s) {

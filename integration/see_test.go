@@ -17,7 +17,7 @@ func testSee(t *testing.T, e *harness.Engine) {
 		command string
 		words   []string
 	}{
-		{"status", []string{"iptables"}},
+		{"status", []string{e.Firewall()}},
 		{"networks", []string{id[:12], "gw-" + id[:12], "10.79.0.0/24", "10.79.0.1"}},
 		{"endpoints", []string{"10.79.0.2", "eth0"}},
 		{"ports", []string{"8000", "9000-9009", "udp", "10.79.0.2"}},

@@ -114,6 +114,7 @@ func testReboot(t *testing.T, e *harness.Engine) {
 			e.Run(t, tool, "-t", table, "-X")
 		}
 	}
+	e.Run(t, "sh", "-c", "nft delete table inet gangway 2>/dev/null || true")
 	e.Run(t, "sh", "-c", "rm -rf /run/docker /run/containerd /run/docker.pid; echo 0 > /proc/sys/net/ipv4/ip_forward")
 	e.StartGangway(t)
 	e.StartEngine(t)

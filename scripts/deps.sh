@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh WHAT: installs the programs that WHAT needs and that are missing.
-# WHAT is build, plugin, lint, demo or test. Nothing that is there is changed.
+# WHAT is build, plugin, lint, demo, test or bench. Nothing that is there is changed.
 set -eu
 
 # golangci_version is the linter's version that the configuration is written for.
@@ -108,6 +108,13 @@ test)
 	need docker-registry docker-registry
 	need systemd-analyze systemd
 	;;
-*) fail "unknown: '${1:-}'; one of build, plugin, lint, demo, test" ;;
+bench)
+	need_engine
+	need mmdebstrap mmdebstrap
+	need iptables iptables
+	need nft nftables
+	need iperf3 iperf3
+	;;
+*) fail "unknown: '${1:-}'; one of build, plugin, lint, demo, test, bench" ;;
 esac
 install_missing

@@ -131,6 +131,9 @@ func (e *Engine) StartEngine(t testing.TB) {
 	})
 }
 
+// Arguments replaces the further arguments with which dockerd starts next.
+func (e *Engine) Arguments(args ...string) { e.cfg.Args = args }
+
 // Stop stops dockerd as a service manager does.
 func (e *Engine) Stop(t testing.TB) {
 	t.Helper()

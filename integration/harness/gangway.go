@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -40,10 +41,25 @@ func (e *Engine) StopGangway(t testing.TB) {
 	e.daemon.Signal(t, syscall.SIGTERM, 20*time.Second)
 }
 
+// Firewall is the backend that gangway keeps its rules with.
+func (e *Engine) Firewall() string {
+	if slices.Contains(e.cfg.Env, "GANGWAY_FIREWALL=iptables") {
+		return "iptables"
+	}
+	return "nftables"
+}
+
 // KillGangway ends the plain daemon as a crash does.
 func (e *Engine) KillGangway(t testing.TB) {
 	t.Helper()
 	e.daemon.Signal(t, syscall.SIGKILL, 10*time.Second)
+}
+
+// KillPlugin ends the managed plugin's process as a crash does; the engine
+// starts it again.
+func (e *Engine) KillPlugin(t testing.TB) {
+	t.Helper()
+	e.Run(t, "sh", "-c", "kill -9 $(pidof gangway)")
 }
 
 // TryGangway runs one of gangway's commands beside the engine.

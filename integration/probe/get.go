@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
@@ -56,7 +57,10 @@ func dial(proto, addr, from string, deadline time.Time) (net.Conn, error) {
 }
 
 func localAddr(proto, from string) (net.Addr, error) {
-	addr := net.JoinHostPort(from, "0")
+	addr := from
+	if _, err := netip.ParseAddr(from); err == nil {
+		addr = net.JoinHostPort(from, "0")
+	}
 	if strings.HasPrefix(proto, "udp") {
 		return net.ResolveUDPAddr(proto, addr)
 	}

@@ -2,9 +2,12 @@
 // see who reached whom and from which address.
 //
 //	probe serve PROTO ADDR:PORT[-PORT] [PROTO ADDR:PORT...]
-//	probe get [-timeout D] [-from ADDR] PROTO HOST:PORT
+//	probe get [-timeout D] [-from ADDR[:PORT]] PROTO HOST:PORT
 //	probe ping [-timeout D] HOST
 //	probe stream [-for D] HOST:PORT
+//	probe repeat [-timeout D] PROTO HOST:PORT
+//	probe fetch [-timeout D] HOST:PORT
+//	probe advertise INTERFACE PREFIX
 //
 // PROTO is tcp, udp or sctp. A server tells every client the address it saw the
 // client come from, the address it was reached at and its own host name, as one
@@ -33,32 +36,50 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: probe serve|get|ping|stream ARGUMENTS")
+		return errors.New("usage: probe serve|get|ping|stream|repeat|fetch|advertise ARGUMENTS")
 	}
 	flags := flag.NewFlagSet("probe "+args[0], flag.ContinueOnError)
 	timeout := flags.Duration("timeout", 3*time.Second, "how long to wait for the answer")
-	from := flags.String("from", "", "source address")
+	from := flags.String("from", "", "source address, and port if it has to be a certain one")
 	duration := flags.Duration("for", 0, "how long to stream; 0 until SIGTERM")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
 	rest := flags.Args()
-	switch {
-	case args[0] == "serve" && len(rest) >= 2 && len(rest)%2 == 0:
-		return serve(rest)
-	case args[0] == "get" && len(rest) == 2:
-		answer, err := get(rest[0], rest[1], *from, *timeout)
-		if err != nil {
-			return name(err)
-		}
-		fmt.Println(answer)
-		return nil
-	case args[0] == "ping" && len(rest) == 1:
-		return name(ping(rest[0], *timeout))
-	case args[0] == "stream" && len(rest) == 1:
-		return stream(rest[0], *duration)
+	c, ok := commands(*timeout, *duration, *from)[args[0]]
+	if !ok || len(rest) != c.arguments && (c.arguments > 0 || len(rest) == 0 || len(rest)%2 != 0) {
+		return fmt.Errorf("%s: unknown command, or wrong number of arguments %q", args[0], rest)
 	}
-	return fmt.Errorf("%s: wrong number of arguments %q", args[0], rest)
+	line, err := c.run(rest)
+	if err != nil {
+		return name(err)
+	}
+	if line != "" {
+		fmt.Println(line)
+	}
+	return nil
+}
+
+// command is one word that probe knows. It returns what is to be printed.
+type command struct {
+	// arguments is how many there have to be; 0 stands for any number of pairs.
+	arguments int
+	run       func(args []string) (string, error)
+}
+
+func commands(timeout, duration time.Duration, from string) map[string]command {
+	silent := func(f func(args []string) error) func([]string) (string, error) {
+		return func(args []string) (string, error) { return "", f(args) }
+	}
+	return map[string]command{
+		"serve":     {0, silent(serve)},
+		"get":       {2, func(a []string) (string, error) { return get(a[0], a[1], from, timeout) }},
+		"fetch":     {1, func(a []string) (string, error) { return fetch(a[0], timeout) }},
+		"ping":      {1, silent(func(a []string) error { return ping(a[0], timeout) })},
+		"stream":    {1, silent(func(a []string) error { return stream(a[0], duration) })},
+		"repeat":    {2, silent(func(a []string) error { return repeat(a[0], a[1], timeout) })},
+		"advertise": {2, silent(func(a []string) error { return advertise(a[0], a[1]) })},
+	}
 }
 
 // name puts the word that tests look for in front of the system's text.

@@ -1,0 +1,170 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gangway-net/gangway/integration/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
+
+// docs is where a full run writes, drafts where all others do.
+const (
+	docs   = moduleRoot + "/docs/bench"
+	drafts = moduleRoot + "/build/bench"
+	page   = moduleRoot + "/docs/performance.md"
+)
+
+// BenchmarkAll is make bench: everything, once (-benchtime 1x), with a table at
+// the end. BENCH=quick measures less, PARTS names the parts to measure; both
+// leave the documentation as it is.
+func BenchmarkAll(b *testing.B) {
+	m := modeOf(b)
+	to := newResults(m.name)
+	only := os.Getenv("PARTS")
+	dir := drafts
+	if m.name == full().name && only == "" {
+		dir = docs
+	}
+	for _, d := range []string{drafts, docs} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			b.Fatal(err)
+		}
+	}
+	run := func(name string, part func(testing.TB, mode, *Results)) {
+		if only != "" && !strings.Contains(" "+only+" ", " "+name+" ") {
+			return
+		}
+		fmt.Fprintf(os.Stderr, "%s %s\n", time.Now().Format(time.TimeOnly), name)
+		part(b, m, to)
+		// What is measured is not lost if a later part fails.
+		if err := to.Save(filepath.Join(drafts, "results.json")); err != nil {
+			b.Fatal(err)
+		}
+	}
+	everything(b, m, to, run)
+	to.finish()
+	publishResults(b, to, dir)
+}
+
+// everything goes through all parts of a run.
+func everything(t testing.TB, m mode, to *Results, run func(name string, part func(testing.TB, mode, *Results))) {
+	run(partAddresses, addresses)
+	run(partVerbs, verbs)
+	r := newRig(t)
+	to.Machine.Engine = r.Version(t)
+	run(partStart, r.starts)
+	run(partProxies, r.proxies)
+	run(partTraffic, r.traffic)
+	run(partThroughput, r.throughput)
+	run(partParallel, r.parallel)
+	run(partNetworks, r.networks)
+	run(partHeal, r.heals)
+}
+
+// TestEveryPartMeasures keeps the benchmarks from rotting: each part, as small
+// as it can be, measures every variant.
+func TestEveryPartMeasures(t *testing.T) {
+	tiny := mode{
+		name: "tiny", ports: []int{0, 1}, builtinPorts: 1, startRounds: 1,
+		trafficPorts: []int{1}, trafficRounds: 1, trafficSeconds: "1",
+		containers: 2, parallelRounds: 1, networks: 10, healRounds: 1,
+		endpoints: []int{0, 2}, portsEach: 2, verbs: 2, verbRounds: 1,
+	}
+	to := newResults(tiny.name)
+	everything(t, tiny, to, func(name string, part func(testing.TB, mode, *Results)) {
+		part(t, tiny, to)
+		if len(to.of(name)) == 0 {
+			t.Errorf("part %s measured nothing", name)
+		}
+	})
+	for _, f := range to.Figures {
+		if math.IsNaN(f.Median) || f.Median < 0 {
+			t.Errorf("%s, %s of %s: %v", f.Part, f.Name, f.Variant, f.Samples)
+		}
+	}
+	for _, s := range sections() {
+		if s.table(to) == "" {
+			t.Errorf("no table %q", s.title)
+		}
+	}
+	if breakdown(to) == "" {
+		t.Error("no breakdown of a container's start")
+	}
+}
+
+// publishResults writes everything that a run leaves.
+func publishResults(t testing.TB, to *Results, dir string) {
+	t.Helper()
+	if err := to.Save(filepath.Join(dir, "results.json")); err != nil {
+		t.Fatal(err)
+	}
+	if err := writePlots(to, dir); err != nil {
+		t.Fatal(err)
+	}
+	report := Report(to)
+	fmt.Fprintln(os.Stderr, report)
+	if dir != docs {
+		return
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(page, []byte(replaceBlock(t, string(text), report)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The generated block of the page stands between these lines.
+const blockStart, blockEnd = "<!-- bench -->\n", "<!-- /bench -->"
+
+func replaceBlock(t testing.TB, text, block string) string {
+	t.Helper()
+	before, rest, ok := strings.Cut(text, blockStart)
+	_, after, ok2 := strings.Cut(rest, blockEnd)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no %q … %q", page, blockStart, blockEnd)
+	}
+	return before + blockStart + block + blockEnd + after
+}
+
+// BenchmarkLife is what the calls of one container's life take, with so many
+// endpoints present, and the median of each.
+func BenchmarkLife(b *testing.B) {
+	dir := b.TempDir()
+	programs(b, dir)
+	for _, v := range of(gangway, floor) {
+		b.Run(v.Name, func(b *testing.B) {
+			s := newStation(b, v, dir)
+			have := 0
+			for _, n := range []int{0, 100} {
+				s.fill(b, have, n, 10)
+				have = n
+				net := s.network(b)
+				b.Run(fmt.Sprint("endpoints=", n), func(b *testing.B) {
+					times := map[string][]float64{}
+					note := func(op string, took time.Duration) {
+						_, verb, _ := strings.Cut(op, ".")
+						times[verb] = append(times[verb], float64(took.Microseconds()))
+					}
+					for b.Loop() {
+						e := member(net, 0)
+						e.first, e.ports = 40000, 1
+						s.come(b, e, note)
+						s.leave(b, e, note)
+					}
+					for verb, took := range times {
+						b.ReportMetric(quantile(took, 0.5), "us/"+verb)
+					}
+				})
+			}
+		})
+	}
+}

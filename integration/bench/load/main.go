@@ -1,0 +1,214 @@
+// Command load makes and answers the traffic that the benchmarks measure. It
+// is static and runs in containers as well as on hosts.
+//
+//	load serve PORT               accepts and closes TCP connections, echoes UDP
+//	load connect ADDR SECONDS N   N threads open and reset TCP connections
+//	load first ADDR COUNT         times the first packet of COUNT UDP flows
+//	load wait ADDR SECONDS        waits for the first answer to a new UDP flow
+//
+// The commands print one JSON object with times in microseconds. Sockets are
+// used directly and block: what the Go runtime would add is several times what
+// the kernel takes for a connection.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) == 2 && args[0] == "serve" {
+		port, err := strconv.ParseUint(args[1], 10, 16)
+		if err != nil {
+			return err
+		}
+		return serve(int(port))
+	}
+	if len(args) < 3 {
+		return errors.New("usage: load serve PORT | connect ADDR SECONDS N | first ADDR COUNT | wait ADDR SECONDS")
+	}
+	addr, err := netip.ParseAddrPort(args[1])
+	if err != nil {
+		return err
+	}
+	number, err := strconv.ParseFloat(args[2], 64)
+	if err != nil {
+		return err
+	}
+	to := &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
+	switch {
+	case args[0] == "connect" && len(args) == 4:
+		threads, err := strconv.Atoi(args[3])
+		if err != nil {
+			return err
+		}
+		return connect(to, time.Duration(number*float64(time.Second)), threads)
+	case args[0] == "first":
+		return first(to, int(number))
+	case args[0] == "wait":
+		return wait(to, time.Duration(number*float64(time.Second)))
+	}
+	return fmt.Errorf("unknown command %q", args[0])
+}
+
+// connect opens connections one after the other in each thread and resets them,
+// so that neither side keeps any in TIME_WAIT.
+func connect(to unix.Sockaddr, length time.Duration, threads int) error {
+	var mu sync.Mutex
+	var all []float64
+	var failed error
+	var wg sync.WaitGroup
+	start := time.Now()
+	for range threads {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			var own []float64
+			for time.Since(start) < length {
+				took, err := connectOnce(to)
+				if err != nil {
+					mu.Lock()
+					failed = err
+					mu.Unlock()
+					return
+				}
+				own = append(own, took)
+			}
+			mu.Lock()
+			all = append(all, own...)
+			mu.Unlock()
+		}()
+	}
+	wg.Wait()
+	if failed != nil {
+		return fmt.Errorf("connect: %w", failed)
+	}
+	return report(all, float64(len(all))/time.Since(start).Seconds())
+}
+
+func connectOnce(to unix.Sockaddr) (float64, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer closeSocket(fd)
+	if err = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	err = unix.Connect(fd, to)
+	return micros(start), err
+}
+
+// first sends one packet from a new socket and waits for the answer, count
+// times: a packet of a new flow passes all rules.
+func first(to unix.Sockaddr, count int) error {
+	var all []float64
+	start := time.Now()
+	for range count {
+		took, err := ask(to, time.Second)
+		if err != nil {
+			return fmt.Errorf("first packet: %w", err)
+		}
+		all = append(all, took)
+	}
+	return report(all, float64(count)/time.Since(start).Seconds())
+}
+
+// wait asks from new sockets until one is answered.
+func wait(to unix.Sockaddr, length time.Duration) error {
+	start := time.Now()
+	for time.Since(start) < length {
+		if _, err := ask(to, 5*time.Millisecond); err == nil {
+			return report([]float64{micros(start)}, 0)
+		}
+	}
+	return fmt.Errorf("no answer within %s", length)
+}
+
+func ask(to unix.Sockaddr, limit time.Duration) (float64, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer closeSocket(fd)
+	tv := unix.NsecToTimeval(limit.Nanoseconds())
+	if err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	if err = unix.Sendto(fd, []byte("x"), 0, to); err != nil {
+		return 0, err
+	}
+	_, _, err = unix.Recvfrom(fd, make([]byte, 16), 0)
+	return micros(start), err
+}
+
+// serve answers until it is killed.
+func serve(port int) error {
+	tcp, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	udp, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	at := &unix.SockaddrInet4{Port: port}
+	if err := errors.Join(unix.Bind(tcp, at), unix.Listen(tcp, 4096), unix.Bind(udp, at)); err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	go echo(udp)
+	for {
+		conn, _, err := unix.Accept(tcp)
+		if errors.Is(err, unix.ECONNABORTED) || errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		closeSocket(conn)
+	}
+}
+
+func echo(fd int) {
+	buf := make([]byte, 2048)
+	for {
+		n, from, err := unix.Recvfrom(fd, buf, 0)
+		if err == nil {
+			// An answer that cannot be sent is one that the client misses.
+			_ = unix.Sendto(fd, buf[:n], 0, from)
+		}
+	}
+}
+
+// closeSocket closes; Linux has released the descriptor whatever close says.
+func closeSocket(fd int) { _ = unix.Close(fd) }
+
+func micros(start time.Time) float64 { return float64(time.Since(start).Nanoseconds()) / 1e3 }
+
+// report prints the quantiles of the times.
+func report(all []float64, rate float64) error {
+	slices.Sort(all)
+	at := func(q float64) float64 { return all[min(int(q*float64(len(all))), len(all)-1)] }
+	return json.NewEncoder(os.Stdout).Encode(map[string]float64{
+		"rate": rate, "p50": at(0.5), "p99": at(0.99), "count": float64(len(all)),
+	})
+}

@@ -1,0 +1,146 @@
+package bench
+
+import (
+	"encoding/xml"
+	"errors"
+	"flag"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestStatistics(t *testing.T) {
+	for _, c := range []struct {
+		what      string
+		got, want float64
+	}{
+		{"median of odd", median([]float64{3, 1, 2}), 2},
+		{"median of even", median([]float64{4, 1, 2, 3}), 2.5},
+		{"p50", quantile([]float64{4, 1, 2, 3}, 0.5), 2},
+		{"p99 of few", quantile([]float64{1, 2, 3}, 0.99), 3},
+		{"p0", quantile([]float64{1, 2, 3}, 0), 1},
+		{"spread", spread([]float64{1, 2, 3, 4}), 0.8},
+		{"spread of few", spread([]float64{1, 2}), 0},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: got %v, want %v", c.what, c.got, c.want)
+		}
+	}
+	if !math.IsNaN(median(nil)) || !math.IsNaN(quantile(nil, 0.5)) {
+		t.Error("the median of nothing is a number")
+	}
+}
+
+func TestNumber(t *testing.T) {
+	for v, want := range map[float64]string{0: "0", 0.01234: "0.0123", 1.234: "1.23", 12.34: "12.3", 1234: "1234", 131: "131"} {
+		if got := number(v); got != want {
+			t.Errorf("number(%v): got %q, want %q", v, got, want)
+		}
+	}
+}
+
+// few are results of a run that measured a little.
+func few() *Results {
+	r := newResults("quick")
+	for variant, seconds := range map[string][]float64{FloorName: {0.4, 0.2, 0.3}, NftablesName: {0.33}, IptablesName: {0.6}} {
+		for _, n := range []int{0, 1000} {
+			for _, s := range seconds {
+				r.add(Figure{Part: partStart, Name: "udp", N: n, Variant: variant, Unit: "s"}, s)
+			}
+		}
+	}
+	return r
+}
+
+func TestReport(t *testing.T) {
+	r := few()
+	r.finish()
+	report := Report(r)
+	for _, want := range []string{
+		"| udp | 1000 | 0.330 s | 0.600 s | 0.300 s | 1.10 x | 2.00 x |",
+		"| 1000 udp ports / floor | at most 1.15 x | 1.10 x | reached |",
+		"| 1000 udp ports / no port | at most 1.25 x | 1.00 x | reached |",
+	} {
+		if !strings.Contains(report, want) {
+			t.Errorf("no line %q in:\n%s", want, report)
+		}
+	}
+	if strings.Contains(report, "built-in / gangway") || strings.Contains(report, "NaN") {
+		t.Errorf("shows what was not measured:\n%s", report)
+	}
+}
+
+func TestMissedTarget(t *testing.T) {
+	r := few()
+	r.add(Figure{Part: partMemory, Name: "idle", Variant: NftablesName, Unit: "MB"}, 26)
+	if want := "| idle memory | at most 25 MB | 26.0 MB | **missed** |"; !strings.Contains(targetTable(r), want) {
+		t.Errorf("no line %q in:\n%s", want, targetTable(r))
+	}
+}
+
+func TestResultsSurviveTheFile(t *testing.T) {
+	r := few()
+	r.finish()
+	path := filepath.Join(t.TempDir(), "results.json")
+	if err := r.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if Report(again) != Report(r) {
+		t.Errorf("got\n%s\nwant\n%s", Report(again), Report(r))
+	}
+}
+
+// Plots are well-formed, whatever was measured.
+func TestPlots(t *testing.T) {
+	for _, r := range []*Results{newResults("quick"), few()} {
+		for name, svg := range plots(r) {
+			d := xml.NewDecoder(strings.NewReader(svg))
+			for {
+				_, err := d.Token()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+			}
+			if strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") {
+				t.Errorf("%s draws what is no number:\n%s", name, svg)
+			}
+		}
+	}
+}
+
+// update makes the page and the plots from the results file.
+var update = flag.Bool("update", false, "write the plots and the page's generated block from docs/bench/results.json")
+
+// The page and the plots show the results file that lies beside them.
+func TestPageIsGenerated(t *testing.T) {
+	r, err := Load(filepath.Join(docs, "results.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		publishResults(t, r, docs)
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if replaceBlock(t, string(text), Report(r)) != string(text) {
+		t.Errorf("%s does not show docs/bench/results.json: run go test ./integration/bench -run Page -update", page)
+	}
+	for name, svg := range plots(r) {
+		drawn, err := os.ReadFile(filepath.Join(docs, name))
+		if err != nil || string(drawn) != svg {
+			t.Errorf("docs/bench/%s is not drawn from results.json (%v): run go test ./integration/bench -run Page -update", name, err)
+		}
+	}
+}

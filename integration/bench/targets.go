@@ -1,0 +1,93 @@
+package bench
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// target is a figure that gangway wants to reach.
+type target struct {
+	what string
+	// limit is the most, or the least if least is set, that got may be.
+	limit, got float64
+	least      bool
+	unit       string
+	// known says that got was measured.
+	known bool
+}
+
+func (t target) reached() bool {
+	if t.least {
+		return t.got >= t.limit
+	}
+	return t.got <= t.limit
+}
+
+// quotient is the target for a quotient of two medians.
+func quotient(what string, limit float64, least bool, a, b figureKey, r *Results) target {
+	x, okX := r.median(a.part, a.name, a.n, a.variant)
+	y, okY := r.median(b.part, b.name, b.n, b.variant)
+	return target{what: what, limit: limit, least: least, unit: "x", got: x / y, known: okX && okY && y != 0}
+}
+
+func figure(what string, limit float64, unit string, a figureKey, r *Results) target {
+	x, ok := r.median(a.part, a.name, a.n, a.variant)
+	return target{what: what, limit: limit, unit: unit, got: x, known: ok}
+}
+
+// targets are what the nftables backend wants to reach, for both protocols.
+func targets(r *Results) []target {
+	var out []target
+	own, base := NftablesName, BuiltinName
+	for _, p := range protocols() {
+		at := func(n int, variant string) figureKey { return figureKey{partStart, p, n, variant} }
+		out = append(out,
+			quotient("1000 "+p+" ports / no port", 1.25, false, at(1000, own), at(0, own), r),
+			quotient("1000 "+p+" ports / floor", 1.15, false, at(1000, own), at(1000, FloorName), r),
+			quotient("10 000 "+p+" ports / floor", 1.15, false, at(10000, own), at(10000, FloorName), r),
+			quotient("1000 "+p+" ports: built-in / gangway", 100, true, at(1000, base), at(1000, own), r),
+			quotient("1 "+p+" port / built-in without ports", 1, false, at(1, own), at(0, base), r))
+	}
+	most := 0
+	for _, f := range r.of(partVerbs) {
+		most = max(most, f.N)
+	}
+	for _, verb := range []string{"CreateNetwork", "DeleteNetwork", "CreateEndpoint", "Join", "ProgramExternalConnectivity", "RevokeExternalConnectivity", "Leave", "DeleteEndpoint"} {
+		name := verb + " p50"
+		out = append(out, quotient(fmt.Sprintf("%s with %d endpoints / with none", verb, most), 1.3, false,
+			figureKey{partVerbs, name, most, own}, figureKey{partVerbs, name, 0, own}, r),
+			figure(verb+", median", 1000, "us", figureKey{partVerbs, name, 0, own}, r))
+	}
+	out = append(out, quotient("connections with 10 000 ports / with 1", 0.95, true,
+		figureKey{partTraffic, "connections", 10000, own}, figureKey{partTraffic, "connections", 1, own}, r),
+		quotient("connections / built-in", 1, true,
+			figureKey{partTraffic, "connections", 1, own}, figureKey{partTraffic, "connections", 1, base}, r))
+	for _, way := range []string{"to a container", "to the host", "to outside", "from outside"} {
+		out = append(out, quotient("throughput "+way+" / built-in", 0.98, true,
+			figureKey{partThroughput, way, 1, own}, figureKey{partThroughput, way, 1, base}, r))
+	}
+	return append(out,
+		figure("idle memory", 25, "MB", figureKey{partMemory, "idle", 0, own}, r),
+		figure(fmt.Sprintf("memory with %d endpoints", most), 60, "MB", figureKey{partMemory, "endpoints", most, own}, r),
+		figure("helper processes", 0, "", figureKey{partMemory, "endpoints, helper processes", most, own}, r))
+}
+
+func targetTable(r *Results) string {
+	var out strings.Builder
+	out.WriteString("\n**What the nftables backend wants to reach**\n\n| | wanted | measured | |\n|---|--:|--:|---|\n")
+	for _, t := range targets(r) {
+		if !t.known || math.IsNaN(t.got) {
+			continue
+		}
+		sign, verdict := "at most", "reached"
+		if t.least {
+			sign = "at least"
+		}
+		if !t.reached() {
+			verdict = "**missed**"
+		}
+		fmt.Fprintf(&out, "| %s | %s %g %s | %s %s | %s |\n", t.what, sign, t.limit, t.unit, number(t.got), t.unit, verdict)
+	}
+	return out.String()
+}

@@ -1,0 +1,122 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/gangway-net/gangway/integration/harness"
+)
+
+// clients is how many threads open connections at once.
+const clients = "2"
+
+// traffic measures new connections and first packets from another host through
+// one published port, among so many.
+func (r *rig) traffic(t testing.TB, m mode, to *Results) {
+	for round := range m.trafficRounds {
+		for _, v := range of(builtin, gangway) {
+			r.with(t, v, func() {
+				for _, n := range m.trafficPorts {
+					if v.kind == builtin && n > m.builtinPorts && (round > 0 || n > 1000 || m.name == "quick") {
+						continue
+					}
+					r.trafficOnce(t, m, to, n)
+				}
+			})
+		}
+	}
+}
+
+func (r *rig) trafficOnce(t testing.TB, m mode, to *Results, n int) {
+	port := 20000 + n/2 // amid the others, for those who search in a line
+	args := append([]string{"-v", inside + ":" + inside + ":ro", "--network", network}, publish(n, "tcp")...)
+	args = append(args, "-p", fmt.Sprintf("%d:%d/udp", port, port))
+	r.container(t, "server", args, inside+"/load", "serve", strconv.Itoa(port))
+	defer r.timed(t, "rm", "-f", "server")
+	r.eventuallyLogs(t, "server", "ready")
+	addr := fmt.Sprintf("%s:%d", harness.LanIPv4, port)
+	r.load(t, "connect", addr, "0.2", clients)
+	rate := r.load(t, "connect", addr, m.trafficSeconds, clients)
+	f := Figure{Part: partTraffic, Name: "connections", N: n, Variant: r.active.Name, Unit: "/s"}
+	to.add(f, rate["rate"])
+	first := r.load(t, "first", addr, "2000")
+	f.Name, f.Unit = "first packet p50", "us"
+	to.add(f, first["p50"])
+	f.Name = "first packet p99"
+	to.add(f, first["p99"])
+}
+
+// container starts a container in the background.
+func (r *rig) container(t testing.TB, name string, args []string, cmd ...string) {
+	t.Helper()
+	run := append([]string{"run", "-d", "--name", name}, args...)
+	r.timed(t, append(append(run, harness.Image), cmd...)...)
+}
+
+func (r *rig) eventuallyLogs(t testing.TB, name, word string) {
+	t.Helper()
+	harness.Eventually(t, 30*time.Second, word+" of "+name, func() error {
+		out, err := r.TryDocker("logs", name)
+		if err == nil && out == "" {
+			err = fmt.Errorf("log is empty")
+		}
+		return err
+	})
+}
+
+// throughput measures one TCP stream between a container and what it talks to.
+func (r *rig) throughput(t testing.TB, m mode, to *Results) {
+	server := startOn(t, r.LAN.Outside.Node, iperf(r.dir, "-s")...)
+	defer server.stop(t, 9)
+	host := startOn(t, r.Node, iperf(inside, "-s")...)
+	defer host.stop(t, 9)
+	for range m.trafficRounds {
+		for _, v := range of(builtin, gangway) {
+			r.with(t, v, func() { r.throughputOnce(t, m, to) })
+		}
+	}
+}
+
+func (r *rig) throughputOnce(t testing.TB, m mode, to *Results) {
+	files := []string{"-v", inside + ":" + inside + ":ro", "--network", network}
+	r.container(t, "server", append(files, "-p", "20001:20001"), iperf(inside, "-s", "-p", "20001", "--forceflush")...)
+	defer r.timed(t, "rm", "-f", "server")
+	r.container(t, "client", files, "sleep", "1000000")
+	defer r.timed(t, "rm", "-f", "client")
+	r.eventuallyLogs(t, "server", "listening")
+	fromClient := func(to ...string) string {
+		args := iperf(inside, append([]string{"-J", "-t", m.trafficSeconds, "-c"}, to...)...)
+		return r.Docker(t, append([]string{"exec", "client"}, args...)...)
+	}
+	address := r.Address(t, "server", network)
+	for name, run := range map[string]func() string{
+		"to a container": func() string { return fromClient(address, "-p", "20001") },
+		"to the host":    func() string { return fromClient(harness.LanIPv4) },
+		"to outside":     func() string { return fromClient(r.LAN.Outside.IPv4) },
+		"from outside": func() string {
+			return r.LAN.Outside.Run(t, iperf(r.dir, "-J", "-t", m.trafficSeconds, "-c", harness.LanIPv4, "-p", "20001")...)
+		},
+	} {
+		to.add(Figure{Part: partThroughput, Name: name, N: 1, Variant: r.active.Name, Unit: "Gbit/s"}, gigabits(t, run()))
+	}
+}
+
+// gigabits reads what a server received from iperf3's JSON.
+func gigabits(t testing.TB, out string) float64 {
+	t.Helper()
+	var report struct {
+		End struct {
+			Received struct {
+				Rate float64 `json:"bits_per_second"`
+			} `json:"sum_received"`
+		} `json:"end"`
+		Error string `json:"error"`
+	}
+	if err := json.Unmarshal([]byte(out), &report); err != nil || report.Error != "" {
+		t.Fatalf("iperf3: %v %s in %q", err, report.Error, out)
+	}
+	return report.End.Received.Rate / 1e9
+}

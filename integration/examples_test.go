@@ -1,0 +1,144 @@
+package integration
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gangway-net/gangway/integration/harness"
+)
+
+// example is a running example.
+type example struct {
+	*harness.Engine
+	t    *testing.T
+	name string
+}
+
+// exampleChecks say of each folder of examples what must be true when it is up.
+func exampleChecks() map[string]func(example) {
+	return map[string]func(example){
+		"web-and-db":       example.webAndDB,
+		"static-addresses": example.staticAddresses,
+		"ipv6":             example.ipv6,
+		"internal":         example.internal,
+		"port-ranges":      example.portRanges,
+	}
+}
+
+// testExamples: each example comes up as it is, does what it says, and goes down
+// without a trace.
+func testExamples(t *testing.T, e *harness.Engine) {
+	files, err := filepath.Glob("../examples/*/compose.yml")
+	if err != nil || len(files) != len(exampleChecks()) {
+		t.Fatalf("examples: %v, %v, want one for each of %d checks", files, err, len(exampleChecks()))
+	}
+	before := e.Snapshot(t)
+	for _, file := range files {
+		name := filepath.Base(filepath.Dir(file))
+		t.Run(name, func(t *testing.T) { example{e, t, name}.run(file) })
+	}
+	if e.Driver != string(harness.Builtin) {
+		e.Unchanged(t, before)
+	}
+}
+
+func (x example) run(file string) {
+	check, ok := exampleChecks()[x.name]
+	if !ok {
+		x.t.Fatal("the example has no check")
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	x.up(string(content))
+	check(x)
+}
+
+// up starts the example with the engine's driver and the tests' image, until the
+// end of the test.
+func (x example) up(file string) {
+	x.t.Helper()
+	dir := x.Path("/srv/" + x.name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		x.t.Fatal(err)
+	}
+	variables := fmt.Sprintf("IMAGE=%s\nDRIVER=%s\n", harness.Image, x.Driver)
+	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(variables), 0o600); err != nil {
+		x.t.Fatal(err)
+	}
+	x.t.Cleanup(func() { x.Compose(x.t, x.name, file, "down", "-t", "0") })
+	x.Compose(x.t, x.name, file, "up", "-d")
+}
+
+// container returns the id of a service's container.
+func (x example) container(service string) string {
+	x.t.Helper()
+	return x.Docker(x.t, "ps", "-q", "--filter", "label=com.docker.compose.project="+x.name, "--filter", "label=com.docker.compose.service="+service)
+}
+
+// as asks from a service's container.
+func (x example) as(service string) *harness.Prober { return x.Inside(x.container(service)) }
+
+func (x example) webAndDB() {
+	for _, addr := range []string{"192.0.2.1:8080", "[2001:db8::1]:8080"} {
+		x.LAN.Outside.Fetch(x.t, addr, "web")
+	}
+	x.Fetch(x.t, "127.0.0.1:8081", "web")
+	x.as("web").Fetch(x.t, "db:5432", "db")
+	x.LAN.Outside.Unreachable(x.t, "tcp", "192.0.2.1:8081")
+	if routes := x.Exec(x.t, x.container("db"), "ip", "route"); strings.Contains(routes, "default") {
+		x.t.Errorf("the database has a way out:\n%s", routes)
+	}
+}
+
+func (x example) staticAddresses() {
+	x.as("clerk").Fetch(x.t, "10.76.0.50:631", "printer")
+	x.as("clerk").Fetch(x.t, "laser:631", "printer")
+	addr := netip.MustParseAddr(x.Address(x.t, x.container("clerk"), "static-addresses_office"))
+	if !netip.MustParsePrefix("10.76.0.128/26").Contains(addr) || addr.String() == "10.76.0.129" {
+		x.t.Errorf("clerk has %s", addr)
+	}
+	if got := mac(x.t, x.Engine, x.container("printer")); got != "02:10:76:00:00:32" {
+		x.t.Errorf("printer has the MAC address %s", got)
+	}
+	bridge := x.Links(x.t)["gw-office"]
+	if bridge.MTU != 1400 || len(bridge.Addresses) == 0 || bridge.Addresses[0].Local != "10.76.0.254" {
+		x.t.Errorf("gw-office: %+v", bridge)
+	}
+}
+
+func (x example) ipv6() {
+	for _, addr := range []string{"192.0.2.1:8088", "[2001:db8::1]:8088"} {
+		x.LAN.Outside.Fetch(x.t, addr, "web")
+	}
+	x.Fetch(x.t, "[::1]:8088", "web")
+	x.as("client").Fetch(x.t, "[fd00:76::80]:8080", "web")
+	x.as("client").Fetch(x.t, "web:8080", "web")
+}
+
+func (x example) internal() {
+	x.as("worker").Fetch(x.t, "queue:4222", "queue")
+	x.LAN.Outside.Serve(x.t, "tcp", "192.0.2.2:99")
+	if _, err := x.as("worker").TryGet("tcp", "192.0.2.2:99", "-timeout", "1s"); err == nil {
+		x.t.Error("a worker reaches the outside")
+	}
+}
+
+func (x example) portRanges() {
+	for i := range 3 {
+		x.LAN.Outside.Fetch(x.t, fmt.Sprintf("192.0.2.1:%d", 9000+i), "media")
+		x.Fetch(x.t, fmt.Sprintf("127.0.0.1:%d", 9100+i), "media")
+	}
+	x.LAN.Outside.Unreachable(x.t, "tcp", "192.0.2.1:9100")
+	if x.Driver == string(harness.Builtin) {
+		return
+	}
+	if runs := ports(x.t, x.Engine, "udp"); len(runs) != 1 || runs[0].First != 20000 || runs[0].Last != 20999 {
+		x.t.Errorf("udp ports: %+v, want one run 20000-20999", runs)
+	}
+}

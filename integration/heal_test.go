@@ -1,0 +1,141 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/integration/harness"
+)
+
+// healLimit is how long damage may last, by the median: on a machine that runs
+// several engines at once, a single repair may come later.
+const healLimit = time.Second
+
+// testHeal: what somebody breaks is whole again within a second, and told as
+// repairs.
+func testHeal(t *testing.T, e *harness.Engine) {
+	// The engine mends its own rules, which the damage takes as well, only when
+	// it starts, and the policy only when it turns on forwarding itself.
+	policies := e.Run(t, "sh", "-c", `for c in iptables ip6tables; do echo $c $($c -S FORWARD | head -n1); done`)
+	t.Cleanup(func() {
+		e.Restart(t)
+		warmUp(t, e)
+		e.Run(t, "sh", "-ec", policies)
+	})
+	id := e.Network(t, "n1", "--ipv6", "--subnet", "10.95.0.0/24", "--subnet", "fd00:95::/64", "--gateway", "10.95.0.1")
+	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: publish("8000:80")}, "tcp", "0.0.0.0:80")
+	p := &patient{engine: e, bridge: "gw-" + id[:12]}
+	p.veth = e.Run(t, "ls", "/sys/class/net/"+p.bridge+"/brif")
+	var took []time.Duration
+	for _, damage := range p.damages(t) {
+		d := p.heals(t, damage)
+		t.Logf("%4d ms: %s", d.Milliseconds(), damage)
+		took = append(took, d)
+		from(t, "published port after "+damage, e.LAN.Outside.Get(t, "tcp", "192.0.2.1:8000"), "c1", "192.0.2.2")
+	}
+	slices.Sort(took)
+	if median := took[len(took)/2]; median > healLimit {
+		t.Errorf("the median damage lasts %s, want at most %s", median, healLimit)
+	}
+	t.Logf("healed %d kinds of damage: p50 %s, longest %s", len(took), took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
+}
+
+// patient is a network to be broken.
+type patient struct {
+	engine       *harness.Engine
+	bridge, veth string
+	// chains says that the rules are in iptables, not just a gate to others,
+	// which may well be needless once its chain is flushed.
+	chains bool
+}
+
+// moveHook moves the first hook to the end of its chain, behind the engine's
+// rules.
+const moveHook = `hook=$(iptables -S FORWARD | grep GANGWAY-FORWARD | cut -d" " -f2-); iptables -D $hook; iptables -A $hook`
+
+// damages lists what is done to the network; every shell command must succeed.
+func (p *patient) damages(t *testing.T) []string {
+	t.Helper()
+	var status driver.Status
+	p.engine.GangwayJSON(t, &status, "status")
+	rules := []string{
+		"ip6tables -F", "iptables -t nat -F", "iptables -t raw -F",
+		"iptables -t nat -F GANGWAY-DNAT", "iptables -A GANGWAY-FORWARD -j ACCEPT", "iptables -D GANGWAY-IN 1",
+	}
+	p.chains = status.Firewall == "iptables"
+	if !p.chains {
+		rules = []string{
+			"nft delete table inet gangway", "nft flush table inet gangway",
+			`for m in $(nft list maps inet | grep -o "map [^ ]*" | cut -d" " -f2); do nft flush map inet gangway $m; done`,
+			`nft insert rule inet gangway $(nft list table inet gangway | grep -o "chain [^ ]*" | head -n1 | cut -d" " -f2) accept`,
+		}
+	}
+	return append(rules,
+		moveHook, "iptables -F", "nft flush ruleset",
+		"ip link set "+p.bridge+" down",
+		"ip addr del 10.95.0.1/24 dev "+p.bridge,
+		"ip link set "+p.bridge+" group 0",
+		"ip link set "+p.veth+" nomaster",
+		"ip link set "+p.veth+" down",
+		"echo 0 >/proc/sys/net/ipv4/ip_forward",
+		"echo 0 >/proc/sys/net/ipv4/conf/"+p.bridge+"/route_localnet",
+		"echo 2 >/proc/sys/net/ipv6/conf/"+p.bridge+"/accept_ra",
+		"echo 1 >/proc/sys/net/ipv6/conf/"+p.bridge+"/disable_ipv6",
+	)
+}
+
+// heals does damage and returns the time until the last of the repairs that
+// followed, by the clock of the engine's host.
+func (p *patient) heals(t *testing.T, damage string) time.Duration {
+	t.Helper()
+	e := p.engine
+	before, whole := p.events(t, 0), p.whole(t)
+	last := uint64(0)
+	if len(before) > 0 {
+		last = before[len(before)-1].Number
+	}
+	ns, err := strconv.ParseInt(e.Run(t, "sh", "-ec", "date +%s%N; "+damage), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	harness.Eventually(t, 10*time.Second, "all is as before "+damage, func() error {
+		if p.whole(t) != whole {
+			return errors.New("it is not:\n" + harness.Snapshot{"": strings.Split(whole, "\n")}.Diff(harness.Snapshot{"": strings.Split(p.whole(t), "\n")}))
+		}
+		if len(p.events(t, last)) == 0 {
+			return errors.New("nothing was repaired")
+		}
+		return nil
+	})
+	repairs := p.events(t, last)
+	return repairs[len(repairs)-1].Time.Sub(time.Unix(0, ns))
+}
+
+// events returns the repairs after the given event.
+func (p *patient) events(t *testing.T, after uint64) []driver.Event {
+	t.Helper()
+	var all []driver.Event
+	p.engine.GangwayJSON(t, &all, "events")
+	return slices.DeleteFunc(all, func(e driver.Event) bool { return e.Number <= after || e.Kind != driver.EventRepair })
+}
+
+// whole describes what gangway keeps of the network, without what changes by
+// itself.
+func (p *patient) whole(t *testing.T) string {
+	t.Helper()
+	rules := ""
+	if p.chains {
+		rules = p.engine.Run(t, "sh", "-c", `{ iptables-save; ip6tables-save; } | grep GANGWAY | sed "s/\[.*\]//"`)
+	}
+	return rules + p.engine.Run(t, "sh", "-c", fmt.Sprintf(`
+		nft -s list table inet gangway 2>/dev/null
+		for l in %[1]s %[2]s; do ip -o link show dev $l; ip -o addr show dev $l scope global; done | sed "s/ valid_lft.*//; s/ state [A-Z]* / /; s/^[0-9]*: //"
+		cd /proc/sys/net; grep . ipv4/ip_forward ipv6/conf/all/forwarding ipv4/conf/%[1]s/route_localnet ipv6/conf/%[1]s/accept_ra ipv6/conf/%[1]s/disable_ipv6`,
+		p.bridge, p.veth))
+}

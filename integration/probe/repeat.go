@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// repeatEvery is the time from one question to the next.
+const repeatEvery = 100 * time.Millisecond
+
+// repeat asks every 100 ms by a connection of its own, until SIGTERM comes, and
+// then prints how often it asked and how often there was no answer in time.
+// Each of those is printed as it happens. A slow answer holds up no other
+// question.
+func repeat(proto, addr string, timeout time.Duration) error {
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer cancel()
+	var asked, lost atomic.Int64
+	var open sync.WaitGroup
+	tick := time.NewTicker(repeatEvery)
+	defer tick.Stop()
+	fmt.Println("open")
+	for ctx.Err() == nil {
+		n := asked.Add(1)
+		open.Go(func() {
+			if _, err := get(proto, addr, "", timeout); err != nil {
+				lost.Add(1)
+				fmt.Printf("%s question %d: %v\n", time.Now().Format(time.StampMilli), n, name(err))
+			}
+		})
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+	open.Wait()
+	fmt.Printf("asked=%d lost=%d\n", asked.Load(), lost.Load())
+	return nil
+}

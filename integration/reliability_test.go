@@ -1,0 +1,252 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gangway-net/gangway/integration/harness"
+)
+
+// TestReliability ends and starts the engine and gangway in any order, under
+// traffic: with the newest engine and the daemon, the oldest one and the plugin,
+// and with GANGWAY_TEST_LONG the other way round as well.
+func TestReliability(t *testing.T) {
+	for _, suite := range []harness.Suite{harness.Bookworm, harness.Forky} {
+		for _, driver := range []harness.Driver{harness.Daemon, harness.Managed} {
+			if (suite == harness.Forky) != (driver == harness.Daemon) && os.Getenv("GANGWAY_TEST_LONG") == "" {
+				continue
+			}
+			name := string(suite) + "/" + strings.TrimSuffix(string(driver), ":latest")
+			if driver == harness.Managed {
+				name = string(suite) + "/plugin"
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				cfg := harness.Config{Suite: suite, Driver: driver}
+				if suite == harness.Bookworm && driver == harness.Daemon {
+					cfg.Env = []string{"GANGWAY_FIREWALL=iptables"} // the others have nftables
+				}
+				e := harness.Start(t, cfg)
+				warmUp(t, e)
+				for _, s := range reliability() {
+					if s.plugin && driver != harness.Managed || s.daemon && driver != harness.Daemon {
+						continue
+					}
+					t.Run(s.name, func(t *testing.T) {
+						e.Restored(t)
+						s.run(t, e)
+						settled(t, e)
+					})
+				}
+			})
+		}
+	}
+}
+
+type restart struct {
+	name string
+	run  func(t *testing.T, e *harness.Engine)
+	// plugin and daemon say that it is about one of both only.
+	plugin, daemon bool
+}
+
+func reliability() []restart {
+	return []restart{
+		{name: "killed-at-rest", run: testKilledAtRest},
+		{name: "killed-in-verbs", run: testKilledInVerbs},
+		{name: "disabled", run: testDisabled, plugin: true},
+		{name: "engine-first", run: testEngineFirst, daemon: true},
+		{name: "live-restore", run: testLiveRestore},
+		{name: "heal", run: testHeal},
+	}
+}
+
+// settled removes what a scenario made, and fails the test if gangway keeps
+// anything of it.
+func settled(t *testing.T, e *harness.Engine) {
+	t.Helper()
+	e.Run(t, "sh", "-c", `set -- $(docker ps -aq); [ $# = 0 ] || docker rm -f "$@"; docker network prune -f`)
+	harness.Eventually(t, 15*time.Second, "nothing is left in gangway", func() error {
+		var status struct {
+			State, Problem             string
+			Networks, Endpoints, Ports int
+		}
+		e.GangwayJSON(t, &status, "status")
+		if status.Networks+status.Endpoints+status.Ports > 0 || status.State != "ok" {
+			return fmt.Errorf("status %+v", status)
+		}
+		return nil
+	})
+}
+
+// traffic runs a server and a client on a network and returns what must go on:
+// questions from outside to the published port and from container to container.
+func traffic(t *testing.T, e *harness.Engine, subnet string) (stop func(t *testing.T)) {
+	t.Helper()
+	e.Network(t, "n1", args(gangwayIPAM(e), []string{"--subnet", subnet + ".0/24"})...)
+	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: append(publish("8000:80"), "--restart", "always", "--ip", subnet+".10")},
+		"tcp", "0.0.0.0:80", "udp", "0.0.0.0:80")
+	e.Sleep(t, harness.Container{Name: "c2", Network: "n1"})
+	stream := e.LAN.Outside.Stream(t, "192.0.2.1:8000")
+	outside := e.LAN.Outside.Repeat(t, "tcp", "192.0.2.1:8000")
+	inside := e.RepeatInside(t, "c2", "udp", subnet+".10:80")
+	return func(t *testing.T) {
+		t.Helper()
+		asked := outside.Stop(t) + inside.Stop(t)
+		t.Logf("%d questions, none lost; longest wait of the stream %s", asked, stream.Stop(t))
+	}
+}
+
+// newContainer fails the test unless a new container has part in the network.
+func newContainer(t *testing.T, e *harness.Engine, name string) {
+	t.Helper()
+	e.Serve(t, harness.Container{Name: name, Network: "n1", Args: publish("8100:80")}, "tcp", "0.0.0.0:80")
+	from(t, "new container", e.LAN.Outside.Get(t, "tcp", "192.0.2.1:8100"), name, "192.0.2.2")
+	by(t, "new container asks", e.Inside(name).Get(t, "tcp", "c1:80"), "c1")
+	e.Docker(t, "rm", "-f", name)
+}
+
+// killGangway ends gangway as a crash does, and back brings it back.
+func killGangway(t *testing.T, e *harness.Engine) (back func()) {
+	t.Helper()
+	if e.Driver == string(harness.Daemon) {
+		e.KillGangway(t)
+		return func() { e.StartGangway(t) }
+	}
+	e.KillPlugin(t) // the engine starts it again
+	return func() {}
+}
+
+func ready(t *testing.T, e *harness.Engine) {
+	t.Helper()
+	harness.Eventually(t, 30*time.Second, "gangway is ready", func() error {
+		_, err := e.TryGangway("health")
+		return err
+	})
+}
+
+// testKilledAtRest: nothing is lost while gangway is down, however it ended.
+func testKilledAtRest(t *testing.T, e *harness.Engine) {
+	stop := traffic(t, e, "10.90.0")
+	for range 2 {
+		back := killGangway(t, e)
+		time.Sleep(time.Second) // of traffic without gangway
+		back()
+		ready(t, e)
+	}
+	stop(t)
+	newContainer(t, e, "c3")
+}
+
+// testKilledInVerbs: gangway is killed while the engine starts and removes
+// containers. Whatever the engine says of them, afterwards everything works and
+// nothing is left.
+func testKilledInVerbs(t *testing.T, e *harness.Engine) {
+	stop := traffic(t, e, "10.91.0")
+	for i := range 6 {
+		name := fmt.Sprintf("k%d", i)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, err := e.TryDocker("run", "-d", "--init", "--name", name, "--network", "n1", "-p", "8200:80", harness.Image, "sleep", "1000")
+			if err != nil {
+				t.Logf("%s: %v", name, err)
+			}
+		})
+		if i%2 == 1 { // at the removal, else at the start
+			wg.Wait()
+			wg.Go(func() { _, _ = e.TryDocker("rm", "-f", name) })
+		}
+		time.Sleep(time.Duration(130*i) * time.Millisecond)
+		back := killGangway(t, e)
+		back()
+		ready(t, e)
+		wg.Wait()
+		if _, err := e.TryDocker("rm", "-f", name); err != nil && !strings.Contains(strings.ToLower(err.Error()), "no such") {
+			t.Errorf("remove %s: %v", name, err)
+		}
+	}
+	newContainer(t, e, "c3")
+	stop(t)
+}
+
+// testDisabled: a plugin that is disabled by force leaves the traffic alone.
+func testDisabled(t *testing.T, e *harness.Engine) {
+	stop := traffic(t, e, "10.92.0")
+	e.Docker(t, "plugin", "disable", "-f", "gangway")
+	time.Sleep(time.Second) // of traffic without gangway
+	e.Docker(t, "plugin", "enable", "gangway")
+	ready(t, e)
+	stop(t)
+	newContainer(t, e, "c3")
+}
+
+// testEngineFirst: the engine starts while gangway is down, with and without a
+// socket left behind, and gangway comes two seconds later. The engine's start
+// goes on then, and its containers come back by themselves.
+func testEngineFirst(t *testing.T, e *harness.Engine) {
+	e.Network(t, "n1", args(gangwayIPAM(e), []string{"--subnet", "10.93.0.0/24"})...)
+	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: append(publish("8000:80"), "--restart", "always", "--ip", "10.93.0.10")}, "tcp", "0.0.0.0:80")
+	start := func(what string) {
+		began := time.Now()
+		e.StartEngine(t)
+		t.Logf("the engine starts with gangway %s: %s", what, time.Since(began).Round(time.Millisecond))
+		harness.Eventually(t, 20*time.Second, "published port", func() error {
+			_, err := e.LAN.Outside.TryGet("tcp", "192.0.2.1:8000", "-timeout", "1s")
+			return err
+		})
+		from(t, "published port", e.LAN.Outside.Get(t, "tcp", "192.0.2.1:8000"), "c1", "192.0.2.2")
+		if got := e.Address(t, "c1", "n1"); got != "10.93.0.10" {
+			t.Errorf("c1 has %s, want 10.93.0.10", got)
+		}
+	}
+	e.Stop(t)
+	start("there")
+	for _, c := range []struct {
+		what string
+		end  func(testing.TB)
+	}{{"stopped", e.StopGangway}, {"killed", e.KillGangway}} {
+		e.Stop(t)
+		c.end(t)
+		var later sync.WaitGroup
+		later.Go(func() {
+			time.Sleep(2 * time.Second)
+			e.StartGangway(t)
+		})
+		start(c.what)
+		later.Wait()
+	}
+	newContainer(t, e, "c3")
+}
+
+// testLiveRestore: with live-restore, containers and their traffic outlive the
+// engine, gangway, and both.
+func testLiveRestore(t *testing.T, e *harness.Engine) {
+	e.Stop(t)
+	e.Arguments("--live-restore")
+	e.StartEngine(t)
+	ready(t, e)
+	t.Cleanup(func() {
+		e.Stop(t)
+		e.Arguments()
+		e.StartEngine(t)
+	})
+	stop := traffic(t, e, "10.94.0")
+	for _, end := range []func(testing.TB){e.Stop, e.Kill} {
+		end(t)
+		back := func() {}
+		if e.Driver == string(harness.Daemon) {
+			back = killGangway(t, e)
+		}
+		time.Sleep(time.Second) // of traffic without any of both
+		back()
+		e.StartEngine(t)
+		ready(t, e)
+	}
+	stop(t)
+	newContainer(t, e, "c3")
+	settled(t, e)
+}
