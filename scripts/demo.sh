@@ -207,10 +207,17 @@ up() {
 	show ip -br addr show dev "$bridge"
 	show ip -br link show master "$bridge"
 	show docker exec "$name-web" ip route
-	show iptables -t nat -S GANGWAY-DNAT
-	show iptables -t nat -S GANGWAY-SNAT
-	show iptables -S GANGWAY-FORWARD
-	show iptables -S GANGWAY-IN
+	if nft list table inet gangway >/dev/null 2>&1; then
+		show nft list map inet gangway port4
+		show nft list set inet gangway masquerade4
+		show nft list chain inet gangway into
+		show iptables -S FORWARD
+	else
+		show iptables -t nat -S GANGWAY-DNAT
+		show iptables -t nat -S GANGWAY-SNAT
+		show iptables -S GANGWAY-FORWARD
+		show iptables -S GANGWAY-IN
+	fi
 	go_on
 }
 

@@ -81,6 +81,7 @@ need_engine() {
 	esac
 	[ ! -d /sys/kernel/security/apparmor ] || need apparmor_parser apparmor
 	need ip iproute2
+	need nft nftables
 	need busybox busybox
 	need unshare util-linux
 }
