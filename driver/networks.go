@@ -111,6 +111,10 @@ func onePool(pools []PoolData, family string) (subnet, gateway netip.Prefix, err
 	if p.Subnet != p.Subnet.Masked() || p.Subnet.Addr().Is4() != (family == "IPv4") {
 		return subnet, gateway, fmt.Errorf("%s is not an %s subnet", p.Subnet, family)
 	}
+	// The engine's own address manager takes any.
+	if err := config.CheckSubnet(p.Subnet); err != nil {
+		return subnet, gateway, err
+	}
 	if p.Gateway.IsValid() && !p.Subnet.Contains(p.Gateway.Addr()) {
 		return subnet, gateway, fmt.Errorf("gateway %s is not inside subnet %s", p.Gateway.Addr(), p.Subnet)
 	}

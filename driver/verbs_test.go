@@ -172,6 +172,8 @@ func TestRefused(t *testing.T) {
 		{"not a bridge", d.CreateNetwork(ctx, withOptions(other, generic("com.docker.network.bridge.name", "eth9"))), false, []string{"eth9", "dummy"}},
 		{"unknown option", d.CreateNetwork(ctx, withOptions(other, generic("com.docker.network.bridge.enable_iccc", "false"))), false, []string{"enable_iccc", "enable_icc"}},
 		{"no subnet", d.CreateNetwork(ctx, CreateNetworkRequest{ID: netB}), false, []string{"no subnet"}},
+		{"multicast subnet", d.CreateNetwork(ctx, networkRequest(netB, "224.0.0.0/24", "224.0.0.1")), false, []string{"224.0.0.0/24", "multicast"}},
+		{"single address", d.CreateNetwork(ctx, networkRequest(netB, "10.1.0.1/32", "10.1.0.1")), false, []string{"10.1.0.1/32", "/30"}},
 		{"gateway outside", d.CreateNetwork(ctx, networkRequest(netB, "10.1.0.0/24", "10.2.0.1")), false, []string{"10.2.0.1", "10.1.0.0/24"}},
 		{"bad id", d.CreateNetwork(ctx, networkRequest("../x", "10.1.0.0/24", "10.1.0.1")), false, []string{`"../x"`}},
 		{"unknown network", endpointErr(d.CreateEndpoint(ctx, endpointRequest(netB, ep2, "10.1.0.2/24"))), false, []string{"bbbbbbbbbbbb"}},
