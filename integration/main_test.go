@@ -72,6 +72,7 @@ func scenarios() []scenario {
 
 // TestDaemon runs every scenario with gangway as a plain daemon.
 func TestDaemon(t *testing.T) {
+	t.Parallel()
 	driver := harness.Daemon
 	if d := os.Getenv("GANGWAY_TEST_DRIVER"); d != "" {
 		driver = harness.Driver(d)
@@ -82,6 +83,7 @@ func TestDaemon(t *testing.T) {
 // TestPlugin runs the scenarios that tell the managed plugin from the plain
 // daemon, in whose place it then is.
 func TestPlugin(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("GANGWAY_TEST_DRIVER") != "" {
 		return // it names what TestDaemon is to run with, instead of gangway
 	}
@@ -91,6 +93,7 @@ func TestPlugin(t *testing.T) {
 // TestDaemonIPTables runs the scenarios that are about rules once more, with the
 // rules in iptables.
 func TestDaemonIPTables(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("GANGWAY_TEST_DRIVER") != "" {
 		return
 	}

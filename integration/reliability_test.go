@@ -15,6 +15,7 @@ import (
 // traffic: with the newest engine and the daemon, the oldest one and the plugin,
 // and with GANGWAY_TEST_LONG the other way round as well.
 func TestReliability(t *testing.T) {
+	t.Parallel()
 	for _, suite := range []harness.Suite{harness.Bookworm, harness.Forky} {
 		for _, driver := range []harness.Driver{harness.Daemon, harness.Managed} {
 			if (suite == harness.Forky) != (driver == harness.Daemon) && os.Getenv("GANGWAY_TEST_LONG") == "" {

@@ -129,12 +129,23 @@ func (e *Engine) Serving(t testing.TB, container string) {
 // Exec runs a command in a container; it has to succeed.
 func (e *Engine) Exec(t testing.TB, container string, cmd ...string) string {
 	t.Helper()
-	return e.Docker(t, append([]string{"exec", container}, cmd...)...)
+	out, err := e.TryExec(container, cmd...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
-// TryExec is Exec for commands that may fail.
+// TryExec is Exec for commands that may fail. Exit status 126 is runc's, whose
+// own start fails now and then on a busy machine ("read init-p: connection reset
+// by peer"); the command has not run then, and is tried once more.
 func (e *Engine) TryExec(container string, cmd ...string) (string, error) {
-	return e.TryDocker(append([]string{"exec", container}, cmd...)...)
+	args := append([]string{"exec", container}, cmd...)
+	out, err := e.TryDocker(args...)
+	if err != nil && strings.Contains(err.Error(), "exit status 126") {
+		return e.TryDocker(args...)
+	}
+	return out, err
 }
 
 // Inside returns the container as something that asks and answers.

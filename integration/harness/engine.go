@@ -49,6 +49,9 @@ type Engine struct {
 	dir     string
 	dockerd *Process
 	daemon  *Process
+	// pluginSeen is when the engine has certainly seen the plugin that it has
+	// started after the last KillPlugin.
+	pluginSeen time.Time
 }
 
 // The addresses of an engine's host in its LAN.

@@ -59,8 +59,15 @@ func (e *Engine) KillGangway(t testing.TB) {
 // starts it again.
 func (e *Engine) KillPlugin(t testing.TB) {
 	t.Helper()
+	time.Sleep(time.Until(e.pluginSeen))
 	e.Run(t, "sh", "-c", "kill -9 $(pidof gangway)")
+	e.pluginSeen = time.Now().Add(pluginLook)
 }
+
+// pluginLook is how long after a plugin's end the engine has certainly looked
+// whether the one it started in its place answers (every 3 s). One that is dead
+// then is given up for good, and nothing tells when the engine has looked.
+const pluginLook = 5 * time.Second
 
 // TryGangway runs one of gangway's commands beside the engine.
 func (e *Engine) TryGangway(args ...string) (string, error) {
