@@ -207,7 +207,7 @@ up() {
 	show ip -br addr show dev "$bridge"
 	show ip -br link show master "$bridge"
 	show docker exec "$name-web" ip route
-	if nft list table inet gangway >/dev/null 2>&1; then
+	if engine nft list table inet gangway >/dev/null 2>&1; then
 		show nft list map inet gangway port4
 		show nft list set inet gangway masquerade4
 		show nft list chain inet gangway into

@@ -13,7 +13,7 @@ import (
 var demoWords = []string{
 	"Hello from container web. You are 198.51.100.2.",
 	"10.123.0.2:80",
-	"GANGWAY-DNAT",
+	"map port4",
 	"make demo-clean",
 }
 
