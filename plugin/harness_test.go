@@ -317,7 +317,7 @@ func start(t *testing.T, change func(*Options), prepare ...func(*Server)) *daemo
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	d := &daemon{Server: s, domain: domain, log: out, sock: sock, client: clientOf(sock.Path()), stop: stop, ended: make(chan error, 1)}
+	d := &daemon{Server: s, domain: domain, log: out, sock: sock, client: clientOf(sock.path), stop: stop, ended: make(chan error, 1)}
 	go func() { d.ended <- s.Serve(ctx, sock); close(d.ended) }()
 	t.Cleanup(func() {
 		stop()

@@ -243,8 +243,8 @@ func TestShutdownDrains(t *testing.T) {
 	}()
 	<-began
 	d.stop()
-	eventually(t, "the socket goes", func() bool { _, err := os.Lstat(d.sock.Path()); return errors.Is(err, os.ErrNotExist) })
-	if _, err := net.Dial("unix", d.sock.Path()); err == nil {
+	eventually(t, "the socket goes", func() bool { _, err := os.Lstat(d.sock.path); return errors.Is(err, os.ErrNotExist) })
+	if _, err := net.Dial("unix", d.sock.path); err == nil {
 		t.Error("connections are accepted after the stop")
 	}
 	close(finish)
@@ -254,7 +254,7 @@ func TestShutdownDrains(t *testing.T) {
 	if err := d.wait(t); err != nil {
 		t.Errorf("orderly end: %v", err)
 	}
-	if entries, _ := os.ReadDir(filepath.Dir(d.sock.Path())); len(entries) != 0 {
+	if entries, _ := os.ReadDir(filepath.Dir(d.sock.path)); len(entries) != 0 {
 		t.Errorf("left behind: %v", entries)
 	}
 }
@@ -304,7 +304,7 @@ func TestSlowClients(t *testing.T) {
 	})
 	d.Ready()
 	for _, text := range []string{"", "POST /NetworkDri", "POST /NetworkDriver.Leave HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"NetworkID\":\"n\""} {
-		c, err := net.Dial("unix", d.sock.Path())
+		c, err := net.Dial("unix", d.sock.path)
 		if err != nil {
 			t.Fatal(err)
 		}

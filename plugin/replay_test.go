@@ -87,7 +87,7 @@ func TestWire(t *testing.T) {
 // and send one request after the other on one connection.
 func TestHosts(t *testing.T) {
 	d := ready(t, nil)
-	c, err := net.Dial("unix", d.sock.Path())
+	c, err := net.Dial("unix", d.sock.path)
 	if err != nil {
 		t.Fatal(err)
 	}

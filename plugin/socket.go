@@ -33,9 +33,6 @@ type Socket struct {
 	dev, inode uint64
 }
 
-// Path is the socket's file name.
-func (s *Socket) Path() string { return s.path }
-
 // Listen makes the socket. Its folder is created. A socket that nobody answers
 // on is replaced; one that is in use, or another kind of file, is an error.
 // Connections queue up from now on, so this can come before everything else.

@@ -53,13 +53,6 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 // Name implements firewall.Backend.
 func (b *Backend) Name() string { return "nftables" }
 
-// Close ends the connection to the kernel, and leaves the rules.
-func (b *Backend) Close() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.kernel.close()
-}
-
 // Apply implements firewall.Backend. As long as nobody else changes the table,
 // it costs one transaction with the elements of the delta. With the first
 // network the gate opens behind that, and with the last one it closes before:

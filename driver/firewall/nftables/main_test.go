@@ -51,7 +51,7 @@ func start(t testing.TB) *Backend {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(b.Close)
+	t.Cleanup(b.kernel.close)
 	return b
 }
 
