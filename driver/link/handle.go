@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/vishvananda/netlink"
@@ -34,6 +35,8 @@ type Handle struct {
 	// waits for an RCU grace period, some 10 ms, when one is closed.
 	packets int
 	sys     sysctls
+	// removals counts the removals of links that the kernel has not answered.
+	removals sync.WaitGroup
 }
 
 // New opens a Handle in the network namespace of the calling thread.
@@ -67,6 +70,7 @@ func New(o Options) (*Handle, error) {
 
 // Close closes the sockets. No method may be running or follow.
 func (h *Handle) Close() {
+	h.removals.Wait()
 	h.nl.Close()
 	for _, s := range h.raw {
 		s.Close()
@@ -129,14 +133,6 @@ func (h *Handle) byIndex(index int) (netlink.Link, error) {
 func notFound(err error) bool {
 	var missing netlink.LinkNotFoundError
 	return errors.As(err, &missing) || errors.Is(err, unix.ENODEV)
-}
-
-// remove deletes a link; it is no error if it is gone already.
-func (h *Handle) remove(link netlink.Link) error {
-	if err := h.nl.LinkDel(link); err != nil && !notFound(err) {
-		return fmt.Errorf("delete link %s: %w", link.Attrs().Name, err)
-	}
-	return nil
 }
 
 // owner returns the network or endpoint id in a link's alias, empty if gangway
