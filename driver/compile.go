@@ -289,10 +289,20 @@ func setDifference[T comparable](before, after []T) (removed, added []T) {
 	return removed, added
 }
 
-// staleFlows lists the addresses of endpoints that c takes out of their
-// container, and the UDP runs that lead elsewhere after c: tracked flows of
-// either would go on to where nobody expects them.
-func staleFlows(c change) (addrs []netip.Addr, runs []spec.Published) {
+// stale is what tracked flows are judged by after a change.
+type stale struct {
+	// left are the addresses that are in no container any more.
+	left []netip.Addr
+	// bare are the addresses of containers that published UDP ports which they
+	// do not publish any more.
+	bare []netip.Addr
+	// taken are the UDP runs that led elsewhere before, or nowhere.
+	taken []spec.Published
+}
+
+// staleFlows lists what c leaves of flows that would go on to where nobody
+// expects them.
+func staleFlows(c change) (s stale) {
 	for _, e := range c.endpoints {
 		count := map[spec.Published]int{}
 		if e.before != nil {
@@ -300,7 +310,7 @@ func staleFlows(c change) (addrs []netip.Addr, runs []spec.Published) {
 				count[r]--
 			}
 			if e.before.Sandbox != "" && (e.after == nil || e.after.Sandbox == "") {
-				addrs = append(addrs, e.before.addrs()...)
+				s.left = append(s.left, e.before.addrs()...)
 			}
 		}
 		if e.after != nil {
@@ -309,12 +319,16 @@ func staleFlows(c change) (addrs []netip.Addr, runs []spec.Published) {
 			}
 		}
 		for r, n := range count {
-			if n != 0 && r.Proto == spec.UDP {
-				runs = append(runs, r)
+			switch {
+			case n == 0 || r.Proto != spec.UDP:
+			case n > 0:
+				s.taken = append(s.taken, r)
+			case byNAT(r) && !slices.Contains(s.left, r.ContainerIP) && !slices.Contains(s.bare, r.ContainerIP):
+				s.bare = append(s.bare, r.ContainerIP)
 			}
 		}
 	}
-	return addrs, runs
+	return s
 }
 
 // rules is the firewall's part of the delta.

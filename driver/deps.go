@@ -52,6 +52,9 @@ type HostPorts interface {
 type Flows interface {
 	// DropAddresses forgets every flow to or from the given container addresses.
 	DropAddresses(ctx context.Context, addrs []netip.Addr) error
+	// DropTranslated forgets the UDP flows that reach the given container
+	// addresses by published ports.
+	DropTranslated(ctx context.Context, addrs []netip.Addr) error
 	// DropPorts forgets UDP flows to the host ports of the given runs, which
 	// may lead to where the port led before, or nowhere.
 	DropPorts(ctx context.Context, runs []spec.Published) error

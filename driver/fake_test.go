@@ -233,6 +233,8 @@ func (f *fakeHost) DropAddresses(_ context.Context, addrs []netip.Addr) error {
 	return nil
 }
 
+func (f *fakeHost) DropTranslated(context.Context, []netip.Addr) error { return nil }
+
 func (f *fakeHost) DropPorts(context.Context, []spec.Published) error { return nil }
 
 // Reserve gives the first port asked for, or 40000 and up, and refuses what

@@ -10,6 +10,10 @@
 // The package refuses to judge by a container's port number alone, which other
 // containers' flows share, and never flushes the table.
 //
+// The kernel removes flows by IPv4 address itself where it can (CTA_FILTER with
+// a deletion, Linux 6.12 and on). All else takes a list of the table, at most one
+// for each call.
+//
 // A Table belongs to the network namespace of the thread that called New.
 package conntrack
 
@@ -19,8 +23,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/spec"
@@ -28,92 +35,101 @@ import (
 
 // Table is the kernel's table of tracked flows. Its methods are safe for
 // concurrent use: each socket serves one request at a time.
-type Table struct{ nl *netlink.Handle }
+type Table struct {
+	routes *netlink.Handle
+	raw    map[int]*nl.SocketHandle
+	// noFilters is set once the kernel has refused a deletion with a filter.
+	noFilters atomic.Bool
+}
 
 // New opens the table in the network namespace of the calling thread.
 func New() (*Table, error) {
-	handle, err := netlink.NewHandle(unix.NETLINK_NETFILTER, unix.NETLINK_ROUTE)
+	routes, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
+		return nil, fmt.Errorf("open a route netlink socket: %w", err)
+	}
+	socket, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_NETFILTER)
+	if err != nil {
+		routes.Close()
 		return nil, fmt.Errorf("open connection tracking: %w", explain(err))
 	}
-	return &Table{nl: handle}, nil
+	return &Table{routes: routes, raw: map[int]*nl.SocketHandle{unix.NETLINK_NETFILTER: {Socket: socket}}}, nil
 }
 
 // Close closes the sockets. No method may be running or follow.
-func (t *Table) Close() { t.nl.Close() }
+func (t *Table) Close() {
+	t.routes.Close()
+	for _, s := range t.raw {
+		s.Close()
+	}
+}
 
 // DropAddresses forgets every flow, of any protocol, that has one of the
 // addresses as source or destination, as sent (masqueraded flows from a
-// container) or as answered (translated flows to it). The table is listed at
-// most once for each family among addrs.
+// container) or as answered (translated flows to it).
 func (t *Table) DropAddresses(ctx context.Context, addrs []netip.Addr) error {
-	byFamily := map[netlink.InetFamily]addressFilter{}
-	for _, a := range addrs {
-		if !a.IsValid() {
-			continue
-		}
-		a = plain(a)
-		f := familyOf(a)
-		if byFamily[f] == nil {
-			byFamily[f] = addressFilter{}
-		}
-		byFamily[f][a] = struct{}{}
+	what := ofAddresses(setOf(addrs))
+	if len(what) == 0 {
+		return nil
 	}
-	for _, f := range families {
-		if len(byFamily[f]) == 0 {
-			continue
-		}
-		if err := t.drop(ctx, f, byFamily[f]); err != nil {
-			return fmt.Errorf("drop the tracked flows of %d container addresses: %w", len(addrs), err)
-		}
+	return wrap(t.drop(ctx, what), "drop the tracked flows of %d container addresses", len(addrs))
+}
+
+// DropTranslated forgets the UDP flows that were sent to another address and
+// translated to one of the given: those to a container's published ports. Peers
+// by other protocols notice by themselves.
+func (t *Table) DropTranslated(ctx context.Context, addrs []netip.Addr) error {
+	what := translatedTo(setOf(addrs))
+	if len(what) == 0 {
+		return nil
 	}
-	return nil
+	return wrap(t.drop(ctx, what), "drop the tracked flows to published ports of %d container addresses", len(addrs))
 }
 
 // DropPorts forgets the UDP flows that were sent to a host port of the runs:
 // to the run's host address, or for the unspecified one to any address that is
 // the host's own. Flows that the host passes on to the same port elsewhere stay,
-// and so do runs of other protocols, whose peers notice by themselves. The
-// table is listed at most once for each family among the runs.
+// and so do runs of other protocols, whose peers notice by themselves.
 func (t *Table) DropPorts(ctx context.Context, runs []spec.Published) error {
-	byFamily := map[netlink.InetFamily]*portFilter{}
+	what := &toPorts{byAddr: map[netip.Addr]*portSet{}, anywhere: map[uint8]*portSet{}}
+	own := map[uint8]*localSet{}
+	what.local = func(family uint8) (*localSet, error) {
+		var err error
+		if own[family] == nil {
+			own[family], err = t.localAddresses(ctx, family)
+		}
+		return own[family], err
+	}
 	for _, r := range runs {
-		if r.Proto != spec.UDP || !r.HostIP.IsValid() {
-			continue
-		}
-		ip := plain(r.HostIP)
-		f := familyOf(ip)
-		if byFamily[f] == nil {
-			byFamily[f] = &portFilter{byAddr: map[netip.Addr]*portSet{}}
-		}
-		byFamily[f].add(ip, r.First, r.Last)
-	}
-	for _, f := range families {
-		filter := byFamily[f]
-		if filter == nil {
-			continue
-		}
-		if err := t.dropPorts(ctx, f, filter); err != nil {
-			return fmt.Errorf("drop the tracked flows of %d published ports: %w", len(runs), err)
+		if r.Proto == spec.UDP && r.HostIP.IsValid() {
+			what.add(r)
 		}
 	}
-	return nil
+	if len(what.byAddr)+len(what.anywhere) == 0 {
+		return nil
+	}
+	return wrap(t.drop(ctx, what), "drop the tracked flows of %d published ports", len(runs))
 }
 
-func (t *Table) dropPorts(ctx context.Context, family netlink.InetFamily, filter *portFilter) error {
-	if filter.anywhere != nil {
-		local, err := t.localAddresses(ctx, family)
-		if err != nil {
-			return err
+func setOf(addrs []netip.Addr) map[netip.Addr]struct{} {
+	set := map[netip.Addr]struct{}{}
+	for _, a := range addrs {
+		if a.IsValid() {
+			set[plain(a)] = struct{}{}
 		}
-		filter.local = local
 	}
-	return t.drop(ctx, family, filter)
+	return set
 }
 
-var families = [...]netlink.InetFamily{unix.AF_INET, unix.AF_INET6}
+// wrap is fmt.Errorf("...: %w") that leaves nil alone.
+func wrap(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf(format+": %w", append(args, err)...)
+}
 
-func familyOf(a netip.Addr) netlink.InetFamily {
+func familyOf(a netip.Addr) uint8 {
 	if a.Is4() {
 		return unix.AF_INET
 	}
@@ -123,17 +139,70 @@ func familyOf(a netip.Addr) netlink.InetFamily {
 // plain is the form in which the kernel shows an address.
 func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
 
+// drop deletes the flows that are meant.
+func (t *Table) drop(ctx context.Context, what choice) error {
+	if all := what.selections(); len(all) > 0 && len(all) <= maxSelections && !t.noFilters.Load() {
+		err := t.dropSelected(ctx, all)
+		if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EOPNOTSUPP) {
+			return explain(err)
+		}
+		t.noFilters.Store(true)
+	}
+	return again(ctx, func() error { return explain(t.dropListed(what)) })
+}
+
+// dropSelected has the kernel delete flows by filters. Older kernels take the
+// filter's addresses for half of a flow's and refuse that: they delete nothing.
+func (t *Table) dropSelected(ctx context.Context, all []selection) error {
+	for _, s := range all {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		r := t.request(msgDelete, unix.NLM_F_ACK, familyOf(s.addr))
+		for _, a := range s.attributes() {
+			r.AddData(a)
+		}
+		if _, err := r.Execute(unix.NETLINK_NETFILTER, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropListed lists the flows of both families at once, since the kernel looks
+// at the whole table each time, and deletes those that are meant. An interrupted
+// list has had its effect for what it held; asking again finds the rest.
+func (t *Table) dropListed(what choice) error {
+	var meant []flow
+	var failed error
+	listed := t.request(msgGet, unix.NLM_F_DUMP, unix.AF_UNSPEC).
+		ExecuteIter(unix.NETLINK_NETFILTER, 0, func(m []byte) bool {
+			f, err := parseFlow(m)
+			yes := false
+			if err == nil {
+				yes, err = what.has(&f)
+			}
+			if yes {
+				meant = append(meant, f)
+			}
+			failed = err
+			return err == nil
+		})
+	for _, f := range meant {
+		r := t.request(msgDelete, unix.NLM_F_ACK, f.family)
+		r.AddRawData(f.name)
+		if _, err := r.Execute(unix.NETLINK_NETFILTER, 0); err != nil && !errors.Is(err, unix.ENOENT) {
+			failed = errors.Join(failed, err)
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	return listed
+}
+
 // tries bounds how often an interrupted dump is asked for again.
 const tries = 10
-
-// drop deletes the flows that the filter matches. An interrupted dump has had
-// its effect for what it listed; asking again finds the rest.
-func (t *Table) drop(ctx context.Context, family netlink.InetFamily, filter netlink.CustomConntrackFilter) error {
-	return again(ctx, func() error {
-		_, err := t.nl.ConntrackDeleteFilters(netlink.ConntrackTable, family, filter)
-		return explain(err)
-	})
-}
 
 func again(ctx context.Context, f func() error) error {
 	var err error
@@ -164,13 +233,13 @@ func explain(err error) error {
 // localAddresses lists what the kernel delivers to the host itself: the routes
 // of type local of all tables, which is what the firewall's "address type
 // local" asks for too.
-func (t *Table) localAddresses(ctx context.Context, family netlink.InetFamily) (*localSet, error) {
+func (t *Table) localAddresses(ctx context.Context, family uint8) (*localSet, error) {
 	var set *localSet
 	err := again(ctx, func() error {
 		set = &localSet{addrs: map[netip.Addr]struct{}{}}
 		any := &netlink.Route{Table: unix.RT_TABLE_UNSPEC, Type: unix.RTN_LOCAL}
 		mask := netlink.RT_FILTER_TABLE | netlink.RT_FILTER_TYPE
-		return t.nl.RouteListFilteredIter(int(family), any, mask, func(r netlink.Route) bool {
+		return t.routes.RouteListFilteredIter(int(family), any, mask, func(r netlink.Route) bool {
 			// The library's switch on filters looks at the first one only.
 			if r.Type == unix.RTN_LOCAL && r.Dst != nil {
 				set.add(r.Dst)

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
@@ -168,12 +167,36 @@ func TestDropAddresses(t *testing.T) {
 		"v6 source": {addrs: addrs("fd09::3"), gone: []string{"v6 out"}},
 	}
 	for name, tt := range tests {
+		everyWay(t, name, func(t *testing.T, table *conntrack.Table) {
+			if err := table.DropAddresses(t.Context(), tt.addrs); err != nil {
+				t.Error(err)
+			}
+			wantGone(t, tt.gone...)
+		})
+	}
+}
+
+// TestDropTranslated lists: the kernel's filter goes by a mark that it gives the
+// flows it translates itself, see TestTranslatedTraffic.
+func TestDropTranslated(t *testing.T) {
+	tests := map[string]struct {
+		addrs []netip.Addr
+		gone  []string
+	}{
+		"none":          {},
+		"nobody":        {addrs: addrs("10.9.0.77", "fd09::77")},
+		"untranslated":  {addrs: addrs("192.0.2.1")},
+		"one":           {addrs: addrs("10.9.0.2"), gone: []string{"published udp", "loopback"}},
+		"both families": {addrs: addrs("10.9.0.3", "fd09::2"), gone: []string{"same udp, other ip", "container port", "client port", "v6 udp"}},
+	}
+	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			nstest.Do(t, func() {
 				prepare(t)
 				table := open(t)
 				defer table.Close()
-				if err := table.DropAddresses(t.Context(), tt.addrs); err != nil {
+				table.ListOnly()
+				if err := table.DropTranslated(t.Context(), tt.addrs); err != nil {
 					t.Error(err)
 				}
 				wantGone(t, tt.gone...)
@@ -219,15 +242,29 @@ func TestDropPorts(t *testing.T) {
 		},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
+		everyWay(t, name, func(t *testing.T, table *conntrack.Table) {
+			if err := table.DropPorts(t.Context(), tt.runs); err != nil {
+				t.Error(err)
+			}
+			wantGone(t, tt.gone...)
+		})
+	}
+}
+
+// everyWay runs f with a table that may use the kernel's filters, and with one
+// that has to list, as on older kernels.
+func everyWay(t *testing.T, name string, f func(*testing.T, *conntrack.Table)) {
+	t.Helper()
+	for _, way := range []string{"filters", "list"} {
+		t.Run(name+"/"+way, func(t *testing.T) {
 			nstest.Do(t, func() {
 				prepare(t)
 				table := open(t)
 				defer table.Close()
-				if err := table.DropPorts(t.Context(), tt.runs); err != nil {
-					t.Error(err)
+				if way == "list" {
+					table.ListOnly()
 				}
-				wantGone(t, tt.gone...)
+				f(t, table)
 			})
 		})
 	}
@@ -241,57 +278,6 @@ func open(t *testing.T) *conntrack.Table {
 		panic(err)
 	}
 	return table
-}
-
-// TestTranslatedTraffic has the kernel make the flow, by a DNAT rule.
-func TestTranslatedTraffic(t *testing.T) {
-	nstest.Do(t, func() {
-		sh(t, "ip addr add 192.0.2.1/24 dev lo")
-		sh(t, "ip addr add 10.9.0.2/32 dev lo")
-		sh(t, "iptables -t nat -A OUTPUT -d 192.0.2.1 -p udp --dport 5353 -j DNAT --to-destination 10.9.0.2:53")
-		server, err := net.ListenPacket("udp", "10.9.0.2:53")
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer server.Close()
-		client, err := net.Dial("udp", "192.0.2.1:5353")
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer client.Close()
-		exchange(t, client, server)
-		if got := left(t); len(got) != 1 || !strings.HasSuffix(got[0], ">192.0.2.1:5353") {
-			t.Errorf("flows: %q, want one to 192.0.2.1:5353", got)
-		}
-		table := open(t)
-		defer table.Close()
-		for _, other := range []spec.Published{run(spec.UDP, "0.0.0.0", 53, 53), run(spec.UDP, "192.0.2.1", 5354, 5354)} {
-			if err := table.DropPorts(t.Context(), []spec.Published{other}); err != nil || len(left(t)) != 1 {
-				t.Errorf("after DropPorts(%v): %v, %q", other, err, left(t))
-			}
-		}
-		if err := table.DropPorts(t.Context(), []spec.Published{run(spec.UDP, "0.0.0.0", 5353, 5353)}); err != nil || len(left(t)) != 0 {
-			t.Errorf("after DropPorts: %v, %q", err, left(t))
-		}
-		exchange(t, client, server)
-		if err := table.DropAddresses(t.Context(), addrs("10.9.0.2")); err != nil || len(left(t)) != 0 {
-			t.Errorf("after DropAddresses: %v, %q", err, left(t))
-		}
-	})
-}
-
-func exchange(t *testing.T, client net.Conn, server net.PacketConn) {
-	t.Helper()
-	if _, err := client.Write([]byte("x")); err != nil {
-		t.Error(err)
-		return
-	}
-	_ = server.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, _, err := server.ReadFrom(make([]byte, 1)); err != nil {
-		t.Error(err)
-	}
 }
 
 func sh(t *testing.T, line string) {

@@ -2,6 +2,8 @@ package conntrack
 
 import (
 	"errors"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,4 +39,17 @@ func TestAgain(t *testing.T) {
 	if !errors.Is(err, netlink.ErrDumpInterrupted) || calls != tries {
 		t.Errorf("%d calls, %v", calls, err)
 	}
+}
+
+func FuzzParseFlow(f *testing.F) {
+	tuple := selection{addr: netip.MustParseAddr("10.9.0.2"), direction: attrOrig, end: onDest, proto: unix.IPPROTO_UDP}.attributes()[0].Serialize()
+	reply := selection{addr: netip.MustParseAddr("10.9.0.2"), direction: attrReply, end: onSource}.attributes()[0].Serialize()
+	f.Add(slices.Concat([]byte{unix.AF_INET, 0, 0, 0}, tuple, reply))
+	f.Add([]byte{unix.AF_INET, 0, 0, 0, 5, 0, 1, 0, 1})
+	f.Fuzz(func(t *testing.T, m []byte) {
+		got, err := parseFlow(slices.Clip(m))
+		if err == nil && (!got.dst.IsValid() || !got.from.IsValid() || len(got.name) > len(m)) {
+			t.Errorf("%x becomes %+v", m, got)
+		}
+	})
 }

@@ -1,0 +1,209 @@
+package conntrack
+
+import (
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"net/netip"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Messages and attributes of ctnetlink, linux/netfilter/nfnetlink_conntrack.h
+// and nf_conntrack_common.h.
+const (
+	msgGet    = unix.NFNL_SUBSYS_CTNETLINK<<8 | 1
+	msgDelete = unix.NFNL_SUBSYS_CTNETLINK<<8 | 2
+
+	attrOrig       = 1
+	attrReply      = 2
+	attrStatus     = 3
+	attrID         = 12
+	attrZone       = 18
+	attrFilter     = 25
+	attrStatusMask = 26
+
+	tupleIP    = 1
+	tupleProto = 2
+
+	ip4Source, ip4Dest = 1, 2
+	ip6Source, ip6Dest = 3, 4
+
+	protoNumber = 1
+	protoDest   = 3
+
+	filterOrig  = 1
+	filterReply = 2
+
+	// What a filter compares (CTA_FILTER_FLAG).
+	onSource = 1 << 0
+	onDest   = 1 << 1
+	onProto  = 1 << 3
+
+	// statusDNAT is IPS_DST_NAT.
+	statusDNAT = 1 << 5
+
+	sizeofGenmsg = 4
+	sizeofAttr   = 4
+)
+
+// flow is a tracked flow as far as it matters here.
+type flow struct {
+	family uint8
+	proto  uint8
+	// src and dst are what it was sent from and to, from and back those of its
+	// answers.
+	src, dst, from, back netip.Addr
+	// port is the one it was sent to; 0 where the protocol has none.
+	port uint16
+	// name holds the attributes that tell it from all others.
+	name []byte
+}
+
+// parseFlow reads a message of a dump. What flow keeps of it is a copy.
+func parseFlow(m []byte) (flow, error) {
+	if len(m) < sizeofGenmsg {
+		return flow{}, fmt.Errorf("message of %d bytes", len(m))
+	}
+	f := flow{family: m[0]}
+	for a, err := range attributes(m[sizeofGenmsg:]) {
+		if err != nil {
+			return flow{}, err
+		}
+		switch a.kind {
+		case attrOrig:
+			f.name = append(f.name, a.whole...)
+			err = f.parseTuple(a.value, &f.src, &f.dst)
+		case attrReply:
+			// The ports of answers are the container's, and mean nothing here.
+			err = new(flow).parseTuple(a.value, &f.from, &f.back)
+		case attrZone, attrID:
+			f.name = append(f.name, a.whole...)
+		}
+		if err != nil {
+			return flow{}, err
+		}
+	}
+	if !f.dst.IsValid() || !f.from.IsValid() {
+		return flow{}, fmt.Errorf("a flow without both of its directions")
+	}
+	return f, nil
+}
+
+func (f *flow) parseTuple(b []byte, src, dst *netip.Addr) error {
+	for part, err := range attributes(b) {
+		switch {
+		case err != nil:
+			return err
+		case part.kind == tupleIP:
+			err = parseAddresses(part.value, src, dst)
+		case part.kind == tupleProto:
+			err = f.parseProto(part.value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func parseAddresses(b []byte, src, dst *netip.Addr) error {
+	for a, err := range attributes(b) {
+		if err != nil {
+			return err
+		}
+		switch a.kind {
+		case ip4Source, ip6Source:
+			*src, _ = netip.AddrFromSlice(a.value)
+		case ip4Dest, ip6Dest:
+			*dst, _ = netip.AddrFromSlice(a.value)
+		}
+	}
+	return nil
+}
+
+func (f *flow) parseProto(b []byte) error {
+	for a, err := range attributes(b) {
+		switch {
+		case err != nil:
+			return err
+		case a.kind == protoNumber && len(a.value) == 1:
+			f.proto = a.value[0]
+		case a.kind == protoDest && len(a.value) == 2:
+			f.port = binary.BigEndian.Uint16(a.value)
+		}
+	}
+	return nil
+}
+
+// attribute is one of a message; whole is value with its header and padding.
+type attribute struct {
+	kind         uint16
+	value, whole []byte
+}
+
+func attributes(b []byte) iter.Seq2[attribute, error] {
+	return func(yield func(attribute, error) bool) {
+		for len(b) >= sizeofAttr {
+			size := int(binary.NativeEndian.Uint16(b))
+			if size < sizeofAttr || size > len(b) {
+				yield(attribute{}, fmt.Errorf("attribute of %d bytes where %d are left", size, len(b)))
+				return
+			}
+			next := min((size+3)&^3, len(b))
+			a := attribute{
+				kind:  binary.NativeEndian.Uint16(b[2:]) &^ (unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER),
+				value: b[sizeofAttr:size], whole: b[:next],
+			}
+			if !yield(a, nil) {
+				return
+			}
+			b = b[next:]
+		}
+	}
+}
+
+// request is a ctnetlink message with no attributes yet.
+func (t *Table) request(message, flags int, family uint8) *nl.NetlinkRequest {
+	r := nl.NewNetlinkRequest(message, flags)
+	r.Sockets = t.raw
+	r.AddData(&nl.Nfgenmsg{NfgenFamily: family})
+	return r
+}
+
+// selection is a kernel-side filter: IPv4 flows with that address at one end of
+// one direction and, if set, of that protocol and with all of these status bits.
+type selection struct {
+	addr netip.Addr
+	// direction is attrOrig or attrReply, end onSource or onDest.
+	direction, end int
+	proto          uint8
+	status         uint32
+}
+
+func (s selection) attributes() []*nl.RtAttr {
+	kind := ip4Source
+	if s.end == onDest {
+		kind = ip4Dest
+	}
+	tuple := nl.NewRtAttr(unix.NLA_F_NESTED|s.direction, nil)
+	tuple.AddRtAttr(unix.NLA_F_NESTED|tupleIP, nil).AddRtAttr(kind, s.addr.AsSlice())
+	compare := s.end
+	if s.proto != 0 {
+		compare |= onProto
+		tuple.AddRtAttr(unix.NLA_F_NESTED|tupleProto, nil).AddRtAttr(protoNumber, []byte{s.proto})
+	}
+	flags := filterOrig
+	if s.direction == attrReply {
+		flags = filterReply
+	}
+	filter := nl.NewRtAttr(unix.NLA_F_NESTED|attrFilter, nil)
+	filter.AddRtAttr(flags, nl.Uint32Attr(uint32(compare)))
+	all := []*nl.RtAttr{tuple, filter}
+	if s.status != 0 {
+		status := binary.BigEndian.AppendUint32(nil, s.status)
+		all = append(all, nl.NewRtAttr(attrStatus, status), nl.NewRtAttr(attrStatusMask, status))
+	}
+	return all
+}
