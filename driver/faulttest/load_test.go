@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -144,36 +145,58 @@ func TestParallelVerbs(t *testing.T) {
 	})
 }
 
-// TestChurn starts and stops containers for a day's worth, 10 000 times, with a
-// comparison now and then. Memory, descriptors and goroutines stay as they were
-// after the first of them.
+// TestChurn starts and stops containers for a day's worth, 10 000 times, eight
+// at once, with a comparison after each round. Memory, descriptors and
+// goroutines stay as they were after the first round, and kernel and store hold
+// what they held.
 func TestChurn(t *testing.T) {
-	cycles := size(16, 10_000)
+	const at, round = 8, 32
+	cycles := size(2*round, 10_000)
 	eachBackend(t, func(t *testing.T, backend, dir string) {
 		w := mustOpen(t, backend, dir)
 		defer w.close()
 		crowded(t, w)
-		var before usage
+		churn(t, w, round, at)
+		before, kernel := used(t), w.picture(t)
 		began := time.Now()
-		for i := range cycles {
-			m := crowd(i % 64)
-			do(t, w, "start", m.start)
-			do(t, w, "stop", m.stop)
-			if i%8 == 0 {
-				w.sound(t, "churn")
-			}
-			if i == 8 {
-				before = used(t)
-			}
+		for done := 0; done < cycles; done += round {
+			churn(t, w, min(round, cycles-done), at)
 		}
 		took := time.Since(began)
 		after := used(t)
-		t.Logf("%d cycles, %s each: %+v, then %+v", cycles, took/time.Duration(cycles), before, after)
+		same(t, "after the churn", kernel, w.picture(t))
+		t.Logf("%d cycles, %s each: %+v, then %+v; kernel and store: %d lines", cycles, took/time.Duration(cycles), before, after, strings.Count(kernel, "\n"))
 		if after.descriptors > before.descriptors+2 || after.goroutines > before.goroutines+2 || after.heap > before.heap+8<<20 {
 			t.Errorf("it grows: %+v, then %+v", before, after)
 		}
 		deserted(t, w)
 	})
+}
+
+// churn starts and stops so many containers, some of them at once.
+func churn(t *testing.T, w *world, containers, at int) {
+	t.Helper()
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range at {
+		wg.Go(func() {
+			for i := range next {
+				m := crowd(i)
+				if err := m.start(t.Context(), w); err != nil {
+					t.Errorf("start %d: %v", i, err)
+				}
+				if err := m.stop(t.Context(), w); err != nil {
+					t.Errorf("stop %d: %v", i, err)
+				}
+			}
+		})
+	}
+	for i := range containers {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	w.sound(t, "churn")
 }
 
 // usage is what the process holds.
