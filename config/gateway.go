@@ -11,7 +11,7 @@ import (
 // family (engine 28's gateway_mode_ipv4 and gateway_mode_ipv6).
 type GatewayMode string
 
-// The gateway modes. The zero value counts as NAT.
+// The gateway modes.
 const (
 	// NAT hides containers behind the host; published ports alone are reachable.
 	NAT GatewayMode = "nat"
@@ -73,18 +73,14 @@ func gatewayOptions() []NetworkOption {
 }
 
 // translated says whether a family's addresses are translated at all.
-func (m GatewayMode) translated() bool { return m == NAT || m == NATUnprotected || m == "" }
+func (m GatewayMode) translated() bool { return m == NAT || m == NATUnprotected }
 
 // Mode is the gateway mode of one family.
 func (n Network) Mode(six bool) GatewayMode {
-	mode := n.GatewayMode4
 	if six {
-		mode = n.GatewayMode6
+		return n.GatewayMode6
 	}
-	if mode == "" { // of a network that was stored before there were modes
-		return NAT
-	}
-	return mode
+	return n.GatewayMode4
 }
 
 // TrustedInterfaces are the links from which containers' published ports are

@@ -159,10 +159,7 @@ func TestContradictions(t *testing.T) {
 	}
 }
 
-func TestModeOfOldState(t *testing.T) {
-	if m := (Network{}).Mode(true); m != NAT {
-		t.Errorf("a network without a mode has %q", m)
-	}
+func TestTrustedInterfaces(t *testing.T) {
 	if got := (Network{Trusted: "a:b"}).TrustedInterfaces(); !reflect.DeepEqual(got, []string{"a", "b"}) {
 		t.Errorf("trusted: %q", got)
 	}

@@ -1,8 +1,11 @@
 package driver
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -90,10 +93,10 @@ func load(store Store) (*state, hostRecord, error) {
 func (s *state) decode(key string, value []byte, host *hostRecord) error {
 	switch {
 	case key == hostKey:
-		return json.Unmarshal(value, host)
+		return decodeAll(value, host)
 	case strings.HasPrefix(key, networkKey):
 		n := &Network{}
-		if err := json.Unmarshal(value, n); err != nil {
+		if err := decodeAll(value, n); err != nil {
 			return err
 		}
 		if networkKey+n.ID != key {
@@ -103,7 +106,7 @@ func (s *state) decode(key string, value []byte, host *hostRecord) error {
 		return nil
 	case strings.HasPrefix(key, endpointKey):
 		e := &Endpoint{}
-		if err := json.Unmarshal(value, e); err != nil {
+		if err := decodeAll(value, e); err != nil {
 			return err
 		}
 		if endpointKey+e.ID != key {
@@ -113,4 +116,18 @@ func (s *state) decode(key string, value []byte, host *hostRecord) error {
 		return nil
 	}
 	return fmt.Errorf("unknown kind of key")
+}
+
+// decodeAll decodes what is stored. A part that is not known was written by
+// another version, and would be lost at the next write.
+func decodeAll(value []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(value))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one JSON value")
+	}
+	return nil
 }

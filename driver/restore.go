@@ -96,22 +96,20 @@ func (d *Driver) reservePorts(ctx context.Context, s *state) {
 }
 
 // restoreRequests asks for exactly the ports that the endpoint has. Those that
-// were asked for in both families are so again: they share a socket.
+// lead to the same port in both families share a socket, as when they were asked
+// for. Runs do not tell: one of them may go on where the other ends.
 func restoreRequests(e *Endpoint) []spec.PortRequest {
 	var out []spec.PortRequest
 	for _, r := range e.Published {
-		hosts := []netip.Addr{r.HostIP}
-		if r.HostIP.IsUnspecified() {
-			twin := slices.ContainsFunc(e.Published, func(o spec.Published) bool { return twins(r, o) })
-			switch {
-			case twin && r.HostIP.Is6():
-				continue
-			case twin:
+		for i := range r.Len() {
+			port, container := r.First+uint16(i), r.ContainerFirst+uint16(i)
+			hosts := []netip.Addr{r.HostIP}
+			if r.HostIP.IsUnspecified() && hasTwin(e, r, port, container) {
+				if r.HostIP.Is6() {
+					continue
+				}
 				hosts = append(hosts, netip.IPv6Unspecified())
 			}
-		}
-		for i := range r.Len() {
-			port := r.First + uint16(i)
 			out = append(out, spec.PortRequest{
 				Proto:         r.Proto,
 				HostIPs:       hosts,
@@ -119,15 +117,18 @@ func restoreRequests(e *Endpoint) []spec.PortRequest {
 				Last:          port,
 				Container4:    e.IPv4.Addr(),
 				Container6:    e.IPv6.Addr(),
-				ContainerPort: r.ContainerFirst + uint16(i),
+				ContainerPort: container,
 			})
 		}
 	}
 	return out
 }
 
-// twins says whether two runs are the same one in both families.
-func twins(a, b spec.Published) bool {
-	return a.Proto == b.Proto && a.First == b.First && a.Last == b.Last && a.ContainerFirst == b.ContainerFirst &&
-		a.HostIP != b.HostIP && a.HostIP.IsUnspecified() && b.HostIP.IsUnspecified()
+// hasTwin says whether a port of run r, on all addresses of one family, leads to
+// the same one of the container on all addresses of the other family.
+func hasTwin(e *Endpoint, r spec.Published, port, container uint16) bool {
+	return slices.ContainsFunc(e.Published, func(o spec.Published) bool {
+		return o.Proto == r.Proto && o.HostIP != r.HostIP && o.HostIP.IsUnspecified() &&
+			o.First <= port && port <= o.Last && o.ContainerFirst+(port-o.First) == container
+	})
 }

@@ -10,6 +10,9 @@
 // end the process or go unnoticed. Hence Open first walks the pages by itself,
 // and each bucket has a digest over its content that must match.
 //
-// It knows nothing of what the values mean, and keeps only one process at the
-// file at a time.
+// The file carries the version of its schema. An older one is brought up to date
+// when it is opened (migrate.go), a newer one is refused.
+//
+// Besides in these migrations it knows nothing of what the values mean. It keeps
+// only one process at the file at a time.
 package store

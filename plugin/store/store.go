@@ -16,8 +16,9 @@ import (
 )
 
 // schema is the version of what is in the file beside bbolt's own format:
-// buckets below dataBucket, and in metaBucket the version and the digests.
-const schema = 1
+// buckets below dataBucket with the values of their owners, and in metaBucket
+// the version and the digests. An older file is brought up to it by migrations.
+const schema = 2
 
 var (
 	metaBucket = []byte("meta")
@@ -40,8 +41,9 @@ type Store struct {
 // (mode 0700) if they are missing. While another process has it open it is
 // waited for up to timeout; 0 or less tries once.
 //
-// Errors name the file and the next step. A file that was there is unchanged
-// after an error.
+// A file of an older version is brought to this one's schema, in one
+// transaction. Errors name the file and the next step. A file that was there is
+// unchanged after an error, one of a newer version too.
 func Open(path string, timeout time.Duration) (*Store, error) {
 	deadline := time.Now().Add(timeout)
 	s := &Store{path: path}
@@ -109,7 +111,11 @@ func (s *Store) open(deadline time.Time) error {
 		return err
 	}
 	s.db = db
-	if err := s.check(); err != nil {
+	version, err := s.check()
+	if err == nil && version < schema {
+		err = db.Update(func(tx *bbolt.Tx) error { return migrate(tx, version) })
+	}
+	if err != nil {
 		return errors.Join(err, db.Close())
 	}
 	return nil
@@ -200,28 +206,31 @@ func initialise(path string) error {
 	return errors.Join(updateErr, db.Close())
 }
 
-// check compares the content with what this package writes.
-func (s *Store) check() error {
-	return s.db.View(func(tx *bbolt.Tx) error {
+// check compares the content with what this package and its older versions
+// write, and returns the schema's version.
+func (s *Store) check() (version int, err error) {
+	err = s.db.View(func(tx *bbolt.Tx) error {
 		meta, data := tx.Bucket(metaBucket), tx.Bucket(dataBucket)
 		if meta == nil || data == nil || meta.Get(schemaKey) == nil {
 			return errors.New("it is a database, but not gangway's")
 		}
-		version, err := strconv.ParseUint(string(meta.Get(schemaKey)), 10, 31)
-		if err != nil {
+		stored, malformed := strconv.ParseUint(string(meta.Get(schemaKey)), 10, 31)
+		if malformed != nil {
 			return fmt.Errorf("schema version %q is not a number", meta.Get(schemaKey))
 		}
+		version = int(stored)
 		if version > schema {
 			return fmt.Errorf("%w (schema %d, this one knows %d)", errNewer, version, schema)
 		}
-		if version != schema {
+		if version < oldest {
 			return fmt.Errorf("schema version %d was never in use", version)
 		}
-		if err := firstError(tx.Check()); err != nil {
-			return fmt.Errorf("damaged: %w", err)
+		if damage := firstError(tx.Check()); damage != nil {
+			return fmt.Errorf("damaged: %w", damage)
 		}
 		return checkDigests(meta, data)
 	})
+	return version, err
 }
 
 // firstError drains ch, as bbolt needs, and returns its first error.

@@ -1,0 +1,229 @@
+package upgrade
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// A network to keep: what the engine would ask for.
+type network struct {
+	id string
+	// subnets are explicit; "" has one chosen, IPv4 first.
+	subnets []string
+	// options are the user's, after com.docker.network.
+	options  map[string]string
+	internal bool
+	// aux is an auxiliary address.
+	aux string
+	// bridge that is there already gives the gateway.
+	gateway   string
+	endpoints []endpoint
+}
+
+// An endpoint to keep. Ports are engine options.
+type endpoint struct {
+	id      string
+	static  string
+	mac     string
+	outside bool // it has not joined
+	ports   []port
+}
+
+type port struct {
+	Proto       int
+	IP          string
+	Port        int
+	HostIP      string
+	HostPort    int
+	HostPortEnd int
+}
+
+// estate is everything that a version is asked for. A version that does not
+// know an option of the later ones refuses the network, which is left out then.
+func estate() []network {
+	id := func(c string) string { return strings.Repeat(c, 64) }
+	return []network{
+		{
+			id: id("1"), subnets: []string{"10.50.0.0/24", "fd00:50::/64"}, aux: "10.50.0.9",
+			options: map[string]string{"driver.mtu": "1400"},
+			endpoints: []endpoint{
+				{id: id("a"), static: "10.50.0.77", ports: []port{
+					{6, "", 80, "", 8080, 8080}, {17, "", 53, "", 5300, 5310}, {6, "", 443, "192.0.2.1", 0, 0},
+					{6, "", 90, "", 9000, 9000}, {6, "", 91, "", 9001, 9001}, {6, "", 92, "::", 9002, 9002}, {132, "", 99, "", 9900, 9900},
+				}},
+				{id: id("b"), mac: "02:42:0a:32:00:4d", outside: true},
+			},
+		},
+		{id: id("2"), subnets: []string{""}, internal: true, endpoints: []endpoint{{id: id("c")}}},
+		{
+			id: id("3"), subnets: []string{"10.53.0.0/16"},
+			options: map[string]string{
+				"bridge.name": "mine", "bridge.enable_icc": "false", "bridge.enable_ip_masquerade": "false",
+				"bridge.host_binding_ipv4": "127.0.0.1", "container_iface_prefix": "net",
+			},
+			endpoints: []endpoint{{id: id("d"), ports: []port{{6, "", 80, "", 8081, 8081}}}},
+		},
+		{
+			id: id("4"), subnets: []string{"10.55.0.0/24"}, gateway: "10.55.0.1",
+			options:   map[string]string{"bridge.name": "theirs"},
+			endpoints: []endpoint{{id: id("e"), ports: []port{{17, "", 80, "", 8082, 8082}}}},
+		},
+		{
+			id: id("5"), subnets: []string{"10.56.0.0/24", "fd00:56::/64"},
+			options: map[string]string{
+				"bridge.gateway_mode_ipv4": "nat-unprotected", "bridge.gateway_mode_ipv6": "routed",
+				"bridge.host_binding_ipv6": "::1", "host_ipv4": "192.0.2.1",
+			},
+			endpoints: []endpoint{{id: id("f"), ports: []port{{6, "", 80, "", 8083, 8083}}}},
+		},
+	}
+}
+
+// asker makes calls and remembers them.
+type asker struct {
+	t     *testing.T
+	p     *program
+	calls []call
+	// failed stops a network that was refused.
+	failed error
+}
+
+func (a *asker) ask(op string, body map[string]any) map[string]any {
+	a.t.Helper()
+	b, err := json.Marshal(body)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if a.failed != nil {
+		return nil
+	}
+	answer, err := a.p.ask(op, string(b))
+	if err != nil {
+		a.failed = err
+		return nil
+	}
+	a.calls = append(a.calls, call{op, string(b), answer})
+	return decode(a.t, answer)
+}
+
+// create asks for all of the estate, and returns the calls that led there. Of an
+// old program it is what the program can do.
+func create(t *testing.T, p *program, old bool) []call {
+	t.Helper()
+	var all []call
+	for _, n := range estate() {
+		a := &asker{t: t, p: p}
+		a.network(n)
+		if a.failed != nil && !old {
+			t.Fatal(a.failed)
+		}
+		if a.failed != nil {
+			t.Logf("left out: %v", a.failed)
+			p.removeAll(t, a.calls)
+			continue
+		}
+		all = append(all, a.calls...)
+	}
+	return all
+}
+
+// pool is what was given for one family of a network.
+type pool struct{ id, subnet, gateway string }
+
+func (a *asker) network(n network) {
+	var pools []pool
+	for _, subnet := range n.subnets {
+		six := strings.Contains(subnet, ":")
+		body := map[string]any{"AddressSpace": "gangway-local", "Pool": subnet, "SubPool": "", "Options": map[string]string{}, "V6": six}
+		if subnet == "10.50.0.0/24" {
+			body["SubPool"] = "10.50.0.128/25"
+		}
+		r := a.ask("IpamDriver.RequestPool", body)
+		p := pool{id: text(r["PoolID"]), subnet: text(r["Pool"])}
+		r = a.ask("IpamDriver.RequestAddress", map[string]any{
+			"PoolID": p.id, "Address": n.gateway, "Options": map[string]string{"RequestAddressType": "com.docker.network.gateway"},
+		})
+		p.gateway = text(r["Address"])
+		if n.aux != "" && !six {
+			a.ask("IpamDriver.RequestAddress", map[string]any{"PoolID": p.id, "Address": n.aux, "Options": nil})
+		}
+		pools = append(pools, p)
+	}
+	options := map[string]string{}
+	for name, value := range n.options {
+		options["com.docker.network."+name] = value
+	}
+	data := func(p pool) map[string]any {
+		return map[string]any{"AddressSpace": "gangway-local", "Pool": p.subnet, "Gateway": p.gateway, "AuxAddresses": nil}
+	}
+	body := map[string]any{
+		"NetworkID": n.id,
+		"Options": map[string]any{
+			"com.docker.network.enable_ipv6": len(pools) > 1, "com.docker.network.internal": n.internal,
+			"com.docker.network.generic": options,
+		},
+		"IPv4Data": []any{data(pools[0])}, "IPv6Data": []any{},
+	}
+	if len(pools) > 1 {
+		body["IPv6Data"] = []any{data(pools[1])}
+	}
+	a.ask("NetworkDriver.CreateNetwork", body)
+	for _, e := range n.endpoints {
+		a.endpoint(n.id, pools, e)
+	}
+}
+
+func (a *asker) endpoint(networkID string, pools []pool, e endpoint) {
+	iface := map[string]any{"Address": "", "AddressIPv6": "", "MacAddress": e.mac}
+	for i, p := range pools {
+		field, static := "Address", e.static
+		if i > 0 {
+			field, static = "AddressIPv6", ""
+		}
+		r := a.ask("IpamDriver.RequestAddress", map[string]any{"PoolID": p.id, "Address": static, "Options": nil})
+		iface[field] = r["Address"]
+	}
+	ids := func(more map[string]any) map[string]any {
+		more["NetworkID"], more["EndpointID"] = networkID, e.id
+		return more
+	}
+	a.ask("NetworkDriver.CreateEndpoint", ids(map[string]any{"Interface": iface, "Options": map[string]any{}}))
+	if e.outside {
+		return
+	}
+	a.ask("NetworkDriver.Join", ids(map[string]any{"SandboxKey": "/run/docker/netns/" + e.id[:12], "Options": map[string]any{}}))
+	if len(e.ports) > 0 {
+		a.ask("NetworkDriver.ProgramExternalConnectivity", ids(map[string]any{
+			"Options": map[string]any{"com.docker.network.portmap": e.ports},
+		}))
+	}
+}
+
+// callsFile holds the calls: name and body, and below it the answer.
+const callsFile = "calls.txt"
+
+func writeCalls(t *testing.T, dir string, calls []call) {
+	t.Helper()
+	var out strings.Builder
+	for _, c := range calls {
+		fmt.Fprintf(&out, "%s %s\n\t%s\n", c.op, c.body, c.answer)
+	}
+	write(t, dir, callsFile, out.String())
+}
+
+func readCalls(t *testing.T, dir string) []call {
+	t.Helper()
+	var calls []call
+	for line := range strings.Lines(read(t, dir, callsFile)) {
+		line = strings.TrimSuffix(line, "\n")
+		if answer, ok := strings.CutPrefix(line, "\t"); ok {
+			calls[len(calls)-1].answer = answer
+			continue
+		}
+		op, body, _ := strings.Cut(line, " ")
+		calls = append(calls, call{op: op, body: body})
+	}
+	return calls
+}
