@@ -272,10 +272,21 @@ func doomed(text string) (code int) {
 		fmt.Println(err)
 		return 1
 	}
-	w, err := open(context.Background(), j.backend, j.dir)
-	if err != nil {
+	run := doomedVerb
+	if j.backend == addressJob {
+		run = doomedCall
+	}
+	if err := run(j); err != nil {
 		fmt.Println(err)
 		return 1
+	}
+	return 0
+}
+
+func doomedVerb(j job) error {
+	w, err := open(context.Background(), j.backend, j.dir)
+	if err != nil {
+		return err
 	}
 	k := killed
 	if j.late > 0 {
@@ -283,11 +294,10 @@ func doomed(text string) (code int) {
 	}
 	w.faults.set(j.n, k, j.late)
 	if err := verbs()[j.verb].run(context.Background(), w); err != nil {
-		fmt.Println(err)
-		return 1
+		return err
 	}
 	if _, hit := w.faults.hit(); hit {
 		end() // the operation was faster than the death
 	}
-	return 0
+	return nil
 }
