@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/sirupsen/logrus"
 
 	"github.com/gangway-net/gangway/config"
@@ -35,7 +36,7 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 		return err
 	}
 	log.Infof("gangway %s starts, state in %s", version.Version, settings.StateDir)
-	sock, err := plugin.Listen(ctx, settings.Socket)
+	sock, err := listen(ctx, settings.Socket, log)
 	if err != nil {
 		return err
 	}
@@ -75,6 +76,16 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 		err = errors.Join(cause, err)
 	}
 	return err
+}
+
+// listen takes the socket that a service manager made, if there is one, or makes
+// it. The first outlives the process: connections wait there for the next.
+func listen(ctx context.Context, path string, log *logrus.Entry) (*plugin.Socket, error) {
+	if files := activation.Files(true); len(files) > 0 {
+		log.Infof("the service manager passed the socket %s", path)
+		return plugin.Inherit(files, path)
+	}
+	return plugin.Listen(ctx, path)
 }
 
 // daemon holds the parts that live as long as the process.

@@ -46,8 +46,11 @@ type Options struct {
 	Inspector Inspector
 	Version   Version
 	Log       *logrus.Entry
-	// NotifySocket is where a service manager wants to hear that the daemon is
-	// ready ($NOTIFY_SOCKET, see sd_notify(3)); empty for nowhere.
+	// NotifySocket is where a service manager wants to hear that the daemon has
+	// started ($NOTIFY_SOCKET, see sd_notify(3)); empty for nowhere. It hears so
+	// as soon as connections are served, not when the state is restored: an
+	// engine is ordered after the daemon, and is not to wait for that. Its calls
+	// do.
 	NotifySocket string
 	// VerbTime bounds each call; UndoTime is added for a call that ran out of
 	// it. DrainTime bounds the end of Serve.
@@ -123,7 +126,6 @@ func (s *Server) Ready() {
 	}
 	s.isReady = true
 	close(s.ready)
-	s.notify("READY=1")
 }
 
 // greet tells the address manager that an engine asked for capabilities. The
@@ -162,6 +164,7 @@ func (s *Server) waitReady(ctx context.Context) error {
 func (s *Server) Serve(ctx context.Context, sock *Socket) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.http.Serve(sock.listener) }()
+	s.notify("READY=1")
 	select {
 	case err := <-ended:
 		s.stopOnce.Do(func() { close(s.stopping) })

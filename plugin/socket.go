@@ -31,6 +31,8 @@ type Socket struct {
 	listener *net.UnixListener
 	// dev and inode tell our socket from one that took its name.
 	dev, inode uint64
+	// kept says that a service manager made the socket and keeps it.
+	kept bool
 }
 
 // Listen makes the socket. Its folder is created. A socket that nobody answers
@@ -55,9 +57,16 @@ func Listen(ctx context.Context, path string) (*Socket, error) {
 }
 
 // Close removes the socket's name, if it is still ours, and stops listening.
-// Serve does so by itself at its end.
+// Who waits for an answer is turned away. Serve does so by itself at its end,
+// besides that an orderly end leaves those who wait at a service manager's
+// socket to the next daemon.
 func (s *Socket) Close() error {
 	err := s.remove()
+	if s.kept {
+		if waitErr := s.turnAway(); !errors.Is(waitErr, net.ErrClosed) {
+			err = errors.Join(err, waitErr)
+		}
+	}
 	if closeErr := s.listener.Close(); !errors.Is(closeErr, net.ErrClosed) {
 		err = errors.Join(err, closeErr)
 	}
@@ -68,6 +77,9 @@ func (s *Socket) Close() error {
 // listener must be open still: only that keeps the inode number from being
 // used again.
 func (s *Socket) remove() error {
+	if s.kept {
+		return nil
+	}
 	unlock, err := lockFolder(context.Background(), filepath.Dir(s.path))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -158,6 +170,10 @@ func peerName(c net.Conn) string {
 	if cred == nil || cred.Pid == 0 {
 		// It lives in a pid namespace that is not below ours.
 		return "a process of another container"
+	}
+	if cred.Pid == 1 {
+		// It called listen for a daemon that it starts.
+		return "the service manager holds it: systemctl stop gangway.socket gangway.service"
 	}
 	return fmt.Sprintf("process %d", cred.Pid)
 }
