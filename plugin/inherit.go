@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// turnAwayTime is how long Close waits for one more connection to turn away.
+// turnAwayTime is for how long Close turns connections away.
 const turnAwayTime = 10 * time.Millisecond
 
 // Inherit takes the listening socket that a service manager made at path and
@@ -72,10 +72,10 @@ func checkInherited(fd int, path string) error {
 // for ever: it has no time limit of its own, but gives up after some broken
 // connections.
 func (s *Socket) turnAway() error {
+	if err := s.listener.SetDeadline(time.Now().Add(turnAwayTime)); err != nil {
+		return err
+	}
 	for {
-		if err := s.listener.SetDeadline(time.Now().Add(turnAwayTime)); err != nil {
-			return err
-		}
 		c, err := s.listener.Accept()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil

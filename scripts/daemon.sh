@@ -1,6 +1,6 @@
 #!/bin/sh
-# daemon.sh install BINARY | uninstall: installs the plain daemon, BINARY and a
-# systemd unit, and starts it; or stops and removes it. State is kept.
+# daemon.sh install BINARY | uninstall: installs the plain daemon, BINARY and its
+# systemd units, and starts it; or stops and removes it. State is kept.
 #
 # PREFIX is where programs go (/usr/local). With DESTDIR the files go below that
 # folder and nothing is started.
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 prefix=${PREFIX:-/usr/local}
 destdir=${DESTDIR:-}
 program=$prefix/bin/gangway
-unit=/etc/systemd/system/gangway.service
+units=/etc/systemd/system
 
 fail() {
 	echo "daemon.sh: $*" >&2
@@ -20,35 +20,51 @@ fail() {
 # systemd says whether there is one to talk to.
 systemd() { [ -z "$destdir" ] && [ -d /run/systemd/system ]; }
 
+# works waits until the daemon has restored its networks.
+works() {
+	tries=40
+	until "$program" status >/dev/null 2>&1; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || return 1
+		sleep 0.5
+	done
+}
+
 need_root() { [ -n "$destdir" ] || [ "$(id -u)" = 0 ] || fail "run it as root"; }
 
 case ${1:-} in
 install)
 	need_root
 	install -D -m 755 "$2" "$destdir$program"
-	mkdir -p "$destdir${unit%/*}"
-	sed "s|/usr/local/bin/gangway|$program|" packaging/gangway.service >"$destdir$unit"
+	mkdir -p "$destdir$units"
+	for unit in gangway.service gangway.socket; do
+		sed "s|/usr/local/bin/gangway|$program|" "packaging/$unit" >"$destdir$units/$unit"
+	done
 	if systemd; then
 		systemctl daemon-reload
-		systemctl enable gangway.service
+		# A daemon that made its own socket is in the unit's way.
+		systemctl --quiet is-active gangway.socket || systemctl stop gangway.service
+		systemctl enable gangway.socket gangway.service
+		systemctl start gangway.socket
 		systemctl restart gangway.service
+		works || fail "the daemon does not work: $program status and journalctl -u gangway say why"
 		echo "The daemon runs. Try: docker network create -d gangway NAME"
 	else
-		echo "Installed $destdir$program and $destdir$unit. Without systemd, start it by hand: $program serve"
+		echo "Installed $destdir$program and $destdir$units/gangway.*. Without systemd, start it by hand: $program serve"
 	fi
 	;;
 uninstall)
 	need_root
-	if [ ! -e "$destdir$program" ] && [ ! -e "$destdir$unit" ]; then
+	if [ ! -e "$destdir$program" ] && [ ! -e "$destdir$units/gangway.service" ]; then
 		echo "There is no daemon."
 		exit 0
 	fi
 	if systemd; then
 		networks=$(${DOCKER:-docker} network ls --filter driver=gangway --format '{{.Name}}' 2>/dev/null | tr '\n' ' ')
 		[ -z "$networks" ] || fail "there are networks: remove them first (docker network rm $networks)"
-		systemctl disable --now gangway.service
+		systemctl disable --now gangway.socket gangway.service
 	fi
-	rm -f "$destdir$program" "$destdir$unit"
+	rm -f "$destdir$program" "$destdir$units/gangway.service" "$destdir$units/gangway.socket"
 	if systemd; then
 		systemctl daemon-reload
 	fi

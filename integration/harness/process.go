@@ -69,13 +69,18 @@ func (p *Process) findPid(cmd *exec.Cmd) error {
 		return p.exited()
 	default:
 	}
-	nsenter := cmd.Process.Pid
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", nsenter, nsenter))
-	if err != nil {
-		return err
-	}
-	p.pid, err = strconv.Atoi(strings.TrimSpace(string(children)))
+	var err error
+	p.pid, err = onlyChild(cmd.Process.Pid)
 	return err
+}
+
+// onlyChild returns the child of a process that has one.
+func onlyChild(pid int) (int, error) {
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(children)))
 }
 
 // exited describes the end of the process with its last words.

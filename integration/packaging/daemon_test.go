@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestDaemonInstall: make install-daemon makes a unit that systemd takes, with
-// the program where it was asked for; make uninstall removes both.
+// TestDaemonInstall: make install-daemon makes units that systemd takes, with
+// the program where it was asked for; make uninstall removes all.
 func TestDaemonInstall(t *testing.T) {
 	dir, dest := t.TempDir(), t.TempDir()
 	where := []string{"DESTDIR=" + dest, "PREFIX=/opt/net"}
@@ -29,12 +29,13 @@ func TestDaemonInstall(t *testing.T) {
 	if err := os.WriteFile(dir+"/gangway.service", []byte(here), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out := run(t, nil, "systemd-analyze", "verify", "--man=no", dir+"/gangway.service"); out != "" {
+	socket := dest + "/etc/systemd/system/gangway.socket"
+	if out := run(t, nil, "systemd-analyze", "verify", "--man=no", dir+"/gangway.service", socket); out != "" {
 		t.Errorf("systemd-analyze verify: %s", out)
 	}
 
 	run(t, append(where, "DOCKER=/nonexistent/docker"), "make", "-e", "uninstall")
-	for _, file := range []string{unit, dest + program[1]} {
+	for _, file := range []string{unit, socket, dest + program[1]} {
 		if _, err := os.Stat(file); err == nil {
 			t.Errorf("%s is left", file)
 		}
