@@ -42,10 +42,10 @@ type Network struct {
 	GatewayMode4, GatewayMode6 GatewayMode
 	// InhibitIPv4 gives the bridge no IPv4 address; somebody else is the gateway.
 	InhibitIPv4 bool
-	// HostBinding4 and HostBinding6 are where ports are published that name no
-	// host address; 0.0.0.0 and :: for all addresses of the host. With another
-	// HostBinding4 and no HostBinding6, IPv6 ports are not published.
-	HostBinding4, HostBinding6 netip.Addr
+	// HostBinding4 and HostBinding6 are asked for by HostBindings. With another
+	// HostBinding4 than every address and no HostBinding6, IPv6 ports are not
+	// published.
+	HostBinding4, HostBinding6 string
 	// Host4 and Host6 are the addresses that outgoing traffic takes; invalid for
 	// those of the link that it leaves by.
 	Host4, Host6 netip.Addr
@@ -93,14 +93,14 @@ func NetworkOptionsTable() []NetworkOption {
 			set:  func(n *Network, v string) (err error) { n.ICC, err = boolean(v); return err },
 		},
 		{
-			Name: "com.docker.network.bridge.host_binding_ipv4", Values: "IPv4 address of the host", Default: "0.0.0.0",
-			Help: "where ports are published that name no host address; 0.0.0.0 for every address",
-			set:  func(n *Network, v string) (err error) { n.HostBinding4, err = hostBinding(v, false); return err },
+			Name: "com.docker.network.bridge.host_binding_ipv4", Values: "IPv4 addresses of the host with `,` between them", Default: "0.0.0.0",
+			Help: "where ports are published that name no host address, the same port at each; 0.0.0.0 for every address",
+			set:  func(n *Network, v string) (err error) { n.HostBinding4, err = hostBindings(v, false); return err },
 		},
 		{
-			Name: "com.docker.network.bridge.host_binding_ipv6", Values: "IPv6 address of the host", Default: "::",
+			Name: "com.docker.network.bridge.host_binding_ipv6", Values: "IPv6 addresses of the host with `,` between them", Default: "::",
 			Help: "the same for IPv6; Gangway's own option",
-			set:  func(n *Network, v string) (err error) { n.HostBinding6, err = hostBinding(v, true); return err },
+			set:  func(n *Network, v string) (err error) { n.HostBinding6, err = hostBindings(v, true); return err },
 		},
 		{
 			Name: "com.docker.network.container_iface_prefix", Values: "start of an interface name, at most 12 bytes", Default: "eth",
@@ -234,19 +234,4 @@ func boolean(v string) (bool, error) {
 		return false, fmt.Errorf("is neither true nor false")
 	}
 	return b, nil
-}
-
-func hostBinding(v string, six bool) (netip.Addr, error) {
-	family, all := "IPv4", "0.0.0.0"
-	if six {
-		family, all = "IPv6", "::"
-	}
-	a, err := netip.ParseAddr(v)
-	if err != nil || a.Is6() != six || a.Is4In6() || a.Zone() != "" {
-		return netip.Addr{}, fmt.Errorf("is not an %s address of the host", family)
-	}
-	if a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
-		return netip.Addr{}, fmt.Errorf("is no address of one host: want one of the host's, or %s for all", all)
-	}
-	return a, nil
 }

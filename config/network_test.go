@@ -11,7 +11,7 @@ import (
 func defaultNetwork() Network {
 	return Network{
 		Masquerade: true, ICC: true, IPv4: true, GatewayMode4: NAT, GatewayMode6: NAT, IfacePrefix: "eth",
-		HostBinding4: netip.MustParseAddr("0.0.0.0"), HostBinding6: netip.MustParseAddr("::"),
+		HostBinding4: "0.0.0.0", HostBinding6: "::",
 	}
 }
 
@@ -45,7 +45,7 @@ func TestParseNetwork(t *testing.T) {
 		`{"com.docker.network.generic":{"com.docker.network.driver.mtu":"65535"}}`:                    func(n *Network) { n.MTU = 65535 },
 		`{"com.docker.network.generic":{"com.docker.network.bridge.enable_icc":"F"}}`:                 func(n *Network) { n.ICC = false },
 		`{"com.docker.network.generic":{"com.docker.network.bridge.enable_ip_masquerade":"0"}}`:       func(n *Network) { n.Masquerade = false },
-		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv4":"127.0.0.1"}}`:  func(n *Network) { n.HostBinding4 = netip.MustParseAddr("127.0.0.1") },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv4":"127.0.0.1"}}`:  func(n *Network) { n.HostBinding4 = "127.0.0.1" },
 		`{"com.docker.network.generic":{"com.docker.network.container_iface_prefix":"lan"}}`:          func(n *Network) { n.IfacePrefix = "lan" },
 		`{"com.docker.network.generic":{"com.docker.network.container_iface_prefix":"twelve-bytes"}}`: func(n *Network) { n.IfacePrefix = "twelve-bytes" },
 		`{"com.docker.network.generic":{"com.docker.network.advertise_addr_nmsgs":"0","com.docker.network.advertise_addr_ms":"500"}}`: func(*Network) {
@@ -56,9 +56,11 @@ func TestParseNetwork(t *testing.T) {
 		`{"com.docker.network.internal":true,"com.docker.network.generic":{"com.docker.network.bridge.gateway_mode_ipv4":"isolated"}}`: func(n *Network) {
 			n.Internal, n.GatewayMode4 = true, Isolated
 		},
-		`{"com.docker.network.generic":{"com.docker.network.bridge.inhibit_ipv4":"1"}}`:                       func(n *Network) { n.InhibitIPv4 = true },
-		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv6":"fd00::1"}}`:            func(n *Network) { n.HostBinding6 = netip.MustParseAddr("fd00::1") },
-		`{"com.docker.network.generic":{"com.docker.network.bridge.trusted_host_interfaces":"wg0:eth1:wg0"}}`: func(n *Network) { n.Trusted = "eth1:wg0" },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.inhibit_ipv4":"1"}}`:                          func(n *Network) { n.InhibitIPv4 = true },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv6":"fd00::1"}}`:               func(n *Network) { n.HostBinding6 = "fd00::1" },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv4":"192.0.2.9,127.0.0.1"}}`:   func(n *Network) { n.HostBinding4 = "127.0.0.1,192.0.2.9" },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv6":"fd00:0::2,::1,fd00::1"}}`: func(n *Network) { n.HostBinding6 = "::1,fd00::1,fd00::2" },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.trusted_host_interfaces":"wg0:eth1:wg0"}}`:    func(n *Network) { n.Trusted = "eth1:wg0" },
 		`{"com.docker.network.generic":{"com.docker.network.host_ipv4":"1.2.3.4","com.docker.network.host_ipv6":"fd00::1"}}`: func(n *Network) {
 			n.Host4, n.Host6 = netip.MustParseAddr("1.2.3.4"), netip.MustParseAddr("fd00::1")
 		},
@@ -91,6 +93,13 @@ func TestRefusedNetworkOptions(t *testing.T) {
 		{"bridge.host_binding_ipv6", "1.2.3.4", "is not an IPv6 address"},
 		{"bridge.host_binding_ipv6", "fe80::1%eth0", "is not an IPv6 address"},
 		{"bridge.host_binding_ipv6", "ff02::1", "is no address of one host"},
+		{"bridge.host_binding_ipv4", "192.0.2.1,", "is not an IPv4 address of the host, or several"},
+		{"bridge.host_binding_ipv4", "192.0.2.1, 192.0.2.2", "is not an IPv4 address"},
+		{"bridge.host_binding_ipv4", "192.0.2.1,::1", "is not an IPv4 address"},
+		{"bridge.host_binding_ipv4", "192.0.2.1,192.0.2.2,192.0.2.1", "names 192.0.2.1 twice"},
+		{"bridge.host_binding_ipv4", "192.0.2.1,0.0.0.0", "names 0.0.0.0, which is every address of the host, beside others"},
+		{"bridge.host_binding_ipv6", "fd00::1,fd00:0::1", "names fd00::1 twice"},
+		{"bridge.host_binding_ipv6", "::,::1", "names ::, which is every address"},
 		{"host_ipv4", "fd00::1", "is not an IPv4 address"},
 		{"host_ipv4", "0.0.0.0", "is no address that other hosts can answer to"},
 		{"host_ipv4", "1.2.3", "is not an IPv4 address"},
@@ -240,6 +249,7 @@ func corpus(f *testing.F, verbs ...string) {
 	for _, text := range []string{
 		`null`, `{}`, `{"com.docker.network.generic":{"x":1}}`, `{"com.docker.network.portmap":[{"Proto":6,"Port":1e300}]}`,
 		`{"com.docker.network.generic":{"com.docker.network.driver.mtu":"9"}}`, `{"xx":"yy"}`,
+		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv4":"192.0.2.1,192.0.2.2","com.docker.network.bridge.host_binding_ipv6":"fd00::1,::1"}}`,
 	} {
 		f.Add(text)
 	}
@@ -252,6 +262,25 @@ func soundNames(n Network) bool {
 
 func soundMTU(n Network) bool {
 	return n.MTU == 0 || n.MTU >= 68 && n.MTU <= 65535 && (!n.IPv6 || n.MTU >= 1280)
+}
+
+// soundBindings says whether the lists are what HostBindings gives: sorted, each
+// once, of one family.
+func soundBindings(n Network) bool {
+	for six, list := range map[bool]string{false: n.HostBinding4, true: n.HostBinding6} {
+		addrs := n.HostBindings(six)
+		var texts []string
+		for i, a := range addrs {
+			if a.Is6() != six || i > 0 && !addrs[i-1].Less(a) {
+				return false
+			}
+			texts = append(texts, a.String())
+		}
+		if every := list == "0.0.0.0" || list == "::"; every != (len(addrs) == 0) || !every && strings.Join(texts, ",") != list {
+			return false
+		}
+	}
+	return true
 }
 
 func FuzzParseNetwork(f *testing.F) {
@@ -268,7 +297,7 @@ func FuzzParseNetwork(f *testing.F) {
 			}
 			return
 		}
-		if !soundNames(n) || !soundMTU(n) || !n.HostBinding4.Is4() || !n.IPv4 && !n.IPv6 {
+		if !soundNames(n) || !soundMTU(n) || !soundBindings(n) || !n.IPv4 && !n.IPv6 {
 			t.Errorf("%s: %+v is accepted", text, n)
 		}
 		if again, err := ParseNetwork(o); err != nil || again != n {

@@ -38,7 +38,7 @@ func modes() map[string]map[string]any {
 		"no-masquerade":       with(nil, bridge+"enable_ip_masquerade", "false"),
 		"host-binding":        with(nil, bridge+"host_binding_ipv4", "127.0.0.1"),
 		"host-binding-ipv6":   with(nil, bridge+"host_binding_ipv6", "2001:db8::1"),
-		"host-bindings":       with(nil, bridge+"host_binding_ipv4", "192.0.2.1", bridge+"host_binding_ipv6", "2001:db8::1"),
+		"host-bindings":       with(nil, bridge+"host_binding_ipv4", "192.0.2.1,192.0.2.9", bridge+"host_binding_ipv6", "2001:db8::1"),
 		"no-icc":              with(nil, bridge+"enable_icc", "false"),
 		"routed-no-icc-named": with(nil, mode4, "routed", bridge+"enable_icc", "false", bridge+"name", "mine"),
 	}

@@ -101,25 +101,20 @@ func portRequests(n *Network, e *Endpoint, want config.Publish) []spec.PortReque
 }
 
 // hostIPs says on which host addresses a binding is published: the one that
-// was asked for, else the network's default, else every address of both
+// was asked for, else the network's defaults, else every address of both
 // families, as docker does. A family that is routed has no host ports.
 func hostIPs(n *Network, asked netip.Addr) []netip.Addr {
-	four, six := n.Options.HostBinding4, n.Options.HostBinding6
+	four, six := n.Options.HostBindings(false), n.Options.HostBindings(true)
 	var all []netip.Addr
 	switch {
 	case asked.IsValid():
 		all = []netip.Addr{asked}
-	case chosen(four) && chosen(six):
-		all = []netip.Addr{four, six}
-	case chosen(four):
-		all = []netip.Addr{four}
-	case chosen(six):
-		all = []netip.Addr{netip.IPv4Unspecified(), six}
+	case len(four) > 0:
+		all = append(four, six...)
+	case len(six) > 0:
+		all = append([]netip.Addr{netip.IPv4Unspecified()}, six...)
 	default:
 		all = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 	}
 	return slices.DeleteFunc(all, func(a netip.Addr) bool { return n.Options.Mode(a.Is6()) == config.Routed })
 }
-
-// chosen says whether a default binding is one address, not all.
-func chosen(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() }

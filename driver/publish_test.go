@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"encoding/json"
 	"net/netip"
 	"slices"
 	"testing"
@@ -28,7 +29,7 @@ func TestPortFamilies(t *testing.T) {
 		{"IPv6 only, IPv4 asked for", netip.Prefix{}, six, any4, false, []netip.Addr{any4}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := &Network{Options: config.Network{HostBinding4: any4}}
+			n := &Network{Options: config.Network{HostBinding4: "0.0.0.0"}}
 			e := &Endpoint{IPv4: c.four, IPv6: c.six}
 			got := portRequests(n, e, config.Publish{
 				Bindings:    []config.PortBinding{{Proto: 6, Port: 80, HostIP: c.asked}},
@@ -36,6 +37,42 @@ func TestPortFamilies(t *testing.T) {
 			})
 			if len(got) != 1 || !slices.Equal(got[0].HostIPs, c.want) {
 				t.Errorf("requests %+v, want one on %v", got, c.want)
+			}
+		})
+	}
+}
+
+// TestHostBindings: at which host addresses a port is published, by the network's
+// lists and by what a stored network of an older version has.
+func TestHostBindings(t *testing.T) {
+	addrs := func(list ...string) (out []netip.Addr) {
+		for _, a := range list {
+			out = append(out, netip.MustParseAddr(a))
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name, stored string
+		asked        string
+		want         []netip.Addr
+	}{
+		{"stored before there were options", `{}`, "", addrs("0.0.0.0", "::")},
+		{"stored as one address", `{"HostBinding4":"127.0.0.1","HostBinding6":""}`, "", addrs("127.0.0.1")},
+		{"every address", `{"HostBinding4":"0.0.0.0","HostBinding6":"::"}`, "", addrs("0.0.0.0", "::")},
+		{"IPv6 alone", `{"HostBinding4":"0.0.0.0","HostBinding6":"fd00::1,fd00::2"}`, "", addrs("0.0.0.0", "fd00::1", "fd00::2")},
+		{"several of both", `{"HostBinding4":"127.0.0.1,192.0.2.1","HostBinding6":"fd00::1,fd00::2"}`, "", addrs("127.0.0.1", "192.0.2.1", "fd00::1", "fd00::2")},
+		{"one is asked for", `{"HostBinding4":"127.0.0.1,192.0.2.1","HostBinding6":"::"}`, "192.0.2.9", addrs("192.0.2.9")},
+		{"IPv6 routed", `{"HostBinding4":"127.0.0.1,192.0.2.1","HostBinding6":"fd00::1","GatewayMode6":"routed"}`, "", addrs("127.0.0.1", "192.0.2.1")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := &Network{}
+			must(t, json.Unmarshal([]byte(c.stored), &n.Options))
+			var asked netip.Addr
+			if c.asked != "" {
+				asked = netip.MustParseAddr(c.asked)
+			}
+			if got := hostIPs(n, asked); !slices.Equal(got, c.want) {
+				t.Errorf("published at %v, want %v", got, c.want)
 			}
 		})
 	}

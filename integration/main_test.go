@@ -41,6 +41,7 @@ func scenarios() []scenario {
 		{name: "ports-ephemeral", run: testPortEphemeral, own: true},
 		{name: "ports-sctp", run: testPortSCTP, own: true, rules: true},
 		{name: "ports-addresses", run: testPortAddresses, rules: true},
+		{name: "ports-bindings", run: testPortBindings, own: true, rules: true},
 		{name: "ports-taken", run: testPortsTaken},
 		{name: "ports-follow-gateway", run: testPortsFollowGateway, own: true},
 		{name: "published-only", run: testPublishedOnly, own: true},

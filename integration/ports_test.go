@@ -3,6 +3,8 @@ package integration
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gangway-net/gangway/integration/harness"
@@ -175,6 +177,57 @@ func testPortSCTP(t *testing.T, e *harness.Engine) {
 	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: publish("7700:77/sctp")}, "sctp", "0.0.0.0:77")
 	from(t, "outside", e.LAN.Outside.Get(t, "sctp", "192.0.2.1:7700"), "c1", "192.0.2.2")
 	by(t, "host", e.Get(t, "sctp", "192.0.2.1:7700"), "c1")
+}
+
+// testPortBindings: a port without a host address is published at each address
+// of the network's lists, the same port at all, whoever chose it; where one of
+// them is taken, the container does not start and nothing of it is kept.
+func testPortBindings(t *testing.T, e *harness.Engine) {
+	for _, a := range []string{"192.0.2.50/24", "2001:db8::50/64"} {
+		e.Run(t, "ip", "addr", "add", a, "dev", "lan0", "nodad")
+		t.Cleanup(func() { e.Run(t, "ip", "addr", "del", a, "dev", "lan0") })
+	}
+	e.Network(t, "n1", args(gangwayIPAM(e), []string{"--ipv6", "--subnet", "10.73.0.0/24", "--subnet", "fd00:73::/64",
+		"-o", "com.docker.network.bridge.host_binding_ipv4=127.0.0.1,192.0.2.50", "-o", "com.docker.network.bridge.host_binding_ipv6=2001:db8::50,::1"})...)
+	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: publish("8003:80", "81")}, "tcp", "[::]:80", "tcp", "[::]:81")
+	var ports []struct {
+		HostIP         string `json:"hostIP"`
+		First          int    `json:"first"`
+		ContainerFirst int    `json:"containerFirst"`
+	}
+	e.GangwayJSON(t, &ports, "ports")
+	at := map[int][]string{}
+	for _, p := range ports {
+		at[p.ContainerFirst] = append(at[p.ContainerFirst], fmt.Sprintf("%s %d", p.HostIP, p.First))
+	}
+	slices.Sort(at[81])
+	free := strings.Fields(at[81][0])[1]
+	want := []string{"127.0.0.1 " + free, "192.0.2.50 " + free, "2001:db8::50 " + free, "::1 " + free}
+	if len(at[80]) != 4 || !slices.Equal(at[81], want) {
+		t.Errorf("gangway ports: %v, want port 81 at %v", ports, want)
+	}
+	outside := e.LAN.Outside
+	from(t, "outside", outside.Get(t, "tcp", "192.0.2.50:8003"), "c1", "192.0.2.2")
+	from(t, "outside by IPv6", outside.Get(t, "tcp", "[2001:db8::50]:8003"), "c1", "2001:db8::2")
+	for _, own := range []string{"127.0.0.1:8003", "[::1]:8003", "192.0.2.50:8003"} {
+		by(t, "host asks "+own, e.Get(t, "tcp", own), "c1")
+	}
+	for _, other := range []string{"192.0.2.1:8003", "[2001:db8::1]:8003"} {
+		outside.Unreachable(t, "tcp", other)
+	}
+	from(t, "chosen port", outside.Get(t, "tcp", "192.0.2.50:"+free), "c1", "192.0.2.2")
+	by(t, "chosen port at another address", e.Get(t, "tcp", "[::1]:"+free), "c1")
+
+	e.Network(t, "n2", "--subnet", "10.73.1.0/24")
+	e.Serve(t, harness.Container{Name: "c2", Network: "n2", Args: publish("192.0.2.50:8005:80")}, "tcp", "0.0.0.0:80")
+	err := e.TryStart(t, harness.Container{Name: "c3", Network: "n1", Args: publish("8004:80", "8005:80")}, "true")
+	if err == nil || !strings.Contains(err.Error(), "192.0.2.50:8005") {
+		t.Errorf("a port that is taken at one of the addresses: %v", err)
+	}
+	e.Serve(t, harness.Container{Name: "c4", Network: "n2", Args: publish("8004:80")}, "tcp", "0.0.0.0:80")
+	by(t, "nothing was kept", e.Get(t, "tcp", "127.0.0.1:8004"), "c4")
+	e.Refused(t, []string{"host_binding_ipv4", "names 192.0.2.1 twice"}, "network", "create", "-d", e.Driver,
+		"-o", "com.docker.network.bridge.host_binding_ipv4=192.0.2.1,192.0.2.1", "n3")
 }
 
 // testPortAddresses: a port published at one host address answers there only,

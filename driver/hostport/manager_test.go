@@ -391,3 +391,44 @@ func TestClosed(t *testing.T) {
 		t.Error("port still bound after close")
 	}
 }
+
+// TestSeveralHostAddresses: a request takes the same port at each of its
+// addresses; where one is taken, none is kept, and another port is chosen if
+// there is a choice.
+func TestSeveralHostAddresses(t *testing.T) {
+	addAddresses(t)
+	second4 := netip.MustParseAddr("127.0.0.2")
+	hosts := []netip.Addr{loopback4, second4, host6, other6}
+	m := manager(t)
+	reserve(t, m, ownerB, ask(8080, 8080, 80, other6), ask(8101, 8101, 80, second4))
+	before := snapshot(m)
+	_, err := m.Reserve(context.Background(), ownerA, []spec.PortRequest{ask(8080, 8080, 80, hosts...)})
+	var c *ConflictError
+	if !errors.As(err, &c) || c.Owner != ownerB || c.HostIP != other6 {
+		t.Fatalf("error is %v, want a conflict at %s", err, other6)
+	}
+	wantSame(t, m, before)
+	want := map[netip.Addr]uint16{}
+	for i, run := range reserve(t, m, ownerA, ask(8101, 8102, 80, hosts...), ask(0, 0, 81, hosts...)) {
+		if run.ContainerFirst == 80 && run.First != 8102 {
+			t.Errorf("run %d: %v, want port 8102", i, run)
+		}
+		if run.ContainerFirst == 81 {
+			want[run.HostIP] = run.First
+		}
+	}
+	if len(want) != len(hosts) {
+		t.Errorf("a chosen port is published at %v, want %v", want, hosts)
+	}
+	for _, port := range want {
+		if port != want[loopback4] {
+			t.Errorf("the chosen port is not the same everywhere: %v", want)
+		}
+	}
+	// A repeated request keeps what it has.
+	held := snapshot(m)
+	reserve(t, m, ownerA, ask(8101, 8102, 80, hosts...), ask(0, 0, 81, hosts...))
+	wantSame(t, m, held)
+	m.Keep(ownerA, nil)
+	wantSame(t, m, before)
+}

@@ -105,15 +105,13 @@ func checkContainer(w *spec.PortRequest) error {
 }
 
 func checkHostIPs(ips []netip.Addr) error {
-	seen := map[bool]bool{}
-	for _, ip := range ips {
+	for i, ip := range ips {
 		if !ip.IsValid() || ip.Is4In6() || ip.Zone() != "" || ip.IsMulticast() {
 			return fmt.Errorf("cannot publish on host address %s: use a unicast address without a zone", ip)
 		}
-		if seen[ip.Is4()] {
-			return fmt.Errorf("more than one host address of a family: %v", ips)
+		if slices.ContainsFunc(ips[:i], func(o netip.Addr) bool { return overlap(o, ip) }) {
+			return fmt.Errorf("host addresses %v are one another's: name each once, or every address by itself", ips)
 		}
-		seen[ip.Is4()] = true
 	}
 	return nil
 }

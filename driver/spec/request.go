@@ -6,8 +6,8 @@ import "net/netip"
 // to one container port.
 type PortRequest struct {
 	Proto Protocol
-	// HostIPs are the host addresses, at most one a family; 0.0.0.0 and ::
-	// stand for every address. A family that the host does not have is passed
+	// HostIPs are the host addresses, each once; 0.0.0.0 and :: stand for every
+	// address of their family and then are its only one. A family that the host does not have is passed
 	// over if there is another one.
 	HostIPs []netip.Addr
 	// First and Last bound the host ports to choose from: both 0 for any of
