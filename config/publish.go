@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"math"
 	"net/netip"
@@ -73,6 +74,20 @@ func ParsePublish(options map[string]any) (Publish, error) {
 	}
 	slices.SortFunc(p.Bindings, byFreedom)
 	return p, nil
+}
+
+// ParseJoin reads the ports from the options of Join, which are not decoded yet:
+// they are as long as what the container publishes, and most networks have no
+// use for them. The ports are those of ProgramExternalConnectivity, but Join has
+// them for every network of the container, not for its gateway alone.
+func ParseJoin(options []byte) (Publish, error) {
+	var decoded map[string]any
+	if len(options) > 0 {
+		if err := json.Unmarshal(options, &decoded); err != nil {
+			return Publish{}, fmt.Errorf("options of Join: %w", err)
+		}
+	}
+	return ParsePublish(decoded)
 }
 
 // byFreedom orders fixed ports before ranges, narrow ranges before wide ones,

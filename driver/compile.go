@@ -140,8 +140,8 @@ func (p *plan) addEndpoint(n *Network, e *Endpoint) {
 }
 
 // openPorts returns the published ports that are reached by the container's own
-// address: in gateway mode routed by anyone, in mode nat by the trusted links.
-// A port that was published on a loopback address was meant for nobody else.
+// address: in gateway mode routed by anyone, on whichever of the container's
+// networks it is published; in mode nat by the trusted links. A port that was published on a loopback address was meant for nobody else.
 func openPorts(n *Network, e *Endpoint) []firewall.Open {
 	if n.Options.Internal {
 		return nil
@@ -149,16 +149,17 @@ func openPorts(n *Network, e *Endpoint) []firewall.Open {
 	var open []firewall.Open
 	for _, addr := range e.addrs() {
 		var from []string
+		bindings := e.Publish.Bindings
 		switch n.Options.Mode(addr.Is6()) {
 		case config.Routed:
-			from = []string{""}
+			from, bindings = []string{""}, slices.Concat(bindings, e.Asked)
 		case config.NAT:
 			from = n.Options.TrustedInterfaces()
 		}
 		if len(from) == 0 {
 			continue
 		}
-		for _, run := range containerPorts(e, addr) {
+		for _, run := range containerPorts(bindings, addr) {
 			for _, link := range from {
 				open = append(open, firewall.Open{
 					NetworkID: n.ID, EndpointID: e.ID, Bridge: n.Bridge, From: link,
@@ -170,10 +171,10 @@ func openPorts(n *Network, e *Endpoint) []firewall.Open {
 	return open
 }
 
-// containerPorts returns what the endpoint publishes as runs of its own ports.
-func containerPorts(e *Endpoint, addr netip.Addr) []spec.Published {
+// containerPorts returns what bindings publish as runs of the container's ports.
+func containerPorts(bindings []config.PortBinding, addr netip.Addr) []spec.Published {
 	var runs []spec.Published
-	for _, b := range e.Publish.Bindings {
+	for _, b := range bindings {
 		asked := b.HostIP
 		if asked.IsValid() && (asked.IsLoopback() || asked.Is6() != addr.Is6()) {
 			continue

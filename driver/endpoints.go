@@ -49,12 +49,14 @@ func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (C
 // DeleteEndpoint removes an endpoint, joined or not. An unknown one is no
 // error: the engine never repeats the call.
 func (d *Driver) DeleteEndpoint(ctx context.Context, networkID, endpointID string) error {
-	return d.retireEndpoint(ctx, networkID, endpointID, func(*Endpoint) *Endpoint { return nil })
+	return d.retireEndpoint(ctx, networkID, endpointID, func(*Network, *Endpoint) *Endpoint { return nil })
 }
 
 // Join puts the endpoint's link pair in place and says what the engine has to
-// do in the container. sandboxKey names the container's namespace.
-func (d *Driver) Join(ctx context.Context, networkID, endpointID, sandboxKey string) (JoinResult, error) {
+// do in the container. sandboxKey names the container's namespace, options are
+// the engine's as they came. On a routed network the ports that the container
+// publishes are open from now on.
+func (d *Driver) Join(ctx context.Context, networkID, endpointID, sandboxKey string, options []byte) (JoinResult, error) {
 	if sandboxKey == "" {
 		return JoinResult{}, fmt.Errorf("endpoint %s joins without a sandbox key", short(endpointID))
 	}
@@ -63,6 +65,10 @@ func (d *Driver) Join(ctx context.Context, networkID, endpointID, sandboxKey str
 		return JoinResult{}, err
 	}
 	defer unlock()
+	asked, err := d.askedPorts(networkID, options)
+	if err != nil {
+		return JoinResult{}, err
+	}
 	var n *Network
 	var e *Endpoint
 	err = d.commit(ctx, func(s *state) (_ change, err error) {
@@ -76,13 +82,26 @@ func (d *Driver) Join(ctx context.Context, networkID, endpointID, sandboxKey str
 			return change{}, conflictf("endpoint %s is in sandbox %s and cannot join %s as well", short(e.ID), e.Sandbox, sandboxKey)
 		}
 		joined := *e
-		joined.Sandbox = sandboxKey
+		joined.Sandbox, joined.Asked = sandboxKey, asked
 		return change{endpoints: []endpointChange{{before: e, after: &joined}}}, nil
 	})
 	if err != nil {
 		return JoinResult{}, err
 	}
 	return joinResult(n, e), nil
+}
+
+// askedPorts returns the ports in Join's options if the network is one that
+// opens them.
+func (d *Driver) askedPorts(networkID string, options []byte) ([]config.PortBinding, error) {
+	d.mu.Lock()
+	n := d.state.networks[networkID]
+	d.mu.Unlock()
+	if n == nil || !n.routed() {
+		return nil, nil
+	}
+	asked, err := config.ParseJoin(options)
+	return asked.Bindings, err
 }
 
 // joinResult names no gateway on an internal network: the engine would install
@@ -105,14 +124,14 @@ func joinResult(n *Network, e *Endpoint) JoinResult {
 // go, the addresses stay until DeleteEndpoint. An endpoint that is unknown or
 // has left already is no error; engines from 29 on send Leave twice.
 func (d *Driver) Leave(ctx context.Context, networkID, endpointID string) error {
-	return d.retireEndpoint(ctx, networkID, endpointID, func(e *Endpoint) *Endpoint {
+	return d.retireEndpoint(ctx, networkID, endpointID, func(_ *Network, e *Endpoint) *Endpoint {
 		left := e.left()
 		return &left
 	})
 }
 
 // retireEndpoint takes away what follow leaves out; nil takes it all.
-func (d *Driver) retireEndpoint(ctx context.Context, networkID, endpointID string, follow func(*Endpoint) *Endpoint) error {
+func (d *Driver) retireEndpoint(ctx context.Context, networkID, endpointID string, follow func(*Network, *Endpoint) *Endpoint) error {
 	unlock, err := d.networks.lock(ctx, networkID)
 	if err != nil {
 		return err
@@ -123,7 +142,7 @@ func (d *Driver) retireEndpoint(ctx context.Context, networkID, endpointID strin
 		if e == nil {
 			return change{}, nil
 		}
-		after := follow(e)
+		after := follow(s.networks[networkID], e)
 		if after != nil && reflect.DeepEqual(e, after) {
 			return change{}, nil
 		}

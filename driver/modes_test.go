@@ -60,7 +60,7 @@ func TestModes(t *testing.T) {
 			e := endpointRequest(netA, ep1, "10.0.0.2/24")
 			e.IPv6 = netip.MustParsePrefix("fd00::2/64")
 			must(t, endpointErr(d.CreateEndpoint(ctx, e)))
-			join, err := d.Join(ctx, netA, ep1, "/netns/1")
+			join, err := d.Join(ctx, netA, ep1, "/netns/1", nil)
 			must(t, err, d.Publish(ctx, netA, ep1, portmap(8080, 80, 8443, 443, 8444, 444)))
 			inSync(t, f, d)
 			d.mu.Lock()
@@ -111,4 +111,53 @@ func golden(t *testing.T, name string, v any) {
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
 		t.Errorf("%s (-want +got; -update writes it):\n%s", path, diff)
 	}
+}
+
+// TestRoutedBeside: on a routed network ports are open from Join to Leave,
+// whichever network is the container's way out, and over a restart.
+func TestRoutedBeside(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	ctx := t.Context()
+	r := networkRequest(netA, "10.0.0.0/24", "10.0.0.1")
+	r.Options = generic("com.docker.network.bridge.gateway_mode_ipv4", "routed")
+	must(t, d.CreateNetwork(ctx, r), d.CreateNetwork(ctx, networkRequest(netB, "10.0.1.0/24", "10.0.1.1")))
+	ports := portmap(8080, 80)
+	options, err := json.Marshal(ports)
+	must(t, err)
+	open := func(when string, want int) {
+		t.Helper()
+		if len(f.open) != want || len(f.ports) != 0 {
+			t.Errorf("%s: open %v, ports %v, want %d open", when, f.open, f.ports, want)
+		}
+		inSync(t, f, d)
+	}
+	for _, where := range []struct{ network, endpoint, address string }{{netA, ep1, "10.0.0.2/24"}, {netB, ep2, "10.0.1.2/24"}} {
+		must(t, endpointErr(d.CreateEndpoint(ctx, endpointRequest(where.network, where.endpoint, where.address))),
+			joinErr(d.Join(ctx, where.network, where.endpoint, "/netns/1", options)))
+		open("joined "+where.network, 1)
+	}
+	if e := d.state.endpoints[ep2]; e.Asked != nil {
+		t.Errorf("a network with translation keeps what it has no use for: %v", e.Asked)
+	}
+	must(t, joinErr(d.Join(ctx, netA, ep1, "/netns/1", options)))
+	open("joined again", 1)
+	must(t, d.Publish(ctx, netA, ep1, ports))
+	open("way out", 1)
+	must(t, d.Unpublish(ctx, netA, ep1))
+	open("way out no more", 1)
+	d = newTestDriver(t, f, "boot")
+	open("restarted", 1)
+	must(t, d.Unpublish(ctx, netA, ep1))
+	open("never was the way out", 1)
+	must(t, d.Leave(ctx, netA, ep1))
+	open("left", 0)
+	if err := joinErr(d.Join(ctx, netA, ep1, "/netns/1", []byte(`{"com.docker.network.portmap":7}`))); err == nil {
+		t.Error("a port list that is none was accepted")
+	}
+	open("malformed ports", 0)
+	must(t, joinErr(d.Join(ctx, netA, ep1, "/netns/1", options)))
+	open("joined once more", 1)
+	must(t, d.DeleteEndpoint(ctx, netA, ep1))
+	open("deleted", 0)
 }

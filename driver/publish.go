@@ -44,7 +44,7 @@ func (d *Driver) Publish(ctx context.Context, networkID, endpointID string, opti
 		}
 	}
 	published := *e
-	published.Publish, published.Published = want, runs
+	published.Asked, published.Publish, published.Published = nil, want, runs
 	err = d.commit(ctx, func(*state) (change, error) {
 		return change{endpoints: []endpointChange{{before: e, after: &published}}}, nil
 	})
@@ -57,10 +57,15 @@ func (d *Driver) Publish(ctx context.Context, networkID, endpointID string, opti
 }
 
 // Unpublish takes all published ports of the endpoint back
-// (RevokeExternalConnectivity). It may come without a Publish before it.
+// (RevokeExternalConnectivity). It may come without a Publish before it. On a
+// routed network they stay open: it is the container's way out no more, but the
+// container publishes them all the same.
 func (d *Driver) Unpublish(ctx context.Context, networkID, endpointID string) error {
-	return d.retireEndpoint(ctx, networkID, endpointID, func(e *Endpoint) *Endpoint {
+	return d.retireEndpoint(ctx, networkID, endpointID, func(n *Network, e *Endpoint) *Endpoint {
 		bare := *e
+		if n.routed() && len(e.Publish.Bindings) > 0 {
+			bare.Asked = e.Publish.Bindings
+		}
 		bare.Publish, bare.Published = config.Publish{}, nil
 		return &bare
 	})

@@ -131,7 +131,7 @@ func TestRestoreInTheMiddleOfJoin(t *testing.T) {
 			}
 			inSync(t, f, d)
 			if again {
-				must(t, joinErr(d.Join(t.Context(), netA, ep1, "/netns/1")))
+				must(t, joinErr(d.Join(t.Context(), netA, ep1, "/netns/1", nil)))
 			}
 			time.Sleep(joinTime)
 			d.Reconcile(t.Context())
@@ -169,7 +169,7 @@ func life() []verb {
 		{"create endpoint", func(t *testing.T, d *Driver) error {
 			return endpointErr(d.CreateEndpoint(t.Context(), endpointRequest(netA, ep1, "10.0.0.2/24")))
 		}, false},
-		{"join", func(t *testing.T, d *Driver) error { return joinErr(d.Join(t.Context(), netA, ep1, "/netns/1")) }, false},
+		{"join", func(t *testing.T, d *Driver) error { return joinErr(d.Join(t.Context(), netA, ep1, "/netns/1", nil)) }, false},
 		{"publish", func(t *testing.T, d *Driver) error {
 			return d.Publish(t.Context(), netA, ep1, portmap(8080, 80, 9090, 90))
 		}, false},
@@ -260,7 +260,7 @@ func randomStep(t *testing.T, rng *rand.Rand, f *fakeHost, d *Driver) *Driver {
 	case 2, 3:
 		_, _ = d.CreateEndpoint(ctx, endpointRequest(network, endpoint, netip.AddrFrom4([4]byte{10, byte(n), 0, byte(2 + rng.IntN(5))}).String()+"/24"))
 	case 4, 5:
-		_, _ = d.Join(ctx, network, endpoint, "/netns/"+endpoint)
+		_, _ = d.Join(ctx, network, endpoint, "/netns/"+endpoint, nil)
 	case 6, 7:
 		_ = d.Publish(ctx, network, endpoint, portmap(float64(8000+rng.IntN(4)), 80, float64(9000+rng.IntN(4)), 90))
 	case 8:

@@ -36,6 +36,10 @@ type Endpoint struct {
 	// Sandbox is the engine's key of the container's namespace; empty until
 	// the endpoint joined.
 	Sandbox string
+	// Asked is what the container publishes, as long as another network of it
+	// is asked to do so; only of an endpoint of a routed network, which opens
+	// these ports all the same.
+	Asked []config.PortBinding `json:",omitempty"`
 	// Publish is what was asked to be published, and Published where it is.
 	Publish   config.Publish
 	Published []spec.Published
@@ -62,7 +66,7 @@ func (h *HardwareAddr) UnmarshalText(b []byte) error {
 // left is the endpoint outside of any container.
 func (e *Endpoint) left() Endpoint {
 	left := *e
-	left.Sandbox, left.Publish, left.Published = "", config.Publish{}, nil
+	left.Sandbox, left.Asked, left.Publish, left.Published = "", nil, config.Publish{}, nil
 	return left
 }
 
@@ -86,6 +90,11 @@ func (n *Network) subnets() []netip.Prefix {
 		}
 	}
 	return out
+}
+
+// routed says whether a family of the network is routed.
+func (n *Network) routed() bool {
+	return slices.ContainsFunc(n.subnets(), func(p netip.Prefix) bool { return n.Options.Mode(p.Addr().Is6()) == config.Routed })
 }
 
 // gateways returns the network's gateway addresses, IPv4 first.

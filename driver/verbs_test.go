@@ -80,7 +80,7 @@ func container(t *testing.T, d *Driver, network, id, addr string, ports ...float
 	ctx := t.Context()
 	must(t,
 		endpointErr(d.CreateEndpoint(ctx, endpointRequest(network, id, addr))),
-		joinErr(d.Join(ctx, network, id, "/run/docker/netns/"+short(id))),
+		joinErr(d.Join(ctx, network, id, "/run/docker/netns/"+short(id), nil)),
 		d.Publish(ctx, network, id, portmap(ports...)),
 	)
 }
@@ -124,14 +124,14 @@ func TestVerbsRepeated(t *testing.T) {
 	must(t, d.CreateNetwork(ctx, request))
 	first, err := d.CreateEndpoint(ctx, endpointRequest(netA, ep1, "10.0.0.2/24"))
 	must(t, err)
-	join1, err := d.Join(ctx, netA, ep1, "/netns/1")
+	join1, err := d.Join(ctx, netA, ep1, "/netns/1", nil)
 	must(t, err, d.Publish(ctx, netA, ep1, portmap(0, 80)))
 	before := f.picture()
 
 	must(t, d.CreateNetwork(ctx, request))
 	again, err := d.CreateEndpoint(ctx, endpointRequest(netA, ep1, "10.0.0.2/24"))
 	must(t, err)
-	join2, err := d.Join(ctx, netA, ep1, "/netns/1")
+	join2, err := d.Join(ctx, netA, ep1, "/netns/1", nil)
 	must(t, err, d.Publish(ctx, netA, ep1, portmap(0, 80)))
 	if !reflect.DeepEqual(first, again) || join1 != join2 {
 		t.Errorf("the second answer differs: %v %v, %v %v", first, again, join1, join2)
@@ -182,8 +182,8 @@ func TestRefused(t *testing.T) {
 		{"held address", endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, ep2, "10.0.0.2/24"))), true, []string{"10.0.0.2", "111111111111"}},
 		{"multicast mac", endpointErr(d.CreateEndpoint(ctx, multicast)), false, []string{"01:00:5e"}},
 		{"same endpoint, other address", endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, ep1, "10.0.0.3/24"))), true, []string{"10.0.0.2", "10.0.0.3"}},
-		{"join unknown", joinErr(d.Join(ctx, netA, ep2, "/netns/2")), false, []string{"222222222222"}},
-		{"join elsewhere", joinErr(d.Join(ctx, netA, ep1, "/netns/2")), true, []string{"/netns/2"}},
+		{"join unknown", joinErr(d.Join(ctx, netA, ep2, "/netns/2", nil)), false, []string{"222222222222"}},
+		{"join elsewhere", joinErr(d.Join(ctx, netA, ep1, "/netns/2", nil)), true, []string{"/netns/2"}},
 		{"publish unknown", d.Publish(ctx, netA, ep2, portmap(1, 1)), false, []string{"222222222222"}},
 		{"publish bad port", d.Publish(ctx, netA, ep1, portmap(70000, 1)), false, []string{"70000"}},
 	}
@@ -235,7 +235,7 @@ func TestInternalNetworkPublishesNothing(t *testing.T) {
 	r := networkRequest(netA, "10.0.0.0/24", "10.0.0.1")
 	r.Options = map[string]any{"com.docker.network.internal": true}
 	must(t, d.CreateNetwork(ctx, r), endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, ep1, "10.0.0.2/24"))))
-	join, err := d.Join(ctx, netA, ep1, "/netns/1")
+	join, err := d.Join(ctx, netA, ep1, "/netns/1", nil)
 	must(t, err, d.Publish(ctx, netA, ep1, portmap(8080, 80)))
 	if join.Gateway4.IsValid() || !join.DisableGatewayService {
 		t.Errorf("join names a gateway on an internal network: %+v", join)
@@ -269,7 +269,7 @@ func TestLostEndpointYieldsBothAddresses(t *testing.T) {
 		e.IPv6 = netip.MustParsePrefix("fd00::2/64")
 		return e
 	}
-	must(t, endpointErr(d.CreateEndpoint(t.Context(), both(ep1))), joinErr(d.Join(t.Context(), netA, ep1, "/netns/1")))
+	must(t, endpointErr(d.CreateEndpoint(t.Context(), both(ep1))), joinErr(d.Join(t.Context(), netA, ep1, "/netns/1", nil)))
 	delete(f.veths, ep1)
 	must(t, endpointErr(d.CreateEndpoint(t.Context(), both(ep2))))
 	if s := d.Status(t.Context()); s.Endpoints != 1 {

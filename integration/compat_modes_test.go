@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/gangway-net/gangway/integration/harness"
@@ -29,7 +30,8 @@ func testPointToPoint(t *testing.T, e *harness.Engine) {
 }
 
 // testRoutedBeside: a container in a routed network and in one with translation
-// has its published ports in the one that is its way out.
+// has its published ports open in the routed one, and published at the host if
+// the other is its way out; joined, left and joined again, and over restarts.
 func testRoutedBeside(t *testing.T, e *harness.Engine) {
 	e.Network(t, "a-nat", dual(e, "10.95.0.0/24", "fd00:95::/64")...)
 	e.Network(t, "routed", append(dual(e, "10.95.1.0/24", "fd00:951::/64"),
@@ -45,6 +47,16 @@ func testRoutedBeside(t *testing.T, e *harness.Engine) {
 		by(t, "by the host", outside.Get(t, "tcp", host+":8000"), "c1")
 		by(t, "by the host, from the routed network", e.Inside("c2").Get(t, "tcp", host+":8000"), "c1")
 	}
+	reachable := func(when string) {
+		t.Helper()
+		for _, addr := range []string{direct, direct6} {
+			by(t, when, outside.Get(t, "tcp", addr+":80"), "c1")
+		}
+	}
+	reachable("not the way out")
+	e.StopGangway(t)
+	e.StartGangway(t)
+	reachable("gangway restarted")
 	together(
 		func() { outside.Unreachable(t, "tcp", nat+":80") },
 		func() { outside.Unreachable(t, "tcp", nat6+":80") },
@@ -54,7 +66,16 @@ func testRoutedBeside(t *testing.T, e *harness.Engine) {
 		func() { outside.Unreachable(t, "tcp", direct6+":81") },
 	)
 	e.Docker(t, "network", "disconnect", "a-nat", "c1")
+	reachable("way out")
+	e.Docker(t, "network", "connect", "a-nat", "c1")
+	reachable("way out no more, or still")
+	e.Docker(t, "network", "disconnect", "routed", "c1")
 	for _, addr := range []string{direct, direct6} {
-		by(t, "directly", outside.Get(t, "tcp", addr+":80"), "c1")
+		outside.Unreachable(t, "tcp", addr+":80")
 	}
+	e.Docker(t, "network", "connect", "--ip", strings.Trim(direct, "[]"), "--ip6", strings.Trim(direct6, "[]"), "routed", "c1")
+	reachable("joined again")
+	e.Docker(t, "restart", "-t", "1", "c1")
+	e.Serving(t, "c1")
+	reachable("container restarted")
 }

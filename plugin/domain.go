@@ -30,7 +30,8 @@ type NetworkVerbs interface {
 type EndpointVerbs interface {
 	CreateEndpoint(ctx context.Context, r driver.CreateEndpointRequest) (driver.CreateEndpointResult, error)
 	DeleteEndpoint(ctx context.Context, networkID, endpointID string) error
-	Join(ctx context.Context, networkID, endpointID, sandboxKey string) (driver.JoinResult, error)
+	// Join gets its options as they came: most networks need none of them.
+	Join(ctx context.Context, networkID, endpointID, sandboxKey string, options []byte) (driver.JoinResult, error)
 	Leave(ctx context.Context, networkID, endpointID string) error
 	// Publish replaces the endpoint's published ports by those of options
 	// (ProgramExternalConnectivity), Unpublish takes them all back

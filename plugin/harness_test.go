@@ -19,6 +19,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/ipam"
 )
@@ -131,13 +132,15 @@ func (r *recorder) DeleteEndpoint(ctx context.Context, n, e string) error {
 	return r.record(ctx, "DeleteEndpoint", "%s %s", n, e)
 }
 
-func (r *recorder) Join(ctx context.Context, n, e, key string) (driver.JoinResult, error) {
+func (r *recorder) Join(ctx context.Context, n, e, key string, options []byte) (driver.JoinResult, error) {
 	r.ids(n, e)
 	r.need(key != "", "Join without key")
+	asked, err := config.ParseJoin(options)
+	r.need(err == nil, "ports of Join: %v", err)
 	return driver.JoinResult{
 		SrcName: "gp-" + e, DstPrefix: "eth",
 		Gateway4: netip.MustParseAddr("10.50.0.1"), DisableGatewayService: true,
-	}, r.record(ctx, "Join", "%s %s %s", n, e, key)
+	}, r.record(ctx, "Join", "%s %s %s ports=%d", n, e, key, len(asked.Bindings))
 }
 
 func (r *recorder) Leave(ctx context.Context, n, e string) error {

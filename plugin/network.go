@@ -2,8 +2,10 @@ package plugin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"github.com/docker/go-plugins-helpers/network"
@@ -19,14 +21,26 @@ type networkCapabilities struct {
 	GwAllocChecker bool
 }
 
-// joinRequest is what of network.JoinRequest is used. The options are those of
-// CreateEndpoint once more: any object will do. Decoding them takes three times
-// what passing over them does, and 10 000 published ports are a megabyte.
+// joinRequest is what of network.JoinRequest is used. The options are as long as
+// the list of published ports, and decoding them takes three times what passing
+// over them does; only some networks need them.
 type joinRequest struct {
 	NetworkID  string
 	EndpointID string
 	SandboxKey string
-	Options    struct{}
+	Options    rawObject
+}
+
+// rawObject is a JSON object that is not decoded.
+type rawObject []byte
+
+// UnmarshalJSON keeps an object, or null, as it is.
+func (o *rawObject) UnmarshalJSON(b []byte) error {
+	if b[0] != '{' && b[0] != 'n' {
+		return &json.UnmarshalTypeError{Value: "a value that starts with " + string(b[:1]), Type: reflect.TypeFor[map[string]any](), Field: "Options"}
+	}
+	*o = slices.Clone(b)
+	return nil
 }
 
 // gatewayCheckRequest is the request of GwAllocCheck, the options of the
@@ -139,7 +153,7 @@ func (s *Server) routeSandbox(h sdk.Handler) {
 			if r.SandboxKey == "" {
 				return nil, badf("request field SandboxKey is missing")
 			}
-			result, err := s.o.Networks.Join(ctx, r.NetworkID, r.EndpointID, r.SandboxKey)
+			result, err := s.o.Networks.Join(ctx, r.NetworkID, r.EndpointID, r.SandboxKey, r.Options)
 			return toJoinResponse(result), err
 		},
 	})

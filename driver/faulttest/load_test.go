@@ -43,7 +43,7 @@ func (m member) start(ctx context.Context, w *world) error {
 	if _, err := w.CreateEndpoint(ctx, endpointRequest(m.network, m.endpoint, m.n, m.h)); err != nil {
 		return err
 	}
-	if _, err := w.Join(ctx, m.network, m.endpoint, "/netns/"+m.endpoint); err != nil {
+	if _, err := w.Join(ctx, m.network, m.endpoint, "/netns/"+m.endpoint, nil); err != nil {
 		return err
 	}
 	return w.Publish(ctx, m.network, m.endpoint, ports(m.port, 80))

@@ -129,7 +129,7 @@ func (l *life) verb() error {
 		_, err := l.w.CreateEndpoint(ctx, endpointRequest(network, endpoint, byte(n), byte(2+l.rng.IntN(5))))
 		return err
 	case 4, 5:
-		_, err := l.w.Join(ctx, network, endpoint, "/netns/"+endpoint)
+		_, err := l.w.Join(ctx, network, endpoint, "/netns/"+endpoint, nil)
 		return err
 	case 6, 7:
 		return l.w.Publish(ctx, network, endpoint, ports(8000+l.rng.IntN(4), 80, 9000+l.rng.IntN(4), 90))

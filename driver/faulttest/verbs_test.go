@@ -37,7 +37,7 @@ func createEndpoint(ctx context.Context, w *world) error {
 }
 
 func join(ctx context.Context, w *world) error {
-	_, err := w.Join(ctx, network, endpoint, "/netns/1")
+	_, err := w.Join(ctx, network, endpoint, "/netns/1", nil)
 	return err
 }
 
