@@ -40,17 +40,17 @@ func gatewayMode(v string) (GatewayMode, error) {
 func gatewayOptions() []NetworkOption {
 	return []NetworkOption{
 		{
-			Name: optionMode4, Values: strings.Join(gatewayModes(), ", "), Default: string(NAT),
+			Name: optionMode4, Values: strings.Join(gatewayModes(), ", "), Default: string(NAT), Choices: gatewayModes(),
 			Help: "how IPv4 is joined to the outside: translated; translated, with all ports open to who has a route; not translated, with published ports open; no address on the host (needs `--internal`)",
 			set:  func(n *Network, v string) (err error) { n.GatewayMode4, err = gatewayMode(v); return err },
 		},
 		{
-			Name: optionMode6, Values: strings.Join(gatewayModes(), ", "), Default: string(NAT),
+			Name: optionMode6, Values: strings.Join(gatewayModes(), ", "), Default: string(NAT), Choices: gatewayModes(),
 			Help: "the same for IPv6",
 			set:  func(n *Network, v string) (err error) { n.GatewayMode6, err = gatewayMode(v); return err },
 		},
 		{
-			Name: "com.docker.network.bridge.inhibit_ipv4", Values: "true or false", Default: "false",
+			Name: "com.docker.network.bridge.inhibit_ipv4", Values: "true or false", Default: "false", Choices: booleans(),
 			Help: "give the bridge no IPv4 address: the gateway is another machine on an existing bridge",
 			set:  func(n *Network, v string) (err error) { n.InhibitIPv4, err = boolean(v); return err },
 		},

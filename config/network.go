@@ -62,6 +62,8 @@ type NetworkOption struct {
 	// Values describes what is allowed; Default is the value, as text, that
 	// counts when the option is absent.
 	Values, Default string
+	// Choices are the values if there are few, for completion; else nil.
+	Choices []string
 	// Help is a sentence fragment for the documentation.
 	Help string
 
@@ -83,12 +85,12 @@ func NetworkOptionsTable() []NetworkOption {
 			set:  func(n *Network, v string) (err error) { n.MTU, err = mtu(v); return err },
 		},
 		{
-			Name: optionMasquerade, Values: "true or false", Default: "true",
+			Name: optionMasquerade, Values: "true or false", Default: "true", Choices: booleans(),
 			Help: "hide container addresses behind the host's on the way out",
 			set:  func(n *Network, v string) (err error) { n.Masquerade, err = boolean(v); return err },
 		},
 		{
-			Name: "com.docker.network.bridge.enable_icc", Values: "true or false", Default: "true",
+			Name: "com.docker.network.bridge.enable_icc", Values: "true or false", Default: "true", Choices: booleans(),
 			Help: "let containers of the network reach each other",
 			set:  func(n *Network, v string) (err error) { n.ICC, err = boolean(v); return err },
 		},
@@ -226,6 +228,9 @@ func mtu(v string) (int, error) {
 	}
 	return int(m), nil
 }
+
+// booleans are the two ways to write a boolean that are offered.
+func booleans() []string { return []string{"true", "false"} }
 
 // boolean takes what the built-in driver takes.
 func boolean(v string) (bool, error) {

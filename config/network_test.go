@@ -229,6 +229,12 @@ func TestNetworkOptionsTable(t *testing.T) {
 		if row.Values == "" || row.Help == "" {
 			t.Errorf("row %s lacks documentation", row.Name)
 		}
+		for _, choice := range row.Choices {
+			n := defaultNetwork()
+			if err := row.set(&n, choice); err != nil || !strings.Contains(row.Values, choice) {
+				t.Errorf("%s=%s is offered, with values %q: %v", row.Name, choice, row.Values, err)
+			}
+		}
 		got, err := ParseNetwork(user(row.Name, row.Default))
 		if err != nil || got != defaultNetwork() {
 			t.Errorf("%s with its default: %+v (%v)", row.Name, got, err)

@@ -11,6 +11,9 @@ prefix=${PREFIX:-/usr/local}
 destdir=${DESTDIR:-}
 program=$prefix/bin/gangway
 units=/etc/systemd/system
+# bash-completion reads the first when gangway is completed, the second at once.
+completion=$prefix/share/bash-completion/completions/gangway
+docker_completion=/etc/bash_completion.d/gangway
 
 fail() {
 	echo "daemon.sh: $*" >&2
@@ -36,6 +39,8 @@ case ${1:-} in
 install)
 	need_root
 	install -D -m 755 "$2" "$destdir$program"
+	install -D -m 644 packaging/gangway-completion.bash "$destdir$completion"
+	install -D -m 644 packaging/docker-completion.bash "$destdir$docker_completion"
 	mkdir -p "$destdir$units"
 	for unit in gangway.service gangway.socket; do
 		sed "s|/usr/local/bin/gangway|$program|" "packaging/$unit" >"$destdir$units/$unit"
@@ -64,7 +69,8 @@ uninstall)
 		[ -z "$networks" ] || fail "there are networks: remove them first (docker network rm $networks)"
 		systemctl disable --now gangway.socket gangway.service
 	fi
-	rm -f "$destdir$program" "$destdir$units/gangway.service" "$destdir$units/gangway.socket"
+	rm -f "$destdir$program" "$destdir$units/gangway.service" "$destdir$units/gangway.socket" \
+		"$destdir$completion" "$destdir$docker_completion"
 	if systemd; then
 		systemctl daemon-reload
 	fi

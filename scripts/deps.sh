@@ -108,6 +108,7 @@ test)
 	need conntrack conntrack
 	need docker-registry docker-registry
 	need systemd-analyze systemd
+	[ -e /usr/share/bash-completion/bash_completion ] || want bash-completion
 	;;
 bench)
 	need_engine

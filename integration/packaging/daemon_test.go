@@ -23,6 +23,10 @@ func TestDaemonInstall(t *testing.T) {
 		t.Fatalf("the unit starts %q", program)
 	}
 	run(t, nil, dest+program[1], "version")
+	completions := []string{dest + "/opt/net/share/bash-completion/completions/gangway", dest + "/etc/bash_completion.d/gangway"}
+	for _, file := range completions {
+		run(t, nil, "bash", "-n", file)
+	}
 
 	// systemd looks for the program in the machine's own root.
 	here := strings.ReplaceAll(string(text), program[1], dest+program[1])
@@ -35,7 +39,7 @@ func TestDaemonInstall(t *testing.T) {
 	}
 
 	run(t, append(where, "DOCKER=/nonexistent/docker"), "make", "-e", "uninstall")
-	for _, file := range []string{unit, socket, dest + program[1]} {
+	for _, file := range append(completions, unit, socket, dest+program[1]) {
 		if _, err := os.Stat(file); err == nil {
 			t.Errorf("%s is left", file)
 		}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
 )
 
@@ -148,7 +149,7 @@ func TestJSONIsTheDaemons(t *testing.T) {
 // TestHelp holds what a newcomer reads first.
 func TestHelp(t *testing.T) {
 	dir := t.TempDir()
-	golden(t, "help", transcript(t, dir, "help", "help status", "help endpoints", "help ports", "help events", "help serve"))
+	golden(t, "help", transcript(t, dir, "help", "help status", "help endpoints", "help ports", "help events", "help options", "help serve"))
 	if a, b := gangway(t, dir), gangway(t, dir, "help"); a != b {
 		t.Errorf("gangway alone: %+v", a)
 	}
@@ -156,6 +157,28 @@ func TestHelp(t *testing.T) {
 
 func TestUsageErrors(t *testing.T) {
 	golden(t, "usage", transcript(t, t.TempDir(), "statsu", "status now", "status --jsn", "ports --timeout 0s", "ports --timeout x", "status --no-trunc", "serve --state"))
+}
+
+// TestOptions: the list has every row of the table in each form, and asks nobody.
+func TestOptions(t *testing.T) {
+	dir := t.TempDir()
+	table := config.NetworkOptionsTable()
+	var decoded []struct{ Name, Values, Default, Help string }
+	if r := gangway(t, dir, "options", "--json"); r.code != 0 || json.Unmarshal([]byte(r.stdout), &decoded) != nil || len(decoded) != len(table) {
+		t.Fatalf("%+v", r)
+	}
+	text, words := gangway(t, dir, "options").stdout, gangway(t, dir, "options", "--words").stdout
+	for i, row := range table {
+		if decoded[i].Name != row.Name || decoded[i].Default != row.Default {
+			t.Errorf("row %d is %+v, want %s", i, decoded[i], row.Name)
+		}
+		if !strings.Contains(text, row.Name+"\n    ") {
+			t.Errorf("%s is missing in:\n%s", row.Name, text)
+		}
+		if line := strings.Join(append([]string{row.Name}, row.Choices...), " ") + "\n"; !strings.Contains(words, line) {
+			t.Errorf("no line %q in:\n%s", line, words)
+		}
+	}
 }
 
 func TestServe(t *testing.T) {

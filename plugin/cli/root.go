@@ -48,7 +48,7 @@ func New(o Options) *cobra.Command {
 		Use:   "gangway",
 		Short: "Docker networks and published ports",
 		Long: "gangway is a Docker network driver and address manager.\n\n" +
-			"\"gangway serve\" is the daemon; the other commands ask a running daemon, as root.",
+			"\"gangway serve\" is the daemon; most other commands ask a running daemon, as root.",
 		// Without RunE and Args cobra names the nearest command for a typo.
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -69,6 +69,7 @@ func New(o Options) *cobra.Command {
 		o.ServeFlags(serve.Flags())
 	}
 	root.AddCommand(serve)
+	root.AddCommand(optionsCommand())
 	for _, c := range []command{statusCommand(), healthCommand(), networksCommand(), endpointsCommand(), portsCommand(), eventsCommand(), versionCommand(o.Version)} {
 		root.AddCommand(c.cobra(o))
 	}
