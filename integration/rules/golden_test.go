@@ -1,0 +1,101 @@
+package rules
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files and docs/rules anew")
+
+// goldens are the files of one folder under testdata.
+type goldens struct {
+	folder string
+
+	mu sync.Mutex
+	// written holds what was compared in this run, by name.
+	written map[string]string
+}
+
+func newGoldens(folder string) *goldens {
+	return &goldens{folder: filepath.Join("testdata", folder), written: map[string]string{}}
+}
+
+// compare holds lines against the file of that name. With -update the first of
+// those that name a file writes it, and the others have to agree.
+func (g *goldens) compare(t *testing.T, name string, lines []string) {
+	t.Helper()
+	got := strings.Join(lines, "\n") + "\n"
+	g.mu.Lock()
+	before, known := g.written[name]
+	if !known {
+		g.written[name] = got
+	}
+	g.mu.Unlock()
+	path := filepath.Join(g.folder, name+".golden")
+	switch {
+	case known:
+		if d := cmp.Diff(before, got); d != "" {
+			t.Errorf("%s is not what another combination makes it (-other +this):\n%s", path, d)
+		}
+		return
+	case *update:
+		if err := os.MkdirAll(g.folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s (-want +got; -update writes it):\n%s", path, d)
+	}
+}
+
+// settled demands that every file of the folder was used, and that no two say
+// the same: what need not differ has to share one.
+func (g *goldens) settled(t *testing.T) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(g.folder, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range files {
+		name := strings.TrimSuffix(filepath.Base(path), ".golden")
+		if _, used := g.written[name]; used {
+			continue
+		}
+		if !*update {
+			t.Errorf("%s belongs to no combination; -update removes it", path)
+		} else if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	}
+	owner := map[string]string{}
+	for name, text := range g.written {
+		if other, same := owner[text]; same {
+			t.Errorf("%s and %s are equal: the combinations either differ, or name the same golden file", name, other)
+		}
+		owner[text] = name
+	}
+}
+
+// read returns the lines of a golden file.
+func read(t *testing.T, folder, name string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", folder, name+".golden"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+}

@@ -1,0 +1,226 @@
+package rules
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sirupsen/logrus"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/conntrack"
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/firewall/iptables"
+	"github.com/gangway-net/gangway/driver/firewall/nftables"
+	"github.com/gangway-net/gangway/driver/hostport"
+	"github.com/gangway-net/gangway/driver/link"
+	"github.com/gangway-net/gangway/integration/nstest"
+)
+
+// backends are the firewalls that a host can have.
+func backends() []string { return []string{"nftables", "iptables"} }
+
+// The host's links: to the outside, and one that networks may trust; and what
+// the names of their other ends have more.
+const uplink, trusted, farEnd = "uplink", "wg0", "-far"
+
+// hostAddresses are those of the uplink; the engine's user publishes on them.
+func hostAddresses() []netip.Prefix {
+	var all []netip.Prefix
+	for _, s := range []string{"192.0.2.1/24", "2001:db8::1/64"} {
+		all = append(all, netip.MustParsePrefix(s))
+	}
+	return all
+}
+
+// engineRules are what an engine has in iptables at least: a policy that drops,
+// and the chain for the user's own rules. Only with these there is something
+// for the nftables backend to put into iptables.
+const engineRules = "*filter\n:FORWARD DROP [0:0]\n:DOCKER-USER - [0:0]\n-A FORWARD -j DOCKER-USER\nCOMMIT\n"
+
+// host is a namespace with a driver that is wired as in the daemon.
+type host struct {
+	// t is the test that uses the host.
+	t      *testing.T
+	ns     *os.File
+	driver *driver.Driver
+	nl     *netlink.Handle
+}
+
+// newHost makes a host for t and its subtests.
+func newHost(t *testing.T, backend string) *host {
+	t.Helper()
+	h := &host{t: t}
+	nstest.Do(t, func() {
+		var err error
+		h.ns, err = os.Open("/proc/thread-self/ns/net")
+		h.ok(err)
+		t.Cleanup(func() { _ = h.ns.Close() })
+		h.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE)
+		h.ok(err)
+		t.Cleanup(h.nl.Close)
+		for _, name := range []string{uplink, trusted} {
+			l := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: name + farEnd}
+			l.Name = name
+			h.ok(h.nl.LinkAdd(l))
+			h.ok(h.nl.LinkSetUp(l))
+		}
+		h.addresses(uplink, hostAddresses()...)
+		for _, tool := range []string{"iptables", "ip6tables"} {
+			h.run(engineRules, tool+"-nft-restore")
+		}
+		h.start(backend)
+	})
+	return h
+}
+
+// do runs f on a thread in the host's namespace.
+func (h *host) do(f func()) {
+	h.t.Helper()
+	done := make(chan error)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine.
+		runtime.LockOSThread()
+		var err error
+		defer func() { done <- err }()
+		if err = unix.Setns(int(h.ns.Fd()), unix.CLONE_NEWNET); err == nil {
+			f()
+		}
+	}()
+	h.ok(<-done)
+}
+
+// hosts are such as have no network at the moment. Making one takes longer than
+// most of what is done with it.
+type hosts struct {
+	t    *testing.T
+	mu   sync.Mutex
+	free map[string][]*host
+}
+
+// use runs f with a host that has no network, in its namespace. A host whose
+// test fails is not used again.
+func (p *hosts) use(t *testing.T, backend string, f func(h *host)) {
+	t.Helper()
+	p.mu.Lock()
+	var h *host
+	if n := len(p.free[backend]); n > 0 {
+		h, p.free[backend] = p.free[backend][n-1], p.free[backend][:n-1]
+	}
+	p.mu.Unlock()
+	if h == nil {
+		h = newHost(p.t, backend)
+	}
+	h.t = t
+	h.do(func() { f(h) })
+	if t.Failed() {
+		return
+	}
+	h.t = p.t
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free[backend] = append(p.free[backend], h)
+}
+
+// set writes a switch of the kernel.
+func (h *host) set(name, value string) {
+	h.t.Helper()
+	h.ok(os.WriteFile("/proc/sys/net/"+name, []byte(value), 0))
+}
+
+// bridged decides whether frames between two ports of a bridge pass by the
+// firewall (br_netfilter).
+func (h *host) bridged(on bool) {
+	h.t.Helper()
+	value := "0"
+	if on {
+		value = "1"
+	}
+	h.set("bridge/bridge-nf-call-iptables", value)
+	h.set("bridge/bridge-nf-call-ip6tables", value)
+}
+
+// start wires the driver.
+func (h *host) start(backend string) {
+	h.t.Helper()
+	logger := logrus.New()
+	logger.SetOutput(io.Discard)
+	log := logrus.NewEntry(logger)
+	links, err := link.New(link.Options{})
+	h.ok(err)
+	h.t.Cleanup(links.Close)
+	flows, err := conntrack.New()
+	h.ok(err)
+	h.t.Cleanup(flows.Close)
+	ports := hostport.New(log)
+	h.t.Cleanup(func() { _ = ports.Close() })
+	rules, err := newBackend(h.t.Context(), backend, log)
+	h.ok(err)
+	h.driver = driver.New(driver.Options{
+		Links: links, Host: links, Firewall: rules, Ports: ports, Flows: flows,
+		Store: noStore{}, BootID: "boot", Log: log,
+	})
+	h.ok(h.driver.Restore(h.t.Context()))
+}
+
+// newBackend makes a backend as the daemon does where its user asks for it.
+func newBackend(ctx context.Context, name string, log *logrus.Entry) (firewall.Backend, error) {
+	if name == "iptables" {
+		return iptables.New(ctx, log)
+	}
+	gate, err := iptables.NewGate(log)
+	if err != nil {
+		return nil, err
+	}
+	return nftables.New(ctx, nftables.Options{Log: log, Gate: gate})
+}
+
+// noStore forgets: no host here starts twice.
+type noStore struct{}
+
+func (noStore) Load(func(string, []byte) error) error { return nil }
+func (noStore) Update(map[string][]byte) error        { return nil }
+
+func (h *host) ok(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// addresses gives a link addresses that are usable at once.
+func (h *host) addresses(name string, prefixes ...netip.Prefix) {
+	h.t.Helper()
+	l, err := h.nl.LinkByName(name)
+	h.ok(err)
+	for _, p := range prefixes {
+		a, err := netlink.ParseAddr(p.String())
+		h.ok(err)
+		a.Flags = unix.IFA_F_NODAD
+		h.ok(h.nl.AddrAdd(l, a))
+	}
+}
+
+// run starts a command in the namespace and returns what it prints.
+func (h *host) run(stdin, name string, args ...string) string {
+	h.t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	var problem bytes.Buffer
+	cmd.Stderr = &problem
+	out, err := cmd.Output()
+	if err != nil {
+		h.t.Fatal(fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, problem.String()))
+	}
+	return string(out)
+}

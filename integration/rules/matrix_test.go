@@ -1,0 +1,130 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
+
+	"github.com/gangway-net/gangway/config"
+)
+
+// combination is one row of the matrix. Rows that name the same golden file
+// must not differ.
+type combination struct {
+	// create and run: see wishes.
+	create, run string
+	// rules and links are the golden files of what the rows add, for both
+	// backends together, and of the bridges, ports and switches.
+	rules, links string
+	// adopted has the bridge "mine" exist before.
+	adopted bool
+	// bridged: see setup.
+	bridged bool
+}
+
+func (c combination) String() string {
+	name := strings.TrimSpace(c.create + " run " + c.run)
+	if c.adopted {
+		name += " adopted"
+	}
+	if c.bridged {
+		name += " bridged"
+	}
+	return name
+}
+
+// TestMatrix compares what each combination adds to the kernel with its golden
+// files. What all networks share must be the same in all of them, and nothing
+// may be left when the networks are gone.
+func TestMatrix(t *testing.T) {
+	constant, added, links := newGoldens("constant"), newGoldens("rules"), newGoldens("links")
+	pool := hosts{t: t, free: map[string][]*host{}}
+	t.Run("combinations", func(t *testing.T) {
+		for _, c := range matrix() {
+			t.Run(c.String(), func(t *testing.T) {
+				t.Parallel()
+				var both []string
+				for _, backend := range backends() {
+					pool.use(t, backend, func(h *host) {
+						rules := h.check(c, links)
+						constant.compare(t, backend, rules.constant)
+						both = append(both, rules.added...)
+					})
+				}
+				if !t.Failed() {
+					added.compare(t, c.rules, both)
+				}
+			})
+		}
+	})
+	if !t.Failed() {
+		constant.settled(t)
+		added.settled(t)
+		links.settled(t)
+	}
+}
+
+// check makes the networks of a row, and removes them.
+func (h *host) check(c combination, links *goldens) ruleDump {
+	h.t.Helper()
+	h.bridged(c.bridged)
+	h.set("ipv4/ip_forward", "0")
+	h.set("ipv6/conf/all/forwarding", "0")
+	if c.adopted {
+		b := &netlink.Bridge{LinkAttrs: netlink.NewLinkAttrs()}
+		b.Name = "mine"
+		h.ok(h.nl.LinkAdd(b))
+	}
+	before := h.links()
+	all := wishes(c.create, c.run)
+	for n, w := range all {
+		h.grant(n, w)
+	}
+	links.compare(h.t, c.links, h.links())
+	full := h.rules()
+	for n := range all {
+		h.ok(h.driver.DeleteNetwork(h.t.Context(), networkID(n)))
+	}
+	if left := h.rules(); len(left.constant)+len(left.added) > 0 {
+		h.t.Errorf("rules were left behind: %q", left)
+	}
+	after := h.links()
+	if d := cmp.Diff(before[:len(before)-1], after[:len(after)-1]); d != "" { // forwarding stays on
+		h.t.Errorf("links were left behind:\n%s", d)
+	}
+	if c.adopted {
+		l, err := h.nl.LinkByName("mine")
+		h.ok(err)
+		h.ok(h.nl.LinkDel(l))
+	}
+	return full
+}
+
+// Every option, and every value of those that have few, is in the matrix: a new
+// one has to say what it does to the rules.
+func TestMatrixIsComplete(t *testing.T) {
+	var creates []string
+	for _, c := range matrix() {
+		for _, w := range wishes(c.create, c.run) {
+			creates = append(creates, w.create)
+		}
+	}
+	for _, o := range config.NetworkOptionsTable() {
+		values := []string{""}
+		switch {
+		case o.Values == "true or false":
+			values = []string{map[string]string{"true": "false", "false": "true"}[o.Default]}
+		case strings.Contains(o.Name, "gateway_mode"):
+			values = strings.Split(o.Values, ", ")
+		}
+		short := o.Name[strings.LastIndexByte(o.Name, '.')+1:]
+		for _, v := range values {
+			if !slices.ContainsFunc(creates, func(c string) bool { return strings.Contains(c, "-o "+short+"="+v) }) {
+				t.Errorf("no combination has -o %s=%s", short, v)
+			}
+		}
+	}
+}
