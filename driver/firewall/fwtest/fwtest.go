@@ -60,6 +60,7 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 		{"Traffic", s.traffic},
 		{"Modes", s.modes},
 		{"DockerUser", s.dockerUser},
+		{"Marks", s.marks},
 		{"Changes", s.changes},
 		{"Deltas", s.deltas},
 		{"Sequences", s.sequences},
