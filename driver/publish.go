@@ -79,11 +79,13 @@ func portRequests(n *Network, e *Endpoint, want config.Publish) []spec.PortReque
 	out := make([]spec.PortRequest, 0, len(want.Bindings))
 	for _, b := range want.Bindings {
 		hosts := hostIPs(n, b.HostIP)
-		if want.NoProxy6To4 && !e.IPv6.IsValid() {
-			// Another endpoint of the container serves its IPv6 ports.
+		implied := !b.HostIP.IsValid()
+		if !e.IPv6.IsValid() && (want.NoProxy6To4 || implied && spec.Protocol(b.Proto) == spec.SCTP) {
+			// Another endpoint of the container serves its IPv6 ports; or a relay
+			// would have to, which SCTP has none of and nobody asked for.
 			hosts = slices.DeleteFunc(hosts, netip.Addr.Is6)
 		}
-		if !b.HostIP.IsValid() && !e.IPv4.IsValid() {
+		if implied && !e.IPv4.IsValid() {
 			// As with docker, IPv4 leads to an endpoint without it only where an
 			// address was named: another endpoint of the container may serve the
 			// IPv4 ports, and the engine does not tell.

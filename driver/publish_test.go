@@ -77,3 +77,20 @@ func TestHostBindings(t *testing.T) {
 		})
 	}
 }
+
+// TestSCTPRoutedIPv4: with no host port in IPv4, the one that docker implies in
+// IPv6 must not be asked of a relay that SCTP does not have.
+func TestSCTPRoutedIPv4(t *testing.T) {
+	n := &Network{Options: config.Network{GatewayMode4: config.Routed}}
+	e := &Endpoint{IPv4: netip.MustParsePrefix("10.0.0.2/24")}
+	for _, c := range []struct {
+		proto uint8
+		asked netip.Addr
+		want  int
+	}{{132, netip.Addr{}, 0}, {132, netip.IPv6Unspecified(), 1}, {6, netip.Addr{}, 1}} {
+		got := portRequests(n, e, config.Publish{Bindings: []config.PortBinding{{Proto: c.proto, Port: 80, HostIP: c.asked}}})
+		if len(got) != c.want {
+			t.Errorf("protocol %d on %v: %d requests, want %d", c.proto, c.asked, len(got), c.want)
+		}
+	}
+}

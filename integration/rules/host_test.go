@@ -48,27 +48,41 @@ func hostAddresses() []netip.Prefix {
 // for the nftables backend to put into iptables.
 const engineRules = "*filter\n:FORWARD DROP [0:0]\n:DOCKER-USER - [0:0]\n-A FORWARD -j DOCKER-USER\nCOMMIT\n"
 
-// host is a namespace with a driver that is wired as in the daemon.
+// node is a network namespace.
+type node struct {
+	// t is the test that uses it.
+	t  *testing.T
+	ns *os.File
+	nl *netlink.Handle
+}
+
+// newNode makes a namespace for t and its subtests.
+func newNode(t *testing.T) *node {
+	t.Helper()
+	n := &node{t: t}
+	nstest.Do(t, func() {
+		var err error
+		n.ns, err = os.Open("/proc/thread-self/ns/net")
+		n.ok(err)
+		t.Cleanup(func() { _ = n.ns.Close() })
+		n.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE)
+		n.ok(err)
+		t.Cleanup(n.nl.Close)
+	})
+	return n
+}
+
+// host is a node with a driver that is wired as in the daemon.
 type host struct {
-	// t is the test that uses the host.
-	t      *testing.T
-	ns     *os.File
+	*node
 	driver *driver.Driver
-	nl     *netlink.Handle
 }
 
 // newHost makes a host for t and its subtests.
 func newHost(t *testing.T, backend string) *host {
 	t.Helper()
-	h := &host{t: t}
-	nstest.Do(t, func() {
-		var err error
-		h.ns, err = os.Open("/proc/thread-self/ns/net")
-		h.ok(err)
-		t.Cleanup(func() { _ = h.ns.Close() })
-		h.nl, err = netlink.NewHandle(unix.NETLINK_ROUTE)
-		h.ok(err)
-		t.Cleanup(h.nl.Close)
+	h := &host{node: newNode(t)}
+	h.do(func() {
 		for _, name := range []string{uplink, trusted} {
 			l := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: name + farEnd}
 			l.Name = name
@@ -84,20 +98,20 @@ func newHost(t *testing.T, backend string) *host {
 	return h
 }
 
-// do runs f on a thread in the host's namespace.
-func (h *host) do(f func()) {
-	h.t.Helper()
+// do runs f on a thread in the namespace.
+func (n *node) do(f func()) {
+	n.t.Helper()
 	done := make(chan error)
 	go func() {
 		// Never unlocked: the thread ends with the goroutine.
 		runtime.LockOSThread()
 		var err error
 		defer func() { done <- err }()
-		if err = unix.Setns(int(h.ns.Fd()), unix.CLONE_NEWNET); err == nil {
+		if err = unix.Setns(int(n.ns.Fd()), unix.CLONE_NEWNET); err == nil {
 			f()
 		}
 	}()
-	h.ok(<-done)
+	n.ok(<-done)
 }
 
 // hosts are such as have no network at the moment. Making one takes longer than
@@ -133,9 +147,9 @@ func (p *hosts) use(t *testing.T, backend string, f func(h *host)) {
 }
 
 // set writes a switch of the kernel.
-func (h *host) set(name, value string) {
-	h.t.Helper()
-	h.ok(os.WriteFile("/proc/sys/net/"+name, []byte(value), 0))
+func (n *node) set(name, value string) {
+	n.t.Helper()
+	n.ok(os.WriteFile("/proc/sys/net/"+name, []byte(value), 0))
 }
 
 // bridged decides whether frames between two ports of a bridge pass by the
@@ -191,36 +205,36 @@ type noStore struct{}
 func (noStore) Load(func(string, []byte) error) error { return nil }
 func (noStore) Update(map[string][]byte) error        { return nil }
 
-func (h *host) ok(err error) {
-	h.t.Helper()
+func (n *node) ok(err error) {
+	n.t.Helper()
 	if err != nil {
-		h.t.Fatal(err)
+		n.t.Fatal(err)
 	}
 }
 
 // addresses gives a link addresses that are usable at once.
-func (h *host) addresses(name string, prefixes ...netip.Prefix) {
-	h.t.Helper()
-	l, err := h.nl.LinkByName(name)
-	h.ok(err)
+func (n *node) addresses(name string, prefixes ...netip.Prefix) {
+	n.t.Helper()
+	l, err := n.nl.LinkByName(name)
+	n.ok(err)
 	for _, p := range prefixes {
 		a, err := netlink.ParseAddr(p.String())
-		h.ok(err)
+		n.ok(err)
 		a.Flags = unix.IFA_F_NODAD
-		h.ok(h.nl.AddrAdd(l, a))
+		n.ok(n.nl.AddrAdd(l, a))
 	}
 }
 
 // run starts a command in the namespace and returns what it prints.
-func (h *host) run(stdin, name string, args ...string) string {
-	h.t.Helper()
+func (n *node) run(stdin, name string, args ...string) string {
+	n.t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var problem bytes.Buffer
 	cmd.Stderr = &problem
 	out, err := cmd.Output()
 	if err != nil {
-		h.t.Fatal(fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, problem.String()))
+		n.t.Fatal(fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, problem.String()))
 	}
 	return string(out)
 }

@@ -61,9 +61,9 @@ func TestMatrix(t *testing.T) {
 		}
 	})
 	if !t.Failed() {
-		constant.settled(t)
-		added.settled(t)
-		links.settled(t)
+		constant.settled(t, true)
+		added.settled(t, true)
+		links.settled(t, true)
 	}
 }
 

@@ -38,9 +38,15 @@ func wishes(create, run string) []wish {
 	return all
 }
 
-// networkID and endpointID are those of the network with number n, from 0.
-func networkID(n int) string  { return strings.Repeat(string(rune('a'+n)), 64) }
-func endpointID(n int) string { return strings.Repeat(string(rune('1'+n)), 64) }
+// networkID is the id of the network with number n, from 0; endpointID that of
+// its container with the given address.
+func networkID(n int) string { return strings.Repeat(string(rune('a'+n)), 64) }
+func endpointID(n, host int) string {
+	return strings.Repeat(string("123456789"[n+3*(host-firstContainer)]), 64)
+}
+
+// firstContainer is the host part of the address of a network's container.
+const firstContainer = 2
 
 // place is where the network with number n has an address.
 func place(n, host int, six bool) netip.Prefix {
@@ -64,17 +70,23 @@ func (h *host) grant(n int, w wish) {
 		request.IPv6[0].Gateway = netip.Prefix{}
 	}
 	h.ok(h.driver.CreateNetwork(h.t.Context(), request))
-	if w.run == none {
-		return
+	if w.run != none {
+		h.join(n, firstContainer, w)
 	}
-	e := driver.CreateEndpointRequest{NetworkID: request.ID, EndpointID: endpointID(n)}
+}
+
+// join puts a container with the given address on the network with number n.
+func (h *host) join(n, address int, w wish) {
+	h.t.Helper()
+	request := w.request(h.t, n)
+	e := driver.CreateEndpointRequest{NetworkID: request.ID, EndpointID: endpointID(n, address)}
 	if len(request.IPv4) > 0 {
-		e.IPv4 = place(n, 2, false)
+		e.IPv4 = place(n, address, false)
 	}
 	if len(request.IPv6) > 0 {
-		e.IPv6 = place(n, 2, true)
+		e.IPv6 = place(n, address, true)
 	}
-	_, err = h.driver.CreateEndpoint(h.t.Context(), e)
+	_, err := h.driver.CreateEndpoint(h.t.Context(), e)
 	h.ok(err)
 	_, err = h.driver.Join(h.t.Context(), e.NetworkID, e.EndpointID, "/run/docker/netns/"+e.EndpointID[:12])
 	h.ok(err)
