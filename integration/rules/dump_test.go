@@ -106,7 +106,7 @@ func (h *host) links() []string {
 			out = append(out, fmt.Sprintf("port %s: mtu=%d hairpin=%s isolated=%s", l.Attrs().Name, l.Attrs().MTU, onOff(p.Hairpin), onOff(p.Isolated)))
 		}
 	}
-	return append(out, fmt.Sprintf("host: ip_forward=%s ipv6 forwarding=%s", h.sysctl("ipv4/ip_forward"), h.sysctl("ipv6/conf/all/forwarding")))
+	return append(out, fmt.Sprintf("host: ip_forward=%s ipv6-forwarding=%s", h.sysctl("ipv4/ip_forward"), h.sysctl("ipv6/conf/all/forwarding")))
 }
 
 func (h *host) bridge(l netlink.Link) []string {

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
 	"testing"
@@ -25,8 +26,8 @@ type journey struct {
 	bridged bool
 }
 
-// The ports of journeys: who asks, who answers, and where this is published.
-const askPort, servePort, publicPort = 40000, 80, 8000
+// The ports of journeys: of who asks and who answers.
+const askPort, servePort = 40000, 80
 
 // journeys are the ways that a newcomer asks for.
 func journeys() []journey {
@@ -59,14 +60,12 @@ func TestPaths(t *testing.T) {
 			for _, j := range journeys() {
 				m.host.do(func() { m.host.bridged(j.bridged) })
 				tr.drain()
-				m.travel(t, j)
-				var lines []string
-				for i, steps := range tr.packets(j.dropped) {
-					lines = append(lines, []string{"packet", "answer"}[i])
-					lines = append(lines, steps...)
-				}
-				if lines == nil {
-					lines = []string{"no rule sees it"}
+				from, to, arrives := m.travel(t, j)
+				steps := tr.packets(j.dropped)
+				lines := append([]string{"packet from " + from + " to " + to}, stepsOf(steps, 0)...)
+				if !j.dropped {
+					lines = append(lines, "arrives at "+arrives, "answer")
+					lines = append(lines, stepsOf(steps, 1)...)
 				}
 				files.compare(t, j.name, lines)
 			}
@@ -74,6 +73,17 @@ func TestPaths(t *testing.T) {
 		})
 	}
 }
+
+// stepsOf returns those of the packet with that number.
+func stepsOf(packets [][]string, n int) []string {
+	if len(packets) == 0 {
+		return []string{unseen}
+	}
+	return packets[n]
+}
+
+// unseen stands for the steps of a packet that the kernel does not report.
+const unseen = "no rule sees it"
 
 // places are a host with three networks, what is on them, and the outside.
 type places struct {
@@ -120,20 +130,25 @@ func (h *host) move(t *testing.T, name string, p netip.Prefix, gateway netip.Add
 	return n
 }
 
-// travel sends the datagram and, if it arrives, the answer.
-func (m *places) travel(t *testing.T, j journey) {
+// travel sends the datagram and, if it arrives, the answer. It says who asks
+// whom, and what arrives where.
+func (m *places) travel(t *testing.T, j journey) (from, to, arrives string) {
 	t.Helper()
-	to := j.at
-	if !to.IsValid() {
-		to = netip.AddrPortFrom(m.addrs[j.to], servePort)
+	target := j.at
+	if !target.IsValid() {
+		target = netip.AddrPortFrom(m.addrs[j.to], servePort)
 	}
+	if from = "the host"; m.addrs[j.from].IsValid() {
+		from = m.addrs[j.from].String()
+	}
+	to = target.String()
 	server, client := m.socket(j.to, servePort), m.socket(j.from, askPort)
 	defer server.Close()
 	defer client.Close()
-	_, err := client.WriteToUDPAddrPort([]byte("ask"), to)
+	_, err := client.WriteToUDPAddrPort([]byte("ask"), target)
 	m.host.ok(err)
 	if j.dropped {
-		return
+		return from, to, ""
 	}
 	_, peer, err := server.ReadFromUDPAddrPort(make([]byte, 16))
 	if err != nil {
@@ -141,9 +156,10 @@ func (m *places) travel(t *testing.T, j journey) {
 	}
 	_, err = server.WriteToUDPAddrPort([]byte("answer"), peer)
 	m.host.ok(err)
-	if _, from, err := client.ReadFromUDPAddrPort(make([]byte, 16)); err != nil || from != to {
-		t.Fatalf("%s: an answer from %s, %v", j.name, from, err)
+	if _, sender, err := client.ReadFromUDPAddrPort(make([]byte, 16)); err != nil || sender != target {
+		t.Fatalf("%s: an answer from %s, %v", j.name, sender, err)
 	}
+	return from, to, fmt.Sprintf("%s:%d, from %s", m.addrs[j.to], servePort, peer.Addr())
 }
 
 func (m *places) socket(name string, port int) (c *net.UDPConn) {

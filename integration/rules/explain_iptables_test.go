@@ -1,0 +1,104 @@
+package rules
+
+// iptablesRules explain what the iptables backend has. Names in capitals stand
+// for what differs from network to network.
+func iptablesRules() []explanation {
+	return []explanation{
+		{"raw PREROUTING", "", "Not Gangway's chain: one rule in it leads to GANGWAY-GUARD."},
+		{"raw PREROUTING", "-d 127.0.0.0/8 -m devgroup --src-group 0x4757 -j GANGWAY-GUARD", "Came in by a bridge of Gangway and wants to go to the host's loopback."},
+		{"raw GANGWAY-GUARD", "", "Keeps containers from the services that the host offers on 127.0.0.0/8 only. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction."},
+		{"raw GANGWAY-GUARD", "-j DROP", "Dropped before anything else sees it."},
+
+		{"nat PREROUTING", "", "Not Gangway's chain: one rule in it, behind all others, leads to GANGWAY-DNAT as long as ports are published. Chains of nat see the first packet of a flow only; the connection table does the same to all others, and the reverse to the answers."},
+		{"nat PREROUTING", "! -d LOOPBACK -m addrtype --dst-type LOCAL -j GANGWAY-DNAT", "To an address of the host: may be a published port. Not to loopback: 127.0.0.0/8 is nobody's but the host's, and for `[::1]` the relays of the daemon answer."},
+		{"nat OUTPUT", "", "Not Gangway's chain: the same for packets that the host itself sends, which never come by PREROUTING."},
+		{"nat OUTPUT", "-m addrtype --dst-type LOCAL -j GANGWAY-DNAT", "To an address of the host, 127.0.0.1 included: may be a published port."},
+		{"nat OUTPUT", "! -d LOOPBACK -m addrtype --dst-type LOCAL -j GANGWAY-DNAT", "The same in IPv6, without `[::1]`, where the relays of the daemon answer."},
+		{"nat GANGWAY-DNAT", "", "Published ports, one rule for each run of ports. A new connection is compared with one after the other."},
+		{"nat GANGWAY-DNAT", "-p PROTO -m PROTO --dport PORTS -j DNAT --to-destination TARGET", "Published on all addresses of the host: the packet gets the container's address as its destination, and the container's port where that is another one. `8000-8002` leading to `80-82/8000` counts from 80 as the host's ports count from 8000."},
+		{"nat GANGWAY-DNAT", "-d ADDR -p PROTO -m PROTO --dport PORTS -j DNAT --to-destination TARGET", "Published on one address of the host."},
+
+		{"filter FORWARD", "", "Not Gangway's chain. Its policy may be DROP; engines set that. Gangway's place in it is behind DOCKER-USER and before the engine's rules."},
+		{"filter FORWARD", "-j DOCKER-USER", "Not Gangway's: the chain that the engine keeps for your own rules, which have the first and the last word."},
+		{"filter FORWARD", "-j GANGWAY-FORWARD", "All that passes from one link to another comes here."},
+		{"filter GANGWAY-FORWARD", "", "Sorts out what concerns Gangway's bridges. All of them are in interface group 0x4757 (\"GW\"), so one comparison finds them, however many networks there are."},
+		{"filter GANGWAY-FORWARD", "-m devgroup --dst-group 0x4757 -j GANGWAY-IN", "Would leave by a bridge of Gangway."},
+		{"filter GANGWAY-FORWARD", "-m devgroup --src-group 0x4757 -j GANGWAY-OUT", "Came in by a bridge of Gangway and leaves by another link."},
+
+		{"filter GANGWAY-IN", "", "What may enter a network. Whoever matches nothing here is dropped."},
+		{"filter GANGWAY-IN", "-j GANGWAY-INTERNAL", "Is it an internal network, or does it come from one?"},
+		{"filter GANGWAY-IN", "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "An answer to what a container asked, or an error message about it."},
+		{"filter GANGWAY-IN", "-m conntrack --ctstate DNAT -j ACCEPT", "Was sent to a published port, and got its new destination from GANGWAY-DNAT."},
+		{"filter GANGWAY-IN", "-j GANGWAY-ICC", "Is it from and to the same network?"},
+		{"filter GANGWAY-IN", "-j GANGWAY-OPEN", "Is it open by the container's own address?"},
+		{"filter GANGWAY-IN", "-j DROP", "Another network, or the outside, asks for what was not published."},
+
+		{"filter GANGWAY-INTERNAL", "", "Cuts internal networks (`--internal`) off from everything but themselves."},
+		{"filter GANGWAY-INTERNAL", "-i BRIDGE ! -o BRIDGE -j DROP", "Out of the internal network."},
+		{"filter GANGWAY-INTERNAL", "! -i BRIDGE -o BRIDGE -j DROP", "Into the internal network."},
+
+		{"filter GANGWAY-ICC", "", "One rule for each network: may its containers talk to each other? It is met where br_netfilter shows the firewall what passes within a bridge, and by packets that took the way over the host's address. The rule is there in both families, whatever addresses the network has."},
+		{"filter GANGWAY-ICC", "-i BRIDGE -o BRIDGE -j ACCEPT", "Yes."},
+		{"filter GANGWAY-ICC", "-i BRIDGE -o BRIDGE -j DROP", "No (`enable_icc=false`). Answers and published ports were accepted before."},
+
+		{"filter GANGWAY-OPEN", "", "What is open by the container's own address. For a network in gateway mode nat there is nothing here: from outside its containers are reached by published ports alone, also by who has a route to them."},
+		{"filter GANGWAY-OPEN", "-d SUBNET -o BRIDGE -j ACCEPT", "Gateway mode nat-unprotected: every port."},
+		{"filter GANGWAY-OPEN", "-d SUBNET -o BRIDGE -p icmp -j ACCEPT", "Gateway mode routed: ping, and the messages that path MTU discovery needs."},
+		{"filter GANGWAY-OPEN", "-d ADDR -o BRIDGE -p PROTO -m PROTO --dport PORTS -j ACCEPT", "Gateway mode routed: published ports. There is no port of the host: nothing is translated."},
+		{"filter GANGWAY-OPEN", "-d ADDR -i LINK -o BRIDGE -p PROTO -m PROTO --dport PORTS -j ACCEPT", "Published ports, from a link in `trusted_host_interfaces`."},
+
+		{"filter GANGWAY-OUT", "", "What may leave a network, to anything but a network of Gangway."},
+		{"filter GANGWAY-OUT", "-j GANGWAY-INTERNAL", "Does it come from an internal network?"},
+		{"filter GANGWAY-OUT", "-o docker0 -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN", "To the engine's default network, as an answer or by a port that is published there: the engine's own rules decide."},
+		{"filter GANGWAY-OUT", "-o docker0 -j DROP", "A new flow from container to container: Gangway's networks and the engine's are as separate as two networks of either."},
+		{"filter GANGWAY-OUT", "-o docker_gwbridge -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN", "The same for the engine's bridge for swarm."},
+		{"filter GANGWAY-OUT", "-o docker_gwbridge -j DROP", "The same for the engine's bridge for swarm."},
+		{"filter GANGWAY-OUT", "-o br-+ -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN", "The same for other networks of the engine's built-in driver."},
+		{"filter GANGWAY-OUT", "-o br-+ -j DROP", "The same for other networks of the engine's built-in driver."},
+		{"filter GANGWAY-OUT", "-j ACCEPT", "To the outside, and answers to the outside."},
+
+		{"nat POSTROUTING", "", "Not Gangway's chain: one rule in it, behind all others, leads to GANGWAY-SNAT."},
+		{"nat POSTROUTING", "-j GANGWAY-SNAT", "The first packet of every flow comes here."},
+		{"nat GANGWAY-SNAT", "", "Changes the source address where that is needed."},
+		{"nat GANGWAY-SNAT", "-s 127.0.0.0/8 -m devgroup --dst-group 0x4757 -j MASQUERADE", "From the host's 127.0.0.1 to a container, by a published port: takes the bridge's address, since a container could not answer 127.0.0.1."},
+		{"nat GANGWAY-SNAT", "-s SUBNET -o BRIDGE -m conntrack --ctstate DNAT -j MASQUERADE", "Hairpin: a container asked for a published port of its own network. Without the bridge's address as the source, the answer would go straight to the container that asked, from an address that it never asked."},
+		{"nat GANGWAY-SNAT", "-s SUBNET ! -o BRIDGE -m devgroup ! --dst-group 0x4757 -j MASQUERADE", "Leaves Gangway's networks from one that masquerades: takes the address of the link that it leaves by."},
+		{"nat GANGWAY-SNAT", "-s SUBNET ! -o BRIDGE -m devgroup ! --dst-group 0x4757 -j SNAT --to-source SOURCE", "Leaves Gangway's networks from one that names its address (`host_ipv4`, `host_ipv6`): takes that one."},
+	}
+}
+
+// gateRules explain what the nftables backend has in iptables.
+func gateRules() []explanation {
+	return []explanation{
+		{"filter FORWARD", "-m mark --mark 0x8000000/0xc000000 -j GANGWAY-SEEN", "Before all other rules: what Gangway wants dropped is about to come to DOCKER-USER, and that is noted."},
+		{"filter FORWARD", "-m mark ! --mark 0x0/0xc000000 -j GANGWAY-FORWARD", "Behind DOCKER-USER: what Gangway has decided about. Packets of others have no mark, and go on to the engine's rules after one comparison."},
+		{"filter GANGWAY-SEEN", "", "Notes that DOCKER-USER is asked."},
+		{"filter GANGWAY-SEEN", "-m devgroup --dst-group 0x4757 -j MARK --set-xmark 0xc000000/0xc000000", "Only packets to a bridge of Gangway: on others the bits may be somebody else's."},
+		{"filter GANGWAY-SEEN", "-m devgroup --src-group 0x4757 -j MARK --set-xmark 0xc000000/0xc000000", "Only packets from a bridge of Gangway."},
+		{"filter GANGWAY-FORWARD", "-m devgroup --dst-group 0x4757 -j GANGWAY-VERDICT", "Only packets to a bridge of Gangway: on others the bits may be somebody else's."},
+		{"filter GANGWAY-FORWARD", "-m devgroup --src-group 0x4757 -j GANGWAY-VERDICT", "Only packets from a bridge of Gangway."},
+		{"filter GANGWAY-VERDICT", "", "Does what the mark says."},
+		{"filter GANGWAY-VERDICT", "-m mark --mark 0x4000000/0xc000000 -j ACCEPT", "\"Accept\". Without it the FORWARD policy of an engine would drop the packet."},
+		{"filter GANGWAY-VERDICT", "-m mark --mark 0x8000000/0x8000000 -j DROP", "\"Drop\", whether or not DOCKER-USER was asked: it did not accept the packet."},
+	}
+}
+
+// linkSettings explain what networks set beside the rules.
+func linkSettings() []explanation {
+	return []explanation{
+		{"bridge", "alias", "Says whose the bridge is. What does not carry it is never deleted; a bridge that was there before keeps its own."},
+		{"bridge", "group", "The interface group by which the rules know bridges of Gangway."},
+		{"bridge", "mtu", "Of the option `com.docker.network.driver.mtu`, for bridge and containers."},
+		{"bridge", "up", "The link is on."},
+		{"bridge", "addresses", "The gateways of the network: the host's addresses in it."},
+		{"bridge", "route_localnet", "Lets packets of the host's 127.0.0.1 reach containers, for published ports. The guard keeps containers from using it the other way."},
+		{"bridge", "disable_ipv6", "1 on networks without IPv6."},
+		{"bridge", "accept_ra", "0: a container cannot become the host's router by announcing itself as one."},
+		{"bridge", "accept_dad", "0: the bridge's link-local address is usable at once."},
+		{"port", "mtu", "As the bridge's."},
+		{"port", "hairpin", "A frame may leave by the port that it came in by: with br_netfilter, a container's packet to its own published port does."},
+		{"port", "isolated", "With `enable_icc=false` the bridge passes no frame between two such ports, whatever its protocol. Where br_netfilter is on, the firewall does this in place of the bridge."},
+		{"host", "ip_forward", "Turned on with the first container that has IPv4 and is not on an internal network, and left on: others may rely on it."},
+		{"host", "ipv6-forwarding", "The same for IPv6."},
+	}
+}

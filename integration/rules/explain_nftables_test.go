@@ -1,0 +1,111 @@
+package rules
+
+// nftablesChains explain the table's chains, in the order in which a packet
+// meets them, and each of their rules.
+func nftablesChains() []explanation {
+	return []explanation{
+		{"chain guard", "", "Keeps containers from the services that the host offers on 127.0.0.0/8 only. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction. It comes first of all, before connection tracking."},
+		{"chain guard", "iifgroup 18263 ip daddr 127.0.0.0/8 drop", "Came in by a bridge of Gangway and wants to go to the host's loopback: dropped."},
+
+		{"chain prerouting", "", "Finds published ports, for packets that come from elsewhere. Like all chains of type nat it sees the first packet of a flow only; the connection table does the same to all others, and the reverse to the answers. Rules of yours in nat PREROUTING of iptables come one step before it."},
+		{"chain prerouting", "ip daddr 127.0.0.0/8 accept", "To the host's loopback, from outside: nobody but the host itself has business there, so no published port is looked up."},
+		{"chain prerouting", "ip daddr ::1 accept", "To `[::1]`: the kernel does not route it to a bridge, so the relays of the daemon answer there."},
+		{"chain prerouting", "meta nfproto ipv4 fib daddr type local goto ports4", "To an address of the host, whichever it is: may be a published port. Everything else passes through the host and is none."},
+
+		{"chain output", "", "Finds published ports, for packets that the host itself sends: these never come by prerouting."},
+		{"chain output", "ip daddr ::1 accept", "To `[::1]`: left to the relays of the daemon, as in prerouting."},
+		{"chain output", "meta nfproto ipv4 fib daddr type local goto ports4", "To an address of the host, 127.0.0.1 included: may be a published port."},
+
+		{"chain ports4", "", "Looks up the port that the packet asks for. The first map that has it decides; a port of one address goes before the same port of all addresses. What is in none of them stays as it is, and reaches the host."},
+		{"chain ports4", "dnat ip to meta l4proto . ip daddr . th dport map @port_at4", "Single ports, published on this address only."},
+		{"chain ports4", "dnat ip to meta l4proto . ip daddr . th dport map @range_at4", "Long runs of ports, published on this address only."},
+		{"chain ports4", "dnat ip to meta l4proto . th dport map @port4", "Single ports, published on all addresses of the host: the packet gets the container's address and port as its destination."},
+		{"chain ports4", "dnat ip to tcp dport map @range_tcp4", "Long runs of TCP ports; the port stays as it is."},
+		{"chain ports4", "dnat ip to udp dport map @range_udp4", "Long runs of UDP ports; the port stays as it is."},
+		{"chain ports4", "dnat ip to sctp dport map @range_sctp4", "Long runs of SCTP ports; the port stays as it is."},
+
+		{"chain classify", "", "Decides about packets that pass from one link to another, just before iptables does. The decision is a mark, not a verdict: an accept here would not end the packet's way through iptables, where an engine's policy may be DROP."},
+		{"chain classify", "oifgroup 18263 goto into", "Would leave by a bridge of Gangway. All these bridges are in interface group 18263 (0x4757, \"GW\"), so one comparison finds them, however many networks there are."},
+		{"chain classify", "iifgroup 18263 goto outof", "Came in by a bridge of Gangway and leaves by another link."},
+
+		{"chain into", "", "What may enter a network. Whoever matches nothing here is dropped."},
+		{"chain into", "iifname . oifname vmap @within", "From and to the same network: the map says whether its containers may talk to each other."},
+		{"chain into", "oifname @internal goto deny", "Into an internal network, from anywhere else."},
+		{"chain into", "iifname @internal goto deny", "Out of an internal network, into another one."},
+		{"chain into", "ct state established,related goto permit", "An answer to what a container asked, or an error message about it."},
+		{"chain into", "ct status dnat goto permit", "Was sent to a published port, and got its new destination from one of the maps above."},
+		{"chain into", "meta nfproto ipv4 goto open4", "A new flow to a container's own address: only networks in other gateway modes than nat, and trusted links, allow some."},
+		{"chain into", "goto deny", "Neither IPv4 nor IPv6."},
+
+		{"chain open4", "", "What is open by the container's own address. For a network in gateway mode nat there is nothing in these sets: from outside its containers are reached by published ports alone, also by who has a route to them."},
+		{"chain open4", "ip daddr . oifname @unprotected4 goto permit", "Gateway mode nat-unprotected: every port."},
+		{"chain open4", "meta l4proto icmp ip daddr . oifname @routed4 goto permit", "Gateway mode routed: ping, and the messages that path MTU discovery needs."},
+		{"chain open4", "oifname . meta l4proto . ip daddr . th dport @open4 goto permit", "Gateway mode routed: single published ports."},
+		{"chain open4", "oifname . meta l4proto . ip daddr . th dport @open_range4 goto permit", "Gateway mode routed: long runs of published ports."},
+		{"chain open4", "iifname . oifname . meta l4proto . ip daddr . th dport @open_from4 goto permit", "Published ports, from the links in `trusted_host_interfaces`."},
+		{"chain open4", "iifname . oifname . meta l4proto . ip daddr . th dport @open_range_from4 goto permit", "The same for long runs of ports."},
+		{"chain open4", "goto deny", "Another network, or the outside, asks for what was not published."},
+
+		{"chain isolated", "", "Within a network whose containers may not talk to each other (`enable_icc=false`). It is met where br_netfilter shows the firewall what passes within a bridge, and by packets that took the way over the host's address."},
+		{"chain isolated", "ct state established,related goto permit", "An answer."},
+		{"chain isolated", "ct status dnat goto permit", "Was sent to a published port: these stay open to the network's own containers."},
+		{"chain isolated", "goto deny", "Everything else between them."},
+
+		{"chain outof", "", "What may leave a network, to anything but a network of Gangway."},
+		{"chain outof", "iifname @internal goto deny", "Out of an internal network."},
+		{"chain outof", "oifname \"docker0\" goto engine", "To the engine's own default network."},
+		{"chain outof", "oifname \"docker_gwbridge\" goto engine", "To the engine's own bridge for swarm."},
+		{"chain outof", "oifname \"br-*\" goto engine", "To other networks of the engine's built-in driver."},
+		{"chain outof", "goto permit", "To the outside, and answers to the outside."},
+
+		{"chain engine", "", "To a network of the engine: its own rules decide about what they may know of, and nothing else gets there. Gangway's networks and the engine's are as separate as two networks of either."},
+		{"chain engine", "ct state established,related goto undecided", "An answer: the engine's rules accept it."},
+		{"chain engine", "ct status dnat goto undecided", "Was sent to a port that a container of the engine publishes: the engine's rules accept it."},
+		{"chain engine", "goto deny", "A new flow from container to container."},
+
+		{"chain permit", "", "Decided: the packet may pass."},
+		{"chain permit", "meta mark set meta mark & 0xf7ffffff | 0x04000000", "Notes \"accept\" in Gangway's two bits of the mark; all others stay."},
+		{"chain deny", "", "Decided: the packet is to be dropped, unless your own rules in DOCKER-USER accept it."},
+		{"chain deny", "meta mark set meta mark & 0xfbffffff | 0x08000000", "Notes \"drop\" in Gangway's two bits of the mark; all others stay."},
+		{"chain undecided", "", "Left to others."},
+		{"chain undecided", "meta mark set meta mark & 0xf3ffffff", "Clears Gangway's two bits of the mark, in case somebody else has set them."},
+
+		{"chain enforce", "", "Behind iptables: makes the decision true where iptables did not, because there is none or somebody flushed it, and takes the note off the packet."},
+		{"chain enforce", "oifgroup 18263 goto settle", "The packets that were classified, and no others: on those of others the bits may mean something else."},
+		{"chain enforce", "iifgroup 18263 goto settle", "The same for those that came in by a bridge of Gangway."},
+
+		{"chain settle", "", "The last word of Gangway on a forwarded packet."},
+		{"chain settle", "meta mark & 0x0c000000 == 0x08000000 drop", "To be dropped, and no iptables has asked DOCKER-USER about it."},
+		{"chain settle", "meta mark & 0x0c000000 != 0x00000000 meta mark set meta mark & 0xf3ffffff", "Clears Gangway's two bits: nothing of them leaves the host, or meets rules further on."},
+
+		{"chain postrouting", "", "Changes the source address where that is needed; one step behind nat POSTROUTING of iptables, where rules of yours come first. Like prerouting it sees the first packet of a flow only."},
+		{"chain postrouting", "oifgroup 18263 ip saddr 127.0.0.0/8 masquerade", "From the host's 127.0.0.1 to a container, by a published port: takes the bridge's address, since a container could not answer 127.0.0.1."},
+		{"chain postrouting", "oifgroup 18263 ct status dnat ip saddr . oifname @hairpin4 masquerade", "Hairpin: a container asked for a published port of its own network. Without the bridge's address as the source, the answer would go straight to the container that asked, from an address that it never asked."},
+		{"chain postrouting", "oifgroup != 18263 snat ip to ip saddr map @source4", "Leaves Gangway's networks from one that names its address (`host_ipv4`, `host_ipv6`): takes that one."},
+		{"chain postrouting", "oifgroup != 18263 ip saddr @masquerade4 masquerade", "Leaves Gangway's networks from one that masquerades: takes the address of the link that it leaves by."},
+	}
+}
+
+// nftablesSets explain the sets and maps, which hold what differs from network
+// to network.
+func nftablesSets() []explanation {
+	return []explanation{
+		{"within", "", "One for each network: its bridge twice, as the link that packets come from and go to. `goto permit` lets its containers talk to each other, `goto isolated` (`enable_icc=false`) does not."},
+		{"internal", "", "Bridges of internal networks (`--internal`)."},
+		{"hairpin4", "", "One for each subnet that is translated: within it, what came by a published port takes the bridge's address."},
+		{"masquerade4", "", "Subnets whose packets take the host's address on the way out; not with `enable_ip_masquerade=false`, in gateway mode routed, or on internal networks."},
+		{"source4", "", "In place of masquerade4 for networks with `host_ipv4` or `host_ipv6`: the subnet, and the address that its packets take."},
+		{"unprotected4", "", "Subnets in gateway mode nat-unprotected: whoever has a route reaches all ports."},
+		{"routed4", "", "Subnets in gateway mode routed: whoever has a route may ping, and gets error messages through."},
+		{"port4", "", "Published ports: protocol and port of the host, and the container's address and port. A run of fewer than 64 ports, or one whose ports differ inside, has one for each port; finding one costs the same with one as with thousands."},
+		{"port_at4", "", "Ports that are published on one address of the host."},
+		{"range_tcp4", "", "Runs of 64 and more TCP ports that are the same inside: one element for the whole run."},
+		{"range_udp4", "", "Runs of 64 and more UDP ports that are the same inside: one element for the whole run."},
+		{"range_sctp4", "", "Runs of 64 and more SCTP ports that are the same inside: one element for the whole run."},
+		{"range_at4", "", "Such runs that are published on one address of the host."},
+		{"open4", "", "Published ports of networks in gateway mode routed: bridge, protocol, the container's address and its port. There is no port of the host: nothing is translated."},
+		{"open_range4", "", "Runs of 64 and more of them."},
+		{"open_from4", "", "Published ports of networks with `trusted_host_interfaces`: who comes by that link reaches them by the container's address, too."},
+		{"open_range_from4", "", "Runs of 64 and more of them."},
+	}
+}
