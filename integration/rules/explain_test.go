@@ -3,6 +3,7 @@ package rules
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -50,13 +51,20 @@ func (x *explanations) of(t *testing.T, at, rule string) string {
 	return why
 }
 
+// plain are lines of golden files that are about no rule.
+var plain = regexp.MustCompile(`^(packet from .*|arrives at .*|answer|` + unseen + `)$`)
+
 // TestExplanations: every rule, set and setting of the golden files has an
 // explanation, and every explanation something to explain.
 func TestExplanations(t *testing.T) {
 	x := allExplanations(t)
 	for _, pattern := range []string{"constant/*.golden", "rules/*.golden", "links/*.golden", "paths/*/*.golden"} {
 		for _, line := range linesOf(t, pattern) {
-			for _, p := range parse(line) {
+			pieces := parse(line)
+			if len(pieces) == 0 && !plain.MatchString(line) {
+				t.Errorf("%s has a line that is not understood: %s", pattern, line)
+			}
+			for _, p := range pieces {
 				if p.link == "" {
 					x.of(t, p.at, "")
 				}
