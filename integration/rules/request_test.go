@@ -88,7 +88,7 @@ func (h *host) join(n, address int, w wish) {
 	}
 	_, err := h.driver.CreateEndpoint(h.t.Context(), e)
 	h.ok(err)
-	_, err = h.driver.Join(h.t.Context(), e.NetworkID, e.EndpointID, "/run/docker/netns/"+e.EndpointID[:12])
+	_, err = h.driver.Join(h.t.Context(), e.NetworkID, e.EndpointID, "/run/docker/netns/"+e.EndpointID[:12], nil)
 	h.ok(err)
 	if ports := publications(h.t, w.run); len(ports) > 0 {
 		h.ok(h.driver.Publish(h.t.Context(), e.NetworkID, e.EndpointID, map[string]any{"com.docker.network.portmap": ports}))
