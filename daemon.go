@@ -142,10 +142,15 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	if err != nil {
 		return nil, err
 	}
+	unguarded := ""
+	if err = links.ProbeGuard(ctx); err != nil {
+		unguarded = err.Error()
+		log.Warn("containers are not kept from claiming addresses of their neighbours: " + unguarded + "; load the kernel modules sch_ingress and cls_bpf and start gangway again")
+	}
 	d.driver = driver.New(driver.Options{
 		Links: links, Host: links, Firewall: rules, Ports: ports, Flows: flows,
 		Store: db.Bucket("driver"), BootID: strings.TrimSpace(string(boot)),
-		Suspect: kernel.Suspect, Log: log,
+		Unguarded: unguarded, Suspect: kernel.Suspect, Log: log,
 	})
 	return d, nil
 }

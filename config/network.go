@@ -19,11 +19,13 @@ const (
 // Options that errors elsewhere in the package name.
 const (
 	optionMasquerade = "com.docker.network.bridge.enable_ip_masquerade"
+	optionICC        = "com.docker.network.bridge.enable_icc"
 	optionMode4      = "com.docker.network.bridge.gateway_mode_ipv4"
 	optionMode6      = "com.docker.network.bridge.gateway_mode_ipv6"
 	optionTrusted    = "com.docker.network.bridge.trusted_host_interfaces"
 	optionHost4      = "com.docker.network.host_ipv4"
 	optionHost6      = "com.docker.network.host_ipv6"
+	optionSpoofing   = "com.docker.network.bridge.anti_spoofing"
 )
 
 // Network is what a user asks a network to be. Values compare with ==.
@@ -49,6 +51,8 @@ type Network struct {
 	// Host4 and Host6 are the addresses that outgoing traffic takes; invalid for
 	// those of the link that it leaves by.
 	Host4, Host6 netip.Addr
+	// AntiSpoofing keeps containers from claiming addresses that are not theirs.
+	AntiSpoofing AntiSpoofing
 	// Trusted is asked for by TrustedInterfaces.
 	Trusted string
 	// IfacePrefix is what names of interfaces in containers start with.
@@ -90,7 +94,7 @@ func NetworkOptionsTable() []NetworkOption {
 			set:  func(n *Network, v string) (err error) { n.Masquerade, err = boolean(v); return err },
 		},
 		{
-			Name: "com.docker.network.bridge.enable_icc", Values: "true or false", Default: "true", Choices: booleans(),
+			Name: optionICC, Values: "true or false", Default: "true", Choices: booleans(),
 			Help: "let containers of the network reach each other",
 			set:  func(n *Network, v string) (err error) { n.ICC, err = boolean(v); return err },
 		},
@@ -103,6 +107,11 @@ func NetworkOptionsTable() []NetworkOption {
 			Name: "com.docker.network.bridge.host_binding_ipv6", Values: "IPv6 addresses of the host with `,` between them", Default: "::",
 			Help: "the same for IPv6; Gangway's own option",
 			set:  func(n *Network, v string) (err error) { n.HostBinding6, err = hostBindings(v, true); return err },
+		},
+		{
+			Name: optionSpoofing, Values: "auto, true or false", Default: "auto", Choices: append([]string{"auto"}, booleans()...),
+			Help: "keep containers from using addresses of the network that are not theirs, and from posing as routers; auto does so if the host's kernel can; Gangway's own option",
+			set:  func(n *Network, v string) (err error) { n.AntiSpoofing, err = antiSpoofing(v); return err },
 		},
 		{
 			Name: "com.docker.network.container_iface_prefix", Values: "start of an interface name, at most 12 bytes", Default: "eth",

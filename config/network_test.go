@@ -210,6 +210,7 @@ func TestNetworkOptionsTable(t *testing.T) {
 		"com.docker.network.container_iface_prefix":      "net",
 
 		"com.docker.network.bridge.host_binding_ipv6":       "::1",
+		"com.docker.network.bridge.anti_spoofing":           "false",
 		"com.docker.network.bridge.gateway_mode_ipv4":       "routed",
 		"com.docker.network.bridge.gateway_mode_ipv6":       "nat-unprotected",
 		"com.docker.network.bridge.inhibit_ipv4":            "true",

@@ -67,15 +67,18 @@ type GatewayCheck struct {
 
 // NetworkStatus is one network as the admin API shows it.
 type NetworkStatus struct {
-	ID        string         `json:"id"`
-	Bridge    string         `json:"bridge"`
-	Adopted   bool           `json:"adopted,omitempty"`
-	Subnets   []netip.Prefix `json:"subnets"`
-	Gateways  []netip.Addr   `json:"gateways"`
-	MTU       int            `json:"mtu,omitempty"`
-	Internal  bool           `json:"internal"`
-	ICC       bool           `json:"icc"`
-	Endpoints int            `json:"endpoints"`
+	ID       string         `json:"id"`
+	Bridge   string         `json:"bridge"`
+	Adopted  bool           `json:"adopted,omitempty"`
+	Subnets  []netip.Prefix `json:"subnets"`
+	Gateways []netip.Addr   `json:"gateways"`
+	MTU      int            `json:"mtu,omitempty"`
+	Internal bool           `json:"internal"`
+	ICC      bool           `json:"icc"`
+	// Guarded says that containers are kept from claiming addresses that are not
+	// theirs.
+	Guarded   bool `json:"guarded"`
+	Endpoints int  `json:"endpoints"`
 }
 
 // EndpointStatus is one endpoint as the admin API shows it. The names and
@@ -126,6 +129,9 @@ type Status struct {
 	LastCheck time.Time `json:"lastCheck"`
 	// Fights are the repairs that somebody keeps undoing.
 	Fights []string `json:"fights,omitempty"`
+	// Unguarded says why containers are not kept from claiming addresses that
+	// are not theirs; empty if they are.
+	Unguarded string `json:"unguarded,omitempty"`
 	// Problem is empty if the last check ended well.
 	Problem string `json:"problem,omitempty"`
 }

@@ -117,6 +117,10 @@ func (p *plan) addEndpoint(n *Network, e *Endpoint) {
 	if e.Sandbox == "" {
 		return
 	}
+	var reserved []netip.Prefix
+	if n.Options.AntiSpoofing != config.SpoofingAllowed {
+		reserved = n.subnets()
+	}
 	p.veths = append(p.veths, spec.Veth{
 		EndpointID: e.ID,
 		Host:       vethHost(e.ID),
@@ -125,6 +129,7 @@ func (p *plan) addEndpoint(n *Network, e *Endpoint) {
 		MAC:        net.HardwareAddr(e.MAC),
 		Addresses:  e.addrs(),
 		MTU:        n.Options.MTU,
+		Reserved:   reserved,
 		Isolated:   !n.Options.ICC,
 	})
 	if !n.Options.Internal {

@@ -22,6 +22,9 @@ type Options struct {
 	// BootID tells one boot of the host from another
 	// (/proc/sys/kernel/random/boot_id).
 	BootID string
+	// Unguarded says why the host's kernel cannot filter what containers send;
+	// empty if it can.
+	Unguarded string
 	// Suspect, if set, names who changed the firewall's rules last besides this
 	// process; empty for nobody.
 	Suspect func() string

@@ -29,6 +29,11 @@ func (d *Driver) CreateNetwork(ctx context.Context, r CreateNetworkRequest) erro
 	if err != nil {
 		return err
 	}
+	if d.o.Unguarded != "" {
+		if err = n.Options.Unguarded(d.o.Unguarded); err != nil {
+			return err
+		}
+	}
 	unlock, err := d.networks.lock(ctx, n.ID)
 	if err != nil {
 		return err

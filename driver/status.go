@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -23,6 +24,7 @@ func (d *Driver) Status(context.Context) Status {
 		Repairs:   d.health.repairs,
 		LastCheck: d.health.lastCheck,
 		Fights:    slices.Clone(d.health.fights),
+		Unguarded: d.o.Unguarded,
 		Problem:   d.health.problem,
 	}
 	for _, e := range d.state.endpoints {
@@ -48,6 +50,7 @@ func (d *Driver) Networks(context.Context) []NetworkStatus {
 			MTU:       n.Options.MTU,
 			Internal:  n.Options.Internal,
 			ICC:       n.Options.ICC,
+			Guarded:   n.Options.AntiSpoofing != config.SpoofingAllowed && d.o.Unguarded == "",
 			Endpoints: len(d.state.members[n.ID]),
 		}
 		for _, g := range n.gateways() {

@@ -34,6 +34,9 @@ const (
 type Health struct {
 	State   string `json:"state"`
 	Problem string `json:"problem,omitempty"`
+	// Unguarded says why containers are not kept from claiming addresses that
+	// are not theirs; empty if they are. It is no problem of the moment.
+	Unguarded string `json:"unguarded,omitempty"`
 }
 
 // Status is the state of the datapath and of the daemon.
@@ -136,10 +139,12 @@ func (s *Server) health(ctx context.Context) Health {
 	if !s.restored() {
 		return Health{State: HealthStarting}
 	}
-	if problem := s.o.Inspector.Status(ctx).Problem; problem != "" {
-		return Health{State: HealthProblem, Problem: problem}
+	status := s.o.Inspector.Status(ctx)
+	health := Health{State: HealthOK, Problem: status.Problem, Unguarded: status.Unguarded}
+	if health.Problem != "" {
+		health.State = HealthProblem
 	}
-	return Health{State: HealthOK}
+	return health
 }
 
 func (s *Server) status(ctx context.Context) Status {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode"
 
 	"github.com/vishvananda/netlink"
@@ -37,6 +38,8 @@ type Handle struct {
 	sys     sysctls
 	// removals counts the removals of links that the kernel has not answered.
 	removals sync.WaitGroup
+	// unguarded says that the kernel cannot filter what containers send.
+	unguarded atomic.Bool
 }
 
 // New opens a Handle in the network namespace of the calling thread.

@@ -3,6 +3,7 @@ package link
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -22,50 +23,57 @@ func (h *Handle) attach(host, bridge netlink.Link) error {
 	return fmt.Errorf("attach veth %s to bridge %s: %w", host.Attrs().Name, bridge.Attrs().Name, err)
 }
 
-// portFlags are the settings of a bridge port that matter here.
-type portFlags struct{ hairpin, isolated bool }
+// portFlags are the settings of a bridge port that matter here. They are the
+// kernel's IFLA_BRPORT attributes.
+type portFlags struct{ hairpin, isolated, broadcast, multicast bool }
 
-// mendPort sets a port's flags and says which were wrong.
+// each visits the flags with their attributes and what messages call them.
+func (f *portFlags) each(visit func(attribute int, what string, is *bool)) {
+	visit(nl.IFLA_BRPORT_MODE, "hairpin mode", &f.hairpin)
+	visit(nl.IFLA_BRPORT_ISOLATED, "isolation from other ports", &f.isolated)
+	visit(nl.IFLA_BRPORT_BCAST_FLOOD, "broadcast from other ports", &f.broadcast)
+	visit(nl.IFLA_BRPORT_MCAST_FLOOD, "multicast from other ports", &f.multicast)
+}
+
+// mendPort sets a port's flags in one step and says which were wrong.
 //
 // Hairpin mode is on: with br_netfilter, a container's packet to its own
 // published port is translated on the bridge, and has to leave by the port
-// that it came in by. Ports that are to be isolated are so only where
-// br_netfilter does not show the firewall what passes between them: where it
-// does, the firewall drops that, and can tell a published port from the rest.
+// that it came in by. A container that is kept from the others gets no broadcast
+// and multicast of theirs; the bridge's own come in any case. The rest of that is
+// the guard's, not the kernel's isolation of ports: with br_netfilter a packet to
+// a published port of the same network goes from port to port.
 func (h *Handle) mendPort(port netlink.Link, isolated bool) (fixed []string, err error) {
 	name := port.Attrs().Name
-	want := portFlags{hairpin: true, isolated: isolated && !h.filtersBridged()}
+	want := portFlags{hairpin: true, broadcast: !isolated, multicast: !isolated}
 	have, err := h.portFlags(port)
-	if err != nil {
+	if err != nil || have == want {
 		return nil, err
 	}
-	if have.hairpin != want.hairpin {
-		if err := h.nl.LinkSetHairpin(port, want.hairpin); err != nil {
-			return nil, fmt.Errorf("set hairpin mode of veth %s: %w", name, err)
+	req := nl.NewNetlinkRequest(unix.RTM_SETLINK, unix.NLM_F_ACK)
+	req.Sockets = h.raw
+	msg := nl.NewIfInfomsg(unix.AF_BRIDGE)
+	msg.Index = int32(port.Attrs().Index)
+	req.AddData(msg)
+	flags := nl.NewRtAttr(unix.IFLA_PROTINFO|unix.NLA_F_NESTED, nil)
+	was := map[string]bool{}
+	have.each(func(_ int, what string, is *bool) { was[what] = *is })
+	want.each(func(attribute int, what string, is *bool) {
+		if was[what] == *is {
+			return
 		}
-		fixed = append(fixed, "hairpin mode was off: turned on")
-	}
-	if have.isolated != want.isolated {
-		if err := h.nl.LinkSetIsolated(port, want.isolated); err != nil {
-			return fixed, fmt.Errorf("set isolation of veth %s: %w", name, err)
+		value := []byte{0}
+		if *is {
+			value[0] = 1
 		}
-		fixed = append(fixed, fmt.Sprintf("isolation from other ports was %t: set to %t", have.isolated, want.isolated))
+		flags.AddRtAttr(attribute, value)
+		fixed = append(fixed, fmt.Sprintf("%s was %t: set to %t", what, was[what], *is))
+	})
+	req.AddData(flags)
+	if _, err := req.Execute(unix.NETLINK_ROUTE, 0); err != nil {
+		return nil, fmt.Errorf("set the bridge port of veth %s (%s): %w", name, strings.Join(fixed, ", "), err)
 	}
 	return fixed, nil
-}
-
-// filtersBridged says whether frames between two ports of a bridge pass by
-// iptables, in both families.
-func (h *Handle) filtersBridged() bool {
-	for _, name := range []string{"net/bridge/bridge-nf-call-iptables", "net/bridge/bridge-nf-call-ip6tables"} {
-		if !h.sys.has(name) {
-			return false
-		}
-		if v, err := h.sys.get(name); err != nil || v != "1" {
-			return false
-		}
-	}
-	return true
 }
 
 // portFlags reads one port. LinkGetProtinfo would dump every link for it.
@@ -86,17 +94,12 @@ func (h *Handle) portFlags(port netlink.Link) (f portFlags, err error) {
 		}
 		header = 0
 	}
-	for _, flag := range []struct {
-		kind uint16
-		is   *bool
-	}{{nl.IFLA_BRPORT_MODE, &f.hairpin}, {nl.IFLA_BRPORT_ISOLATED, &f.isolated}} {
-		value, err := attribute(data, 0, flag.kind)
-		if err != nil {
-			return f, wrap(err, "read the bridge port of veth %s", port.Attrs().Name)
-		}
-		*flag.is = len(value) > 0 && value[0] != 0
-	}
-	return f, nil
+	f.each(func(kind int, _ string, is *bool) {
+		value, broken := attribute(data, 0, uint16(kind))
+		err = errors.Join(err, broken)
+		*is = len(value) > 0 && value[0] != 0
+	})
+	return f, wrap(err, "read the bridge port of veth %s", port.Attrs().Name)
 }
 
 // attribute returns the value of one attribute behind a header, nil if it is

@@ -207,6 +207,9 @@ func (h *Handle) finishVeth(v spec.Veth, host, bridge netlink.Link) error {
 	if _, err := h.mendPort(host, v.Isolated); err != nil {
 		return err
 	}
+	if err := h.guardNew(host, bridge, v); err != nil {
+		return err
+	}
 	return wrap(h.nl.LinkSetUp(host), "set veth %s up", v.Host)
 }
 
@@ -224,9 +227,16 @@ func (h *Handle) mendVeth(ctx context.Context, host, bridge netlink.Link, v spec
 	if err := ctx.Err(); err != nil {
 		return fixed, err
 	}
+	changed, err := h.mendGuard(host, bridge, v)
+	if err != nil {
+		return fixed, err
+	}
+	if changed {
+		note("the filter of what the container sends was missing or another: set")
+	}
 	attached := a.MasterIndex == bridge.Attrs().Index
 	if !attached {
-		if err := h.attach(host, bridge); err != nil {
+		if err = h.attach(host, bridge); err != nil {
 			return fixed, err
 		}
 		note("was not on bridge %s: attached", v.Bridge)
@@ -240,8 +250,7 @@ func (h *Handle) mendVeth(ctx context.Context, host, bridge netlink.Link, v spec
 			note("%s", l)
 		}
 	}
-	changed, err := h.disableIPv6(v.Host)
-	if err != nil {
+	if changed, err = h.disableIPv6(v.Host); err != nil {
 		return fixed, err
 	}
 	if changed {

@@ -60,8 +60,12 @@ type Veth struct {
 	Addresses []netip.Addr
 	// MTU in bytes, of both ends; 0 leaves the kernel's default.
 	MTU int
-	// Isolated keeps the container from the others of its bridge, where
-	// frames between them pass by the firewall.
+	// Reserved are the subnets of which the container may use no addresses but
+	// its own. With any, it can also claim no other hardware address, and be no
+	// router of IPv6; with none, it may claim to be anyone.
+	Reserved []netip.Prefix
+	// Isolated keeps the container from the others of its bridge: it reaches the
+	// host, and others by the host at most.
 	Isolated bool
 }
 

@@ -6,7 +6,8 @@
 // tells of is never lost, though many may be told as one. Where the kernel's
 // queue overflows, that counts as a change.
 //
-// The kernel tells of links, addresses and forwarding by rtnetlink groups, and
+// The kernel tells of links, addresses, forwarding and what filters packets at a
+// link (tc) by rtnetlink groups, and
 // of rules by the nftables group, iptables-nft's included. It tells nothing of
 // iptables-legacy. Sysctls are files: inotify tells who writes to them by a
 // path of the same procfs, as sysctl(8) does.

@@ -9,11 +9,12 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// routeGroups are what links, addresses and forwarding are told by.
+// routeGroups are what links, addresses, forwarding and filters are told by.
 var routeGroups = []int{
 	unix.RTNLGRP_LINK,
 	unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
 	unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_IPV6_NETCONF,
+	unix.RTNLGRP_TC,
 }
 
 // links remembers which links carry gangway's mark, so that one that lost it,
@@ -33,16 +34,24 @@ func (l *links) see(b []byte) bool {
 		switch kind {
 		case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 			ours = l.link(kind, m) || ours
-		case unix.RTM_NEWADDR, unix.RTM_DELADDR:
-			if len(m) >= unix.SizeofIfAddrmsg {
-				_, known := l.known[int32(binary.NativeEndian.Uint32(m[4:]))]
-				ours = ours || known
-			}
+		case unix.RTM_NEWADDR, unix.RTM_DELADDR,
+			unix.RTM_NEWQDISC, unix.RTM_DELQDISC, unix.RTM_NEWTFILTER, unix.RTM_DELTFILTER:
+			ours = l.index(m) || ours
 		case unix.RTM_NEWNETCONF, unix.RTM_DELNETCONF:
 			ours = l.netconf(m) || ours
 		}
 	}
 	return ours
+}
+
+// index looks at a message about something of a link, whose number is the second
+// word of struct ifaddrmsg as of struct tcmsg.
+func (l *links) index(m []byte) bool {
+	if len(m) < unix.SizeofIfAddrmsg {
+		return false
+	}
+	_, known := l.known[int32(binary.NativeEndian.Uint32(m[4:]))]
+	return known
 }
 
 // link follows a link. A message of the bridge family is about its port alone

@@ -113,6 +113,10 @@ func TestLinks(t *testing.T) {
 				"ip link set gv-a nomaster",
 				"ip link set gv-a master gw-a",
 				"bridge link set dev gv-a isolated on",
+				"tc qdisc add dev gv-a clsact",
+				"tc filter add dev gv-a ingress prio 1 protocol all handle 1 bpf direct-action bytecode '1,6 0 0 4294967295'",
+				"tc filter del dev gv-a ingress prio 1",
+				"tc qdisc del dev gv-a clsact",
 				"ip link set gv-a mtu 1400",
 				"ip link set lent up",
 				"ip link set gw-a alias other",
@@ -131,6 +135,7 @@ func TestLinks(t *testing.T) {
 			for _, script := range []string{
 				"ip addr add 10.8.0.1/24 dev theirs",
 				"ip link set theirs down",
+				"tc qdisc add dev theirs clsact",
 				"ip link add x1 type veth peer name x2 && ip link set x1 master theirs up && ip link del x1",
 				"ip link del theirs",
 				"ip link add gw-c type bridge && ip link del gw-c",

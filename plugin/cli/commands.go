@@ -33,6 +33,9 @@ func runStatus(ctx context.Context, q query) error {
 			rows = append(rows, []string{label, strings.TrimSpace(line)})
 			label = ""
 		}
+		if s.Unguarded != "" {
+			rows = append(rows, []string{"Unguarded:", s.Unguarded})
+		}
 		label = "Fights:"
 		for _, line := range s.Fights {
 			rows = append(rows, []string{label, line})
@@ -70,6 +73,9 @@ func healthCommand() command {
 			if h.Problem != "" {
 				line += ": " + h.Problem
 			}
+			if h.Unguarded != "" {
+				line += "\nunguarded: " + h.Unguarded
+			}
 			if _, err := fmt.Fprintln(q.out, line); err != nil {
 				return err
 			}
@@ -98,9 +104,9 @@ func networksCommand() command {
 			if n.MTU != 0 {
 				mtu = strconv.Itoa(n.MTU)
 			}
-			rows = append(rows, []string{q.id(n.ID), bridge, join(n.Subnets), join(n.Gateways), mtu, yesNo(n.Internal), yesNo(n.ICC), strconv.Itoa(n.Endpoints)})
+			rows = append(rows, []string{q.id(n.ID), bridge, join(n.Subnets), join(n.Gateways), mtu, yesNo(n.Internal), yesNo(n.ICC), yesNo(n.Guarded), strconv.Itoa(n.Endpoints)})
 		}
-		return q.table([]string{"NETWORK", "BRIDGE", "SUBNETS", "GATEWAYS", "MTU", "INTERNAL", "ICC", "ENDPOINTS"}, rows)
+		return q.table([]string{"NETWORK", "BRIDGE", "SUBNETS", "GATEWAYS", "MTU", "INTERNAL", "ICC", "GUARDED", "ENDPOINTS"}, rows)
 	}}
 }
 

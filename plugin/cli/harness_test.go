@@ -86,7 +86,7 @@ func busyHost() *inspector {
 		status: driver.Status{Firewall: "iptables", Networks: 2, Endpoints: 3, Ports: 15, Repairs: 1, LastCheck: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), Checks: 71},
 		networks: []driver.NetworkStatus{
 			{ID: net2, Bridge: "br-lan", Adopted: true, Subnets: []netip.Prefix{prefix("fd00:50::/64")}, Gateways: []netip.Addr{}, Internal: true},
-			{ID: net1, Bridge: "gw-0f1e2d3c4b5a", Subnets: []netip.Prefix{prefix("10.50.0.0/24"), prefix("fd00:51::/64")}, Gateways: []netip.Addr{addr("10.50.0.1"), addr("fd00:51::1")}, MTU: 1400, ICC: true, Endpoints: 2},
+			{ID: net1, Bridge: "gw-0f1e2d3c4b5a", Subnets: []netip.Prefix{prefix("10.50.0.0/24"), prefix("fd00:51::/64")}, Gateways: []netip.Addr{addr("10.50.0.1"), addr("fd00:51::1")}, MTU: 1400, ICC: true, Guarded: true, Endpoints: 2},
 		},
 		endpoints: []driver.EndpointStatus{
 			{ID: ep3, NetworkID: net2, Bridge: "br-lan", Addresses: []netip.Prefix{prefix("fd00:50::2/64")}},

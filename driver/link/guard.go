@@ -1,0 +1,206 @@
+package link
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/link/guard"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// Where the filter is: the first one that a frame meets. Being the only one of
+// its priority, it has the number 1.
+const (
+	guardPriority = 1
+	guardHandle   = 1
+	ingress       = netlink.HANDLE_MIN_INGRESS
+)
+
+// probeName is the link that ProbeGuard makes and removes.
+const probeName = "gangway-probe"
+
+// ProbeGuard finds out whether the kernel can filter what containers send (tc's
+// clsact and cls_bpf). Where it cannot, the error says why, and from then on
+// EnsureVeth makes pairs without a guard. It takes a link to try that on: nothing
+// lists what kinds of filters a kernel has, and any other link is in use.
+func (h *Handle) ProbeGuard(ctx context.Context) error {
+	err := h.tryGuard(ctx)
+	h.unguarded.Store(err != nil)
+	return err
+}
+
+func (h *Handle) tryGuard(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b := spec.Bridge{Name: probeName, NetworkID: probeName}
+	left, err := h.find(b.Name)
+	if err != nil {
+		return err
+	}
+	if left != nil && unfinished(left, b) {
+		if err = h.remove(left); err != nil {
+			return err
+		}
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = b.Name
+	attrs.Group = spec.LinkGroup
+	link := &netlink.Bridge{LinkAttrs: attrs}
+	if err = h.nl.LinkAdd(link); err != nil {
+		return fmt.Errorf("create link %s to try a filter on: %w", b.Name, err)
+	}
+	err = h.setGuard(link, encode([]unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}))
+	return errors.Join(err, h.remove(link))
+}
+
+// guardOf returns the program for the pair as the kernel takes it; none lets
+// everything pass.
+func (h *Handle) guardOf(v spec.Veth, bridge netlink.Link) ([]byte, error) {
+	if h.unguarded.Load() {
+		return nil, nil
+	}
+	port := guard.Port{MAC: v.MAC, Addresses: v.Addresses, Reserved: v.Reserved, HostOnly: v.Isolated}
+	if v.Isolated {
+		port.Bridge = bridge.Attrs().HardwareAddr
+	}
+	code, err := guard.Program(port)
+	if err != nil {
+		return nil, fmt.Errorf("write the filter of veth %s: %w", v.Host, err)
+	}
+	return encode(code), nil
+}
+
+// encode turns instructions into an array of struct sock_filter.
+func encode(code []unix.SockFilter) []byte {
+	b := make([]byte, 0, len(code)*unix.SizeofSockFilter)
+	for _, i := range code {
+		b = binary.NativeEndian.AppendUint16(b, i.Code)
+		b = append(b, i.Jt, i.Jf)
+		b = binary.NativeEndian.AppendUint32(b, i.K)
+	}
+	return b
+}
+
+// mendGuard has the kernel filter what the container sends, if it does not yet,
+// and says whether it did not. Where the pair needs no filter, one that somebody
+// else may have put there is left alone: an endpoint that needs none never had
+// one.
+func (h *Handle) mendGuard(host, bridge netlink.Link, v spec.Veth) (changed bool, err error) {
+	want, err := h.guardOf(v, bridge)
+	if err != nil || len(want) == 0 {
+		return false, err
+	}
+	have, err := h.readGuard(host)
+	if err != nil || bytes.Equal(have, want) {
+		return false, err
+	}
+	return true, h.setGuard(host, want)
+}
+
+// guardNew has the kernel filter what a new pair's container will send. The
+// bridge is read again for its hardware address: one that was never set to any
+// takes the lowest of its ports', and the pair has just become one.
+func (h *Handle) guardNew(host, bridge netlink.Link, v spec.Veth) error {
+	if v.Isolated {
+		now, err := h.byIndex(bridge.Attrs().Index)
+		if err != nil {
+			return err
+		}
+		if now == nil {
+			return fmt.Errorf("attach veth %s to bridge %s: the bridge has just been removed", v.Host, v.Bridge)
+		}
+		bridge = now
+	}
+	program, err := h.guardOf(v, bridge)
+	if err != nil || len(program) == 0 {
+		return err
+	}
+	return h.setGuard(host, program)
+}
+
+// setGuard makes the program the first filter of what comes in by the link. On a
+// link that is up, adding clsact takes the kernel some 10 ms, in which it drops
+// what goes out by the link (dev_deactivate): new pairs get theirs before.
+func (h *Handle) setGuard(host netlink.Link, program []byte) error {
+	name := host.Attrs().Name
+	if err := h.filterRequest(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_EXCL, host, nil); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("filter what comes in by %s (tc qdisc clsact): %w", name, err)
+	}
+	err := h.filterRequest(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE, host, program)
+	if errors.Is(err, unix.EINVAL) {
+		// The priority holds filters of another kind or protocol.
+		if err = h.filterRequest(unix.RTM_DELTFILTER, 0, host, nil); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("remove the filters of priority %d of %s: %w", guardPriority, name, err)
+		}
+		err = h.filterRequest(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE, host, program)
+	}
+	return wrap(err, "filter what comes in by %s (tc filter bpf)", name)
+}
+
+// readGuard returns the program of the filter that the link has, nil for none.
+func (h *Handle) readGuard(host netlink.Link) ([]byte, error) {
+	req := h.newFilterRequest(unix.RTM_GETTFILTER, 0, host)
+	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWTFILTER)
+	// Without clsact the request is invalid, without the filter there is no such
+	// entry.
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) || err == nil && len(answers) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the filter of veth %s: %w", host.Attrs().Name, err)
+	}
+	data, header := answers[0], nl.SizeofTcMsg
+	for _, kind := range []uint16{nl.TCA_OPTIONS, nl.TCA_BPF_OPS} {
+		if data, err = attribute(data, header, kind); err != nil {
+			return nil, fmt.Errorf("read the filter of veth %s: %w", host.Attrs().Name, err)
+		}
+		header = 0
+	}
+	return data, nil
+}
+
+// newFilterRequest starts a request about the filter, or about clsact.
+func (h *Handle) newFilterRequest(kind, flags int, host netlink.Link) *nl.NetlinkRequest {
+	req := nl.NewNetlinkRequest(kind, flags|unix.NLM_F_ACK)
+	req.Sockets = h.raw
+	msg := &nl.TcMsg{Family: nl.FAMILY_ALL, Ifindex: int32(host.Attrs().Index)}
+	const allProtocols = unix.ETH_P_ALL
+	switch kind {
+	case unix.RTM_NEWQDISC:
+		msg.Handle, msg.Parent = netlink.MakeHandle(0xffff, 0), netlink.HANDLE_CLSACT
+	case unix.RTM_DELTFILTER:
+		// All of the priority, whatever their protocol.
+		msg.Parent, msg.Info = ingress, netlink.MakeHandle(guardPriority, 0)
+	default:
+		msg.Parent, msg.Handle = ingress, guardHandle
+		msg.Info = netlink.MakeHandle(guardPriority, nl.Swap16(allProtocols))
+	}
+	req.AddData(msg)
+	return req
+}
+
+// filterRequest changes the filter, or clsact.
+func (h *Handle) filterRequest(kind, flags int, host netlink.Link, program []byte) error {
+	req := h.newFilterRequest(kind, flags, host)
+	switch kind {
+	case unix.RTM_NEWQDISC:
+		req.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("clsact")))
+	case unix.RTM_NEWTFILTER:
+		req.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("bpf")))
+		options := nl.NewRtAttr(nl.TCA_OPTIONS, nil)
+		options.AddRtAttr(nl.TCA_BPF_OPS_LEN, nl.Uint16Attr(uint16(len(program)/unix.SizeofSockFilter)))
+		options.AddRtAttr(nl.TCA_BPF_OPS, program)
+		options.AddRtAttr(nl.TCA_BPF_FLAGS, nl.Uint32Attr(nl.TCA_BPF_FLAG_ACT_DIRECT))
+		req.AddData(options)
+	}
+	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	return err
+}
