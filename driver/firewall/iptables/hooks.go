@@ -48,16 +48,23 @@ var (
 	ownRule = regexp.MustCompile(`-[jg] (` + ownPrefix + `[A-Z-]+)$`)
 )
 
+// ending is a rule behind which no packet comes: firewalld's chains end with
+// accepting it, which is without a meaning but that.
+var ending = regexp.MustCompile(`-j [A-Z]+_dispatch$`)
+
 // place returns where in the chain's rules, without the hook, the hook
 // belongs: right behind DOCKER-USER in FORWARD, or first, and before all for
-// what DOCKER-USER is to find; last elsewhere, where the user's own rules come
-// first.
+// what DOCKER-USER is to find; elsewhere last, where the user's own rules come
+// first, though before the end that firewalld makes.
 func (h hook) place(others []string) int {
 	switch h.to {
 	case forwardChain:
 	case seenChain:
 		return 0
 	default:
+		if i := slices.IndexFunc(others, ending.MatchString); i >= 0 {
+			return i
+		}
 		return len(others)
 	}
 	behind := 0
@@ -81,6 +88,9 @@ func (h hook) misplaced(all []string, i int, user []string) string {
 	case seenChain:
 		return misplacedSeen(all[:i], user)
 	default:
+		if slices.ContainsFunc(all[:i], ending.MatchString) {
+			return "stood behind firewalld's rules, which accept"
+		}
 		return ""
 	}
 	if slices.ContainsFunc(all[i+1:], userRule.MatchString) && !slices.ContainsFunc(all[:i], userRule.MatchString) {

@@ -332,3 +332,49 @@ func TestHookPlace(t *testing.T) {
 		})
 	}
 }
+
+// Where firewalld's chains stand they end the way of every packet, so the hooks
+// of the other tables come before them, and behind the administrator's own.
+func TestHookBeforeFirewalld(t *testing.T) {
+	own := hooks(false)[1].rule
+	at := chain{"nat", "POSTROUTING"}
+	theirs := []string{"-j POSTROUTING_direct", "-j POSTROUTING_dispatch"}
+	for _, tc := range []struct {
+		name  string
+		rules []string
+		want  int
+		wrong string
+	}{
+		{"new", theirs, 1, "was missing"},
+		{"in place", slices.Insert(slices.Clone(theirs), 1, own), 1, ""},
+		{"a firewalld that came later", append(slices.Clone(theirs), own), 1, "stood behind firewalld's rules, which accept"},
+		{"no firewalld", []string{"-j LOG", own}, 1, ""},
+		{"a firewalld whose chains come back", []string{"-j POSTROUTING_ZONES", own}, 1, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			k := bare()
+			set := firewall.Ruleset{Networks: rich().Networks}
+			if err := k.restore(converge(k.list(t, false), compile(set, false)).String()); err != nil {
+				t.Fatal(err)
+			}
+			k[at] = slices.Clone(tc.rules)
+			s := converge(k.list(t, false), compile(set, false))
+			if err := k.restore(s.String()); err != nil {
+				t.Fatal(err)
+			}
+			if got := slices.Index(k[at], own); got != tc.want {
+				t.Errorf("the hook is at %d of %q, want %d", got, k[at], tc.want)
+			}
+			var want []string
+			if tc.wrong != "" {
+				want = []string{"nat POSTROUTING: jump to GANGWAY-SNAT " + tc.wrong}
+			}
+			if d := cmp.Diff(want, s.repairs); d != "" {
+				t.Error(d)
+			}
+			if again := converge(k.list(t, false), compile(set, false)); again.String() != "" {
+				t.Errorf("not done: %s", again)
+			}
+		})
+	}
+}
