@@ -16,6 +16,7 @@ import (
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/driver/conntrack"
+	"github.com/gangway-net/gangway/driver/firewall/firewalld"
 	"github.com/gangway-net/gangway/driver/hostport"
 	"github.com/gangway-net/gangway/driver/link"
 	"github.com/gangway-net/gangway/driver/watch"
@@ -134,6 +135,8 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	}
 	d.changes = kernel.Changes()
 	d.closers = append(d.closers, func() { logError(log, kernel.Close()) })
+	zone := firewalld.New(firewalld.Options{Changed: kernel.Changed, Log: log})
+	d.closers = append(d.closers, func() { logError(log, zone.Close()) })
 	ports := hostport.New(log)
 	d.closers = append(d.closers, func() { logError(log, ports.Close()) })
 	d.addresses, err = ipam.New(ipam.Options{
@@ -148,7 +151,7 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 		log.Warn("containers are not kept from claiming addresses of their neighbours: " + unguarded + "; load the kernel modules sch_ingress and cls_bpf and start gangway again")
 	}
 	d.driver = driver.New(driver.Options{
-		Links: links, Host: links, Firewall: rules, Ports: ports, Flows: flows,
+		Links: links, Host: links, Firewall: rules, Zones: zone, Ports: ports, Flows: flows,
 		Store: db.Bucket("driver"), BootID: strings.TrimSpace(string(boot)),
 		Unguarded: unguarded, Suspect: kernel.Suspect, Log: log,
 	})

@@ -3,6 +3,8 @@ package driver
 import (
 	"context"
 	"errors"
+
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // apply makes the kernel follow a delta. Links go before the rules that guard
@@ -13,9 +15,11 @@ import (
 //  1. veth pairs that go
 //  2. bridges that go
 //  3. rules and published ports, both ways, in one step
-//  4. bridges that come
-//  5. forwarding between links
-//  6. veth pairs that come
+//  4. bridges that come, and forwarding between links
+//  5. veth pairs that come
+//
+// With its bridge a network enters or leaves the zone of the host's firewall
+// manager, as far as that follows.
 func (d *Driver) apply(ctx context.Context, dl delta) error {
 	err := d.removeLinks(ctx, dl.remove)
 	if rules := dl.rules(); !rules.Empty() {
@@ -35,6 +39,7 @@ func (d *Driver) removeLinks(ctx context.Context, p plan) error {
 	for _, b := range p.bridges {
 		errs = append(errs, d.o.Links.DeleteBridge(ctx, b))
 	}
+	d.zones(ctx, p.bridges, Zones.Leave)
 	return errors.Join(errs...)
 }
 
@@ -44,6 +49,7 @@ func (d *Driver) addLinks(ctx context.Context, p plan) error {
 			return err
 		}
 	}
+	d.zones(ctx, p.bridges, Zones.Enter)
 	if p.forward4 || p.forward6 {
 		fixed, err := d.o.Host.EnableForwarding(ctx, p.forward4, p.forward6)
 		if err != nil {
@@ -59,6 +65,20 @@ func (d *Driver) addLinks(ctx context.Context, p plan) error {
 		}
 	}
 	return nil
+}
+
+// zones has bridges enter or leave the zone of the host's firewall manager. A
+// manager that does not follow, say because it reloads, is no reason to refuse
+// a network: Reconcile asks it again.
+func (d *Driver) zones(ctx context.Context, bridges []spec.Bridge, step func(Zones, context.Context, string) error) {
+	if d.o.Zones == nil {
+		return
+	}
+	for _, name := range zoned(bridges) {
+		if err := step(d.o.Zones, ctx, name); err != nil {
+			d.o.Log.WithError(err).Warn("the host's firewall manager does not follow; it is asked again")
+		}
+	}
 }
 
 // dropFlows forgets tracked flows that the change has left without a

@@ -48,6 +48,19 @@ type HostPorts interface {
 	Keep(owner string, runs []spec.Published)
 }
 
+// Zones has a manager of the host's firewall let bridges be that would reject
+// what they forward. Package firewalld is the real one. Where there is no such
+// manager, nothing is done; one that does not answer is an error soon.
+type Zones interface {
+	// Enter puts a bridge, which need not exist yet, where its packets pass.
+	Enter(ctx context.Context, bridge string) error
+	// Leave undoes Enter. What is gone already is no error.
+	Leave(ctx context.Context, bridge string) error
+	// Sync makes it so for the given bridges and no others of gangway, and
+	// returns one line for each that was not as it should be.
+	Sync(ctx context.Context, bridges []string) (fixed []string, err error)
+}
+
 // Flows drops connection tracking entries. Package conntrack is the real one.
 type Flows interface {
 	// DropAddresses forgets every flow to or from the given container addresses.

@@ -16,9 +16,11 @@ type Options struct {
 	Links    Linker
 	Host     Host
 	Firewall firewall.Backend
-	Ports    HostPorts
-	Flows    Flows
-	Store    Store
+	// Zones, if set, speaks with the manager of the host's firewall.
+	Zones Zones
+	Ports HostPorts
+	Flows Flows
+	Store Store
 	// BootID tells one boot of the host from another
 	// (/proc/sys/kernel/random/boot_id).
 	BootID string

@@ -112,7 +112,8 @@ func (d *Driver) suspect() string {
 
 // repair makes the kernel hold what the state says, all of it. Rules go before
 // the links they guard, as with a verb: nothing is reachable that is not
-// isolated, and without rules no link gets to carry anything.
+// isolated, and without rules no link gets to carry anything. A manager of the
+// host's firewall, which may take its time, comes last.
 func (d *Driver) repair(ctx context.Context) *repair {
 	d.gate.Lock()
 	defer d.gate.Unlock()
@@ -122,12 +123,16 @@ func (d *Driver) repair(ctx context.Context) *repair {
 	r := &repair{Driver: d, missing: map[string]missing{}}
 	fixed, err := d.o.Firewall.Sync(ctx, want.rules)
 	r.note(fixed, err)
-	if err == nil {
+	mend := err == nil
+	if mend {
 		r.bridges(ctx, want)
 	}
-	r.veths(ctx, want, err == nil)
+	r.veths(ctx, want, mend)
 	removed, err := d.o.Host.Sweep(ctx, want.bridges, want.veths)
 	r.note(removed, err)
+	if mend && r.o.Zones != nil {
+		r.note(r.o.Zones.Sync(ctx, zoned(want.bridges)))
+	}
 	r.finish()
 	return r
 }

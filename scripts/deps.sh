@@ -107,6 +107,7 @@ test)
 	need nft nftables
 	need conntrack conntrack
 	need docker-registry docker-registry
+	need dbus-daemon dbus-daemon
 	need systemd-analyze systemd
 	[ -e /usr/share/bash-completion/bash_completion ] || want bash-completion
 	;;

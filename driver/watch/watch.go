@@ -44,7 +44,7 @@ func New(o Options) (*Watcher, error) {
 	tree, err := newTree(o.SysctlRoot)
 	if err == nil {
 		w.files = append(w.files, tree.events)
-		w.read(tree.events, "sysctls", func([]byte) { w.changed() }, w.changed)
+		w.read(tree.events, "sysctls", func([]byte) { w.Changed() }, w.Changed)
 	} else {
 		o.Log.WithError(err).Warn("sysctls that somebody changes are mended later than they could be")
 	}
@@ -55,12 +55,12 @@ func New(o Options) (*Watcher, error) {
 		w.files = append(w.files, rules)
 	}
 	if err == nil {
-		w.read(rules, "rules", w.rulesChanged, w.changed)
+		w.read(rules, "rules", w.rulesChanged, w.Changed)
 	} else {
 		o.Log.WithError(err).Warn("rules that somebody changes are mended later than they could be")
 	}
 	w.read(route, "links", w.linksChanged, func() {
-		w.changed()
+		w.Changed()
 		w.dump(route)
 	})
 	w.dump(route)
@@ -90,7 +90,8 @@ func (w *Watcher) Close() error {
 	return errors.Join(errs...)
 }
 
-func (w *Watcher) changed() {
+// Changed counts something that the kernel does not tell of as a change.
+func (w *Watcher) Changed() {
 	select {
 	case w.changes <- struct{}{}:
 	default:
@@ -99,7 +100,7 @@ func (w *Watcher) changed() {
 
 func (w *Watcher) linksChanged(b []byte) {
 	if w.links.see(b) {
-		w.changed()
+		w.Changed()
 	}
 }
 
@@ -121,7 +122,7 @@ func (w *Watcher) rulesChanged(b []byte) {
 		w.suspect = who
 		w.mu.Unlock()
 	}
-	w.changed()
+	w.Changed()
 }
 
 // bufferSize holds the longest message: the kernel cuts dumps at 32 KiB.
