@@ -5,8 +5,8 @@ import "slices"
 // web is a container with one published port.
 const web = "-p 8000:80"
 
-// matrix lists the combinations that matter. A row that shares its rules with
-// the one before it in its group is one whose options change nothing there.
+// matrix lists the combinations that matter. Rows that name the same golden
+// file are such whose options make no difference there.
 func matrix() []combination {
 	return slices.Concat(translated(), addressed(), published(), modes(), mixed(), closed(), shared())
 }

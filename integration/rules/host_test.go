@@ -153,7 +153,7 @@ func (n *node) set(name, value string) {
 }
 
 // bridged decides whether frames between two ports of a bridge pass by the
-// firewall (br_netfilter).
+// firewall (module br_netfilter, which the tests need).
 func (h *host) bridged(on bool) {
 	h.t.Helper()
 	value := "0"

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +22,7 @@ const generated = "<!-- Written by the tests: go test ./integration/rules -updat
 // kernel says.
 func testPages(t *testing.T) {
 	p := &pages{t: t, x: allExplanations(t), hooks: hooks(t)}
-	want := map[string]string{"README.md": p.overview(), "nftables.md": p.nftables(), "iptables.md": p.iptables()}
+	want := map[string]string{"README.md": p.overview(), "nftables.md": p.nftables(), "iptables.md": p.iptables(), "ways.md": p.more()}
 	for _, s := range scenarios() {
 		want[s.file+".md"] = p.scenario(s)
 	}
@@ -60,39 +59,6 @@ func testPages(t *testing.T) {
 			t.Errorf("%s (-want +got; -update writes it):\n%s", path, d)
 		}
 	}
-}
-
-var (
-	pageLink = regexp.MustCompile(`\]\(([a-z0-9A-Z-]*\.md)?(?:#([a-z0-9-]+))?\)`)
-	heading  = regexp.MustCompile(`(?m)^#+ (.*)$`)
-)
-
-// checkLinks: every link between the pages leads to a heading that is there.
-func checkLinks(t *testing.T, all map[string]string) {
-	t.Helper()
-	anchors := map[string]bool{}
-	for name, text := range all {
-		anchors[name+"#"] = true
-		for _, h := range heading.FindAllStringSubmatch(text, -1) {
-			anchors[name+"#"+anchor(h[1])] = true
-		}
-	}
-	for name, text := range all {
-		for _, l := range pageLink.FindAllStringSubmatch(text, -1) {
-			page := l[1]
-			if page == "" {
-				page = name
-			}
-			if !anchors[page+"#"+l[2]] {
-				t.Errorf("%s: the link to %s leads nowhere", name, l[0])
-			}
-		}
-	}
-}
-
-// anchor is what a heading is called in links.
-func anchor(title string) string {
-	return strings.NewReplacer(" ", "-", ",", "", ".", "", ":", "").Replace(strings.ToLower(title))
 }
 
 // pages writes the pages.
@@ -237,13 +203,21 @@ func (p *pages) variable(b *strings.Builder, at string) {
 	}
 }
 
-// ways are the journeys with nftables.
-func (p *pages) ways() string {
+// ways are the journeys of the front page, or the others.
+func (p *pages) ways(front bool) string {
 	var b strings.Builder
 	for _, j := range journeys() {
-		b.WriteString(p.way("nftables", j))
+		if j.front == front {
+			b.WriteString(p.way("nftables", j))
+		}
 	}
 	return b.String()
+}
+
+// more is the page about the other journeys.
+func (p *pages) more() string {
+	return "# More ways of a packet\n\nOn the host of the [front page](README.md#the-way-of-a-packet), with nftables; " +
+		"[the same with iptables](iptables.md#the-way-of-a-packet).\n" + p.ways(false)
 }
 
 // way tells of one journey.
@@ -328,8 +302,11 @@ func (p *pages) scenario(s scenario) string {
 		if k < 0 {
 			p.t.Fatalf("%s: no journey %s", s.file, name)
 		}
-		title := journeys()[k].title
-		fmt.Fprintf(&b, "* %s: [nftables](README.md#%s), [iptables](iptables.md#%s)\n", title, anchor(title), anchor(title))
+		title, page := journeys()[k].title, "ways.md"
+		if journeys()[k].front {
+			page = "README.md"
+		}
+		fmt.Fprintf(&b, "* %s: [nftables](%s#%s), [iptables](iptables.md#%s)\n", title, page, anchor(title), anchor(title))
 	}
 	return b.String()
 }

@@ -24,6 +24,8 @@ type journey struct {
 	// dropped says that it does not arrive.
 	dropped bool
 	bridged bool
+	// front puts it on the front page.
+	front bool
 }
 
 // The ports of journeys: of who asks and who answers.
@@ -33,11 +35,11 @@ const askPort, servePort = 40000, 80
 func journeys() []journey {
 	at := func(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 	return []journey{
-		{name: "published", title: "From outside to a published port", from: "outside", to: "a2", at: at("192.0.2.1:8000")},
-		{name: "out", title: "From a container to the outside", from: "a2", to: "outside"},
-		{name: "same-network", title: "From a container to another of the same network", from: "a3", to: "a2"},
+		{name: "published", title: "From outside to a published port", from: "outside", to: "a2", at: at("192.0.2.1:8000"), front: true},
+		{name: "out", title: "From a container to the outside", from: "a2", to: "outside", front: true},
+		{name: "same-network", title: "From a container to another of the same network", from: "a3", to: "a2", front: true},
 		{name: "same-network-bridged", title: "The same with br_netfilter", from: "a3", to: "a2", bridged: true},
-		{name: "host", title: "From the host to a container", from: "host", to: "a2"},
+		{name: "host", title: "From the host to a container", from: "host", to: "a2", front: true},
 		{name: "host-published", title: "From the host to a published port on 127.0.0.1", from: "host", to: "a2", at: at("127.0.0.1:8000")},
 		{name: "hairpin", title: "From a container to a published port of its own network", from: "a3", to: "a2", at: at("192.0.2.1:8000")},
 		{name: "unpublished", title: "From outside to a container, past the published port", from: "outside", to: "a2", dropped: true},
