@@ -100,6 +100,7 @@ func published() []combination {
 		{create: "", run: "-p 8000-8002:8000-8002", rules: "range-short", links: "ipv4"},
 		{create: "", run: "-p 9000-9099:9000-9099/udp", rules: "range-udp", links: "ipv4"},
 		{create: "", run: "-p 9000-9049:9000-9049/udp -p 9050-9099:9050-9099/udp", rules: "range-udp", links: "ipv4"},
+		{create: "", run: "-p 9000-9063:9000-9063/udp", rules: "range-udp-64", links: "ipv4"},
 		{create: "", run: "-p 9000-9099:9000-9099", rules: "range-tcp", links: "ipv4"},
 		{create: "", run: "-p 9000-9099:9000-9099/sctp", rules: "range-sctp", links: "ipv4"},
 		{create: "", run: "-p 192.0.2.1:9000-9099:9000-9099/udp", rules: "range-udp-address", links: "ipv4"},

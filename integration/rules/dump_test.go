@@ -72,8 +72,7 @@ func (h *host) nativeRules(d *ruleDump) {
 	}
 }
 
-// savedRules reads the rules of one iptables that are gangway's or lead to
-// them, and its chains.
+// savedRules reads the rules of one iptables, besides the engine's.
 func (h *host) savedRules(tool string, d *ruleDump) {
 	h.t.Helper()
 	table := ""
@@ -82,7 +81,7 @@ func (h *host) savedRules(tool string, d *ruleDump) {
 		switch {
 		case strings.HasPrefix(line, "*"):
 			table = line[1:]
-		case strings.HasPrefix(line, "-A ") && strings.Contains(line, "GANGWAY-"):
+		case strings.HasPrefix(line, "-A ") && !strings.Contains(engineRules, line):
 			d.add(tool + " -t " + table + " " + line)
 		}
 	}
