@@ -29,7 +29,10 @@ func translated() []combination {
 		{create: "--ipv4=false --ipv6 -o inhibit_ipv4=true", run: web, rules: "nat-ipv6", links: "ipv6"},
 
 		{create: "--ipv6 -o enable_icc=false", run: web, rules: "no-icc", links: "dual-isolated-ports"},
-		{create: "--ipv6 -o enable_icc=false", run: web, rules: "no-icc", links: "dual", bridged: true},
+		{create: "--ipv6 -o enable_icc=false", run: web, rules: "no-icc", links: "dual-isolated-ports", bridged: true},
+		{create: "--ipv6 -o anti_spoofing=true", run: web, rules: "nat", links: "dual"},
+		{create: "--ipv6 -o anti_spoofing=false", run: web, rules: "nat", links: "dual-unguarded"},
+		{create: "--ipv6 -o anti_spoofing=false -o enable_icc=false", run: web, rules: "no-icc", links: "dual-isolated-ports"},
 		{create: "-o enable_icc=false", run: web, rules: "no-icc-ipv4", links: "ipv4-isolated-ports"},
 		{create: "--ipv6 -o enable_ip_masquerade=false", run: web, rules: "no-masquerade", links: "dual"},
 		{create: "-o enable_ip_masquerade=false", run: web, rules: "no-masquerade-ipv4", links: "ipv4"},
@@ -53,6 +56,7 @@ func addressed() []combination {
 		{create: "--ipv6 -o host_binding_ipv4=127.0.0.1", run: web, rules: "port-loopback", links: "dual"},
 		{create: "--ipv6 -o host_binding_ipv4=192.0.2.1", run: web, rules: "port-address-ipv4", links: "dual"},
 		{create: "--ipv6 -o host_binding_ipv6=2001:db8::1", run: web, rules: "binding-ipv6", links: "dual"},
+		{create: "--ipv6 -o host_binding_ipv4=127.0.0.1,192.0.2.1", run: web, rules: "bindings-ipv4", links: "dual"},
 		{create: "--ipv6 -o host_binding_ipv4=192.0.2.1 -o host_binding_ipv6=2001:db8::1", run: web, rules: "port-addresses", links: "dual"},
 		// The kernel translates nothing that is sent to ::1: a relay serves it.
 		{create: "--ipv6 -o host_binding_ipv6=::1", run: web, rules: "port-any-ipv4", links: "dual"},

@@ -100,12 +100,25 @@ func (h *host) links() []string {
 		case l.Type() == "bridge":
 			out = append(out, h.bridge(l)...)
 		case l.Type() == "veth" && l.Attrs().MasterIndex != 0:
-			p, err := h.nl.LinkGetProtinfo(l)
-			h.ok(err)
-			out = append(out, fmt.Sprintf("port %s: mtu=%d hairpin=%s isolated=%s", l.Attrs().Name, l.Attrs().MTU, onOff(p.Hairpin), onOff(p.Isolated)))
+			out = append(out, h.port(l))
 		}
 	}
 	return append(out, fmt.Sprintf("host: ip_forward=%s ipv6-forwarding=%s", h.sysctl("ipv4/ip_forward"), h.sysctl("ipv6/conf/all/forwarding")))
+}
+
+// portFlag finds the flags of a bridge port that gangway sets.
+var portFlag = regexp.MustCompile(`\b(hairpin|bcast_flood|mcast_flood) (on|off)`)
+
+func (h *host) port(l netlink.Link) string {
+	h.t.Helper()
+	name := l.Attrs().Name
+	line := fmt.Sprintf("port %s: mtu=%d", name, l.Attrs().MTU)
+	for _, flag := range portFlag.FindAllStringSubmatch(h.run("", "bridge", "-d", "link", "show", "dev", name), -1) {
+		line += " " + flag[1] + "=" + flag[2]
+	}
+	// What it lets pass is package guard's golden files.
+	guard := strings.Contains(h.run("", "tc", "filter", "show", "dev", name, "ingress"), "bytecode")
+	return line + " guard=" + onOff(guard)
 }
 
 func (h *host) bridge(l netlink.Link) []string {
