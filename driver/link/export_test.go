@@ -2,6 +2,8 @@ package link
 
 import (
 	"context"
+	"net"
+	"net/netip"
 
 	"github.com/vishvananda/netlink/nl"
 )
@@ -30,3 +32,14 @@ func ParseAddress(m []byte) (string, error) {
 	a, err := parseAddress(m)
 	return a.String(), err
 }
+
+// GratuitousARP is gratuitousARP.
+func GratuitousARP(a netip.Addr, mac net.HardwareAddr) []byte { return gratuitousARP(a, mac) }
+
+// UnsolicitedAdvertisement is unsolicitedAdvertisement.
+func UnsolicitedAdvertisement(a netip.Addr, mac net.HardwareAddr) []byte {
+	return unsolicitedAdvertisement(a, mac)
+}
+
+// Checksum is checksum.
+func Checksum(b []byte) uint16 { return checksum(b) }
