@@ -83,6 +83,8 @@ func (p *patient) damages(t *testing.T) []string {
 		"ip link set "+p.bridge+" group 0",
 		"ip link set "+p.veth+" nomaster",
 		"ip link set "+p.veth+" down",
+		"tc qdisc del dev "+p.veth+" clsact",
+		"tc filter del dev "+p.veth+" ingress",
 		"echo 0 >/proc/sys/net/ipv4/ip_forward",
 		"echo 0 >/proc/sys/net/ipv4/conf/"+p.bridge+"/route_localnet",
 		"echo 2 >/proc/sys/net/ipv6/conf/"+p.bridge+"/accept_ra",
@@ -135,6 +137,7 @@ func (p *patient) whole(t *testing.T) string {
 	}
 	return rules + p.engine.Run(t, "sh", "-c", fmt.Sprintf(`
 		nft -s list table inet gangway 2>/dev/null
+		tc filter show dev %[2]s ingress
 		for l in %[1]s %[2]s; do ip -o link show dev $l; ip -o addr show dev $l scope global; done | sed "s/ valid_lft.*//; s/ state [A-Z]* / /; s/^[0-9]*: //"
 		cd /proc/sys/net; grep . ipv4/ip_forward ipv6/conf/all/forwarding ipv4/conf/%[1]s/route_localnet ipv6/conf/%[1]s/accept_ra ipv6/conf/%[1]s/disable_ipv6`,
 		p.bridge, p.veth))

@@ -1,7 +1,10 @@
 package integration
 
 import (
-	"errors"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -142,16 +145,71 @@ func testNoICC(t *testing.T, e *harness.Engine) {
 	if e.Driver == string(harness.Builtin) {
 		return
 	}
+	e.Network(t, "n2", "--subnet", "10.74.1.0/24")
+	e.Sleep(t, harness.Container{Name: "c3", Network: "n2"})
+	e.Sleep(t, harness.Container{Name: "c4", Network: "n2"})
+	raw := func() {
+		t.Helper()
+		for to, mac := range rawTargets(t, e, "c1") {
+			if n := rawArrives(t, e, "c2", "c1", mac); n >= rawCount {
+				t.Errorf("frames to %s: %d of %d arrive", to, n, rawCount)
+			}
+		}
+	}
+	raw()
+	harness.Eventually(t, 10*time.Second, "raw frames where containers may talk", func() error {
+		for to, mac := range rawTargets(t, e, "c4") {
+			if n := rawArrives(t, e, "c3", "c4", mac); n < rawCount {
+				return fmt.Errorf("to %s: %d of %d arrive", to, n, rawCount)
+			}
+		}
+		return nil
+	})
 	bridged := func(value string) string {
 		return "for f in /proc/sys/net/bridge/bridge-nf-call-ip*tables; do echo " + value + " >$f; done"
 	}
 	t.Cleanup(func() { e.Run(t, "sh", "-c", bridged("1")) })
 	e.Run(t, "sh", "-c", bridged("0"))
-	harness.Eventually(t, 10*time.Second, "isolation without br_netfilter", func() error {
-		if _, err := e.Inside("c2").TryGet("tcp", e.Address(t, "c1", "n1")+":80", "-timeout", "1s"); err == nil {
-			return errors.New("c2 reaches c1")
-		}
-		return nil
-	})
+	e.Inside("c2").Unreachable(t, "tcp", e.Address(t, "c1", "n1")+":80")
+	raw()
 	by(t, "published port without br_netfilter", e.Inside("c2").Get(t, "tcp", harness.LanIPv4+":8000"), "c1")
+}
+
+// rawCount is how many frames are sent, more than come otherwise meanwhile.
+const rawCount = 500
+
+// rawTargets are the hardware addresses at which a container gets frames.
+func rawTargets(t *testing.T, e *harness.Engine, container string) map[string]net.HardwareAddr {
+	t.Helper()
+	mac := macOf(t, e, container)
+	return map[string]net.HardwareAddr{
+		"one": mac, "all": everybodyMAC, "a group": {0x01, 0x00, 0x5e, 0, 0, 1}, "an IPv6 group": {0x33, 0x33, 0, 0, 0, 1},
+	}
+}
+
+// macOf returns the hardware address of a container's first interface.
+func macOf(t *testing.T, e *harness.Engine, container string) net.HardwareAddr {
+	t.Helper()
+	mac, err := net.ParseMAC(e.Exec(t, container, "cat", "/sys/class/net/eth0/address"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mac
+}
+
+// rawArrives sends frames that no firewall rule judges from one container, and
+// returns by how many what the other one received has grown.
+func rawArrives(t *testing.T, e *harness.Engine, from, to string, dst net.HardwareAddr) int {
+	t.Helper()
+	received := func() int {
+		n, err := strconv.Atoi(e.Exec(t, to, "cat", "/sys/class/net/eth0/statistics/rx_packets"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	frame := rawFrame(dst, macOf(t, e, from))
+	before := received()
+	e.Exec(t, from, "probe", "send", "-count", strconv.Itoa(rawCount), "eth0", hex.EncodeToString(frame))
+	return received() - before
 }

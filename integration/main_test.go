@@ -54,6 +54,7 @@ func scenarios() []scenario {
 		{name: "connect", run: testConnect},
 		{name: "internal", run: testInternal, own: true, rules: true},
 		{name: "no-icc", run: testNoICC, rules: true},
+		{name: "spoofing", run: testSpoofing, plugin: true, own: true},
 		{name: "ipv6-only", run: testIPv6Only},
 		{name: "routed", run: testRouted, own: true, rules: true},
 		{name: "nat-unprotected", run: testNATUnprotected, own: true, rules: true},

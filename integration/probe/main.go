@@ -8,6 +8,7 @@
 //	probe repeat [-timeout D] PROTO HOST:PORT
 //	probe fetch [-timeout D] HOST:PORT
 //	probe advertise INTERFACE PREFIX
+//	probe send [-count N] INTERFACE FRAME
 //
 // PROTO is tcp, udp or sctp. A server tells every client the address it saw the
 // client come from, the address it was reached at and its own host name, as one
@@ -36,17 +37,18 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: probe serve|get|ping|stream|repeat|fetch|advertise ARGUMENTS")
+		return errors.New("usage: probe serve|get|ping|stream|repeat|fetch|advertise|send ARGUMENTS")
 	}
 	flags := flag.NewFlagSet("probe "+args[0], flag.ContinueOnError)
 	timeout := flags.Duration("timeout", 3*time.Second, "how long to wait for the answer")
 	from := flags.String("from", "", "source address, and port if it has to be a certain one")
+	count := flags.Int("count", 1, "how many frames to send")
 	duration := flags.Duration("for", 0, "how long to stream; 0 until SIGTERM")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
 	rest := flags.Args()
-	c, ok := commands(*timeout, *duration, *from)[args[0]]
+	c, ok := commands(*timeout, *duration, *from, *count)[args[0]]
 	if !ok || len(rest) != c.arguments && (c.arguments > 0 || len(rest) == 0 || len(rest)%2 != 0) {
 		return fmt.Errorf("%s: unknown command, or wrong number of arguments %q", args[0], rest)
 	}
@@ -67,7 +69,7 @@ type command struct {
 	run       func(args []string) (string, error)
 }
 
-func commands(timeout, duration time.Duration, from string) map[string]command {
+func commands(timeout, duration time.Duration, from string, count int) map[string]command {
 	silent := func(f func(args []string) error) func([]string) (string, error) {
 		return func(args []string) (string, error) { return "", f(args) }
 	}
@@ -79,6 +81,7 @@ func commands(timeout, duration time.Duration, from string) map[string]command {
 		"stream":    {1, silent(func(a []string) error { return stream(a[0], duration) })},
 		"repeat":    {2, silent(func(a []string) error { return repeat(a[0], a[1], timeout) })},
 		"advertise": {2, silent(func(a []string) error { return advertise(a[0], a[1]) })},
+		"send":      {2, silent(func(a []string) error { return send(a[0], a[1], count) })},
 	}
 }
 
