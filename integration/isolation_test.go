@@ -181,20 +181,19 @@ const rawCount = 500
 // rawTargets are the hardware addresses at which a container gets frames.
 func rawTargets(t *testing.T, e *harness.Engine, container string) map[string]net.HardwareAddr {
 	t.Helper()
-	mac := macOf(t, e, container)
 	return map[string]net.HardwareAddr{
-		"one": mac, "all": everybodyMAC, "a group": {0x01, 0x00, 0x5e, 0, 0, 1}, "an IPv6 group": {0x33, 0x33, 0, 0, 0, 1},
+		"one": macOf(t, e, container), "all": everybodyMAC, "a group": {0x01, 0x00, 0x5e, 0, 0, 1}, "an IPv6 group": {0x33, 0x33, 0, 0, 0, 1},
 	}
 }
 
-// macOf returns the hardware address of a container's first interface.
+// macOf is mac as bytes.
 func macOf(t *testing.T, e *harness.Engine, container string) net.HardwareAddr {
 	t.Helper()
-	mac, err := net.ParseMAC(e.Exec(t, container, "cat", "/sys/class/net/eth0/address"))
+	address, err := net.ParseMAC(mac(t, e, container))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return mac
+	return address
 }
 
 // rawArrives sends frames that no firewall rule judges from one container, and

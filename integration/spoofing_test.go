@@ -42,7 +42,7 @@ func newRoom(t *testing.T, e *harness.Engine, name string, pre int, options ...s
 	}
 	r.hostileMAC, r.victimMAC = macOf(t, e, r.hostile), macOf(t, e, r.victim)
 	// The victim takes what a router says, and it and the host know each other.
-	e.Run(t, "sh", "-ec", "nsenter -t "+e.Docker(t, "inspect", "-f", "{{.State.Pid}}", r.victim)+" -n sh -c 'echo 2 >/proc/sys/net/ipv6/conf/eth0/accept_ra'")
+	inNetns(t, e, r.victim, "sh", "-c", "echo 2 >/proc/sys/net/ipv6/conf/eth0/accept_ra")
 	e.Inside(r.victim).Ping(t, r.gate4.String())
 	e.Inside(r.victim).Ping(t, r.gate6.String())
 	return r

@@ -81,27 +81,71 @@ func (r *rig) throughput(t testing.TB, m mode, to *Results) {
 }
 
 func (r *rig) throughputOnce(t testing.TB, m mode, to *Results) {
+	// What is done for each packet shows in short datagrams, as many as the sender
+	// can, not in a stream of 64 KiB at a time.
+	short := []string{"-p", "20001", "-u", "-b", "0", "-l", "32"}
+	add := func(name, unit string, value float64) {
+		to.add(Figure{Part: partThroughput, Name: name, N: 1, Variant: r.active.Name, Unit: unit}, value)
+	}
+	r.between(t, network, m, func(client func(to ...string) string, address string) {
+		for name, run := range map[string]func() string{
+			"to a container": func() string { return client(address, "-p", "20001") },
+			"to the host":    func() string { return client(harness.LanIPv4) },
+			"to outside":     func() string { return client(r.LAN.Outside.IPv4) },
+			"from outside": func() string {
+				return r.LAN.Outside.Run(t, iperf(r.dir, "-J", "-t", m.trafficSeconds, "-c", harness.LanIPv4, "-p", "20001")...)
+			},
+		} {
+			add(name, "Gbit/s", gigabits(t, run()))
+		}
+		add("short packets to a container", "k/s", packets(t, client(append([]string{address}, short...)...)))
+	})
+	if r.active.kind != gangway {
+		return
+	}
+	const open = "without"
+	r.Docker(t, "network", "create", "-d", r.driver, "--subnet", "10.72.0.0/16", "-o", "com.docker.network.bridge.anti_spoofing=false", open)
+	defer r.Docker(t, "network", "rm", open)
+	r.between(t, open, m, func(client func(to ...string) string, address string) {
+		add("to a container, anti_spoofing=false", "Gbit/s", gigabits(t, client(address, "-p", "20001")))
+		add("short packets to a container, anti_spoofing=false", "k/s", packets(t, client(append([]string{address}, short...)...)))
+	})
+}
+
+// between runs f with two containers on a network, one of which serves at
+// address; client runs iperf3 in the other one.
+func (r *rig) between(t testing.TB, network string, m mode, f func(client func(to ...string) string, address string)) {
+	t.Helper()
 	files := []string{"-v", inside + ":" + inside + ":ro", "--network", network}
 	r.container(t, "server", append(files, "-p", "20001:20001"), iperf(inside, "-s", "-p", "20001", "--forceflush")...)
 	defer r.timed(t, "rm", "-f", "server")
 	r.container(t, "client", files, "sleep", "1000000")
 	defer r.timed(t, "rm", "-f", "client")
 	r.eventuallyLogs(t, "server", "listening")
-	fromClient := func(to ...string) string {
+	f(func(to ...string) string {
 		args := iperf(inside, append([]string{"-J", "-t", m.trafficSeconds, "-c"}, to...)...)
 		return r.Docker(t, append([]string{"exec", "client"}, args...)...)
+	}, r.Address(t, "server", network))
+}
+
+// packets reads how many thousand datagrams a second a server received, from
+// iperf3's JSON.
+func packets(t testing.TB, out string) float64 {
+	t.Helper()
+	var report struct {
+		End struct {
+			Sum struct {
+				Seconds float64 `json:"seconds"`
+				Packets float64 `json:"packets"`
+				Lost    float64 `json:"lost_packets"`
+			} `json:"sum"`
+		} `json:"end"`
+		Error string `json:"error"`
 	}
-	address := r.Address(t, "server", network)
-	for name, run := range map[string]func() string{
-		"to a container": func() string { return fromClient(address, "-p", "20001") },
-		"to the host":    func() string { return fromClient(harness.LanIPv4) },
-		"to outside":     func() string { return fromClient(r.LAN.Outside.IPv4) },
-		"from outside": func() string {
-			return r.LAN.Outside.Run(t, iperf(r.dir, "-J", "-t", m.trafficSeconds, "-c", harness.LanIPv4, "-p", "20001")...)
-		},
-	} {
-		to.add(Figure{Part: partThroughput, Name: name, N: 1, Variant: r.active.Name, Unit: "Gbit/s"}, gigabits(t, run()))
+	if err := json.Unmarshal([]byte(out), &report); err != nil || report.Error != "" || report.End.Sum.Seconds == 0 {
+		t.Fatalf("iperf3: %v %s in %q", err, report.Error, out)
 	}
+	return (report.End.Sum.Packets - report.End.Sum.Lost) / report.End.Sum.Seconds / 1000
 }
 
 // gigabits reads what a server received from iperf3's JSON.
