@@ -44,6 +44,9 @@ func TestParseNetwork(t *testing.T) {
 		`{"com.docker.network.generic":{"com.docker.network.driver.mtu":"68"}}`:                       func(n *Network) { n.MTU = 68 },
 		`{"com.docker.network.generic":{"com.docker.network.driver.mtu":"65535"}}`:                    func(n *Network) { n.MTU = 65535 },
 		`{"com.docker.network.generic":{"com.docker.network.bridge.enable_icc":"F"}}`:                 func(n *Network) { n.ICC = false },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.anti_spoofing":"auto"}}`:           func(*Network) {},
+		`{"com.docker.network.generic":{"com.docker.network.bridge.anti_spoofing":"true"}}`:           func(n *Network) { n.AntiSpoofing = SpoofingRefused },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.anti_spoofing":"0"}}`:              func(n *Network) { n.AntiSpoofing = SpoofingAllowed },
 		`{"com.docker.network.generic":{"com.docker.network.bridge.enable_ip_masquerade":"0"}}`:       func(n *Network) { n.Masquerade = false },
 		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv4":"127.0.0.1"}}`:  func(n *Network) { n.HostBinding4 = "127.0.0.1" },
 		`{"com.docker.network.generic":{"com.docker.network.container_iface_prefix":"lan"}}`:          func(n *Network) { n.IfacePrefix = "lan" },
@@ -165,6 +168,25 @@ func TestContradictions(t *testing.T) {
 	_, err := ParseNetwork(map[string]any{keyGeneric: map[string]any{prefix + "host_ipv4": "1.2.3.4", prefix + "bridge.gateway_mode_ipv6": "routed"}})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestUnguarded: a host that cannot filter refuses what was asked for, and
+// nothing that was not.
+func TestUnguarded(t *testing.T) {
+	for _, c := range []struct {
+		network Network
+		part    string
+	}{
+		{Network{ICC: true}, ""},
+		{Network{ICC: true, AntiSpoofing: SpoofingAllowed}, ""},
+		{Network{ICC: true, AntiSpoofing: SpoofingRefused}, "anti_spoofing: this host cannot filter what containers send: no cls_bpf; load"},
+		{Network{}, "enable_icc: this host cannot filter what containers send each other: no cls_bpf; load"},
+	} {
+		err := c.network.Unguarded("no cls_bpf")
+		if c.part != "" || err != nil {
+			wantErr(t, err, c.part)
+		}
 	}
 }
 

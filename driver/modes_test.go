@@ -40,6 +40,7 @@ func modes() map[string]map[string]any {
 		"host-binding-ipv6":   with(nil, bridge+"host_binding_ipv6", "2001:db8::1"),
 		"host-bindings":       with(nil, bridge+"host_binding_ipv4", "192.0.2.1,192.0.2.9", bridge+"host_binding_ipv6", "2001:db8::1"),
 		"no-icc":              with(nil, bridge+"enable_icc", "false"),
+		"spoofing-allowed":    with(nil, bridge+"anti_spoofing", "false"),
 		"routed-no-icc-named": with(nil, mode4, "routed", bridge+"enable_icc", "false", bridge+"name", "mine"),
 	}
 }

@@ -299,3 +299,58 @@ func TestBridgeIsFull(t *testing.T) {
 	must(t, d.DeleteEndpoint(t.Context(), netA, request(5).EndpointID))
 	must(t, endpointErr(d.CreateEndpoint(t.Context(), request(maxPorts))))
 }
+
+// TestUnguarded: where the kernel cannot filter, networks are as they were before
+// there was a filter, unless they ask for it; that is shown.
+func TestUnguarded(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	d.o.Unguarded = "no cls_bpf"
+	before := f.picture()
+	for _, kv := range [][]string{{"com.docker.network.bridge.anti_spoofing", "true"}, {"com.docker.network.bridge.enable_icc", "false"}} {
+		r := networkRequest(netA, "10.0.0.0/24", "10.0.0.1")
+		r.Options = generic(kv...)
+		if err := d.CreateNetwork(t.Context(), r); err == nil || !strings.Contains(err.Error(), "no cls_bpf") {
+			t.Errorf("%v: %v", kv, err)
+		}
+	}
+	if after := f.picture(); !reflect.DeepEqual(before, after) {
+		t.Errorf("a refused network changed something:\n%+v\n%+v", before, after)
+	}
+	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	if s := d.Status(t.Context()); s.Unguarded != "no cls_bpf" {
+		t.Errorf("status: %+v", s)
+	}
+	if n := d.Networks(t.Context())[0]; n.Guarded {
+		t.Errorf("network: %+v", n)
+	}
+	d.o.Unguarded = ""
+	if n := d.Networks(t.Context())[0]; !n.Guarded {
+		t.Errorf("network: %+v", n)
+	}
+}
+
+// TestStateWithoutGuard: a network that was stored before there was the filter
+// gets one, for its containers that run as well.
+func TestStateWithoutGuard(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+	stripped := 0
+	for key, value := range f.stored {
+		old := strings.ReplaceAll(string(value), `"AntiSpoofing":"",`, "")
+		stripped += len(value) - len(old)
+		f.stored[key] = []byte(old)
+	}
+	if stripped == 0 {
+		t.Error("the stored network does not have the option")
+	}
+	old := f.veths[ep1]
+	old.Reserved = nil
+	f.veths[ep1] = old
+	inSync(t, f, newTestDriver(t, f, "boot"))
+	if got := f.veths[ep1].Reserved; len(got) != 1 || got[0].String() != "10.0.0.0/24" {
+		t.Errorf("reserved: %v", got)
+	}
+}

@@ -34,6 +34,12 @@ func TestStatusProblem(t *testing.T) {
 	golden(t, "problem", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
 }
 
+func TestUnguarded(t *testing.T) {
+	i := busyHost()
+	i.status.Unguarded = "filter what comes in by gangway-probe (tc qdisc clsact): no such file or directory"
+	golden(t, "unguarded", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
+}
+
 func TestHealth(t *testing.T) {
 	golden(t, "health", transcript(t, host(t, busyHost()), "health", "health --json"))
 }
