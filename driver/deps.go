@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"net"
 	"net/netip"
 
 	"github.com/gangway-net/gangway/driver/spec"
@@ -30,6 +31,9 @@ type Host interface {
 	EnableForwarding(ctx context.Context, ipv4, ipv6 bool) (fixed []string, err error)
 	// InspectBridge describes the link of that name.
 	InspectBridge(ctx context.Context, name string) (spec.BridgeInfo, error)
+	// Occupied asks on a bridge that carries more than gangway's pairs who uses
+	// the addresses, and returns the hardware address for each that is in use.
+	Occupied(ctx context.Context, bridge string, addrs []netip.Addr) (map[netip.Addr]net.HardwareAddr, error)
 	// Veths returns what the kernel knows of gangway's veth pairs, by endpoint.
 	Veths(ctx context.Context) (map[string]spec.VethInfo, error)
 	// Sweep removes links that gangway created and that belong to none of the

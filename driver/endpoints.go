@@ -16,10 +16,14 @@ import (
 // CreateEndpoint makes an endpoint with the addresses that the engine
 // allocated. Nothing of it is in the kernel before Join. An address that
 // another endpoint holds is a ConflictError, unless that endpoint's link is
-// gone: then the engine forgot it in a crash, and it yields.
+// gone: then the engine forgot it in a crash, and it yields. One that a machine
+// on an adopted bridge uses is refused.
 func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (CreateEndpointResult, error) {
 	e, err := newEndpoint(r)
 	if err != nil {
+		return CreateEndpointResult{}, err
+	}
+	if err = d.vacantEndpoint(ctx, e); err != nil {
 		return CreateEndpointResult{}, err
 	}
 	unlock, err := d.networks.lock(ctx, e.NetworkID)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -36,6 +37,10 @@ type fakeHost struct {
 	// elsewhere are addresses of links that are no bridges.
 	elsewhere []spec.LinkAddress
 	dropped   []netip.Addr
+	// occupied are addresses that machines on adopted bridges use, asked the
+	// addresses that were asked for.
+	occupied map[netip.Addr]net.HardwareAddr
+	asked    []netip.Addr
 	// failAt fails the operation of that number, counting from 1; 0 for none.
 	failAt, ops int
 }
@@ -147,6 +152,16 @@ func (f *fakeHost) Veths(context.Context) (map[string]spec.VethInfo, error) {
 		out[id] = spec.VethInfo{Host: v.Host, Peer: v.Peer}
 	}
 	return out, nil
+}
+
+func (f *fakeHost) Occupied(_ context.Context, _ string, addrs []netip.Addr) (map[netip.Addr]net.HardwareAddr, error) {
+	unlock, err := f.step()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	f.asked = append(f.asked, addrs...)
+	return f.occupied, nil
 }
 
 func (f *fakeHost) Sweep(_ context.Context, bridges []spec.Bridge, veths []spec.Veth) ([]string, error) {

@@ -47,6 +47,9 @@ func (d *Driver) CreateNetwork(ctx context.Context, r CreateNetworkRequest) erro
 		return fmt.Errorf("link %s exists and is a %s, not a bridge: choose another com.docker.network.bridge.name", n.Bridge, info.Kind)
 	}
 	n.Adopted = info.Exists && info.Owner != n.ID
+	if err := d.vacantGateway(ctx, n, info.Addresses); err != nil {
+		return err
+	}
 	return d.commit(ctx, func(s *state) (change, error) {
 		if old := s.networks[n.ID]; old != nil {
 			return change{}, sameNetwork(old, n)

@@ -138,6 +138,36 @@ func testAdopted(t *testing.T, e *harness.Engine) {
 	}
 }
 
+// testOccupied: on a bridge that was there before, with a machine on it, an
+// address of that machine is given neither to the gateway nor to a container,
+// and the error says who has it; nothing is left of the attempt.
+func testOccupied(t *testing.T, e *harness.Engine) {
+	e.Run(t, "sh", "-ec", `ip netns add machine; ip link add own0 type bridge; ip link set own0 up
+		ip link add own0p type veth peer name m0 netns machine; ip link set own0p master own0 up
+		ip -n machine link set m0 address 02:00:00:00:00:99 up
+		ip -n machine addr add 10.94.0.7/24 dev m0; ip -n machine addr add fd00:94::7/64 dev m0 nodad`)
+	t.Cleanup(func() { e.Run(t, "sh", "-c", "ip link del own0; ip netns del machine") })
+	on := []string{"-o", "com.docker.network.bridge.name=own0"}
+	const mac = "02:00:00:00:00:99"
+	e.Refused(t, []string{"10.94.0.7", "own0", mac, "--gateway"},
+		args([]string{"network", "create", "-d", e.Driver, "--subnet", "10.94.0.0/24", "--gateway", "10.94.0.7"}, on, []string{"bad"})...)
+	e.Network(t, "n1", args(dual(e, "10.94.0.0/24", "fd00:94::/64"), on)...)
+	for flag, addr := range map[string]string{"--ip": "10.94.0.7", "--ip6": "fd00:94::7"} {
+		e.Refused(t, []string{addr, "own0", mac, "--ip"}, "run", "-d", "--name", "bad", "--network", "n1", flag, addr, harness.Image, "true")
+		e.Docker(t, "rm", "-f", "bad")
+	}
+	if left := strings.TrimSpace(e.Gangway(t, "endpoints", "--json")); left != "[]" {
+		t.Errorf("endpoints that are left: %s", left)
+	}
+	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: []string{"--ip", "10.94.0.8", "--ip6", "fd00:94::8"}}, "tcp", "[::]:80")
+	for _, addr := range []string{"10.94.0.7", "fd00:94::7"} {
+		e.Inside("c1").Ping(t, addr)
+	}
+	// Once the machine is gone, its address is free.
+	e.Run(t, "ip", "link", "del", "own0p")
+	e.Serve(t, harness.Container{Name: "c2", Network: "n1", Args: []string{"--ip", "10.94.0.7", "--ip6", "fd00:94::7"}}, "tcp", "[::]:80")
+}
+
 // testInternalHost: containers of an internal network reach the host at their
 // gateway's addresses, and have no way to any other address.
 func testInternalHost(t *testing.T, e *harness.Engine) {

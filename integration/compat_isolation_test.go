@@ -112,7 +112,8 @@ func testDropInForward(t *testing.T, e *harness.Engine) {
 }
 
 // testAdvertisements: a container that plays the router changes neither the
-// host's routes nor its addresses, even where the host forwards no IPv6.
+// host's routes nor its addresses, even where the host forwards no IPv6. Whether
+// a bridge that was there before takes advertisements stays its owner's choice.
 func testAdvertisements(t *testing.T, e *harness.Engine) {
 	options := dual(e, "10.91.0.0/24", "fd00:91::/64")
 	if e.Driver != string(harness.Builtin) {
@@ -147,5 +148,15 @@ func testAdvertisements(t *testing.T, e *harness.Engine) {
 	e.Inside("c1").Ping(t, "fd00:91::1") // by then the host has handled what was sent before
 	if got := learned(); got != "" {
 		t.Errorf("accept_ra=%s of %s: learned from a container:\n%s", accept, bridge, got)
+	}
+	for _, want := range []string{"0", "2"} {
+		e.Run(t, "sh", "-ec", "ip link add own0 type bridge; ip link set own0 up; echo "+want+" >/proc/sys/net/ipv6/conf/own0/accept_ra")
+		e.Docker(t, args([]string{"network", "create", "-d", e.Driver, "-o", "com.docker.network.bridge.name=own0"}, dual(e, "10.91.1.0/24", "fd00:911::/64"), []string{"n2"})...)
+		e.Docker(t, "run", "--rm", "--network", "n2", harness.Image, "true")
+		if got := strings.TrimSpace(e.Run(t, "cat", "/proc/sys/net/ipv6/conf/own0/accept_ra")); got != want {
+			t.Errorf("accept_ra of an adopted bridge was %s and is %s", want, got)
+		}
+		e.Docker(t, "network", "rm", "n2")
+		e.Run(t, "ip", "link", "del", "own0")
 	}
 }

@@ -94,31 +94,43 @@ func ether(dst [macLen]byte, src net.HardwareAddr, etherType uint16, payload int
 
 // gratuitousARP is an ARP announcement (RFC 5227, 3): a request of the address
 // for itself, to everybody.
-func gratuitousARP(a netip.Addr, mac net.HardwareAddr) []byte {
+func gratuitousARP(a netip.Addr, mac net.HardwareAddr) []byte { return requestARP(a, a, mac) }
+
+// requestARP asks everybody for the owner of target.
+func requestARP(sender, target netip.Addr, mac net.HardwareAddr) []byte {
 	everybody := [macLen]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	f := ether(everybody, mac, unix.ETH_P_ARP, 28)
 	f = append(f, 0, 1, 8, 0, macLen, 4, 0, 1) // Ethernet, IPv4, request
-	f = append(append(f, mac...), a.AsSlice()...)
-	return append(append(f, make([]byte, macLen)...), a.AsSlice()...)
+	f = append(append(f, mac...), sender.AsSlice()...)
+	return append(append(f, make([]byte, macLen)...), target.AsSlice()...)
 }
+
+// The messages of neighbour discovery (RFC 4861, 4.3 and 4.4).
+const (
+	solicitation  = 135
+	advertisement = 136
+)
 
 // unsolicitedAdvertisement is a neighbour advertisement (RFC 4861, 7.2.6) that
 // overrides what all nodes of the link know of the address.
 func unsolicitedAdvertisement(a netip.Addr, mac net.HardwareAddr) []byte {
 	const (
-		advertisement = 136
-		override      = 0x20
-		targetLink    = 2 // option: the target's link-layer address
-		length        = 32
+		override   = 0x20
+		targetLink = 2 // option: the target's link-layer address
 	)
-	nodes := net.IPv6linklocalallnodes
-	f := ether([macLen]byte{0x33, 0x33, 0, 0, 0, 1}, mac, unix.ETH_P_IPV6, 40+length)
-	f = append(f, 0x60, 0, 0, 0, 0, length, unix.IPPROTO_ICMPV6, 255)
-	f = append(append(f, a.AsSlice()...), nodes...)
 	icmp := append([]byte{advertisement, 0, 0, 0, override, 0, 0, 0}, a.AsSlice()...)
-	icmp = append(append(icmp, targetLink, 1), mac...)
+	return discovery(mac, a, netip.IPv6LinkLocalAllNodes(), append(append(icmp, targetLink, 1), mac...))
+}
+
+// discovery is the frame of a message of neighbour discovery to a multicast
+// address. Its checksum is filled in.
+func discovery(mac net.HardwareAddr, from, to netip.Addr, icmp []byte) []byte {
+	group := to.As16()
+	f := ether([macLen]byte{0x33, 0x33, group[12], group[13], group[14], group[15]}, mac, unix.ETH_P_IPV6, 40+len(icmp))
+	f = append(f, 0x60, 0, 0, 0, 0, byte(len(icmp)), unix.IPPROTO_ICMPV6, 255)
+	f = append(append(f, from.AsSlice()...), to.AsSlice()...)
 	// The pseudo header of RFC 8200, 8.1 is summed with the message.
-	pseudo := append(append(a.AsSlice(), nodes...), 0, 0, 0, length, 0, 0, 0, unix.IPPROTO_ICMPV6)
+	pseudo := append(append(from.AsSlice(), to.AsSlice()...), 0, 0, 0, byte(len(icmp)), 0, 0, 0, unix.IPPROTO_ICMPV6)
 	binary.BigEndian.PutUint16(icmp[2:], checksum(append(pseudo, icmp...)))
 	return append(f, icmp...)
 }

@@ -43,3 +43,14 @@ func UnsolicitedAdvertisement(a netip.Addr, mac net.HardwareAddr) []byte {
 
 // Checksum is checksum.
 func Checksum(b []byte) uint16 { return checksum(b) }
+
+// Claim is claim.
+func Claim(frame []byte) (netip.Addr, net.HardwareAddr) { return claim(frame) }
+
+// Questions are the frames that ask for an address and those that announce it.
+func Questions(a netip.Addr, mac net.HardwareAddr) (ask, announce []byte) {
+	if a.Is6() {
+		return solicit(a, mac), unsolicitedAdvertisement(a, mac)
+	}
+	return requestARP(netip.IPv4Unspecified(), a, mac), gratuitousARP(a, mac)
+}

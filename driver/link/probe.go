@@ -1,0 +1,229 @@
+package link
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// An address is asked for probes times, probeGap apart, and the last answer
+// waited for as long. RFC 5227 (IPv4) takes seconds, and RFC 4862 (IPv6) one:
+// more than the start of a container can wait for. A machine on an Ethernet
+// answers within milliseconds, and three questions get over a lost frame.
+const (
+	probes   = 3
+	probeGap = 80 * time.Millisecond
+)
+
+// Occupied asks on a bridge who uses the addresses, and returns the hardware
+// address of each one that somebody uses or is about to use: by ARP probes
+// (RFC 5227, 2.1.1) and by neighbour solicitations of duplicate address
+// detection (RFC 4862, 5.4), which leave no trace in anybody's caches. It takes
+// a quarter of a second, unless all are in use.
+//
+// Only a bridge that is up and has ports of somebody else's is asked, which
+// costs nothing for the others: who is on ports of gangway's is known.
+func (h *Handle) Occupied(ctx context.Context, bridge string, addrs []netip.Addr) (map[netip.Addr]net.HardwareAddr, error) {
+	link, err := h.find(bridge)
+	if err != nil || link == nil || link.Attrs().Flags&net.FlagUp == 0 || len(link.Attrs().HardwareAddr) != macLen {
+		return nil, err
+	}
+	foreign, err := h.foreignPorts(ctx, link)
+	if err != nil || !foreign {
+		return nil, err
+	}
+	p, err := h.newProber(link, addrs)
+	if err != nil {
+		return nil, fmt.Errorf("ask on bridge %s for %v: %w", bridge, addrs, err)
+	}
+	defer func() { _ = unix.Close(p.fd) }()
+	for range probes {
+		if err := p.ask(); err != nil {
+			return nil, fmt.Errorf("ask on bridge %s for %v: %w", bridge, addrs, err)
+		}
+		if err := p.listen(ctx, time.Now().Add(probeGap)); err != nil {
+			return nil, fmt.Errorf("ask on bridge %s for %v: %w", bridge, addrs, err)
+		}
+	}
+	return p.users, nil
+}
+
+// foreignPorts says whether the bridge has a port that is not gangway's.
+func (h *Handle) foreignPorts(ctx context.Context, bridge netlink.Link) (bool, error) {
+	all, err := h.links(ctx)
+	index := bridge.Attrs().Index
+	return slices.ContainsFunc(all, func(l netlink.Link) bool {
+		return l.Attrs().MasterIndex == index && owner(l) == ""
+	}), err
+}
+
+// prober asks on one bridge for a few addresses.
+type prober struct {
+	fd     int
+	bridge *netlink.LinkAttrs
+	addrs  []netip.Addr
+	users  map[netip.Addr]net.HardwareAddr
+}
+
+// newProber opens a socket that hears what may be an answer, and nothing else:
+// the bridge may carry all of the host's traffic.
+func (h *Handle) newProber(bridge netlink.Link, addrs []netip.Addr) (*prober, error) {
+	// Protocol 0: nothing comes in before the filter is there.
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open a packet socket: %w", err)
+	}
+	program := answersOnly()
+	filter := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &filter)
+	if err == nil {
+		// The protocol is in the network's byte order.
+		all := binary.NativeEndian.Uint16([]byte{unix.ETH_P_ALL >> 8, unix.ETH_P_ALL & 0xff})
+		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: bridge.Attrs().Index})
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("set up a packet socket: %w", err)
+	}
+	return &prober{fd: fd, bridge: bridge.Attrs(), addrs: addrs, users: map[netip.Addr]net.HardwareAddr{}}, nil
+}
+
+// answersOnly is a socket filter that passes ARP, and of ICMPv6 the neighbour
+// solicitations and advertisements.
+func answersOnly() []unix.SockFilter {
+	const (
+		half = unix.BPF_LD | unix.BPF_H | unix.BPF_ABS
+		byt  = unix.BPF_LD | unix.BPF_B | unix.BPF_ABS
+		jump = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+		ret  = unix.BPF_RET | unix.BPF_K
+	)
+	return []unix.SockFilter{
+		{Code: half, K: 2 * macLen},
+		{Code: jump, K: unix.ETH_P_ARP, Jt: 6},
+		{Code: jump, K: unix.ETH_P_IPV6, Jf: 6},
+		{Code: byt, K: etherHeader + 6},
+		{Code: jump, K: unix.IPPROTO_ICMPV6, Jf: 4},
+		{Code: byt, K: etherHeader + 40},
+		{Code: jump, K: solicitation, Jt: 1},
+		{Code: jump, K: advertisement, Jf: 1},
+		{Code: ret, K: 0xffff},
+		{Code: ret, K: 0},
+	}
+}
+
+// ask sends one question for each address that nobody has answered for yet.
+func (p *prober) ask() error {
+	for _, a := range p.addrs {
+		if p.users[a] != nil {
+			continue
+		}
+		frame := requestARP(netip.IPv4Unspecified(), a, p.bridge.HardwareAddr)
+		if a.Is6() {
+			frame = solicit(a, p.bridge.HardwareAddr)
+		}
+		to := &unix.SockaddrLinklayer{Ifindex: p.bridge.Index, Halen: macLen}
+		copy(to.Addr[:], frame)
+		if err := unix.Sendto(p.fd, frame, 0, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// solicit is the neighbour solicitation of duplicate address detection: from
+// the unspecified address to the address's solicited-node group (RFC 4291,
+// 2.7.1).
+func solicit(a netip.Addr, mac net.HardwareAddr) []byte {
+	low := a.As16()
+	group := netip.MustParseAddr("ff02::1:ff00:0").As16()
+	copy(group[13:], low[13:])
+	icmp := append([]byte{solicitation, 0, 0, 0, 0, 0, 0, 0}, a.AsSlice()...)
+	return discovery(mac, netip.IPv6Unspecified(), netip.AddrFrom16(group), icmp)
+}
+
+// listen notes who claims which address until the deadline, or until all are
+// claimed.
+func (p *prober) listen(ctx context.Context, until time.Time) error {
+	buffer := make([]byte, 256)
+	for len(p.users) < len(p.addrs) {
+		left := time.Until(until)
+		if left <= 0 {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		ready := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
+		if _, err := unix.Poll(ready, int(left.Milliseconds())+1); err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		n, sender, err := unix.Recvfrom(p.fd, buffer, 0)
+		switch {
+		case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return err
+		}
+		if from, ok := sender.(*unix.SockaddrLinklayer); ok && from.Pkttype == unix.PACKET_OUTGOING {
+			continue
+		}
+		a, mac := claim(buffer[:n])
+		if slices.Contains(p.addrs, a) && !bytes.Equal(mac, p.bridge.HardwareAddr) {
+			p.users[a] = slices.Clone(mac)
+		}
+	}
+	return nil
+}
+
+// claim reads from a frame which address its sender uses, or wants to use and
+// asks for like us; no valid address if none. The hardware address is a part
+// of the frame.
+func claim(f []byte) (a netip.Addr, mac net.HardwareAddr) {
+	if len(f) < etherHeader+28 {
+		return a, nil
+	}
+	body := f[etherHeader:]
+	switch binary.BigEndian.Uint16(f[2*macLen:]) {
+	case unix.ETH_P_ARP:
+		return claimARP(body)
+	case unix.ETH_P_IPV6:
+		return claimDiscovery(body), net.HardwareAddr(f[macLen : 2*macLen])
+	}
+	return a, nil
+}
+
+// claimARP reads an ARP packet of Ethernet and IPv4: it is about its sender's
+// address, or, if it has none, a probe for the target's.
+func claimARP(b []byte) (netip.Addr, net.HardwareAddr) {
+	if !bytes.Equal(b[:6], []byte{0, 1, 8, 0, macLen, 4}) {
+		return netip.Addr{}, nil
+	}
+	a := netip.AddrFrom4([4]byte(b[14:18]))
+	if a.IsUnspecified() {
+		a = netip.AddrFrom4([4]byte(b[24:28]))
+	}
+	return a, net.HardwareAddr(b[8:14])
+}
+
+// claimDiscovery reads an IPv6 packet with a neighbour advertisement, or with
+// a solicitation of duplicate address detection.
+func claimDiscovery(b []byte) netip.Addr {
+	const header, target = 40, 8
+	if len(b) < header+target+16 || b[6] != unix.IPPROTO_ICMPV6 || b[7] != 255 {
+		return netip.Addr{}
+	}
+	detection := netip.AddrFrom16([16]byte(b[8:24])).IsUnspecified()
+	if kind := b[header]; kind != advertisement && (kind != solicitation || !detection) {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom16([16]byte(b[header+target:]))
+}
