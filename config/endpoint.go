@@ -57,10 +57,8 @@ func endpointOption(name string, v any) error {
 	if hint, ok := elsewhere(name); ok {
 		return fmt.Errorf("endpoint option %s %s", name, hint)
 	}
-	for _, row := range NetworkOptionsTable() {
-		if row.Name == name {
-			return fmt.Errorf("endpoint option %s is an option of networks: give it to docker network create -o", name)
-		}
+	if slices.Contains(networkOptionNames(), name) {
+		return fmt.Errorf("endpoint option %s is an option of networks: give it to docker network create -o", name)
 	}
 	return unknown("endpoint option", name, []string{keySysctls})
 }

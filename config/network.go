@@ -127,6 +127,15 @@ func engineOptions() []string {
 	return []string{"com.docker.network.advertise_addr_nmsgs", "com.docker.network.advertise_addr_ms"}
 }
 
+// networkOptionNames are all names that a network can be given.
+func networkOptionNames() []string {
+	var names []string
+	for _, row := range NetworkOptionsTable() {
+		names = append(names, row.Name)
+	}
+	return append(names, engineOptions()...)
+}
+
 // elsewhere says what to do about options that docker knows and that are
 // nothing for this place.
 func elsewhere(name string) (hint string, known bool) {
@@ -203,16 +212,13 @@ func generic(options map[string]any) (map[string]string, error) {
 	if !ok && v != nil {
 		return nil, fmt.Errorf("network option %s: %s instead of an object", keyGeneric, kind(v))
 	}
-	var known []string
-	for _, row := range NetworkOptionsTable() {
-		known = append(known, row.Name)
-	}
+	known := networkOptionNames()
 	given := map[string]string{}
 	for _, name := range sortedKeys(values) {
 		if hint, ok := elsewhere(name); ok {
 			return nil, fmt.Errorf("network option %s %s", name, hint)
 		}
-		if !slices.Contains(known, name) && !slices.Contains(engineOptions(), name) {
+		if !slices.Contains(known, name) {
 			return nil, fmt.Errorf("%w (options: see README)", unknown("network option", name, known))
 		}
 		text, ok := values[name].(string)

@@ -194,6 +194,7 @@ func TestCheckEndpoint(t *testing.T) {
 		`{"com.docker.network.endpoint.ifname":"lan0"}`:         "set the network option com.docker.network.container_iface_prefix",
 		`{"com.docker.network.driver.mtu":"1400"}`:              "is an option of networks: give it to docker network create -o",
 		`{"com.docker.network.bridge.gateway_mode_ipv4":"nat"}`: "is an option of networks",
+		`{"com.docker.network.advertise_addr_nmsgs":"2"}`:       "is an option of networks",
 		`{"com.docker.network.endpoint.macaddress":7}`:          "a number instead of a string",
 		`{"com.docker.network.endpoint.sysctls":{}}`:            "an object instead of a string",
 		`{"com.docker.network.endpoint.dnsservers":"x"}`:        "a string instead of a list",
