@@ -212,13 +212,16 @@ func sound(b PortBinding) bool {
 }
 
 func FuzzParsePublish(f *testing.F) {
-	corpus(f, "CreateEndpoint", "ProgramExternalConnectivity")
+	corpus(f, "CreateEndpoint", "Join", "ProgramExternalConnectivity")
 	f.Fuzz(func(t *testing.T, text string) {
 		var o map[string]any
 		if json.Unmarshal([]byte(text), &o) != nil {
 			return
 		}
 		p, err := ParsePublish(o)
+		if joined, joinErr := ParseJoin([]byte(text)); (err == nil) != (joinErr == nil) || !joined.Equal(p) {
+			t.Errorf("%s: %+v (%v), by Join %+v (%v)", text, p, err, joined, joinErr)
+		}
 		if err != nil {
 			return
 		}
