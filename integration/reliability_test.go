@@ -12,16 +12,15 @@ import (
 )
 
 // TestReliability ends and starts the engine and gangway in any order, under
-// traffic: with the newest engine and the daemon, the oldest one and the plugin,
-// and with GANGWAY_TEST_LONG the other way round as well.
+// traffic. The newest engine with the daemon and the oldest one with the plugin
+// go through everything; the other two through what is about one of both only,
+// and with GANGWAY_TEST_LONG through everything as well.
 func TestReliability(t *testing.T) {
 	t.Parallel()
 	for _, suite := range []harness.Suite{harness.Bookworm, harness.Forky} {
 		for _, driver := range []harness.Driver{harness.Daemon, harness.Managed} {
-			if (suite == harness.Forky) != (driver == harness.Daemon) && os.Getenv("GANGWAY_TEST_LONG") == "" {
-				continue
-			}
-			name := string(suite) + "/" + strings.TrimSuffix(string(driver), ":latest")
+			whole := (suite == harness.Forky) == (driver == harness.Daemon) || long()
+			name := string(suite) + "/daemon"
 			if driver == harness.Managed {
 				name = string(suite) + "/plugin"
 			}
@@ -34,7 +33,7 @@ func TestReliability(t *testing.T) {
 				e := harness.Start(t, cfg)
 				warmUp(t, e)
 				for _, s := range reliability() {
-					if s.plugin && driver != harness.Managed || s.daemon && driver != harness.Daemon {
+					if !s.concerns(driver, whole) {
 						continue
 					}
 					t.Run(s.name, func(t *testing.T) {
@@ -48,6 +47,9 @@ func TestReliability(t *testing.T) {
 	}
 }
 
+// long says that the tests are to take all combinations.
+func long() bool { return os.Getenv("GANGWAY_TEST_LONG") != "" }
+
 type restart struct {
 	name string
 	run  func(t *testing.T, e *harness.Engine)
@@ -60,10 +62,24 @@ func reliability() []restart {
 		{name: "killed-at-rest", run: testKilledAtRest},
 		{name: "killed-in-verbs", run: testKilledInVerbs},
 		{name: "disabled", run: testDisabled, plugin: true},
+		{name: "given-up", run: testGivenUp, plugin: true},
 		{name: "engine-first", run: testEngineFirst, daemon: true},
+		{name: "socket-unit", run: testSocketUnit, daemon: true},
 		{name: "live-restore", run: testLiveRestore},
 		{name: "heal", run: testHeal},
 	}
+}
+
+// concerns says whether the scenario is run with the driver: on an engine that
+// goes through everything, or because the other driver has no such thing.
+func (r restart) concerns(driver harness.Driver, whole bool) bool {
+	switch {
+	case r.plugin:
+		return driver == harness.Managed
+	case r.daemon:
+		return driver == harness.Daemon
+	}
+	return whole
 }
 
 // settled removes what a scenario made, and fails the test if gangway keeps
@@ -85,7 +101,8 @@ func settled(t *testing.T, e *harness.Engine) {
 }
 
 // traffic runs a server and a client on a network and returns what must go on:
-// questions from outside to the published port and from container to container.
+// a stream and questions from outside to the published port, questions from
+// container to container, and pings from a container to the outside.
 func traffic(t *testing.T, e *harness.Engine, subnet string) (stop func(t *testing.T)) {
 	t.Helper()
 	e.Network(t, "n1", args(gangwayIPAM(e), []string{"--subnet", subnet + ".0/24"})...)
@@ -95,9 +112,10 @@ func traffic(t *testing.T, e *harness.Engine, subnet string) (stop func(t *testi
 	stream := e.LAN.Outside.Stream(t, "192.0.2.1:8000")
 	outside := e.LAN.Outside.Repeat(t, "tcp", "192.0.2.1:8000")
 	inside := e.RepeatInside(t, "c2", "udp", subnet+".10:80")
+	pings := e.RepeatInside(t, "c2", "icmp", "192.0.2.2")
 	return func(t *testing.T) {
 		t.Helper()
-		asked := outside.Stop(t) + inside.Stop(t)
+		asked := outside.Stop(t) + inside.Stop(t) + pings.Stop(t)
 		t.Logf("%d questions, none lost; longest wait of the stream %s", asked, stream.Stop(t))
 	}
 }
@@ -174,6 +192,33 @@ func testKilledInVerbs(t *testing.T, e *harness.Engine) {
 	stop(t)
 }
 
+// testGivenUp: an engine that finds no plugin at its first look after it has
+// restarted it, half a second later, gives it up within a quarter of a minute.
+// The traffic goes on, and enabling brings the plugin back.
+func testGivenUp(t *testing.T, e *harness.Engine) {
+	stop := traffic(t, e, "10.96.0")
+	e.KillPlugin(t)
+	first := time.Now()
+	harness.Eventually(t, 10*time.Second, "the engine starts the plugin again", func() error {
+		_, err := e.Try("sh", "-c", "kill -9 $(pidof gangway)")
+		return err
+	})
+	harness.Eventually(t, 30*time.Second, "the engine gives the plugin up", func() error {
+		if state := e.Docker(t, "plugin", "ls", "--format", "{{.Enabled}}"); state != "false" {
+			return fmt.Errorf("enabled: %s", state)
+		}
+		return nil
+	})
+	t.Logf("the engine gave the plugin up %s after its first end", time.Since(first).Round(100*time.Millisecond))
+	if _, err := e.TryGangway("status"); err == nil || !strings.Contains(err.Error(), "docker plugin enable") {
+		t.Errorf("gangway status does not say how to go on: %v", err)
+	}
+	e.Docker(t, "plugin", "enable", "gangway")
+	ready(t, e)
+	stop(t)
+	newContainer(t, e, "c3")
+}
+
 // testDisabled: a plugin that is disabled by force leaves the traffic alone.
 func testDisabled(t *testing.T, e *harness.Engine) {
 	stop := traffic(t, e, "10.92.0")
@@ -185,27 +230,31 @@ func testDisabled(t *testing.T, e *harness.Engine) {
 	newContainer(t, e, "c3")
 }
 
+// startEngine starts the engine, and fails the test unless the container c1,
+// which is always restarted, comes back by itself with its address and port.
+func startEngine(t *testing.T, e *harness.Engine, what, address string) {
+	t.Helper()
+	began := time.Now()
+	e.StartEngine(t)
+	t.Logf("the engine starts with gangway %s: %s", what, time.Since(began).Round(time.Millisecond))
+	harness.Eventually(t, 30*time.Second, "published port", func() error {
+		_, err := e.LAN.Outside.TryGet("tcp", "192.0.2.1:8000", "-timeout", "1s")
+		return err
+	})
+	from(t, "published port", e.LAN.Outside.Get(t, "tcp", "192.0.2.1:8000"), "c1", "192.0.2.2")
+	if got := e.Address(t, "c1", "n1"); got != address {
+		t.Errorf("c1 has %s, want %s", got, address)
+	}
+}
+
 // testEngineFirst: the engine starts while gangway is down, with and without a
 // socket left behind, and gangway comes two seconds later. The engine's start
 // goes on then, and its containers come back by themselves.
 func testEngineFirst(t *testing.T, e *harness.Engine) {
 	e.Network(t, "n1", args(gangwayIPAM(e), []string{"--subnet", "10.93.0.0/24"})...)
 	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: append(publish("8000:80"), "--restart", "always", "--ip", "10.93.0.10")}, "tcp", "0.0.0.0:80")
-	start := func(what string) {
-		began := time.Now()
-		e.StartEngine(t)
-		t.Logf("the engine starts with gangway %s: %s", what, time.Since(began).Round(time.Millisecond))
-		harness.Eventually(t, 20*time.Second, "published port", func() error {
-			_, err := e.LAN.Outside.TryGet("tcp", "192.0.2.1:8000", "-timeout", "1s")
-			return err
-		})
-		from(t, "published port", e.LAN.Outside.Get(t, "tcp", "192.0.2.1:8000"), "c1", "192.0.2.2")
-		if got := e.Address(t, "c1", "n1"); got != "10.93.0.10" {
-			t.Errorf("c1 has %s, want 10.93.0.10", got)
-		}
-	}
 	e.Stop(t)
-	start("there")
+	startEngine(t, e, "there", "10.93.0.10")
 	for _, c := range []struct {
 		what string
 		end  func(testing.TB)
@@ -217,7 +266,7 @@ func testEngineFirst(t *testing.T, e *harness.Engine) {
 			time.Sleep(2 * time.Second)
 			e.StartGangway(t)
 		})
-		start(c.what)
+		startEngine(t, e, c.what, "10.93.0.10")
 		later.Wait()
 	}
 	newContainer(t, e, "c3")
@@ -238,10 +287,7 @@ func testLiveRestore(t *testing.T, e *harness.Engine) {
 	stop := traffic(t, e, "10.94.0")
 	for _, end := range []func(testing.TB){e.Stop, e.Kill} {
 		end(t)
-		back := func() {}
-		if e.Driver == string(harness.Daemon) {
-			back = killGangway(t, e)
-		}
+		back := killGangway(t, e)
 		time.Sleep(time.Second) // of traffic without any of both
 		back()
 		e.StartEngine(t)

@@ -49,6 +49,8 @@ type Engine struct {
 	dir     string
 	dockerd *Process
 	daemon  *Process
+	// held is gangway's socket while the test keeps it; see HoldSocket.
+	held *os.File
 	// pluginSeen is when the engine has certainly seen the plugin that it has
 	// started after the last KillPlugin.
 	pluginSeen time.Time
@@ -120,7 +122,7 @@ func Start(t testing.TB, cfg Config) *Engine {
 func (e *Engine) StartEngine(t testing.TB) {
 	t.Helper()
 	log := filepath.Join(e.dir, "dockerd.log")
-	p, err := e.startDaemon(log, append([]string{"dockerd"}, e.cfg.Args...)...)
+	p, err := e.startDaemon(log, nil, append([]string{"dockerd"}, e.cfg.Args...)...)
 	if err != nil {
 		t.Fatalf("start dockerd: %v", err)
 	}

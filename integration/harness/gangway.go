@@ -1,38 +1,72 @@
 package harness
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// pluginSocket is where a plain daemon listens, inside the engine's tree.
-const pluginSocket = "/run/docker/plugins/gangway.sock"
+// passSocket starts its arguments with the socket in descriptor 3, as
+// sd_listen_fds(3) says.
+const passSocket = `export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"`
 
-// StartGangway starts the plain daemon and waits until it listens.
-func (e *Engine) StartGangway(t testing.TB) {
+// StartGangway starts the plain daemon, with settings for this time, and waits
+// until it listens.
+func (e *Engine) StartGangway(t testing.TB, env ...string) {
 	t.Helper()
-	log := filepath.Join(e.dir, "gangway.log")
-	args := append([]string{"env"}, e.cfg.Env...)
-	p, err := e.startDaemon(log, append(args, toolsInside+"/gangway", "serve")...)
+	args, files := e.gangwayArgs(env)
+	p, err := e.startDaemon(filepath.Join(e.dir, "gangway.log"), files, args...)
 	if err != nil {
 		t.Fatalf("start gangway: %v", err)
 	}
 	e.daemon = p
 	p.what = "gangway"
+	socket := PluginSocket
+	for _, setting := range env {
+		if path, ok := strings.CutPrefix(setting, "GANGWAY_SOCKET="); ok {
+			socket = path
+		}
+	}
 	Eventually(t, 20*time.Second, "gangway's socket", func() error {
-		conn, err := net.Dial("unix", e.Path(pluginSocket))
+		conn, err := net.Dial("unix", e.Path(socket))
 		if err != nil {
 			return p.exitedOr(err.Error())
 		}
 		return conn.Close()
 	})
+}
+
+// FailGangway runs the plain daemon with settings that it cannot work with: it
+// has to end with an error.
+func (e *Engine) FailGangway(t testing.TB, env ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	args, files := e.gangwayArgs(env)
+	cmd := e.Command(ctx, args...)
+	cmd.ExtraFiles = files
+	if out, err := cmd.CombinedOutput(); err == nil || ctx.Err() != nil {
+		t.Errorf("gangway goes on with %s:\n%s", env, out)
+	}
+}
+
+// gangwayArgs returns how the daemon is called with settings, and the files to
+// pass to it.
+func (e *Engine) gangwayArgs(env []string) (args []string, files []*os.File) {
+	args = slices.Concat([]string{"env"}, e.cfg.Env, env)
+	if e.held != nil {
+		args = append(args, "sh", "-c", passSocket, "sh")
+		files = append(files, e.held)
+	}
+	return append(args, toolsInside+"/gangway", "serve"), files
 }
 
 // StopGangway stops the plain daemon as a service manager does.

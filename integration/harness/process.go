@@ -36,12 +36,17 @@ type Process struct {
 
 // startProcess starts a process whose output goes to the log file.
 func (n *Node) startProcess(log string, args ...string) (*Process, error) {
+	return n.startWith(log, nil, args)
+}
+
+// startWith is startProcess with open files, which become descriptors 3 and up.
+func (n *Node) startWith(log string, files []*os.File, args []string) (*Process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	cmd := n.Command(context.Background(), args...)
-	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = out, out, files
 	if err := errors.Join(cmd.Start(), out.Close()); err != nil {
 		return nil, err
 	}
@@ -53,9 +58,9 @@ func (n *Node) startProcess(log string, args ...string) (*Process, error) {
 	return p, nil
 }
 
-// startDaemon starts a process in the node's cgroup.
-func (n *Node) startDaemon(log string, args ...string) (*Process, error) {
-	p, err := n.startProcess(log, append([]string{"sh", "-c", joinCgroup, "sh"}, args...)...)
+// startDaemon starts a process in the node's cgroup, with open files.
+func (n *Node) startDaemon(log string, files []*os.File, args ...string) (*Process, error) {
+	p, err := n.startWith(log, files, append([]string{"sh", "-c", joinCgroup, "sh"}, args...))
 	if err == nil {
 		p.what = args[0]
 	}

@@ -5,7 +5,7 @@
 //	probe get [-timeout D] [-from ADDR[:PORT]] PROTO HOST:PORT
 //	probe ping [-timeout D] HOST
 //	probe stream [-for D] HOST:PORT
-//	probe repeat [-timeout D] PROTO HOST:PORT
+//	probe repeat [-timeout D] PROTO HOST:PORT | icmp HOST
 //	probe fetch [-timeout D] HOST:PORT
 //	probe advertise INTERFACE PREFIX
 //	probe send [-count N] INTERFACE FRAME
@@ -77,7 +77,7 @@ func commands(timeout, duration time.Duration, from string, count int) map[strin
 		"serve":     {0, silent(serve)},
 		"get":       {2, func(a []string) (string, error) { return get(a[0], a[1], from, timeout) }},
 		"fetch":     {1, func(a []string) (string, error) { return fetch(a[0], timeout) }},
-		"ping":      {1, silent(func(a []string) error { return ping(a[0], timeout) })},
+		"ping":      {1, silent(func(a []string) error { return ping(a[0], 0, timeout) })},
 		"stream":    {1, silent(func(a []string) error { return stream(a[0], duration) })},
 		"repeat":    {2, silent(func(a []string) error { return repeat(a[0], a[1], timeout) })},
 		"advertise": {2, silent(func(a []string) error { return advertise(a[0], a[1]) })},

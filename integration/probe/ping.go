@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net"
 	"os"
 	"time"
@@ -14,8 +13,8 @@ const (
 	echoRequest6, echoReply6 = 128, 129
 )
 
-// ping sends one echo request and waits for its reply.
-func ping(host string, timeout time.Duration) error {
+// ping sends one echo request with a sequence number and waits for its reply.
+func ping(host string, sequence uint16, timeout time.Duration) error {
 	dst, err := net.ResolveIPAddr("ip", host)
 	if err != nil {
 		return err
@@ -36,6 +35,7 @@ func ping(host string, timeout time.Duration) error {
 	message := make([]byte, 16)
 	message[0] = request
 	binary.BigEndian.PutUint16(message[4:], id)
+	binary.BigEndian.PutUint16(message[6:], sequence)
 	copy(message[8:], "gangway!")
 	if request == echoRequest4 { // the kernel sums ICMPv6 itself
 		binary.BigEndian.PutUint16(message[2:], checksum(message))
@@ -45,12 +45,11 @@ func ping(host string, timeout time.Duration) error {
 	}
 	buf := make([]byte, 1500)
 	for {
-		n, from, err := conn.ReadFromIP(buf)
+		n, _, err := conn.ReadFromIP(buf)
 		if err != nil {
 			return err
 		}
-		if n >= 8 && buf[0] == reply && binary.BigEndian.Uint16(buf[4:]) == id {
-			fmt.Println("reply from", from)
+		if n >= 8 && buf[0] == reply && binary.BigEndian.Uint16(buf[4:]) == id && binary.BigEndian.Uint16(buf[6:]) == sequence {
 			return nil
 		}
 	}

@@ -13,9 +13,9 @@ import (
 // repeatEvery is the time from one question to the next.
 const repeatEvery = 100 * time.Millisecond
 
-// repeat asks every 100 ms by a connection of its own, until SIGTERM comes, and
-// then prints how often it asked and how often there was no answer in time.
-// Each of those is printed as it happens. A slow answer holds up no other
+// repeat asks every 100 ms by a connection of its own, or pings, until SIGTERM
+// comes, and then prints how often it asked and how often there was no answer in
+// time. Each of those is printed as it happens. A slow answer holds up no other
 // question.
 func repeat(proto, addr string, timeout time.Duration) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -28,7 +28,7 @@ func repeat(proto, addr string, timeout time.Duration) error {
 	for ctx.Err() == nil {
 		n := asked.Add(1)
 		open.Go(func() {
-			if _, err := get(proto, addr, "", timeout); err != nil {
+			if err := ask(proto, addr, n, timeout); err != nil {
 				lost.Add(1)
 				fmt.Printf("%s question %d: %v\n", time.Now().Format(time.StampMilli), n, name(err))
 			}
@@ -41,4 +41,13 @@ func repeat(proto, addr string, timeout time.Duration) error {
 	open.Wait()
 	fmt.Printf("asked=%d lost=%d\n", asked.Load(), lost.Load())
 	return nil
+}
+
+// ask asks once. The number tells one ping from the next.
+func ask(proto, addr string, number int64, timeout time.Duration) error {
+	if proto == "icmp" {
+		return ping(addr, uint16(number), timeout) //nolint:gosec // it may start again
+	}
+	_, err := get(proto, addr, "", timeout)
+	return err
 }
