@@ -9,6 +9,9 @@ import (
 // PoolData is one address pool of a network, as the engine hands it over with
 // CreateNetwork (libnetwork driverapi.IPAMData).
 type PoolData struct {
+	// Space is the address space that the pool is of, such as LocalDefault for
+	// the engine's own address manager.
+	Space string
 	// Subnet is the pool, masked.
 	Subnet netip.Prefix
 	// Gateway is the gateway's address with the pool's prefix length; invalid
@@ -26,6 +29,9 @@ type CreateNetworkRequest struct {
 	Options map[string]any
 	// IPv4 and IPv6 hold at most one pool each.
 	IPv4, IPv6 []PoolData
+	// Exclusive says that the address manager has given the pools to this
+	// network and knows of no other that has them.
+	Exclusive bool
 }
 
 // CreateEndpointRequest asks for an endpoint with addresses that the engine

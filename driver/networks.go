@@ -34,6 +34,11 @@ func (d *Driver) CreateNetwork(ctx context.Context, r CreateNetworkRequest) erro
 			return err
 		}
 	}
+	if r.Exclusive {
+		if err = d.retireAbandoned(ctx, n); err != nil {
+			return err
+		}
+	}
 	unlock, err := d.networks.lock(ctx, n.ID)
 	if err != nil {
 		return err
@@ -81,6 +86,43 @@ func (d *Driver) DeleteNetwork(ctx context.Context, id string) error {
 	})
 }
 
+// retireAbandoned removes the networks without endpoints that have n's subnets
+// in n's address space, of which the address manager knows nothing any more: the
+// connection broke when the engine removed them, and it never repeats that. They
+// would be in the way for ever, since no engine can name them.
+func (d *Driver) retireAbandoned(ctx context.Context, n *Network) error {
+	for _, old := range d.abandoned(n) {
+		unlock, err := d.networks.lock(ctx, old.ID)
+		if err != nil {
+			return err
+		}
+		err = d.retire(ctx, func(s *state) (change, error) {
+			if len(s.members[old.ID]) > 0 {
+				return change{}, nil
+			}
+			return change{network: networkChange{before: s.networks[old.ID]}}, nil
+		})
+		unlock()
+		if err != nil {
+			return fmt.Errorf("remove network %s, which the engine has removed before: %w", short(old.ID), err)
+		}
+		d.o.Log.WithField("net", short(old.ID)).Warnf("network %v is removed late: the engine's call for that was lost", old.subnets())
+	}
+	return nil
+}
+
+func (d *Driver) abandoned(n *Network) []*Network {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var found []*Network
+	for _, old := range d.state.networks {
+		if old.ID != n.ID && old.Space == n.Space && n.Space != "" && len(d.state.members[old.ID]) == 0 && old.overlaps(n) {
+			found = append(found, old)
+		}
+	}
+	return found
+}
+
 // newNetwork turns a request into the network it asks for.
 func newNetwork(r CreateNetworkRequest) (*Network, error) {
 	if err := checkID("network", r.ID); err != nil {
@@ -91,6 +133,9 @@ func newNetwork(r CreateNetworkRequest) (*Network, error) {
 		return nil, err
 	}
 	n := &Network{ID: r.ID, Options: options, Bridge: options.Bridge}
+	for _, p := range slices.Concat(r.IPv4, r.IPv6) {
+		n.Space = p.Space // one address manager a network
+	}
 	if n.Bridge == "" {
 		n.Bridge = bridgeName(n.ID)
 	}
@@ -143,6 +188,9 @@ func sameNetwork(old, n *Network) error {
 	same := *n
 	// Whether the bridge was there before was settled by the first request.
 	same.Adopted = old.Adopted
+	if old.Space == "" {
+		same.Space = ""
+	}
 	if *old == same {
 		return nil
 	}
@@ -170,6 +218,11 @@ func (s *state) admit(n *Network) error {
 		}
 	}
 	return nil
+}
+
+// overlaps says whether the networks have addresses in common.
+func (n *Network) overlaps(o *Network) bool {
+	return slices.ContainsFunc(n.subnets(), func(a netip.Prefix) bool { return slices.ContainsFunc(o.subnets(), a.Overlaps) })
 }
 
 // avoid refuses a subnet that holds an address of the host: the bridge's route

@@ -22,6 +22,9 @@ type Network struct {
 	Subnet4, Subnet6 netip.Prefix
 	// Gateway4 and Gateway6 carry the subnet's prefix length; invalid for none.
 	Gateway4, Gateway6 netip.Prefix
+	// Space is the address space of the subnets; empty for a network that was
+	// stored before this was known.
+	Space string `json:",omitempty"`
 }
 
 // Endpoint is one container's place on a network. Values are never changed

@@ -171,14 +171,40 @@ func (a *Allocator) RetainAddresses(subnet netip.Prefix, addrs []netip.Addr) {
 	a.retain(subnet, addrs, false)
 }
 
-func (a *Allocator) retain(subnet netip.Prefix, addrs []netip.Addr, poolToo bool) {
+// Fresh says whether the pool of LocalSpace with this subnet was held by nobody
+// when it was requested last. It is false when that cannot be told: for a pool
+// of an earlier process, and after Greet.
+func (a *Allocator) Fresh(subnet netip.Prefix) bool {
+	p := a.local(subnet)
+	if p == nil {
+		return false
+	}
+	// As with retain, no deadline.
+	p, err := a.acquire(context.Background(), p.key)
+	if err != nil {
+		return false
+	}
+	defer p.lock.unlock()
+	return !p.replayed && p.confirmed.Load() >= a.generation.Load()
+}
+
+// local returns the pool of LocalSpace with this subnet, nil if there is none.
+func (a *Allocator) local(subnet netip.Prefix) *pool {
 	if !subnet.IsValid() {
-		return
+		return nil
 	}
 	a.mu.RLock()
+	defer a.mu.RUnlock()
 	p := a.space[LocalSpace].overlap(normal(subnet))
-	a.mu.RUnlock()
 	if p == nil || p.id.subnet != normal(subnet) {
+		return nil
+	}
+	return p
+}
+
+func (a *Allocator) retain(subnet netip.Prefix, addrs []netip.Addr, poolToo bool) {
+	p := a.local(subnet)
+	if p == nil {
 		return
 	}
 	// Without a deadline: a claim that is not retained is an address given out

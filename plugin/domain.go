@@ -60,6 +60,9 @@ type Claims interface {
 	// Greet says that an engine asked for the capabilities: it may replay the
 	// requests for everything it remembers.
 	Greet()
+	// Fresh says whether the pool with this subnet was free when it was
+	// requested last, in the life of this process.
+	Fresh(subnet netip.Prefix) bool
 	// RetainPool and RetainAddresses say that the driver refused what the
 	// engine asked for because somebody else holds it. The engine is about to
 	// release what was claimed twice, and the holder must not lose it.

@@ -24,6 +24,9 @@ import (
 	"github.com/gangway-net/gangway/ipam"
 )
 
+// held is a pool that was held when it was requested.
+var held = netip.MustParsePrefix("10.99.0.0/24")
+
 // patience is how long a test waits for what must happen.
 const patience = 20 * time.Second
 
@@ -195,6 +198,8 @@ func (r *recorder) ReleaseAddress(ctx context.Context, pool string, addr netip.A
 }
 
 func (r *recorder) Greet() { _ = r.record(context.Background(), "Greet", "") }
+
+func (r *recorder) Fresh(subnet netip.Prefix) bool { return subnet != held }
 
 func (r *recorder) RetainPool(subnet netip.Prefix, addrs []netip.Addr) {
 	_ = r.record(context.Background(), "RetainPool", "%s %v", subnet, addrs)

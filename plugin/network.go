@@ -12,6 +12,7 @@ import (
 	"github.com/docker/go-plugins-helpers/sdk"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/ipam"
 )
 
 // networkCapabilities has the field that the helpers' struct lacks; engines
@@ -198,12 +199,25 @@ func (s *Server) createNetwork(ctx context.Context, r *network.CreateNetworkRequ
 	if err != nil {
 		return nil, err
 	}
+	req.Exclusive = s.exclusive(slices.Concat(req.IPv4, req.IPv6))
 	err = s.o.Networks.CreateNetwork(ctx, req)
 	var conflict *driver.ConflictError
 	if errors.As(err, &conflict) {
 		s.retainPools(conflict, append(slices.Clone(req.IPv4), req.IPv6...))
 	}
 	return nil, err
+}
+
+// engineSpace is the address space of the engine's own address manager (moby
+// libnetwork/ipams/defaultipam), which never gives two networks the same pool.
+const engineSpace = "LocalDefault"
+
+// exclusive says whether the pools are certainly no other network's. Of other
+// plugins' address managers that is not known.
+func (s *Server) exclusive(pools []driver.PoolData) bool {
+	return !slices.ContainsFunc(pools, func(p driver.PoolData) bool {
+		return p.Space != engineSpace && (p.Space != ipam.LocalSpace || !s.o.Addresses.Fresh(p.Subnet))
+	})
 }
 
 // retainPools keeps for their holder the pools that the engine is about to

@@ -113,7 +113,7 @@ func toPools(field string, data []*network.IPAMData, f family) ([]driver.PoolDat
 }
 
 func toPool(field string, d *network.IPAMData, f family) (driver.PoolData, error) {
-	var out driver.PoolData
+	out := driver.PoolData{Space: d.AddressSpace}
 	var err error
 	if out.Subnet, err = parseSubnet(field+".Pool", d.Pool, f); err != nil {
 		return out, err

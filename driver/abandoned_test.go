@@ -1,0 +1,47 @@
+package driver
+
+import "testing"
+
+// TestAbandonedNetworkMakesRoom: a network whose removal was lost gives way to
+// the one that has its subnet now, and nothing else does.
+func TestAbandonedNetworkMakesRoom(t *testing.T) {
+	request := func(id, subnet, gateway, space string, exclusive bool) CreateNetworkRequest {
+		r := networkRequest(id, subnet, gateway)
+		r.IPv4[0].Space, r.Exclusive = space, exclusive
+		return r
+	}
+	for name, c := range map[string]struct {
+		// oldSpace is the older network's, and used says that it has an endpoint.
+		oldSpace string
+		used     bool
+		next     CreateNetworkRequest
+		refused  bool
+	}{
+		"abandoned":              {"s", false, request(netB, "10.0.0.0/24", "10.0.0.1", "s", true), false},
+		"abandoned, larger":      {"s", false, request(netB, "10.0.0.0/16", "10.0.0.1", "s", true), false},
+		"not known to be":        {"s", false, request(netB, "10.0.0.0/24", "10.0.0.1", "s", false), true},
+		"in use":                 {"s", true, request(netB, "10.0.0.0/24", "10.0.0.1", "s", true), true},
+		"of another space":       {"x", false, request(netB, "10.0.0.0/24", "10.0.0.1", "s", true), true},
+		"of an unknown space":    {"", false, request(netB, "10.0.0.0/24", "10.0.0.1", "", true), true},
+		"with another subnet":    {"s", false, request(netB, "10.0.1.0/24", "10.0.1.1", "s", true), false},
+		"the same network again": {"s", false, request(netA, "10.0.0.0/24", "10.0.0.1", "s", true), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFakeHost()
+			d := newTestDriver(t, f, "boot")
+			ctx := t.Context()
+			must(t, d.CreateNetwork(ctx, request(netA, "10.0.0.0/24", "10.0.0.1", c.oldSpace, true)))
+			if c.used {
+				must(t, endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, ep1, "10.0.0.2/24"))))
+			}
+			if err := d.CreateNetwork(ctx, c.next); (err != nil) != c.refused {
+				t.Errorf("refused: %v, want %t", err, c.refused)
+			}
+			_, stays := d.state.networks[netA]
+			if want := name != "abandoned" && name != "abandoned, larger"; stays != want {
+				t.Errorf("the older network is there: %t, want %t", stays, want)
+			}
+			inSync(t, f, d)
+		})
+	}
+}
