@@ -68,7 +68,7 @@ func scenarios() []scenario {
 		{name: "removal", run: testRemoval, plugin: true, own: true, rules: true},
 		{name: "restart-gangway", run: testRestartGangway, own: true, rules: true},
 		{name: "restart-engine", run: testRestartEngine, plugin: true, own: true, rules: true},
-		{name: "reboot", run: testReboot, own: true, rules: true},
+		{name: "reboot", run: testReboot, plugin: true, own: true, rules: true},
 	}...)
 }
 

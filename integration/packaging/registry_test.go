@@ -60,6 +60,7 @@ func upgrade(t *testing.T, e *harness.Engine, program string) {
 	e.Network(t, "n1", "--subnet", "10.90.0.0/24", "--ipam-driver", e.Driver)
 	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: []string{"-p", "8000:80"}}, "tcp", "0.0.0.0:80")
 	stream := e.LAN.Outside.Stream(t, harness.LanIPv4+":8000")
+	questions := e.LAN.Outside.Repeat(t, "tcp", harness.LanIPv4+":8000")
 
 	// A plugin with networks can only be disabled by force.
 	e.Refused(t, []string{"gangway"}, "plugin", "disable", "gangway")
@@ -74,6 +75,7 @@ func upgrade(t *testing.T, e *harness.Engine, program string) {
 	if longest := stream.Stop(t); longest > 5*time.Second {
 		t.Errorf("a connection stood still for %s during the upgrade", longest)
 	}
+	t.Logf("%d questions during the upgrade, none lost", questions.Stop(t))
 	answer := e.LAN.Outside.Get(t, "tcp", harness.LanIPv4+":8000")
 	if answer.Host != "c1" || answer.Client.Addr().String() != "192.0.2.2" {
 		t.Errorf("answer after the upgrade: %s", answer)
