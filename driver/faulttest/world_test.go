@@ -55,11 +55,16 @@ type world struct {
 	close  func()
 }
 
-// open starts a daemon on the state in dir, as main does.
-func open(ctx context.Context, backend, dir string) (_ *world, err error) {
+// quiet is a log that nobody reads.
+func quiet() *logrus.Entry {
 	logger := logrus.New()
 	logger.SetOutput(io.Discard)
-	log := logrus.NewEntry(logger)
+	return logrus.NewEntry(logger)
+}
+
+// open starts a daemon on the state in dir, as main does.
+func open(ctx context.Context, backend, dir string) (_ *world, err error) {
+	log := quiet()
 	w := &world{faults: &faults{}}
 	var closers []func()
 	w.close = func() {

@@ -9,11 +9,13 @@
 // The kernel tells of links, addresses, forwarding and what filters packets at a
 // link (tc) by rtnetlink groups, and
 // of rules by the nftables group, iptables-nft's included. It tells nothing of
-// iptables-legacy. Sysctls are files: inotify tells who writes to them by a
-// path of the same procfs, as sysctl(8) does.
+// iptables-legacy: where there are tables of it, their content is looked at a few
+// times a second. Sysctls are files: inotify tells who writes to them by a path
+// of the same procfs, as sysctl(8) does.
 //
 // The package refuses to change anything, and to look at links that carry no
 // mark of gangway: what other containers come and go with is noise.
 //
-// A Watcher belongs to the network namespace of the thread that called New.
+// A Watcher belongs to the network namespace of the thread that called New,
+// which must be that of the process as well.
 package watch

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -26,6 +27,8 @@ type Watcher struct {
 	// files are the sockets, closed to end the readers.
 	files   []*os.File
 	readers sync.WaitGroup
+	// end ends who waits for time.
+	end context.CancelFunc
 
 	mu      sync.Mutex
 	suspect string
@@ -59,6 +62,14 @@ func New(o Options) (*Watcher, error) {
 	} else {
 		o.Log.WithError(err).Warn("rules that somebody changes are mended later than they could be")
 	}
+	ctx, end := context.WithCancel(context.Background())
+	w.end = end
+	tables, err := newLegacy()
+	if err == nil {
+		w.watchLegacy(ctx, tables)
+	} else {
+		o.Log.WithError(err).Warn("rules that somebody changes are mended later than they could be")
+	}
 	w.read(route, "links", w.linksChanged, func() {
 		w.Changed()
 		w.dump(route)
@@ -83,6 +94,7 @@ func (w *Watcher) Suspect() string {
 // Close stops listening.
 func (w *Watcher) Close() error {
 	var errs []error
+	w.end()
 	for _, f := range w.files {
 		errs = append(errs, f.Close())
 	}
