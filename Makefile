@@ -10,6 +10,7 @@ DESTDIR  ?=
 PORT     ?= 8080
 BENCH    ?= full
 PARTS    ?=
+VULNDB   ?=
 
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 BINARY  := build/gangway
@@ -68,6 +69,11 @@ uninstall: ## remove the plugin and the daemon from this host (state is kept)
 lint: ## check format and style
 	@scripts/deps.sh lint
 	@scripts/lint.sh
+
+.PHONY: vuln
+vuln: ## look for known vulnerabilities in what is called (VULNDB=file:///... for a copy)
+	@scripts/deps.sh vuln
+	@VULNDB='$(VULNDB)' scripts/vuln.sh
 
 .PHONY: bench
 bench: ## measure beside the built-in driver, half an hour; BENCH=quick for 4 minutes

@@ -16,7 +16,7 @@ require (
 	github.com/vishvananda/netlink v1.3.1
 	github.com/vishvananda/netns v0.0.5
 	go.etcd.io/bbolt v1.5.0
-	golang.org/x/net v0.33.0
+	golang.org/x/net v0.62.0
 	golang.org/x/sys v0.49.0
 )
 

@@ -1,10 +1,13 @@
 #!/bin/sh
 # deps.sh WHAT: installs the programs that WHAT needs and that are missing.
-# WHAT is build, plugin, lint, demo, test or bench. Nothing that is there is changed.
+# WHAT is build, plugin, lint, vuln, demo, test or bench. Nothing that is there is changed.
 set -eu
 
 # golangci_version is the linter's version that the configuration is written for.
 golangci_version=2.15.0
+
+# govulncheck_version is that of the search for known vulnerabilities.
+govulncheck_version=1.8.0
 
 fail() {
 	echo "deps.sh: $*" >&2
@@ -66,6 +69,14 @@ need_linter() {
 	GOBIN=$PWD/build/bin go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$golangci_version"
 }
 
+need_govulncheck() {
+	for candidate in build/bin/govulncheck govulncheck; do
+		have "$candidate" && go version -m "$(command -v "$candidate")" | grep -q "golang.org/x/vuln.v$govulncheck_version\b" && return
+	done
+	echo "Installing govulncheck $govulncheck_version ..." >&2
+	GOBIN=$PWD/build/bin go install "golang.org/x/vuln/cmd/govulncheck@v$govulncheck_version"
+}
+
 need_plugin() {
 	need iptables iptables
 	need ldd libc-bin
@@ -92,6 +103,7 @@ case ${1:-} in
 build) ;;
 plugin) need_plugin ;;
 lint) need_linter ;;
+vuln) need_govulncheck ;;
 demo)
 	need_plugin
 	need_engine
@@ -118,6 +130,6 @@ bench)
 	need nft nftables
 	need iperf3 iperf3
 	;;
-*) fail "unknown: '${1:-}'; one of build, plugin, lint, demo, test, bench" ;;
+*) fail "unknown: '${1:-}'; one of build, plugin, lint, vuln, demo, test, bench" ;;
 esac
 install_missing

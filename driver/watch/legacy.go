@@ -195,7 +195,7 @@ func (w *Watcher) watchLegacy(ctx context.Context, l *legacy) {
 			began := time.Now()
 			changed, count := l.look()
 			if changed {
-				w.changed()
+				w.Changed()
 			}
 			pause := idleEvery
 			if count > 0 {
