@@ -31,6 +31,9 @@ type Config struct {
 	Args []string
 	// Env are settings of gangway, such as "GANGWAY_FIREWALL=iptables".
 	Env []string
+	// Managers says that the engine's host has firewalld, ufw and procps, none
+	// of them started.
+	Managers bool
 }
 
 // Engine is a private Docker engine on a host of its own, joined to a network
@@ -72,7 +75,7 @@ func Start(t testing.TB, cfg Config) *Engine {
 	if os.Geteuid() != 0 {
 		missing(t, "engines need root")
 	}
-	tree := cfg.Suite.tree(t)
+	tree := cfg.Suite.tree(t, cfg.Managers)
 	toolsDir, err := tools()
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 #!/bin/sh
-# engines.sh SUITE...: makes the root trees that the engine tests run dockerd
-# from, one a Debian suite, in ${GANGWAY_CACHE:-/var/cache/gangway}/engines/SUITE.
+# engines.sh SUITE[+managers]...: makes the root trees that the engine tests run
+# dockerd from, one a Debian suite, in ${GANGWAY_CACHE:-/var/cache/gangway}/engines/SUITE.
+# A tree with +managers also has the managers of a host's firewall and sysctls.
 #
 # A tree that is complete already is left alone. Parallel callers wait for each
 # other, and a tree appears under its name only when it is complete. The mirror
@@ -9,12 +10,19 @@ set -eu
 
 cache=${GANGWAY_CACHE:-/var/cache/gangway}/engines
 
-# packages prints what the tree of suite $1 holds besides Debian's base. The
-# list is also the tree's stamp: another list makes another tree.
+# packages prints what the tree $1 holds besides Debian's base. The list is also
+# the tree's stamp: another list makes another tree. Whatever a package starts
+# when it is installed is not started: mmdebstrap sees to it.
 packages() {
 	cli=docker-cli,
-	[ "$1" = bookworm ] && cli= # there docker.io has the client
-	echo "docker.io,${cli}docker-compose,iptables,nftables,iproute2,ca-certificates,conntrack,busybox"
+	managers=
+	case $1 in
+	bookworm*) cli= ;; # there docker.io has the client
+	esac
+	case $1 in
+	*+managers) managers=,firewalld,python3-nftables,ufw,procps ;;
+	esac
+	echo "docker.io,${cli}docker-compose,iptables,nftables,iproute2,ca-certificates,conntrack,busybox$managers"
 }
 
 # mirror prints the archive that the machine installs its own Debian from. apt
@@ -32,7 +40,7 @@ mirror() {
 			$2 == "main" && ($1 == own || $1 ~ /^(stable|testing|unstable|sid)$/) { print $3; exit }'
 }
 
-# bootstrap makes the tree of suite $1 in folder $2. An archive that was frozen
+# bootstrap makes the tree $1 in folder $2. An archive that was frozen
 # at a date fails the check of its own expiry; only that check is given up then,
 # never the one of its signature.
 bootstrap() {
@@ -44,7 +52,7 @@ bootstrap() {
 	for check in true false; do
 		rm -rf "$2"
 		mmdebstrap --variant=apt --include="$(packages "$1")" \
-			--aptopt="Acquire::Check-Valid-Until \"$check\"" "$1" "$2" "$url" 2>"$2.log" && return
+			--aptopt="Acquire::Check-Valid-Until \"$check\"" "${1%+*}" "$2" "$url" 2>"$2.log" && return
 		grep -q 'is expired' "$2.log" || break
 	done
 	cat "$2.log" >&2

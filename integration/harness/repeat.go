@@ -3,24 +3,28 @@ package harness
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// Repeat asks a probe server every 100 ms, each time by a new connection, until
-// its Stop is called.
-func (h *Host) Repeat(t testing.TB, proto, addr string) *Repeat {
+// Repeat asks a probe server again and again, each time by a new connection,
+// until its Stop or Row is called: every 100 ms unless the flags of probe say
+// otherwise.
+func (h *Host) Repeat(t testing.TB, proto, addr string, flags ...string) *Repeat {
 	t.Helper()
-	return h.repeat(t, h.probe, "repeat", proto, addr)
+	return h.repeat(t, append(append([]string{h.probe, "repeat"}, flags...), proto, addr)...)
 }
 
 // RepeatInside asks from a running container's network. It goes on whatever
 // becomes of the engine.
-func (e *Engine) RepeatInside(t testing.TB, container, proto, addr string) *Repeat {
+func (e *Engine) RepeatInside(t testing.TB, container, proto, addr string, flags ...string) *Repeat {
 	t.Helper()
 	pid := e.Docker(t, "inspect", "--format", "{{.State.Pid}}", container)
-	return e.repeat(t, "nsenter", "--target", pid, "--net", e.probe, "repeat", proto, addr)
+	args := append([]string{"nsenter", "--target", pid, "--net", e.probe, "repeat"}, flags...)
+	return e.repeat(t, append(args, proto, addr)...)
 }
 
 func (h *Host) repeat(t testing.TB, args ...string) *Repeat {
@@ -46,20 +50,43 @@ type Repeat struct {
 	what    string
 }
 
+// Question is one of a row.
+type Question struct {
+	// Asked is when, by the machine's clock.
+	Asked time.Time
+	// Answered says that the answer came in time; Error is what came instead.
+	Answered bool
+	Error    string
+}
+
+// Row ends the row and returns its questions in their order.
+func (r *Repeat) Row(t testing.TB) []Question {
+	t.Helper()
+	r.process.Signal(t, 15, 20*time.Second)
+	out := r.process.Output(t)
+	var row []Question
+	for _, line := range strings.Split(out, "\n") {
+		at, result, _ := strings.Cut(line, " ")
+		if ns, err := strconv.ParseInt(at, 10, 64); err == nil {
+			row = append(row, Question{Asked: time.Unix(0, ns), Answered: result == "answered", Error: result})
+		}
+	}
+	if !strings.Contains(out, fmt.Sprintf("asked=%d ", len(row))) {
+		t.Fatalf("questions to %s broke off:\n%s", r.what, out)
+	}
+	slices.SortFunc(row, func(a, b Question) int { return a.Asked.Compare(b.Asked) })
+	return row
+}
+
 // Stop ends the row, fails the test if an answer was missing, and returns how
 // many questions there were.
 func (r *Repeat) Stop(t testing.TB) (asked int) {
 	t.Helper()
-	r.process.Signal(t, 15, 20*time.Second)
-	out := r.process.Output(t)
-	lost := -1
-	if _, rest, ok := strings.Cut(out, "asked="); ok {
-		if _, err := fmt.Sscanf(rest, "%d lost=%d", &asked, &lost); err != nil {
-			t.Fatalf("questions to %s: %v in:\n%s", r.what, err, out)
+	row := r.Row(t)
+	for _, q := range row {
+		if !q.Answered {
+			t.Errorf("question to %s at %s lost: %s", r.what, q.Asked.Format(time.StampMilli), q.Error)
 		}
 	}
-	if lost != 0 {
-		t.Errorf("questions to %s: %d of %d lost:\n%s", r.what, lost, asked, out)
-	}
-	return asked
+	return len(row)
 }

@@ -26,10 +26,13 @@ const (
 // Suites returns all suites, oldest engine first.
 func Suites() []Suite { return []Suite{Bookworm, Trixie, Forky} }
 
-// tree returns the folder of the suite's root tree, made first if it is
-// missing.
-func (s Suite) tree(t testing.TB) string {
+// tree returns the folder of a root tree of the suite, made first if it is
+// missing: the one with the managers of a host's firewall, or the one without.
+func (s Suite) tree(t testing.TB, managers bool) string {
 	t.Helper()
+	if managers {
+		s += "+managers"
+	}
 	script := exec.Command("sh", "-s", string(s))
 	script.Stdin = strings.NewReader(enginesScript)
 	if out, err := script.CombinedOutput(); err != nil {

@@ -5,7 +5,7 @@
 //	probe get [-timeout D] [-from ADDR[:PORT]] PROTO HOST:PORT
 //	probe ping [-timeout D] HOST
 //	probe stream [-for D] HOST:PORT
-//	probe repeat [-timeout D] PROTO HOST:PORT | icmp HOST
+//	probe repeat [-timeout D] [-every D] PROTO HOST:PORT | icmp HOST
 //	probe fetch [-timeout D] HOST:PORT
 //	probe advertise INTERFACE PREFIX
 //	probe send [-count N] INTERFACE FRAME
@@ -44,11 +44,12 @@ func run(args []string) error {
 	from := flags.String("from", "", "source address, and port if it has to be a certain one")
 	count := flags.Int("count", 1, "how many frames to send")
 	duration := flags.Duration("for", 0, "how long to stream; 0 until SIGTERM")
+	every := flags.Duration("every", 100*time.Millisecond, "time from one question to the next")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
 	rest := flags.Args()
-	c, ok := commands(*timeout, *duration, *from, *count)[args[0]]
+	c, ok := commands(options{*timeout, *duration, *every, *from, *count})[args[0]]
 	if !ok || len(rest) != c.arguments && (c.arguments > 0 || len(rest) == 0 || len(rest)%2 != 0) {
 		return fmt.Errorf("%s: unknown command, or wrong number of arguments %q", args[0], rest)
 	}
@@ -69,19 +70,26 @@ type command struct {
 	run       func(args []string) (string, error)
 }
 
-func commands(timeout, duration time.Duration, from string, count int) map[string]command {
+// options are the values of all flags.
+type options struct {
+	timeout, duration, every time.Duration
+	from                     string
+	count                    int
+}
+
+func commands(o options) map[string]command {
 	silent := func(f func(args []string) error) func([]string) (string, error) {
 		return func(args []string) (string, error) { return "", f(args) }
 	}
 	return map[string]command{
 		"serve":     {0, silent(serve)},
-		"get":       {2, func(a []string) (string, error) { return get(a[0], a[1], from, timeout) }},
-		"fetch":     {1, func(a []string) (string, error) { return fetch(a[0], timeout) }},
-		"ping":      {1, silent(func(a []string) error { return ping(a[0], 0, timeout) })},
-		"stream":    {1, silent(func(a []string) error { return stream(a[0], duration) })},
-		"repeat":    {2, silent(func(a []string) error { return repeat(a[0], a[1], timeout) })},
+		"get":       {2, func(a []string) (string, error) { return get(a[0], a[1], o.from, o.timeout) }},
+		"fetch":     {1, func(a []string) (string, error) { return fetch(a[0], o.timeout) }},
+		"ping":      {1, silent(func(a []string) error { return ping(a[0], 0, o.timeout) })},
+		"stream":    {1, silent(func(a []string) error { return stream(a[0], o.duration) })},
+		"repeat":    {2, silent(func(a []string) error { return repeat(a[0], a[1], o.timeout, o.every) })},
 		"advertise": {2, silent(func(a []string) error { return advertise(a[0], a[1]) })},
-		"send":      {2, silent(func(a []string) error { return send(a[0], a[1], count) })},
+		"send":      {2, silent(func(a []string) error { return send(a[0], a[1], o.count) })},
 	}
 }
 

@@ -10,28 +10,28 @@ import (
 	"time"
 )
 
-// repeatEvery is the time from one question to the next.
-const repeatEvery = 100 * time.Millisecond
-
-// repeat asks every 100 ms by a connection of its own, or pings, until SIGTERM
-// comes, and then prints how often it asked and how often there was no answer in
-// time. Each of those is printed as it happens. A slow answer holds up no other
-// question.
-func repeat(proto, addr string, timeout time.Duration) error {
+// repeat asks again and again, each time by a connection of its own, or pings,
+// until SIGTERM comes, and then prints how often it asked and how often there was
+// no answer in time. For each question it prints when it was asked, in
+// nanoseconds of Unix time, and "answered" or what went wrong. A slow answer
+// holds up no other question.
+func repeat(proto, addr string, timeout, every time.Duration) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
 	var asked, lost atomic.Int64
 	var open sync.WaitGroup
-	tick := time.NewTicker(repeatEvery)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	fmt.Println("open")
 	for ctx.Err() == nil {
 		n := asked.Add(1)
 		open.Go(func() {
+			at, result := time.Now().UnixNano(), "answered"
 			if err := ask(proto, addr, n, timeout); err != nil {
 				lost.Add(1)
-				fmt.Printf("%s question %d: %v\n", time.Now().Format(time.StampMilli), n, name(err))
+				result = name(err).Error()
 			}
+			fmt.Println(at, result)
 		})
 		select {
 		case <-ctx.Done():
