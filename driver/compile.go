@@ -323,26 +323,24 @@ type stale struct {
 // expects them.
 func staleFlows(c change) (s stale) {
 	for _, e := range c.endpoints {
-		count := map[spec.Published]int{}
+		var before, after []spec.Published
 		if e.before != nil {
-			for _, r := range e.before.Published {
-				count[r]--
-			}
+			before = e.before.Published
 			if e.before.Sandbox != "" && (e.after == nil || e.after.Sandbox == "") {
 				s.left = append(s.left, e.before.addrs()...)
 			}
 		}
 		if e.after != nil {
-			for _, r := range e.after.Published {
-				count[r]++
+			after = e.after.Published
+		}
+		gone, fresh := setDifference(before, after)
+		for _, r := range fresh {
+			if r.Proto == spec.UDP {
+				s.taken = append(s.taken, r)
 			}
 		}
-		for r, n := range count {
-			switch {
-			case n == 0 || r.Proto != spec.UDP:
-			case n > 0:
-				s.taken = append(s.taken, r)
-			case byNAT(r) && !slices.Contains(s.left, r.ContainerIP) && !slices.Contains(s.bare, r.ContainerIP):
+		for _, r := range gone {
+			if r.Proto == spec.UDP && byNAT(r) && !slices.Contains(s.left, r.ContainerIP) && !slices.Contains(s.bare, r.ContainerIP) {
 				s.bare = append(s.bare, r.ContainerIP)
 			}
 		}

@@ -36,6 +36,9 @@ type Host interface {
 	Occupied(ctx context.Context, bridge string, addrs []netip.Addr) (map[netip.Addr]net.HardwareAddr, error)
 	// Veths returns what the kernel knows of gangway's veth pairs, by endpoint.
 	Veths(ctx context.Context) (map[string]spec.VethInfo, error)
+	// Check takes one look at all links: which of the veths are gone or not as
+	// they should be, and whether Sweep would find anything.
+	Check(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error)
 	// Sweep removes links that gangway created and that belong to none of the
 	// given bridges and veths, and names what it removed.
 	Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (removed []string, err error)

@@ -38,10 +38,11 @@ type Options struct {
 type Driver struct {
 	o Options
 
-	// networks serialises the verbs of each network. Taken before gate and mu.
+	// networks serialises the verbs of each network, and what Reconcile mends
+	// of its links. Taken before gate and mu.
 	networks keyedLock
-	// gate lets verbs change the kernel side by side, and Reconcile alone: its
-	// picture of what should exist must not change while it compares.
+	// gate lets verbs change the kernel side by side, and Reconcile's comparison
+	// of the rules alone: what should exist must not change meanwhile.
 	gate sync.RWMutex
 	// mu guards the fields below. It is never held across I/O.
 	mu     sync.Mutex
@@ -51,9 +52,11 @@ type Driver struct {
 	// when: the engine may be about to join them, or has forgotten them.
 	expected map[string]time.Time
 
-	// healing lets one Reconcile run at a time; it guards fights.
+	// healing lets one Reconcile run at a time; it guards fights and turn.
 	healing sync.Mutex
 	fights  *fights
+	// turn is the first pair that the next comparison looks at closely.
+	turn    int
 	journal journal
 }
 

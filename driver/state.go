@@ -2,6 +2,7 @@ package driver
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -138,6 +139,16 @@ func newState() *state {
 type change struct {
 	network   networkChange
 	endpoints []endpointChange
+}
+
+// snapshot returns what compile needs of the state, which does not follow it.
+// Networks and endpoints never change, they are replaced.
+func (s *state) snapshot() *state {
+	members := make(map[string]map[string]*Endpoint, len(s.members))
+	for id, on := range s.members {
+		members[id] = maps.Clone(on)
+	}
+	return &state{networks: maps.Clone(s.networks), members: members}
 }
 
 type networkChange struct{ before, after *Network }

@@ -141,6 +141,11 @@ func (h faultyHost) InspectBridge(ctx context.Context, name string) (info spec.B
 	return info, err
 }
 
+func (h faultyHost) Check(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (c spec.LinkCheck, err error) {
+	err = h.do("Check", func() (err error) { c, err = h.Host.Check(ctx, bridges, veths); return err })
+	return c, err
+}
+
 func (h faultyHost) Veths(ctx context.Context) (veths map[string]spec.VethInfo, err error) {
 	err = h.do("Veths", func() (err error) { veths, err = h.Host.Veths(ctx); return err })
 	return veths, err

@@ -94,15 +94,22 @@ func encode(code []unix.SockFilter) []byte {
 // else may have put there is left alone: an endpoint that needs none never had
 // one.
 func (h *Handle) mendGuard(host, bridge netlink.Link, v spec.Veth) (changed bool, err error) {
-	want, err := h.guardOf(v, bridge)
-	if err != nil || len(want) == 0 {
-		return false, err
-	}
-	have, err := h.readGuard(host)
-	if err != nil || bytes.Equal(have, want) {
+	want, off, err := h.compareGuard(host, bridge, v)
+	if err != nil || !off {
 		return false, err
 	}
 	return true, h.setGuard(host, want)
+}
+
+// compareGuard returns the program that the pair has to have, and whether it has
+// another one or none.
+func (h *Handle) compareGuard(host, bridge netlink.Link, v spec.Veth) (want []byte, off bool, err error) {
+	want, err = h.guardOf(v, bridge)
+	if err != nil || len(want) == 0 {
+		return nil, false, err
+	}
+	have, err := h.readGuard(host)
+	return want, !bytes.Equal(have, want), err
 }
 
 // guardNew has the kernel filter what a new pair's container will send. The

@@ -86,13 +86,7 @@ func (h *Handle) nameIn(nsid, index int) string {
 // returns one line for each, and goes on past errors. The lists must be
 // complete: they name every network's bridge, adopted ones included.
 func (h *Handle) Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) ([]string, error) {
-	networks, endpoints := map[string]bool{}, map[string]bool{}
-	for _, b := range bridges {
-		networks[b.NetworkID] = true
-	}
-	for _, v := range veths {
-		endpoints[v.EndpointID] = true
-	}
+	known := idsOf(bridges, veths)
 	all, err := h.links(ctx)
 	if err != nil {
 		return nil, err
@@ -103,10 +97,6 @@ func (h *Handle) Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.
 		if err := ctx.Err(); err != nil {
 			return removed, errors.Join(append(errs, err)...)
 		}
-		known := networks
-		if link.Type() == kindVeth {
-			known = endpoints
-		}
 		lines, err := h.sweepLink(ctx, link, known)
 		removed = append(removed, lines...)
 		errs = append(errs, err)
@@ -114,30 +104,52 @@ func (h *Handle) Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.
 	return removed, errors.Join(errs...)
 }
 
-// sweepLink looks at one link. Other kinds than bridge and veth are never
-// gangway's, whatever their alias says.
-func (h *Handle) sweepLink(ctx context.Context, link netlink.Link, known map[string]bool) (removed []string, err error) {
-	kind, name := link.Type(), link.Attrs().Name
-	if kind != kindBridge && kind != kindVeth {
-		return nil, nil
+// ids are the networks and endpoints that there are, by the kind of their links.
+// Other kinds than bridge and veth are never gangway's, whatever their alias says.
+type ids map[string]map[string]bool
+
+func idsOf(bridges []spec.Bridge, veths []spec.Veth) ids {
+	known := ids{kindBridge: {}, kindVeth: {}}
+	for _, b := range bridges {
+		known[kindBridge][b.NetworkID] = true
 	}
-	if id := owner(link); id != "" {
-		if known[id] {
-			return nil, nil
+	for _, v := range veths {
+		known[kindVeth][v.EndpointID] = true
+	}
+	return known
+}
+
+// stray says what of a link belongs to nobody: the link itself, or changes to it
+// for some networks.
+func (known ids) stray(link netlink.Link) (whole bool, lent []string) {
+	of := known[link.Type()]
+	switch id := owner(link); {
+	case of == nil:
+		return false, nil
+	case id != "":
+		return !of[id], nil
+	case link.Type() != kindBridge:
+		return false, nil
+	}
+	for id := range loans(link) {
+		if !of[id] {
+			lent = append(lent, id)
 		}
+	}
+	return false, lent
+}
+
+func (h *Handle) sweepLink(ctx context.Context, link netlink.Link, known ids) (removed []string, err error) {
+	kind, name := link.Type(), link.Attrs().Name
+	whole, lent := known.stray(link)
+	if whole {
 		if err := h.remove(link); err != nil {
 			return nil, err
 		}
-		return []string{kind + " " + name + " of the unknown " + owned(kind) + " " + id}, nil
-	}
-	if kind != kindBridge {
-		return nil, nil
+		return []string{kind + " " + name + " of the unknown " + owned(kind) + " " + owner(link)}, nil
 	}
 	var errs []error
-	for id := range loans(link) {
-		if known[id] {
-			continue
-		}
+	for _, id := range lent {
 		if err := h.giveBack(ctx, link, id); err != nil {
 			errs = append(errs, err)
 			continue

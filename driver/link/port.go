@@ -35,7 +35,7 @@ func (f *portFlags) each(visit func(attribute int, what string, is *bool)) {
 	visit(nl.IFLA_BRPORT_MCAST_FLOOD, "multicast from other ports", &f.multicast)
 }
 
-// mendPort sets a port's flags in one step and says which were wrong.
+// portOf are the flags that the host end of a pair has to have.
 //
 // Hairpin mode is on: with br_netfilter, a container's packet to its own
 // published port is translated on the bridge, and has to leave by the port
@@ -43,9 +43,14 @@ func (f *portFlags) each(visit func(attribute int, what string, is *bool)) {
 // and multicast of theirs; the bridge's own come in any case. The rest of that is
 // the guard's, not the kernel's isolation of ports: with br_netfilter a packet to
 // a published port of the same network goes from port to port.
+func portOf(isolated bool) portFlags {
+	return portFlags{hairpin: true, broadcast: !isolated, multicast: !isolated}
+}
+
+// mendPort sets a port's flags in one step and says which were wrong.
 func (h *Handle) mendPort(port netlink.Link, isolated bool) (fixed []string, err error) {
 	name := port.Attrs().Name
-	want := portFlags{hairpin: true, broadcast: !isolated, multicast: !isolated}
+	want := portOf(isolated)
 	have, err := h.portFlags(port)
 	if err != nil || have == want {
 		return nil, err
@@ -84,22 +89,37 @@ func (h *Handle) portFlags(port netlink.Link) (f portFlags, err error) {
 	msg.Index = int32(port.Attrs().Index)
 	req.AddData(msg)
 	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
-	if err != nil || len(answers) == 0 {
-		return f, wrap(err, "read the bridge port of veth %s", port.Attrs().Name)
+	if err == nil && len(answers) > 0 {
+		f, err = parsePort(answers[0])
 	}
-	data, header := answers[0], unix.SizeofIfInfomsg
-	for _, nest := range []uint16{unix.IFLA_LINKINFO, nl.IFLA_INFO_SLAVE_DATA} {
-		if data, err = attribute(data, header, nest); err != nil {
-			return f, wrap(err, "read the bridge port of veth %s", port.Attrs().Name)
-		}
-		header = 0
+	return f, wrap(err, "read the bridge port of veth %s", port.Attrs().Name)
+}
+
+// parsePort reads the flags from an RTM_NEWLINK message. A link that is no port
+// has none set.
+func parsePort(m []byte) (f portFlags, err error) {
+	data, err := nested(m, unix.SizeofIfInfomsg, unix.IFLA_LINKINFO, nl.IFLA_INFO_SLAVE_DATA)
+	if err != nil {
+		return f, err
 	}
 	f.each(func(kind int, _ string, is *bool) {
 		value, broken := attribute(data, 0, uint16(kind))
 		err = errors.Join(err, broken)
 		*is = len(value) > 0 && value[0] != 0
 	})
-	return f, wrap(err, "read the bridge port of veth %s", port.Attrs().Name)
+	return f, err
+}
+
+// nested returns the value of an attribute within others, nil if it is not there.
+func nested(m []byte, header int, kinds ...uint16) (value []byte, err error) {
+	value = m
+	for _, kind := range kinds {
+		if value, err = attribute(value, header, kind); err != nil {
+			return nil, err
+		}
+		header = 0
+	}
+	return value, nil
 }
 
 // attribute returns the value of one attribute behind a header, nil if it is

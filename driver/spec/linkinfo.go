@@ -32,3 +32,13 @@ type VethInfo struct {
 	// Moved says that the peer has left the host's namespace.
 	Moved bool
 }
+
+// LinkCheck is what one look at all links shows.
+type LinkCheck struct {
+	// Gone and Amiss are the endpoints whose pair is not there, and those whose
+	// host end is, or may be, not as it should be.
+	Gone, Amiss map[string]bool
+	// Strays says that there are links, or changes to bridges, that belong to no
+	// network and no endpoint.
+	Strays bool
+}

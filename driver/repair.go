@@ -1,0 +1,255 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// repair is one comparison of the kernel with the state.
+//
+// Rules are compared while no verb runs, since nothing else tells a verb's
+// change from somebody's damage; the kernel's count of changes makes that short.
+// Links are looked at all at once while verbs go on. What does not look as it
+// should is looked at again, and mended, with the lock of its network, as a verb
+// would do it: other networks do not wait.
+type repair struct {
+	*Driver
+	fixed  []string
+	failed []error
+	// missing holds the endpoints whose link pair is gone.
+	missing map[string]missing
+	// fought says that something was repaired that somebody keeps undoing.
+	fought bool
+}
+
+// thorough is how many pairs a comparison looks at closely beside those that
+// do not look as they should; the next one takes the next of them. It finds
+// what one look at all links does not show.
+const thorough = 64
+
+// patience is how long a comparison waits for a moment without verbs before it
+// makes them wait.
+const patience = time.Second
+
+// repair makes the kernel hold what the state says, all of it. Rules go before
+// the links they guard, as with a verb: nothing is reachable that is not
+// isolated, and without rules no link gets to carry anything. A manager of the
+// host's firewall, which may take its time, comes last.
+func (d *Driver) repair(ctx context.Context) *repair {
+	r := &repair{Driver: d, missing: map[string]missing{}}
+	r.alone(ctx, func(want plan) ([]string, error) { return d.o.Firewall.Sync(ctx, want.rules) })
+	mend := len(r.failed) == 0
+	r.links(ctx, mend)
+	if mend && d.o.Zones != nil {
+		r.alone(ctx, func(want plan) ([]string, error) { return d.o.Zones.Sync(ctx, zoned(want.bridges)) })
+	}
+	r.finish()
+	return r
+}
+
+// desired is what the kernel should contain by now.
+func (d *Driver) desired() plan {
+	d.mu.Lock()
+	s := d.state.snapshot()
+	d.mu.Unlock()
+	return compile(s)
+}
+
+// alone does something while no verb runs.
+func (r *repair) alone(ctx context.Context, do func(plan) ([]string, error)) {
+	for since := time.Now(); !r.gate.TryLock(); {
+		// Waiting for the lock itself would make all verbs wait for the longest.
+		if time.Since(since) > patience || !sleep(ctx, time.Millisecond) {
+			r.gate.Lock()
+			break
+		}
+	}
+	defer r.gate.Unlock()
+	r.note(do(r.desired()))
+}
+
+func (r *repair) note(fixed []string, err error) {
+	r.fixed = append(r.fixed, fixed...)
+	if err != nil {
+		r.failed = append(r.failed, err)
+	}
+}
+
+// links mends bridges, forwarding and pairs if it is allowed to, finds pairs
+// that are gone, and removes what belongs to nobody. A pair that is gone took its
+// container's end with it and cannot be brought back from here.
+func (r *repair) links(ctx context.Context, mend bool) {
+	want := r.desired()
+	if mend {
+		r.bridges(ctx, want)
+	}
+	found, err := r.o.Host.Check(ctx, want.bridges, want.veths)
+	if err != nil {
+		r.note(nil, err)
+		return
+	}
+	for _, v := range want.veths {
+		if found.Gone[v.EndpointID] {
+			r.miss(v.EndpointID)
+		}
+	}
+	if mend {
+		for _, v := range r.suspects(want.veths, found) {
+			r.veth(ctx, v.EndpointID)
+		}
+	}
+	r.strays(ctx, found)
+}
+
+// bridges mends bridges, and forwarding between links.
+func (r *repair) bridges(ctx context.Context, want plan) {
+	for _, b := range want.bridges {
+		r.onNetwork(ctx, b.NetworkID, func(n *Network) ([]string, error) {
+			var p plan
+			p.addNetwork(n)
+			return r.o.Links.EnsureBridge(ctx, p.bridges[0])
+		})
+	}
+	if want.forward4 || want.forward6 {
+		r.note(r.o.Host.EnableForwarding(ctx, want.forward4, want.forward6))
+	}
+}
+
+// onNetwork does something about a network that is there, as a verb would.
+func (r *repair) onNetwork(ctx context.Context, id string, do func(*Network) ([]string, error)) {
+	unlock, err := r.networks.lock(ctx, id)
+	if err != nil {
+		r.note(nil, err)
+		return
+	}
+	defer unlock()
+	r.mu.Lock()
+	n := r.state.networks[id]
+	r.mu.Unlock()
+	if n != nil {
+		r.note(do(n))
+	}
+}
+
+// suspects chooses the pairs to be looked at closely. Those that are gone are
+// not among them.
+func (r *repair) suspects(veths []spec.Veth, found spec.LinkCheck) []spec.Veth {
+	turn := map[string]bool{}
+	for i := range min(thorough, len(veths)) {
+		turn[veths[(r.turn+i)%len(veths)].EndpointID] = true
+	}
+	r.turn += thorough
+	if r.turn >= len(veths) {
+		r.turn = 0
+	}
+	return slices.DeleteFunc(slices.Clone(veths), func(v spec.Veth) bool {
+		return found.Gone[v.EndpointID] || !found.Amiss[v.EndpointID] && !turn[v.EndpointID]
+	})
+}
+
+// veth mends the host end of an endpoint's pair, if it is in a container still.
+func (r *repair) veth(ctx context.Context, endpointID string) {
+	r.mu.Lock()
+	e := r.state.endpoints[endpointID]
+	r.mu.Unlock()
+	if e == nil {
+		return
+	}
+	r.onNetwork(ctx, e.NetworkID, func(n *Network) ([]string, error) {
+		r.mu.Lock()
+		e := r.state.endpoints[endpointID]
+		r.mu.Unlock()
+		if e == nil {
+			return nil, nil
+		}
+		var p plan
+		p.addEndpoint(n, e)
+		if len(p.veths) == 0 {
+			return nil, nil
+		}
+		return r.o.Links.EnsureVeth(ctx, p.veths[0])
+	})
+}
+
+// strays removes links that belong to nobody. What seemed to, because of a verb
+// that was on its way, no longer does at a second look.
+func (r *repair) strays(ctx context.Context, found spec.LinkCheck) {
+	if !found.Strays {
+		return
+	}
+	want := r.desired()
+	found, err := r.o.Host.Check(ctx, want.bridges, want.veths)
+	if err != nil {
+		r.note(nil, err)
+		return
+	}
+	if found.Strays {
+		r.alone(ctx, func(want plan) ([]string, error) { return r.o.Host.Sweep(ctx, want.bridges, want.veths) })
+	}
+}
+
+// finish publishes what was found. A problem is logged when it is new.
+func (r *repair) finish() {
+	problem := ""
+	if err := errors.Join(r.failed...); err != nil {
+		problem = err.Error()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch was := r.health.problem; {
+	case problem != "" && problem != was:
+		r.o.Log.Error("the kernel does not hold what it should: " + problem)
+		r.journal.add(EventProblem, problem)
+	case problem == "" && was != "":
+		r.o.Log.Info("the kernel holds what it should again")
+		r.journal.add(EventSolved, "solved: "+was)
+	}
+	r.health.checks++
+	r.health.repairs += uint64(len(r.fixed))
+	r.health.lastCheck = time.Now()
+	r.health.problem = problem
+	r.health.missing = r.missing
+}
+
+// miss notes since when an endpoint's pair has been gone.
+func (r *repair) miss(endpointID string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, known := r.health.missing[endpointID]
+	if !known {
+		m.since = time.Now()
+	}
+	if e := r.state.endpoints[endpointID]; e != nil {
+		m.networkID = e.NetworkID
+	}
+	r.missing[endpointID] = m
+}
+
+// lost returns the endpoints whose pair has been gone for long and still is,
+// with their network: a verb may have been on its way at each look.
+func (r *repair) lost(ctx context.Context) map[string]string {
+	over := map[string]string{}
+	for id, m := range r.missing {
+		if time.Since(m.since) >= lostTime {
+			over[id] = m.networkID
+		}
+	}
+	if len(over) == 0 {
+		return nil
+	}
+	want := r.desired()
+	found, err := r.o.Host.Check(ctx, want.bridges, want.veths)
+	if err != nil {
+		return nil
+	}
+	for id := range over {
+		if !found.Gone[id] {
+			delete(over, id)
+		}
+	}
+	return over
+}

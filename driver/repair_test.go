@@ -1,0 +1,101 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// slowHost does something in the middle of a comparison's looks at links.
+type slowHost struct {
+	*fakeHost
+	during func(where string)
+}
+
+func (h *slowHost) run(where string) {
+	if h.during != nil {
+		h.during(where)
+	}
+}
+
+func (h *slowHost) Check(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error) {
+	h.run("check")
+	return h.fakeHost.Check(ctx, bridges, veths)
+}
+
+func (h *slowHost) EnsureBridge(ctx context.Context, b spec.Bridge) ([]string, error) {
+	h.run(b.Name)
+	return h.fakeHost.EnsureBridge(ctx, b)
+}
+
+func (h *slowHost) EnsureVeth(ctx context.Context, v spec.Veth) ([]string, error) {
+	h.run(v.Host)
+	return h.fakeHost.EnsureVeth(ctx, v)
+}
+
+// Verbs go on while links are compared: all of them during the look at all, and
+// those of other networks while one network's are mended. Nothing of what they
+// do is taken for damage.
+func TestVerbsDuringComparison(t *testing.T) {
+	for _, at := range []string{"check", "gw-aaaaaaaaaaaa", "gv-" + ep1[:12]} {
+		h := &slowHost{fakeHost: newFakeHost()}
+		d := newTestDriver(t, h.fakeHost, "boot")
+		d.o.Links, d.o.Host = h, h
+		must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+		must(t, d.CreateNetwork(t.Context(), networkRequest(netB, "10.1.0.0/24", "10.1.0.1")))
+		container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+		n, met := 0, false
+		h.during = func(where string) {
+			if where != at {
+				return
+			}
+			n++
+			h.during, met = nil, true
+			container(t, d, netB, fmt.Sprintf("%s%d", ep2, n), "10.1.0.2/24", 9090, 90)
+			must(t, d.Leave(t.Context(), netB, fmt.Sprintf("%s%d", ep2, n)))
+			if at == "check" {
+				must(t, d.DeleteEndpoint(t.Context(), netA, ep1))
+			}
+		}
+		if n := d.Reconcile(t.Context()); n != 0 {
+			t.Errorf("%s: %d repairs", at, n)
+		}
+		if !met {
+			t.Errorf("no look at %s", at)
+		}
+		h.during = nil
+		if s := d.Status(t.Context()); s.Problem != "" {
+			t.Errorf("%s: %s", at, s.Problem)
+		}
+		inSync(t, h.fakeHost, d)
+	}
+}
+
+// Each comparison looks closely at some pairs, and in time at all of them.
+func TestEveryPairHasItsTurn(t *testing.T) {
+	var veths []spec.Veth
+	for i := range 3*thorough + 1 {
+		veths = append(veths, spec.Veth{EndpointID: fmt.Sprint(i)})
+	}
+	r := &repair{Driver: New(Options{})}
+	seen := map[string]bool{}
+	for range 4 {
+		all := r.suspects(veths, spec.LinkCheck{})
+		if len(all) != thorough {
+			t.Errorf("%d pairs at once, want %d", len(all), thorough)
+		}
+		for _, v := range all {
+			seen[v.EndpointID] = true
+		}
+	}
+	if len(seen) != len(veths) {
+		t.Errorf("%d of %d pairs had their turn", len(seen), len(veths))
+	}
+	found := spec.LinkCheck{Gone: map[string]bool{"3": true}, Amiss: map[string]bool{"100": true, "3": true}}
+	r.turn = 0
+	if all := r.suspects(veths, found); len(all) != thorough {
+		t.Errorf("%d pairs, want %d: one is gone and another amiss", len(all), thorough)
+	}
+}
