@@ -64,7 +64,7 @@ func (f *filters) close() {
 // attach lets the socket see only what scope says.
 func (f *filters) attach(fd int, sc scope) error {
 	if sc == everything {
-		// Every socket of this package has a filter from its start.
+		// Only a socket that has one is asked to lose it, see socket.filter.
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil {
 			return fmt.Errorf("detach socket filter: %w", err)
 		}

@@ -189,7 +189,7 @@ func held(m *Manager) int {
 
 // bindable proves that a port is free, or not, by binding it as anybody would.
 func bindable(k key) bool {
-	fd, err := (&filters{}).bind(k)
+	fd, err := (&filters{}).bind(k, nothing)
 	if err != nil {
 		return false
 	}

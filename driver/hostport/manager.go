@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 
 	"github.com/sirupsen/logrus"
@@ -144,12 +145,18 @@ func (m *Manager) Close() error {
 	return nil
 }
 
-// open binds a socket and enters it into the book.
-func (m *Manager) open(owner string, k key) (*socket, error) {
+// open binds a socket that leads to a container's address before long, and
+// enters it into the book.
+func (m *Manager) open(owner string, k key, to netip.Addr) (*socket, error) {
 	if other := m.book.conflict(k); other != nil {
 		return nil, &ConflictError{Proto: k.proto, HostIP: k.ip, Port: k.port, Owner: other.owner, self: other.owner == owner}
 	}
-	fd, err := m.relays.filters.bind(k)
+	s := &socket{key: k, owner: owner, scope: scopeOf(k.ip, to)}
+	if k.proto == spec.SCTP {
+		s.scope = nothing // it has no relay
+	}
+	var err error
+	s.fd, err = m.relays.filters.bind(k, s.scope)
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
 		return nil, &ConflictError{Proto: k.proto, HostIP: k.ip, Port: k.port}
@@ -158,7 +165,6 @@ func (m *Manager) open(owner string, k key) (*socket, error) {
 	case err != nil:
 		return nil, fmt.Errorf("reserve %s: %w", k, err)
 	}
-	s := &socket{key: k, owner: owner, fd: fd}
 	m.book.add(s)
 	m.fds.sockets(1)
 	return s, nil

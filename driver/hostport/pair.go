@@ -29,6 +29,16 @@ func (q *request) pair(port uint16) (v4, v6 key, ok bool) {
 	return key{a.ip, port, q.proto}, key{b.ip, port, q.proto}, ok
 }
 
+// to is where a host address of q leads.
+func (q *request) to(host netip.Addr) netip.Addr {
+	for _, e := range q.ends {
+		if e.ip == host {
+			return e.to.ip
+		}
+	}
+	return netip.Addr{}
+}
+
 // descriptors is how many files q needs.
 func (q *request) descriptors() int {
 	if _, _, ok := q.pair(0); ok {
@@ -48,19 +58,24 @@ func (b *book) descriptors(owner string) int {
 	return n
 }
 
-// openPair binds a descriptor for both sockets and enters them into the book.
+// openPair binds a descriptor for both sockets, of which that of IPv6 leads to
+// an address before long, and enters them into the book.
 // If anything is in the way it does nothing: then each is opened by itself,
 // and what is in the way found for one of them.
-func (r *reservation) openPair(v4, v6 key) {
+func (r *reservation) openPair(v4, v6 key, to netip.Addr) {
 	own := r.m.book.owners[r.owner]
 	if own[v4] != nil || own[v6] != nil || r.m.book.conflict(v4) != nil || r.m.book.conflict(v6) != nil {
 		return
 	}
-	fd, err := r.m.relays.filters.bindBoth(v6)
+	sc := scopeOf(v6.ip, to)
+	if sc == everything {
+		sc = onlyIPv6
+	}
+	fd, err := r.m.relays.filters.bindBoth(v6, sc)
 	if err != nil {
 		return
 	}
-	a, b := &socket{key: v4, owner: r.owner, fd: fd}, &socket{key: v6, owner: r.owner, fd: fd}
+	a, b := &socket{key: v4, owner: r.owner, fd: fd}, &socket{key: v6, owner: r.owner, fd: fd, scope: sc}
 	a.twin, b.twin = b, a
 	r.m.book.add(a)
 	r.m.book.add(b)
@@ -87,7 +102,8 @@ func (s *socket) rebind(r *relays) error {
 	to := s.target
 	s.target = target{}
 	var err error
-	if s.fd, err = r.filters.bind(s.key); err != nil {
+	s.scope = nothing
+	if s.fd, err = r.filters.bind(s.key, s.scope); err != nil {
 		s.fd = -1
 		return err
 	}

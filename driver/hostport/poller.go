@@ -73,11 +73,16 @@ func (p *poller) add(fd int, h handler) (id uint32, err error) {
 	return id, nil
 }
 
-// remove must come before fd is closed.
-func (p *poller) remove(fd int, id uint32) {
+// remove ends the calls of a handler. The descriptor has to be closed then, which
+// takes it out of the kernel's list, or to be detached.
+func (p *poller) remove(id uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.handlers, id)
+}
+
+// detach takes a descriptor that stays open out of the kernel's list.
+func (p *poller) detach(fd int) {
 	// It fails only for descriptors that are not there.
 	_ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil)
 }

@@ -15,7 +15,7 @@ type relay interface {
 	// redirect makes it lead to another container port from now on.
 	redirect(target)
 	// close ends it with everything that goes through it. The socket stays
-	// open.
+	// open: it has to be closed, or detached from the poller.
 	close()
 }
 

@@ -134,7 +134,7 @@ func (r *reservation) indexHeld() {
 func (r *reservation) try(q *request, port uint16) error {
 	claims, fresh := len(r.claims), len(r.fresh)
 	if v4, v6, ok := q.pair(port); ok {
-		r.openPair(v4, v6)
+		r.openPair(v4, v6, q.to(v6.ip))
 	}
 	for _, e := range q.ends {
 		if err := r.claim(key{e.ip, port, q.proto}, e.to, q.fixed()); err != nil {
@@ -167,7 +167,7 @@ func (r *reservation) claim(k key, to target, fixed bool) error {
 	}
 	if s == nil {
 		var err error
-		if s, err = r.m.open(r.owner, k); err != nil {
+		if s, err = r.m.open(r.owner, k, to.ip); err != nil {
 			return err
 		}
 		r.fresh = append(r.fresh, s)

@@ -175,7 +175,7 @@ func BenchmarkReserve(b *testing.B) {
 		name string
 		ask  func(uint16) spec.PortRequest
 	}{
-		{"nat", nat4}, {"relayed", relayed},
+		{"nat", nat4}, {"relayed", relayed}, {"dual", dual},
 		{"ephemeral", func(p uint16) spec.PortRequest { return ask(0, 0, p, netip.IPv4Unspecified()) }},
 	}
 	for _, kind := range kinds {

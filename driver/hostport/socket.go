@@ -17,8 +17,10 @@ const backlog = 128
 type socket struct {
 	key
 	owner string
-	// fd is -1 if the kernel offers no such socket to anybody.
-	fd int
+	// fd is -1 if the kernel offers no such socket to anybody. scope is what its
+	// filter lets through.
+	fd    int
+	scope scope
 	// target is where the port leads; the zero target until lead was called.
 	target target
 	// relay serves the socket, nil if it only reserves.
@@ -42,15 +44,15 @@ func scopeOf(host, container netip.Addr) scope {
 	return nothing
 }
 
-// bind makes the socket that holds k. It drops everything until lead says
-// otherwise. It returns -1 if the kernel has no SCTP: then nobody else can
-// bind the port either.
-func (f *filters) bind(k key) (int, error) { return f.bindAs(k, 1) }
+// bind makes the socket that holds k. It drops what is not within its scope;
+// the rest waits for lead, or is reset. It returns -1 if the kernel has no SCTP:
+// then nobody else can bind the port either.
+func (f *filters) bind(k key, sc scope) (int, error) { return f.bindAs(k, sc, 1) }
 
 // bindBoth is bind for [::] and 0.0.0.0 in one descriptor.
-func (f *filters) bindBoth(k key) (int, error) { return f.bindAs(k, 0) }
+func (f *filters) bindBoth(k key, sc scope) (int, error) { return f.bindAs(k, sc, 0) }
 
-func (f *filters) bindAs(k key, v6only int) (int, error) {
+func (f *filters) bindAs(k key, sc scope, v6only int) (int, error) {
 	fd, err := newSocket(k)
 	if k.proto == spec.SCTP && (errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.ESOCKTNOSUPPORT)) {
 		return -1, nil
@@ -58,7 +60,7 @@ func (f *filters) bindAs(k key, v6only int) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("open socket: %w", err)
 	}
-	if err := f.setUp(fd, k, v6only); err != nil {
+	if err := f.setUp(fd, k, sc, v6only); err != nil {
 		_ = unix.Close(fd)
 		return -1, err
 	}
@@ -76,7 +78,7 @@ func newSocket(k key) (int, error) {
 	return unix.Socket(family, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, proto)
 }
 
-func (f *filters) setUp(fd int, k key, v6only int) error {
+func (f *filters) setUp(fd int, k key, sc scope, v6only int) error {
 	if k.ip.Is6() {
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, v6only); err != nil {
 			return fmt.Errorf("set IPV6_V6ONLY: %w", err)
@@ -90,8 +92,10 @@ func (f *filters) setUp(fd int, k key, v6only int) error {
 			return fmt.Errorf("set SO_REUSEADDR: %w", err)
 		}
 	}
-	if err := f.attach(fd, nothing); err != nil {
-		return err
+	if sc != everything {
+		if err := f.attach(fd, sc); err != nil {
+			return err
+		}
 	}
 	switch err := unix.Bind(fd, sockaddr(netip.AddrPortFrom(k.ip, k.port), 0)); {
 	case errors.Is(err, unix.EADDRNOTAVAIL):
@@ -144,12 +148,12 @@ func (s *socket) start(r *relays, t target, sc scope) error {
 	if sc == everything && s.twin != nil {
 		sc = onlyIPv6
 	}
-	if err := r.filters.attach(s.fd, sc); err != nil {
+	if err := s.filter(r, sc); err != nil {
 		return err
 	}
 	started, err := r.start(s, t)
 	if err != nil {
-		return errors.Join(err, r.filters.attach(s.fd, nothing))
+		return errors.Join(err, s.filter(r, nothing))
 	}
 	s.relay = started
 	return nil
@@ -160,12 +164,25 @@ func (s *socket) stop(r *relays) {
 		return
 	}
 	s.relay.close()
+	r.poll.detach(s.fd)
 	s.relay = nil
 	// Without the filter, what comes in waits in a queue that nobody reads;
 	// with it the queue cannot grow, and emptying it comes to an end.
-	if r.filters.attach(s.fd, nothing) == nil {
+	if s.filter(r, nothing) == nil {
 		drain(s.fd, s.proto)
 	}
+}
+
+// filter lets the socket see only what the scope says from now on.
+func (s *socket) filter(r *relays, sc scope) error {
+	if sc == s.scope {
+		return nil
+	}
+	if err := r.filters.attach(s.fd, sc); err != nil {
+		return err
+	}
+	s.scope = sc
+	return nil
 }
 
 // drain gives up what waits in a socket's queue: connections that the kernel
@@ -188,7 +205,7 @@ func drain(fd int, proto spec.Protocol) {
 	}
 }
 
-// endRelay ends the relay and leaves the socket as it is.
+// endRelay ends the relay of a socket whose descriptor is about to be closed.
 func (s *socket) endRelay() {
 	if s.relay != nil {
 		s.relay.close()

@@ -124,7 +124,7 @@ func (l *tcpRelay) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
-	l.r.poll.remove(l.fd, l.id)
+	l.r.poll.remove(l.id)
 }
 
 // serve relays one connection until both directions have ended.

@@ -100,7 +100,7 @@ func (u *udpRelay) close() {
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	u.closed = true
-	u.r.poll.remove(u.fd, u.id)
+	u.r.poll.remove(u.id)
 	all.drop(u)
 }
 

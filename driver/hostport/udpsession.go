@@ -104,7 +104,7 @@ func (all *udpSessions) end(s *session) {
 	if len(s.u.sessions) == 0 {
 		delete(all.active, s.u)
 	}
-	s.u.r.poll.remove(s.fd, s.id)
+	s.u.r.poll.remove(s.id)
 	_ = unix.Close(s.fd)
 	all.fds.give(1)
 }
