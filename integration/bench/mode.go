@@ -33,12 +33,12 @@ func full() mode {
 	return mode{
 		name:  "full",
 		ports: []int{0, 1, 10, 100, 1000, 10000}, builtinPorts: 10, builtinOnce: []int{100, 1000},
-		startRounds:  7,
-		trafficPorts: []int{1, 1000, 10000}, trafficRounds: 5, trafficSeconds: "3",
+		startRounds:  5,
+		trafficPorts: []int{1, 1000, 10000}, trafficRounds: 5, trafficSeconds: "2",
 		containers: 50, parallelRounds: 3,
 		networks:   500,
 		healRounds: 5,
-		endpoints:  []int{0, 100, 1000}, portsEach: 20, verbs: 200, verbRounds: 2,
+		endpoints:  []int{0, 100, 1000}, portsEach: 20, verbs: 120, verbRounds: 2,
 	}
 }
 
