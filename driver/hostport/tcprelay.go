@@ -28,11 +28,12 @@ type tcpRelay struct {
 	r  *relays
 	fd int
 	id uint32
-	// ctx ends every connection of the relay.
+
+	mu sync.Mutex
+	// ctx ends every connection of the relay. It comes with the first one: most
+	// relays never have any, and there may be ten thousand.
 	ctx    context.Context
 	cancel context.CancelFunc
-
-	mu     sync.Mutex
 	to     target
 	conns  int
 	paused bool
@@ -41,13 +42,11 @@ type tcpRelay struct {
 
 func startTCP(r *relays, s *socket, t target) (relay, error) {
 	l := &tcpRelay{r: r, fd: s.fd, to: t}
-	l.ctx, l.cancel = context.WithCancel(r.ctx)
 	// Until the id is known, an event has to wait.
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var err error
 	if l.id, err = r.poll.add(s.fd, l); err != nil {
-		l.cancel()
 		return nil, err
 	}
 	return l, nil
@@ -67,8 +66,11 @@ func (l *tcpRelay) ready() {
 		case err == nil:
 			l.conns++
 			l.r.fds.take(connFiles)
-			to := l.to
-			l.r.running.Go(func() { l.serve(fd, to) })
+			if l.ctx == nil {
+				l.ctx, l.cancel = context.WithCancel(l.r.ctx)
+			}
+			ctx, to := l.ctx, l.to
+			l.r.running.Go(func() { l.serve(ctx, fd, to) })
 		case errors.Is(err, unix.EAGAIN):
 			return
 		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
@@ -120,15 +122,17 @@ func (l *tcpRelay) redirect(t target) {
 }
 
 func (l *tcpRelay) close() {
-	l.cancel()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.cancel != nil {
+		l.cancel()
+	}
 	l.closed = true
 	l.r.poll.remove(l.id)
 }
 
 // serve relays one connection until both directions have ended.
-func (l *tcpRelay) serve(fd int, to target) {
+func (l *tcpRelay) serve(ctx context.Context, fd int, to target) {
 	defer func() {
 		l.mu.Lock()
 		l.conns--
@@ -143,7 +147,7 @@ func (l *tcpRelay) serve(fd int, to target) {
 	}
 	defer func() { _ = client.Close() }()
 	dialer := net.Dialer{Timeout: l.r.l.dial}
-	conn, err := dialer.DialContext(l.ctx, "tcp", to.addrPort().String())
+	conn, err := dialer.DialContext(ctx, "tcp", to.addrPort().String())
 	if err != nil {
 		l.r.log.WithError(err).Debugf("relay to %s", to.addrPort())
 		reset(client)
@@ -151,7 +155,7 @@ func (l *tcpRelay) serve(fd int, to target) {
 	}
 	backend := conn.(*net.TCPConn)
 	defer func() { _ = backend.Close() }()
-	defer context.AfterFunc(l.ctx, func() { reset(client, backend) })()
+	defer context.AfterFunc(ctx, func() { reset(client, backend) })()
 	join(client, backend)
 }
 
