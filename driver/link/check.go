@@ -3,6 +3,8 @@ package link
 import (
 	"context"
 	"net"
+	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -26,35 +28,50 @@ type seen struct {
 	ipv6 bool
 }
 
+// end is what matters of a pair's host end.
+type end struct {
+	name               string
+	index, master, mtu int
+	// moved says that the peer has left the host's namespace.
+	up, moved, ipv6 bool
+	port            portFlags
+}
+
+// view is what a look at all links leaves: there may be thousands of them, and
+// the kernel tells some kilobytes of each.
+type view struct {
+	strays bool
+	// bridges are by name, ends by endpoint.
+	bridges map[string]*brief
+	ends    map[string]end
+}
+
+// brief is a link without what nobody here asks for.
+type brief netlink.LinkAttrs
+
+// Attrs and Type make it a netlink.Link.
+func (b *brief) Attrs() *netlink.LinkAttrs { return (*netlink.LinkAttrs)(b) }
+
+// Type is not known.
+func (b *brief) Type() string { return "" }
+
 // Check takes one look at all links. It shows which of the veths are gone or not
 // as EnsureVeth would have them, as far as a link's own message tells, and
 // whether Sweep would find anything; the lists are those of Sweep. A pair whose
 // peer is in the host's namespace counts as amiss: that is short, or wrong.
 func (h *Handle) Check(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error) {
-	all, err := dump(ctx, "links", h.look)
+	known := idsOf(bridges, veths)
+	all, err := dump(ctx, "links", func() (view, error) { return h.look(known) })
 	if err != nil {
 		return spec.LinkCheck{}, err
 	}
-	c := spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}}
-	known := idsOf(bridges, veths)
-	masters := map[string]netlink.Link{}
-	ends := map[string]seen{}
-	for _, s := range all {
-		whole, lent := known.stray(s)
-		c.Strays = c.Strays || whole || len(lent) > 0
-		switch s.Type() {
-		case kindBridge:
-			masters[s.Attrs().Name] = s.Link
-		case kindVeth:
-			ends[owner(s)] = s
-		}
-	}
+	c := spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Strays: all.strays}
 	for _, v := range veths {
-		end, there := ends[v.EndpointID]
+		is, there := all.ends[v.EndpointID]
 		switch {
 		case !there:
 			c.Gone[v.EndpointID] = true
-		case !end.serves(v, masters[v.Bridge]) || !h.guards(end, masters[v.Bridge], v):
+		case !is.serves(v, all.bridges[v.Bridge]) || !h.guards(is, all.bridges[v.Bridge], v):
 			c.Amiss[v.EndpointID] = true
 		}
 	}
@@ -62,38 +79,55 @@ func (h *Handle) Check(ctx context.Context, bridges []spec.Bridge, veths []spec.
 }
 
 // serves says whether the link is as the host end of v has to be.
-func (s seen) serves(v spec.Veth, bridge netlink.Link) bool {
-	a := s.Attrs()
-	return a.Name == v.Host && bridge != nil && a.MasterIndex == bridge.Attrs().Index && a.Flags&net.FlagUp != 0 &&
-		(v.MTU == 0 || a.MTU == v.MTU) && a.NetNsID >= 0 && s.port == portOf(v.Isolated) && !s.ipv6
+func (e end) serves(v spec.Veth, bridge *brief) bool {
+	return e.name == v.Host && bridge != nil && e.master == bridge.Index && e.up && e.moved && !e.ipv6 &&
+		(v.MTU == 0 || e.mtu == v.MTU) && e.port == portOf(v.Isolated)
 }
 
 // guards says whether the link has the filter that v has to have. What cannot be
 // read is for EnsureVeth to tell of.
-func (h *Handle) guards(host, bridge netlink.Link, v spec.Veth) bool {
-	_, off, err := h.compareGuard(host, bridge, v)
+func (h *Handle) guards(e end, bridge *brief, v spec.Veth) bool {
+	_, off, err := h.compareGuard(&brief{Name: e.name, Index: e.index}, bridge, v)
 	return !off && err == nil
 }
 
 // look lists all links.
-func (h *Handle) look() ([]seen, error) {
+func (h *Handle) look(known ids) (view, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
 	req.Sockets = h.raw
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStatistics)))
-	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]seen, 0, len(answers))
-	for _, m := range answers {
+	all := view{bridges: map[string]*brief{}, ends: map[string]end{}}
+	var failed error
+	err := req.ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWLINK, func(m []byte) bool {
 		s, err := parseLink(m)
 		if err != nil {
-			return nil, err
+			failed = err
+			return false
 		}
-		all = append(all, s)
+		all.add(s, known)
+		return true
+	})
+	if failed != nil {
+		err = failed
 	}
-	return all, nil
+	return all, err
+}
+
+func (all *view) add(s seen, known ids) {
+	whole, lent := known.stray(s)
+	all.strays = all.strays || whole || len(lent) > 0
+	a := s.Attrs()
+	switch s.Type() {
+	case kindBridge:
+		name := strings.Clone(a.Name)
+		all.bridges[name] = &brief{Name: name, Index: a.Index, HardwareAddr: slices.Clone(a.HardwareAddr)}
+	case kindVeth:
+		all.ends[strings.Clone(owner(s))] = end{
+			name: strings.Clone(a.Name), index: a.Index, master: a.MasterIndex, mtu: a.MTU,
+			up: a.Flags&net.FlagUp != 0, moved: a.NetNsID >= 0, ipv6: s.ipv6, port: s.port,
+		}
+	}
 }
 
 func parseLink(m []byte) (s seen, err error) {
