@@ -193,11 +193,29 @@ func testKilledInVerbs(t *testing.T, e *harness.Engine) {
 	stop(t)
 }
 
-// testGivenUp: an engine that finds no plugin at its first look after it has
-// restarted it, half a second later, gives it up within a quarter of a minute.
-// The traffic goes on, and enabling brings the plugin back.
+// testGivenUp: an engine that finds no plugin when it looks, half a second after
+// it has restarted it, gives it up within a quarter of a minute. The traffic goes
+// on, and enabling brings the plugin back; so does the engine's next start.
 func testGivenUp(t *testing.T, e *harness.Engine) {
 	stop := traffic(t, e, "10.96.0")
+	giveUp(t, e)
+	if _, err := e.TryGangway("status"); err == nil || !strings.Contains(err.Error(), "docker plugin enable") {
+		t.Errorf("gangway status does not say how to go on: %v", err)
+	}
+	e.Docker(t, "plugin", "enable", "gangway")
+	ready(t, e)
+	stop(t)
+	newContainer(t, e, "c3")
+	if long() {
+		giveUp(t, e)
+		e.Stop(t)
+		startEngine(t, e, "given up", "10.96.0.10")
+	}
+}
+
+// giveUp makes the engine give the plugin up.
+func giveUp(t *testing.T, e *harness.Engine) {
+	t.Helper()
 	e.KillPlugin(t)
 	first := time.Now()
 	harness.Eventually(t, 10*time.Second, "the engine starts the plugin again", func() error {
@@ -211,13 +229,6 @@ func testGivenUp(t *testing.T, e *harness.Engine) {
 		return nil
 	})
 	t.Logf("the engine gave the plugin up %s after its first end", time.Since(first).Round(100*time.Millisecond))
-	if _, err := e.TryGangway("status"); err == nil || !strings.Contains(err.Error(), "docker plugin enable") {
-		t.Errorf("gangway status does not say how to go on: %v", err)
-	}
-	e.Docker(t, "plugin", "enable", "gangway")
-	ready(t, e)
-	stop(t)
-	newContainer(t, e, "c3")
 }
 
 // testDisabled: a plugin that is disabled by force leaves the traffic alone.
@@ -270,6 +281,24 @@ func testEngineFirst(t *testing.T, e *harness.Engine) {
 		startEngine(t, e, c.what, "10.93.0.10")
 		later.Wait()
 	}
+	newContainer(t, e, "c3")
+	if long() {
+		goneForGood(t, e)
+	}
+}
+
+// goneForGood: an engine that finds no gangway at all starts without it, and its
+// containers are started by hand when gangway is there again.
+func goneForGood(t *testing.T, e *harness.Engine) {
+	t.Helper()
+	e.Stop(t)
+	e.StopGangway(t)
+	began := time.Now()
+	e.StartEngine(t)
+	t.Logf("the engine starts without gangway: %s", time.Since(began).Round(time.Millisecond))
+	e.StartGangway(t)
+	e.Docker(t, "restart", "c1")
+	e.Serving(t, "c1")
 	newContainer(t, e, "c3")
 }
 

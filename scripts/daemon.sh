@@ -67,7 +67,9 @@ uninstall)
 	if systemd; then
 		networks=$(${DOCKER:-docker} network ls --filter driver=gangway --format '{{.Name}}' 2>/dev/null | tr '\n' ' ')
 		[ -z "$networks" ] || fail "there are networks: remove them first (docker network rm $networks)"
-		systemctl disable --now gangway.socket gangway.service
+		for unit in gangway.socket gangway.service; do
+			[ ! -e "$units/$unit" ] || systemctl disable --now "$unit"
+		done
 	fi
 	rm -f "$destdir$program" "$destdir$units/gangway.service" "$destdir$units/gangway.socket" \
 		"$destdir$completion" "$destdir$docker_completion"

@@ -26,6 +26,7 @@ const activate = "Plugin.Activate"
 // the daemon restarts, is upgraded or has been stopped; it fails, and does not
 // wait for ever, while the daemon cannot start; and uninstalling leaves nothing.
 func TestSystemd(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	makeIn(t, dir, nil, "build", "VERSION=1")
 	n := harness.StartSystemd(t)
@@ -63,13 +64,25 @@ func TestSystemd(t *testing.T) {
 	}
 }
 
-// TestSystemdUpgradeFromOwnSocket: a daemon that was installed before there was
-// a socket unit is upgraded to it.
-func TestSystemdUpgradeFromOwnSocket(t *testing.T) {
+// TestSystemdOwnSocket: a daemon that was installed before there was a socket
+// unit is uninstalled, and upgraded to it.
+func TestSystemdOwnSocket(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	makeIn(t, dir, nil, "build", "VERSION=1")
 	s := systemd{Node: harness.StartSystemd(t), script: root(t) + "/scripts/daemon.sh"}
+	s.installOld(t, dir+"/gangway")
+	s.daemonScript(t, "uninstall")
+	s.installOld(t, dir+"/gangway")
 	s.daemonScript(t, "install", dir+"/gangway")
+	s.kill(t)
+	s.answers(t, "while the daemon restarts")
+}
+
+// installOld installs what was installed before there was a socket unit.
+func (s systemd) installOld(t *testing.T, program string) {
+	t.Helper()
+	s.daemonScript(t, "install", program)
 	s.Run(t, "systemctl", "disable", "--now", "gangway.socket", "gangway.service")
 	const unit = "/etc/systemd/system/gangway.service"
 	s.Run(t, "sed", "-i", "/^Requires=gangway.socket/d; /^After=gangway.socket/d", unit)
@@ -77,9 +90,6 @@ func TestSystemdUpgradeFromOwnSocket(t *testing.T) {
 	s.Run(t, "systemctl", "daemon-reload")
 	s.Run(t, "systemctl", "start", "gangway.service")
 	s.answers(t, "without the socket unit")
-	s.daemonScript(t, "install", dir+"/gangway")
-	s.kill(t)
-	s.answers(t, "while the daemon restarts")
 }
 
 // prefix is where the daemon is installed: in a folder of the node's own.
