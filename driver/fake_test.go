@@ -418,7 +418,7 @@ func expected(d *Driver) picture {
 	return p
 }
 
-func newTestDriver(t *testing.T, f *fakeHost, boot string) *Driver {
+func newTestDriver(t testing.TB, f *fakeHost, boot string) *Driver {
 	t.Helper()
 	logger := logrus.New()
 	logger.SetOutput(io.Discard)

@@ -52,7 +52,7 @@ func portmap(pairs ...float64) map[string]any {
 }
 
 // must runs verbs that have to succeed.
-func must(t *testing.T, errs ...error) {
+func must(t testing.TB, errs ...error) {
 	t.Helper()
 	for i, err := range errs {
 		if err != nil {

@@ -64,6 +64,8 @@ func scenarios() []scenario {
 		{name: "host-addresses", run: testHostAddresses, own: true, rules: true},
 		{name: "compose", run: testCompose, plugin: true},
 		{name: "see", run: testSee, plugin: true, own: true, rules: true},
+		{name: "privileges", run: testPrivileges, plugin: true, own: true},
+		{name: "churn", run: testChurn, plugin: true, own: true},
 		{name: "refused", run: testRefused, own: true},
 		{name: "removal", run: testRemoval, plugin: true, own: true, rules: true},
 		{name: "restart-gangway", run: testRestartGangway, own: true, rules: true},
