@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,8 +17,7 @@ import (
 // and after the state is restored: nothing panics or reaches the domain's verbs,
 // every answer is JSON, and only a GET of a known path succeeds.
 func FuzzAdmin(f *testing.F) {
-	names := []string{"health", "status", "networks", "endpoints", "ports", "events", "version"}
-	for _, name := range names {
+	for _, name := range adminNames() {
 		f.Add(http.MethodGet, name, "", true)
 		f.Add(http.MethodGet, name, "after=1&wait=0", false)
 		f.Add(http.MethodPost, name, "", true)
@@ -49,35 +47,37 @@ func FuzzAdmin(f *testing.F) {
 		if calls := domains[ready].take(); len(calls) > 0 {
 			t.Fatalf("%s %q reached the domain: %v", method, path, calls)
 		}
-		at := strconv.Quote(method + " " + path + "?" + query)
-		if w.Code == http.StatusMovedPermanently || w.Code == http.StatusTemporaryRedirect {
-			return // the mux's answer to a path that is not clean
-		}
-		if !json.Valid(w.Body.Bytes()) {
-			t.Fatalf("%s: %d %q", at, w.Code, w.Body)
-		}
-		known := slices.Contains(names, path)
-		switch w.Code {
-		case http.StatusOK:
-			if !known || method != http.MethodGet {
-				t.Fatalf("%s succeeds: %s", at, w.Body)
-			}
-		case http.StatusBadRequest:
-			if path != "events" || !strings.Contains(w.Body.String(), "want") {
-				t.Fatalf("%s: %s", at, w.Body)
-			}
-		case http.StatusServiceUnavailable:
-			if ready || !known {
-				t.Fatalf("%s: %s", at, w.Body)
-			}
-		case http.StatusMethodNotAllowed, http.StatusNotFound:
-			if known && method == http.MethodGet {
-				t.Fatalf("%s: %d %s", at, w.Code, w.Body)
-			}
-		default:
-			t.Fatalf("%s: %d %s", at, w.Code, w.Body)
+		if !allowed(w, method, path, ready) {
+			t.Fatalf("%s %q with query %q, ready %t: %d %s", method, path, query, ready, w.Code, w.Body)
 		}
 	})
+}
+
+// adminNames are the paths of the admin API.
+func adminNames() []string {
+	return []string{"health", "status", "networks", "endpoints", "ports", "events", "version"}
+}
+
+// allowed says whether the admin API may answer so.
+func allowed(w *httptest.ResponseRecorder, method, path string, ready bool) bool {
+	if w.Code == http.StatusMovedPermanently || w.Code == http.StatusTemporaryRedirect {
+		return true // the mux's answer to a path that is not clean
+	}
+	if !json.Valid(w.Body.Bytes()) {
+		return false
+	}
+	known := slices.Contains(adminNames(), path)
+	switch w.Code {
+	case http.StatusOK:
+		return known && method == http.MethodGet
+	case http.StatusBadRequest:
+		return path == "events" && strings.Contains(w.Body.String(), "want")
+	case http.StatusServiceUnavailable:
+		return known && !ready
+	case http.StatusMethodNotAllowed, http.StatusNotFound:
+		return !known || method != http.MethodGet
+	}
+	return false
 }
 
 // FuzzEventsQuery: what is asked for is what is understood, and nothing waits
