@@ -18,7 +18,8 @@ import (
 const healLimit = time.Second
 
 // testHeal: what somebody breaks is whole again within a second, and told as
-// repairs.
+// repairs. As long as gangway's rules stand, and from their repair on, nobody
+// gets where he must not: damage to anything else opens nothing.
 func testHeal(t *testing.T, e *harness.Engine) {
 	// The engine mends its own rules, which the damage takes as well, only when
 	// it starts, and the policy only when it turns on forwarding itself.
@@ -29,16 +30,25 @@ func testHeal(t *testing.T, e *harness.Engine) {
 		e.Run(t, "sh", "-ec", policies)
 	})
 	id := e.Network(t, "n1", "--ipv6", "--subnet", "10.95.0.0/24", "--subnet", "fd00:95::/64", "--gateway", "10.95.0.1")
-	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: publish("8000:80")}, "tcp", "0.0.0.0:80")
+	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: publish("8000:80")}, "tcp", "0.0.0.0:80-81")
+	e.Network(t, "n2", "--subnet", "10.95.1.0/24")
+	e.Sleep(t, harness.Container{Name: "c2", Network: "n2"})
+	e.LAN.Outside.Run(t, "ip", "route", "add", "10.95.0.0/24", "via", harness.LanIPv4)
+	t.Cleanup(func() { e.LAN.Outside.Run(t, "ip", "route", "del", "10.95.0.0/24") })
+	ways := &crossings{engine: e, closed: closedWays(t, e, "c2", e.Address(t, "c1", "n1"))}
 	p := &patient{engine: e, bridge: "gw-" + id[:12]}
 	p.veth = e.Run(t, "ls", "/sys/class/net/"+p.bridge+"/brif")
 	var took []time.Duration
+	var incidents []incident
 	for _, damage := range p.damages(t) {
-		d := p.heals(t, damage)
-		t.Logf("%4d ms: %s", d.Milliseconds(), damage)
-		took = append(took, d)
+		i := p.heals(t, damage)
+		t.Logf("%4d ms: %s", i.mended().Milliseconds(), damage)
+		took, incidents = append(took, i.mended()), append(incidents, i)
 		from(t, "published port after "+damage, e.LAN.Outside.Get(t, "tcp", "192.0.2.1:8000"), "c1", "192.0.2.2")
 	}
+	ways.judge(t, incidents, func(i incident, q harness.Question) bool {
+		return slices.Contains(p.opening, i.what) && untilRepaired(i, q)
+	})
 	slices.Sort(took)
 	if median := took[len(took)/2]; median > healLimit {
 		t.Errorf("the median damage lasts %s, want at most %s", median, healLimit)
@@ -53,6 +63,9 @@ type patient struct {
 	// chains says that the rules are in iptables, not just a gate to others,
 	// which may well be needless once its chain is flushed.
 	chains bool
+	// opening are the damages that take rules away, or a bridge's group, by
+	// which rules know it.
+	opening []string
 }
 
 // moveHook moves the first hook to the end of its chain, behind the engine's
@@ -76,11 +89,10 @@ func (p *patient) damages(t *testing.T) []string {
 			`nft insert rule inet gangway $(nft list table inet gangway | grep -o "chain [^ ]*" | head -n1 | cut -d" " -f2) accept`,
 		}
 	}
-	return append(rules,
-		moveHook, "iptables -F", "nft flush ruleset",
+	p.opening = append(rules, moveHook, "iptables -F", "nft flush ruleset", "ip link set "+p.bridge+" group 0")
+	return append(slices.Clone(p.opening),
 		"ip link set "+p.bridge+" down",
 		"ip addr del 10.95.0.1/24 dev "+p.bridge,
-		"ip link set "+p.bridge+" group 0",
 		"ip link set "+p.veth+" nomaster",
 		"ip link set "+p.veth+" down",
 		"tc qdisc del dev "+p.veth+" clsact",
@@ -92,9 +104,8 @@ func (p *patient) damages(t *testing.T) []string {
 	)
 }
 
-// heals does damage and returns the time until the last of the repairs that
-// followed, by the clock of the engine's host.
-func (p *patient) heals(t *testing.T, damage string) time.Duration {
+// heals does damage and returns the repairs that followed.
+func (p *patient) heals(t *testing.T, damage string) incident {
 	t.Helper()
 	e := p.engine
 	before, whole := p.events(t, 0), p.whole(t)
@@ -106,6 +117,7 @@ func (p *patient) heals(t *testing.T, damage string) time.Duration {
 	if err != nil {
 		t.Fatal(err)
 	}
+	done := time.Now()
 	harness.Eventually(t, 10*time.Second, "all is as before "+damage, func() error {
 		if p.whole(t) != whole {
 			return errors.New("it is not:\n" + harness.Snapshot{"": strings.Split(whole, "\n")}.Diff(harness.Snapshot{"": strings.Split(p.whole(t), "\n")}))
@@ -115,8 +127,7 @@ func (p *patient) heals(t *testing.T, damage string) time.Duration {
 		}
 		return nil
 	})
-	repairs := p.events(t, last)
-	return repairs[len(repairs)-1].Time.Sub(time.Unix(0, ns))
+	return incident{what: damage, began: time.Unix(0, ns), done: done, end: time.Now(), repairs: p.events(t, last)}
 }
 
 // events returns the repairs after the given event.

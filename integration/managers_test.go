@@ -169,7 +169,7 @@ func testNftablesService(t *testing.T, e *harness.Engine) {
 	}
 	incidents = append(incidents, own)
 	c.judge(t, incidents, func(i incident, q harness.Question) bool {
-		return i.what == reload && i.began == incidents[0].began && untilRepaired(i, q)
+		return i.what == reload && i.began.Equal(incidents[0].began) && untilRepaired(i, q)
 	})
 	settled(t, e)
 }
