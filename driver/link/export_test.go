@@ -6,6 +6,8 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink/nl"
+
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // ReparseLoan reads a record and writes it again.
@@ -53,4 +55,15 @@ func Questions(a netip.Addr, mac net.HardwareAddr) (ask, announce []byte) {
 		return solicit(a, mac), unsolicitedAdvertisement(a, mac)
 	}
 	return requestARP(netip.IPv4Unspecified(), a, mac), gratuitousARP(a, mac)
+}
+
+// GuardOf finds the links of a pair that has no guard, and returns what gives it
+// one.
+func (h *Handle) GuardOf(v spec.Veth) (func() error, error) {
+	host, err := h.find(v.Host)
+	if err != nil {
+		return nil, err
+	}
+	bridge, err := h.find(v.Bridge)
+	return func() error { return h.guardNew(host, bridge, v) }, err
 }

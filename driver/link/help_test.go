@@ -31,7 +31,7 @@ const (
 // stop the test, since they run outside of the test's goroutine.
 type fixture struct {
 	*link.Handle
-	t *testing.T
+	t testing.TB
 }
 
 // inside runs f in a new network namespace, and checks that closing the handle

@@ -32,11 +32,8 @@ func newWire(f fixture, change func(spec.Veth) spec.Veth) *wire {
 	f.t.Helper()
 	fixMAC(f)
 	w := &wire{fixture: f, sender: change(pair("br0"))}
-	near := w.sender
-	near.EndpointID, near.Host, near.Peer = "near", "gv-near", "gp-near"
-	near.MAC = net.HardwareAddr{2, 0x42, 10, 7, 0, 3}
-	near.Addresses = []netip.Addr{netip.MustParseAddr("10.7.0.3"), netip.MustParseAddr("fd07::3")}
-	for _, v := range []spec.Veth{w.sender, near} {
+	other := near(w.sender)
+	for _, v := range []spec.Veth{w.sender, other} {
 		f.ensureVeth(v, "veth "+v.Host+" was missing: created")
 		f.sh("ip link set " + v.Peer + " up")
 		f.eventually("forwarding port", func() error {
@@ -46,8 +43,16 @@ func newWire(f fixture, change func(spec.Veth) spec.Veth) *wire {
 			return nil
 		})
 	}
-	w.from, w.host, w.ear, w.hostEar = w.socket(w.sender.Peer), w.socket("br0"), w.socket(near.Peer), w.socket("br0")
+	w.from, w.host, w.ear, w.hostEar = w.socket(w.sender.Peer), w.socket("br0"), w.socket(other.Peer), w.socket("br0")
 	return w
+}
+
+// near is the other container's pair.
+func near(v spec.Veth) spec.Veth {
+	v.EndpointID, v.Host, v.Peer = "near", "gv-near", "gp-near"
+	v.MAC = net.HardwareAddr{2, 0x42, 10, 7, 0, 3}
+	v.Addresses = []netip.Addr{netip.MustParseAddr("10.7.0.3"), netip.MustParseAddr("fd07::3")}
+	return v
 }
 
 func (w *wire) socket(name string) int {
