@@ -14,7 +14,7 @@ func stored(t testing.TB) map[string][]byte {
 	must(t,
 		d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")),
 		endpointErr(d.CreateEndpoint(t.Context(), endpointRequest(netA, ep1, "10.0.0.2/24"))),
-		joinErr(d.Join(t.Context(), netA, ep1, "/netns/1")),
+		joinErr(d.Join(t.Context(), netA, ep1, "/netns/1", nil)),
 		d.Publish(t.Context(), netA, ep1, portmap(8080, 80, 9090, 90)))
 	return f.stored
 }

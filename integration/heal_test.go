@@ -95,7 +95,7 @@ func (p *patient) damages(t *testing.T) []string {
 		"ip addr del 10.95.0.1/24 dev "+p.bridge,
 		"ip link set "+p.veth+" nomaster",
 		"ip link set "+p.veth+" down",
-		"tc qdisc del dev "+p.veth+" clsact",
+		"tc qdisc del dev "+p.veth+" ingress",
 		"tc filter del dev "+p.veth+" ingress",
 		"echo 0 >/proc/sys/net/ipv4/ip_forward",
 		"echo 0 >/proc/sys/net/ipv4/conf/"+p.bridge+"/route_localnet",

@@ -27,7 +27,7 @@ const (
 const probeName = "gangway-probe"
 
 // ProbeGuard finds out whether the kernel can filter what containers send (tc's
-// clsact and cls_bpf). Where it cannot, the error says why, and from then on
+// sch_ingress and cls_bpf). Where it cannot, the error says why, and from then on
 // EnsureVeth makes pairs without a guard. It takes a link to try that on: nothing
 // lists what kinds of filters a kernel has, and any other link is in use.
 func (h *Handle) ProbeGuard(ctx context.Context) error {
@@ -134,12 +134,16 @@ func (h *Handle) guardNew(host, bridge netlink.Link, v spec.Veth) error {
 }
 
 // setGuard makes the program the first filter of what comes in by the link. On a
-// link that is up, adding clsact takes the kernel some 10 ms, in which it drops
+// link that is up, adding the qdisc takes the kernel some 10 ms, in which it drops
 // what goes out by the link (dev_deactivate): new pairs get theirs before.
+//
+// The qdisc is ingress rather than clsact, which would have the kernel look for
+// filters of each packet that leaves the host by any link, too. One that somebody
+// else has put there serves as well.
 func (h *Handle) setGuard(host netlink.Link, program []byte) error {
 	name := host.Attrs().Name
 	if err := h.filterRequest(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_EXCL, host, nil); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("filter what comes in by %s (tc qdisc clsact): %w", name, err)
+		return fmt.Errorf("filter what comes in by %s (tc qdisc ingress): %w", name, err)
 	}
 	err := h.filterRequest(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE, host, program)
 	if errors.Is(err, unix.EINVAL) {
@@ -156,7 +160,7 @@ func (h *Handle) setGuard(host netlink.Link, program []byte) error {
 func (h *Handle) readGuard(host netlink.Link) ([]byte, error) {
 	req := h.newFilterRequest(unix.RTM_GETTFILTER, 0, host)
 	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWTFILTER)
-	// Without clsact the request is invalid, without the filter there is no such
+	// Without the qdisc the request is invalid, without the filter there is no such
 	// entry.
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) || err == nil && len(answers) == 0 {
 		return nil, nil
@@ -174,7 +178,7 @@ func (h *Handle) readGuard(host netlink.Link) ([]byte, error) {
 	return data, nil
 }
 
-// newFilterRequest starts a request about the filter, or about clsact.
+// newFilterRequest starts a request about the filter, or about its qdisc.
 func (h *Handle) newFilterRequest(kind, flags int, host netlink.Link) *nl.NetlinkRequest {
 	req := nl.NewNetlinkRequest(kind, flags|unix.NLM_F_ACK)
 	req.Sockets = h.raw
@@ -182,7 +186,7 @@ func (h *Handle) newFilterRequest(kind, flags int, host netlink.Link) *nl.Netlin
 	const allProtocols = unix.ETH_P_ALL
 	switch kind {
 	case unix.RTM_NEWQDISC:
-		msg.Handle, msg.Parent = netlink.MakeHandle(0xffff, 0), netlink.HANDLE_CLSACT
+		msg.Handle, msg.Parent = netlink.MakeHandle(0xffff, 0), netlink.HANDLE_INGRESS
 	case unix.RTM_DELTFILTER:
 		// All of the priority, whatever their protocol.
 		msg.Parent, msg.Info = ingress, netlink.MakeHandle(guardPriority, 0)
@@ -194,12 +198,12 @@ func (h *Handle) newFilterRequest(kind, flags int, host netlink.Link) *nl.Netlin
 	return req
 }
 
-// filterRequest changes the filter, or clsact.
+// filterRequest changes the filter, or its qdisc.
 func (h *Handle) filterRequest(kind, flags int, host netlink.Link, program []byte) error {
 	req := h.newFilterRequest(kind, flags, host)
 	switch kind {
 	case unix.RTM_NEWQDISC:
-		req.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("clsact")))
+		req.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("ingress")))
 	case unix.RTM_NEWTFILTER:
 		req.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("bpf")))
 		options := nl.NewRtAttr(nl.TCA_OPTIONS, nil)

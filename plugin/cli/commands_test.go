@@ -36,7 +36,7 @@ func TestStatusProblem(t *testing.T) {
 
 func TestUnguarded(t *testing.T) {
 	i := busyHost()
-	i.status.Unguarded = "filter what comes in by gangway-probe (tc qdisc clsact): no such file or directory"
+	i.status.Unguarded = "filter what comes in by gangway-probe (tc qdisc ingress): no such file or directory"
 	golden(t, "unguarded", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
 }
 

@@ -1,7 +1,7 @@
 // Package guard writes the program that looks at every frame a container sends,
 // where it enters the host: at the host end of its veth pair, before the bridge
-// sees it. The program is classic BPF, for a tc filter (cls_bpf) in the ingress
-// of clsact; package link puts it there.
+// sees it. The program is classic BPF, for a tc filter (cls_bpf) in the
+// ingress qdisc; package link puts it there.
 //
 // Invariant: with Reserved set, no frame leaves a container that claims a
 // hardware address other than its own, or an address of its network that is not
