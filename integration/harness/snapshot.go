@@ -34,7 +34,7 @@ var commands = []struct{ section, script string }{
 	{"sockets", "ss -Hlntu; ss -HlwS 2>/dev/null || true"},
 	{"flows", "conntrack -L -f ipv4 2>/dev/null; conntrack -L -f ipv6 2>/dev/null"},
 	{"processes", "cat /proc/[0-9]*/comm 2>/dev/null | grep -E '^(gangway|docker-proxy|containerd-shim)' || true"},
-	{"plugin mounts", "awk '$5 ~ /plugins/ { print $5 }' /proc/self/mountinfo"},
+	{"mounts", "awk '$5 ~ /plugins|netns/ { print $5 }' /proc/self/mountinfo"},
 	// A managed plugin's folder is the engine's, which changes its mode.
 	{"plugin files", `find /run/docker/plugins /var/lib/gangway -path '/run/docker/plugins/*' -type d -printf '%y %p\n' \
 		-o -printf '%y %m %p\n' 2>/dev/null || true`},
