@@ -60,6 +60,9 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 		return errors.Join(err, sock.Close())
 	}
 	defer d.close()
+	if err = dropCapabilities(); err != nil {
+		log.WithError(err).Warn("the daemon keeps more rights than it needs")
+	}
 	server, err := plugin.New(plugin.Options{
 		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver,
 		Version: version, Log: log, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
