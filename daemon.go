@@ -167,6 +167,7 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 		Store: db.Bucket("driver"), BootID: strings.TrimSpace(string(boot)),
 		Unguarded: unguarded, Suspect: kernel.Suspect, Log: log,
 	})
+	d.closers = append(d.closers, d.driver.Wait)
 	return d, nil
 }
 

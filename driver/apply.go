@@ -80,24 +80,3 @@ func (d *Driver) zones(ctx context.Context, bridges []spec.Bridge, step func(Zon
 		}
 	}
 }
-
-// dropFlows forgets tracked flows that the change has left without a
-// destination. A failure harms nobody but those flows, so it is only logged.
-func (d *Driver) dropFlows(ctx context.Context, c change) {
-	s := staleFlows(c)
-	if len(s.left) > 0 {
-		if err := d.o.Flows.DropAddresses(ctx, s.left); err != nil {
-			d.o.Log.WithError(err).Warn("tracked flows of a container that left remain")
-		}
-	}
-	if len(s.bare) > 0 {
-		if err := d.o.Flows.DropTranslated(ctx, s.bare); err != nil {
-			d.o.Log.WithError(err).Warn("tracked flows to ports that are not published any more remain")
-		}
-	}
-	if len(s.taken) > 0 {
-		if err := d.o.Flows.DropPorts(ctx, s.taken); err != nil {
-			d.o.Log.WithError(err).Warn("tracked flows to a moved port remain")
-		}
-	}
-}

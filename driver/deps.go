@@ -75,8 +75,9 @@ type Flows interface {
 	// DropTranslated forgets the UDP flows that reach the given container
 	// addresses by published ports.
 	DropTranslated(ctx context.Context, addrs []netip.Addr) error
-	// DropPorts forgets UDP flows to the host ports of the given runs, which
-	// may lead to where the port led before, or nowhere.
+	// DropPorts forgets UDP flows to the host ports of the given runs that do
+	// not lead to the runs' containers, but to where the port led before, or
+	// nowhere.
 	DropPorts(ctx context.Context, runs []spec.Published) error
 }
 

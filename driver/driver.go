@@ -58,6 +58,9 @@ type Driver struct {
 	// turn is the first pair that the next comparison looks at closely.
 	turn    int
 	journal journal
+
+	// taken is what is left to do for published ports after the answer.
+	taken takenPorts
 }
 
 // health is what Reconcile found last.

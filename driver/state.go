@@ -151,6 +151,18 @@ func (s *state) snapshot() *state {
 	return &state{networks: maps.Clone(s.networks), members: members}
 }
 
+// publishedUDP returns the UDP ports that all endpoints have.
+func (s *state) publishedUDP() (runs []spec.Published) {
+	for _, e := range s.endpoints {
+		for _, r := range e.Published {
+			if r.Proto == spec.UDP {
+				runs = append(runs, r)
+			}
+		}
+	}
+	return runs
+}
+
 type networkChange struct{ before, after *Network }
 
 type endpointChange struct{ before, after *Endpoint }

@@ -88,8 +88,9 @@ func (t *Table) DropTranslated(ctx context.Context, addrs []netip.Addr) error {
 
 // DropPorts forgets the UDP flows that were sent to a host port of the runs:
 // to the run's host address, or for the unspecified one to any address that is
-// the host's own. Flows that the host passes on to the same port elsewhere stay,
-// and so do runs of other protocols, whose peers notice by themselves.
+// the host's own. Flows that are translated to where the run leads stay, those that
+// the host passes on to the same port elsewhere, and those of runs of other
+// protocols, whose peers notice by themselves.
 func (t *Table) DropPorts(ctx context.Context, runs []spec.Published) error {
 	what := &toPorts{byAddr: map[netip.Addr]*portSet{}, anywhere: map[uint8]*portSet{}}
 	own := map[uint8]*localSet{}

@@ -205,9 +205,14 @@ func TestDropTranslated(t *testing.T) {
 	}
 }
 
+// run leads to a container that no flow of the fixture leads to.
 func run(proto spec.Protocol, ip string, first, last uint16) spec.Published {
-	return spec.Published{Proto: proto, HostIP: netip.MustParseAddr(ip), First: first, Last: last,
-		ContainerIP: netip.MustParseAddr("10.9.0.2"), ContainerFirst: 53}
+	return runTo(proto, ip, first, last, "10.9.0.9:53")
+}
+
+func runTo(proto spec.Protocol, ip string, first, last uint16, to string) spec.Published {
+	c := netip.MustParseAddrPort(to)
+	return spec.Published{Proto: proto, HostIP: netip.MustParseAddr(ip), First: first, Last: last, ContainerIP: c.Addr(), ContainerFirst: c.Port()}
 }
 
 func TestDropPorts(t *testing.T) {
@@ -220,6 +225,18 @@ func TestDropPorts(t *testing.T) {
 		"tcp only":   {runs: []spec.Published{run(spec.TCP, "0.0.0.0", 1, 65535)}},
 		"one address": {
 			runs: []spec.Published{run(spec.UDP, "192.0.2.1", 5353, 5353)},
+			gone: []string{"published udp", "not yet translated"},
+		},
+		"leads there already": {
+			runs: []spec.Published{runTo(spec.UDP, "192.0.2.1", 5353, 5353, "10.9.0.2:53")},
+			gone: []string{"not yet translated"},
+		},
+		"leads there in a range": {
+			runs: []spec.Published{runTo(spec.UDP, "192.0.2.1", 5301, 5399, "10.9.0.2:1")},
+			gone: []string{"not yet translated"},
+		},
+		"led to another port": {
+			runs: []spec.Published{runTo(spec.UDP, "192.0.2.1", 5353, 5353, "10.9.0.2:54")},
 			gone: []string{"published udp", "not yet translated"},
 		},
 		"not the host's": {

@@ -73,9 +73,10 @@ func (s translatedTo) has(f *flow) (bool, error) {
 	return ok && f.proto == unix.IPPROTO_UDP && f.dst != f.from, nil
 }
 
-// toPorts are UDP flows by the address and port they were sent to. The answers'
-// ports are the container's, which mean nothing here.
+// toPorts are UDP flows by the address and port they were sent to, besides those
+// that are translated to where this port leads now: they may have begun since.
 type toPorts struct {
+	runs   []spec.Published
 	byAddr map[netip.Addr]*portSet
 	// anywhere holds for every address that is the host's own.
 	anywhere map[uint8]*portSet
@@ -84,6 +85,7 @@ type toPorts struct {
 }
 
 func (s *toPorts) add(r spec.Published) {
+	s.runs = append(s.runs, r)
 	ip := plain(r.HostIP)
 	set := s.byAddr[ip]
 	if ip.IsUnspecified() {
@@ -111,12 +113,24 @@ func (s *toPorts) has(f *flow) (bool, error) {
 	case f.proto != unix.IPPROTO_UDP:
 		return false, nil
 	case s.byAddr[f.dst].has(f.port):
-		return true, nil
+		return !s.serves(f), nil
 	case !s.anywhere[f.family].has(f.port):
 		return false, nil
 	}
 	own, err := s.local(f.family)
-	return err == nil && own.has(f.dst), err
+	return err == nil && own.has(f.dst) && !s.serves(f), err
+}
+
+// serves says whether a flow to one of the ports is translated as it would be
+// now.
+func (s *toPorts) serves(f *flow) bool {
+	for _, r := range s.runs {
+		if f.dst != f.from && f.from == plain(r.ContainerIP) && r.First <= f.port && f.port <= r.Last &&
+			f.fromPort == r.ContainerFirst+(f.port-r.First) {
+			return true
+		}
+	}
+	return false
 }
 
 // portSet is a set of port numbers, one bit each; nil is the empty set.

@@ -31,6 +31,7 @@ const (
 	ip6Source, ip6Dest = 3, 4
 
 	protoNumber = 1
+	protoSource = 2
 	protoDest   = 3
 
 	filterOrig  = 1
@@ -55,8 +56,9 @@ type flow struct {
 	// src and dst are what it was sent from and to, from and back those of its
 	// answers.
 	src, dst, from, back netip.Addr
-	// port is the one it was sent to; 0 where the protocol has none.
-	port uint16
+	// port is the one it was sent to, and fromPort the one that answers come
+	// from; 0 where the protocol has none.
+	port, fromPort uint16
 	// name holds the attributes that tell it from all others.
 	name []byte
 }
@@ -74,10 +76,13 @@ func parseFlow(m []byte) (flow, error) {
 		switch a.kind {
 		case attrOrig:
 			f.name = append(f.name, a.whole...)
-			err = f.parseTuple(a.value, &f.src, &f.dst)
+			var sent tuple
+			sent, err = parseTuple(a.value)
+			f.src, f.dst, f.proto, f.port = sent.src, sent.dst, sent.proto, sent.dport
 		case attrReply:
-			// The ports of answers are the container's, and mean nothing here.
-			err = new(flow).parseTuple(a.value, &f.from, &f.back)
+			var answer tuple
+			answer, err = parseTuple(a.value)
+			f.from, f.back, f.fromPort = answer.src, answer.dst, answer.sport
 		case attrZone, attrID:
 			f.name = append(f.name, a.whole...)
 		}
@@ -91,47 +96,56 @@ func parseFlow(m []byte) (flow, error) {
 	return f, nil
 }
 
-func (f *flow) parseTuple(b []byte, src, dst *netip.Addr) error {
+// tuple is one direction of a flow.
+type tuple struct {
+	src, dst     netip.Addr
+	proto        uint8
+	sport, dport uint16
+}
+
+func parseTuple(b []byte) (t tuple, err error) {
 	for part, err := range attributes(b) {
 		switch {
 		case err != nil:
-			return err
+			return t, err
 		case part.kind == tupleIP:
-			err = parseAddresses(part.value, src, dst)
+			err = t.parseAddresses(part.value)
 		case part.kind == tupleProto:
-			err = f.parseProto(part.value)
+			err = t.parseProto(part.value)
 		}
 		if err != nil {
-			return err
+			return t, err
 		}
 	}
-	return nil
+	return t, nil
 }
 
-func parseAddresses(b []byte, src, dst *netip.Addr) error {
+func (t *tuple) parseAddresses(b []byte) error {
 	for a, err := range attributes(b) {
 		if err != nil {
 			return err
 		}
 		switch a.kind {
 		case ip4Source, ip6Source:
-			*src, _ = netip.AddrFromSlice(a.value)
+			t.src, _ = netip.AddrFromSlice(a.value)
 		case ip4Dest, ip6Dest:
-			*dst, _ = netip.AddrFromSlice(a.value)
+			t.dst, _ = netip.AddrFromSlice(a.value)
 		}
 	}
 	return nil
 }
 
-func (f *flow) parseProto(b []byte) error {
+func (t *tuple) parseProto(b []byte) error {
 	for a, err := range attributes(b) {
 		switch {
 		case err != nil:
 			return err
 		case a.kind == protoNumber && len(a.value) == 1:
-			f.proto = a.value[0]
+			t.proto = a.value[0]
+		case a.kind == protoSource && len(a.value) == 2:
+			t.sport = binary.BigEndian.Uint16(a.value)
 		case a.kind == protoDest && len(a.value) == 2:
-			f.port = binary.BigEndian.Uint16(a.value)
+			t.dport = binary.BigEndian.Uint16(a.value)
 		}
 	}
 	return nil

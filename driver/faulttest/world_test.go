@@ -105,6 +105,7 @@ func open(ctx context.Context, backend, dir string) (_ *world, err error) {
 		Ports: faultyPorts{w.faults, ports}, Flows: flows, Store: faultyStore{w.faults, w.store.Bucket("driver")},
 		BootID: boot, Log: log,
 	})
+	closers = append(closers, w.Wait)
 	return w, w.Restore(ctx)
 }
 

@@ -1,0 +1,74 @@
+package driver
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// dropTime bounds one look at all tracked flows.
+const dropTime = 10 * time.Second
+
+// dropFlows forgets tracked flows that the change has left without a
+// destination. A failure harms nobody but those flows, so it is only logged.
+func (d *Driver) dropFlows(ctx context.Context, c change) {
+	s := staleFlows(c)
+	if len(s.left) > 0 {
+		if err := d.o.Flows.DropAddresses(ctx, s.left); err != nil {
+			d.o.Log.WithError(err).Warn("tracked flows of a container that left remain")
+		}
+	}
+	if len(s.bare) > 0 {
+		if err := d.o.Flows.DropTranslated(ctx, s.bare); err != nil {
+			d.o.Log.WithError(err).Warn("tracked flows to ports that are not published any more remain")
+		}
+	}
+	d.taken.add(d, s.taken)
+}
+
+// takenPorts are published UDP ports whose flows may lead elsewhere still: those
+// of clients that sent before there was anybody to answer. Finding them takes a
+// look at all tracked flows, some 10 ms in a large table, which no container's
+// start has to wait for. Flows to who had a port before have gone with that.
+type takenPorts struct {
+	mu   sync.Mutex
+	runs []spec.Published
+	// busy says that somebody looks already.
+	busy bool
+	work sync.WaitGroup
+}
+
+// add has the flows of the runs dropped soon. Restore adds all that there are,
+// so that none is forgotten when the process ends before.
+func (p *takenPorts) add(d *Driver, runs []spec.Published) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.runs = append(p.runs, runs...)
+	if len(p.runs) == 0 || p.busy {
+		return
+	}
+	p.busy = true
+	p.work.Go(func() {
+		for next := p.next(); len(next) > 0; next = p.next() {
+			ctx, cancel := context.WithTimeout(context.Background(), dropTime)
+			if err := d.o.Flows.DropPorts(ctx, next); err != nil {
+				d.o.Log.WithError(err).Warn("tracked flows to a moved port remain")
+			}
+			cancel()
+		}
+	})
+}
+
+func (p *takenPorts) next() []spec.Published {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next := p.runs
+	p.runs, p.busy = nil, len(next) > 0
+	return next
+}
+
+// Wait returns when nothing is left to do that calls have not waited for. No
+// call may be running or follow.
+func (d *Driver) Wait() { d.taken.work.Wait() }
