@@ -185,16 +185,16 @@ func offerControllers() {
 	}
 }
 
-// removeCgroups removes every cgroup whose name starts with the prefix, with
-// those below it, waiting for their last processes to end.
-func removeCgroups(prefix string) error {
+// removeCgroups removes every cgroup whose name matches the pattern
+// (filepath.Match), with those below it, waiting for their last processes to end.
+func removeCgroups(pattern string) error {
 	all, err := hierarchies()
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, h := range all {
-		tops, err := filepath.Glob(filepath.Join(h.mount, prefix+"*"))
+		tops, err := filepath.Glob(filepath.Join(h.mount, pattern))
 		if err != nil {
 			return err
 		}

@@ -106,7 +106,7 @@ func sweep(parent string) error {
 			return err
 		}
 		dir := strings.TrimSuffix(path, ".lock")
-		err = errors.Join(removeCgroups(cgroupPrefix+filepath.Base(dir)), os.RemoveAll(dir), os.Remove(path), lock.Close())
+		err = errors.Join(removeCgroups(cgroupPrefix+filepath.Base(dir)+"n*"), os.RemoveAll(dir), os.Remove(path), lock.Close())
 		if err != nil {
 			return fmt.Errorf("sweep the killed run %s: %w", dir, err)
 		}

@@ -78,6 +78,13 @@ func estate() []network {
 			},
 			endpoints: []endpoint{{id: id("f"), ports: []port{{6, "", 80, "", 8083, 8083}}}},
 		},
+		{
+			id: id("6"), subnets: []string{"10.57.0.0/24"},
+			options: map[string]string{
+				"bridge.anti_spoofing": "false", "bridge.enable_icc": "false", "bridge.host_binding_ipv4": "127.0.0.1,192.0.2.1",
+			},
+			endpoints: []endpoint{{id: id("9"), ports: []port{{17, "", 80, "", 8084, 8084}}}},
+		},
 	}
 }
 
