@@ -21,18 +21,14 @@ func (h *Handle) InspectBridge(ctx context.Context, name string) (spec.BridgeInf
 	if err := checkName(name); err != nil {
 		return spec.BridgeInfo{}, fmt.Errorf("bridge %q: %w", name, err)
 	}
-	links, err := h.links(ctx)
+	link, err := h.find(name)
 	if err != nil {
 		return spec.BridgeInfo{}, err
 	}
-	var info spec.BridgeInfo
-	names := map[int]string{}
-	for _, link := range links {
-		a := link.Attrs()
-		names[a.Index] = a.Name
-		if a.Name == name {
-			info.Exists, info.Kind, info.Owner = true, link.Type(), owner(link)
-		}
+	info, own := spec.BridgeInfo{}, 0
+	if link != nil {
+		info.Exists, info.Kind, info.Owner = true, link.Type(), owner(link)
+		own = link.Attrs().Index
 	}
 	all, err := h.addresses(ctx, nil)
 	if err != nil {
@@ -41,13 +37,28 @@ func (h *Handle) InspectBridge(ctx context.Context, name string) (spec.BridgeInf
 	for _, a := range all {
 		switch {
 		case !a.global():
-		case names[a.link] == name:
+		case a.link == own:
 			info.Addresses = append(info.Addresses, a.Prefix)
 		default:
-			info.Elsewhere = append(info.Elsewhere, spec.LinkAddress{Link: names[a.link], Address: a.Prefix})
+			info.Elsewhere = append(info.Elsewhere, spec.LinkAddress{Link: h.nameOf(a.link), Address: a.Prefix})
 		}
 	}
 	return info, nil
+}
+
+// nameOf returns the name of a link by its number, empty for one that has just
+// gone. A list of all links would take longer the more containers there are, and
+// a request by netlink the lock that others hold for long.
+func (h *Handle) nameOf(index int) string {
+	ifr, err := unix.NewIfreq("")
+	if err != nil {
+		return ""
+	}
+	ifr.SetUint32(uint32(index))
+	if err := unix.IoctlIfreq(h.packets, unix.SIOCGIFNAME, ifr); err != nil {
+		return ""
+	}
+	return ifr.Name()
 }
 
 // The switches of forwarding, by family.
