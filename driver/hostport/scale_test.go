@@ -55,9 +55,15 @@ func TestNothingLeaks(t *testing.T) {
 		runtime.GC()
 		return runtime.NumGoroutine() <= goroutines && openFiles(t) <= files
 	})
-	if len(m.relays.poll.handlers) != 0 || m.fds.held != 0 || relayFiles(m) != 0 {
-		t.Errorf("left: %d handlers, %d sockets, %d files", len(m.relays.poll.handlers), m.fds.held, relayFiles(m))
+	if handlers(m) != 0 || held(m) != 0 || relayFiles(m) != 0 {
+		t.Errorf("left: %d handlers, %d sockets, %d files", handlers(m), held(m), relayFiles(m))
 	}
+}
+
+func handlers(m *Manager) int {
+	m.relays.poll.mu.Lock()
+	defer m.relays.poll.mu.Unlock()
+	return len(m.relays.poll.handlers)
 }
 
 func TestTenThousandPorts(t *testing.T) {
