@@ -57,6 +57,7 @@ func scenarios() []scenario {
 		{name: "spoofing", run: testSpoofing, plugin: true, own: true},
 		{name: "ipv6-only", run: testIPv6Only},
 		{name: "routed", run: testRouted, own: true, rules: true},
+		{name: "routed-errors", run: testRoutedErrors, own: true, rules: true},
 		{name: "nat-unprotected", run: testNATUnprotected, own: true, rules: true},
 		{name: "isolated", run: testIsolated, own: true},
 		{name: "trusted-interfaces", run: testTrustedInterfaces, own: true, rules: true},

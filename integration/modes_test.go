@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"net"
 	"strings"
 	"testing"
 
@@ -61,6 +62,31 @@ func testRouted(t *testing.T, e *harness.Engine) {
 	by(t, "host", e.Get(t, "tcp", addr+":81"), "c1")
 	e.Serve(t, harness.Container{Name: "c4", Network: "n1", Args: publish("127.0.0.1:8001:80")}, "tcp", "0.0.0.0:80")
 	outside.Unreachable(t, "tcp", e.Address(t, "c4", "n1")+":80")
+}
+
+// testRoutedErrors: who asks in vain is told why, as by any router: by the container
+// that nothing listens, by the host that a packet is too large or has come too far.
+func testRoutedErrors(t *testing.T, e *harness.Engine) {
+	mode(t, e, "bridge.gateway_mode_ipv4=routed", "bridge.gateway_mode_ipv6=routed", "driver.mtu=1400")
+	e.Sleep(t, harness.Container{Name: "c1", Network: "n1", Args: publish("8000:80", "9000:90/udp")})
+	outside := e.LAN.Outside
+	for addr, tell := range map[string]struct{ host, large, far string }{
+		e.Address(t, "c1", "n1"):  {harness.LanIPv4, "mtu = 1400", "Time to live exceeded"},
+		e.Address6(t, "c1", "n1"): {harness.LanIPv6, "mtu=1400", "Hop limit"},
+	} {
+		for _, end := range []string{"tcp:80", "udp:90"} {
+			proto, port, _ := strings.Cut(end, ":")
+			if _, err := outside.TryGet(proto, net.JoinHostPort(addr, port)); err == nil || !strings.Contains(err.Error(), "refused") {
+				t.Errorf("%s of %s: %v, want refused", end, addr, err)
+			}
+		}
+		for _, c := range []struct{ flag, value, want string }{{"-s", "1420", tell.large}, {"-t", "1", tell.far}} {
+			out := outside.Run(t, "sh", "-c", "ping -c 1 -W 3 -M do "+c.flag+" "+c.value+" "+addr+" 2>&1 || true")
+			if !strings.Contains(out, "From "+tell.host) || !strings.Contains(out, c.want) {
+				t.Errorf("ping %s %s %s: %q, want %q of %s", c.flag, c.value, addr, out, c.want, tell.host)
+			}
+		}
+	}
 }
 
 // testNATUnprotected: published ports as ever, and all others by the container's

@@ -118,6 +118,7 @@ test)
 	need mmdebstrap mmdebstrap
 	need nft nftables
 	need conntrack conntrack
+	need ping iputils-ping
 	need docker-registry docker-registry
 	need dbus-daemon dbus-daemon
 	need systemd-analyze systemd
