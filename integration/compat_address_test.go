@@ -146,7 +146,7 @@ func testOccupied(t *testing.T, e *harness.Engine) {
 		ip link add own0p type veth peer name m0 netns machine; ip link set own0p master own0 up
 		ip -n machine link set m0 address 02:00:00:00:00:99 up
 		ip -n machine addr add 10.94.0.7/24 dev m0; ip -n machine addr add fd00:94::7/64 dev m0 nodad`)
-	t.Cleanup(func() { e.Run(t, "sh", "-c", "ip link del own0; ip netns del machine; umount /run/netns") })
+	t.Cleanup(func() { e.Run(t, "sh", "-c", "ip link del own0; ip netns del machine; busybox umount /run/netns") })
 	on := []string{"-o", "com.docker.network.bridge.name=own0"}
 	const mac = "02:00:00:00:00:99"
 	e.Refused(t, []string{"10.94.0.7", "own0", mac, "--gateway"},

@@ -33,7 +33,10 @@ var commands = []struct{ section, script string }{
 	{"bridge netfilter", "grep -H . /proc/sys/net/bridge/* 2>/dev/null || true"},
 	{"sockets", "ss -Hlntu; ss -HlwS 2>/dev/null || true"},
 	{"flows", "conntrack -L -f ipv4 2>/dev/null; conntrack -L -f ipv6 2>/dev/null"},
-	{"processes", "cat /proc/[0-9]*/comm 2>/dev/null | grep -E '^(gangway|docker-proxy|containerd-shim)' || true"},
+	// Without what one of them has just forked, which has its name until it runs
+	// another program.
+	{"processes", `cat /proc/[0-9]*/stat 2>/dev/null | awk '{ name[$1] = $2; parent[$1] = $4 }
+		END { for (p in name) if (name[p] ~ /^.(gangway|docker-proxy|containerd-shim)/ && name[parent[p]] != name[p]) print name[p] }'`},
 	{"mounts", "awk '$5 ~ /plugins|netns/ { print $5 }' /proc/self/mountinfo"},
 	// A managed plugin's folder is the engine's, which changes its mode.
 	{"plugin files", `find /run/docker/plugins /var/lib/gangway -path '/run/docker/plugins/*' -type d -printf '%y %p\n' \
