@@ -99,7 +99,7 @@ func linkSettings() []explanation {
 		{"port", "hairpin", "A frame may leave by the port that it came in by: with br_netfilter, a container's packet to its own published port does."},
 		{"port", "bcast_flood", "Off with `enable_icc=false`: what another port sends to everybody does not leave by this one. What the host itself sends to everybody, such as ARP, does."},
 		{"port", "mcast_flood", "The same for multicast."},
-		{"port", "guard", "The filter of what the container sends, which a frame meets before the bridge does (tc, clsact ingress, classic BPF): with `anti_spoofing` it drops what claims addresses that are not the container's and what poses as a router; with `enable_icc=false` what is for anyone but the host."},
+		{"port", "guard", "The filter of what the container sends, which a frame meets before the bridge does (tc, ingress qdisc, classic BPF): with `anti_spoofing` it drops what claims addresses that are not the container's and what poses as a router; with `enable_icc=false` what is for anyone but the host."},
 		{"host", "ip_forward", "Turned on with the first container that has IPv4 and is not on an internal network, and left on: others may rely on it."},
 		{"host", "ipv6-forwarding", "The same for IPv6."},
 	}
