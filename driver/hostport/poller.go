@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 )
 
@@ -26,6 +27,11 @@ type poller struct {
 	mu       sync.Mutex
 	next     uint32
 	handlers map[uint32]handler
+	// waiting are descriptors that the kernel is to be told of, by their id.
+	waiting map[uint32]int
+	telling bool
+	tellers sync.WaitGroup
+	log     *logrus.Entry
 }
 
 // handler is called by the poller's goroutine alone. It must not block, and
@@ -33,7 +39,7 @@ type poller struct {
 // again. It may be called once after remove returned.
 type handler interface{ ready() }
 
-func newPoller() (*poller, error) {
+func newPoller(log *logrus.Entry) (*poller, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
@@ -42,7 +48,7 @@ func newPoller() (*poller, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	p := &poller{ep: os.NewFile(uintptr(fd), "epoll"), fd: fd, handlers: map[uint32]handler{}}
+	p := &poller{ep: os.NewFile(uintptr(fd), "epoll"), fd: fd, handlers: map[uint32]handler{}, waiting: map[uint32]int{}, log: log}
 	// The deadline is none, but can only be set if the runtime polls the file.
 	if err = p.ep.SetReadDeadline(time.Time{}); err == nil {
 		p.wait, err = p.ep.SyscallConn()
@@ -53,8 +59,11 @@ func newPoller() (*poller, error) {
 	return p, nil
 }
 
-// add calls h whenever fd can be read, until remove.
-func (p *poller) add(fd int, h handler) (id uint32, err error) {
+// add calls h whenever fd can be read, until remove. The kernel is told a little
+// later: with ten thousand ports that takes long, nobody has to wait for it, and
+// what comes in meanwhile waits at the descriptor. So a refusal can only be logged;
+// the kernel's limit (max_user_watches) is one watch for some 4 KiB of memory.
+func (p *poller) add(fd int, h handler) (id uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// Events carry an id of ours and not the descriptor: its number may belong
@@ -66,11 +75,41 @@ func (p *poller) add(fd int, h handler) (id uint32, err error) {
 		}
 	}
 	id = p.next
-	if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, event(id, unix.EPOLLIN)); err != nil {
-		return 0, fmt.Errorf("epoll: %w", err)
-	}
 	p.handlers[id] = h
-	return id, nil
+	p.waiting[id] = fd
+	if !p.telling {
+		p.telling = true
+		p.tellers.Go(p.tell)
+	}
+	return id
+}
+
+// tellBatch bounds how many descriptors the kernel is told of while others wait
+// for the lock.
+const tellBatch = 64
+
+// tell tells the kernel of all descriptors that wait for it.
+func (p *poller) tell() {
+	for more := true; more; {
+		more = p.tellSome()
+	}
+}
+
+func (p *poller) tellSome() (more bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for id, fd := range p.waiting {
+		if n++; n > tellBatch {
+			return true
+		}
+		delete(p.waiting, id)
+		if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, event(id, unix.EPOLLIN)); err != nil {
+			p.log.WithError(err).Warn("a published port is held, but not relayed: epoll")
+		}
+	}
+	p.telling = false
+	return false
 }
 
 // remove ends the calls of a handler. The descriptor has to be closed then, which
@@ -79,6 +118,7 @@ func (p *poller) remove(id uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.handlers, id)
+	delete(p.waiting, id)
 }
 
 // detach takes a descriptor that stays open out of the kernel's list.
@@ -125,4 +165,7 @@ func (p *poller) run() {
 }
 
 // close ends run. Nothing may be added, armed or removed any more.
-func (p *poller) close() { _ = p.ep.Close() }
+func (p *poller) close() {
+	p.tellers.Wait()
+	_ = p.ep.Close()
+}

@@ -45,7 +45,7 @@ func newRelays(log *logrus.Entry, l limits, fds *budget) *relays {
 // start serves s, which must be TCP or UDP.
 func (r *relays) start(s *socket, t target) (relay, error) {
 	if r.poll == nil {
-		p, err := newPoller()
+		p, err := newPoller(r.log)
 		if err != nil {
 			return nil, err
 		}
@@ -55,7 +55,7 @@ func (r *relays) start(s *socket, t target) (relay, error) {
 	if s.proto == spec.UDP {
 		return startUDP(r, s, t)
 	}
-	return startTCP(r, s, t)
+	return startTCP(r, s, t), nil
 }
 
 // close is called when no relay is left. It returns when all goroutines have

@@ -63,7 +63,7 @@ func (r *reservation) place(q *request) error {
 	}
 	// The next search starts behind this port, so that a port is not given
 	// out again as soon as it is released.
-	if last := r.runs[len(r.runs)-1].First; last == r.high {
+	if last := r.runs[len(r.runs)-1].Last; last == r.high {
 		r.m.cursor[q.proto] = r.low
 	} else {
 		r.m.cursor[q.proto] = last + 1
@@ -144,13 +144,28 @@ func (r *reservation) try(q *request, port uint16) error {
 			return err
 		}
 	}
-	for _, e := range q.ends {
-		r.runs = append(r.runs, spec.Published{
+	for i, e := range q.ends {
+		r.publish(len(q.ends)-i, spec.Published{
 			Proto: q.proto, HostIP: e.ip, First: port, Last: port,
 			ContainerIP: e.to.ip, ContainerFirst: e.to.port,
 		})
 	}
 	return nil
+}
+
+// publish notes a port. That of a range continues the run which the one before it
+// has in the same host address, as far from the end of the list as there are
+// addresses to come; what it does not find there is for spec.Coalesce.
+func (r *reservation) publish(back int, p spec.Published) {
+	if at := len(r.runs) - back; at >= 0 {
+		run := &r.runs[at]
+		if run.Proto == p.Proto && run.HostIP == p.HostIP && run.ContainerIP == p.ContainerIP &&
+			run.Last+1 == p.First && p.ContainerFirst-run.ContainerFirst == p.First-run.First {
+			run.Last = p.Last
+			return
+		}
+	}
+	r.runs = append(r.runs, p)
 }
 
 // claim takes one port in one host address: what owner holds, else a new

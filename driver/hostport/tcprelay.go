@@ -40,16 +40,13 @@ type tcpRelay struct {
 	closed bool
 }
 
-func startTCP(r *relays, s *socket, t target) (relay, error) {
+func startTCP(r *relays, s *socket, t target) relay {
 	l := &tcpRelay{r: r, fd: s.fd, to: t}
 	// Until the id is known, an event has to wait.
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var err error
-	if l.id, err = r.poll.add(s.fd, l); err != nil {
-		return nil, err
-	}
-	return l, nil
+	l.id = r.poll.add(s.fd, l)
+	return l
 }
 
 // ready accepts what waits. At a limit it stops listening to events, and the

@@ -47,10 +47,7 @@ func startUDP(r *relays, s *socket, t target) (relay, error) {
 	u := &udpRelay{r: r, fd: s.fd, ipv6: s.ip.Is6(), to: t, sessions: map[client]*session{}}
 	r.udp.mu.Lock()
 	defer r.udp.mu.Unlock()
-	var err error
-	if u.id, err = r.poll.add(s.fd, u); err != nil {
-		return nil, err
-	}
+	u.id = r.poll.add(s.fd, u)
 	return u, nil
 }
 

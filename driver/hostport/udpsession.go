@@ -70,10 +70,7 @@ func (all *udpSessions) open(u *udpRelay, c client) (*session, error) {
 		return nil, err
 	}
 	s := &session{u: u, from: c, fd: fd, addr: sockaddr(c.peer, c.zone), oob: c.answerFrom()}
-	if s.id, err = u.r.poll.add(fd, s); err != nil {
-		_ = unix.Close(fd)
-		return nil, err
-	}
+	s.id = u.r.poll.add(fd, s)
 	all.fds.take(1)
 	u.sessions[c] = s
 	all.active[u] = struct{}{}
