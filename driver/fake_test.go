@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"net/netip"
@@ -14,10 +13,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/sirupsen/logrus"
-
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 var errInjected = errors.New("injected fault")
@@ -395,11 +393,9 @@ func expected(d *Driver) picture {
 
 func newTestDriver(t testing.TB, f *fakeHost, boot string) *Driver {
 	t.Helper()
-	logger := logrus.New()
-	logger.SetOutput(io.Discard)
 	d := New(Options{
 		Links: f, Host: f, Firewall: f, Ports: f, Flows: f, Store: f,
-		BootID: boot, Log: logrus.NewEntry(logger),
+		BootID: boot, Log: testkit.Quiet(),
 	})
 	if err := d.Restore(t.Context()); err != nil {
 		t.Fatalf("restore: %v", err)

@@ -309,7 +309,7 @@ func TestStoredForm(t *testing.T) {
 	form("network", reflect.TypeFor[Network](), &lines)
 	form("endpoint", reflect.TypeFor[Endpoint](), &lines)
 	form("host", reflect.TypeFor[hostRecord](), &lines)
-	golden(t, filepath.Join("..", "stored.golden"), lines)
+	approve(t, filepath.Join("testdata", "stored.golden"), lines)
 }
 
 // form lists the parts of a type as JSON has them.

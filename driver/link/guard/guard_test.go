@@ -2,20 +2,18 @@ package guard
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/net/bpf"
-)
 
-var update = flag.Bool("update", false, "write the golden files")
+	"github.com/gangway-net/gangway/integration/golden"
+)
 
 // assemble returns the program for userspace.
 func assemble(t testing.TB, p Port) []bpf.Instruction {
@@ -255,19 +253,7 @@ func TestGolden(t *testing.T) {
 		for i, in := range assemble(t, p) {
 			fmt.Fprintf(&b, "%3d  %s\n", i, describe(i, in))
 		}
-		path := filepath.Join("testdata", name+".golden")
-		if *update {
-			if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(want, b.Bytes()) {
-			t.Errorf("%s: the program is another (-update writes it):\n%s", path, b.String())
-		}
+		golden.Compare(t, filepath.Join("testdata", name+".golden"), b.String())
 	}
 }
 
