@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 )
@@ -13,20 +14,25 @@ const (
 	keyIfname     = "com.docker.network.endpoint.ifname"
 )
 
-// CheckEndpoint checks the options of CreateEndpoint as decoded from JSON. In
-// them the engine's own keys and the user's driver options (docker network
-// connect --driver-opt) stand side by side. The engine's are checked for type
-// and carried out by others: the address manager, ParsePublish, the engine.
+// CheckEndpoint checks the options of CreateEndpoint. In them the engine's own
+// keys and the user's driver options (docker network connect --driver-opt) stand
+// side by side. The engine's are checked for type and carried out by others: the
+// address manager, ParsePublish with the call that publishes, the engine.
 //
 // gangway has no driver options for endpoints, so one that is given is refused.
 // These are always strings: an unknown key of another type comes from a newer
 // engine and is passed over, since no user could take it out.
-func CheckEndpoint(options map[string]any) error {
-	if _, err := ParsePublish(options); err != nil {
-		return err
-	}
+func CheckEndpoint(options EndpointOptions) error {
 	for _, name := range sortedKeys(options) {
-		if err := endpointOption(name, options[name]); err != nil {
+		switch name {
+		case keyPortMap, keyExposed, keyNoProxy6To4:
+			continue
+		}
+		var v any
+		if err := json.Unmarshal(options[name], &v); err != nil {
+			return fmt.Errorf("endpoint option %s: %w", name, err)
+		}
+		if err := endpointOption(name, v); err != nil {
 			return err
 		}
 	}
@@ -35,8 +41,6 @@ func CheckEndpoint(options map[string]any) error {
 
 func endpointOption(name string, v any) error {
 	switch name {
-	case keyPortMap, keyExposed, keyNoProxy6To4:
-		return nil
 	case keyDNSServers:
 		return stringList(name, v)
 	case keyMACAddress, keySysctls:

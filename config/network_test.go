@@ -25,6 +25,15 @@ func decoded(t testing.TB, text string) map[string]any {
 	return o
 }
 
+func options(t testing.TB, text string) EndpointOptions {
+	t.Helper()
+	var o EndpointOptions
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return o
+}
+
 func user(name, value string) map[string]any {
 	return map[string]any{keyGeneric: map[string]any{name: value}}
 }

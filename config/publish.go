@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"math"
 	"net/netip"
@@ -47,26 +46,26 @@ func (p Publish) Equal(o Publish) bool {
 	return p.NoProxy6To4 == o.NoProxy6To4 && slices.Equal(p.Bindings, o.Bindings)
 }
 
-// ParsePublish reads the options of ProgramExternalConnectivity as decoded from
-// JSON. Options other than the ports are left to CheckEndpoint.
-func ParsePublish(options map[string]any) (Publish, error) {
+// ParsePublish reads the ports from the options of ProgramExternalConnectivity
+// or Join. They are the same in both, but Join has them for every network of the
+// container, not for its gateway alone. What else is among the options is left
+// to CheckEndpoint; the list of exposed ports is of no use here, since ports are
+// open to containers of the same network anyway.
+func ParsePublish(options EndpointOptions) (Publish, error) {
 	var p Publish
-	switch v := options[keyNoProxy6To4].(type) {
-	case nil:
-	case bool:
-		p.NoProxy6To4 = v
+	switch raw := options[keyNoProxy6To4]; {
+	case len(raw) == 0 || raw[0] == 'n':
+	case raw[0] == 't' || raw[0] == 'f':
+		p.NoProxy6To4 = raw[0] == 't'
 	default:
-		return Publish{}, fmt.Errorf("%s: %s instead of true or false", keyNoProxy6To4, kind(v))
+		return Publish{}, fmt.Errorf("%s: %s instead of true or false", keyNoProxy6To4, typeOf(raw))
 	}
-	if err := checkExposed(options[keyExposed]); err != nil {
-		return Publish{}, err
-	}
-	list, err := objects(keyPortMap, options[keyPortMap])
+	list, err := elements(keyPortMap, options[keyPortMap])
 	if err != nil {
 		return Publish{}, err
 	}
-	for i, o := range list {
-		b, err := portBinding(o)
+	for i, raw := range list {
+		b, err := portBinding(raw)
 		if err != nil {
 			return Publish{}, fmt.Errorf("%s: element %d: %w", keyPortMap, i, err)
 		}
@@ -74,20 +73,6 @@ func ParsePublish(options map[string]any) (Publish, error) {
 	}
 	slices.SortFunc(p.Bindings, byFreedom)
 	return p, nil
-}
-
-// ParseJoin reads the ports from the options of Join, which are not decoded yet:
-// they are as long as what the container publishes, and most networks have no
-// use for them. The ports are those of ProgramExternalConnectivity, but Join has
-// them for every network of the container, not for its gateway alone.
-func ParseJoin(options []byte) (Publish, error) {
-	var decoded map[string]any
-	if len(options) > 0 {
-		if err := json.Unmarshal(options, &decoded); err != nil {
-			return Publish{}, fmt.Errorf("options of Join: %w", err)
-		}
-	}
-	return ParsePublish(decoded)
 }
 
 // byFreedom orders fixed ports before ranges, narrow ranges before wide ones,
@@ -109,54 +94,23 @@ func (b PortBinding) freedom() int {
 	return int(b.HostPortEnd) - int(b.HostPort)
 }
 
-// checkExposed checks a list that is of no use here: ports are open to
-// containers of the same network anyway.
-func checkExposed(v any) error {
-	list, err := objects(keyExposed, v)
-	if err != nil {
-		return err
+// portBinding reads one element of the list. A field that is not there is 0 or
+// empty, and one that has come with a newer engine is passed over.
+func portBinding(raw []byte) (PortBinding, error) {
+	if raw[0] != '{' {
+		return PortBinding{}, fmt.Errorf("%s instead of an object", typeOf(raw))
 	}
-	for i, o := range list {
-		if _, _, err := containerPort(o); err != nil {
-			return fmt.Errorf("%s: element %d: %w", keyExposed, i, err)
+	var b PortBinding
+	for name, value := range members(raw) {
+		if err := b.set(name, value); err != nil {
+			return b, err
 		}
 	}
-	return nil
-}
-
-func containerPort(o map[string]any) (proto uint8, port uint16, err error) {
-	number8, err := number(o, "Proto", math.MaxUint8)
-	if err != nil {
-		return 0, 0, err
-	}
-	if proto = uint8(number8); !slices.Contains([]uint8{6, 17, 132}, proto) {
-		return 0, 0, fmt.Errorf("protocol %d: want 6 (tcp), 17 (udp) or 132 (sctp)", proto)
-	}
-	if port, err = number(o, "Port", math.MaxUint16); err != nil {
-		return 0, 0, err
-	}
-	if port == 0 {
-		return 0, 0, fmt.Errorf("container port 0: want 1 to 65535")
-	}
-	return proto, port, nil
-}
-
-func portBinding(o map[string]any) (b PortBinding, err error) {
-	if b.Proto, b.Port, err = containerPort(o); err != nil {
-		return b, err
-	}
-	// IP is the container's address, which the engine always leaves empty.
-	if _, err = text(o, "IP"); err != nil {
-		return b, err
-	}
-	if b.HostIP, err = hostIP(o); err != nil {
-		return b, err
-	}
-	if b.HostPort, err = number(o, "HostPort", math.MaxUint16); err != nil {
-		return b, err
-	}
-	if b.HostPortEnd, err = number(o, "HostPortEnd", math.MaxUint16); err != nil {
-		return b, err
+	switch {
+	case !slices.Contains([]uint8{6, 17, 132}, b.Proto):
+		return b, fmt.Errorf("protocol %d: want 6 (tcp), 17 (udp) or 132 (sctp)", b.Proto)
+	case b.Port == 0:
+		return b, fmt.Errorf("container port 0: want 1 to 65535")
 	}
 	if b.HostPortEnd == 0 {
 		b.HostPortEnd = b.HostPort
@@ -167,8 +121,28 @@ func portBinding(o map[string]any) (b PortBinding, err error) {
 	return b, nil
 }
 
-func hostIP(o map[string]any) (netip.Addr, error) {
-	s, err := text(o, "HostIP")
+func (b *PortBinding) set(name string, value []byte) (err error) {
+	switch name {
+	case "Proto":
+		var n uint16
+		n, err = number(name, value, math.MaxUint8)
+		b.Proto = uint8(n) //nolint:gosec // at most 255
+	case "Port":
+		b.Port, err = number(name, value, math.MaxUint16)
+	case "HostPort":
+		b.HostPort, err = number(name, value, math.MaxUint16)
+	case "HostPortEnd":
+		b.HostPortEnd, err = number(name, value, math.MaxUint16)
+	case "HostIP":
+		b.HostIP, err = hostIP(value)
+	case "IP": // the container's address, which the engine always leaves empty
+		_, err = text(name, value)
+	}
+	return err
+}
+
+func hostIP(raw []byte) (netip.Addr, error) {
+	s, err := text("HostIP", raw)
 	if err != nil || s == "" {
 		return netip.Addr{}, err
 	}

@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/gangway-net/gangway/config"
 )
 
 // PoolData is one address pool of a network, as the engine hands it over with
@@ -42,8 +44,8 @@ type CreateEndpointRequest struct {
 	IPv4, IPv6 netip.Prefix
 	// MAC is nil if the engine leaves the choice to the driver.
 	MAC net.HardwareAddr
-	// Options are the engine's, still untyped.
-	Options map[string]any
+	// Options are the engine's; see config.CheckEndpoint.
+	Options config.EndpointOptions
 }
 
 // CreateEndpointResult is what the engine did not know yet.

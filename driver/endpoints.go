@@ -57,10 +57,9 @@ func (d *Driver) DeleteEndpoint(ctx context.Context, networkID, endpointID strin
 }
 
 // Join puts the endpoint's link pair in place and says what the engine has to
-// do in the container. sandboxKey names the container's namespace, options are
-// the engine's as they came. On a routed network the ports that the container
+// do in the container. sandboxKey names the container's namespace. On a routed network the ports that the container
 // publishes are open from now on.
-func (d *Driver) Join(ctx context.Context, networkID, endpointID, sandboxKey string, options []byte) (JoinResult, error) {
+func (d *Driver) Join(ctx context.Context, networkID, endpointID, sandboxKey string, options config.EndpointOptions) (JoinResult, error) {
 	if sandboxKey == "" {
 		return JoinResult{}, fmt.Errorf("endpoint %s joins without a sandbox key", short(endpointID))
 	}
@@ -97,14 +96,14 @@ func (d *Driver) Join(ctx context.Context, networkID, endpointID, sandboxKey str
 
 // askedPorts returns the ports in Join's options if the network is one that
 // opens them.
-func (d *Driver) askedPorts(networkID string, options []byte) ([]config.PortBinding, error) {
+func (d *Driver) askedPorts(networkID string, options config.EndpointOptions) ([]config.PortBinding, error) {
 	d.mu.Lock()
 	n := d.state.networks[networkID]
 	d.mu.Unlock()
 	if n == nil || !n.routed() {
 		return nil, nil
 	}
-	asked, err := config.ParseJoin(options)
+	asked, err := config.ParsePublish(options)
 	return asked.Bindings, err
 }
 

@@ -48,9 +48,7 @@ func TestTakenPorts(t *testing.T) {
 	must(t, d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 	for i, id := range []string{ep1, ep2, ep3} {
 		container(t, d, netA, id, []string{"10.0.0.2/24", "10.0.0.3/24", "10.0.0.4/24"}[i], 8080+float64(i), 80)
-		ports := portmap(5000+float64(i), 53)
-		ports["com.docker.network.portmap"].([]any)[0].(map[string]any)["Proto"] = float64(17)
-		must(t, d.Publish(ctx, netA, id, ports))
+		must(t, d.Publish(ctx, netA, id, portmapOn(17, "", 5000+float64(i), 53)))
 		if i == 0 {
 			want(5000)
 		}

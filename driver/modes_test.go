@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/integration/golden"
 )
 
@@ -88,9 +89,7 @@ func TestRoutedLoopback(t *testing.T) {
 	if len(f.open) != 1 {
 		t.Fatalf("open: %v", f.open)
 	}
-	local := portmap(8080, 80)
-	local["com.docker.network.portmap"].([]any)[0].(map[string]any)["HostIP"] = "127.0.0.1"
-	must(t, d.Publish(t.Context(), netA, ep1, local))
+	must(t, d.Publish(t.Context(), netA, ep1, portmapOn(6, "127.0.0.1", 8080, 80)))
 	if len(f.open)+len(f.ports) != 0 {
 		t.Errorf("open: %v, ports: %v", f.open, f.ports)
 	}
@@ -114,8 +113,6 @@ func TestRoutedBeside(t *testing.T) {
 	r.Options = generic("com.docker.network.bridge.gateway_mode_ipv4", "routed")
 	must(t, d.CreateNetwork(ctx, r), d.CreateNetwork(ctx, networkRequest(netB, "10.0.1.0/24", "10.0.1.1")))
 	ports := portmap(8080, 80)
-	options, err := json.Marshal(ports)
-	must(t, err)
 	open := func(when string, want int) {
 		t.Helper()
 		if len(f.open) != want || len(f.ports) != 0 {
@@ -125,13 +122,13 @@ func TestRoutedBeside(t *testing.T) {
 	}
 	for _, where := range []struct{ network, endpoint, address string }{{netA, ep1, "10.0.0.2/24"}, {netB, ep2, "10.0.1.2/24"}} {
 		must(t, endpointErr(d.CreateEndpoint(ctx, endpointRequest(where.network, where.endpoint, where.address))),
-			joinErr(d.Join(ctx, where.network, where.endpoint, "/netns/1", options)))
+			joinErr(d.Join(ctx, where.network, where.endpoint, "/netns/1", ports)))
 		open("joined "+where.network, 1)
 	}
 	if e := d.state.endpoints[ep2]; e.Asked != nil {
 		t.Errorf("a network with translation keeps what it has no use for: %v", e.Asked)
 	}
-	must(t, joinErr(d.Join(ctx, netA, ep1, "/netns/1", options)))
+	must(t, joinErr(d.Join(ctx, netA, ep1, "/netns/1", ports)))
 	open("joined again", 1)
 	must(t, d.Publish(ctx, netA, ep1, ports))
 	open("way out", 1)
@@ -143,11 +140,11 @@ func TestRoutedBeside(t *testing.T) {
 	open("never was the way out", 1)
 	must(t, d.Leave(ctx, netA, ep1))
 	open("left", 0)
-	if err := joinErr(d.Join(ctx, netA, ep1, "/netns/1", []byte(`{"com.docker.network.portmap":7}`))); err == nil {
+	if err := joinErr(d.Join(ctx, netA, ep1, "/netns/1", config.EndpointOptions{"com.docker.network.portmap": []byte("7")})); err == nil {
 		t.Error("a port list that is none was accepted")
 	}
 	open("malformed ports", 0)
-	must(t, joinErr(d.Join(ctx, netA, ep1, "/netns/1", options)))
+	must(t, joinErr(d.Join(ctx, netA, ep1, "/netns/1", ports)))
 	open("joined once more", 1)
 	must(t, d.DeleteEndpoint(ctx, netA, ep1))
 	open("deleted", 0)

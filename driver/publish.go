@@ -15,7 +15,7 @@ import (
 // between. A repeated request keeps the host ports that were chosen. On an
 // internal network nothing is published, whatever is asked (engines from 29 on
 // do ask).
-func (d *Driver) Publish(ctx context.Context, networkID, endpointID string, options map[string]any) error {
+func (d *Driver) Publish(ctx context.Context, networkID, endpointID string, options config.EndpointOptions) error {
 	want, err := config.ParsePublish(options)
 	if err != nil {
 		return err

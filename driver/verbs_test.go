@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -40,15 +41,16 @@ func generic(kv ...string) map[string]any {
 }
 
 // portmap is PEC's options for TCP ports host -> container.
-func portmap(pairs ...float64) map[string]any {
-	var list []any
+func portmap(pairs ...float64) config.EndpointOptions { return portmapOn(6, "", pairs...) }
+
+// portmapOn is portmap for a protocol and a host address.
+func portmapOn(proto int, hostIP string, pairs ...float64) config.EndpointOptions {
+	var list []string
 	for i := 0; i < len(pairs); i += 2 {
-		list = append(list, map[string]any{
-			"Proto": float64(6), "IP": "", "Port": pairs[i+1],
-			"HostIP": "", "HostPort": pairs[i], "HostPortEnd": pairs[i],
-		})
+		list = append(list, fmt.Sprintf(`{"Proto":%d,"IP":"","Port":%v,"HostIP":%q,"HostPort":%v,"HostPortEnd":%[4]v}`,
+			proto, pairs[i+1], hostIP, pairs[i]))
 	}
-	return map[string]any{"com.docker.network.portmap": list}
+	return config.EndpointOptions{"com.docker.network.portmap": []byte("[" + strings.Join(list, ",") + "]")}
 }
 
 // must runs verbs that have to succeed.

@@ -83,6 +83,11 @@ func attacks() []attack {
 	hostKnows := func(r *room, a netip.Addr) bool {
 		return knows(r, r.e.Run(r.t, "ip", "neigh", "show", a.String(), "dev", r.bridge))
 	}
+	// greet makes the host know the victim: answers that nobody asked for change
+	// what is known, and teach nothing new.
+	greet := func(r *room, a netip.Addr) {
+		_, _ = r.e.TryGet("tcp", netip.AddrPortFrom(a, 80).String(), "-timeout", "1s")
+	}
 	uses := func(a func(*room) netip.Addr, bits string) attack {
 		return attack{
 			try: func(r *room) {
@@ -99,7 +104,11 @@ func attacks() []attack {
 	return []attack{
 		{"ARP answer for the gateway", func(r *room) { r.send(arpAnswer(r.victimMAC, r.hostileMAC, r.gate4, r.victim4)) },
 			func(r *room) bool { return victimKnows(r, r.gate4) }},
-		{"gratuitous ARP for the victim", func(r *room) { r.send(arpAnswer(everybodyMAC, r.hostileMAC, r.victim4, r.victim4)) },
+		{"gratuitous ARP for the victim",
+			func(r *room) {
+				greet(r, r.victim4)
+				r.send(arpAnswer(everybodyMAC, r.hostileMAC, r.victim4, r.victim4))
+			},
 			func(r *room) bool { return hostKnows(r, r.victim4) }},
 		{"the victim's MAC address", func(r *room) { r.send(rawFrame(everybodyMAC, r.victimMAC)) }, func(r *room) bool {
 			fdb := r.e.Run(r.t, "sh", "-c", "bridge fdb show br "+r.bridge+" | grep -i "+r.victimMAC.String())
@@ -108,7 +117,11 @@ func attacks() []attack {
 		}},
 		{"advertisement for the gateway", func(r *room) { r.send(neighbourAdvertisement(r.hostileMAC, r.gate6)) },
 			func(r *room) bool { return victimKnows(r, r.gate6) }},
-		{"advertisement for the victim", func(r *room) { r.send(neighbourAdvertisement(r.hostileMAC, r.victim6)) },
+		{"advertisement for the victim",
+			func(r *room) {
+				greet(r, r.victim6)
+				r.send(neighbourAdvertisement(r.hostileMAC, r.victim6))
+			},
 			func(r *room) bool { return hostKnows(r, r.victim6) }},
 		{"router", func(r *room) { r.e.Exec(r.t, r.hostile, "probe", "advertise", "eth0", "fd00:bad::/64") },
 			func(r *room) bool {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 )
 
@@ -19,7 +18,7 @@ func decode(w http.ResponseWriter, r *http.Request, bodiless bool, req any) erro
 	if r.Method != http.MethodPost {
 		return &requestError{status: http.StatusMethodNotAllowed, msg: "method " + r.Method + ": calls of the plugin protocol are POST requests"}
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := readBody(w, r)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -41,6 +40,17 @@ func decode(w http.ResponseWriter, r *http.Request, bodiless bool, req any) erro
 		return explainJSON(err, len(body))
 	}
 	return nil
+}
+
+// readBody reads up to maxBody bytes. Lists of ports are long, and the engine
+// says how long.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	var b bytes.Buffer
+	if r.ContentLength > 0 && r.ContentLength <= maxBody {
+		b.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
+	return b.Bytes(), err
 }
 
 // explainJSON says what is wrong with a body in words of the protocol, not of

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/ipam"
 )
@@ -30,13 +31,12 @@ type NetworkVerbs interface {
 type EndpointVerbs interface {
 	CreateEndpoint(ctx context.Context, r driver.CreateEndpointRequest) (driver.CreateEndpointResult, error)
 	DeleteEndpoint(ctx context.Context, networkID, endpointID string) error
-	// Join gets its options as they came: most networks need none of them.
-	Join(ctx context.Context, networkID, endpointID, sandboxKey string, options []byte) (driver.JoinResult, error)
+	Join(ctx context.Context, networkID, endpointID, sandboxKey string, options config.EndpointOptions) (driver.JoinResult, error)
 	Leave(ctx context.Context, networkID, endpointID string) error
 	// Publish replaces the endpoint's published ports by those of options
 	// (ProgramExternalConnectivity), Unpublish takes them all back
 	// (RevokeExternalConnectivity).
-	Publish(ctx context.Context, networkID, endpointID string, options map[string]any) error
+	Publish(ctx context.Context, networkID, endpointID string, options config.EndpointOptions) error
 	Unpublish(ctx context.Context, networkID, endpointID string) error
 }
 

@@ -2,15 +2,14 @@ package plugin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/netip"
-	"reflect"
 	"slices"
 
 	"github.com/docker/go-plugins-helpers/network"
 	"github.com/docker/go-plugins-helpers/sdk"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/ipam"
 )
@@ -22,26 +21,27 @@ type networkCapabilities struct {
 	GwAllocChecker bool
 }
 
-// joinRequest is what of network.JoinRequest is used. The options are as long as
-// the list of published ports, and decoding them takes three times what passing
-// over them does; only some networks need them.
+// createEndpointRequest, joinRequest and publishRequest are what is used of the
+// helpers' requests, whose options are decoded, however long the list of
+// published ports is.
+type createEndpointRequest struct {
+	NetworkID  string
+	EndpointID string
+	Interface  *network.EndpointInterface
+	Options    config.EndpointOptions
+}
+
 type joinRequest struct {
 	NetworkID  string
 	EndpointID string
 	SandboxKey string
-	Options    rawObject
+	Options    config.EndpointOptions
 }
 
-// rawObject is a JSON object that is not decoded.
-type rawObject []byte
-
-// UnmarshalJSON keeps an object, or null, as it is.
-func (o *rawObject) UnmarshalJSON(b []byte) error {
-	if b[0] != '{' && b[0] != 'n' {
-		return &json.UnmarshalTypeError{Value: "a value that starts with " + string(b[:1]), Type: reflect.TypeFor[map[string]any](), Field: "Options"}
-	}
-	*o = slices.Clone(b)
-	return nil
+type publishRequest struct {
+	NetworkID  string
+	EndpointID string
+	Options    config.EndpointOptions
 }
 
 // gatewayCheckRequest is the request of GwAllocCheck, the options of the
@@ -111,9 +111,9 @@ func nothing[Req any](context.Context, *Req) (*none, error) { return nil, nil }
 
 // routeEndpoints answers the calls about an endpoint as such.
 func (s *Server) routeEndpoints(h sdk.Handler) {
-	route(s, h, verb[network.CreateEndpointRequest, network.CreateEndpointResponse]{
+	route(s, h, verb[createEndpointRequest, network.CreateEndpointResponse]{
 		op: "NetworkDriver.CreateEndpoint",
-		about: func(r *network.CreateEndpointRequest, _ *network.CreateEndpointResponse) subject {
+		about: func(r *createEndpointRequest, _ *network.CreateEndpointResponse) subject {
 			return subject{net: r.NetworkID, ep: r.EndpointID}
 		},
 		do: s.createEndpoint,
@@ -168,12 +168,12 @@ func (s *Server) routeSandbox(h sdk.Handler) {
 			return nil, s.o.Networks.Leave(ctx, r.NetworkID, r.EndpointID)
 		},
 	})
-	route(s, h, verb[network.ProgramExternalConnectivityRequest, none]{
+	route(s, h, verb[publishRequest, none]{
 		op: "NetworkDriver.ProgramExternalConnectivity",
-		about: func(r *network.ProgramExternalConnectivityRequest, _ *none) subject {
+		about: func(r *publishRequest, _ *none) subject {
 			return subject{net: r.NetworkID, ep: r.EndpointID}
 		},
-		do: func(ctx context.Context, r *network.ProgramExternalConnectivityRequest) (*none, error) {
+		do: func(ctx context.Context, r *publishRequest) (*none, error) {
 			if err := needIDs(r.NetworkID, r.EndpointID); err != nil {
 				return nil, err
 			}
@@ -241,7 +241,7 @@ func (s *Server) retainPools(conflict *driver.ConflictError, pools []driver.Pool
 	}
 }
 
-func (s *Server) createEndpoint(ctx context.Context, r *network.CreateEndpointRequest) (*network.CreateEndpointResponse, error) {
+func (s *Server) createEndpoint(ctx context.Context, r *createEndpointRequest) (*network.CreateEndpointResponse, error) {
 	req, err := toCreateEndpoint(r)
 	if err != nil {
 		return nil, err

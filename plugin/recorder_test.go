@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
@@ -110,7 +111,7 @@ func (r *recorder) CreateEndpoint(ctx context.Context, q driver.CreateEndpointRe
 	r.need(!q.IPv4.IsValid() || q.IPv4.Addr().Is4(), "IPv4 %s", q.IPv4)
 	r.need(!q.IPv6.IsValid() || q.IPv6.Addr().Is6() && !q.IPv6.Addr().Is4In6(), "IPv6 %s", q.IPv6)
 	r.need(len(q.MAC) == 0 || len(q.MAC) == 6, "MAC %s", q.MAC)
-	err := r.record(ctx, "CreateEndpoint", "%s %s v4=%s v6=%s mac=%s options=%s", q.NetworkID, q.EndpointID, q.IPv4, q.IPv6, q.MAC, brief(q.Options))
+	err := r.record(ctx, "CreateEndpoint", "%s %s v4=%s v6=%s mac=%s options=%s", q.NetworkID, q.EndpointID, q.IPv4, q.IPv6, q.MAC, brief(decoded(q.Options)))
 	// The driver answers only what was left to it; this one always does.
 	return driver.CreateEndpointResult{MAC: net.HardwareAddr{2, 0x42, 1, 2, 3, 4}}, err
 }
@@ -124,11 +125,11 @@ func (r *recorder) DeleteEndpoint(ctx context.Context, n, e string) error {
 	return r.record(ctx, "DeleteEndpoint", "%s %s", n, e)
 }
 
-func (r *recorder) Join(ctx context.Context, n, e, key string, options []byte) (driver.JoinResult, error) {
+func (r *recorder) Join(ctx context.Context, n, e, key string, options config.EndpointOptions) (driver.JoinResult, error) {
 	r.ids(n, e)
 	r.need(key != "", "Join without key")
 	// What the ports look like is for the driver.
-	asked, _ := config.ParseJoin(options)
+	asked, _ := config.ParsePublish(options)
 	return driver.JoinResult{
 		SrcName: "gp-" + e, DstPrefix: "eth",
 		Gateway4: netip.MustParseAddr("10.50.0.1"), DisableGatewayService: true,
@@ -140,9 +141,9 @@ func (r *recorder) Leave(ctx context.Context, n, e string) error {
 	return r.record(ctx, "Leave", "%s %s", n, e)
 }
 
-func (r *recorder) Publish(ctx context.Context, n, e string, options map[string]any) error {
+func (r *recorder) Publish(ctx context.Context, n, e string, options config.EndpointOptions) error {
 	r.ids(n, e)
-	return r.record(ctx, "Publish", "%s %s options=%s", n, e, brief(options))
+	return r.record(ctx, "Publish", "%s %s options=%s", n, e, brief(decoded(options)))
 }
 
 func (r *recorder) Unpublish(ctx context.Context, n, e string) error {
@@ -226,6 +227,19 @@ func (i inspector) Events(ctx context.Context, after uint64, wait time.Duration)
 }
 
 func (i inspector) Ports(context.Context) []driver.PortStatus { return i.r.ports }
+
+// decoded are the values of an endpoint's options.
+func decoded(options config.EndpointOptions) map[string]any {
+	values := map[string]any{}
+	for name, raw := range options {
+		var v any
+		if err := json.Unmarshal(raw, &v); err != nil {
+			v = err
+		}
+		values[name] = v
+	}
+	return values
+}
 
 // brief shows options with lists as their length.
 func brief(options map[string]any) string {

@@ -159,7 +159,7 @@ func parseMember(field, text string, subnet netip.Prefix, f family) (netip.Prefi
 
 // toCreateEndpoint converts a CreateEndpoint request. An empty text means that
 // the engine left the field to others.
-func toCreateEndpoint(r *network.CreateEndpointRequest) (driver.CreateEndpointRequest, error) {
+func toCreateEndpoint(r *createEndpointRequest) (driver.CreateEndpointRequest, error) {
 	out := driver.CreateEndpointRequest{NetworkID: r.NetworkID, EndpointID: r.EndpointID, Options: r.Options}
 	if err := needIDs(r.NetworkID, r.EndpointID); err != nil {
 		return out, err

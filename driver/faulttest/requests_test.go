@@ -1,8 +1,11 @@
 package faulttest
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
 )
 
@@ -38,13 +41,10 @@ func endpointRequest(network, id string, n, h byte) driver.CreateEndpointRequest
 }
 
 // ports are the engine's options for TCP ports, host and container in turn.
-func ports(pairs ...int) map[string]any {
-	var list []any
+func ports(pairs ...int) config.EndpointOptions {
+	var list []string
 	for i := 0; i < len(pairs); i += 2 {
-		list = append(list, map[string]any{
-			"Proto": float64(6), "IP": "", "Port": float64(pairs[i+1]),
-			"HostIP": "", "HostPort": float64(pairs[i]), "HostPortEnd": float64(pairs[i]),
-		})
+		list = append(list, fmt.Sprintf(`{"Proto":6,"IP":"","Port":%d,"HostIP":"","HostPort":%d,"HostPortEnd":%[2]d}`, pairs[i+1], pairs[i]))
 	}
-	return map[string]any{"com.docker.network.portmap": list}
+	return config.EndpointOptions{"com.docker.network.portmap": []byte("[" + strings.Join(list, ",") + "]")}
 }

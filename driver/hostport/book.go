@@ -2,6 +2,7 @@ package hostport
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -60,13 +61,8 @@ func (b *book) remove(s *socket) {
 		delete(b.owners, s.owner)
 	}
 	pk := portKey{s.port, s.proto}
-	var rest []*socket
-	for _, o := range b.ports[pk] {
-		if o != s {
-			rest = append(rest, o)
-		}
-	}
-	if rest == nil {
+	rest := slices.DeleteFunc(b.ports[pk], func(o *socket) bool { return o == s })
+	if len(rest) == 0 {
 		delete(b.ports, pk)
 		return
 	}

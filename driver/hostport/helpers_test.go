@@ -16,6 +16,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/integration/nstest"
@@ -189,11 +190,11 @@ func held(m *Manager) int {
 
 // bindable proves that a port is free, or not, by binding it as anybody would.
 func bindable(k key) bool {
-	fd, err := (&filters{}).bind(k, nothing)
+	fd, err := (&filters{}).bind(binding{key: k})
 	if err != nil {
 		return false
 	}
-	(&socket{fd: fd}).close()
+	_ = unix.Close(fd)
 	return true
 }
 

@@ -3,12 +3,9 @@ package hostport
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/netip"
 	"sync"
 
 	"github.com/sirupsen/logrus"
-	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -26,8 +23,10 @@ type Manager struct {
 	book   book
 	cursor map[spec.Protocol]uint16
 	closed bool
-	// widows are sockets whose twin was dropped, until settle.
-	widows []*socket
+	// widows are sockets whose twin was dropped, and closing the descriptors of
+	// dropped sockets, until settle.
+	widows  []*socket
+	closing []int
 }
 
 // New makes a manager that holds nothing yet. It raises the process's limit of
@@ -88,7 +87,9 @@ func (m *Manager) reserve(ctx context.Context, owner string, reqs []request) ([]
 	if err := m.fds.check(sockets - m.book.descriptors(owner)); err != nil {
 		return nil, err
 	}
-	r := newReservation(m, owner)
+	r := newReservation(m, owner, len(reqs))
+	defer r.closeAhead()
+	r.openAhead(reqs)
 	for i := range reqs {
 		err := ctx.Err()
 		if err == nil {
@@ -145,41 +146,18 @@ func (m *Manager) Close() error {
 	return nil
 }
 
-// open binds a socket that leads to a container's address before long, and
-// enters it into the book.
-func (m *Manager) open(owner string, k key, to netip.Addr) (*socket, error) {
-	if other := m.book.conflict(k); other != nil {
-		return nil, &ConflictError{Proto: k.proto, HostIP: k.ip, Port: k.port, Owner: other.owner, self: other.owner == owner}
-	}
-	s := &socket{key: k, owner: owner, scope: scopeOf(k.ip, to)}
-	if k.proto == spec.SCTP {
-		s.scope = nothing // it has no relay
-	}
-	var err error
-	s.fd, err = m.relays.filters.bind(k, s.scope)
-	switch {
-	case errors.Is(err, unix.EADDRINUSE):
-		return nil, &ConflictError{Proto: k.proto, HostIP: k.ip, Port: k.port}
-	case errors.Is(err, unix.EMFILE):
-		return nil, fmt.Errorf("reserve %s: %w", k, m.fds.exhausted(1))
-	case err != nil:
-		return nil, fmt.Errorf("reserve %s: %w", k, err)
-	}
-	m.book.add(s)
-	m.fds.sockets(1)
-	return s, nil
-}
-
 // drop ends a socket, its relay and its entry in the book. The descriptor that
 // it shares with a twin is left to that one; settle has to follow.
 func (m *Manager) drop(s *socket) {
 	m.book.remove(s)
+	s.endRelay()
 	if t := s.twin; t != nil {
-		s.endRelay()
 		s.twin, t.twin = nil, nil
 		m.widows = append(m.widows, t)
 		return
 	}
-	s.close()
+	if s.fd >= 0 {
+		m.closing = append(m.closing, s.fd)
+	}
 	m.fds.sockets(-1)
 }

@@ -14,34 +14,43 @@ import (
 // port costs in time, memory and open files, which is what bounds their number.
 // Twins part as soon as one of them goes or has to be relayed by itself.
 
-// pair returns the keys of the two sockets of q that can share a descriptor.
-// IPv4 must not need a relay: one descriptor has one filter, and that of a pair
-// leaves everything of IPv4 to NAT.
-func (q *request) pair(port uint16) (v4, v6 key, ok bool) {
+// pair returns the one descriptor that both sockets of q can share. IPv4 must
+// not need a relay: one descriptor has one filter, and that of a pair leaves
+// everything of IPv4 to NAT.
+func (q *request) pair(port uint16) (b binding, ok bool) {
 	if len(q.ends) != 2 || q.proto == spec.SCTP {
-		return v4, v6, false
+		return b, false
 	}
-	a, b := q.ends[0], q.ends[1]
-	if a.ip.Is6() {
-		a, b = b, a
+	v4, v6 := q.ends[0], q.ends[1]
+	if v4.ip.Is6() {
+		v4, v6 = v6, v4
 	}
-	ok = a.ip == netip.IPv4Unspecified() && b.ip == netip.IPv6Unspecified() && a.to.ip.Is4()
-	return key{a.ip, port, q.proto}, key{b.ip, port, q.proto}, ok
+	if v4.ip != netip.IPv4Unspecified() || v6.ip != netip.IPv6Unspecified() || !v4.to.ip.Is4() {
+		return b, false
+	}
+	b = bindingOf(key{v6.ip, port, q.proto}, v6.to.ip)
+	b.both = true
+	if b.scope == everything {
+		b.scope = onlyIPv6
+	}
+	return b, true
 }
 
-// to is where a host address of q leads.
-func (q *request) to(host netip.Addr) netip.Addr {
-	for _, e := range q.ends {
-		if e.ip == host {
-			return e.to.ip
-		}
+// bindings are all descriptors that q needs to have a port.
+func (q *request) bindings(port uint16) []binding {
+	if b, ok := q.pair(port); ok {
+		return []binding{b}
 	}
-	return netip.Addr{}
+	var out []binding
+	for _, e := range q.ends {
+		out = append(out, bindingOf(key{e.ip, port, q.proto}, e.to.ip))
+	}
+	return out
 }
 
 // descriptors is how many files q needs.
 func (q *request) descriptors() int {
-	if _, _, ok := q.pair(0); ok {
+	if _, ok := q.pair(0); ok {
 		return 1
 	}
 	return len(q.ends)
@@ -58,29 +67,26 @@ func (b *book) descriptors(owner string) int {
 	return n
 }
 
-// openPair binds a descriptor for both sockets, of which that of IPv6 leads to
-// an address before long, and enters them into the book.
+// openPair makes both sockets of a pair and enters them into the book.
 // If anything is in the way it does nothing: then each is opened by itself,
 // and what is in the way found for one of them.
-func (r *reservation) openPair(v4, v6 key, to netip.Addr) {
+func (r *reservation) openPair(b binding) {
+	v4 := b.key
+	v4.ip = netip.IPv4Unspecified()
 	own := r.m.book.owners[r.owner]
-	if own[v4] != nil || own[v6] != nil || r.m.book.conflict(v4) != nil || r.m.book.conflict(v6) != nil {
+	if own[v4] != nil || own[b.key] != nil || r.m.book.conflict(v4) != nil || r.m.book.conflict(b.key) != nil {
 		return
 	}
-	sc := scopeOf(v6.ip, to)
-	if sc == everything {
-		sc = onlyIPv6
-	}
-	fd, err := r.m.relays.filters.bindBoth(v6, sc)
+	fd, err := r.bind(b)
 	if err != nil {
 		return
 	}
-	a, b := &socket{key: v4, owner: r.owner, fd: fd}, &socket{key: v6, owner: r.owner, fd: fd, scope: sc}
-	a.twin, b.twin = b, a
-	r.m.book.add(a)
-	r.m.book.add(b)
+	one, other := &socket{key: v4, owner: r.owner, fd: fd}, &socket{key: b.key, owner: r.owner, fd: fd, scope: b.scope}
+	one.twin, other.twin = other, one
+	r.m.book.add(one)
+	r.m.book.add(other)
 	r.m.fds.sockets(1)
-	r.fresh = append(r.fresh, a, b)
+	r.fresh = append(r.fresh, one, other)
 }
 
 // part gives twins descriptors of their own. Between the two, somebody else
@@ -103,7 +109,7 @@ func (s *socket) rebind(r *relays) error {
 	s.target = target{}
 	var err error
 	s.scope = nothing
-	if s.fd, err = r.filters.bind(s.key, s.scope); err != nil {
+	if s.fd, err = r.filters.bind(binding{key: s.key, scope: s.scope}); err != nil {
 		s.fd = -1
 		return err
 	}
@@ -111,9 +117,12 @@ func (s *socket) rebind(r *relays) error {
 	return s.lead(r, to)
 }
 
-// settle gives descriptors of their own to sockets whose twins were dropped. It
-// comes after the last of them, so that twins that go together need none.
+// settle closes the descriptors of dropped sockets, and gives descriptors of
+// their own to sockets whose twins were dropped. It comes after the last of
+// them, so that twins that go together need none.
 func (m *Manager) settle() {
+	closeAll(m.closing)
+	m.closing = nil
 	for _, s := range m.widows {
 		if m.book.owners[s.owner][s.key] != s {
 			continue

@@ -2,7 +2,10 @@ package hostport
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -15,6 +18,8 @@ type reservation struct {
 	fresh   []*socket
 	claims  []claim
 	claimed map[key]target
+	// ahead are descriptors that are bound and wait for their socket.
+	ahead map[binding]int
 	// held lists the ports that owner held before, by what they do; made when
 	// it is needed first.
 	held map[heldKey][]uint16
@@ -33,8 +38,8 @@ type heldKey struct {
 	end   end
 }
 
-func newReservation(m *Manager, owner string) *reservation {
-	return &reservation{m: m, owner: owner, claimed: map[key]target{}}
+func newReservation(m *Manager, owner string, requests int) *reservation {
+	return &reservation{m: m, owner: owner, claimed: make(map[key]target, 2*requests)}
 }
 
 // place finds a port for q and claims it.
@@ -133,8 +138,8 @@ func (r *reservation) indexHeld() {
 // try claims one port in all of q's host addresses, or none.
 func (r *reservation) try(q *request, port uint16) error {
 	claims, fresh := len(r.claims), len(r.fresh)
-	if v4, v6, ok := q.pair(port); ok {
-		r.openPair(v4, v6, q.to(v6.ip))
+	if b, ok := q.pair(port); ok {
+		r.openPair(b)
 	}
 	for _, e := range q.ends {
 		if err := r.claim(key{e.ip, port, q.proto}, e.to, q.fixed()); err != nil {
@@ -167,14 +172,34 @@ func (r *reservation) claim(k key, to target, fixed bool) error {
 	}
 	if s == nil {
 		var err error
-		if s, err = r.m.open(r.owner, k, to.ip); err != nil {
+		if s, err = r.open(bindingOf(k, to.ip)); err != nil {
 			return err
 		}
-		r.fresh = append(r.fresh, s)
 	}
 	r.claimed[k] = to
 	r.claims = append(r.claims, claim{s, to})
 	return nil
+}
+
+// open makes a socket and enters it into the book.
+func (r *reservation) open(b binding) (*socket, error) {
+	if other := r.m.book.conflict(b.key); other != nil {
+		return nil, &ConflictError{Proto: b.proto, HostIP: b.ip, Port: b.port, Owner: other.owner, self: other.owner == r.owner}
+	}
+	fd, err := r.bind(b)
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return nil, &ConflictError{Proto: b.proto, HostIP: b.ip, Port: b.port}
+	case errors.Is(err, unix.EMFILE):
+		return nil, fmt.Errorf("reserve %s: %w", b.key, r.m.fds.exhausted(1))
+	case err != nil:
+		return nil, fmt.Errorf("reserve %s: %w", b.key, err)
+	}
+	s := &socket{key: b.key, owner: r.owner, fd: fd, scope: b.scope}
+	r.m.book.add(s)
+	r.m.fds.sockets(1)
+	r.fresh = append(r.fresh, s)
+	return s, nil
 }
 
 func (r *reservation) busy(k key) error {

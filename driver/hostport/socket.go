@@ -44,23 +44,37 @@ func scopeOf(host, container netip.Addr) scope {
 	return nothing
 }
 
-// bind makes the socket that holds k. It drops what is not within its scope;
-// the rest waits for lead, or is reset. It returns -1 if the kernel has no SCTP:
-// then nobody else can bind the port either.
-func (f *filters) bind(k key, sc scope) (int, error) { return f.bindAs(k, sc, 1) }
+// binding is how a descriptor holds a port.
+type binding struct {
+	key
+	// scope is what its filter lets through. The rest is dropped, or waits for
+	// lead, or is reset.
+	scope scope
+	// both says that a descriptor for [::] takes 0.0.0.0 as well.
+	both bool
+}
 
-// bindBoth is bind for [::] and 0.0.0.0 in one descriptor.
-func (f *filters) bindBoth(k key, sc scope) (int, error) { return f.bindAs(k, sc, 0) }
+// bindingOf is how a port that leads to a container's address before long is
+// held.
+func bindingOf(k key, to netip.Addr) binding {
+	b := binding{key: k}
+	if k.proto != spec.SCTP { // which has no relay
+		b.scope = scopeOf(k.ip, to)
+	}
+	return b
+}
 
-func (f *filters) bindAs(k key, sc scope, v6only int) (int, error) {
-	fd, err := newSocket(k)
-	if k.proto == spec.SCTP && (errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.ESOCKTNOSUPPORT)) {
+// bind opens a descriptor. It returns -1 if the kernel has no SCTP: then nobody
+// else can bind the port either.
+func (f *filters) bind(b binding) (int, error) {
+	fd, err := newSocket(b.key)
+	if b.proto == spec.SCTP && (errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.ESOCKTNOSUPPORT)) {
 		return -1, nil
 	}
 	if err != nil {
 		return -1, fmt.Errorf("open socket: %w", err)
 	}
-	if err := f.setUp(fd, k, sc, v6only); err != nil {
+	if err := f.setUp(fd, b); err != nil {
 		_ = unix.Close(fd)
 		return -1, err
 	}
@@ -78,8 +92,12 @@ func newSocket(k key) (int, error) {
 	return unix.Socket(family, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, proto)
 }
 
-func (f *filters) setUp(fd int, k key, sc scope, v6only int) error {
-	if k.ip.Is6() {
+func (f *filters) setUp(fd int, b binding) error {
+	if b.ip.Is6() {
+		v6only := 1
+		if b.both {
+			v6only = 0
+		}
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, v6only); err != nil {
 			return fmt.Errorf("set IPV6_V6ONLY: %w", err)
 		}
@@ -87,25 +105,25 @@ func (f *filters) setUp(fd int, k key, sc scope, v6only int) error {
 	// For TCP only: connections of an earlier relay in TIME_WAIT must not keep
 	// the port, and once the socket listens nobody can bind the port all the
 	// same. For UDP the option would let others share the port.
-	if k.proto == spec.TCP {
+	if b.proto == spec.TCP {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 			return fmt.Errorf("set SO_REUSEADDR: %w", err)
 		}
 	}
-	if sc != everything {
-		if err := f.attach(fd, sc); err != nil {
+	if b.scope != everything {
+		if err := f.attach(fd, b.scope); err != nil {
 			return err
 		}
 	}
-	switch err := unix.Bind(fd, sockaddr(netip.AddrPortFrom(k.ip, k.port), 0)); {
+	switch err := unix.Bind(fd, sockaddr(netip.AddrPortFrom(b.ip, b.port), 0)); {
 	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return fmt.Errorf("host has no address %s: publish on one that it has: %w", k.ip, err)
+		return fmt.Errorf("host has no address %s: publish on one that it has: %w", b.ip, err)
 	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("bind: %w: the daemon needs CAP_NET_BIND_SERVICE", err)
 	case err != nil:
 		return fmt.Errorf("bind: %w", err)
 	}
-	if k.proto == spec.UDP {
+	if b.proto == spec.UDP {
 		return nil
 	}
 	if err := unix.Listen(fd, backlog); err != nil {
@@ -210,14 +228,6 @@ func (s *socket) endRelay() {
 	if s.relay != nil {
 		s.relay.close()
 		s.relay = nil
-	}
-}
-
-func (s *socket) close() {
-	s.endRelay()
-	if s.fd >= 0 {
-		// The kernel has released the port whatever close says.
-		_ = unix.Close(s.fd)
 	}
 }
 

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -91,7 +92,9 @@ func (h *host) join(n, address int, w wish) {
 	_, err = h.driver.Join(h.t.Context(), e.NetworkID, e.EndpointID, "/run/docker/netns/"+e.EndpointID[:12], nil)
 	h.ok(err)
 	if ports := publications(h.t, w.run); len(ports) > 0 {
-		h.ok(h.driver.Publish(h.t.Context(), e.NetworkID, e.EndpointID, map[string]any{"com.docker.network.portmap": ports}))
+		list, err := json.Marshal(ports)
+		h.ok(err)
+		h.ok(h.driver.Publish(h.t.Context(), e.NetworkID, e.EndpointID, config.EndpointOptions{"com.docker.network.portmap": list}))
 	}
 }
 
