@@ -278,8 +278,8 @@ func TestStoreFailureChangesNothing(t *testing.T) {
 
 func TestPools(t *testing.T) {
 	a := open(t, newMemory())
-	if got := a.Pools(); got == nil || len(got) != 0 {
-		t.Errorf("got %v, want an empty list", got)
+	if got := a.Pools(); len(got) != 0 {
+		t.Errorf("got %v before the first", got)
 	}
 	mustPool(t, a, "fd00::/64", "")
 	p := mustPool(t, a, "10.9.0.0/24", "10.9.0.128/25")
@@ -290,10 +290,10 @@ func TestPools(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []PoolStatus{
-		{ID: "gangway-global/10.9.0.0/24", Space: GlobalSpace, Subnet: pfx("10.9.0.0/24"), Capacity: "254", Confirmed: true},
-		{ID: "gangway-local/9.0.0.0/8", Space: LocalSpace, Subnet: pfx("9.0.0.0/8"), Capacity: "16777214"},
-		{ID: p.ID, Space: LocalSpace, Subnet: pfx("10.9.0.0/24"), Range: pfx("10.9.0.128/25"), InUse: 1, Capacity: "254"},
-		{ID: "gangway-local/fd00::/64", Space: LocalSpace, Subnet: pfx("fd00::/64"), Capacity: "18446744073709551615"},
+		{ID: "gangway-global/10.9.0.0/24", Confirmed: true},
+		{ID: "gangway-local/9.0.0.0/8"},
+		{ID: p.ID, InUse: 1},
+		{ID: "gangway-local/fd00::/64"},
 	}
 	if got := a.Pools(); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got  %v\nwant %v", got, want)
