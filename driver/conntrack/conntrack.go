@@ -64,9 +64,9 @@ func (t *Table) Close() {
 	}
 }
 
-// DropAddresses forgets every flow, of any protocol, that has one of the
-// addresses as source or destination, as sent (masqueraded flows from a
-// container) or as answered (translated flows to it).
+// DropAddresses forgets every flow, of any protocol, that one of the addresses
+// takes part in: by sending (masqueraded flows from a container) or by answering
+// (flows to it, translated or not).
 func (t *Table) DropAddresses(ctx context.Context, addrs []netip.Addr) error {
 	what := ofAddresses(setOf(addrs))
 	if len(what) == 0 {

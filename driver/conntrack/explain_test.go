@@ -42,8 +42,8 @@ func TestAgain(t *testing.T) {
 }
 
 func FuzzParseFlow(f *testing.F) {
-	tuple := selection{addr: netip.MustParseAddr("10.9.0.2"), direction: attrOrig, end: onDest, proto: unix.IPPROTO_UDP}.attributes()[0].Serialize()
-	reply := selection{addr: netip.MustParseAddr("10.9.0.2"), direction: attrReply, end: onSource}.attributes()[0].Serialize()
+	tuple := selection{addr: netip.MustParseAddr("10.9.0.2"), direction: attrOrig, proto: unix.IPPROTO_UDP}.attributes()[0].Serialize()
+	reply := selection{addr: netip.MustParseAddr("10.9.0.2"), direction: attrReply}.attributes()[0].Serialize()
 	f.Add(slices.Concat([]byte{unix.AF_INET, 0, 0, 0}, tuple, reply))
 	f.Add([]byte{unix.AF_INET, 0, 0, 0, 5, 0, 1, 0, 1})
 	f.Fuzz(func(t *testing.T, m []byte) {

@@ -27,8 +27,9 @@ const maxSelections = 16
 // ctnetlink_filter_match_tuple takes ipv6_addr_cmp for an equality).
 func filterable(a netip.Addr) bool { return a.Is4() }
 
-// ofAddresses are flows with one of the addresses at either end, in either
-// direction.
+// ofAddresses are flows that one of the addresses takes part in: it sends in one
+// of the directions. Who is sent to and never sends is not part of the flow:
+// translation has put another in its place.
 type ofAddresses map[netip.Addr]struct{}
 
 func (s ofAddresses) selections() (all []selection) {
@@ -37,21 +38,16 @@ func (s ofAddresses) selections() (all []selection) {
 			return nil
 		}
 		for _, direction := range []int{attrOrig, attrReply} {
-			for _, end := range []int{onSource, onDest} {
-				all = append(all, selection{addr: a, direction: direction, end: end})
-			}
+			all = append(all, selection{addr: a, direction: direction})
 		}
 	}
 	return all
 }
 
 func (s ofAddresses) has(f *flow) (bool, error) {
-	for _, a := range []netip.Addr{f.src, f.dst, f.from, f.back} {
-		if _, ok := s[a]; ok {
-			return true, nil
-		}
-	}
-	return false, nil
+	_, sends := s[f.src]
+	_, answers := s[f.from]
+	return sends || answers, nil
 }
 
 // translatedTo are UDP flows whose destination was changed to one of the
@@ -63,7 +59,7 @@ func (s translatedTo) selections() (all []selection) {
 		if !filterable(a) {
 			return nil
 		}
-		all = append(all, selection{addr: a, direction: attrReply, end: onSource, proto: unix.IPPROTO_UDP, status: statusDNAT})
+		all = append(all, selection{addr: a, direction: attrReply, proto: unix.IPPROTO_UDP, status: statusDNAT})
 	}
 	return all
 }

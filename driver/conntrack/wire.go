@@ -39,7 +39,6 @@ const (
 
 	// What a filter compares (CTA_FILTER_FLAG).
 	onSource = 1 << 0
-	onDest   = 1 << 1
 	onProto  = 1 << 3
 
 	// statusDNAT is IPS_DST_NAT.
@@ -53,9 +52,8 @@ const (
 type flow struct {
 	family uint8
 	proto  uint8
-	// src and dst are what it was sent from and to, from and back those of its
-	// answers.
-	src, dst, from, back netip.Addr
+	// src and dst are what it was sent from and to, from is who answers.
+	src, dst, from netip.Addr
 	// port is the one it was sent to, and fromPort the one that answers come
 	// from; 0 where the protocol has none.
 	port, fromPort uint16
@@ -82,7 +80,7 @@ func parseFlow(m []byte) (flow, error) {
 		case attrReply:
 			var answer tuple
 			answer, err = parseTuple(a.value)
-			f.from, f.back, f.fromPort = answer.src, answer.dst, answer.sport
+			f.from, f.fromPort = answer.src, answer.sport
 		case attrZone, attrID:
 			f.name = append(f.name, a.whole...)
 		}
@@ -186,24 +184,20 @@ func (t *Table) request(message, flags int, family uint8) *nl.NetlinkRequest {
 	return r
 }
 
-// selection is a kernel-side filter: IPv4 flows with that address at one end of
+// selection is a kernel-side filter: IPv4 flows in which that address sends in
 // one direction and, if set, of that protocol and with all of these status bits.
 type selection struct {
 	addr netip.Addr
-	// direction is attrOrig or attrReply, end onSource or onDest.
-	direction, end int
-	proto          uint8
-	status         uint32
+	// direction is attrOrig or attrReply.
+	direction int
+	proto     uint8
+	status    uint32
 }
 
 func (s selection) attributes() []*nl.RtAttr {
-	kind := ip4Source
-	if s.end == onDest {
-		kind = ip4Dest
-	}
 	tuple := nl.NewRtAttr(unix.NLA_F_NESTED|s.direction, nil)
-	tuple.AddRtAttr(unix.NLA_F_NESTED|tupleIP, nil).AddRtAttr(kind, s.addr.AsSlice())
-	compare := s.end
+	tuple.AddRtAttr(unix.NLA_F_NESTED|tupleIP, nil).AddRtAttr(ip4Source, s.addr.AsSlice())
+	compare := onSource
 	if s.proto != 0 {
 		compare |= onProto
 		tuple.AddRtAttr(unix.NLA_F_NESTED|tupleProto, nil).AddRtAttr(protoNumber, []byte{s.proto})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sirupsen/logrus"
 
@@ -15,6 +16,8 @@ import (
 type Manager struct {
 	relays *relays
 	fds    *budget
+	// ipv6 says that the host has IPv6.
+	ipv6 atomic.Bool
 
 	// mu guards what follows. It is held across bind and listen, so that of
 	// two owners that want one port exactly one gets it, and never across
@@ -60,7 +63,7 @@ func newManager(log *logrus.Entry, l limits) *Manager {
 // All or nothing: on an error owner holds what it held before. A port that
 // somebody else holds gives a *ConflictError.
 func (m *Manager) Reserve(ctx context.Context, owner string, want []spec.PortRequest) ([]spec.Published, error) {
-	reqs, err := parseRequests(want)
+	reqs, err := parseRequests(want, ipv6Probe{known: &m.ipv6})
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sync/atomic"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -32,8 +33,7 @@ func (q *request) fixed() bool { return q.first == q.last && q.first != 0 }
 // parseRequests checks requests and orders them by how little choice they
 // leave: fixed ports, ranges by their end, ephemeral ports. So a free choice
 // never takes what a later request has to have.
-func parseRequests(want []spec.PortRequest) ([]request, error) {
-	ipv6 := ipv6Probe{}
+func parseRequests(want []spec.PortRequest, ipv6 ipv6Probe) ([]request, error) {
 	out := make([]request, 0, len(want))
 	for i := range want {
 		q, err := parseRequest(&want[i], &ipv6)
@@ -139,14 +139,20 @@ func servable(proto spec.Protocol, e end, ipv6 *ipv6Probe) error {
 	return nil
 }
 
-// ipv6Probe remembers for one call whether the host has IPv6.
-type ipv6Probe struct{ asked, has bool }
+// ipv6Probe finds out whether the host has IPv6, once in a call; and once for
+// all when it has: a look costs more than a socket, and a port that is held in a
+// family that the host has given up harms nobody.
+type ipv6Probe struct {
+	asked bool
+	// known is shared by all calls.
+	known *atomic.Bool
+}
 
 // present says whether any link has an IPv6 address. Binding [::] would tell
 // less: it succeeds on a host whose links all have disable_ipv6=1.
 func (s *ipv6Probe) present() bool {
-	if s.asked {
-		return s.has
+	if s.known.Load() || s.asked {
+		return s.known.Load()
 	}
 	s.asked = true
 	f, err := os.Open("/proc/thread-self/net/if_inet6")
@@ -155,6 +161,6 @@ func (s *ipv6Probe) present() bool {
 	}
 	defer func() { _ = f.Close() }()
 	_, err = io.ReadFull(f, make([]byte, 1))
-	s.has = err == nil
-	return s.has
+	s.known.Store(err == nil)
+	return err == nil
 }

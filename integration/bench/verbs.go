@@ -51,6 +51,10 @@ func newStation(t testing.TB, v Variant, programs string) *station {
 	t.Cleanup(s.http.CloseIdleConnections)
 	s.kernel, _ = handleOf(t, lan.Outside.Node)
 	s.sandbox, s.sandboxNS = handleOf(t, lan.Neighbour.Node)
+	// As the engine does for a container that has no IPv6. Its routes of all
+	// containers would stand in this one namespace, and the kernel goes through
+	// all of them for each link that goes.
+	lan.Neighbour.Run(t, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
 	s.start(t)
 	return s
 }
