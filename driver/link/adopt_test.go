@@ -148,13 +148,20 @@ func TestAdoptHalfway(t *testing.T) {
 	})
 }
 
+// adopt makes a bridge and has a network use it.
+func (f fixture) adopt() spec.Bridge {
+	f.t.Helper()
+	b := adopted()
+	f.sh("ip link add " + b.Name + " type bridge")
+	_, err := f.EnsureBridge(context.Background(), b)
+	f.ok(err)
+	return b
+}
+
 // TestAdoptedStaysUp has somebody else use the bridge meanwhile.
 func TestAdoptedStaysUp(t *testing.T) {
 	inside(t, func(f fixture) {
-		b := adopted()
-		f.sh("ip link add " + b.Name + " type bridge")
-		_, err := f.EnsureBridge(context.Background(), b)
-		f.ok(err)
+		b := f.adopt()
 		f.sh("ip link add port0 type veth peer name port1")
 		f.sh("ip link set port0 master " + b.Name)
 		f.ok(f.DeleteBridge(context.Background(), b))
@@ -169,10 +176,7 @@ func TestAdoptedStaysUp(t *testing.T) {
 // TestAdoptedOwnersChange keeps what the owner did after the adoption.
 func TestAdoptedOwnersChange(t *testing.T) {
 	inside(t, func(f fixture) {
-		b := adopted()
-		f.sh("ip link add " + b.Name + " type bridge")
-		_, err := f.EnsureBridge(context.Background(), b)
-		f.ok(err)
+		b := f.adopt()
 		f.sh("ip link set " + b.Name + " group 9 alias mine")
 		f.sh("ip addr del 10.7.0.1/24 dev " + b.Name)
 		f.ok(f.DeleteBridge(context.Background(), b))
