@@ -1,6 +1,7 @@
 package hostport
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -36,42 +37,62 @@ type portKey struct {
 // own check it tells who holds a port, and it stands in for sockets that the
 // kernel does not offer (SCTP without its module).
 type book struct {
-	owners map[string]map[key]*socket
-	ports  map[portKey][]*socket
+	owners map[string]map[*socket]struct{}
+	// ports has the first socket of each port, which leads to the others.
+	ports map[portKey]*socket
 }
 
 func newBook() book {
-	return book{owners: map[string]map[key]*socket{}, ports: map[portKey][]*socket{}}
+	return book{owners: map[string]map[*socket]struct{}{}, ports: map[portKey]*socket{}}
 }
 
 func (b *book) add(s *socket) {
 	own := b.owners[s.owner]
 	if own == nil {
-		own = map[key]*socket{}
+		own = map[*socket]struct{}{}
 		b.owners[s.owner] = own
 	}
-	own[s.key] = s
+	own[s] = struct{}{}
 	pk := portKey{s.port, s.proto}
-	b.ports[pk] = append(b.ports[pk], s)
+	s.next = b.ports[pk]
+	b.ports[pk] = s
 }
 
 func (b *book) remove(s *socket) {
-	delete(b.owners[s.owner], s.key)
+	delete(b.owners[s.owner], s)
 	if len(b.owners[s.owner]) == 0 {
 		delete(b.owners, s.owner)
 	}
 	pk := portKey{s.port, s.proto}
-	rest := slices.DeleteFunc(b.ports[pk], func(o *socket) bool { return o == s })
-	if len(rest) == 0 {
+	switch first := b.ports[pk]; {
+	case first == s && s.next == nil:
 		delete(b.ports, pk)
-		return
+	case first == s:
+		b.ports[pk] = s.next
+	default:
+		for o := first; o != nil; o = o.next {
+			if o.next == s {
+				o.next = s.next
+				break
+			}
+		}
 	}
-	b.ports[pk] = rest
+	s.next = nil
+}
+
+// find returns the socket that owner holds k with, nil if it holds none.
+func (b *book) find(owner string, k key) *socket {
+	for s := b.ports[portKey{k.port, k.proto}]; s != nil; s = s.next {
+		if s.key == k && s.owner == owner {
+			return s
+		}
+	}
+	return nil
 }
 
 // conflict returns the socket that k cannot exist beside, nil if there is none.
 func (b *book) conflict(k key) *socket {
-	for _, s := range b.ports[portKey{k.port, k.proto}] {
+	for s := b.ports[portKey{k.port, k.proto}]; s != nil; s = s.next {
 		if overlap(s.ip, k.ip) {
 			return s
 		}
@@ -85,16 +106,32 @@ func overlap(a, b netip.Addr) bool {
 	return a.Is4() == b.Is4() && (a == b || a.IsUnspecified() || b.IsUnspecified())
 }
 
-// expand lists the single ports of runs.
-func expand(runs []spec.Published) map[key]target {
-	out := map[key]target{}
-	for _, r := range runs {
-		for i := range r.Len() {
-			k := key{ip: r.HostIP, port: r.First + uint16(i), proto: r.Proto}
-			out[k] = target{ip: r.ContainerIP, port: r.ContainerFirst + uint16(i)}
+// cover says where runs lead single ports.
+type cover []spec.Published
+
+// coverOf sorts runs, of which no two may have a host port in common.
+func coverOf(runs []spec.Published) cover {
+	return slices.SortedFunc(slices.Values(runs), spec.ComparePublished)
+}
+
+// target returns where a port leads; ok is false if no run has it.
+func (c cover) target(k key) (t target, ok bool) {
+	// The first run that begins behind the port follows the one that may have it.
+	i, _ := slices.BinarySearchFunc(c, k, func(r spec.Published, k key) int {
+		behind := cmp.Or(cmp.Compare(r.Proto, k.proto), r.HostIP.Compare(k.ip), cmp.Compare(r.First, k.port))
+		if behind == 0 {
+			return -1
 		}
+		return behind
+	})
+	if i == 0 {
+		return target{}, false
 	}
-	return out
+	r := c[i-1]
+	if r.Proto != k.proto || r.HostIP != k.ip || k.port > r.Last {
+		return target{}, false
+	}
+	return target{ip: r.ContainerIP, port: r.ContainerFirst + (k.port - r.First)}, true
 }
 
 // short cuts an id for messages; it may be of any length.

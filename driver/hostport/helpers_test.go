@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"reflect"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,14 +162,23 @@ func reserve(t testing.TB, m *Manager, owner string, want ...spec.PortRequest) [
 	return runs
 }
 
+// ports counts the single ports of runs.
+func ports(runs []spec.Published) int {
+	n := 0
+	for _, r := range runs {
+		n += r.Len()
+	}
+	return n
+}
+
 // snapshot is what the book holds: the same sockets, leading to the same.
 func snapshot(m *Manager) map[key]string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := map[key]string{}
 	for _, sockets := range m.book.owners {
-		for k, s := range sockets {
-			out[k] = fmt.Sprint(s.owner, s.fd, s.target, s.relay != nil)
+		for s := range sockets {
+			out[s.key] = fmt.Sprint(s.owner, s.fd, s.target, s.relay != nil)
 		}
 	}
 	return out
@@ -218,4 +228,21 @@ func openFiles(t testing.TB) int {
 		t.Fatal(err)
 	}
 	return len(names)
+}
+
+// openSockets leaves out the pipes of relayed connections, which are kept for the
+// next ones.
+func openSockets(t testing.TB) int {
+	t.Helper()
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, f := range names {
+		if to, err := os.Readlink("/proc/self/fd/" + f.Name()); err == nil && strings.HasPrefix(to, "socket:") {
+			n++
+		}
+	}
+	return n
 }

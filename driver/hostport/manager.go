@@ -26,6 +26,7 @@ type Manager struct {
 	book   book
 	cursor map[spec.Protocol]uint16
 	closed bool
+	calls  uint64
 	// widows are sockets whose twin was dropped, and closing the descriptors of
 	// dropped sockets, until settle.
 	widows  []*socket
@@ -90,7 +91,7 @@ func (m *Manager) reserve(ctx context.Context, owner string, reqs []request) ([]
 	if err := m.fds.check(sockets - m.book.descriptors(owner)); err != nil {
 		return nil, err
 	}
-	r := newReservation(m, owner, len(reqs))
+	r := newReservation(m, owner)
 	defer r.closeAhead()
 	r.openAhead(reqs)
 	for i := range reqs {
@@ -116,12 +117,9 @@ func (m *Manager) reserve(ctx context.Context, owner string, reqs []request) ([]
 func (m *Manager) Keep(owner string, runs []spec.Published) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	keep := map[key]target{}
-	if len(m.book.owners[owner]) > 0 {
-		keep = expand(runs)
-	}
-	for k, s := range m.book.owners[owner] {
-		t, ok := keep[k]
+	keep := coverOf(runs)
+	for s := range m.book.owners[owner] {
+		t, ok := keep.target(s.key)
 		if !ok {
 			m.drop(s)
 			continue
@@ -139,7 +137,7 @@ func (m *Manager) Close() error {
 	m.mu.Lock()
 	m.closed = true
 	for _, sockets := range m.book.owners {
-		for _, s := range sockets {
+		for s := range sockets {
 			m.drop(s)
 		}
 	}

@@ -59,7 +59,7 @@ func (q *request) descriptors() int {
 // descriptors counts the files of an owner's sockets.
 func (b *book) descriptors(owner string) int {
 	n := 0
-	for _, s := range b.owners[owner] {
+	for s := range b.owners[owner] {
 		if s.twin == nil || s.ip.Is6() {
 			n++
 		}
@@ -73,8 +73,7 @@ func (b *book) descriptors(owner string) int {
 func (r *reservation) openPair(b binding) {
 	v4 := b.key
 	v4.ip = netip.IPv4Unspecified()
-	own := r.m.book.owners[r.owner]
-	if own[v4] != nil || own[b.key] != nil || r.m.book.conflict(v4) != nil || r.m.book.conflict(b.key) != nil {
+	if r.m.book.conflict(v4) != nil || r.m.book.conflict(b.key) != nil {
 		return
 	}
 	fd, err := r.bind(b)
@@ -124,7 +123,7 @@ func (m *Manager) settle() {
 	closeAll(m.closing)
 	m.closing = nil
 	for _, s := range m.widows {
-		if m.book.owners[s.owner][s.key] != s {
+		if _, still := m.book.owners[s.owner][s]; !still {
 			continue
 		}
 		s.endRelay()

@@ -13,8 +13,7 @@ import (
 func pairOf(m *Manager, owner string, port uint16, p spec.Protocol) (v4, v6 *socket) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	own := m.book.owners[owner]
-	return own[key{any4, port, p}], own[key{any6, port, p}]
+	return m.book.find(owner, key{any4, port, p}), m.book.find(owner, key{any6, port, p})
 }
 
 // A manager that may not load eBPF programs filters all the same.

@@ -15,9 +15,10 @@ type reservation struct {
 	m     *Manager
 	owner string
 	// fresh are the sockets that this call has bound, claims all that it uses.
-	fresh   []*socket
-	claims  []claim
-	claimed map[key]target
+	fresh  []*socket
+	claims []*socket
+	// number tells what this call has claimed from what earlier ones had.
+	number uint64
 	// ahead are descriptors that are bound and wait for their socket.
 	ahead map[binding]int
 	// held lists the ports that owner held before, by what they do; made when
@@ -28,18 +29,14 @@ type reservation struct {
 	low, high uint16
 }
 
-type claim struct {
-	s  *socket
-	to target
-}
-
 type heldKey struct {
 	proto spec.Protocol
 	end   end
 }
 
-func newReservation(m *Manager, owner string, requests int) *reservation {
-	return &reservation{m: m, owner: owner, claimed: make(map[key]target, 2*requests)}
+func newReservation(m *Manager, owner string) *reservation {
+	m.calls++
+	return &reservation{m: m, owner: owner, number: m.calls}
 }
 
 // place finds a port for q and claims it.
@@ -106,7 +103,7 @@ func (r *reservation) placeHeld(q *request) (done bool, err error) {
 			if q.last != 0 && (port < q.first || port > q.last) {
 				continue
 			}
-			if _, taken := r.claimed[key{e.ip, port, q.proto}]; taken {
+			if s := r.m.book.find(r.owner, key{e.ip, port, q.proto}); s != nil && s.claimed == r.number {
 				continue
 			}
 			err := r.try(q, port)
@@ -124,10 +121,10 @@ func (r *reservation) indexHeld() {
 	for _, s := range r.fresh {
 		fresh[s] = true
 	}
-	for k, s := range r.m.book.owners[r.owner] {
+	for s := range r.m.book.owners[r.owner] {
 		if !fresh[s] {
-			hk := heldKey{k.proto, end{k.ip, s.target}}
-			r.held[hk] = append(r.held[hk], k.port)
+			hk := heldKey{s.proto, end{s.ip, s.target}}
+			r.held[hk] = append(r.held[hk], s.port)
 		}
 	}
 	for _, ports := range r.held {
@@ -160,9 +157,9 @@ func (r *reservation) try(q *request, port uint16) error {
 // socket. Only a fixed port is taken away from where it led before, and only a
 // fixed port may be asked for twice, if it leads to the same place.
 func (r *reservation) claim(k key, to target, fixed bool) error {
-	s := r.m.book.owners[r.owner][k]
-	if t, twice := r.claimed[k]; twice {
-		if fixed && t == to {
+	s := r.m.book.find(r.owner, k)
+	if s != nil && s.claimed == r.number {
+		if fixed && s.claim == to {
 			return nil
 		}
 		return r.busy(k)
@@ -176,8 +173,8 @@ func (r *reservation) claim(k key, to target, fixed bool) error {
 			return err
 		}
 	}
-	r.claimed[k] = to
-	r.claims = append(r.claims, claim{s, to})
+	s.claimed, s.claim = r.number, to
+	r.claims = append(r.claims, s)
 	return nil
 }
 
@@ -208,8 +205,8 @@ func (r *reservation) busy(k key) error {
 
 // undo gives up all but the first claims and fresh sockets.
 func (r *reservation) undo(claims, fresh int) {
-	for _, c := range r.claims[claims:] {
-		delete(r.claimed, c.s.key)
+	for _, s := range r.claims[claims:] {
+		s.claimed = 0
 	}
 	for _, s := range r.fresh[fresh:] {
 		r.m.drop(s)
@@ -221,9 +218,9 @@ func (r *reservation) undo(claims, fresh int) {
 // commit leads every claimed port to its container, or undoes everything.
 func (r *reservation) commit() error {
 	before := make([]target, 0, len(r.claims))
-	for i, c := range r.claims {
-		before = append(before, c.s.target)
-		err := c.s.lead(r.m.relays, c.to)
+	for i, s := range r.claims {
+		before = append(before, s.target)
+		err := s.lead(r.m.relays, s.claim)
 		if err == nil {
 			continue
 		}
@@ -239,7 +236,7 @@ func (r *reservation) undoLeads(before []target) {
 		if !t.ip.IsValid() {
 			continue
 		}
-		if err := r.claims[i].s.lead(r.m.relays, t); err != nil {
+		if err := r.claims[i].lead(r.m.relays, t); err != nil {
 			r.m.relays.log.WithError(err).WithField("ep", short(r.owner)).Warn("a published port is held, but not relayed")
 		}
 	}

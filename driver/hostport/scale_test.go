@@ -213,34 +213,31 @@ func BenchmarkReserve(b *testing.B) {
 // of its ports is opened twice.
 func TestLongListIsAllOrNothing(t *testing.T) {
 	m := manager(t)
-	// The first relay starts the poller, which stays until Close.
-	reserve(t, m, ownerA, relayed(9000))
-	m.Keep(ownerA, nil)
 	const n = 40 * perThread
 	fd, err := m.relays.filters.bind(binding{key: key{any4, 10000 + n/2, spec.TCP}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := openFiles(t)
+	sockets := openSockets(t)
 	for _, want := range [][]spec.PortRequest{many(n, nat4), many(n, dual)} {
 		_, err = m.Reserve(context.Background(), ownerA, want)
 		busy := (*ConflictError)(nil)
 		if !errors.As(err, &busy) || busy.Port != 10000+n/2 {
 			t.Fatalf("error is %v", err)
 		}
-		if now := openFiles(t); now != files || held(m) != 0 {
-			t.Errorf("%d files are open, were %d; %d are counted", now, files, held(m))
+		if now := openSockets(t); now != sockets || held(m) != 0 {
+			t.Errorf("%d sockets are open, were %d; %d are counted", now, sockets, held(m))
 		}
 	}
 	_ = unix.Close(fd)
 	for range 2 { // the second finds all of them held
 		reserve(t, m, ownerA, many(n, dual)...)
-		if now := openFiles(t); now != files-1+n || held(m) != n {
-			t.Errorf("%d files more are open, %d are counted, want %d", now-files+1, held(m), n)
+		if now := openSockets(t); now != sockets-1+n || held(m) != n {
+			t.Errorf("%d sockets more are open, %d are counted, want %d", now-sockets+1, held(m), n)
 		}
 	}
 	m.Keep(ownerA, nil)
-	if now := openFiles(t); now != files-1 || held(m) != 0 {
-		t.Errorf("%d files more are open, %d are counted", now-files+1, held(m))
+	if now := openSockets(t); now != sockets-1 || held(m) != 0 {
+		t.Errorf("%d sockets more are open, %d are counted", now-sockets+1, held(m))
 	}
 }

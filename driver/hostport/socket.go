@@ -23,6 +23,11 @@ type socket struct {
 	scope scope
 	// target is where the port leads; the zero target until lead was called.
 	target target
+	// claim is where the call with the number claimed wants to lead it.
+	claim   target
+	claimed uint64
+	// next is another socket of the port in the book.
+	next *socket
 	// relay serves the socket, nil if it only reserves.
 	relay relay
 	// twin is the socket of the other family that has the same descriptor, nil

@@ -268,7 +268,7 @@ func TestRelayTurnsIntoReservation(t *testing.T) {
 	serveTCP(t, cont6, 90, echoTCP)
 	relayed := only4(ask(8080, 8080, 90, host6))
 	runs := reserve(t, m, ownerA, relayed)
-	fd := m.book.owners[ownerA][key{host6, 8080, spec.TCP}].fd
+	fd := m.book.find(ownerA, key{host6, 8080, spec.TCP}).fd
 	reserve(t, m, ownerA, ask(8080, 8080, 90, host6))
 	if _, err := net.DialTimeout("tcp", "[fd00:99::1]:8080", 200*time.Millisecond); err == nil {
 		t.Error("answers, although NAT serves it")
@@ -277,7 +277,7 @@ func TestRelayTurnsIntoReservation(t *testing.T) {
 	if got := exchange(t, "[fd00:99::1]:8080", "again"); got != "again" {
 		t.Errorf("got %q", got)
 	}
-	if m.book.owners[ownerA][key{host6, 8080, spec.TCP}].fd != fd {
+	if m.book.find(ownerA, key{host6, 8080, spec.TCP}).fd != fd {
 		t.Error("the socket was replaced, so the port was free for a moment")
 	}
 }

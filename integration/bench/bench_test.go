@@ -73,7 +73,7 @@ func everything(t testing.TB, m mode, to *Results, run func(name string, part fu
 func TestEveryPartMeasures(t *testing.T) {
 	tiny := mode{
 		name: "tiny", ports: []int{0, 1}, builtinPorts: 1, startRounds: 1,
-		trafficPorts: []int{1}, trafficRounds: 1, trafficSeconds: "1",
+		trafficPorts: []int{1}, trafficRounds: 1, trafficSeconds: "1", throughputRounds: 1, throughputSeconds: "1",
 		containers: 2, parallelRounds: 1, networks: 10, healRounds: 1,
 		endpoints: []int{0, 2}, portsEach: 2, verbs: 2, verbRounds: 1,
 	}

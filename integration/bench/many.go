@@ -52,8 +52,8 @@ type object map[string]any
 // parallel measures how long it takes until containers that are started at once
 // all run, each with one published port, and until all are removed.
 func (r *rig) parallel(t testing.TB, m mode, to *Results) {
-	for range m.parallelRounds {
-		for _, v := range Variants() {
+	for round := range m.parallelRounds {
+		for _, v := range turns(Variants(), round) {
 			r.with(t, v, func() {
 				f := Figure{Part: partParallel, Name: "start", N: m.containers, Variant: v.Name, Unit: "s"}
 				ids := r.createAll(t, m.containers)

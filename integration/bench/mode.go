@@ -16,9 +16,13 @@ type mode struct {
 	builtinOnce  []int
 	startRounds  int
 	// trafficPorts are the numbers of ports published beside the one in use.
-	trafficPorts               []int
-	trafficRounds              int
-	trafficSeconds             string
+	trafficPorts   []int
+	trafficRounds  int
+	trafficSeconds string
+	// Streams of one second, often, tell more than long ones: what a stream
+	// gets differs from one to the next.
+	throughputRounds           int
+	throughputSeconds          string
 	containers, parallelRounds int
 	networks                   int
 	healRounds                 int
@@ -33,8 +37,9 @@ func full() mode {
 	return mode{
 		name:  "full",
 		ports: []int{0, 1, 10, 100, 1000, 10000}, builtinPorts: 10, builtinOnce: []int{100, 1000},
-		startRounds:  5,
-		trafficPorts: []int{1, 1000, 10000}, trafficRounds: 5, trafficSeconds: "2",
+		startRounds:  9,
+		trafficPorts: []int{1, 1000, 10000}, trafficRounds: 7, trafficSeconds: "2",
+		throughputRounds: 11, throughputSeconds: "1",
 		containers: 50, parallelRounds: 3,
 		networks:   500,
 		healRounds: 5,
@@ -48,6 +53,7 @@ func quick() mode {
 		ports: []int{0, 1, 100, 1000}, builtinPorts: 1, builtinOnce: []int{100},
 		startRounds:  2,
 		trafficPorts: []int{1, 1000}, trafficRounds: 2, trafficSeconds: "1",
+		throughputRounds: 2, throughputSeconds: "1",
 		containers: 10, parallelRounds: 1,
 		networks:   20,
 		healRounds: 1,

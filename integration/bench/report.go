@@ -134,11 +134,9 @@ func (s section) cells(r *Results, row rowKey, columns []string) []string {
 	return cells
 }
 
-// ratio divides the medians of two variants.
+// ratio compares two variants.
 func (r *Results) ratio(part, name string, n int, of [2]string) (float64, bool) {
-	a, okA := r.median(part, name, n, of[0])
-	b, okB := r.median(part, name, n, of[1])
-	return a / b, okA && okB && b != 0
+	return r.quotient(figureKey{part, name, n, of[0]}, figureKey{part, name, n, of[1]})
 }
 
 // cell shows a number with three digits that count.

@@ -35,6 +35,28 @@ func TestStatistics(t *testing.T) {
 	}
 }
 
+// TestQuotient: a machine that gets slower from round to round changes no ratio.
+func TestQuotient(t *testing.T) {
+	r := newResults("quick")
+	add := func(variant string, samples ...float64) figureKey {
+		for _, s := range samples {
+			r.add(Figure{Part: partStart, Name: "udp", N: 1, Variant: variant, Unit: "s"}, s)
+		}
+		return figureKey{partStart, "udp", 1, variant}
+	}
+	drifting, base := add(NftablesName, 2, 2, 12), add(FloorName, 1, 4, 6)
+	few, nothing := add(BuiltinName, 8), figureKey{part: partStart}
+	if q, ok := r.quotient(drifting, base); !ok || q != 2 {
+		t.Errorf("of rounds: got %v, %v", q, ok)
+	}
+	if q, ok := r.quotient(few, base); !ok || q != 2 {
+		t.Errorf("of medians: got %v, %v", q, ok)
+	}
+	if _, ok := r.quotient(drifting, nothing); ok {
+		t.Error("a ratio to what was not measured")
+	}
+}
+
 func TestNumber(t *testing.T) {
 	for v, want := range map[float64]string{0: "0", 0.01234: "0.0123", 1.234: "1.23", 12.34: "12.3", 1234: "1234", 131: "131"} {
 		if got := number(v); got != want {

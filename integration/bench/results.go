@@ -96,6 +96,25 @@ func (r *Results) median(part, name string, n int, variant string) (m float64, o
 	return f.Median, true
 }
 
+// quotient is the median of the quotients of each round, which a machine that
+// gets faster or slower from round to round does not change. Figures of different
+// numbers of rounds are compared by their medians. ok is false if one of them
+// was not measured.
+func (r *Results) quotient(a, b figureKey) (q float64, ok bool) {
+	x, y := r.index[a], r.index[b]
+	if x == nil || y == nil || y.Median == 0 {
+		return 0, false
+	}
+	if len(x.Samples) != len(y.Samples) || slices.Contains(y.Samples, 0) {
+		return x.Median / y.Median, true
+	}
+	each := make([]float64, len(x.Samples))
+	for i := range each {
+		each[i] = x.Samples[i] / y.Samples[i]
+	}
+	return median(each), true
+}
+
 // of returns the figures of a part in the order of name and size, as they were
 // first measured.
 func (r *Results) of(part string) []*Figure {

@@ -31,8 +31,10 @@ func protocols() []string { return []string{"udp", "tcp"} }
 // many published ports.
 func (r *rig) starts(t testing.TB, m mode, to *Results) {
 	for round := range m.startRounds {
-		for _, v := range Variants() {
+		for _, v := range turns(Variants(), round) {
 			r.with(t, v, func() {
+				// The first container after a change of drivers takes longer.
+				r.timed(t, "run", "--rm", "--network", network, harness.Image, "true")
 				for _, n := range m.ports {
 					if v.kind == builtin && n > m.builtinPorts && (round > 0 || !slices.Contains(m.builtinOnce, n)) {
 						continue

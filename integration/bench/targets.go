@@ -32,11 +32,10 @@ func (t target) reached() bool {
 	return t.got <= t.limit
 }
 
-// quotient is the target for a quotient of two medians.
+// quotient is the target for a quotient of two figures.
 func quotient(what string, wanted bound, a, b figureKey, r *Results) target {
-	x, okX := r.median(a.part, a.name, a.n, a.variant)
-	y, okY := r.median(b.part, b.name, b.n, b.variant)
-	return target{what: what, bound: wanted, unit: "x", got: x / y, known: okX && okY && y != 0}
+	q, ok := r.quotient(a, b)
+	return target{what: what, bound: wanted, unit: "x", got: q, known: ok}
 }
 
 // figure is the target that a median is no more than the limit.

@@ -17,7 +17,7 @@ const clients = "2"
 // one published port, among so many.
 func (r *rig) traffic(t testing.TB, m mode, to *Results) {
 	for round := range m.trafficRounds {
-		for _, v := range of(builtin, gangway) {
+		for _, v := range turns(of(builtin, gangway), round) {
 			r.with(t, v, func() {
 				for _, n := range m.trafficPorts {
 					if v.kind == builtin && n > m.builtinPorts && (round > 0 || n > 1000 || m.name == "quick") {
@@ -73,8 +73,8 @@ func (r *rig) throughput(t testing.TB, m mode, to *Results) {
 	defer server.stop(t, 9)
 	host := startOn(t, r.Node, iperf(inside, "-s")...)
 	defer host.stop(t, 9)
-	for range m.trafficRounds {
-		for _, v := range of(builtin, gangway) {
+	for round := range m.throughputRounds {
+		for _, v := range turns(of(builtin, gangway), round) {
 			r.with(t, v, func() { r.throughputOnce(t, m, to) })
 		}
 	}
@@ -93,7 +93,7 @@ func (r *rig) throughputOnce(t testing.TB, m mode, to *Results) {
 			"to the host":    func() string { return client(harness.LanIPv4) },
 			"to outside":     func() string { return client(r.LAN.Outside.IPv4) },
 			"from outside": func() string {
-				return r.LAN.Outside.Run(t, iperf(r.dir, "-J", "-t", m.trafficSeconds, "-c", harness.LanIPv4, "-p", "20001")...)
+				return r.LAN.Outside.Run(t, iperf(r.dir, "-J", "-t", m.throughputSeconds, "-c", harness.LanIPv4, "-p", "20001")...)
 			},
 		} {
 			add(name, "Gbit/s", gigabits(t, run()))
@@ -123,7 +123,7 @@ func (r *rig) between(t testing.TB, network string, m mode, f func(client func(t
 	defer r.timed(t, "rm", "-f", "client")
 	r.eventuallyLogs(t, "server", "listening")
 	f(func(to ...string) string {
-		args := iperf(inside, append([]string{"-J", "-t", m.trafficSeconds, "-c"}, to...)...)
+		args := iperf(inside, append([]string{"-J", "-t", m.throughputSeconds, "-c"}, to...)...)
 		return r.Docker(t, append([]string{"exec", "client"}, args...)...)
 	}, r.Address(t, "server", network))
 }

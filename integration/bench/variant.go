@@ -1,5 +1,7 @@
 package bench
 
+import "slices"
+
 // kind says who drives a variant's networks.
 type kind int
 
@@ -37,6 +39,13 @@ func Variants() []Variant {
 		{Name: IptablesName, kind: gangway, env: []string{"GANGWAY_FIREWALL=iptables"}},
 		{Name: FloorName, kind: floor},
 	}
+}
+
+// turns returns variants in an order that begins with another one each round, so
+// that none always follows the same one.
+func turns(all []Variant, round int) []Variant {
+	first := round % len(all)
+	return slices.Concat(all[first:], all[:first])
 }
 
 // of returns the variants of the given kinds, in order.

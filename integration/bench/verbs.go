@@ -32,6 +32,7 @@ type station struct {
 	// kernel and sandbox reach the host's links and those of the namespace
 	// that stands for all containers.
 	kernel, sandbox *netlink.Handle
+	loopback        netlink.Link
 	sandboxNS       netns.NsHandle
 	socket, state   string
 	programs        string
@@ -50,6 +51,10 @@ func newStation(t testing.TB, v Variant, programs string) *station {
 	s.http = testkit.UnixClient(s.socket, 0)
 	t.Cleanup(s.http.CloseIdleConnections)
 	s.kernel, _ = handleOf(t, lan.Outside.Node)
+	var err error
+	if s.loopback, err = s.kernel.LinkByName("lo"); err != nil {
+		t.Fatal(err)
+	}
 	s.sandbox, s.sandboxNS = handleOf(t, lan.Neighbour.Node)
 	// As the engine does for a container that has no IPv6. Its routes of all
 	// containers would stand in this one namespace, and the kernel goes through
@@ -231,6 +236,7 @@ func (s *station) verbsOnce(t testing.TB, m mode, to *Results, n int) {
 	}
 	wall, after := time.Since(start), s.daemon.cpu(t)
 	for range max(1, m.verbs/4) { // they take long, and are rare
+		s.settle(t)
 		number := s.networks
 		note("NetworkDriver.CreateNetwork", s.must(t, "NetworkDriver.CreateNetwork", networkBody(number), nil))
 		note("NetworkDriver.DeleteNetwork", s.must(t, "NetworkDriver.DeleteNetwork", object{"NetworkID": id("network", number)}, nil))
@@ -247,6 +253,15 @@ func (s *station) verbsOnce(t testing.TB, m mode, to *Results, n int) {
 		"life, user": after.user - before.user, "life, kernel": after.system - before.system, "life, wall": wall,
 	} {
 		to.add(Figure{Part: partVerbs, Name: name, N: n, Variant: s.variant.Name, Unit: "us"}, each(d))
+	}
+}
+
+// settle waits until the kernel has finished the last removal of a bridge, which
+// goes on after its answer, and which no other link can be made in.
+func (s *station) settle(t testing.TB) {
+	t.Helper()
+	if err := s.kernel.LinkSetUp(s.loopback); err != nil {
+		t.Fatal(err)
 	}
 }
 
