@@ -3,23 +3,15 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"net/netip"
 	"os/exec"
 	"strings"
 	"testing"
 
-	"github.com/sirupsen/logrus"
-
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/integration/nstest"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
-
-func quietLog() *logrus.Entry {
-	log := logrus.New()
-	log.SetOutput(io.Discard)
-	return logrus.NewEntry(log)
-}
 
 // output runs a command in the namespace of the test.
 func output(t *testing.T, stdin, name string, args ...string) string {
@@ -57,7 +49,7 @@ func TestFirewallSwitch(t *testing.T) {
 				// What an engine has: with it the nftables backend needs iptables, too.
 				output(t, "*filter\n:FORWARD DROP [0:0]\n:DOCKER-USER - [0:0]\n-A FORWARD -j DOCKER-USER\nCOMMIT\n", "iptables-nft-restore")
 				for _, setting := range order {
-					b, err := newFirewall(t.Context(), setting, quietLog())
+					b, err := newFirewall(t.Context(), setting, testkit.Quiet())
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -112,7 +104,7 @@ func (s *stubBackend) Cleanup(context.Context) error { return s.call("cleanup") 
 func TestSuccessor(t *testing.T) {
 	broken := errors.New("broken")
 	fresh, old := &stubBackend{errs: []error{broken}}, &stubBackend{errs: []error{broken}}
-	s := &successor{Backend: fresh, old: old, log: quietLog()}
+	s := &successor{Backend: fresh, old: old, log: testkit.Quiet()}
 	for i, want := range []struct {
 		err     error
 		cleanup int

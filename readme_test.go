@@ -1,16 +1,14 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/integration/golden"
 )
-
-var update = flag.Bool("update", false, "write the README's tables anew")
 
 // TestReadmeTables: the README's tables are the code's.
 func TestReadmeTables(t *testing.T) {
@@ -22,15 +20,7 @@ func TestReadmeTables(t *testing.T) {
 	for name, table := range map[string]string{"options": optionsTable(), "settings": settingsTable()} {
 		text = replaceTable(t, text, name, table)
 	}
-	if text == string(file) {
-		return
-	}
-	if !*update {
-		t.Fatal("the README's tables differ from the code: go test -run Readme . -update")
-	}
-	if err := os.WriteFile("README.md", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	golden.Compare(t, "README.md", text)
 }
 
 // replaceTable puts a table between the comments that name it.

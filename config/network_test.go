@@ -133,6 +133,17 @@ func TestRefusedNetworkOptions(t *testing.T) {
 		{"bridge.host_binding_ipv4", "10.0.0.1/8", "is not an IPv4 address"},
 		{"bridge.host_binding_ipv4", "224.0.0.1", "is no address of one host"},
 		{"bridge.host_binding_ipv4", "255.255.255.255", "is no address of one host"},
+	} {
+		_, err := ParseNetwork(user(prefix+c.name, c.value))
+		wantErr(t, err, c.err)
+	}
+}
+
+// TestRefusedInterfaceNames: what the kernel or its tools would not take for the
+// name of a link, or take for something else.
+func TestRefusedInterfaceNames(t *testing.T) {
+	const prefix = "com.docker.network."
+	for _, c := range []struct{ name, value, err string }{
 		{"bridge.name", "sixteen-bytes-xx", "has 16 bytes: the kernel takes at most 15"},
 		{"bridge.name", ".", "is not an interface name"},
 		{"bridge.name", "..", "is not an interface name"},

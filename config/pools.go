@@ -17,14 +17,14 @@ type PoolRange struct {
 	Size int
 }
 
-// String is the range as ParsePools reads it: 10.200.0.0/13:24.
+// String is the range as parsePools reads it: 10.200.0.0/13:24.
 func (r PoolRange) String() string { return fmt.Sprintf("%s:%d", r.Base, r.Size) }
 
-// ParsePools reads a comma-separated list of base:size, such as
+// parsePools reads a comma-separated list of base:size, such as
 // "10.200.0.0/13:24,fd67:7761:7900::/48:64". Ranges must be masked and must not
 // overlap; a family may be left out. The order is kept: subnets are taken from
 // the first range first.
-func ParsePools(text string) ([]PoolRange, error) {
+func parsePools(text string) ([]PoolRange, error) {
 	var out []PoolRange
 	for item := range strings.SplitSeq(text, ",") {
 		r, err := parsePool(strings.TrimSpace(item))

@@ -59,7 +59,7 @@ func SettingsTable() []Setting {
 		{
 			Flag: "pools", Env: "GANGWAY_POOLS", Default: "10.200.0.0/13:24,fd67:7761:7900::/48:64",
 			Help: "ranges for networks that name no subnet, each with the size of the subnets (base:size,...)",
-			set:  func(s *Settings, v string) (err error) { s.Pools, err = ParsePools(v); return err },
+			set:  func(s *Settings, v string) (err error) { s.Pools, err = parsePools(v); return err },
 		},
 		{
 			Flag: "log-level", Env: "GANGWAY_LOG_LEVEL", Default: "info",

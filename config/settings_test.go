@@ -132,7 +132,7 @@ func differing(a, b any) int {
 }
 
 func TestParsePools(t *testing.T) {
-	got, err := ParsePools("192.168.0.0/16:30, fd00::/8:126 ,10.0.0.0/24:24")
+	got, err := parsePools("192.168.0.0/16:30, fd00::/8:126 ,10.0.0.0/24:24")
 	want := []PoolRange{
 		{netip.MustParsePrefix("192.168.0.0/16"), 30}, {netip.MustParsePrefix("fd00::/8"), 126}, {netip.MustParsePrefix("10.0.0.0/24"), 24},
 	}
@@ -162,7 +162,7 @@ func TestParsePools(t *testing.T) {
 		"fd00::/64:64,fd00::/64:64":       "overlaps",
 		"10.0.0.0/8:24;192.168.0.0/16:24": "is not a prefix",
 	} {
-		_, err := ParsePools(text)
+		_, err := parsePools(text)
 		if err == nil {
 			t.Errorf("%q is accepted", text)
 			continue
@@ -176,7 +176,7 @@ func FuzzParsePools(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got, err := ParsePools(text)
+		got, err := parsePools(text)
 		if err != nil {
 			return
 		}
@@ -192,7 +192,7 @@ func FuzzParsePools(f *testing.F) {
 			}
 			again = append(again, r.String())
 		}
-		if second, err := ParsePools(strings.Join(again, ",")); err != nil || !slices.Equal(got, second) {
+		if second, err := parsePools(strings.Join(again, ",")); err != nil || !slices.Equal(got, second) {
 			t.Errorf("%q gives %v, which reads as %v (%v)", text, got, second, err)
 		}
 	})

@@ -228,15 +228,7 @@ func (p *plan) sort() {
 }
 
 func comparePorts(a, b firewall.Port) int {
-	return cmp.Or(
-		strings.Compare(a.EndpointID, b.EndpointID),
-		cmp.Compare(a.Proto, b.Proto),
-		a.HostIP.Compare(b.HostIP),
-		cmp.Compare(a.First, b.First),
-		cmp.Compare(a.Last, b.Last),
-		a.ContainerIP.Compare(b.ContainerIP),
-		cmp.Compare(a.ContainerFirst, b.ContainerFirst),
-	)
+	return cmp.Or(strings.Compare(a.EndpointID, b.EndpointID), spec.ComparePublished(a.Published, b.Published))
 }
 
 func compareOpen(a, b firewall.Open) int {

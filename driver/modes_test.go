@@ -2,18 +2,15 @@ package driver
 
 import (
 	"encoding/json"
-	"flag"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/integration/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // modes are networks with the options that change what compile makes of one
 // container that publishes 8080 for its port 80 and 8443-8444 for 443-444.
@@ -69,7 +66,7 @@ func TestModes(t *testing.T) {
 			d.mu.Lock()
 			plan := compile(d.state)
 			d.mu.Unlock()
-			golden(t, name+".golden", map[string]any{
+			approve(t, filepath.Join("testdata", "modes", name+".golden"), map[string]any{
 				"gateway check": check, "join": join, "bridges": plan.bridges, "veths": plan.veths,
 				"networks": plan.rules.Networks, "ports": plan.rules.Ports, "open": plan.rules.Open,
 			})
@@ -98,20 +95,12 @@ func TestRoutedLoopback(t *testing.T) {
 	}
 }
 
-func golden(t *testing.T, name string, v any) {
+// approve holds a value against a golden file.
+func approve(t *testing.T, path string, v any) {
 	t.Helper()
 	got, err := json.MarshalIndent(v, "", "  ")
 	must(t, err)
-	got = append(got, '\n')
-	path := filepath.Join("testdata", "modes", name)
-	if *update {
-		must(t, os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, got, 0o644))
-	}
-	want, err := os.ReadFile(path)
-	must(t, err)
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got; -update writes it):\n%s", path, diff)
-	}
+	golden.Compare(t, path, string(got)+"\n")
 }
 
 // TestRoutedBeside: on a routed network ports are open from Join to Leave,

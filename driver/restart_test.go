@@ -18,13 +18,10 @@ import (
 func bridgeInfo(kind string) spec.BridgeInfo { return spec.BridgeInfo{Exists: true, Kind: kind} }
 
 func TestRestoreAfterRestart(t *testing.T) {
-	f := newFakeHost()
-	d := newTestDriver(t, f, "boot")
-	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
-	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+	f, _ := withContainer(t)
 	before := f.picture()
 	f.held = map[string][]spec.Published{} // sockets end with the process
-	d = newTestDriver(t, f, "boot")
+	d := newTestDriver(t, f, "boot")
 	if after := f.picture(); !reflect.DeepEqual(before, after) {
 		t.Fatalf("a restart changed something:\n%+v\n%+v", before, after)
 	}
@@ -74,10 +71,7 @@ func TestRestoreRefusesWhatItDoesNotUnderstand(t *testing.T) {
 }
 
 func TestReconcileMends(t *testing.T) {
-	f := newFakeHost()
-	d := newTestDriver(t, f, "boot")
-	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
-	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+	f, d := withContainer(t)
 	delete(f.bridges, "gw-aaaaaaaaaaaa")
 	f.ports = nil
 	if n := d.Reconcile(t.Context()); n == 0 {
@@ -144,10 +138,7 @@ func TestRestoreInTheMiddleOfJoin(t *testing.T) {
 }
 
 func TestLostEndpointYieldsItsAddress(t *testing.T) {
-	f := newFakeHost()
-	d := newTestDriver(t, f, "boot")
-	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
-	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+	f, d := withContainer(t)
 	delete(f.veths, ep1)
 	container(t, d, netA, ep2, "10.0.0.2/24", 8080, 80)
 	inSync(t, f, d)
@@ -309,7 +300,7 @@ func TestStoredForm(t *testing.T) {
 	form("network", reflect.TypeFor[Network](), &lines)
 	form("endpoint", reflect.TypeFor[Endpoint](), &lines)
 	form("host", reflect.TypeFor[hostRecord](), &lines)
-	golden(t, filepath.Join("..", "stored.golden"), lines)
+	approve(t, filepath.Join("testdata", "stored.golden"), lines)
 }
 
 // form lists the parts of a type as JSON has them.

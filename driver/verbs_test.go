@@ -87,6 +87,17 @@ func container(t *testing.T, d *Driver, network, id, addr string, ports ...float
 	)
 }
 
+// withContainer is a driver with a network and a container on it, which
+// publishes 8080 for its port 80.
+func withContainer(t *testing.T) (*fakeHost, *Driver) {
+	t.Helper()
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+	return f, d
+}
+
 func TestContainerLife(t *testing.T) {
 	f := newFakeHost()
 	d := newTestDriver(t, f, "boot")
@@ -335,10 +346,7 @@ func TestUnguarded(t *testing.T) {
 // TestStateWithoutGuard: a network that was stored before there was the filter
 // gets one, for its containers that run as well.
 func TestStateWithoutGuard(t *testing.T) {
-	f := newFakeHost()
-	d := newTestDriver(t, f, "boot")
-	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
-	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+	f, _ := withContainer(t)
 	stripped := 0
 	for key, value := range f.stored {
 		old := strings.ReplaceAll(string(value), `"AntiSpoofing":"",`, "")

@@ -25,6 +25,18 @@ func filled(b *testing.B, subnet string, n int) (*Allocator, string) {
 	return a, p.ID
 }
 
+// allocate takes an address of the pool and gives it back.
+func allocate(b *testing.B, a *Allocator, id string) {
+	ctx := context.Background()
+	got, err := a.RequestAddress(ctx, AddressRequest{PoolID: id})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := a.ReleaseAddress(ctx, id, got.Addr()); err != nil {
+		b.Fatal(err)
+	}
+}
+
 // BenchmarkAllocate is one allocation and its release, with so many addresses in
 // use. Times must not grow with the addresses nor with the pool.
 func BenchmarkAllocate(b *testing.B) {
@@ -32,16 +44,9 @@ func BenchmarkAllocate(b *testing.B) {
 		for _, n := range []int{10, 1000, 60000} {
 			b.Run(fmt.Sprintf("pool=%s/in-use=%d", strings.Replace(subnet, "/", "_", 1), n), func(b *testing.B) {
 				a, id := filled(b, subnet, n)
-				ctx := context.Background()
 				b.ReportAllocs()
 				for b.Loop() {
-					got, err := a.RequestAddress(ctx, AddressRequest{PoolID: id})
-					if err != nil {
-						b.Fatal(err)
-					}
-					if err := a.ReleaseAddress(ctx, id, got.Addr()); err != nil {
-						b.Fatal(err)
-					}
+					allocate(b, a, id)
 				}
 			})
 		}
@@ -52,19 +57,12 @@ func BenchmarkAllocate(b *testing.B) {
 // thousands in use.
 func BenchmarkAllocateNearlyFull(b *testing.B) {
 	a, id := filled(b, "10.0.0.0/16", 65534)
-	ctx := context.Background()
 	for _, addr := range []string{"10.0.0.9", "10.0.128.0", "10.0.255.254"} {
 		mustRelease(b, a, id, addr)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		got, err := a.RequestAddress(ctx, AddressRequest{PoolID: id})
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := a.ReleaseAddress(ctx, id, got.Addr()); err != nil {
-			b.Fatal(err)
-		}
+		allocate(b, a, id)
 	}
 }
 

@@ -140,39 +140,24 @@ func New(o Options) (*Allocator, error) {
 // so every holding becomes unconfirmed.
 func (a *Allocator) Greet() { a.generation.Add(1) }
 
-// PoolStatus is one pool as the admin API shows it.
+// PoolStatus is one pool as the allocator holds it in memory.
 type PoolStatus struct {
-	ID     string       `json:"id"`
-	Space  string       `json:"space"`
-	Subnet netip.Prefix `json:"subnet"`
-	// Range is the part of Subnet that addresses are chosen from, if not all.
-	Range netip.Prefix `json:"range,omitzero"`
+	ID string
 	// InUse counts the addresses held, gateway and auxiliary ones included.
-	InUse int `json:"inUse"`
-	// Capacity is the number of addresses of Subnet that can be given out, in
-	// decimal (that of an IPv6 subnet exceeds 64 bits).
-	Capacity string `json:"capacity"`
+	InUse int
 	// Confirmed says that the engine claimed the pool since its last greeting.
-	Confirmed bool `json:"confirmed"`
+	Confirmed bool
 }
 
-// Pools lists the pools, sorted by space and subnet. It waits for no verb.
+// Pools lists the pools, sorted by space and subnet. It waits for no verb. It is
+// there to be held against the store and against what was asked for.
 func (a *Allocator) Pools() []PoolStatus {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	out := make([]PoolStatus, 0, len(a.byID))
 	for _, space := range []string{GlobalSpace, LocalSpace} {
 		for _, p := range a.space[space] {
-			first, last := usable(p.id.subnet)
-			out = append(out, PoolStatus{
-				ID:        p.key,
-				Space:     space,
-				Subnet:    p.id.subnet,
-				Range:     p.id.sub,
-				InUse:     int(p.inUse.Load()),
-				Capacity:  count(first, last),
-				Confirmed: p.confirmed.Load() == a.generation.Load(),
-			})
+			out = append(out, PoolStatus{ID: p.key, InUse: int(p.inUse.Load()), Confirmed: p.confirmed.Load() == a.generation.Load()})
 		}
 	}
 	return out

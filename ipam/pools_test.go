@@ -81,18 +81,22 @@ func automatic(t testing.TB, a *Allocator, v6 bool) netip.Prefix {
 	return p.Subnet
 }
 
-func TestAutomaticPools(t *testing.T) {
+// automaticCase is what there is when automatic pools are asked for, and what
+// they are, up to the one that fails with err.
+type automaticCase struct {
+	name   string
+	ranges []config.PoolRange
+	used   []string
+	held   []string
+	global []string
+	v6     bool
+	want   []string
+	err    string
+}
+
+func automaticCases() []automaticCase {
 	v4 := []config.PoolRange{rng("172.30.0.0/16", 17), rng("10.20.0.0/22", 24)}
-	for _, c := range []struct {
-		name   string
-		ranges []config.PoolRange
-		used   []string
-		held   []string
-		global []string
-		v6     bool
-		want   []string
-		err    string
-	}{
+	return []automaticCase{
 		{
 			name: "in order, each another", ranges: v4,
 			want: []string{"172.30.0.0/17", "172.30.128.0/17", "10.20.0.0/24", "10.20.1.0/24", "10.20.2.0/24", "10.20.3.0/24"},
@@ -126,7 +130,11 @@ func TestAutomaticPools(t *testing.T) {
 			want: []string{"fd00:1::/64", "fd00:1:0:2::/64", "fd00:1:0:3::/64"},
 			err:  "no free ipv6 pool in fd00:1::/62",
 		},
-	} {
+	}
+}
+
+func TestAutomaticPools(t *testing.T) {
+	for _, c := range automaticCases() {
 		t.Run(c.name, func(t *testing.T) {
 			a, err := New(Options{Ranges: c.ranges, Store: newMemory(), Used: uses(c.used...)})
 			if err != nil {
@@ -270,8 +278,8 @@ func TestStoreFailureChangesNothing(t *testing.T) {
 
 func TestPools(t *testing.T) {
 	a := open(t, newMemory())
-	if got := a.Pools(); got == nil || len(got) != 0 {
-		t.Errorf("got %v, want an empty list", got)
+	if got := a.Pools(); len(got) != 0 {
+		t.Errorf("got %v before the first", got)
 	}
 	mustPool(t, a, "fd00::/64", "")
 	p := mustPool(t, a, "10.9.0.0/24", "10.9.0.128/25")
@@ -282,10 +290,10 @@ func TestPools(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []PoolStatus{
-		{ID: "gangway-global/10.9.0.0/24", Space: GlobalSpace, Subnet: pfx("10.9.0.0/24"), Capacity: "254", Confirmed: true},
-		{ID: "gangway-local/9.0.0.0/8", Space: LocalSpace, Subnet: pfx("9.0.0.0/8"), Capacity: "16777214"},
-		{ID: p.ID, Space: LocalSpace, Subnet: pfx("10.9.0.0/24"), Range: pfx("10.9.0.128/25"), InUse: 1, Capacity: "254"},
-		{ID: "gangway-local/fd00::/64", Space: LocalSpace, Subnet: pfx("fd00::/64"), Capacity: "18446744073709551615"},
+		{ID: "gangway-global/10.9.0.0/24", Confirmed: true},
+		{ID: "gangway-local/9.0.0.0/8"},
+		{ID: p.ID, InUse: 1},
+		{ID: "gangway-local/fd00::/64"},
 	}
 	if got := a.Pools(); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got  %v\nwant %v", got, want)

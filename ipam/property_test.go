@@ -81,16 +81,31 @@ func (x *property) addressIn(p netip.Prefix) netip.Addr {
 
 // step does one random verb with both, and returns what each answered.
 func (x *property) step(m *model) (verb, want, got string, err error) {
-	ctx := context.Background()
-	id, subnet := x.poolID()
-	addr := x.addressIn(subnet)
-	answer := func(s string, ok bool) string {
-		if !ok {
-			return "refused"
-		}
-		return s
-	}
 	switch n := x.r.IntN(100); {
+	case n < 30:
+		return x.stepPool(m, n)
+	case n < 88:
+		return x.stepAddress(m, n)
+	case n < 98:
+		return x.stepClaims(m, n), "", "", nil
+	}
+	x.open()
+	m.forgetClaims(true)
+	return "restart", "", "", nil
+}
+
+// answered is s, or that the verb was refused.
+func answered(s string, ok bool) string {
+	if !ok {
+		return "refused"
+	}
+	return s
+}
+
+// stepPool is a step with a pool; n below 30 says which.
+func (x *property) stepPool(m *model, n int) (verb, want, got string, err error) {
+	ctx := context.Background()
+	switch {
 	case n < 15:
 		req := PoolRequest{Space: pick(x.r, worldSpaces)}
 		s := pick(x.r, worldSubnets)
@@ -101,18 +116,26 @@ func (x *property) step(m *model) (verb, want, got string, err error) {
 		var p Pool
 		p, err = x.a.RequestPool(ctx, req)
 		w, ok := m.requestPool(req.Space, req.Pool, req.SubPool)
-		return fmt.Sprintf("RequestPool %+v", req), answer(w, ok), answer(p.ID, err == nil), err
+		return fmt.Sprintf("RequestPool %+v", req), answered(w, ok), answered(p.ID, err == nil), err
 	case n < 25:
 		req := PoolRequest{Space: pick(x.r, worldSpaces), V6: x.r.IntN(3) == 0}
 		var p Pool
 		p, err = x.a.RequestPool(ctx, req)
 		w, ok := m.automatic(req.Space, req.V6, worldUsed)
-		return fmt.Sprintf("RequestPool %+v", req), answer(w, ok), answer(p.ID, err == nil), err
-	case n < 30:
-		err = x.a.ReleasePool(ctx, id)
-		m.releasePool(id)
-		return "ReleasePool " + id, "", "", err
-	case n < 65:
+		return fmt.Sprintf("RequestPool %+v", req), answered(w, ok), answered(p.ID, err == nil), err
+	}
+	id, _ := x.poolID()
+	err = x.a.ReleasePool(ctx, id)
+	m.releasePool(id)
+	return "ReleasePool " + id, "", "", err
+}
+
+// stepAddress is a step with an address; n from 30 to 87 says which.
+func (x *property) stepAddress(m *model, n int) (verb, want, got string, err error) {
+	ctx := context.Background()
+	id, subnet := x.poolID()
+	addr := x.addressIn(subnet)
+	if n < 65 {
 		req := AddressRequest{PoolID: id, Gateway: x.r.IntN(5) == 0}
 		if x.r.IntN(2) == 0 {
 			req.Address = addr
@@ -120,28 +143,32 @@ func (x *property) step(m *model) (verb, want, got string, err error) {
 		var p netip.Prefix
 		p, err = x.a.RequestAddress(ctx, req)
 		w, ok := m.requestAddress(id, req.Address, req.Gateway)
-		return fmt.Sprintf("RequestAddress %+v", req), answer(w.String(), ok), answer(p.String(), err == nil), err
-	case n < 88:
-		err = x.a.ReleaseAddress(ctx, id, addr)
-		m.releaseAddress(id, addr)
-		return fmt.Sprintf("ReleaseAddress %s %s", id, addr), "", "", err
+		return fmt.Sprintf("RequestAddress %+v", req), answered(w.String(), ok), answered(p.String(), err == nil), err
+	}
+	err = x.a.ReleaseAddress(ctx, id, addr)
+	m.releaseAddress(id, addr)
+	return fmt.Sprintf("ReleaseAddress %s %s", id, addr), "", "", err
+}
+
+// stepClaims is a step with what was claimed and may be claimed again; n from
+// 88 to 97 says which.
+func (x *property) stepClaims(m *model, n int) (verb string) {
+	_, subnet := x.poolID()
+	addr := x.addressIn(subnet)
+	switch {
 	case n < 91:
 		addrs := []netip.Addr{addr, x.addressIn(subnet)}
 		x.a.RetainPool(subnet, addrs)
 		m.retain(subnet, addrs, true)
-		return fmt.Sprintf("RetainPool %s %s", subnet, addrs), "", "", nil
+		return fmt.Sprintf("RetainPool %s %s", subnet, addrs)
 	case n < 95:
 		x.a.RetainAddresses(subnet, []netip.Addr{addr})
 		m.retain(subnet, []netip.Addr{addr}, false)
-		return fmt.Sprintf("RetainAddresses %s %s", subnet, addr), "", "", nil
-	case n < 98:
-		x.a.Greet()
-		m.forgetClaims(false)
-		return "Greet", "", "", nil
+		return fmt.Sprintf("RetainAddresses %s %s", subnet, addr)
 	}
-	x.open()
-	m.forgetClaims(true)
-	return "restart", "", "", nil
+	x.a.Greet()
+	m.forgetClaims(false)
+	return "Greet"
 }
 
 func (x *property) run(steps int) {

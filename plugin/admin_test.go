@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 func (d *daemon) get(t *testing.T, name string) (int, string) {
@@ -90,7 +91,7 @@ func TestAdminEvents(t *testing.T) {
 		_, text := d.get(t, EventsQuery(2, MaxEventWait))
 		answer <- text
 	}()
-	eventually(t, "the question arrives", func() bool { return d.domain.waiting.Load() })
+	testkit.Eventually(t, "the question arrives", func() bool { return d.domain.waiting.Load() })
 	d.stop()
 	if text := <-answer; text != "[]" {
 		t.Errorf("answer at the end: %s", text)

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // manager makes the socket that a service manager would, and returns what it
@@ -45,7 +47,7 @@ func passed(t *testing.T, l interface{ File() (*os.File, error) }) *os.File {
 func TestInheritedSocketStays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gangway.sock")
 	l := manager(t, path)
-	client := clientOf(path)
+	client := testkit.UnixClient(path, testkit.Patience)
 	defer client.CloseIdleConnections()
 	answer := make(chan error, 1)
 	for _, between := range []bool{false, true} {
@@ -115,15 +117,15 @@ func TestFailedDaemonTurnsAway(t *testing.T) {
 	}
 }
 
-// dialUnix connects; reading from the connection takes no longer than patience.
+// dialUnix connects; reading from the connection takes no longer than Patience.
 func dialUnix(t *testing.T, path string) net.Conn {
 	t.Helper()
-	c, err := (&net.Dialer{Timeout: patience}).Dial("unix", path)
+	c, err := (&net.Dialer{Timeout: testkit.Patience}).Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(testkit.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	return c

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 func TestDomainErrors(t *testing.T) {
@@ -73,8 +74,8 @@ func TestPanic(t *testing.T) {
 	if !strings.Contains(msg, "NetworkDriver.Join: internal error (panic: boom)") {
 		t.Errorf("answer: %s", msg)
 	}
-	eventually(t, "the stack is in the log", func() bool {
-		return strings.Contains(d.log.String(), "stack=") && strings.Contains(d.log.String(), "harness_test.go")
+	testkit.Eventually(t, "the stack is in the log", func() bool {
+		return strings.Contains(d.log.String(), "stack=") && strings.Contains(d.log.String(), "recorder_test.go")
 	})
 	d.domain.setHook(nil)
 	if status, _ := d.call(t, "NetworkDriver.Join", samples()["NetworkDriver.Join"]); status != 200 {
@@ -85,21 +86,22 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// TestDeadline: a call that heeds its context has all the time it needs to undo
+// what it did; one that heeds nothing is no longer waited for.
 func TestDeadline(t *testing.T) {
-	d := ready(t, func(o *Options) { o.VerbTime, o.UndoTime = 30*time.Millisecond, 30*time.Millisecond })
-	release := make(chan struct{})
-	t.Cleanup(func() { close(release) })
-	d.domain.setHook(func(ctx context.Context, op string) error {
-		if op == "Leave" {
-			<-release
-			return nil
-		}
+	d := ready(t, func(o *Options) { o.VerbTime, o.UndoTime = 30*time.Millisecond, testkit.Patience })
+	d.domain.setHook(func(ctx context.Context, _ string) error {
 		<-ctx.Done()
 		return fmt.Errorf("wait for the kernel: %w", ctx.Err())
 	})
 	if msg := d.refused(t, "NetworkDriver.Join", samples()["NetworkDriver.Join"], 500); !strings.Contains(msg, "gave up after 30ms: wait for the kernel") {
 		t.Errorf("call that heeds its context: %s", msg)
 	}
+
+	d = ready(t, func(o *Options) { o.VerbTime, o.UndoTime = 30*time.Millisecond, 30*time.Millisecond })
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	d.domain.setHook(func(context.Context, string) error { <-release; return nil })
 	if msg := d.refused(t, "NetworkDriver.Leave", samples()["NetworkDriver.Leave"], 500); !strings.Contains(msg, "NetworkDriver.Leave does not end: gave up waiting after 60ms") {
 		t.Errorf("call that heeds nothing: %s", msg)
 	}
@@ -119,7 +121,7 @@ func TestLateEnd(t *testing.T) {
 		t.Fatalf("the call ended too early: %s", log)
 	}
 	close(release)
-	eventually(t, "the panic is in the log", func() bool {
+	testkit.Eventually(t, "the panic is in the log", func() bool {
 		log := d.log.String()
 		return strings.Contains(log, "late=true") && strings.Contains(log, "panic: boom") && strings.Contains(log, "stack=")
 	})
@@ -169,12 +171,12 @@ func TestReadyGate(t *testing.T) {
 	var wg sync.WaitGroup
 	for op, body := range samples() {
 		wg.Go(func() {
-			if status, answer, err := d.try(op, body); err != nil || status != 200 {
+			if status, answer, err := testkit.Call(d.client, op, body); err != nil || status != 200 {
 				t.Errorf("%s: %d %s %v", op, status, answer, err)
 			}
 		})
 	}
-	eventually(t, "all calls wait", func() bool { return d.inFlight.Load() == int64(len(samples())) })
+	testkit.Eventually(t, "all calls wait", func() bool { return d.inFlight.Load() == int64(len(samples())) })
 	d.Ready()
 	d.Ready()
 	wg.Wait()
@@ -192,10 +194,10 @@ func TestNeverReady(t *testing.T) {
 	d = start(t, nil)
 	answer := make(chan string, 1)
 	go func() {
-		_, text, _ := d.try("NetworkDriver.Leave", samples()["NetworkDriver.Leave"])
+		_, text, _ := testkit.Call(d.client, "NetworkDriver.Leave", samples()["NetworkDriver.Leave"])
 		answer <- text
 	}()
-	eventually(t, "the call waits", func() bool { return d.inFlight.Load() == 1 })
+	testkit.Eventually(t, "the call waits", func() bool { return d.inFlight.Load() == 1 })
 	d.stop()
 	if text := <-answer; !strings.Contains(text, "gangway is stopping") {
 		t.Errorf("stop: %s", text)
@@ -217,12 +219,12 @@ func TestConcurrent(t *testing.T) {
 	for i := range n {
 		wg.Go(func() {
 			body := fmt.Sprintf(`{"NetworkID":"n","EndpointID":"e%d"}`, i)
-			if status, answer, err := d.try("NetworkDriver.DeleteEndpoint", body); err != nil || status != 200 {
+			if status, answer, err := testkit.Call(d.client, "NetworkDriver.DeleteEndpoint", body); err != nil || status != 200 {
 				t.Errorf("%d %s %v", status, answer, err)
 			}
 		})
 	}
-	eventually(t, "all calls run side by side", func() bool { return d.inFlight.Load() == n })
+	testkit.Eventually(t, "all calls run side by side", func() bool { return d.inFlight.Load() == n })
 	close(barrier)
 	wg.Wait()
 	calls := d.domain.take()
@@ -238,12 +240,12 @@ func TestShutdownDrains(t *testing.T) {
 	d.domain.setHook(func(ctx context.Context, _ string) error { close(began); <-finish; return ctx.Err() })
 	status := make(chan int, 1)
 	go func() {
-		code, _, _ := d.try("NetworkDriver.Join", samples()["NetworkDriver.Join"])
+		code, _, _ := testkit.Call(d.client, "NetworkDriver.Join", samples()["NetworkDriver.Join"])
 		status <- code
 	}()
 	<-began
 	d.stop()
-	eventually(t, "the socket goes", func() bool { _, err := os.Lstat(d.sock.path); return errors.Is(err, os.ErrNotExist) })
+	testkit.Eventually(t, "the socket goes", func() bool { _, err := os.Lstat(d.sock.path); return errors.Is(err, os.ErrNotExist) })
 	if _, err := net.Dial("unix", d.sock.path); err == nil {
 		t.Error("connections are accepted after the stop")
 	}
@@ -270,7 +272,7 @@ func TestShutdownTellsCalls(t *testing.T) {
 	})
 	answer := make(chan string, 1)
 	go func() {
-		_, text, _ := d.try("NetworkDriver.Join", samples()["NetworkDriver.Join"])
+		_, text, _ := testkit.Call(d.client, "NetworkDriver.Join", samples()["NetworkDriver.Join"])
 		answer <- text
 	}()
 	<-began
@@ -289,7 +291,7 @@ func TestShutdownIsBounded(t *testing.T) {
 	began, release := make(chan struct{}), make(chan struct{})
 	t.Cleanup(func() { close(release) })
 	d.domain.setHook(func(context.Context, string) error { close(began); <-release; return nil })
-	go d.try("NetworkDriver.Join", samples()["NetworkDriver.Join"])
+	go testkit.Call(d.client, "NetworkDriver.Join", samples()["NetworkDriver.Join"])
 	<-began
 	d.stop()
 	if err := d.wait(t); err == nil || !strings.Contains(err.Error(), "1 calls were still under way") {
@@ -312,7 +314,7 @@ func TestSlowClients(t *testing.T) {
 		if _, err := io.WriteString(c, text); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(testkit.Patience)); err != nil {
 			t.Fatal(err)
 		}
 		if answer, err := io.ReadAll(c); err != nil {
@@ -364,7 +366,7 @@ func TestNotify(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(testkit.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	// Nobody waits for the state: it is not restored in this test.

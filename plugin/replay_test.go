@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"bufio"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -14,9 +13,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-var update = flag.Bool("update", false, "write the golden files")
+	"github.com/gangway-net/gangway/integration/golden"
+	"github.com/gangway-net/gangway/integration/testkit"
+)
 
 // TestReplay sends what engines sent, in order, over a real socket: the golden
 // files hold what reached the domain and what the engine was answered.
@@ -53,7 +53,7 @@ func TestReplay(t *testing.T) {
 				}
 				fmt.Fprintf(&got, "  <- %d %s\n", status, answer)
 			}
-			golden(t, name+".golden", got.String())
+			golden.Compare(t, name+".golden", got.String())
 		})
 	}
 }
@@ -92,7 +92,7 @@ func TestHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(testkit.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	in := bufio.NewReader(c)
@@ -110,22 +110,5 @@ func TestHosts(t *testing.T) {
 	}
 	if calls := d.domain.take(); len(calls) != 4 {
 		t.Errorf("domain calls: %v", calls)
-	}
-}
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-		t.Errorf("%s (-want +got; run with -update if this is meant):\n%s", path, diff)
 	}
 }

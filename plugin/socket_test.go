@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 func socketPath(t *testing.T) string { return filepath.Join(t.TempDir(), "a", "b", "gangway.sock") }
@@ -53,7 +55,7 @@ func TestSocketMode(t *testing.T) {
 	for range 50 {
 		s := listen(t, path)
 		before := seen.Load()
-		eventually(t, "the watcher sees the socket", func() bool { return seen.Load() > before })
+		testkit.Eventually(t, "the watcher sees the socket", func() bool { return seen.Load() > before })
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/driver/watch"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // legacyRules is what iptables-legacy holds, without counters.
@@ -47,7 +48,7 @@ func TestLegacyHeals(t *testing.T) {
 			do(t, w, "join", join)
 			do(t, w, "publish", publish)
 			defer do(t, w, "delete network", deleteNetwork)
-			kernel, err := watch.New(watch.Options{SysctlRoot: "/proc/sys", Log: quiet()})
+			kernel, err := watch.New(watch.Options{SysctlRoot: "/proc/sys", Log: testkit.Quiet()})
 			if err != nil {
 				t.Fatal(err)
 			}

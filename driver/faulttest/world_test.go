@@ -3,7 +3,6 @@ package faulttest
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,16 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sirupsen/logrus"
-
 	"github.com/gangway-net/gangway/driver"
-	"github.com/gangway-net/gangway/driver/conntrack"
-	"github.com/gangway-net/gangway/driver/firewall"
-	"github.com/gangway-net/gangway/driver/firewall/iptables"
-	"github.com/gangway-net/gangway/driver/firewall/nftables"
-	"github.com/gangway-net/gangway/driver/hostport"
-	"github.com/gangway-net/gangway/driver/link"
 	"github.com/gangway-net/gangway/integration/nstest"
+	"github.com/gangway-net/gangway/integration/testkit"
+	"github.com/gangway-net/gangway/integration/wiring"
 	"github.com/gangway-net/gangway/plugin/store"
 )
 
@@ -30,18 +23,6 @@ func TestMain(m *testing.M) {
 		os.Exit(doomed(job))
 	}
 	nstest.Main(m)
-}
-
-// backends are the firewalls to test with.
-var backends = map[string]func(context.Context, *logrus.Entry) (firewall.Backend, error){
-	"iptables": func(ctx context.Context, log *logrus.Entry) (firewall.Backend, error) { return iptables.New(ctx, log) },
-	"nftables": func(ctx context.Context, log *logrus.Entry) (firewall.Backend, error) {
-		gate, err := iptables.NewGate(log)
-		if err != nil {
-			return nil, err
-		}
-		return nftables.New(ctx, nftables.Options{Log: log, Gate: gate})
-	},
 }
 
 // boot is what this boot of the host is called.
@@ -55,16 +36,9 @@ type world struct {
 	close  func()
 }
 
-// quiet is a log that nobody reads.
-func quiet() *logrus.Entry {
-	logger := logrus.New()
-	logger.SetOutput(io.Discard)
-	return logrus.NewEntry(logger)
-}
-
 // open starts a daemon on the state in dir, as main does.
 func open(ctx context.Context, backend, dir string) (_ *world, err error) {
-	log := quiet()
+	log := testkit.Quiet()
 	w := &world{faults: &faults{}}
 	var closers []func()
 	w.close = func() {
@@ -81,28 +55,14 @@ func open(ctx context.Context, backend, dir string) (_ *world, err error) {
 		return nil, err
 	}
 	closers = append(closers, func() { _ = w.store.Close() })
-	links, err := link.New(link.Options{SysctlRoot: "/proc/sys"})
+	p, err := wiring.Open(ctx, backend, log)
 	if err != nil {
 		return nil, err
 	}
-	closers = append(closers, links.Close)
-	flows, err := conntrack.New()
-	if err != nil {
-		return nil, err
-	}
-	closers = append(closers, flows.Close)
-	rules, err := backends[backend](ctx, log)
-	if err != nil {
-		return nil, err
-	}
-	if c, ok := rules.(interface{ Close() }); ok {
-		closers = append(closers, c.Close)
-	}
-	ports := hostport.New(log)
-	closers = append(closers, func() { _ = ports.Close() })
+	closers = append(closers, p.Close)
 	w.Driver = driver.New(driver.Options{
-		Links: faultyLinks{w.faults, links}, Host: faultyHost{w.faults, links}, Firewall: faultyRules{w.faults, rules},
-		Ports: faultyPorts{w.faults, ports}, Flows: flows, Store: faultyStore{w.faults, w.store.Bucket("driver")},
+		Links: faultyLinks{w.faults, p.Links}, Host: faultyHost{w.faults, p.Links}, Firewall: faultyRules{w.faults, p.Firewall},
+		Ports: faultyPorts{w.faults, p.Ports}, Flows: p.Flows, Store: faultyStore{w.faults, w.store.Bucket("driver")},
 		BootID: boot, Log: log,
 	})
 	closers = append(closers, w.Wait)

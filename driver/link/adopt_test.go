@@ -24,17 +24,21 @@ func (f fixture) state(bridge string) string {
 		"net/ipv6/conf/"+bridge+"/accept_ra", "net/ipv6/conf/"+bridge+"/accept_dad"), " ")
 }
 
-func TestAdopt(t *testing.T) {
+// adoption is a bridge as its owner made it, what the network wants of it, and
+// the lines that tell what was changed.
+type adoption struct {
+	prepare []string
+	change  func(*spec.Bridge)
+	lines   []string
+}
+
+func adoptions() map[string]adoption {
 	const (
 		group, localnet, up = "interface group was 0: set to 18263", "route_localnet was 0: set to 1", "was down: set up"
 		ipv6                = "disable_ipv6 was 1: set to 0"
 		addr4, addr6        = "address 10.7.0.1/24 was missing: added", "address fd07::1/64 was missing: added"
 	)
-	tests := map[string]struct {
-		prepare []string
-		change  func(*spec.Bridge)
-		lines   []string
-	}{
+	return map[string]adoption{
 		"bare": {
 			prepare: []string{"ip link set NAME alias office"},
 			lines:   []string{group, localnet, addr4, addr6, up},
@@ -61,7 +65,10 @@ func TestAdopt(t *testing.T) {
 			lines:   []string{group, localnet, addr4, addr6},
 		},
 	}
-	for name, tt := range tests {
+}
+
+func TestAdopt(t *testing.T) {
+	for name, tt := range adoptions() {
 		t.Run(name, func(t *testing.T) {
 			inside(t, func(f fixture) {
 				b := adopted()
@@ -141,13 +148,20 @@ func TestAdoptHalfway(t *testing.T) {
 	})
 }
 
+// adopt makes a bridge and has a network use it.
+func (f fixture) adopt() spec.Bridge {
+	f.t.Helper()
+	b := adopted()
+	f.sh("ip link add " + b.Name + " type bridge")
+	_, err := f.EnsureBridge(context.Background(), b)
+	f.ok(err)
+	return b
+}
+
 // TestAdoptedStaysUp has somebody else use the bridge meanwhile.
 func TestAdoptedStaysUp(t *testing.T) {
 	inside(t, func(f fixture) {
-		b := adopted()
-		f.sh("ip link add " + b.Name + " type bridge")
-		_, err := f.EnsureBridge(context.Background(), b)
-		f.ok(err)
+		b := f.adopt()
 		f.sh("ip link add port0 type veth peer name port1")
 		f.sh("ip link set port0 master " + b.Name)
 		f.ok(f.DeleteBridge(context.Background(), b))
@@ -162,10 +176,7 @@ func TestAdoptedStaysUp(t *testing.T) {
 // TestAdoptedOwnersChange keeps what the owner did after the adoption.
 func TestAdoptedOwnersChange(t *testing.T) {
 	inside(t, func(f fixture) {
-		b := adopted()
-		f.sh("ip link add " + b.Name + " type bridge")
-		_, err := f.EnsureBridge(context.Background(), b)
-		f.ok(err)
+		b := f.adopt()
 		f.sh("ip link set " + b.Name + " group 9 alias mine")
 		f.sh("ip addr del 10.7.0.1/24 dev " + b.Name)
 		f.ok(f.DeleteBridge(context.Background(), b))

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -176,15 +175,4 @@ func healthy(client *http.Client) error {
 		return fmt.Errorf("%s: %s", resp.Status, body)
 	}
 	return nil
-}
-
-// unixClient is an HTTP client of the socket at path.
-func unixClient(path string) *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		MaxIdleConnsPerHost: 64,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", path)
-		},
-	}}
 }

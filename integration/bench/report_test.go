@@ -3,13 +3,14 @@ package bench
 import (
 	"encoding/xml"
 	"errors"
-	"flag"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gangway-net/gangway/integration/golden"
 )
 
 func TestStatistics(t *testing.T) {
@@ -140,16 +141,13 @@ func TestPlots(t *testing.T) {
 	}
 }
 
-// update makes the page and the plots from the results file.
-var update = flag.Bool("update", false, "write the plots and the page's generated block from docs/bench/results.json")
-
 // The page and the plots show the results file that lies beside them.
 func TestPageIsGenerated(t *testing.T) {
 	r, err := Load(filepath.Join(docs, "results.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *update {
+	if golden.Updating() {
 		publishResults(t, r, docs)
 	}
 	text, err := os.ReadFile(page)

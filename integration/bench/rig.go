@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // inside is where the engine's node, and its containers, have the programs.
@@ -41,7 +42,7 @@ type rig struct {
 func newRig(t testing.TB) *rig {
 	t.Helper()
 	e := harness.Start(t, harness.Config{Suite: harness.Forky, Driver: harness.Builtin})
-	r := &rig{Engine: e, api: unixClient(e.Path("/run/docker.sock")), dir: t.TempDir()}
+	r := &rig{Engine: e, api: testkit.UnixClient(e.Path("/run/docker.sock"), 0), dir: t.TempDir()}
 	t.Cleanup(r.api.CloseIdleConnections)
 	programs(t, r.dir)
 	copyIperf(t, r.dir)
@@ -115,7 +116,7 @@ func (r *rig) activate(t testing.TB, v Variant) {
 // ready waits until the active daemon answers.
 func (r *rig) ready(t testing.TB) {
 	t.Helper()
-	client := unixClient(r.Path("/run/docker/plugins/" + r.driver + ".sock"))
+	client := testkit.UnixClient(r.Path("/run/docker/plugins/"+r.driver+".sock"), 0)
 	defer client.CloseIdleConnections()
 	r.daemon.until(t, 30*time.Second, r.driver, func() error {
 		if r.active.kind == gangway {

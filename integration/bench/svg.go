@@ -38,16 +38,16 @@ func (c chart) svg() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", width, height)
 	fmt.Fprintf(&out, `<rect width="%d" height="%d" fill="white"/>`+"\n", width, height)
-	text(&out, width/2, 22, "middle", c.title, ` font-size="15"`)
-	text(&out, left+(width-left-right)/2, height-12, "middle", c.x, "")
-	text(&out, 16, top-8, "start", c.y, "")
+	fmt.Fprintf(&out, `<text x="%d" y="22" text-anchor="middle" font-size="15">%s</text>`+"\n", width/2, html.EscapeString(c.title))
+	text(&out, left+(width-left-right)/2, height-12, "middle", c.x)
+	text(&out, 16, top-8, "start", c.y)
 	for _, v := range gridLines(lo, hi, c.log) {
 		y := c.at(v, lo, hi)
 		fmt.Fprintf(&out, `<path d="M%d %.1fH%d" stroke="#ddd"/>`+"\n", left, y, width-right)
-		text(&out, left-6, int(y)+4, "end", number(v), "")
+		text(&out, left-6, int(y)+4, "end", number(v))
 	}
 	for i, tick := range c.ticks {
-		text(&out, int(c.column(i)), height-bottom+18, "middle", tick, "")
+		text(&out, int(c.column(i)), height-bottom+18, "middle", tick)
 	}
 	for i, s := range c.series {
 		colour := colours[i%len(colours)]
@@ -58,14 +58,16 @@ func (c chart) svg() string {
 		}
 		y := top + 18*i
 		fmt.Fprintf(&out, `<rect x="%d" y="%d" width="12" height="12" fill="%s"/>`+"\n", width-right+16, y, colour)
-		text(&out, width-right+34, y+10, "start", s.name, "")
+		text(&out, width-right+34, y+10, "start", s.name)
 	}
 	out.WriteString("</svg>\n")
 	return out.String()
 }
 
-func text(out *strings.Builder, x, y int, anchor, words, more string) {
-	fmt.Fprintf(out, `<text x="%d" y="%d" text-anchor="%s"%s>%s</text>`+"\n", x, y, anchor, more, html.EscapeString(words))
+// text writes words at a place, of which the anchor says what part of them is
+// there: start, middle or end.
+func text(out *strings.Builder, x, y int, anchor, words string) {
+	fmt.Fprintf(out, `<text x="%d" y="%d" text-anchor="%s">%s</text>`+"\n", x, y, anchor, html.EscapeString(words))
 }
 
 // bounds are the ends of the y axis.

@@ -6,13 +6,21 @@ import (
 	"strings"
 )
 
+// bound is the most, or the least, that a figure may be.
+type bound struct {
+	limit float64
+	least bool
+}
+
+func atMost(limit float64) bound  { return bound{limit: limit} }
+func atLeast(limit float64) bound { return bound{limit: limit, least: true} }
+
 // target is a figure that gangway wants to reach.
 type target struct {
+	bound
 	what string
-	// limit is the most, or the least if least is set, that got may be.
-	limit, got float64
-	least      bool
-	unit       string
+	got  float64
+	unit string
 	// known says that got was measured.
 	known bool
 }
@@ -25,14 +33,15 @@ func (t target) reached() bool {
 }
 
 // quotient is the target for a quotient of two figures.
-func quotient(what string, limit float64, least bool, a, b figureKey, r *Results) target {
+func quotient(what string, wanted bound, a, b figureKey, r *Results) target {
 	q, ok := r.quotient(a, b)
-	return target{what: what, limit: limit, least: least, unit: "x", got: q, known: ok}
+	return target{what: what, bound: wanted, unit: "x", got: q, known: ok}
 }
 
+// figure is the target that a median is no more than the limit.
 func figure(what string, limit float64, unit string, a figureKey, r *Results) target {
 	x, ok := r.median(a.part, a.name, a.n, a.variant)
-	return target{what: what, limit: limit, unit: unit, got: x, known: ok}
+	return target{what: what, bound: atMost(limit), unit: unit, got: x, known: ok}
 }
 
 // targets are what the nftables backend wants to reach, for both protocols.
@@ -42,11 +51,11 @@ func targets(r *Results) []target {
 	for _, p := range protocols() {
 		at := func(n int, variant string) figureKey { return figureKey{partStart, p, n, variant} }
 		out = append(out,
-			quotient("1000 "+p+" ports / no port", 1.25, false, at(1000, own), at(0, own), r),
-			quotient("1000 "+p+" ports / floor", 1.15, false, at(1000, own), at(1000, FloorName), r),
-			quotient("10 000 "+p+" ports / floor", 1.15, false, at(10000, own), at(10000, FloorName), r),
-			quotient("1000 "+p+" ports: built-in / gangway", 100, true, at(1000, base), at(1000, own), r),
-			quotient("1 "+p+" port / built-in without ports", 1, false, at(1, own), at(0, base), r))
+			quotient("1000 "+p+" ports / no port", atMost(1.25), at(1000, own), at(0, own), r),
+			quotient("1000 "+p+" ports / floor", atMost(1.15), at(1000, own), at(1000, FloorName), r),
+			quotient("10 000 "+p+" ports / floor", atMost(1.15), at(10000, own), at(10000, FloorName), r),
+			quotient("1000 "+p+" ports: built-in / gangway", atLeast(100), at(1000, base), at(1000, own), r),
+			quotient("1 "+p+" port / built-in without ports", atMost(1), at(1, own), at(0, base), r))
 	}
 	most := 0
 	for _, f := range r.of(partVerbs) {
@@ -54,16 +63,16 @@ func targets(r *Results) []target {
 	}
 	for _, verb := range []string{"CreateNetwork", "DeleteNetwork", "CreateEndpoint", "Join", "ProgramExternalConnectivity", "RevokeExternalConnectivity", "Leave", "DeleteEndpoint"} {
 		name := verb + " p50"
-		out = append(out, quotient(fmt.Sprintf("%s with %d endpoints / with none", verb, most), 1.3, false,
+		out = append(out, quotient(fmt.Sprintf("%s with %d endpoints / with none", verb, most), atMost(1.3),
 			figureKey{partVerbs, name, most, own}, figureKey{partVerbs, name, 0, own}, r),
 			figure(verb+", median", 1000, "us", figureKey{partVerbs, name, 0, own}, r))
 	}
-	out = append(out, quotient("connections with 10 000 ports / with 1", 0.95, true,
+	out = append(out, quotient("connections with 10 000 ports / with 1", atLeast(0.95),
 		figureKey{partTraffic, "connections", 10000, own}, figureKey{partTraffic, "connections", 1, own}, r),
-		quotient("connections / built-in", 1, true,
+		quotient("connections / built-in", atLeast(1),
 			figureKey{partTraffic, "connections", 1, own}, figureKey{partTraffic, "connections", 1, base}, r))
 	for _, way := range []string{"to a container", "to the host", "to outside", "from outside"} {
-		out = append(out, quotient("throughput "+way+" / built-in", 0.98, true,
+		out = append(out, quotient("throughput "+way+" / built-in", atLeast(0.98),
 			figureKey{partThroughput, way, 1, own}, figureKey{partThroughput, way, 1, base}, r))
 	}
 	return append(out,

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/integration/harness"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // perNetwork is how many endpoints share a network.
@@ -47,7 +48,7 @@ func newStation(t testing.TB, v Variant, programs string) *station {
 		variant: v, host: lan.Outside.Node, programs: programs,
 		socket: filepath.Join(dir, v.Name+".sock"), state: filepath.Join(dir, "state"),
 	}
-	s.http = unixClient(s.socket)
+	s.http = testkit.UnixClient(s.socket, 0)
 	t.Cleanup(s.http.CloseIdleConnections)
 	s.kernel, _ = handleOf(t, lan.Outside.Node)
 	var err error

@@ -131,7 +131,7 @@ func (e *Engine) StartEngine(t testing.TB) {
 	}
 	e.dockerd = p
 	Eventually(t, readyLimit, "engine of "+string(e.Suite), func() error {
-		if !p.Alive() {
+		if !p.alive() {
 			t.Fatal(p.exited())
 		}
 		_, err := e.TryDocker("version")

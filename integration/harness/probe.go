@@ -117,7 +117,7 @@ func (h *Host) Serve(t testing.TB, pairs ...string) {
 	}
 	t.Cleanup(func() { p.Signal(t, 15, 10*time.Second) })
 	Eventually(t, 10*time.Second, "server on "+h.Name, func() error {
-		if strings.Contains(p.Output(t), "ready") {
+		if strings.Contains(p.output(t), "ready") {
 			return nil
 		}
 		return p.exitedOr("not ready")
@@ -135,7 +135,7 @@ func (h *Host) Stream(t testing.TB, addr string) *Stream {
 	}
 	t.Cleanup(func() { p.Signal(t, 9, 10*time.Second) })
 	Eventually(t, 10*time.Second, "stream to "+addr, func() error {
-		if strings.Contains(p.Output(t), "open") {
+		if strings.Contains(p.output(t), "open") {
 			return nil
 		}
 		return p.exitedOr("not open")
@@ -154,7 +154,7 @@ type Stream struct {
 func (s *Stream) Stop(t testing.TB) time.Duration {
 	t.Helper()
 	s.process.Signal(t, 15, 20*time.Second)
-	out := s.process.Output(t)
+	out := s.process.output(t)
 	_, rest, ok := strings.Cut(out, "longest=")
 	longest, err := time.ParseDuration(strings.TrimSpace(rest))
 	if !ok || err != nil {
@@ -172,7 +172,7 @@ func (s *Stream) Broken(t testing.TB) {
 		return
 	case <-time.After(time.Second):
 	}
-	before := s.process.Output(t)
+	before := s.process.output(t)
 	s.process.Signal(t, 9, 10*time.Second)
 	if strings.Contains(before, "echoed=") {
 		t.Errorf("stream to %s ended as if nothing had happened:\n%s", s.addr, before)

@@ -97,8 +97,8 @@ func (p *Process) exited() error {
 	return fmt.Errorf("%s has ended: %w:\n%s", p.what, p.err, words)
 }
 
-// Alive says whether the process runs.
-func (p *Process) Alive() bool {
+// alive says whether the process runs.
+func (p *Process) alive() bool {
 	select {
 	case <-p.done:
 		return false
@@ -110,7 +110,7 @@ func (p *Process) Alive() bool {
 // Signal sends a signal to the process and waits for it to end.
 func (p *Process) Signal(t testing.TB, sig syscall.Signal, limit time.Duration) {
 	t.Helper()
-	if !p.Alive() {
+	if !p.alive() {
 		return
 	}
 	if err := syscall.Kill(p.pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -123,8 +123,8 @@ func (p *Process) Signal(t testing.TB, sig syscall.Signal, limit time.Duration) 
 	}
 }
 
-// Output returns what the process wrote so far.
-func (p *Process) Output(t testing.TB) string {
+// output returns what the process wrote so far.
+func (p *Process) output(t testing.TB) string {
 	t.Helper()
 	text, err := os.ReadFile(p.log)
 	if err != nil {
@@ -146,7 +146,7 @@ func tail(path string, lines int) string {
 // exitedOr is exited for a process that has ended, and an error with the given
 // words for one that runs.
 func (p *Process) exitedOr(words string) error {
-	if !p.Alive() {
+	if !p.alive() {
 		return p.exited()
 	}
 	return errors.New(words)

@@ -36,7 +36,7 @@ func (h *Host) repeat(t testing.TB, args ...string) *Repeat {
 	}
 	t.Cleanup(func() { p.Signal(t, 9, 10*time.Second) })
 	Eventually(t, 10*time.Second, strings.Join(args, " "), func() error {
-		if strings.Contains(p.Output(t), "open") {
+		if strings.Contains(p.output(t), "open") {
 			return nil
 		}
 		return p.exitedOr("not open")
@@ -63,7 +63,7 @@ type Question struct {
 func (r *Repeat) Row(t testing.TB) []Question {
 	t.Helper()
 	r.process.Signal(t, 15, 20*time.Second)
-	out := r.process.Output(t)
+	out := r.process.output(t)
 	var row []Question
 	for _, line := range strings.Split(out, "\n") {
 		at, result, _ := strings.Cut(line, " ")

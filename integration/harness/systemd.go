@@ -70,7 +70,7 @@ func StartSystemd(t testing.TB) *Node {
 	}
 	n := &Node{Name: "systemd"}
 	Eventually(t, 20*time.Second, "systemd", func() error {
-		if !p.Alive() {
+		if !p.alive() {
 			t.Fatal(p.exited())
 		}
 		if n.pid, err = onlyChild(p.pid); err != nil {

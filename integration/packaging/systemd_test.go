@@ -1,11 +1,7 @@
 package packaging
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -14,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // socket is where the engine finds the plain daemon.
@@ -123,21 +120,13 @@ func (s systemd) kill(t *testing.T) {
 
 // call asks as an engine does, by a connection of its own.
 func (s systemd) call(verb, body string) error {
-	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", s.Path(socket))
-		},
-	}}
-	answer, err := client.Post("http://gangway/"+verb, "", strings.NewReader(body))
-	if err != nil {
-		return err
+	client := testkit.UnixClient(s.Path(socket), 30*time.Second)
+	defer client.CloseIdleConnections()
+	status, answer, err := testkit.Call(client, verb, body)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("%s: %d: %s", verb, status, answer)
 	}
-	text, err := io.ReadAll(answer.Body)
-	if answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s: %s", verb, answer.Status, text)
-	}
-	return errors.Join(err, answer.Body.Close())
+	return err
 }
 
 // container is what the engine asks for when it creates a network and starts a

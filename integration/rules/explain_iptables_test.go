@@ -1,8 +1,15 @@
 package rules
 
+import "slices"
+
 // iptablesRules explain what the iptables backend has. Names in capitals stand
 // for what differs from network to network.
 func iptablesRules() []explanation {
+	return slices.Concat(iptablesArrival(), iptablesForward(), iptablesDeparture())
+}
+
+// iptablesArrival explain what a packet meets before it is known where it goes.
+func iptablesArrival() []explanation {
 	return []explanation{
 		{"raw PREROUTING", "", "Not Gangway's chain: one rule in it leads to GANGWAY-GUARD."},
 		{"raw PREROUTING", "-d 127.0.0.0/8 -m devgroup --src-group 0x4757 -j GANGWAY-GUARD", "Came in by a bridge of Gangway and wants to go to the host's loopback."},
@@ -17,7 +24,13 @@ func iptablesRules() []explanation {
 		{"nat GANGWAY-DNAT", "", "Published ports, one rule for each run of ports. A new connection is compared with one after the other."},
 		{"nat GANGWAY-DNAT", "-p PROTO -m PROTO --dport PORTS -j DNAT --to-destination TARGET", "Published on all addresses of the host: the packet gets the container's address as its destination, and the container's port where that is another one. `8000-8002` leading to `80-82/8000` counts from 80 as the host's ports count from 8000."},
 		{"nat GANGWAY-DNAT", "-d ADDR -p PROTO -m PROTO --dport PORTS -j DNAT --to-destination TARGET", "Published on one address of the host."},
+	}
+}
 
+// iptablesForward explain what is decided about packets that pass from one
+// link to another.
+func iptablesForward() []explanation {
+	return []explanation{
 		{"filter FORWARD", "", "Not Gangway's chain. Its policy may be DROP; engines set that. Gangway's place in it is behind DOCKER-USER and before the engine's rules."},
 		{"filter FORWARD", "-j DOCKER-USER", "Not Gangway's: the chain that the engine keeps for your own rules, which have the first and the last word."},
 		{"filter FORWARD", "-j GANGWAY-FORWARD", "All that passes from one link to another comes here."},
@@ -56,7 +69,12 @@ func iptablesRules() []explanation {
 		{"filter GANGWAY-OUT", "-o br-+ -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN", "The same for other networks of the engine's built-in driver."},
 		{"filter GANGWAY-OUT", "-o br-+ -j DROP", "The same for other networks of the engine's built-in driver."},
 		{"filter GANGWAY-OUT", "-j ACCEPT", "To the outside, and answers to the outside."},
+	}
+}
 
+// iptablesDeparture explain what changes source addresses.
+func iptablesDeparture() []explanation {
+	return []explanation{
 		{"nat POSTROUTING", "", "Not Gangway's chain: one rule in it, behind all others, leads to GANGWAY-SNAT."},
 		{"nat POSTROUTING", "-j GANGWAY-SNAT", "Leads to Gangway's rules about source addresses. The first packet of every flow comes here."},
 		{"nat GANGWAY-SNAT", "", "Changes the source address where that is needed."},

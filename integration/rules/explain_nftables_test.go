@@ -1,8 +1,15 @@
 package rules
 
+import "slices"
+
 // nftablesChains explain the table's chains, in the order in which a packet
 // meets them, and each of their rules.
 func nftablesChains() []explanation {
+	return slices.Concat(nftablesArrival(), nftablesVerdicts(), nftablesDeparture())
+}
+
+// nftablesArrival explain what a packet meets before it is known where it goes.
+func nftablesArrival() []explanation {
 	return []explanation{
 		{"chain guard", "", "Keeps containers from the services that the host offers on 127.0.0.0/8 only. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction. It comes first of all, before connection tracking."},
 		{"chain guard", "iifgroup 18263 ip daddr 127.0.0.0/8 drop", "Came in by a bridge of Gangway and wants to go to the host's loopback: dropped."},
@@ -23,7 +30,13 @@ func nftablesChains() []explanation {
 		{"chain ports4", "dnat ip to tcp dport map @range_tcp4", "Long runs of TCP ports; the port stays as it is."},
 		{"chain ports4", "dnat ip to udp dport map @range_udp4", "Long runs of UDP ports; the port stays as it is."},
 		{"chain ports4", "dnat ip to sctp dport map @range_sctp4", "Long runs of SCTP ports; the port stays as it is."},
+	}
+}
 
+// nftablesVerdicts explain what is decided about packets that pass from one
+// link to another.
+func nftablesVerdicts() []explanation {
+	return []explanation{
 		{"chain classify", "", "Decides about packets that pass from one link to another, just before iptables does. The decision is a mark, not a verdict: an accept here would not end the packet's way through iptables, where an engine's policy may be DROP."},
 		{"chain classify", "oifgroup 18263 goto into", "Would leave by a bridge of Gangway. All these bridges are in interface group 18263 (0x4757, \"GW\"), so one comparison finds them, however many networks there are."},
 		{"chain classify", "iifgroup 18263 goto outof", "Came in by a bridge of Gangway and leaves by another link."},
@@ -69,7 +82,12 @@ func nftablesChains() []explanation {
 		{"chain deny", "meta mark set meta mark & 0xfbffffff | 0x08000000", "Notes \"drop\" in Gangway's two bits of the mark; all others stay."},
 		{"chain undecided", "", "Left to others."},
 		{"chain undecided", "meta mark set meta mark & 0xf3ffffff", "Clears Gangway's two bits of the mark, in case somebody else has set them."},
+	}
+}
 
+// nftablesDeparture explain what a packet meets behind the decision.
+func nftablesDeparture() []explanation {
+	return []explanation{
 		{"chain enforce", "", "Behind iptables: makes the decision true where iptables did not, because there is none or somebody flushed it, and takes the note off the packet."},
 		{"chain enforce", "oifgroup 18263 goto settle", "The packets that were classified, and no others: on those of others the bits may mean something else."},
 		{"chain enforce", "iifgroup 18263 goto settle", "The same for those that came in by a bridge of Gangway."},

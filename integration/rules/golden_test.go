@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,9 +8,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-var update = flag.Bool("update", false, "write the golden files and docs/rules anew")
+	"github.com/gangway-net/gangway/integration/golden"
+)
 
 // goldens are the files of one folder under testdata.
 type goldens struct {
@@ -38,28 +37,13 @@ func (g *goldens) compare(t *testing.T, name string, lines []string) {
 	}
 	g.mu.Unlock()
 	path := filepath.Join(g.folder, name+".golden")
-	switch {
-	case known:
+	if known {
 		if d := cmp.Diff(before, got); d != "" {
 			t.Errorf("%s is not what another combination makes it (-other +this):\n%s", path, d)
 		}
 		return
-	case *update:
-		if err := os.MkdirAll(g.folder, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
 	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got; -update writes it):\n%s", path, d)
-	}
+	golden.Compare(t, path, got)
 }
 
 // settled demands that every file of the folder was used and, if they are to be
@@ -75,7 +59,7 @@ func (g *goldens) settled(t *testing.T, distinct bool) {
 		if _, used := g.written[name]; used {
 			continue
 		}
-		if !*update {
+		if !golden.Updating() {
 			t.Errorf("%s belongs to no combination; -update removes it", path)
 		} else if err := os.Remove(path); err != nil {
 			t.Error(err)

@@ -2,9 +2,7 @@ package rules
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -13,22 +11,14 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/sirupsen/logrus"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver"
-	"github.com/gangway-net/gangway/driver/conntrack"
-	"github.com/gangway-net/gangway/driver/firewall"
-	"github.com/gangway-net/gangway/driver/firewall/iptables"
-	"github.com/gangway-net/gangway/driver/firewall/nftables"
-	"github.com/gangway-net/gangway/driver/hostport"
-	"github.com/gangway-net/gangway/driver/link"
 	"github.com/gangway-net/gangway/integration/nstest"
+	"github.com/gangway-net/gangway/integration/testkit"
+	"github.com/gangway-net/gangway/integration/wiring"
 )
-
-// backends are the firewalls that a host can have.
-func backends() []string { return []string{"nftables", "iptables"} }
 
 // The host's links: to the outside, and one that networks may trust; and what
 // the names of their other ends have more.
@@ -167,36 +157,14 @@ func (h *host) bridged(on bool) {
 // start wires the driver.
 func (h *host) start(backend string) {
 	h.t.Helper()
-	logger := logrus.New()
-	logger.SetOutput(io.Discard)
-	log := logrus.NewEntry(logger)
-	links, err := link.New(link.Options{})
+	p, err := wiring.Open(h.t.Context(), backend, testkit.Quiet())
 	h.ok(err)
-	h.t.Cleanup(links.Close)
-	flows, err := conntrack.New()
-	h.ok(err)
-	h.t.Cleanup(flows.Close)
-	ports := hostport.New(log)
-	h.t.Cleanup(func() { _ = ports.Close() })
-	rules, err := newBackend(h.t.Context(), backend, log)
-	h.ok(err)
+	h.t.Cleanup(p.Close)
 	h.driver = driver.New(driver.Options{
-		Links: links, Host: links, Firewall: rules, Ports: ports, Flows: flows,
-		Store: noStore{}, BootID: "boot", Log: log,
+		Links: p.Links, Host: p.Links, Firewall: p.Firewall, Ports: p.Ports, Flows: p.Flows,
+		Store: noStore{}, BootID: "boot", Log: testkit.Quiet(),
 	})
 	h.ok(h.driver.Restore(h.t.Context()))
-}
-
-// newBackend makes a backend as the daemon does where its user asks for it.
-func newBackend(ctx context.Context, name string, log *logrus.Entry) (firewall.Backend, error) {
-	if name == "iptables" {
-		return iptables.New(ctx, log)
-	}
-	gate, err := iptables.NewGate(log)
-	if err != nil {
-		return nil, err
-	}
-	return nftables.New(ctx, nftables.Options{Log: log, Gate: gate})
 }
 
 // noStore forgets: no host here starts twice.

@@ -9,6 +9,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/integration/wiring"
 )
 
 // combination is one row of the matrix. Rows that name the same golden file
@@ -47,7 +48,7 @@ func testMatrix(t *testing.T) {
 			t.Run(c.String(), func(t *testing.T) {
 				t.Parallel()
 				var both []string
-				for _, backend := range backends() {
+				for _, backend := range wiring.Backends() {
 					pool.use(t, backend, func(h *host) {
 						rules := h.check(c, links)
 						constant.compare(t, backend, rules.constant)

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"text/template"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/gangway-net/gangway/integration/golden"
 )
 
 // pagesFolder is where users find the pages.
@@ -34,7 +34,7 @@ func testPages(t *testing.T) {
 		if _, known := want[filepath.Base(f)]; known {
 			continue
 		}
-		if !*update {
+		if !golden.Updating() {
 			t.Errorf("%s is no page; -update removes it", f)
 		} else if err := os.Remove(f); err != nil {
 			t.Error(err)
@@ -42,22 +42,7 @@ func testPages(t *testing.T) {
 	}
 	checkLinks(t, want)
 	for name, page := range want {
-		text, path := generated+page, filepath.Join(pagesFolder, name)
-		if *update {
-			if err := os.MkdirAll(pagesFolder, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		have, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := cmp.Diff(text, string(have)); d != "" {
-			t.Errorf("%s (-want +got; -update writes it):\n%s", path, d)
-		}
+		golden.Compare(t, filepath.Join(pagesFolder, name), generated+page)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/gangway-net/gangway/integration/wiring"
 )
 
 var bigEndian = binary.BigEndian
@@ -52,7 +54,7 @@ func journeys() []journey {
 // testPaths sends packets, and compares the way through the rules that the
 // kernel reports with golden files.
 func testPaths(t *testing.T) {
-	for _, backend := range backends() {
+	for _, backend := range wiring.Backends() {
 		t.Run(backend, func(t *testing.T) {
 			t.Parallel()
 			files := newGoldens("paths/" + backend)

@@ -2,11 +2,8 @@ package upgrade
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,10 +15,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-// patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+	"github.com/gangway-net/gangway/integration/testkit"
+)
 
 // today builds the program of this tree, once a run.
 var today = sync.OnceValues(func() (string, error) {
@@ -56,18 +52,15 @@ func launch(t *testing.T, path, state string) *program {
 	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // unknown settings are refused
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	p.client = &http.Client{Timeout: patience, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", socket)
-		},
-	}}
+	p.client = testkit.UnixClient(socket, testkit.Patience)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() { p.ended <- p.cmd.Wait() }()
-	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		p.client.CloseIdleConnections()
+	})
 	return p
 }
 
@@ -75,7 +68,7 @@ func launch(t *testing.T, path, state string) *program {
 func start(t *testing.T, path, state string) *program {
 	t.Helper()
 	p := launch(t, path, state)
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(testkit.Patience); ; time.Sleep(10 * time.Millisecond) {
 		select {
 		case err := <-p.ended:
 			t.Fatalf("gangway has ended: %v\n%s", err, p.log.String())
@@ -115,7 +108,7 @@ func (p *program) wait(t *testing.T) error {
 	select {
 	case err := <-p.ended:
 		return err
-	case <-time.After(patience):
+	case <-time.After(testkit.Patience):
 		t.Fatal("gangway does not end")
 		return nil
 	}
@@ -126,16 +119,11 @@ type call struct{ op, body, answer string }
 
 // ask sends a body as the engine does; a refusal is an error.
 func (p *program) ask(op, body string) (answer string, err error) {
-	resp, err := p.client.Post("http://gangway/"+op, "application/json", strings.NewReader(body))
-	if err != nil {
-		return "", err
+	status, answer, err := testkit.Call(p.client, op, body)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("%s %s: %d %s", op, body, status, answer)
 	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s %s: %d %s", op, body, resp.StatusCode, b)
-	}
-	return strings.TrimSpace(string(b)), err
+	return answer, err
 }
 
 func (p *program) must(t *testing.T, op, body string) string {

@@ -144,43 +144,37 @@ func reference(t *testing.T, calls []call) (made string) {
 // of the same calls, repeated calls get the same answers, new ones work, and
 // their removal leaves nothing.
 func TestUpgrade(t *testing.T) {
-	eachVersion(t, func(t *testing.T, dir string) {
-		setBoot(t, thatBoot)
-		calls := readCalls(t, dir)
-		want := reference(t, calls)
-		nstest.Do(t, func() {
-			prepare(t)
-			empty := picture(t)
-			state := unpacked(t, dir)
-			putKernel(t, dir)
-			p := start(t, todays(t), state)
-			same(t, "restored", want, picture(t))
-			p.repeat(t, calls, true)
-			same(t, "after repeated calls", want, picture(t))
-			lifeGoesOn(t, p, want)
-			p.removeAll(t, calls)
-			same(t, "left behind", empty, picture(t))
-			p.stop(t)
-			emptied(t, state)
-		})
+	upgrade(t, thatBoot, func(t *testing.T, dir, state, want string) *program {
+		putKernel(t, dir)
+		p := start(t, todays(t), state)
+		same(t, "restored", want, picture(t))
+		return p
 	})
 }
 
 // TestUpgradeWithReboot is the same with a reboot between the two: networks are
 // there again, and the engine's calls bring back the rest.
 func TestUpgradeWithReboot(t *testing.T) {
+	upgrade(t, otherBoot, func(t *testing.T, _, state, _ string) *program {
+		start(t, todays(t), state).stop(t)
+		return start(t, todays(t), state)
+	})
+}
+
+// upgrade goes from each version that was kept to today's program, which begin
+// starts on the state; want is the picture that it is to come to.
+func upgrade(t *testing.T, boot string, begin func(t *testing.T, dir, state, want string) *program) {
+	t.Helper()
 	eachVersion(t, func(t *testing.T, dir string) {
-		setBoot(t, otherBoot)
+		setBoot(t, boot)
 		calls := readCalls(t, dir)
 		want := reference(t, calls)
 		nstest.Do(t, func() {
 			prepare(t)
 			empty := picture(t)
 			state := unpacked(t, dir)
-			p := start(t, todays(t), state)
-			p.stop(t)
-			p = start(t, todays(t), state)
-			p.repeat(t, calls, false)
+			p := begin(t, dir, state, want)
+			p.repeat(t, calls, boot == thatBoot)
 			same(t, "after repeated calls", want, picture(t))
 			lifeGoesOn(t, p, want)
 			p.removeAll(t, calls)

@@ -24,40 +24,40 @@ func TestMain(m *testing.M) {
 }
 
 func TestStatus(t *testing.T) {
-	golden(t, "status", transcript(t, host(t, busyHost()), "status", "status --json"))
+	compare(t, "status", transcript(t, host(t, busyHost()), "status", "status --json"))
 }
 
 func TestStatusProblem(t *testing.T) {
 	i := busyHost()
 	i.status.Problem = "bridge gw-0f1e2d3c4b5a is gone\niptables: permission denied"
 	i.status.Repairs, i.status.LastCheck = 0, time.Time{}
-	golden(t, "problem", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
+	compare(t, "problem", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
 }
 
 func TestUnguarded(t *testing.T) {
 	i := busyHost()
 	i.status.Unguarded = "filter what comes in by gangway-probe (tc qdisc ingress): no such file or directory"
-	golden(t, "unguarded", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
+	compare(t, "unguarded", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
 }
 
 func TestHealth(t *testing.T) {
-	golden(t, "health", transcript(t, host(t, busyHost()), "health", "health --json"))
+	compare(t, "health", transcript(t, host(t, busyHost()), "health", "health --json"))
 }
 
 func TestNetworks(t *testing.T) {
-	golden(t, "networks", transcript(t, host(t, busyHost()), "networks", "networks --no-trunc", "networks --json"))
+	compare(t, "networks", transcript(t, host(t, busyHost()), "networks", "networks --no-trunc", "networks --json"))
 }
 
 func TestEndpoints(t *testing.T) {
-	golden(t, "endpoints", transcript(t, host(t, busyHost()), "endpoints", "endpoints --no-trunc", "endpoints --json"))
+	compare(t, "endpoints", transcript(t, host(t, busyHost()), "endpoints", "endpoints --no-trunc", "endpoints --json"))
 }
 
 func TestPorts(t *testing.T) {
-	golden(t, "ports", transcript(t, host(t, busyHost()), "ports", "ports --no-trunc", "ports --json"))
+	compare(t, "ports", transcript(t, host(t, busyHost()), "ports", "ports --no-trunc", "ports --json"))
 }
 
 func TestEvents(t *testing.T) {
-	golden(t, "events", transcript(t, host(t, busyHost()), "events", "events --json"))
+	compare(t, "events", transcript(t, host(t, busyHost()), "events", "events --json"))
 }
 
 // TestFollowEvents: an interrupt ends it in order, after what there was.
@@ -95,11 +95,11 @@ func (u *until) Write(p []byte) (int, error) {
 }
 
 func TestVersion(t *testing.T) {
-	golden(t, "version", transcript(t, host(t, busyHost()), "version", "version --json"))
+	compare(t, "version", transcript(t, host(t, busyHost()), "version", "version --json"))
 }
 
 func TestEmptyHost(t *testing.T) {
-	golden(t, "empty", transcript(t, host(t, &inspector{status: driver.Status{Firewall: "iptables"}}),
+	compare(t, "empty", transcript(t, host(t, &inspector{status: driver.Status{Firewall: "iptables"}}),
 		"networks", "networks --json", "endpoints", "endpoints --json", "ports", "ports --json", "status"))
 }
 
@@ -107,7 +107,7 @@ func TestEmptyHost(t *testing.T) {
 func TestRestoring(t *testing.T) {
 	dir := t.TempDir()
 	serve(t, filepath.Join(dir, socketName), busyHost())
-	golden(t, "restoring", transcript(t, dir, "status", "health", "health --json", "endpoints", "ports --json", "version"))
+	compare(t, "restoring", transcript(t, dir, "status", "health", "health --json", "endpoints", "ports --json", "version"))
 }
 
 func TestDaemonError(t *testing.T) {
@@ -155,14 +155,14 @@ func TestJSONIsTheDaemons(t *testing.T) {
 // TestHelp holds what a newcomer reads first.
 func TestHelp(t *testing.T) {
 	dir := t.TempDir()
-	golden(t, "help", transcript(t, dir, "help", "help status", "help endpoints", "help ports", "help events", "help options", "help serve"))
+	compare(t, "help", transcript(t, dir, "help", "help status", "help endpoints", "help ports", "help events", "help options", "help serve"))
 	if a, b := gangway(t, dir), gangway(t, dir, "help"); a != b {
 		t.Errorf("gangway alone: %+v", a)
 	}
 }
 
 func TestUsageErrors(t *testing.T) {
-	golden(t, "usage", transcript(t, t.TempDir(), "statsu", "status now", "status --jsn", "ports --timeout 0s", "ports --timeout x", "status --no-trunc", "serve --state"))
+	compare(t, "usage", transcript(t, t.TempDir(), "statsu", "status now", "status --jsn", "ports --timeout 0s", "ports --timeout x", "status --no-trunc", "serve --state"))
 }
 
 // TestOptions: the list has every row of the table in each form, and asks nobody.

@@ -3,27 +3,22 @@ package cli
 import (
 	"bytes"
 	"context"
-	"flag"
 	"fmt"
-	"io"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/integration/golden"
+	"github.com/gangway-net/gangway/integration/testkit"
 	"github.com/gangway-net/gangway/plugin"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 var (
 	clientVersion = plugin.Version{Version: "1.3.0", Commit: "0123abc", Go: "go1.26"}
@@ -110,11 +105,9 @@ func busyHost() *inspector {
 // serve runs a real plugin server on a socket until the test ends.
 func serve(t *testing.T, path string, i plugin.Inspector) *plugin.Server {
 	t.Helper()
-	logger := logrus.New()
-	logger.SetOutput(io.Discard)
 	s, err := plugin.New(plugin.Options{
 		Networks: unused{}, Addresses: unused{}, Inspector: i,
-		Version: daemonVersion, Log: logrus.NewEntry(logger),
+		Version: daemonVersion, Log: testkit.Quiet(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -186,21 +179,8 @@ func transcript(t *testing.T, dir string, lines ...string) string {
 	return started.ReplaceAllString(text, "${1}START")
 }
 
-// golden compares with testdata/name.golden.
-func golden(t *testing.T, name, got string) {
+// compare holds got against testdata/name.golden.
+func compare(t *testing.T, name, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-		t.Errorf("%s (-want +got; run with -update if this is meant):\n%s", path, diff)
-	}
+	golden.Compare(t, filepath.Join("testdata", name+".golden"), got)
 }

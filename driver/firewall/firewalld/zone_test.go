@@ -3,7 +3,6 @@ package firewalld
 import (
 	"context"
 	"errors"
-	"io"
 	"maps"
 	"net"
 	"os"
@@ -17,11 +16,9 @@ import (
 
 	"github.com/godbus/dbus/v5"
 	"github.com/google/go-cmp/cmp"
-	"github.com/sirupsen/logrus"
-)
 
-// patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+	"github.com/gangway-net/gangway/integration/testkit"
+)
 
 // bus starts a message bus of the test's own and returns its socket and what
 // ends it.
@@ -43,7 +40,7 @@ func bus(t *testing.T, dir string) (socket string, end func()) {
 		_ = cmd.Wait()
 	})
 	t.Cleanup(end)
-	eventually(t, "the bus", func() bool {
+	testkit.Eventually(t, "the bus", func() bool {
 		conn, err := net.Dial("unix", socket)
 		return err == nil && conn.Close() == nil
 	})
@@ -165,10 +162,8 @@ func (m *manager) called() int {
 
 func newZone(t *testing.T, socket string) (*Zone, chan struct{}) {
 	t.Helper()
-	logger := logrus.New()
-	logger.SetOutput(io.Discard)
 	changes := make(chan struct{}, 100)
-	z := New(Options{Socket: socket, Changed: func() { changes <- struct{}{} }, Log: logrus.NewEntry(logger)})
+	z := New(Options{Socket: socket, Changed: func() { changes <- struct{}{} }, Log: testkit.Quiet()})
 	t.Cleanup(func() { must(t, z.Close()) })
 	return z, changes
 }
@@ -180,20 +175,11 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", patience, what)
-		}
-	}
-}
-
 func told(t *testing.T, changes chan struct{}, of string) {
 	t.Helper()
 	select {
 	case <-changes:
-	case <-time.After(patience):
+	case <-time.After(testkit.Patience):
 		t.Fatalf("not told of %s", of)
 	}
 }
@@ -335,7 +321,7 @@ func TestNoZone(t *testing.T) {
 	z.sync(t, []string{"gw-a"})
 	m.change(func() { m.zones = map[string][]string{"docker": nil} })
 	must(t, m.conn.Emit(path, service+".Reloaded"))
-	eventually(t, "the signal", func() bool { z.mu.Lock(); defer z.mu.Unlock(); return z.stale })
+	testkit.Eventually(t, "the signal", func() bool { z.mu.Lock(); defer z.mu.Unlock(); return z.stale })
 	z.sync(t, []string{"gw-a"}, put("gw-a"))
 }
 

@@ -8,58 +8,23 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// ICMP types: RFC 792 and RFC 4443.
-const (
-	echoRequest4, echoReply4 = 8, 0
-	echoRequest6, echoReply6 = 128, 129
+	"github.com/gangway-net/gangway/integration/rawip"
 )
 
 // ping sends one echo request and waits for its reply. The answer is the
 // address it came from, since an echo reply says no more.
 func ping(n *node, to netip.Addr, deadline time.Time) (string, error) {
-	c, err := dialRaw(n, rawNetwork(to, "1", "58"), to, deadline)
+	c, err := dialRaw(n, rawip.NetworkICMP(to), to, deadline)
 	if err != nil {
 		return "", err
 	}
 	defer c.Close() //nolint:errcheck // the reply is what counts
-	request, reply := byte(echoRequest4), byte(echoReply4)
-	if to.Is6() {
-		request, reply = echoRequest6, echoReply6
-	}
-	id := nextID()
-	message := make([]byte, 8)
-	message[0] = request
-	binary.BigEndian.PutUint16(message[4:], id)
-	if to.Is4() { // the kernel sums ICMPv6 itself
-		binary.BigEndian.PutUint16(message[2:], checksum(message))
-	}
-	if _, err := c.Write(message); err != nil {
+	from, err := rawip.Ping(c, nextID(), 0)
+	if err != nil {
 		return "", err
 	}
-	buf := make([]byte, 128)
-	for {
-		got, from, err := c.ReadFromIP(buf)
-		if err != nil {
-			return "", err
-		}
-		if got >= 8 && buf[0] == reply && binary.BigEndian.Uint16(buf[4:]) == id {
-			return "echo " + from.String(), nil
-		}
-	}
-}
-
-// checksum is the internet checksum (RFC 1071) of an even number of bytes.
-func checksum(b []byte) uint16 {
-	var sum uint32
-	for i := 0; i+1 < len(b); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(b[i:]))
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
+	return "echo " + from.String(), nil
 }
 
 // sendFrame puts an IPv4 datagram on a node's only link, past its routes and
@@ -72,7 +37,7 @@ func sendFrame(n *node, to net.HardwareAddr, from, dst netip.AddrPort, payload s
 	b[8], b[9] = 64, unix.IPPROTO_UDP
 	copy(b[12:], from.Addr().AsSlice())
 	copy(b[16:], dst.Addr().AsSlice())
-	binary.BigEndian.PutUint16(b[10:], checksum(b[:ipHeader]))
+	binary.BigEndian.PutUint16(b[10:], rawip.Checksum(b[:ipHeader]))
 	udp := b[ipHeader:]
 	binary.BigEndian.PutUint16(udp[0:], from.Port())
 	binary.BigEndian.PutUint16(udp[2:], dst.Port())

@@ -3,7 +3,6 @@ package iptables
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,23 +12,18 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/sirupsen/logrus"
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
+	"github.com/gangway-net/gangway/integration/golden"
 	"github.com/gangway-net/gangway/integration/nstest"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
-
-func quiet() *logrus.Entry {
-	log := logrus.New()
-	log.SetOutput(io.Discard)
-	return logrus.NewEntry(log)
-}
 
 // start makes a backend of one variant, as if the engine used that one.
 func start(t *testing.T, v variant) *Backend {
 	t.Helper()
-	b, err := New(context.Background(), quiet())
+	b, err := New(context.Background(), testkit.Quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +96,7 @@ func TestKernelHoldsRules(t *testing.T) {
 		if err := b.Apply(ctx, firewall.Delta{Add: rich()}); err != nil {
 			t.Fatal(err)
 		}
-		golden(t, "kernel.golden", ruleDump(t, b.variant))
+		golden.Compare(t, "testdata/kernel.golden", ruleDump(t, b.variant))
 		if repaired, err := b.Sync(ctx, rich()); repaired != nil || err != nil {
 			t.Errorf("Sync found %q, %v", repaired, err)
 		}
@@ -209,7 +203,7 @@ func TestFollowEngine(t *testing.T) {
 	for _, to := range []variant{nft, legacy} {
 		t.Run(string(to), func(t *testing.T) {
 			nstest.Do(t, func() {
-				b, err := New(ctx, quiet())
+				b, err := New(ctx, testkit.Quiet())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -225,7 +219,7 @@ func TestFollowEngine(t *testing.T) {
 				if _, err = b.Sync(ctx, rich()); err != nil {
 					t.Fatal(err)
 				}
-				golden(t, "kernel.golden", ruleDump(t, to))
+				golden.Compare(t, "testdata/kernel.golden", ruleDump(t, to))
 				if left := ruleDump(t, from); strings.Contains(left, "-A") {
 					t.Errorf("left in %s:\n%s", from, left)
 				}
@@ -234,7 +228,7 @@ func TestFollowEngine(t *testing.T) {
 					t.Errorf("the second Sync found %q, %v", again, err)
 				}
 				// A new daemon starts there.
-				next, err := New(ctx, quiet())
+				next, err := New(ctx, testkit.Quiet())
 				if err != nil || next.variant != to {
 					t.Errorf("a new backend uses %q, %v", next.variant, err)
 				}
@@ -282,7 +276,7 @@ func TestExplain(t *testing.T) {
 
 func TestMissingCommands(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	_, err := New(context.Background(), quiet())
+	_, err := New(context.Background(), testkit.Quiet())
 	if err == nil || !strings.Contains(err.Error(), "apt-get install iptables") {
 		t.Errorf("error %v", err)
 	}
@@ -290,7 +284,7 @@ func TestMissingCommands(t *testing.T) {
 
 func TestMissingPrivilege(t *testing.T) {
 	if os.Getenv("GANGWAY_TEST_UNPRIVILEGED") != "" {
-		_, err := New(context.Background(), quiet())
+		_, err := New(context.Background(), testkit.Quiet())
 		t.Fatalf("New says: %v", err)
 	}
 	exe, err := os.Executable()
@@ -309,7 +303,7 @@ func TestMissingPrivilege(t *testing.T) {
 func TestIncompatibleTable(t *testing.T) {
 	nstest.Do(t, func() {
 		sh(t, "nft 'add table ip nat; add chain ip nat PREROUTING { type nat hook prerouting priority -100; }; add rule ip nat PREROUTING meta mark set numgen inc mod 2'")
-		_, err := New(context.Background(), quiet())
+		_, err := New(context.Background(), testkit.Quiet())
 		if err == nil || !strings.Contains(err.Error(), "cannot read table nat") {
 			t.Errorf("error %v", err)
 		}

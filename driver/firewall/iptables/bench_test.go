@@ -8,6 +8,7 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/integration/nstest"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // BenchmarkApply adds and removes one port, or a range, while there are ports
@@ -30,7 +31,7 @@ func BenchmarkApply(b *testing.B) {
 
 func benchmark(b *testing.B, v variant, present int, p firewall.Port) {
 	ctx := context.Background()
-	backend, err := New(ctx, quiet())
+	backend, err := New(ctx, testkit.Quiet())
 	if err != nil {
 		b.Error(err)
 		return

@@ -2,14 +2,12 @@ package iptables_test
 
 import (
 	"context"
-	"io"
 	"testing"
-
-	"github.com/sirupsen/logrus"
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/firewall/fwtest"
 	"github.com/gangway-net/gangway/driver/firewall/iptables"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // TestBackend runs the cases that all backends share, with the engine's rules
@@ -21,10 +19,8 @@ func TestBackend(t *testing.T) {
 		"legacy": {IPTables: "iptables-legacy", Marker: "DOCKER"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			log := logrus.New()
-			log.SetOutput(io.Discard)
 			fwtest.Run(t, func(ctx context.Context) (firewall.Backend, error) {
-				return iptables.New(ctx, logrus.NewEntry(log))
+				return iptables.New(ctx, testkit.Quiet())
 			}, o)
 		})
 	}

@@ -10,13 +10,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/integration/golden"
 	"github.com/gangway-net/gangway/integration/nstest"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // gateOf makes a gate that knows one variant only.
 func gateOf(t *testing.T, v variant) *Gate {
 	t.Helper()
-	g, err := NewGate(quiet())
+	g, err := NewGate(testkit.Quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +58,7 @@ func TestGateInKernel(t *testing.T) {
 		if lines := syncGate(t, g, true); len(lines) == 0 || !g.Placed() {
 			t.Errorf("repaired %q, placed %t", lines, g.Placed())
 		}
-		golden(t, "gate.golden", ruleDump(t, v))
+		golden.Compare(t, "testdata/gate.golden", ruleDump(t, v))
 		if lines := syncGate(t, g, true); lines != nil {
 			t.Errorf("the second Sync found %q", lines)
 		}
@@ -96,7 +98,7 @@ func TestGateTakesOver(t *testing.T) {
 		}
 		backend := ruleDump(t, v)
 		syncGate(t, g, true)
-		golden(t, "gate.golden", ruleDump(t, v))
+		golden.Compare(t, "testdata/gate.golden", ruleDump(t, v))
 		if _, err := b.Sync(ctx, rich()); err != nil {
 			t.Fatal(err)
 		}

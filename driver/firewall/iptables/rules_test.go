@@ -1,12 +1,9 @@
 package iptables
 
 import (
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,26 +13,8 @@ import (
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
+	"github.com/gangway-net/gangway/integration/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got; -update writes it):\n%s", path, d)
-	}
-}
 
 // id makes an engine's id of a letter.
 func id(c string) string { return strings.Repeat(c, 64) }
@@ -99,8 +78,8 @@ func text(r rules) string {
 }
 
 func TestCompile(t *testing.T) {
-	golden(t, "compile-ipv4.golden", text(compile(rich(), false)))
-	golden(t, "compile-ipv6.golden", text(compile(rich(), true)))
+	golden.Compare(t, "testdata/compile-ipv4.golden", text(compile(rich(), false)))
+	golden.Compare(t, "testdata/compile-ipv6.golden", text(compile(rich(), true)))
 	if r := compile(firewall.Ruleset{}, false); len(r) != 0 {
 		t.Errorf("nothing compiles to %v", r)
 	}

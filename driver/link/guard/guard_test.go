@@ -2,20 +2,18 @@ package guard
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/net/bpf"
-)
 
-var update = flag.Bool("update", false, "write the golden files")
+	"github.com/gangway-net/gangway/integration/golden"
+)
 
 // assemble returns the program for userspace.
 func assemble(t testing.TB, p Port) []bpf.Instruction {
@@ -52,14 +50,14 @@ func judge(t testing.TB, list []bpf.Instruction, frame []byte) (passes bool) {
 	return verdict == actUnspec
 }
 
-func TestProgram(t *testing.T) {
-	const ra, redirect, ns, na, rs = 134, 137, 135, 136, 133
-	ll, otherLL, bridgeLL := linkLocal(mac), linkLocal(otherMAC), linkLocal(bridgeMAC)
-	udp := make([]byte, 8)
-	tests := map[string]struct {
-		frame  []byte
-		passes bool
-	}{
+// judgement is a frame that the container sends, and whether it passes.
+type judgement struct {
+	frame  []byte
+	passes bool
+}
+
+func judgements4() map[string]judgement {
+	return map[string]judgement{
 		"IPv4 from its own address": {ip4Frame(own4), true},
 		"from nowhere, as DHCP":     {ip4Frame(none4), true},
 		"from link-local":           {ip4Frame(link4), true},
@@ -85,9 +83,17 @@ func TestProgram(t *testing.T) {
 		"ARP cut short":                  {arpFrame(2, mac, own4)[:arpEnd-1], false},
 		"ARP of another format":          {ether(everybody, mac, typeARP, []byte{0, 1, 8, 0, 8, 4}, arpOf(1, mac, own4, gate4)[6:]), false},
 
-		"a second tag":        {ether(everybody, mac, 0x8100, []byte{0, 0, 8, 6}, arpOf(2, mac, gate4, own4)), false},
-		"a provider's tag":    {ether(everybody, mac, 0x88a8, []byte{0, 0, 8, 6}, arpOf(2, mac, own4, own4)), false},
-		"an old provider's":   {ether(everybody, mac, 0x9100, []byte{0, 0, 8, 6}, arpOf(2, mac, own4, own4)), false},
+		"a second tag":      {ether(everybody, mac, 0x8100, []byte{0, 0, 8, 6}, arpOf(2, mac, gate4, own4)), false},
+		"a provider's tag":  {ether(everybody, mac, 0x88a8, []byte{0, 0, 8, 6}, arpOf(2, mac, own4, own4)), false},
+		"an old provider's": {ether(everybody, mac, 0x9100, []byte{0, 0, 8, 6}, arpOf(2, mac, own4, own4)), false},
+	}
+}
+
+func judgements6() map[string]judgement {
+	const ra, redirect, ns, na, rs = 134, 137, 135, 136, 133
+	ll, otherLL, bridgeLL := linkLocal(mac), linkLocal(otherMAC), linkLocal(bridgeMAC)
+	udp := make([]byte, 8)
+	return map[string]judgement{
 		"IPv6 from its own":   {ip6Frame(own6, 17, 64, udp), true},
 		"its link-local":      {ip6Frame(ll, 17, 64, udp), true},
 		"chosen link-local":   {ip6Frame(link6, 17, 64, udp), true},
@@ -129,10 +135,15 @@ func TestProgram(t *testing.T) {
 		"multicast DNS in fragments":    {ip6Frame(ll, fragment, 255, behind(17, udp)), true},
 		"report of multicast":           {ip6Frame(ll, 0, 1, behind(icmp6, nd(143, own6))), true},
 	}
+}
+
+func TestProgram(t *testing.T) {
 	list := assemble(t, container())
-	for name, tt := range tests {
-		if got := judge(t, list, tt.frame); got != tt.passes {
-			t.Errorf("%s: passes %t, want %t: %x", name, got, tt.passes, tt.frame)
+	for _, tests := range []map[string]judgement{judgements4(), judgements6()} {
+		for name, tt := range tests {
+			if got := judge(t, list, tt.frame); got != tt.passes {
+				t.Errorf("%s: passes %t, want %t: %x", name, got, tt.passes, tt.frame)
+			}
 		}
 	}
 }
@@ -255,19 +266,7 @@ func TestGolden(t *testing.T) {
 		for i, in := range assemble(t, p) {
 			fmt.Fprintf(&b, "%3d  %s\n", i, describe(i, in))
 		}
-		path := filepath.Join("testdata", name+".golden")
-		if *update {
-			if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(want, b.Bytes()) {
-			t.Errorf("%s: the program is another (-update writes it):\n%s", path, b.String())
-		}
+		golden.Compare(t, filepath.Join("testdata", name+".golden"), b.String())
 	}
 }
 

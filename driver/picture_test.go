@@ -1,0 +1,70 @@
+package driver
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// picture is everything the host holds, comparable with reflect.DeepEqual.
+type picture struct {
+	Bridges  map[string]spec.Bridge
+	Veths    map[string]spec.Veth
+	Networks map[string]firewall.Network
+	Ports    map[firewall.Port]bool
+	Open     map[firewall.Open]bool
+	Held     map[string][]spec.Published
+	Stored   map[string]string
+}
+
+func (f *fakeHost) picture() picture {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := picture{
+		Bridges: maps.Clone(f.bridges), Veths: maps.Clone(f.veths),
+		Networks: maps.Clone(f.networks), Ports: maps.Clone(f.ports), Open: maps.Clone(f.open),
+		Held: map[string][]spec.Published{}, Stored: map[string]string{},
+	}
+	for owner, runs := range f.held {
+		runs = slices.Clone(runs)
+		slices.SortFunc(runs, func(a, b spec.Published) int {
+			return cmp.Or(cmp.Compare(a.First, b.First), a.HostIP.Compare(b.HostIP), cmp.Compare(a.Proto, b.Proto))
+		})
+		p.Held[owner] = slices.Compact(runs)
+	}
+	for k, v := range f.stored {
+		p.Stored[k] = string(v)
+	}
+	return p
+}
+
+// expected is the kernel's part of the picture that the driver's state asks
+// for.
+func expected(d *Driver) picture {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	want := compile(d.state)
+	p := picture{
+		Bridges: map[string]spec.Bridge{}, Veths: map[string]spec.Veth{},
+		Networks: map[string]firewall.Network{}, Ports: map[firewall.Port]bool{}, Open: map[firewall.Open]bool{},
+	}
+	for _, b := range want.bridges {
+		p.Bridges[b.Name] = b
+	}
+	for _, v := range want.veths {
+		p.Veths[v.EndpointID] = v
+	}
+	for _, n := range want.rules.Networks {
+		p.Networks[n.ID] = n
+	}
+	for _, r := range want.rules.Ports {
+		p.Ports[r] = true
+	}
+	for _, o := range want.rules.Open {
+		p.Open[o] = true
+	}
+	return p
+}

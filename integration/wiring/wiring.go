@@ -1,0 +1,80 @@
+// Package wiring puts the parts together that a driver works with, as the daemon
+// does, for tests that watch a driver in a network namespace.
+//
+// Invariant: the parts are the real ones, and work in the namespace of the
+// thread that opens them. What a test wants to stand between driver and parts,
+// and the store, it adds itself; nothing here is faked.
+package wiring
+
+import (
+	"context"
+	"slices"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/driver/conntrack"
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/firewall/iptables"
+	"github.com/gangway-net/gangway/driver/firewall/nftables"
+	"github.com/gangway-net/gangway/driver/hostport"
+	"github.com/gangway-net/gangway/driver/link"
+)
+
+// Backends names the firewalls that Open knows.
+func Backends() []string { return []string{"nftables", "iptables"} }
+
+// Parts are what a driver works with.
+type Parts struct {
+	Links    *link.Handle
+	Flows    *conntrack.Table
+	Firewall firewall.Backend
+	Ports    *hostport.Manager
+	closers  []func()
+}
+
+// Open makes the parts with the backend of that name. An error leaves nothing
+// open.
+func Open(ctx context.Context, backend string, log *logrus.Entry) (_ *Parts, err error) {
+	p := &Parts{}
+	defer func() {
+		if err != nil {
+			p.Close()
+		}
+	}()
+	if p.Links, err = link.New(link.Options{SysctlRoot: "/proc/sys"}); err != nil {
+		return nil, err
+	}
+	p.closers = append(p.closers, p.Links.Close)
+	if p.Flows, err = conntrack.New(); err != nil {
+		return nil, err
+	}
+	p.closers = append(p.closers, p.Flows.Close)
+	if p.Firewall, err = newBackend(ctx, backend, log); err != nil {
+		return nil, err
+	}
+	if c, ok := p.Firewall.(interface{ Close() }); ok {
+		p.closers = append(p.closers, c.Close)
+	}
+	p.Ports = hostport.New(log)
+	p.closers = append(p.closers, func() { _ = p.Ports.Close() })
+	return p, nil
+}
+
+// newBackend makes a backend as the daemon does where its user asks for it.
+func newBackend(ctx context.Context, name string, log *logrus.Entry) (firewall.Backend, error) {
+	if name == "iptables" {
+		return iptables.New(ctx, log)
+	}
+	gate, err := iptables.NewGate(log)
+	if err != nil {
+		return nil, err
+	}
+	return nftables.New(ctx, nftables.Options{Log: log, Gate: gate})
+}
+
+// Close gives up the parts, the last first. What they made in the kernel stays.
+func (p *Parts) Close() {
+	for _, c := range slices.Backward(p.closers) {
+		c()
+	}
+}
