@@ -15,6 +15,9 @@ type Options struct {
 	Log *logrus.Entry
 	// Gate is nil on hosts without iptables commands.
 	Gate Gate
+	// Shared makes the table without an owner, as kernels before 6.9 need it,
+	// so that tests can show what is repaired there.
+	Shared bool
 }
 
 // Backend keeps the rules in nf_tables. It is safe for concurrent use; changes
@@ -44,10 +47,18 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 		return nil, err
 	}
 	b := &Backend{log: o.Log, gate: gate{iptables: o.Gate}}
-	if err := b.kernel.probe(); err != nil {
+	if err := b.kernel.probe(o.Shared); err != nil {
 		return nil, err
 	}
 	return b, nil
+}
+
+// Close ends the connection to the kernel. The table stays, for the next
+// process to go on with; until then anybody can change it.
+func (b *Backend) Close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.kernel.close()
 }
 
 // Name implements firewall.Backend.
@@ -170,7 +181,7 @@ func (b *Backend) sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 	if err != nil {
 		return nil, err
 	}
-	still := b.known != nil && b.seen == now
+	still := b.known != nil && b.seen == now && b.kernel.keeps(b.known)
 	b.seen = now
 	open := len(full.Networks) > 0
 	var before, after []string

@@ -23,6 +23,9 @@ type listing struct {
 	broken []string
 	// items are those of the sets that are.
 	items contents
+	// plain says that the table could have an owner, but was made without one,
+	// which cannot be changed; orphan that its owner is gone.
+	plain, orphan bool
 	// strange are elements that no item stands for, by set; with them the
 	// table has to be made anew.
 	strange map[string]int
@@ -43,10 +46,10 @@ func (k *kernel) list() (listing, error) {
 			}
 		}
 		if err != nil && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ENOENT) {
-			k.close()
+			k.stopReading()
 			return listing{}, fmt.Errorf("list table inet %s: %w", tableName, explain(err))
 		}
-		k.close()
+		k.stopReading()
 	}
 	return listing{}, fmt.Errorf("list table inet %s: nf_tables changes all the time", tableName)
 }
@@ -56,17 +59,11 @@ func (k *kernel) listOnce() (listing, error) {
 	if err := k.open(); err != nil {
 		return l, err
 	}
-	tables, err := k.conn.ListTablesOfFamily(nft.TableFamilyINet)
-	if err != nil {
+	is, err := k.claim()
+	if l.exists = is.exists; err != nil || !l.exists {
 		return l, err
 	}
-	at := slices.IndexFunc(tables, func(t *nft.Table) bool { return t.Name == tableName })
-	if l.exists = at >= 0; !l.exists {
-		return l, nil
-	}
-	if tables[at].Flags != 0 {
-		l.fault("table inet %s was dormant or somebody else's", tableName)
-	}
+	k.judge(is, &l)
 	if err := k.checkChains(&l); err != nil {
 		return l, err
 	}
@@ -317,4 +314,4 @@ func sorted(items map[string]item) []item {
 }
 
 // damaged says whether the table has to be made anew.
-func (l listing) damaged() bool { return len(l.broken)+len(l.strange) > 0 }
+func (l listing) damaged() bool { return len(l.broken)+len(l.strange) > 0 || l.plain }

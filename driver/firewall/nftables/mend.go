@@ -113,8 +113,10 @@ func (c contents) transaction(by change) transaction {
 }
 
 // mend makes the kernel hold exactly the wanted items, and says what differed.
-// It is one transaction, in which a table that is damaged is made anew:
-// connections do not notice, they are kept by conntrack.
+// It is one transaction, in which a table that is damaged, or cannot get the
+// owner that it should have, is made anew: connections do not notice, they are
+// kept by conntrack. That nobody owned the table is no damage, and not told as
+// one.
 func (b *Backend) mend(l listing, want contents) ([]string, error) {
 	b.known = nil
 	lines := slices.Clone(l.broken)
@@ -132,7 +134,7 @@ func (b *Backend) mend(l listing, want contents) ([]string, error) {
 		lines = []string{"table inet " + tableName + " was missing"}
 	case want.len() == 0:
 		lines = []string{"table inet " + tableName + " was left over"}
-	case d.empty() && len(lines) == 0:
+	case d.empty() && !l.damaged() && !l.orphan:
 		b.known = want
 		return nil, nil
 	default:
@@ -150,6 +152,9 @@ func (b *Backend) mend(l listing, want contents) ([]string, error) {
 		return nil, fmt.Errorf("write table inet %s: %w", tableName, err)
 	}
 	b.known = want
+	if l.plain && want.len() > 0 {
+		b.log.Info("table inet " + tableName + " belongs to gangway alone from now on: flushes by others leave it out")
+	}
 	return lines, nil
 }
 
