@@ -32,16 +32,27 @@ func TestMain(m *testing.M) {
 	nstest.Main(m)
 }
 
+// sharedTable is what nftables is on kernels before 6.9, and was in earlier
+// versions: a table that everybody can change.
+const sharedTable = "nftables with a shared table"
+
 // backends are the firewalls to test with.
 var backends = map[string]func(context.Context, *logrus.Entry) (firewall.Backend, error){
 	"iptables": func(ctx context.Context, log *logrus.Entry) (firewall.Backend, error) { return iptables.New(ctx, log) },
 	"nftables": func(ctx context.Context, log *logrus.Entry) (firewall.Backend, error) {
-		gate, err := iptables.NewGate(log)
-		if err != nil {
-			return nil, err
-		}
-		return nftables.New(ctx, nftables.Options{Log: log, Gate: gate})
+		return newNftables(ctx, log, false)
 	},
+	sharedTable: func(ctx context.Context, log *logrus.Entry) (firewall.Backend, error) {
+		return newNftables(ctx, log, true)
+	},
+}
+
+func newNftables(ctx context.Context, log *logrus.Entry, shared bool) (firewall.Backend, error) {
+	gate, err := iptables.NewGate(log)
+	if err != nil {
+		return nil, err
+	}
+	return nftables.New(ctx, nftables.Options{Log: log, Gate: gate, Shared: shared})
 }
 
 // boot is what this boot of the host is called.
@@ -122,7 +133,7 @@ func mustOpen(t *testing.T, backend, dir string) *world {
 // addresses of hardware and the numbers of links are chosen anew each time.
 const picture = `
 iptables-nft-save | grep -v '^#' | sed 's/\[.*\]//'; ip6tables-nft-save | grep -v '^#' | sed 's/\[.*\]//'
-nft -s list ruleset | grep -A10000 gangway || true
+nft -s list ruleset | grep -A10000 gangway | sed 's/ # progname.*//' || true
 ip -o link show | sed 's/^[0-9]*: //; s/@[^:]*//; s/link.ether.*alias/alias/; s/ link.ether.*//; s/ state [A-Z]* / /; s/,LOWER_UP\|NO-CARRIER,\|,M-DOWN//g; s/qdisc [a-z]*//' | sort
 ip -o addr show scope global | sed 's/^[0-9]*: //; s/valid_lft.*//' | sort
 for l in /sys/class/net/gv-*; do test -e $l && tc filter show dev ${l##*/} ingress; done
