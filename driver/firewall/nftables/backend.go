@@ -81,7 +81,7 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := b.learn(); err != nil {
+	if err := b.learn(ctx); err != nil {
 		return err
 	}
 	c := b.known.delta(d)
@@ -92,7 +92,7 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 			return err
 		}
 	}
-	if err := b.change(c); err != nil {
+	if err := b.change(ctx, c); err != nil {
 		return err // without networks an open gate lets nothing through
 	}
 	if has == 0 || b.gate.open && !b.gate.due(&b.kernel) {
@@ -102,18 +102,18 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 	if err == nil {
 		return nil
 	}
-	if again := b.change(c.inverse()); again != nil {
+	if again := b.change(ctx, c.inverse()); again != nil {
 		return fmt.Errorf("%w (and taking it back failed, so the rules may be incomplete until the next check: %w)", err, again)
 	}
 	return err
 }
 
 // learn looks up what the kernel holds, if that is not known.
-func (b *Backend) learn() error {
+func (b *Backend) learn(ctx context.Context) error {
 	if b.known != nil {
 		return nil
 	}
-	l, err := b.kernel.list()
+	l, err := b.kernel.list(ctx)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (b *Backend) learn() error {
 
 // change commits a change of what is known. If the kernel refuses it, others
 // have changed the table: it is compared with all that is known, once.
-func (b *Backend) change(c change) error {
+func (b *Backend) change(ctx context.Context, c change) error {
 	if c.empty() {
 		return nil
 	}
@@ -139,7 +139,7 @@ func (b *Backend) change(c change) error {
 	b.log.WithError(err).Debug("table inet " + tableName + " is not as it was left")
 	want := b.known.clone()
 	want.change(c)
-	l, again := b.kernel.list()
+	l, again := b.kernel.list(ctx)
 	if again == nil {
 		_, again = b.mend(l, want)
 	}
@@ -190,7 +190,7 @@ func (b *Backend) sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 			return before, b.doubt(err)
 		}
 	}
-	table, err := b.syncTable(full, still)
+	table, err := b.syncTable(ctx, full, still)
 	if err != nil {
 		return append(before, table...), b.doubt(err)
 	}
@@ -210,14 +210,14 @@ func (b *Backend) doubt(err error) error {
 	return err
 }
 
-func (b *Backend) syncTable(full firewall.Ruleset, still bool) ([]string, error) {
+func (b *Backend) syncTable(ctx context.Context, full firewall.Ruleset, still bool) ([]string, error) {
 	if still && b.known.holds(full) {
 		return nil, nil
 	}
 	l := listing{exists: b.known.len() > 0, items: b.known}
 	if !still {
 		var err error
-		if l, err = b.kernel.list(); err != nil {
+		if l, err = b.kernel.list(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -235,7 +235,7 @@ func (b *Backend) Cleanup(ctx context.Context) error {
 	if _, err := b.gate.sync(ctx, false, false); err != nil {
 		return fmt.Errorf("remove the rules: %w", err)
 	}
-	l, err := b.kernel.list()
+	l, err := b.kernel.list(ctx)
 	if err == nil {
 		_, err = b.mend(l, contents{})
 	}

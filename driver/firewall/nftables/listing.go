@@ -3,6 +3,7 @@ package nftables
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -32,13 +33,13 @@ type listing struct {
 }
 
 // list reads the table. A table that changes meanwhile is read again.
-func (k *kernel) list() (listing, error) {
+func (k *kernel) list(ctx context.Context) (listing, error) {
 	for range 8 {
 		before, err := k.generation()
 		if err != nil {
 			return listing{}, err
 		}
-		l, err := k.listOnce()
+		l, err := k.listOnce(ctx)
 		if err == nil {
 			var after uint32
 			if after, err = k.generation(); err == nil && after == before {
@@ -54,12 +55,12 @@ func (k *kernel) list() (listing, error) {
 	return listing{}, fmt.Errorf("list table inet %s: nf_tables changes all the time", tableName)
 }
 
-func (k *kernel) listOnce() (listing, error) {
+func (k *kernel) listOnce(ctx context.Context) (listing, error) {
 	l := listing{items: contents{}, strange: map[string]int{}}
 	if err := k.open(); err != nil {
 		return l, err
 	}
-	is, err := k.claim()
+	is, err := k.claim(ctx)
 	if l.exists = is.exists; err != nil || !l.exists {
 		return l, err
 	}

@@ -143,19 +143,24 @@ func (b *Backend) mend(l listing, want contents) ([]string, error) {
 			tx = transaction{table: tableName, gone: d.gone, fresh: d.fresh}
 		}
 	}
+	if err := b.write(l, tx, anew); err != nil {
+		return nil, fmt.Errorf("write table inet %s: %w", tableName, err)
+	}
+	b.known = want
+	return lines, nil
+}
+
+// write commits what mends a table, or makes all of it anew.
+func (b *Backend) write(l listing, tx, anew transaction) error {
 	err := b.commit(tx)
 	if err != nil && l.exists && !l.damaged() {
 		// Sets can be in a state that single elements do not get out of.
 		err = b.commit(anew)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("write table inet %s: %w", tableName, err)
-	}
-	b.known = want
-	if l.plain && want.len() > 0 {
+	if err == nil && l.plain && anew.create {
 		b.log.Info("table inet " + tableName + " belongs to gangway alone from now on: flushes by others leave it out")
 	}
-	return lines, nil
+	return err
 }
 
 // lines says what a change repairs, set by set.

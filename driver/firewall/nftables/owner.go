@@ -1,6 +1,7 @@
 package nftables
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -115,8 +116,10 @@ func (k *kernel) look() (state, error) {
 var errOwned = errors.New("another process owns it")
 
 // claim returns the state of the table as soon as no other connection owns it.
-func (k *kernel) claim() (state, error) {
-	for end := time.Now().Add(releaseTime); ; time.Sleep(releaseTime / 50) {
+func (k *kernel) claim(ctx context.Context) (state, error) {
+	patience, cancel := context.WithTimeout(ctx, releaseTime)
+	defer cancel()
+	for {
 		s, err := k.look()
 		if err != nil {
 			return state{}, err
@@ -125,8 +128,13 @@ func (k *kernel) claim() (state, error) {
 			k.owns = s.mine
 			return s, nil
 		}
-		if time.Now().After(end) {
+		select {
+		case <-patience.Done():
+			if err := ctx.Err(); err != nil {
+				return state{}, err
+			}
 			return state{}, fmt.Errorf("%w and nobody else can change it: end the process that `ss -f netlink -p` shows with the port %d", errOwned, s.owner)
+		case <-time.After(releaseTime / 50):
 		}
 	}
 }

@@ -177,7 +177,7 @@ func TestReconnect(t *testing.T) {
 			b.kernel.close()
 			apply(t, b, firewall.Delta{Remove: one()})
 			b.kernel.close()
-			if _, err := b.kernel.list(); err != nil {
+			if _, err := b.kernel.list(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 		}
