@@ -30,7 +30,8 @@ type kernel struct {
 	// conn reads, through the library.
 	conn *nft.Conn
 	// link writes, owns the table, and asks what the library has no call for.
-	link *netlink.Conn
+	link     *netlink.Conn
+	composer *composer
 	// sets are the definitions, made once.
 	sets []set
 	// flags are those of the table, as the probe found; see owner.go.

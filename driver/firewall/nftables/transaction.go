@@ -45,26 +45,45 @@ func (k *kernel) commit(tx transaction) error {
 	return nil
 }
 
-// compose makes a transaction's messages. The library keeps to itself what it
-// has made until it sends it, and sends 0 for the flags of every table; the dial
-// function is its one way to get at them. To make all of them here would repeat
-// its encoding of sets and elements.
-func (k *kernel) compose(tx transaction, all []set) ([]netlink.Message, error) {
-	var batch []netlink.Message
-	done := netlink.Message{Header: netlink.Header{Type: netlink.Error}, Data: make([]byte, 4)}
-	c, err := nft.New(nft.WithTestDial(func(sent []netlink.Message) ([]netlink.Message, error) {
-		batch = append(batch, sent...)
-		return []netlink.Message{done}, nil
+// composer makes the messages of transactions. The library keeps to itself what
+// it has made until it sends it, and sends 0 for the flags of every table; the
+// dial function is its one way to get at them. To make all of them here would
+// repeat its encoding of sets and elements.
+type composer struct {
+	conn  *nft.Conn
+	batch []netlink.Message
+}
+
+func newComposer() (*composer, error) {
+	c := &composer{}
+	done := []netlink.Message{{Header: netlink.Header{Type: netlink.Error}, Data: make([]byte, 4)}}
+	var err error
+	c.conn, err = nft.New(nft.AsLasting(), nft.WithTestDial(func(sent []netlink.Message) ([]netlink.Message, error) {
+		c.batch = append(c.batch, sent...)
+		return done, nil
 	}))
-	if err == nil {
-		err = tx.write(c, all)
+	return c, err
+}
+
+// compose makes a transaction's messages; all are the sets of its table.
+func (k *kernel) compose(tx transaction, all []set) ([]netlink.Message, error) {
+	if k.composer == nil {
+		var err error
+		if k.composer, err = newComposer(); err != nil {
+			return nil, err
+		}
 	}
+	c := k.composer
+	err := tx.write(c.conn, all)
 	if err == nil {
-		err = c.Flush()
+		err = c.conn.Flush()
 	}
 	if err != nil {
+		k.composer = nil // what is in it belongs to nothing
 		return nil, fmt.Errorf("make the messages of a transaction: %w", err)
 	}
+	batch := c.batch
+	c.batch = nil
 	for i := range batch {
 		h := &batch[i].Header
 		h.Sequence, h.PID = 0, 0 // those of the connection that sends it
