@@ -36,11 +36,13 @@ const releaseTime = time.Second
 // does not say otherwise. A table that went with its owner would leave networks
 // open whenever the daemon ends; that of an older kernel belongs to all.
 func (k *kernel) probe(shared bool) error {
-	if k.flags = flagOwner | flagPersist; !shared && k.try() == nil {
-		return nil
+	err := errNoOwner
+	if !shared {
+		err = k.try(flagOwner | flagPersist)
 	}
-	k.flags = 0
-	err := k.try()
+	if errors.Is(err, errNoOwner) {
+		err = k.try(0)
+	}
 	switch {
 	case err == nil:
 		return nil
@@ -50,7 +52,13 @@ func (k *kernel) probe(shared bool) error {
 	return fmt.Errorf("try nf_tables: %w: %w", ErrUnsupported, err)
 }
 
-func (k *kernel) try() error {
+// errNoOwner says that the kernel may not know the flags of a table.
+var errNoOwner = errors.New("no such flags of tables")
+
+// try gives tables these flags, and finds out whether the kernel takes one. To
+// flags that it does not know it says EOPNOTSUPP, or EINVAL if it is old.
+func (k *kernel) try(flags uint32) error {
+	k.flags = flags
 	if err := k.open(); err != nil {
 		return err
 	}
@@ -59,7 +67,11 @@ func (k *kernel) try() error {
 	if err != nil {
 		return err
 	}
-	return k.send(batch)
+	err = k.send(batch)
+	if flags != 0 && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)) {
+		return fmt.Errorf("%w: %w", errNoOwner, err)
+	}
+	return err
 }
 
 // state is what the kernel says about a table.

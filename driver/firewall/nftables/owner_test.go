@@ -349,3 +349,18 @@ func TestTwoOwners(t *testing.T) {
 		})
 	}
 }
+
+// A kernel that does not know the flags says so, and is tried without.
+func TestUnknownFlags(t *testing.T) {
+	nstest.Do(t, func() {
+		b := startOwner(t)
+		if err := b.kernel.try(flagOwner | flagPersist | 1<<20); !errors.Is(err, errNoOwner) {
+			t.Errorf("unknown flags: %v", err)
+		}
+		if err := b.kernel.probe(true); err != nil || b.kernel.flags != 0 {
+			t.Errorf("flags %#x, %v", b.kernel.flags, err)
+		}
+		add(t, b, rich())
+		golden(t, "table.golden", sh(t, "nft -s list ruleset"))
+	})
+}
