@@ -141,6 +141,9 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	if err != nil {
 		return nil, err
 	}
+	if c, ok := rules.(interface{ Close() }); ok {
+		d.closers = append(d.closers, c.Close)
+	}
 	kernel, err := watch.New(watch.Options{Log: log})
 	if err != nil {
 		return nil, err

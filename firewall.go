@@ -67,6 +67,7 @@ type successor struct {
 	firewall.Backend
 	old interface {
 		Cleanup(ctx context.Context) error
+		Close()
 	}
 	log *logrus.Entry
 
@@ -89,6 +90,14 @@ func (s *successor) Sync(ctx context.Context, full firewall.Ruleset) ([]string, 
 		s.log.WithError(err).Warn("rules of another firewall backend are left over; they are tried again at the next check")
 		return lines, nil
 	}
+	s.old.Close()
 	s.done = true
 	return lines, nil
+}
+
+// Close ends the connections that the backends keep.
+func (s *successor) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.old.Close()
 }

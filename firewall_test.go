@@ -48,10 +48,16 @@ func TestFirewallSwitch(t *testing.T) {
 			nstest.Do(t, func() {
 				// What an engine has: with it the nftables backend needs iptables, too.
 				output(t, "*filter\n:FORWARD DROP [0:0]\n:DOCKER-USER - [0:0]\n-A FORWARD -j DOCKER-USER\nCOMMIT\n", "iptables-nft-restore")
+				last := func() {}
 				for _, setting := range order {
+					last() // as its process ends
 					b, err := newFirewall(t.Context(), setting, testkit.Quiet())
 					if err != nil {
 						t.Fatal(err)
+					}
+					if c, ok := b.(interface{ Close() }); ok {
+						last = c.Close
+						t.Cleanup(c.Close)
 					}
 					if b.Name() != setting {
 						t.Fatalf("%s: the backend is %s", setting, b.Name())
@@ -98,6 +104,8 @@ func (s *stubBackend) Sync(context.Context, firewall.Ruleset) ([]string, error) 
 }
 
 func (s *stubBackend) Cleanup(context.Context) error { return s.call("cleanup") }
+
+func (s *stubBackend) Close() {}
 
 // Leftovers stay as long as the new rules are not in place, are removed once,
 // and tried again if that fails.

@@ -19,7 +19,8 @@ const healLimit = time.Second
 
 // testHeal: what somebody breaks is whole again within a second, and told as
 // repairs. As long as gangway's rules stand, and from their repair on, nobody
-// gets where he must not: damage to anything else opens nothing.
+// gets where he must not: damage to anything else opens nothing. Where the
+// kernel keeps the table from others, there is none to its rules.
 func testHeal(t *testing.T, e *harness.Engine) {
 	// The engine mends its own rules, which the damage takes as well, only when
 	// it starts, and the policy only when it turns on forwarding itself.
@@ -46,6 +47,9 @@ func testHeal(t *testing.T, e *harness.Engine) {
 		took, incidents = append(took, i.mended()), append(incidents, i)
 		from(t, "published port after "+damage, e.LAN.Outside.Get(t, "tcp", "192.0.2.1:8000"), "c1", "192.0.2.2")
 	}
+	for _, damage := range p.kept {
+		incidents = append(incidents, p.endures(t, damage))
+	}
 	ways.judge(t, incidents, func(i incident, q harness.Question) bool {
 		return slices.Contains(p.opening, i.what) && untilRepaired(i, q)
 	})
@@ -66,11 +70,16 @@ type patient struct {
 	// opening are the damages that take rules away, or a bridge's group, by
 	// which rules know it.
 	opening []string
+	// kept are those of opening that the kernel refuses, or that leave the table
+	// out, because it has an owner.
+	kept []string
 }
 
 // moveHook moves the first hook to the end of its chain, behind the engine's
 // rules.
 const moveHook = `hook=$(iptables -S FORWARD | grep GANGWAY-FORWARD | cut -d" " -f2-); iptables -D $hook; iptables -A $hook`
+
+const flushRuleset = "nft flush ruleset"
 
 // damages lists what is done to the network; every shell command must succeed.
 func (p *patient) damages(t *testing.T) []string {
@@ -89,7 +98,13 @@ func (p *patient) damages(t *testing.T) []string {
 			`nft insert rule inet gangway $(nft list table inet gangway | grep -o "chain [^ ]*" | head -n1 | cut -d" " -f2) accept`,
 		}
 	}
-	p.opening = append(rules, moveHook, "iptables -F", "nft flush ruleset", "ip link set "+p.bridge+" group 0")
+	others := []string{moveHook, "iptables -F", flushRuleset, "ip link set " + p.bridge + " group 0"}
+	if !p.chains && p.owned() {
+		t.Log("the table has an owner")
+		p.kept, rules = append(rules, flushRuleset), nil
+		others = slices.DeleteFunc(others, func(s string) bool { return s == flushRuleset })
+	}
+	p.opening = append(rules, others...)
 	return append(slices.Clone(p.opening),
 		"ip link set "+p.bridge+" down",
 		"ip addr del 10.95.0.1/24 dev "+p.bridge,
@@ -102,6 +117,44 @@ func (p *patient) damages(t *testing.T) []string {
 		"echo 2 >/proc/sys/net/ipv6/conf/"+p.bridge+"/accept_ra",
 		"echo 1 >/proc/sys/net/ipv6/conf/"+p.bridge+"/disable_ipv6",
 	)
+}
+
+// owned says whether the kernel keeps others from changing the table. The
+// question changes nothing: it is one transaction.
+func (p *patient) owned() bool {
+	_, err := p.engine.Try("nft", "add chain inet gangway asked; delete chain inet gangway asked")
+	return err != nil && strings.Contains(err.Error(), "not permitted")
+}
+
+// endures tries damage to a table with an owner, and asks a published port for
+// a second: nothing is to be repaired.
+func (p *patient) endures(t *testing.T, damage string) incident {
+	t.Helper()
+	e := p.engine
+	last := uint64(0)
+	if before := p.events(t, 0); len(before) > 0 {
+		last = before[len(before)-1].Number
+	}
+	table := func() string { return e.Run(t, "nft", "-s", "list", "table", "inet", "gangway") }
+	before := table()
+	i := incident{what: damage, began: time.Now()}
+	if _, err := e.Try("sh", "-ec", damage); (err == nil) != (damage == flushRuleset) {
+		t.Errorf("%s: %v", damage, err)
+	}
+	i.done = time.Now()
+	for time.Since(i.done) < healLimit {
+		from(t, "published port after "+damage, e.LAN.Outside.Get(t, "tcp", "192.0.2.1:8000"), "c1", "192.0.2.2")
+	}
+	i.end, i.repairs = time.Now(), p.events(t, last)
+	if table() != before {
+		t.Errorf("%s: the table is another:\n%s\nwas:\n%s", damage, table(), before)
+	}
+	for _, r := range i.repairs {
+		if !strings.Contains(r.Text, "tables") { // what the gate is in belongs to all
+			t.Errorf("%s: repaired %s", damage, r.Text)
+		}
+	}
+	return i
 }
 
 // heals does damage and returns the repairs that followed.

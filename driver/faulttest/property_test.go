@@ -10,9 +10,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gangway-net/gangway/integration/wiring"
 )
 
-// TestRandomLife runs random verbs, restarts, crashes and damage from outside.
+// TestRandomLife runs random verbs, restarts, crashes and damage from outside,
+// with nftables to tables with an owner and to such without one.
 // After every restart or damage the kernel equals the state after one
 // comparison, no address and no port is held twice, and at the end, with
 // everything removed, nothing is left. Its time is 4 s a backend, or
@@ -70,7 +73,7 @@ func (l *life) step() {
 	case n == 17:
 		l.restarts++
 		l.w.close()
-		l.w = mustOpen(l.t, l.backend, l.dir)
+		l.w = mustOpen(l.t, l.next(), l.dir)
 		l.check("restart")
 	default:
 		l.damaged++
@@ -83,6 +86,15 @@ func (l *life) step() {
 		l.w.Reconcile(l.t.Context())
 		l.check("verbs")
 	}
+}
+
+// next is the firewall after a restart: with nftables the other way to make the
+// table, half of the times, as an upgrade or a downgrade does.
+func (l *life) next() string {
+	if l.backend == "nftables" && l.rng.IntN(2) == 0 {
+		return wiring.SharedTable
+	}
+	return l.backend
 }
 
 // check holds the invariants.

@@ -82,7 +82,7 @@ func mustOpen(t *testing.T, backend, dir string) *world {
 // addresses of hardware and the numbers of links are chosen anew each time.
 const picture = `
 iptables-nft-save | grep -v '^#' | sed 's/\[.*\]//'; ip6tables-nft-save | grep -v '^#' | sed 's/\[.*\]//'
-nft -s list ruleset | grep -A10000 gangway || true
+nft -s list ruleset | grep -A10000 gangway | sed 's/ # progname.*//' || true
 ip -o link show | sed 's/^[0-9]*: //; s/@[^:]*//; s/link.ether.*alias/alias/; s/ link.ether.*//; s/ state [A-Z]* / /; s/,LOWER_UP\|NO-CARRIER,\|,M-DOWN//g; s/qdisc [a-z]*//' | sort
 ip -o addr show scope global | sed 's/^[0-9]*: //; s/valid_lft.*//' | sort
 for l in /sys/class/net/gv-*; do test -e $l && tc filter show dev ${l##*/} ingress; done

@@ -10,7 +10,9 @@ import (
 const healLimit = "15"
 
 // heals measures how long a published port stays dead after somebody removed
-// the rules of the host. The built-in driver is left out: it does not look.
+// the rules of the host, as far as the kernel lets him: a table with an owner
+// stays, and the time is that of one question. The built-in driver is left out:
+// it does not look.
 func (r *rig) heals(t testing.TB, m mode, to *Results) {
 	for name, script := range map[string]string{
 		"nft flush ruleset": "nft flush ruleset",

@@ -50,10 +50,11 @@ func (h *host) nativeRules(d *ruleDump) {
 	h.t.Helper()
 	block, elements, inside := "", "", false
 	for line := range strings.Lines(h.run("", "nft", "-s", "list", "ruleset", "inet")) {
-		text := strings.TrimSpace(line)
+		text, _, _ := strings.Cut(strings.TrimSpace(line), " # progname ")
 		rest, starts := strings.CutPrefix(text, "elements = {")
 		switch {
 		case text == "" || text == "}":
+		case block == "table inet gangway" && strings.HasPrefix(text, "flags"): // whose it is, not what it does
 		case starts || inside:
 			elements += " " + rest
 			if inside = !strings.HasSuffix(rest, "}"); !inside {

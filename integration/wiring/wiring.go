@@ -20,7 +20,11 @@ import (
 	"github.com/gangway-net/gangway/driver/link"
 )
 
-// Backends names the firewalls that Open knows.
+// SharedTable is what nftables is on kernels before 6.9, and was in earlier
+// versions: a table that everybody can change. Open knows it as well.
+const SharedTable = "nftables with a shared table"
+
+// Backends names the firewalls that a host can have.
 func Backends() []string { return []string{"nftables", "iptables"} }
 
 // Parts are what a driver works with.
@@ -69,7 +73,7 @@ func newBackend(ctx context.Context, name string, log *logrus.Entry) (firewall.B
 	if err != nil {
 		return nil, err
 	}
-	return nftables.New(ctx, nftables.Options{Log: log, Gate: gate})
+	return nftables.New(ctx, nftables.Options{Log: log, Gate: gate, Shared: name == SharedTable})
 }
 
 // Close gives up the parts, the last first. What they made in the kernel stays.

@@ -41,11 +41,15 @@ type Options struct {
 	// of one bridge even if br_netfilter is off. Without it, a network without
 	// ICC is tested with br_netfilter on only.
 	FiltersBridged bool
+	// Owned says that nobody but the backend can change its native tables: what
+	// others do to them is refused, or leaves them out.
+	Owned bool
 }
 
 // NewBackend makes the backend under test. It is called in the network
 // namespace of a test's host, any number of times for the same host: a backend
-// must not rely on what an earlier one remembered. This and all calls of the
+// must not rely on what an earlier one remembered, which is closed by then if it
+// has a method Close, and not used any more. This and all calls of the
 // backend come on threads that live in the host's namespace; goroutines that
 // they start do not, processes do.
 type NewBackend func(ctx context.Context) (firewall.Backend, error)
@@ -93,10 +97,17 @@ type backend struct {
 func (s *suite) backend(t *testing.T, h *node) *backend {
 	t.Helper()
 	b := &backend{host: h}
+	h.release()
 	h.must(t, func() (err error) {
 		b.Backend, err = s.newBackend(context.Background())
 		return err
 	})
+	if c, ok := b.Backend.(interface{ Close() }); ok {
+		if h.last == nil {
+			t.Cleanup(h.release)
+		}
+		h.last = c.Close
+	}
 	return b
 }
 

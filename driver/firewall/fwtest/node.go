@@ -22,6 +22,15 @@ type node struct {
 	name string
 	ns   *os.File
 	nl   *netlink.Handle
+	// last closes the last backend that was made for the host.
+	last func()
+}
+
+// release ends the last backend, as a new one takes over.
+func (n *node) release() {
+	if n.last != nil {
+		n.last()
+	}
 }
 
 // newNode makes a namespace that lives until the end of the test. Its links

@@ -15,6 +15,9 @@ type Options struct {
 	Log *logrus.Entry
 	// Gate is nil on hosts without iptables commands.
 	Gate Gate
+	// Shared makes the table without an owner, as kernels before 6.9 need it,
+	// so that tests can show what is repaired there.
+	Shared bool
 }
 
 // Backend keeps the rules in nf_tables. It is safe for concurrent use; changes
@@ -44,10 +47,18 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 		return nil, err
 	}
 	b := &Backend{log: o.Log, gate: gate{iptables: o.Gate}}
-	if err := b.kernel.probe(); err != nil {
+	if err := b.kernel.probe(o.Shared); err != nil {
 		return nil, err
 	}
 	return b, nil
+}
+
+// Close ends the connection to the kernel. The table stays, for the next
+// process to go on with; until then anybody can change it.
+func (b *Backend) Close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.kernel.close()
 }
 
 // Name implements firewall.Backend.
@@ -70,7 +81,7 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := b.learn(); err != nil {
+	if err := b.learn(ctx); err != nil {
 		return err
 	}
 	c := b.known.delta(d)
@@ -81,7 +92,7 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 			return err
 		}
 	}
-	if err := b.change(c); err != nil {
+	if err := b.change(ctx, c); err != nil {
 		return err // without networks an open gate lets nothing through
 	}
 	if has == 0 || b.gate.open && !b.gate.due(&b.kernel) {
@@ -91,18 +102,18 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 	if err == nil {
 		return nil
 	}
-	if again := b.change(c.inverse()); again != nil {
+	if again := b.change(ctx, c.inverse()); again != nil {
 		return fmt.Errorf("%w (and taking it back failed, so the rules may be incomplete until the next check: %w)", err, again)
 	}
 	return err
 }
 
 // learn looks up what the kernel holds, if that is not known.
-func (b *Backend) learn() error {
+func (b *Backend) learn(ctx context.Context) error {
 	if b.known != nil {
 		return nil
 	}
-	l, err := b.kernel.list()
+	l, err := b.kernel.list(ctx)
 	if err != nil {
 		return err
 	}
@@ -116,7 +127,7 @@ func (b *Backend) learn() error {
 
 // change commits a change of what is known. If the kernel refuses it, others
 // have changed the table: it is compared with all that is known, once.
-func (b *Backend) change(c change) error {
+func (b *Backend) change(ctx context.Context, c change) error {
 	if c.empty() {
 		return nil
 	}
@@ -128,7 +139,7 @@ func (b *Backend) change(c change) error {
 	b.log.WithError(err).Debug("table inet " + tableName + " is not as it was left")
 	want := b.known.clone()
 	want.change(c)
-	l, again := b.kernel.list()
+	l, again := b.kernel.list(ctx)
 	if again == nil {
 		_, again = b.mend(l, want)
 	}
@@ -170,7 +181,7 @@ func (b *Backend) sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 	if err != nil {
 		return nil, err
 	}
-	still := b.known != nil && b.seen == now
+	still := b.known != nil && b.seen == now && b.kernel.keeps(b.known)
 	b.seen = now
 	open := len(full.Networks) > 0
 	var before, after []string
@@ -179,7 +190,7 @@ func (b *Backend) sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 			return before, b.doubt(err)
 		}
 	}
-	table, err := b.syncTable(full, still)
+	table, err := b.syncTable(ctx, full, still)
 	if err != nil {
 		return append(before, table...), b.doubt(err)
 	}
@@ -199,14 +210,14 @@ func (b *Backend) doubt(err error) error {
 	return err
 }
 
-func (b *Backend) syncTable(full firewall.Ruleset, still bool) ([]string, error) {
+func (b *Backend) syncTable(ctx context.Context, full firewall.Ruleset, still bool) ([]string, error) {
 	if still && b.known.holds(full) {
 		return nil, nil
 	}
 	l := listing{exists: b.known.len() > 0, items: b.known}
 	if !still {
 		var err error
-		if l, err = b.kernel.list(); err != nil {
+		if l, err = b.kernel.list(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -224,7 +235,7 @@ func (b *Backend) Cleanup(ctx context.Context) error {
 	if _, err := b.gate.sync(ctx, false, false); err != nil {
 		return fmt.Errorf("remove the rules: %w", err)
 	}
-	l, err := b.kernel.list()
+	l, err := b.kernel.list(ctx)
 	if err == nil {
 		_, err = b.mend(l, contents{})
 	}

@@ -22,7 +22,7 @@ func present(ports int) firewall.Ruleset {
 // benchmark applies and removes something while there are ports already.
 func benchmark(b *testing.B, ports int, what firewall.Ruleset) {
 	nstest.Do(&testing.T{}, func() {
-		backend := start(b)
+		backend := startOwner(b)
 		add(b, backend, present(ports))
 		b.ReportAllocs()
 		for b.Loop() {
@@ -49,7 +49,7 @@ func BenchmarkSync(b *testing.B) {
 	for name, known := range map[string]bool{"unchanged": true, "listed": false} {
 		b.Run(name+"/present=20000", func(b *testing.B) {
 			nstest.Do(&testing.T{}, func() {
-				backend, full := start(b), present(20000)
+				backend, full := startOwner(b), present(20000)
 				add(b, backend, full)
 				for b.Loop() {
 					if !known {

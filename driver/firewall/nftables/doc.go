@@ -27,6 +27,28 @@
 // kernel holds as long as nobody else changes it, which the kernel's generation
 // number tells.
 //
+// The table belongs to the backend's connection wherever the kernel can keep it
+// when that ends (flags owner and persist, Linux 6.9): `nft flush ruleset` of
+// others leaves it out, and every other change by others is refused with EPERM,
+// so that there is no moment without isolation in between. New tries both flags
+// at once, and that is the only place where it is decided. An owner alone (Linux
+// 5.12) is never used: its table goes with the process, and with it the isolation
+// of containers that run on. Kernels without both have a table that everybody can
+// change, and what others do to it is repaired when the kernel tells of it.
+// Rejected: a second table that drops what the first one has not marked, which a
+// flush takes as well.
+//
+//	table found           first Sync, or change      told as
+//	none                  made                       repair, if it should be there
+//	orphan, as it should  adopted, nothing written   nothing
+//	orphan, damaged       mended or made anew        repair
+//	without owner         made anew, as the flags    one line at level info
+//	                      cannot be changed
+//	of another process    error after a second       error
+//
+// An earlier version, which knows no flags, deletes an orphan and makes its own
+// table in one transaction. While nobody owns it, anybody can delete it.
+//
 // The package refuses to touch tables of others, policies and sysctls. It needs
 // a kernel with NAT in the inet family and intervals in concatenations (5.6).
 package nftables

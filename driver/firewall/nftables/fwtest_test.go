@@ -14,19 +14,21 @@ import (
 )
 
 // TestBackend runs the cases that all backends share, with the engine's rules
-// in either variant of iptables, and without any.
+// in either variant of iptables, and without any; with a table that others can
+// change, and with one that they cannot.
 func TestBackend(t *testing.T) {
 	for name, o := range map[string]fwtest.Options{
 		"nft":    {IPTables: "iptables-nft"},
 		"legacy": {IPTables: "iptables-legacy"},
 		"none":   {NoIPTables: true},
+		"owned":  {IPTables: "iptables-nft", Owned: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			logger := logrus.New()
 			logger.SetOutput(io.Discard)
 			log := logrus.NewEntry(logger)
 			fwtest.Run(t, func(ctx context.Context) (firewall.Backend, error) {
-				options := nftables.Options{Log: log}
+				options := nftables.Options{Log: log, Shared: !o.Owned}
 				if !o.NoIPTables {
 					gate, err := iptables.NewGate(log)
 					if err != nil {

@@ -4,10 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	nft "github.com/google/nftables"
-	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -20,52 +18,69 @@ const (
 	// sendBuffer bounds a transaction, in bytes. The kernel takes it in one
 	// piece; all ports of all protocols, shifted, need a third of it.
 	sendBuffer = 64 << 20
-	// receiveBuffer takes the answers to a transaction, one for each message.
+	// receiveBuffer takes the answers to a transaction, one for each message
+	// that is refused.
 	receiveBuffer = 8 << 20
 )
 
 // kernel is a connection to nf_tables in the namespace of the thread that uses
 // it first. It is kept open: closing one makes the kernel wait until what was
-// deleted is freed, for milliseconds.
+// deleted is freed, for milliseconds, and ends its ownership of the table.
 type kernel struct {
+	// conn reads, through the library.
 	conn *nft.Conn
-	// link asks what the library has no call for.
-	link *netlink.Conn
+	// link writes, owns the table, and asks what the library has no call for.
+	link     *netlink.Conn
+	composer *composer
 	// sets are the definitions, made once.
 	sets []set
+	// flags are those of the table, as the probe found; see owner.go.
+	flags uint32
+	// owns says that link owns the table.
+	owns bool
 }
 
 // open connects, if it is not yet done.
 func (k *kernel) open() error {
-	if k.conn != nil {
-		return nil
-	}
-	conn, err := nft.New(nft.AsLasting(), nft.WithSockOptions(func(c *netlink.Conn) error {
-		return errors.Join(
-			c.SetWriteBuffer(sendBuffer), c.SetReadBuffer(receiveBuffer),
+	if k.link == nil {
+		link, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+		if err != nil {
+			return fmt.Errorf("connect to nf_tables: %w", err)
+		}
+		if err = errors.Join(
+			link.SetWriteBuffer(sendBuffer), link.SetReadBuffer(receiveBuffer),
 			// A refusal need not bring back the whole transaction.
-			c.SetOption(netlink.CapAcknowledge, true))
-	}))
-	if err != nil {
-		return fmt.Errorf("connect to nf_tables: %w", err)
+			link.SetOption(netlink.CapAcknowledge, true)); err != nil {
+			return errors.Join(fmt.Errorf("connect to nf_tables: %w", err), link.Close())
+		}
+		k.link, k.sets, k.owns = link, sets(table(tableName)), false
 	}
-	link, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
-	if err != nil {
-		return errors.Join(fmt.Errorf("connect to nf_tables: %w", err), conn.CloseLasting())
+	if k.conn == nil {
+		conn, err := nft.New(nft.AsLasting())
+		if err != nil {
+			return fmt.Errorf("connect to nf_tables: %w", err)
+		}
+		k.conn = conn
 	}
-	k.conn, k.link, k.sets = conn, link, sets(table(tableName))
 	return nil
 }
 
-// close ends the connection. After an error there may be answers in it that
-// belong to nothing any more.
+// close ends the connection: afterwards nobody owns the table.
 func (k *kernel) close() {
-	if k.conn == nil {
-		return
+	k.stopReading()
+	if k.link != nil {
+		_ = k.link.Close()
 	}
-	_ = k.conn.CloseLasting()
-	_ = k.link.Close()
-	*k = kernel{}
+	k.link, k.owns = nil, false
+}
+
+// stopReading ends what reads. After an error there may be answers in it that
+// belong to nothing any more.
+func (k *kernel) stopReading() {
+	if k.conn != nil {
+		_ = k.conn.CloseLasting()
+	}
+	k.conn = nil
 }
 
 // generation returns the number that every change of nf_tables in the
@@ -74,10 +89,7 @@ func (k *kernel) generation() (uint32, error) {
 	if err := k.open(); err != nil {
 		return 0, err
 	}
-	answer, err := k.link.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETGEN, Flags: netlink.Request},
-		Data:   make([]byte, 4),
-	})
+	answer, err := k.link.Execute(askGeneration())
 	if err == nil {
 		for _, m := range answer {
 			if id, ok := generationOf(m.Data); ok {
@@ -88,6 +100,13 @@ func (k *kernel) generation() (uint32, error) {
 	}
 	k.close()
 	return 0, fmt.Errorf("ask nf_tables for its generation: %w", err)
+}
+
+func askGeneration() netlink.Message {
+	return netlink.Message{
+		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETGEN, Flags: netlink.Request},
+		Data:   make([]byte, 4),
+	}
 }
 
 // generationOf reads the number from a message's attributes.
@@ -119,96 +138,6 @@ func (k *kernel) usesIPTables(family nft.TableFamily) bool {
 	return err == nil
 }
 
-// transaction is one change of the table.
-type transaction struct {
-	// remove deletes the table, create makes it, in this order.
-	remove, create bool
-	// table is the name; the probe has one of its own.
-	table string
-	// gone and fresh are the items to delete and to add, in this order.
-	gone, fresh contents
-}
-
-// commit puts a transaction into the kernel, all of it or nothing.
-func (k *kernel) commit(tx transaction) error {
-	if err := k.open(); err != nil {
-		return err
-	}
-	if err := tx.write(k.conn, k.sets); err != nil {
-		k.close()
-		return err
-	}
-	if err := k.conn.Flush(); err != nil {
-		k.close()
-		return explain(err)
-	}
-	return nil
-}
-
-// write collects the messages of a transaction; all are the sets of its table.
-func (tx transaction) write(c *nft.Conn, all []set) error {
-	t := table(tx.table)
-	if tx.remove {
-		c.DelTable(t)
-	}
-	if tx.create {
-		c.AddTable(t)
-		list := chains(t)
-		for i := range list {
-			c.AddChain(&list[i].Chain)
-		}
-		for i := range all {
-			if err := c.AddSet(&all[i].Set, nil); err != nil {
-				return fmt.Errorf("set %s: %w", all[i].Name, err)
-			}
-		}
-		for i := range list {
-			for _, r := range list[i].rules {
-				c.AddRule(&nft.Rule{Table: t, Chain: &list[i].Chain, Exprs: r})
-			}
-		}
-	}
-	for _, step := range []struct {
-		items contents
-		send  func(*nft.Set, []nft.SetElement) error
-	}{{tx.gone, c.SetDeleteElements}, {tx.fresh, c.SetAddElements}} {
-		for i := range all {
-			for part := range slices.Chunk(encode(all[i], step.items[all[i].Name]), perMessage) {
-				if err := step.send(&all[i].Set, part); err != nil {
-					return fmt.Errorf("elements of %s: %w", all[i].Name, err)
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// encode turns items into elements of a set, sorted, so that the kernel sees
-// the two of an interval one after the other.
-func encode(s set, items map[string]item) []nft.SetElement {
-	if len(items) == 0 {
-		return nil
-	}
-	all := make([]nft.SetElement, 0, len(items))
-	for _, i := range sorted(items) {
-		e := nft.SetElement{Key: []byte(i.key), Comment: i.note}
-		switch {
-		case s.DataType.Name == nft.TypeVerdict.Name:
-			e.VerdictData = &expr.Verdict{Kind: expr.VerdictGoto, Chain: i.data}
-		case i.data != "":
-			e.Val = []byte(i.data)
-		}
-		if s.kind == concatSpan {
-			e.KeyEnd = []byte(i.end)
-		}
-		all = append(all, e)
-		if s.kind == span && i.end != "" {
-			all = append(all, nft.SetElement{Key: []byte(i.end), IntervalEnd: true})
-		}
-	}
-	return all
-}
-
 // explain adds the next step to what the kernel said.
 func explain(err error) error {
 	switch {
@@ -225,24 +154,3 @@ func explain(err error) error {
 // ErrUnsupported says that the kernel cannot do what the package needs.
 var ErrUnsupported = errors.New("the kernel lacks what gangway needs of nf_tables " +
 	"(5.6 or newer, with NAT and fib in inet tables): load the modules nf_tables, nft_chain_nat and nft_fib_inet, or set GANGWAY_FIREWALL=iptables")
-
-// probe puts a table with everything in it into the kernel and removes it in
-// the same transaction, so that nobody ever sees it.
-func (k *kernel) probe() error {
-	err := k.open()
-	if err == nil {
-		tx := transaction{table: tableName + "-probe", create: true, fresh: compile(sample())}
-		if err = tx.write(k.conn, sets(table(tx.table))); err == nil {
-			k.conn.DelTable(table(tx.table))
-			err = k.conn.Flush()
-		}
-	}
-	if err == nil {
-		return nil
-	}
-	k.close()
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
-		return fmt.Errorf("try nf_tables: %w", explain(err))
-	}
-	return fmt.Errorf("try nf_tables: %w: %w", ErrUnsupported, err)
-}

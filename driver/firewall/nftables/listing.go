@@ -3,6 +3,7 @@ package nftables
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,19 +24,22 @@ type listing struct {
 	broken []string
 	// items are those of the sets that are.
 	items contents
+	// plain says that the table could have an owner, but was made without one,
+	// which cannot be changed; orphan that its owner is gone.
+	plain, orphan bool
 	// strange are elements that no item stands for, by set; with them the
 	// table has to be made anew.
 	strange map[string]int
 }
 
 // list reads the table. A table that changes meanwhile is read again.
-func (k *kernel) list() (listing, error) {
+func (k *kernel) list(ctx context.Context) (listing, error) {
 	for range 8 {
 		before, err := k.generation()
 		if err != nil {
 			return listing{}, err
 		}
-		l, err := k.listOnce()
+		l, err := k.listOnce(ctx)
 		if err == nil {
 			var after uint32
 			if after, err = k.generation(); err == nil && after == before {
@@ -43,30 +47,24 @@ func (k *kernel) list() (listing, error) {
 			}
 		}
 		if err != nil && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ENOENT) {
-			k.close()
+			k.stopReading()
 			return listing{}, fmt.Errorf("list table inet %s: %w", tableName, explain(err))
 		}
-		k.close()
+		k.stopReading()
 	}
 	return listing{}, fmt.Errorf("list table inet %s: nf_tables changes all the time", tableName)
 }
 
-func (k *kernel) listOnce() (listing, error) {
+func (k *kernel) listOnce(ctx context.Context) (listing, error) {
 	l := listing{items: contents{}, strange: map[string]int{}}
 	if err := k.open(); err != nil {
 		return l, err
 	}
-	tables, err := k.conn.ListTablesOfFamily(nft.TableFamilyINet)
-	if err != nil {
+	is, err := k.claim(ctx)
+	if l.exists = is.exists; err != nil || !l.exists {
 		return l, err
 	}
-	at := slices.IndexFunc(tables, func(t *nft.Table) bool { return t.Name == tableName })
-	if l.exists = at >= 0; !l.exists {
-		return l, nil
-	}
-	if tables[at].Flags != 0 {
-		l.fault("table inet %s was dormant or somebody else's", tableName)
-	}
+	k.judge(is, &l)
 	if err := k.checkChains(&l); err != nil {
 		return l, err
 	}
@@ -317,4 +315,4 @@ func sorted(items map[string]item) []item {
 }
 
 // damaged says whether the table has to be made anew.
-func (l listing) damaged() bool { return len(l.broken)+len(l.strange) > 0 }
+func (l listing) damaged() bool { return len(l.broken)+len(l.strange) > 0 || l.plain }

@@ -29,13 +29,18 @@ func golden(t *testing.T, name, got string) {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(path)
+	if d := cmp.Diff(readGolden(t, name), got); d != "" {
+		t.Errorf("%s (-want +got; -update writes it):\n%s", path, d)
+	}
+}
+
+func readGolden(t *testing.T, name string) string {
+	t.Helper()
+	want, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got; -update writes it):\n%s", path, d)
-	}
+	return string(want)
 }
 
 func quiet() *logrus.Entry {
@@ -44,14 +49,30 @@ func quiet() *logrus.Entry {
 	return logrus.NewEntry(log)
 }
 
-// start makes a backend without iptables in the namespace of the test.
+// start makes a backend without iptables in the namespace of the test. Its
+// table is open to the changes of others.
 func start(t testing.TB) *Backend {
 	t.Helper()
-	b, err := New(context.Background(), Options{Log: quiet()})
+	return startWith(t, Options{Log: quiet(), Shared: true})
+}
+
+// startOwner makes a backend that owns its table.
+func startOwner(t testing.TB) *Backend {
+	t.Helper()
+	b := startWith(t, Options{Log: quiet()})
+	if b.kernel.flags == 0 {
+		t.Fatal("needs a kernel whose tables can have an owner and outlive him: Linux 6.9 or newer")
+	}
+	return b
+}
+
+func startWith(t testing.TB, o Options) *Backend {
+	t.Helper()
+	b, err := New(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(b.kernel.close)
+	t.Cleanup(b.Close)
 	return b
 }
 

@@ -113,8 +113,10 @@ func (c contents) transaction(by change) transaction {
 }
 
 // mend makes the kernel hold exactly the wanted items, and says what differed.
-// It is one transaction, in which a table that is damaged is made anew:
-// connections do not notice, they are kept by conntrack.
+// It is one transaction, in which a table that is damaged, or cannot get the
+// owner that it should have, is made anew: connections do not notice, they are
+// kept by conntrack. That nobody owned the table is no damage, and not told as
+// one.
 func (b *Backend) mend(l listing, want contents) ([]string, error) {
 	b.known = nil
 	lines := slices.Clone(l.broken)
@@ -132,7 +134,7 @@ func (b *Backend) mend(l listing, want contents) ([]string, error) {
 		lines = []string{"table inet " + tableName + " was missing"}
 	case want.len() == 0:
 		lines = []string{"table inet " + tableName + " was left over"}
-	case d.empty() && len(lines) == 0:
+	case d.empty() && !l.damaged() && !l.orphan:
 		b.known = want
 		return nil, nil
 	default:
@@ -141,16 +143,24 @@ func (b *Backend) mend(l listing, want contents) ([]string, error) {
 			tx = transaction{table: tableName, gone: d.gone, fresh: d.fresh}
 		}
 	}
+	if err := b.write(l, tx, anew); err != nil {
+		return nil, fmt.Errorf("write table inet %s: %w", tableName, err)
+	}
+	b.known = want
+	return lines, nil
+}
+
+// write commits what mends a table, or makes all of it anew.
+func (b *Backend) write(l listing, tx, anew transaction) error {
 	err := b.commit(tx)
 	if err != nil && l.exists && !l.damaged() {
 		// Sets can be in a state that single elements do not get out of.
 		err = b.commit(anew)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("write table inet %s: %w", tableName, err)
+	if err == nil && l.plain && anew.create {
+		b.log.Info("table inet " + tableName + " belongs to gangway alone from now on: flushes by others leave it out")
 	}
-	b.known = want
-	return lines, nil
+	return err
 }
 
 // lines says what a change repairs, set by set.
