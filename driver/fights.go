@@ -19,10 +19,10 @@ const (
 	// atOnce is how long a repair stands at most that somebody undoes because it
 	// was made, rather than as he did before.
 	atOnce = time.Second
-	// fightRepairs in a row that were undone at once are a fight: they take a
-	// quarter of a minute, longer than any reload. So are as many that were not,
+	// fightRepairs in a row that were undone at once are a fight: they take
+	// some twelve seconds, longer than a reload. So are as many that were not,
 	// those between not counted: the row is then one of somebody's reloads.
-	fightRepairs = 20
+	fightRepairs = 30
 )
 
 // fights notices repairs that do not last. It is used by one goroutine.

@@ -32,7 +32,7 @@ func (p Pace) orDefaults() Pace {
 		{&p.Settle, 10 * time.Millisecond},
 		{&p.Least, 200 * time.Millisecond},
 		{&p.Most, 2 * time.Second},
-		{&p.Undone, 800 * time.Millisecond},
+		{&p.Undone, 400 * time.Millisecond},
 		{&p.Fight, 20 * time.Second},
 		{&p.Every, 3 * time.Second},
 		{&p.Limit, time.Minute},
