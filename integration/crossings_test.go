@@ -176,6 +176,12 @@ func (c *crossings) judge(t *testing.T, incidents []incident, gap func(incident,
 	if median := back[len(back)/2]; median > healLimit {
 		t.Errorf("the median way is back after %s, want at most %s", median, healLimit)
 	}
+	c.peace(t)
+}
+
+// peace fails the test if gangway took anything for a fight since its start.
+func (c *crossings) peace(t *testing.T) {
+	t.Helper()
 	var events []driver.Event
 	c.engine.GangwayJSON(t, &events, "events")
 	for _, e := range events {
