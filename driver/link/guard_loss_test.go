@@ -108,8 +108,8 @@ func (w *wire) lossOf(what string, v spec.Veth) int {
 			w.t.Errorf("%s: a frame is lost that was sent %s after the mending began, which took %s", what, s.began.Sub(mending.began), mending.ended.Sub(mending.began))
 		}
 	}
-	if lost := out.lost(); len(lost) > 0 {
-		w.t.Errorf("%s: %d of %d frames from the container are lost", what, len(lost), len(out.sent))
+	if own := len(out.lost()); own > 0 {
+		w.t.Errorf("%s: %d of %d frames from the container are lost", what, own, len(out.sent))
 	}
 	return len(lost)
 }

@@ -91,7 +91,7 @@ func linkSettings() []explanation {
 		{"bridge", "mtu", "Of the option `com.docker.network.driver.mtu`, for bridge and containers."},
 		{"bridge", "up", "The link is switched on."},
 		{"bridge", "addresses", "The gateways of the network: the host's addresses in it."},
-		{"bridge", "route_localnet", "Lets packets of the host's 127.0.0.1 reach containers, for published ports. The guard keeps containers from using it the other way."},
+		{"bridge", "route_localnet", "1 where IPv4 ports are published: on networks that translate IPv4 and are not internal. It lets packets of the host's 127.0.0.1 reach the containers. The guard keeps containers from using it the other way."},
 		{"bridge", "disable_ipv6", "1 on networks without IPv6, where the two that follow mean nothing."},
 		{"bridge", "accept_ra", "With IPv6 it is 0: a container cannot become the host's router by announcing itself as one. A bridge that was there before keeps its own, since it may be the way to the host's router."},
 		{"bridge", "accept_dad", "With IPv6 it is 0: the bridge's link-local address is usable at once."},
