@@ -62,8 +62,8 @@ func iptablesRules() []explanation {
 		{"nat GANGWAY-SNAT", "", "Changes the source address where that is needed."},
 		{"nat GANGWAY-SNAT", "-s 127.0.0.0/8 -m devgroup --dst-group 0x4757 -j MASQUERADE", "From the host's 127.0.0.1 to a container, by a published port: takes the bridge's address, since a container could not answer 127.0.0.1."},
 		{"nat GANGWAY-SNAT", "-s SUBNET -o BRIDGE -m conntrack --ctstate DNAT -j MASQUERADE", "Hairpin: a container asked for a published port of its own network. Without the bridge's address as the source, the answer would go straight to the container that asked, from an address that it never asked."},
-		{"nat GANGWAY-SNAT", "-s SUBNET ! -o BRIDGE -m devgroup ! --dst-group 0x4757 -j MASQUERADE", "Leaves Gangway's networks from one that masquerades: takes the address of the link that it leaves by."},
-		{"nat GANGWAY-SNAT", "-s SUBNET ! -o BRIDGE -m devgroup ! --dst-group 0x4757 -j SNAT --to-source SOURCE", "Leaves Gangway's networks from one that names its address (`host_ipv4`, `host_ipv6`): takes that one."},
+		{"nat GANGWAY-SNAT", "-s SUBNET -m devgroup ! --dst-group 0x4757 -j MASQUERADE", "Leaves Gangway's networks from one that masquerades: takes the address of the link that it leaves by."},
+		{"nat GANGWAY-SNAT", "-s SUBNET -m devgroup ! --dst-group 0x4757 -j SNAT --to-source SOURCE", "Leaves Gangway's networks from one that names its address (`host_ipv4`, `host_ipv6`): takes that one."},
 	}
 }
 
