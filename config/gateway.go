@@ -72,8 +72,8 @@ func gatewayOptions() []NetworkOption {
 	}
 }
 
-// translated says whether a family's addresses are translated at all.
-func (m GatewayMode) translated() bool { return m == NAT || m == NATUnprotected }
+// Translated says whether a family's addresses are translated at all.
+func (m GatewayMode) Translated() bool { return m == NAT || m == NATUnprotected }
 
 // Mode is the gateway mode of one family.
 func (n Network) Mode(six bool) GatewayMode {
@@ -146,7 +146,7 @@ func (n Network) contradictions() error {
 		case !family.address.IsValid():
 		case !n.Masquerade:
 			return fmt.Errorf("network option %s: no address is put in place of the containers' with %s=false: leave one of them out", family.host, optionMasquerade)
-		case !mode.translated():
+		case !mode.Translated():
 			return fmt.Errorf("network option %s: no address is put in place of the containers' in gateway mode %s: leave one of them out", family.host, mode)
 		}
 	}

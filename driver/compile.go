@@ -66,8 +66,15 @@ func (p *plan) addNetwork(n *Network) {
 		Addresses: n.bridgeAddresses(),
 		Adopted:   n.Adopted,
 		IPv6:      n.Subnet6.IsValid() && n.Options.Mode(true) != config.Isolated,
+		Localnet:  n.translates4(),
 	})
 	p.rules.Networks = append(p.rules.Networks, n.policy())
+}
+
+// translates4 says whether the network's containers may be reached by ports of
+// the host's IPv4 addresses, 127.0.0.1 among them.
+func (n *Network) translates4() bool {
+	return n.Subnet4.IsValid() && !n.Options.Internal && n.Options.Mode(false).Translated()
 }
 
 // zoned returns the bridges for which a manager of the host's firewall is asked.

@@ -205,8 +205,8 @@ func newEndpoint(r CreateEndpointRequest) (*Endpoint, error) {
 	if r.MAC == nil {
 		e.MAC, e.MACChosen = chooseMAC(e), true
 	}
-	if len(e.MAC) != 6 || e.MAC[0]&1 != 0 || bytes.Equal(e.MAC, make([]byte, 6)) {
-		return nil, fmt.Errorf("mac address %s: want six bytes of a single interface, such as 02:42:0a:00:00:02", net.HardwareAddr(e.MAC))
+	if err := e.MAC.check(); err != nil {
+		return nil, err
 	}
 	return e, nil
 }

@@ -1,73 +1,113 @@
 package driver
 
 import (
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 )
 
+// Who fights undoes each repair, again and again; who reloads a firewall damages
+// once, now and then, and needs it mended at once each time, however often. What
+// tells them apart is how long a repair stands and how many do not, rather than
+// how many there are in a time: one reload alone can need several, while its
+// manager takes rules away and puts others in their place.
 const (
-	// fightRepairs of the same thing within fightTime are a fight: somebody
-	// undoes what gangway repairs. The engine itself puts rules before ours now
-	// and then, once for each network it creates.
-	fightRepairs = 6
-	fightTime    = 2 * time.Minute
+	// rowTime is how long a repair has to stand until what needs it again has
+	// nothing to do with it.
+	rowTime = time.Minute
+	// atOnce is how long a repair stands at most that somebody undoes because it
+	// was made, rather than as he did before.
+	atOnce = time.Second
+	// fightRepairs in a row that were undone at once are a fight: they take
+	// some twelve seconds, longer than a reload. So are as many that were not,
+	// those between not counted: the row is then one of somebody's reloads.
+	fightRepairs = 30
 )
 
 // fights notices repairs that do not last. It is used by one goroutine.
 type fights struct {
-	// times holds when each thing was repaired, within fightTime.
-	times map[string][]time.Time
-	// on has a line for each fight that goes on.
-	on map[string]string
+	// rows has what was repaired within rowTime.
+	rows map[string]*row
+}
+
+// row is the same repair again and again, each within rowTime of the last.
+type row struct {
+	line string
+	last time.Time
+	// quick is how many of the last ones had to be made since the one before was
+	// undone at once, slow how many since it was undone later.
+	quick, slow int
+	fight       bool
 }
 
 func newFights() *fights {
-	return &fights{times: map[string][]time.Time{}, on: map[string]string{}}
+	return &fights{rows: map[string]*row{}}
 }
 
-// note takes the repairs of one comparison and returns the fights that began
-// and the ones that are over.
-func (f *fights) note(now time.Time, fixed []string) (began, over []string) {
-	for key, times := range f.times {
-		for len(times) > 0 && now.Sub(times[0]) > fightTime {
-			times = times[1:]
+// note takes the repairs of a comparison, made now, and returns the fights that
+// began and the ones that are over. changed is the first moment at which what
+// they mended can have been damaged.
+func (f *fights) note(changed, now time.Time, fixed []string) (began, over []string) {
+	same := map[string]string{}
+	for _, line := range fixed {
+		same[sameRepair(line)] = line
+	}
+	for key, r := range f.rows {
+		stood := now
+		if same[key] != "" {
+			stood = changed
 		}
-		if f.times[key] = times; len(times) > 0 {
-			continue
+		if stood.Sub(r.last) > atOnce {
+			r.quick = 0
 		}
-		delete(f.times, key)
-		if line, fought := f.on[key]; fought {
-			over = append(over, line)
-			delete(f.on, key)
+		if stood.Sub(r.last) > rowTime {
+			delete(f.rows, key)
+			if r.fight {
+				over = append(over, r.line)
+			}
 		}
 	}
-	seen := map[string]bool{}
-	for _, line := range fixed {
-		key := sameRepair(line)
-		if seen[key] {
+	for key, line := range same {
+		r := f.rows[key]
+		if r == nil {
+			f.rows[key] = &row{line: line, last: now}
 			continue
 		}
-		seen[key] = true
-		// Only as many are needed as make a fight.
-		times := append(f.times[key], now)
-		f.times[key] = times[max(0, len(times)-fightRepairs):]
-		if _, known := f.on[key]; !known && len(times) >= fightRepairs {
-			f.on[key] = line
+		if changed.Sub(r.last) <= atOnce {
+			r.quick++
+		} else {
+			r.slow++
+		}
+		r.last = now
+		if !r.fight && max(r.quick, r.slow) >= fightRepairs {
+			r.fight = true
 			began = append(began, line)
 		}
 	}
+	slices.Sort(began)
 	return began, over
 }
 
-// fought says whether a repair of a fight is among fixed.
-func (f *fights) fought(fixed []string) bool {
-	for _, line := range fixed {
-		if _, on := f.on[sameRepair(line)]; on {
-			return true
+// on has a sorted line for each fight that goes on.
+func (f *fights) on() (lines []string) {
+	for _, r := range f.rows {
+		if r.fight {
+			lines = append(lines, r.line)
 		}
 	}
-	return false
+	slices.Sort(lines)
+	return lines
+}
+
+// undone says how often in a row what is repaired now had been undone at once.
+func (f *fights) undone(fixed []string) (times int) {
+	for _, line := range fixed {
+		if r := f.rows[sameRepair(line)]; r != nil {
+			times = max(times, r.quick)
+		}
+	}
+	return times
 }
 
 // sameRepair leaves out the numbers of a line, which differ from one repair of

@@ -14,8 +14,9 @@ type Pace struct {
 	// that need no repair, as with a manager that rewrites its rules all the
 	// time, it grows by a quarter each time, up to Most.
 	Least, Most time.Duration
-	// Fight is the longest pause while somebody undoes the repairs.
-	Fight time.Duration
+	// Undone is the longest pause after a repair that somebody had undone at once,
+	// Fight after one of a fight.
+	Undone, Fight time.Duration
 	// Every is the time after which it compares without a change: not every
 	// change is told.
 	Every time.Duration
@@ -31,6 +32,7 @@ func (p Pace) orDefaults() Pace {
 		{&p.Settle, 10 * time.Millisecond},
 		{&p.Least, 200 * time.Millisecond},
 		{&p.Most, 2 * time.Second},
+		{&p.Undone, 400 * time.Millisecond},
 		{&p.Fight, 20 * time.Second},
 		{&p.Every, 3 * time.Second},
 		{&p.Limit, time.Minute},
@@ -52,11 +54,15 @@ const share = 2
 func (d *Driver) Keep(ctx context.Context, changes <-chan struct{}, p Pace) {
 	p = p.orDefaults()
 	pause := p.Least
+	changed := time.Now()
 	for {
-		waits := time.Now()
+		waits, early := time.Now(), len(changes) > 0
 		told, ok := await(ctx, changes, p.Every)
 		if !ok || told && !sleep(ctx, p.Settle) {
 			return
+		}
+		if told && !early {
+			changed = time.Now()
 		}
 		select {
 		case <-changes: // told of by this comparison
@@ -67,20 +73,32 @@ func (d *Driver) Keep(ctx context.Context, changes <-chan struct{}, p Pace) {
 		if start.Sub(waits) > p.Least {
 			pause = min(pause, p.Least)
 		}
-		r := d.reconcile(once)
+		r := d.reconcile(once, changed)
 		cancel()
-		switch {
-		case r.fought:
-			pause = min(max(2*pause, time.Second), p.Fight)
-		case len(r.fixed) == 0 && told:
+		changed = time.Now()
+		if len(r.fixed) == 0 && told {
 			pause = min(pause+pause/4, p.Most)
-		default:
+		} else {
 			pause = p.Least
 		}
-		if !sleep(ctx, max(pause, share*time.Since(start))) {
+		if !sleep(ctx, max(pause, p.undone(r.undone), share*time.Since(start))) {
 			return
 		}
 	}
+}
+
+// undone is the pause after a repair that somebody undid at once so many times in
+// a row. It grows from the first, since that is how a fight begins, but leaves a
+// repair within a second until it is sure.
+func (p Pace) undone(times int) time.Duration {
+	pause, most := p.Least, p.Undone
+	if times >= fightRepairs {
+		pause, most, times = time.Second, p.Fight, times-fightRepairs
+	}
+	for ; times > 0 && pause < most; times-- {
+		pause *= 2
+	}
+	return min(pause, most)
 }
 
 // await waits for a change or for the time to be over, and says which; ok is

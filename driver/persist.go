@@ -112,6 +112,9 @@ func (s *state) decode(key string, value []byte, host *hostRecord) error {
 		if endpointKey+e.ID != key {
 			return fmt.Errorf("names endpoint %q", e.ID)
 		}
+		if err := e.MAC.check(); err != nil {
+			return err
+		}
 		s.apply(change{endpoints: []endpointChange{{after: e}}})
 		return nil
 	}

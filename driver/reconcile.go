@@ -3,8 +3,6 @@ package driver
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 )
@@ -28,11 +26,12 @@ type missing struct {
 // An endpoint whose link pair stays away has lost its container without the
 // engine telling (it forgot it in a crash): it is removed with its ports.
 func (d *Driver) Reconcile(ctx context.Context) int {
-	return len(d.reconcile(ctx).fixed)
+	return len(d.reconcile(ctx, time.Now()).fixed)
 }
 
-// reconcile is Reconcile, with everything that was found.
-func (d *Driver) reconcile(ctx context.Context) *repair {
+// reconcile is Reconcile, with everything that was found. Until changed, nothing
+// changed since the last one.
+func (d *Driver) reconcile(ctx context.Context, changed time.Time) *repair {
 	d.healing.Lock()
 	defer d.healing.Unlock()
 	r := d.repair(ctx)
@@ -40,7 +39,7 @@ func (d *Driver) reconcile(ctx context.Context) *repair {
 		d.o.Log.Warn("repaired: " + line)
 		d.journal.add(EventRepair, line)
 	}
-	r.judge()
+	r.judge(changed)
 	for id, networkID := range d.forgotten() {
 		d.lose(ctx, networkID, id, "never joined a container")
 	}
@@ -80,15 +79,15 @@ func (d *Driver) forgotten() map[string]string {
 }
 
 // judge tells repairs that last from those that somebody undoes.
-func (r *repair) judge() {
-	began, over := r.fights.note(time.Now(), r.fixed)
-	r.fought = r.fights.fought(r.fixed)
+func (r *repair) judge(changed time.Time) {
+	began, over := r.fights.note(changed, time.Now(), r.fixed)
+	r.undone = r.fights.undone(r.fixed)
 	if len(began) > 0 {
 		text := fmt.Sprintf("somebody undoes the same repair again and again, %d times by now: %s", fightRepairs, strings.Join(began, ", "))
 		if who := r.suspect(); who != "" {
 			text += "; the firewall's rules were changed last by " + who
 		}
-		r.o.Log.Error(text + "; it is repaired less often from now on")
+		r.o.Log.Error(text + "; as long as that happens at once, it is repaired less often")
 		r.journal.add(EventFight, text)
 	}
 	for _, line := range over {
@@ -97,7 +96,7 @@ func (r *repair) judge() {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.health.fights = slices.Sorted(maps.Values(r.fights.on))
+	r.health.fights = r.fights.on()
 }
 
 func (d *Driver) suspect() string {

@@ -22,8 +22,8 @@ type repair struct {
 	failed []error
 	// missing holds the endpoints whose link pair is gone.
 	missing map[string]missing
-	// fought says that something was repaired that somebody keeps undoing.
-	fought bool
+	// undone is how often in a row what was mended had been undone at once.
+	undone int
 }
 
 // thorough is how many pairs a comparison looks at closely beside those that

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"net"
@@ -64,6 +65,14 @@ func (h *HardwareAddr) UnmarshalText(b []byte) error {
 		return fmt.Errorf("hardware address: %w", err)
 	}
 	*h = HardwareAddr(mac)
+	return nil
+}
+
+// check refuses what no single interface can have.
+func (h HardwareAddr) check() error {
+	if len(h) != 6 || h[0]&1 != 0 || bytes.Equal(h, make([]byte, 6)) {
+		return fmt.Errorf("mac address %s: want six bytes of a single interface, such as 02:42:0a:00:00:02", net.HardwareAddr(h))
+	}
 	return nil
 }
 

@@ -35,18 +35,9 @@ const (
 	crossingServer  = "10.97.0.10"
 )
 
-// cross makes the networks; start starts the containers and the questions. A
-// gangway that has just started has seen nobody undo its repairs.
+// cross makes the networks; start starts the containers and the questions.
 func cross(t *testing.T, e *harness.Engine) *crossings {
 	t.Helper()
-	if e.Driver == string(harness.Daemon) {
-		e.StopGangway(t)
-		e.StartGangway(t)
-	} else {
-		e.Docker(t, "plugin", "disable", "-f", "gangway")
-		e.Docker(t, "plugin", "enable", "gangway")
-	}
-	ready(t, e)
 	n1 := e.Network(t, "n1", "--subnet", "10.97.0.0/24", "--gateway", crossingGateway)
 	n2 := e.Network(t, "n2", "--subnet", "10.97.1.0/24")
 	e.LAN.Outside.Run(t, "ip", "route", "add", crossingSubnets, "via", harness.LanIPv4)
@@ -143,8 +134,9 @@ func (c *crossings) after(t *testing.T, what, mends string, do func()) incident 
 }
 
 // judge ends the questions and fails the test if a closed way was open at any
-// time but those for which gap allows it, or if open ones took longer than a
-// second to come back, by the median of the incidents.
+// time but those for which gap allows it, if open ones took longer than a second
+// to come back, by the median of the incidents, or if gangway took the incidents
+// for a fight.
 func (c *crossings) judge(t *testing.T, incidents []incident, gap func(incident, harness.Question) bool) {
 	t.Helper()
 	for _, way := range c.closed {
@@ -183,6 +175,19 @@ func (c *crossings) judge(t *testing.T, incidents []incident, gap func(incident,
 	slices.Sort(back)
 	if median := back[len(back)/2]; median > healLimit {
 		t.Errorf("the median way is back after %s, want at most %s", median, healLimit)
+	}
+	c.peace(t)
+}
+
+// peace fails the test if gangway took anything for a fight since its start.
+func (c *crossings) peace(t *testing.T) {
+	t.Helper()
+	var events []driver.Event
+	c.engine.GangwayJSON(t, &events, "events")
+	for _, e := range events {
+		if e.Kind == driver.EventFight {
+			t.Errorf("taken for a fight: %s", e.Text)
+		}
 	}
 }
 

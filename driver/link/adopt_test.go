@@ -60,6 +60,11 @@ func adoptions() map[string]adoption {
 			change:  func(b *spec.Bridge) { b.IPv6, b.Addresses = false, b.Addresses[:1] },
 			lines:   []string{group, localnet, addr4},
 		},
+		"nothing published": {
+			prepare: []string{"ip link set NAME up", "sysctl -w net/ipv4/conf/NAME/route_localnet=1"},
+			change:  func(b *spec.Bridge) { b.Localnet = false },
+			lines:   []string{group, addr4, addr6},
+		},
 		"address from a router": {
 			prepare: []string{"ip link set NAME up", "ip addr add 2001:db8::1/64 dev NAME nodad valid_lft 3600 preferred_lft 1800"},
 			lines:   []string{group, localnet, addr4, addr6},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -245,10 +246,23 @@ func (m *mender) mtu(context.Context) error {
 	})
 }
 
-// sysctls4 lets packets for 127.0.0.1 that were translated to a container
-// leave by the bridge. The firewall drops what containers send to 127/8.
-func (m *mender) sysctls4(context.Context) error {
-	return m.sysctl(loanLocalnet, "net/ipv4/conf/"+m.bridge.Name+"/route_localnet", "1")
+// sysctls4 lets packets of 127.0.0.1 that were translated to a container leave
+// by the bridge, if any are. The firewall drops what containers send to 127/8.
+func (m *mender) sysctls4(ctx context.Context) error {
+	setting := "net/ipv4/conf/" + m.bridge.Name + "/route_localnet"
+	switch lent := loans(m.link)[m.bridge.NetworkID]; {
+	case m.bridge.Localnet:
+		return m.sysctl(loanLocalnet, setting, "1")
+	case !m.bridge.Adopted:
+		return m.sysctl("", setting, "0")
+	case slices.Contains(lent, loanLocalnet):
+		// By a version that took it for every network.
+		if err := m.h.takeBack(ctx, m.link, m.bridge.NetworkID, loanLocalnet); err != nil {
+			return err
+		}
+		m.fixed = append(m.fixed, "bridge "+m.bridge.Name+": route_localnet was lent: given back")
+	}
+	return nil
 }
 
 func (m *mender) sysctls6(context.Context) error {

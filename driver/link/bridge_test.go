@@ -31,10 +31,16 @@ func TestBridgeLife(t *testing.T) {
 			gone:   []string{"inet6"},
 		},
 		"no address": {
-			change: func(b *spec.Bridge) { b.IPv6 = false; b.Addresses = nil; b.MTU = 0; b.Name = "br.0123456.89ab" },
-			link:   []string{"mtu 1500", "UP"},
-			conf:   []string{"route_localnet=1", "accept_ra=1", "accept_dad=1", "disable_ipv6=1"},
-			gone:   []string{"inet"},
+			change: func(b *spec.Bridge) {
+				b.IPv6 = false
+				b.Localnet = false
+				b.Addresses = nil
+				b.MTU = 0
+				b.Name = "br.0123456.89ab"
+			},
+			link: []string{"mtu 1500", "UP"},
+			conf: []string{"route_localnet=0", "accept_ra=1", "accept_dad=1", "disable_ipv6=1"},
+			gone: []string{"inet"},
 		},
 		"jumbo": {
 			change: func(b *spec.Bridge) { b.MTU = 9000 },
@@ -69,6 +75,42 @@ func TestBridgeLife(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestLocalnetFollows: what a version left that let packets of 127.0.0.1 leave by
+// every bridge is put right. On one of somebody else's only what was lent is.
+func TestLocalnetFollows(t *testing.T) {
+	inside(t, func(f fixture) {
+		f.sh("ip link add br0.office type bridge")
+		f.sh("ip link add br0.home type bridge")
+		f.sh("sysctl -w net/ipv4/conf/br0.home/route_localnet=1")
+		home := adopted()
+		home.Name, home.NetworkID, home.Addresses = "br0.home", otherID, nil
+		for _, tt := range []struct {
+			spec.Bridge
+			change string
+		}{
+			{dualStack(), "route_localnet was 1: set to 0"},
+			{adopted(), "route_localnet was lent: given back"},
+			{home, ""},
+		} {
+			b, change := tt.Bridge, tt.change
+			_, err := f.EnsureBridge(context.Background(), b)
+			f.ok(err)
+			b.Localnet = false
+			before, want := f.dump(), []string(nil)
+			if change != "" {
+				want = []string{"bridge " + b.Name + ": " + change}
+			}
+			f.ensure(b, want...)
+			f.ensure(b)
+			got := f.sysctl("net/ipv4/conf/" + b.Name + "/route_localnet")
+			if (got == "0") != (change != "") {
+				t.Errorf("route_localnet of %s is %s", b.Name, got)
+			}
+			f.unchanged("putting "+b.Name+" right", strings.ReplaceAll(before, "    altname gangway-"+netID+"-localnet\n", ""))
+		}
+	})
 }
 
 func TestBridgeKeepsAddressAndMTU(t *testing.T) {

@@ -133,9 +133,11 @@ func (h *Handle) guardNew(host, bridge netlink.Link, v spec.Veth) error {
 	return h.setGuard(host, program)
 }
 
-// setGuard makes the program the first filter of what comes in by the link. On a
-// link that is up, adding the qdisc takes the kernel some 10 ms, in which it drops
-// what goes out by the link (dev_deactivate): new pairs get theirs before.
+// setGuard makes the program the first filter of what comes in by the link. While
+// the kernel adds the qdisc to a link that is up, it drops what goes out by the
+// link (qdisc_graft calls dev_deactivate), mostly for less than a millisecond: new
+// pairs get theirs before. A filter that needs no qdisc (tcx) would need an eBPF
+// program as well, for kernels from 6.6 only.
 //
 // The qdisc is ingress rather than clsact, which would have the kernel look for
 // filters of each packet that leaves the host by any link, too. One that somebody

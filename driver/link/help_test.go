@@ -174,6 +174,7 @@ func dualStack() spec.Bridge {
 		MTU:       1400,
 		Addresses: prefixes("10.7.0.1/24", "fd07::1/64"),
 		IPv6:      true,
+		Localnet:  true,
 	}
 }
 

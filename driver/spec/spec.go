@@ -40,6 +40,9 @@ type Bridge struct {
 	Adopted bool
 	// IPv6 says whether the bridge takes part in IPv6 (disable_ipv6=0).
 	IPv6 bool
+	// Localnet says whether packets of the host's 127.0.0.0/8 may leave by the
+	// bridge (route_localnet=1): those to a port that is published there.
+	Localnet bool
 }
 
 // Veth is the pair of links that joins a container to its network's bridge.

@@ -118,18 +118,18 @@ func modes() []combination {
 	const routed = "--ipv6 -o gateway_mode_ipv4=routed -o gateway_mode_ipv6=routed"
 	const unprotected = "--ipv6 -o gateway_mode_ipv4=nat-unprotected -o gateway_mode_ipv6=nat-unprotected"
 	return []combination{
-		{create: routed, run: web, rules: "routed", links: "dual"},
-		{create: routed + " -o enable_ip_masquerade=false", run: web, rules: "routed", links: "dual"},
-		{create: routed + " -o trusted_host_interfaces=wg0", run: web, rules: "routed", links: "dual"},
-		{create: routed + " -o host_binding_ipv4=192.0.2.1", run: web, rules: "routed", links: "dual"},
-		{create: routed, run: "-p 9000:80", rules: "routed", links: "dual"},
-		{create: routed, run: "", rules: "routed-no-port", links: "dual"},
-		{create: routed, run: "-p 127.0.0.1:8000:80 -p [::1]:8000:80", rules: "routed-no-port", links: "dual"},
-		{create: routed, run: "-p 0.0.0.0:8000:80", rules: "routed-port-ipv4", links: "dual"},
-		{create: routed, run: "-p 9000-9099:9000-9099/udp", rules: "routed-range", links: "dual"},
-		{create: routed + " -o enable_icc=false", run: web, rules: "routed-no-icc", links: "dual-isolated-ports"},
-		{create: "-o gateway_mode_ipv4=routed", run: web, rules: "routed-ipv4", links: "ipv4"},
-		{create: "-o gateway_mode_ipv4=routed", run: "-p 8000:80/sctp", rules: "routed-sctp", links: "ipv4"},
+		{create: routed, run: web, rules: "routed", links: "dual-routed"},
+		{create: routed + " -o enable_ip_masquerade=false", run: web, rules: "routed", links: "dual-routed"},
+		{create: routed + " -o trusted_host_interfaces=wg0", run: web, rules: "routed", links: "dual-routed"},
+		{create: routed + " -o host_binding_ipv4=192.0.2.1", run: web, rules: "routed", links: "dual-routed"},
+		{create: routed, run: "-p 9000:80", rules: "routed", links: "dual-routed"},
+		{create: routed, run: "", rules: "routed-no-port", links: "dual-routed"},
+		{create: routed, run: "-p 127.0.0.1:8000:80 -p [::1]:8000:80", rules: "routed-no-port", links: "dual-routed"},
+		{create: routed, run: "-p 0.0.0.0:8000:80", rules: "routed-port-ipv4", links: "dual-routed"},
+		{create: routed, run: "-p 9000-9099:9000-9099/udp", rules: "routed-range", links: "dual-routed"},
+		{create: routed + " -o enable_icc=false", run: web, rules: "routed-no-icc", links: "dual-routed-isolated-ports"},
+		{create: "-o gateway_mode_ipv4=routed", run: web, rules: "routed-ipv4", links: "ipv4-routed"},
+		{create: "-o gateway_mode_ipv4=routed", run: "-p 8000:80/sctp", rules: "routed-sctp", links: "ipv4-routed"},
 		{create: "--ipv4=false --ipv6 -o gateway_mode_ipv6=routed", run: web, rules: "routed-ipv6", links: "ipv6"},
 
 		{create: unprotected, run: web, rules: "unprotected", links: "dual"},
@@ -150,11 +150,11 @@ func mixed() []combination {
 	}
 	return []combination{
 		{create: mode("nat", "routed"), run: web, rules: "nat-routed", links: "dual"},
-		{create: mode("routed", "nat"), run: web, rules: "routed-nat", links: "dual"},
+		{create: mode("routed", "nat"), run: web, rules: "routed-nat", links: "dual-routed"},
 		{create: mode("nat", "nat-unprotected"), run: web, rules: "nat-unprotected", links: "dual"},
 		{create: mode("nat-unprotected", "nat"), run: web, rules: "unprotected-nat", links: "dual"},
 		{create: mode("nat-unprotected", "routed"), run: web, rules: "unprotected-routed", links: "dual"},
-		{create: mode("routed", "nat-unprotected"), run: web, rules: "routed-unprotected", links: "dual"},
+		{create: mode("routed", "nat-unprotected"), run: web, rules: "routed-unprotected", links: "dual-routed"},
 		{create: mode("nat", "routed") + " -o host_ipv4=192.0.2.1", run: web, rules: "source-routed", links: "dual"},
 		{create: mode("nat", "routed") + " -o trusted_host_interfaces=wg0", run: web, rules: "trusted-routed", links: "dual"},
 		{create: mode("nat", "routed") + " -o enable_ip_masquerade=false", run: web, rules: "no-masquerade-routed", links: "dual"},
@@ -168,7 +168,7 @@ func closed() []combination {
 	return []combination{
 		{create: "--internal --ipv6", run: "", rules: "internal", links: "dual-internal"},
 		{create: "--internal --ipv6", run: web, rules: "internal", links: "dual-internal"},
-		{create: "--internal --ipv6", run: none, rules: "internal", links: "dual-empty"},
+		{create: "--internal --ipv6", run: none, rules: "internal", links: "dual-internal-empty"},
 		{create: "--internal --ipv6 -o enable_ip_masquerade=false", run: web, rules: "internal", links: "dual-internal"},
 		{create: "--internal --ipv6 -o host_ipv4=192.0.2.1", run: web, rules: "internal", links: "dual-internal"},
 		{create: "--internal --ipv6 -o host_binding_ipv4=127.0.0.1", run: web, rules: "internal", links: "dual-internal"},
@@ -189,8 +189,8 @@ func shared() []combination {
 	return []combination{
 		{create: " | ", run: "-p 8000:80 | ", rules: "two", links: "two"},
 		{create: "--ipv6 | --ipv6", run: "-p 8000:80 | -p 8001:80", rules: "two-dual", links: "two-dual"},
-		{create: " | --internal", run: "-p 8000:80 | ", rules: "two-internal", links: "two"},
-		{create: " | -o gateway_mode_ipv4=routed", run: "-p 8000:80 | -p 8001:80", rules: "two-routed", links: "two"},
+		{create: " | --internal", run: "-p 8000:80 | ", rules: "two-internal", links: "two-translated-one"},
+		{create: " | -o gateway_mode_ipv4=routed", run: "-p 8000:80 | -p 8001:80", rules: "two-routed", links: "two-translated-one"},
 		{create: " | -o enable_icc=false", run: "-p 8000:80 | ", rules: "two-no-icc", links: "two-no-icc"},
 	}
 }

@@ -80,8 +80,8 @@ func iptablesDeparture() []explanation {
 		{"nat GANGWAY-SNAT", "", "Changes the source address where that is needed."},
 		{"nat GANGWAY-SNAT", "-s 127.0.0.0/8 -m devgroup --dst-group 0x4757 -j MASQUERADE", "From the host's 127.0.0.1 to a container, by a published port: takes the bridge's address, since a container could not answer 127.0.0.1."},
 		{"nat GANGWAY-SNAT", "-s SUBNET -o BRIDGE -m conntrack --ctstate DNAT -j MASQUERADE", "Hairpin: a container asked for a published port of its own network. Without the bridge's address as the source, the answer would go straight to the container that asked, from an address that it never asked."},
-		{"nat GANGWAY-SNAT", "-s SUBNET ! -o BRIDGE -m devgroup ! --dst-group 0x4757 -j MASQUERADE", "Leaves Gangway's networks from one that masquerades: takes the address of the link that it leaves by."},
-		{"nat GANGWAY-SNAT", "-s SUBNET ! -o BRIDGE -m devgroup ! --dst-group 0x4757 -j SNAT --to-source SOURCE", "Leaves Gangway's networks from one that names its address (`host_ipv4`, `host_ipv6`): takes that one."},
+		{"nat GANGWAY-SNAT", "-s SUBNET -m devgroup ! --dst-group 0x4757 -j MASQUERADE", "Leaves Gangway's networks from one that masquerades: takes the address of the link that it leaves by."},
+		{"nat GANGWAY-SNAT", "-s SUBNET -m devgroup ! --dst-group 0x4757 -j SNAT --to-source SOURCE", "Leaves Gangway's networks from one that names its address (`host_ipv4`, `host_ipv6`): takes that one."},
 	}
 }
 
@@ -109,7 +109,7 @@ func linkSettings() []explanation {
 		{"bridge", "mtu", "Of the option `com.docker.network.driver.mtu`, for bridge and containers."},
 		{"bridge", "up", "The link is switched on."},
 		{"bridge", "addresses", "The gateways of the network: the host's addresses in it."},
-		{"bridge", "route_localnet", "Lets packets of the host's 127.0.0.1 reach containers, for published ports. The guard keeps containers from using it the other way."},
+		{"bridge", "route_localnet", "1 where IPv4 ports are published: on networks that translate IPv4 and are not internal. It lets packets of the host's 127.0.0.1 reach the containers. The guard keeps containers from using it the other way."},
 		{"bridge", "disable_ipv6", "1 on networks without IPv6, where the two that follow mean nothing."},
 		{"bridge", "accept_ra", "With IPv6 it is 0: a container cannot become the host's router by announcing itself as one. A bridge that was there before keeps its own, since it may be the way to the host's router."},
 		{"bridge", "accept_dad", "With IPv6 it is 0: the bridge's link-local address is usable at once."},

@@ -102,8 +102,8 @@ func networkRules(n firewall.Network, six bool) rules {
 		}
 	}
 	for _, p := range ofFamily(n.Masquerade, six) {
-		r[snatChain] = append(r[snatChain], "-s "+p.String()+" ! -o "+n.Bridge+
-			" -m devgroup ! --dst"+group+tag+" -j "+source(n, six))
+		// The network's own bridge is in the group as all are: no need to name it.
+		r[snatChain] = append(r[snatChain], "-s "+p.String()+" -m devgroup ! --dst"+group+tag+" -j "+source(n, six))
 	}
 	for _, p := range ofFamily(n.Unprotected, six) {
 		r[openChain] = append(r[openChain], "-d "+p.String()+" -o "+n.Bridge+tag+" -j ACCEPT")
