@@ -91,6 +91,7 @@ func (m *Manager) reserve(ctx context.Context, owner string, reqs []request) ([]
 	if err := m.fds.check(sockets - m.book.descriptors(owner)); err != nil {
 		return nil, err
 	}
+	defer m.relays.serve()
 	r := newReservation(m, owner)
 	defer r.closeAhead()
 	r.openAhead(reqs)
@@ -117,6 +118,7 @@ func (m *Manager) reserve(ctx context.Context, owner string, reqs []request) ([]
 func (m *Manager) Keep(owner string, runs []spec.Published) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	defer m.relays.serve()
 	keep := coverOf(runs)
 	for s := range m.book.owners[owner] {
 		t, ok := keep.target(s.key)

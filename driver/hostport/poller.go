@@ -59,10 +59,8 @@ func newPoller(log *logrus.Entry) (*poller, error) {
 	return p, nil
 }
 
-// add calls h whenever fd can be read, until remove. The kernel is told a little
-// later: with ten thousand ports that takes long, nobody has to wait for it, and
-// what comes in meanwhile waits at the descriptor. So a refusal can only be logged;
-// the kernel's limit (max_user_watches) is one watch for some 4 KiB of memory.
+// add calls h whenever fd can be read, until remove; from the next call of watch
+// on, which has to follow.
 func (p *poller) add(fd int, h handler) (id uint32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,11 +75,20 @@ func (p *poller) add(fd int, h handler) (id uint32) {
 	id = p.next
 	p.handlers[id] = h
 	p.waiting[id] = fd
-	if !p.telling {
+	return id
+}
+
+// watch has the kernel told of what was added, a little later: with ten thousand
+// ports that takes long, nobody has to wait for it, and what comes in meanwhile
+// waits at the descriptor. So a refusal can only be logged; the kernel's limit
+// (max_user_watches) is one for some 4 KiB of memory.
+func (p *poller) watch() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.waiting) > 0 && !p.telling {
 		p.telling = true
 		p.tellers.Go(p.tell)
 	}
-	return id
 }
 
 // tellBatch bounds how many descriptors the kernel is told of while others wait

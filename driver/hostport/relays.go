@@ -58,6 +58,13 @@ func (r *relays) start(s *socket, t target) (relay, error) {
 	return startTCP(r, s, t), nil
 }
 
+// serve lets the relays that were started see what comes in.
+func (r *relays) serve() {
+	if r.poll != nil {
+		r.poll.watch()
+	}
+}
+
 // close is called when no relay is left. It returns when all goroutines have
 // ended.
 func (r *relays) close() {

@@ -71,6 +71,7 @@ func (all *udpSessions) open(u *udpRelay, c client) (*session, error) {
 	}
 	s := &session{u: u, from: c, fd: fd, addr: sockaddr(c.peer, c.zone), oob: c.answerFrom()}
 	s.id = u.r.poll.add(fd, s)
+	u.r.poll.watch()
 	all.fds.take(1)
 	u.sessions[c] = s
 	all.active[u] = struct{}{}
