@@ -12,7 +12,8 @@ type Pace struct {
 	Settle time.Duration
 	// Least is the pause after a comparison. While changes go on without a break
 	// that need no repair, as with a manager that rewrites its rules all the
-	// time, it grows by a quarter each time, up to Most.
+	// time, it grows by a quarter each time, up to Most, which leaves a repair
+	// within a second.
 	Least, Most time.Duration
 	// Undone is the longest pause after a repair that somebody had undone at once,
 	// Fight after one of a fight.
@@ -31,7 +32,7 @@ func (p Pace) orDefaults() Pace {
 	}{
 		{&p.Settle, 10 * time.Millisecond},
 		{&p.Least, 200 * time.Millisecond},
-		{&p.Most, 2 * time.Second},
+		{&p.Most, 800 * time.Millisecond},
 		{&p.Undone, 400 * time.Millisecond},
 		{&p.Fight, 20 * time.Second},
 		{&p.Every, 3 * time.Second},
@@ -81,7 +82,7 @@ func (d *Driver) Keep(ctx context.Context, changes <-chan struct{}, p Pace) {
 		} else {
 			pause = p.Least
 		}
-		if !sleep(ctx, max(pause, p.undone(r.undone), share*time.Since(start))) {
+		if !sleep(ctx, max(pause, p.undone(r.undone), share*r.took)) {
 			return
 		}
 	}

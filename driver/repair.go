@@ -22,6 +22,9 @@ type repair struct {
 	failed []error
 	// missing holds the endpoints whose link pair is gone.
 	missing map[string]missing
+	// took is how long the comparison worked, without the time in which it waited
+	// for a manager of the host's firewall: while that starts, it does not answer.
+	took time.Duration
 	// undone is how often in a row what was mended had been undone at once.
 	undone int
 }
@@ -40,10 +43,11 @@ const patience = time.Second
 // isolated, and without rules no link gets to carry anything. A manager of the
 // host's firewall, which may take its time, comes last.
 func (d *Driver) repair(ctx context.Context) *repair {
-	r := &repair{Driver: d, missing: map[string]missing{}}
+	r, start := &repair{Driver: d, missing: map[string]missing{}}, time.Now()
 	r.alone(ctx, func(want plan) ([]string, error) { return d.o.Firewall.Sync(ctx, want.rules) })
 	mend := len(r.failed) == 0
 	r.links(ctx, mend)
+	r.took = time.Since(start)
 	if mend && d.o.Zones != nil {
 		r.alone(ctx, func(want plan) ([]string, error) { return d.o.Zones.Sync(ctx, zoned(want.bridges)) })
 	}

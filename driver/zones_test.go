@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // fakeZones is a firewall manager that may refuse, and notes who came and went.
@@ -13,6 +14,8 @@ type fakeZones struct {
 	in      map[string]bool
 	told    []string
 	refuses error
+	// takes is how long Sync waits.
+	takes time.Duration
 }
 
 func (z *fakeZones) Enter(_ context.Context, bridge string) error {
@@ -33,6 +36,7 @@ func (z *fakeZones) Leave(_ context.Context, bridge string) error {
 
 func (z *fakeZones) Sync(_ context.Context, bridges []string) (fixed []string, err error) {
 	z.told = append(z.told, "sync "+strings.Join(bridges, ","))
+	time.Sleep(z.takes)
 	if z.refuses != nil {
 		return nil, z.refuses
 	}

@@ -49,7 +49,8 @@ func TestManagers(t *testing.T) {
 }
 
 const (
-	firewalldStarts = "start of firewalld"
+	firewalldStarts  = "start of firewalld"
+	firewalldReloads = "firewall-cmd --reload"
 	// reloads is how often an administrator reloads firewalld who tries something.
 	reloads = 6
 )
@@ -87,17 +88,17 @@ func testFirewalld(t *testing.T, e *harness.Engine, backend string) {
 	c.works(t, true)
 	var incidents []incident
 	for range reloads {
-		incidents = append(incidents, c.suffer(t, "firewall-cmd --reload", "was not in firewalld's zone"))
+		incidents = append(incidents, c.suffer(t, firewalldReloads, "was not in firewalld's zone"))
 	}
 	incidents = append(incidents, c.suffer(t, "firewall-cmd --zone docker --remove-interface "+c.bridges[0], c.bridges[0]))
 	firewalld.Signal(t, 15, 20*time.Second)
 	incidents = append(incidents, c.after(t, firewalldStarts, "was not in firewalld's zone", func() { e.Firewalld(t) }))
 	c.works(t, true)
-	// With rules of both in iptables, firewalld's start flushes gangway's; before
-	// its version 2 always.
+	// With rules of both in iptables, firewalld flushes gangway's; before its
+	// version 2 always.
 	flushed := (backend == "iptables" || e.Suite == harness.Bookworm) && e.Firewall() == "iptables"
 	c.judge(t, incidents, func(i incident, q harness.Question) bool {
-		return flushed && i.what == firewalldStarts && untilRepaired(i, q)
+		return flushed && (i.what == firewalldStarts || i.what == firewalldReloads) && untilRepaired(i, q)
 	})
 	e.Docker(t, "rm", "-f", "c1", "c2", "c3")
 	e.Docker(t, "network", "rm", "n1", "n2")
