@@ -3,6 +3,7 @@ package nftables
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/sirupsen/logrus"
@@ -161,8 +162,9 @@ func (b *Backend) commit(tx transaction) error {
 	return nil
 }
 
-// Sync implements firewall.Backend. If the kernel says that nothing changed
-// since the last one, nothing is listed.
+// Sync implements firewall.Backend. Nothing is listed if the kernel says that
+// nothing changed since the last one, or that only this process can have changed
+// the table.
 func (b *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -182,6 +184,9 @@ func (b *Backend) sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 		return nil, err
 	}
 	still := b.known != nil && b.seen == now && b.kernel.keeps(b.known)
+	// The kernel lets nobody else change a table that has an owner, whatever else
+	// has changed.
+	table := still || b.known != nil && b.seen != 0 && b.kernel.owns
 	b.seen = now
 	open := len(full.Networks) > 0
 	var before, after []string
@@ -190,9 +195,9 @@ func (b *Backend) sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 			return before, b.doubt(err)
 		}
 	}
-	table, err := b.syncTable(ctx, full, still)
+	lines, err := b.syncTable(ctx, full, table)
 	if err != nil {
-		return append(before, table...), b.doubt(err)
+		return append(before, lines...), b.doubt(err)
 	}
 	if open {
 		after, err = b.gate.sync(ctx, true, still)
@@ -200,8 +205,7 @@ func (b *Backend) sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 	if err != nil || len(before)+len(after) > 0 {
 		b.seen = 0 // iptables has changed nf_tables, maybe
 	}
-	lines := append(before, table...)
-	return append(lines, after...), err
+	return slices.Concat(before, lines, after), err
 }
 
 // doubt makes the next Sync look at everything.

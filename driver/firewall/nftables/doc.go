@@ -24,8 +24,8 @@
 // Invariant: the table is what Sync's argument compiles to, element for
 // element, and changes in single transactions; it exists while it holds
 // elements. Between two changes nothing is listed: the backend knows what the
-// kernel holds as long as nobody else changes it, which the kernel's generation
-// number tells.
+// kernel holds as long as nobody else changes it, which cannot be where the table
+// has an owner, and which the kernel's generation number tells where it has none.
 //
 // The table belongs to the backend's connection wherever the kernel can keep it
 // when that ends (flags owner and persist, Linux 6.9): `nft flush ruleset` of

@@ -364,3 +364,27 @@ func TestUnknownFlags(t *testing.T) {
 		golden(t, "table.golden", sh(t, "nft -s list ruleset"))
 	})
 }
+
+// TestOwnerIsNotListed: what others do to rules of their own costs the owner of
+// the table no look at it. A backend that is made to believe in less than there is
+// finds out only where it does look.
+func TestOwnerIsNotListed(t *testing.T) {
+	for name, begin := range map[string]func(testing.TB) *Backend{"owner": startOwner, "shared": start} {
+		t.Run(name, func(t *testing.T) {
+			nstest.Do(t, func() {
+				b := begin(t)
+				add(t, b, join(rich(), one()))
+				settled(t, b, join(rich(), one()))
+				b.known.change(b.known.delta(firewall.Delta{Remove: one()}))
+				sh(t, "nft add table inet other")
+				lines, err := b.Sync(t.Context(), rich())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if looked := len(lines) > 0; looked == b.kernel.owns {
+					t.Errorf("repaired %q, and owns the table: %t", lines, b.kernel.owns)
+				}
+			})
+		})
+	}
+}
