@@ -32,6 +32,7 @@ func testContainer(t *testing.T, e *harness.Engine) {
 	// port, and leaves flows behind.
 	e.Network(t, "first")
 	e.Start(t, harness.Container{Name: "first", Network: "first", Args: []string{"-p", "9:9"}}, "true")
+	e.Docker(t, "wait", "first")
 	e.Docker(t, "rm", "first")
 	before := e.Snapshot(t)
 	t.Cleanup(func() {
