@@ -129,12 +129,13 @@ func testAdvertisements(t *testing.T, e *harness.Engine) {
 	learned := func() string {
 		return e.Run(t, "sh", "-c", "ip -6 route show table all dev "+bridge+" | grep 'proto ra' || true; ip -6 addr show dev "+bridge+" | grep fd00:bad: || true")
 	}
-	// The advertisement is one that a host takes which wants any.
+	// The advertisement is one that a host takes which wants any. Gangway sets that
+	// right at once, so it is wanted again and again while the advertisement comes.
 	harness.Eventually(t, 10*time.Second, "advertisement taken with accept_ra=2", func() error {
-		e.Run(t, "sh", "-c", "echo 2 >"+conf+"/accept_ra")
-		if _, err := e.TryExec("c1", "probe", "advertise", "eth0", "fd00:bad::/64"); err != nil {
+		if _, err := e.TryDocker("exec", "-d", "c1", "probe", "advertise", "eth0", "fd00:bad::/64"); err != nil {
 			return err
 		}
+		e.Run(t, "sh", "-c", "for i in $(seq 50); do echo 2 >"+conf+"/accept_ra; sleep 0.01; done")
 		if learned() == "" {
 			return errors.New("nothing learned")
 		}
