@@ -33,8 +33,9 @@ fi
 shift
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=755 tmpfs /var/lib
+mkdir -p /run/targets /run/lock /run/etc/upper /run/etc/work
+mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work overlay /etc
 mount -t tmpfs -o mode=755 tmpfs /etc/systemd/system
-mkdir /run/targets /run/lock
 for unit; do cp "/lib/systemd/system/$unit" /run/targets; done
 printf '[Unit]\nRequires=multi-user.target sockets.target\n' >/run/targets/default.target
 exec env -i container=other PATH="$PATH" SYSTEMD_UNIT_PATH=/etc/systemd/system:/run/targets \
@@ -42,7 +43,8 @@ exec env -i container=other PATH="$PATH" SYSTEMD_UNIT_PATH=/etc/systemd/system:/
 
 // StartSystemd starts a node whose first process is the machine's systemd, with
 // none of the machine's units, and waits until it has started. /etc/systemd/system,
-// /run and /var/lib are empty and its own. It ends with the test.
+// /run and /var/lib are empty and its own, and what it writes to /etc is seen by
+// nobody else. It ends with the test.
 func StartSystemd(t testing.TB) *Node {
 	t.Helper()
 	if _, err := os.Stat("/lib/systemd/systemd"); err != nil {
