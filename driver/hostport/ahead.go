@@ -1,6 +1,7 @@
 package hostport
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 
@@ -53,7 +54,13 @@ func (r *reservation) bind(b binding) (int, error) {
 		delete(r.ahead, b)
 		return fd, nil
 	}
-	return r.m.relays.filters.bind(b)
+	fd, err := r.m.relays.filters.bind(b)
+	if errors.Is(err, unix.EADDRINUSE) && len(r.ahead) > 0 {
+		// What is in the way may be a later port of the same list.
+		r.closeAhead()
+		return r.m.relays.filters.bind(b)
+	}
+	return fd, err
 }
 
 // closeAhead closes what nothing needed.
