@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 
@@ -17,7 +18,11 @@ func advertise(iface, prefix string) error {
 	if err != nil {
 		return err
 	}
-	conn, err := net.DialIP("ip6:58", nil, &net.IPAddr{IP: net.IPv6linklocalallnodes, Zone: iface})
+	from, err := linkLocal(iface)
+	if err != nil {
+		return err
+	}
+	conn, err := net.DialIP("ip6:58", from, &net.IPAddr{IP: net.IPv6linklocalallnodes, Zone: iface})
 	if err != nil {
 		return err
 	}
@@ -27,6 +32,25 @@ func advertise(iface, prefix string) error {
 	}
 	_, err = conn.Write(advertisement(p))
 	return err
+}
+
+// linkLocal is the address that hosts take advertisements from. To bind to it
+// fails as long as the kernel looks for duplicates of it.
+func linkLocal(iface string) (*net.IPAddr, error) {
+	link, err := net.InterfaceByName(iface)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := link.Addrs()
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range addrs {
+		if a, ok := a.(*net.IPNet); ok && a.IP.To4() == nil && a.IP.IsLinkLocalUnicast() {
+			return &net.IPAddr{IP: a.IP, Zone: iface}, nil
+		}
+	}
+	return nil, fmt.Errorf("%s has no link-local IPv6 address", iface)
 }
 
 // advertisement is the message; the kernel adds the checksum.
