@@ -314,8 +314,9 @@ type stale struct {
 	// bare are the addresses of containers that published UDP ports which they
 	// do not publish any more.
 	bare []netip.Addr
-	// taken are the UDP runs that led elsewhere before, or nowhere.
-	taken []spec.Published
+	// taken are the UDP runs that led elsewhere before, or nowhere; dropped are
+	// those that lead nowhere now.
+	taken, dropped []spec.Published
 }
 
 // staleFlows lists what c leaves of flows that would go on to where nobody
@@ -339,6 +340,9 @@ func staleFlows(c change) (s stale) {
 			}
 		}
 		for _, r := range gone {
+			if r.Proto == spec.UDP {
+				s.dropped = append(s.dropped, r)
+			}
 			if r.Proto == spec.UDP && byNAT(r) && !slices.Contains(s.left, r.ContainerIP) && !slices.Contains(s.bare, r.ContainerIP) {
 				s.bare = append(s.bare, r.ContainerIP)
 			}

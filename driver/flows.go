@@ -2,6 +2,8 @@ package driver
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,6 +12,11 @@ import (
 
 // dropTime bounds one look at all tracked flows.
 const dropTime = 10 * time.Second
+
+// dropDelay is how long a look at all tracked flows waits for more to look for.
+// Containers start together, and some end at once: what they had published needs
+// no look then.
+const dropDelay = 100 * time.Millisecond
 
 // dropFlows forgets tracked flows that the change has left without a
 // destination. A failure harms nobody but those flows, so it is only logged.
@@ -25,7 +32,7 @@ func (d *Driver) dropFlows(ctx context.Context, c change) {
 			d.o.Log.WithError(err).Warn("tracked flows to ports that are not published any more remain")
 		}
 	}
-	d.taken.add(d, s.taken)
+	d.taken.change(d, s.dropped, s.taken)
 }
 
 // takenPorts are published UDP ports whose flows may lead elsewhere still: those
@@ -34,18 +41,27 @@ func (d *Driver) dropFlows(ctx context.Context, c change) {
 // start has to wait for. Flows to who had a port before have gone with that.
 type takenPorts struct {
 	mu   sync.Mutex
-	runs []spec.Published
+	runs map[spec.Published]struct{}
 	// busy says that somebody looks already.
 	busy bool
 	work sync.WaitGroup
 }
 
-// add has the flows of the runs dropped soon. Restore adds all that there are,
-// so that none is forgotten when the process ends before.
-func (p *takenPorts) add(d *Driver, runs []spec.Published) {
+// change has the flows of the taken runs dropped soon, those of the dropped ones
+// no more. Restore takes all that there are, so that none is forgotten when the
+// process ends before.
+func (p *takenPorts) change(d *Driver, dropped, taken []spec.Published) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.runs = append(p.runs, runs...)
+	for _, r := range dropped {
+		delete(p.runs, r)
+	}
+	if p.runs == nil {
+		p.runs = map[spec.Published]struct{}{}
+	}
+	for _, r := range taken {
+		p.runs[r] = struct{}{}
+	}
 	if len(p.runs) == 0 || p.busy {
 		return
 	}
@@ -61,10 +77,12 @@ func (p *takenPorts) add(d *Driver, runs []spec.Published) {
 	})
 }
 
+// next waits for what comes together, and returns it.
 func (p *takenPorts) next() []spec.Published {
+	sleep(context.Background(), dropDelay)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	next := p.runs
+	next := slices.Collect(maps.Keys(p.runs))
 	p.runs, p.busy = nil, len(next) > 0
 	return next
 }

@@ -59,7 +59,7 @@ func (d *Driver) Restore(ctx context.Context) error {
 	d.reservePorts(ctx, s)
 	r := d.repair(ctx)
 	d.dropFlows(ctx, changed)
-	d.taken.add(d, s.publishedUDP())
+	d.taken.change(d, nil, s.publishedUDP())
 	d.o.Log.Infof("restored %d networks and %d endpoints; %d things were missing in the kernel", len(s.networks), len(s.endpoints), len(r.fixed))
 	return nil
 }
