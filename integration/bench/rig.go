@@ -177,12 +177,17 @@ func (r *rig) timed(t testing.TB, args ...string) time.Duration {
 // it prints.
 func (r *rig) load(t testing.TB, args ...string) map[string]float64 {
 	t.Helper()
-	out := r.LAN.Outside.Run(t, append([]string{r.dir + "/load"}, args...)...)
-	var numbers map[string]float64
-	if err := json.Unmarshal([]byte(out), &numbers); err != nil {
-		t.Fatalf("load %v: %v in %q", args, err, out)
+	return numbers(t, r.LAN.Outside.Run(t, append([]string{r.dir + "/load"}, args...)...))
+}
+
+// numbers reads what the load program prints.
+func numbers(t testing.TB, out string) map[string]float64 {
+	t.Helper()
+	var n map[string]float64
+	if err := json.Unmarshal([]byte(out), &n); err != nil {
+		t.Fatalf("load: %v in %q", err, out)
 	}
-	return numbers
+	return n
 }
 
 // publish is the argument of docker run for n ports of one protocol: host and

@@ -1,10 +1,11 @@
 // Command load makes and answers the traffic that the benchmarks measure. It
 // is static and runs in containers as well as on hosts.
 //
-//	load serve PORT               accepts and closes TCP connections, echoes UDP
+//	load serve PORT               accepts and closes TCP connections, echoes single bytes of UDP
 //	load connect ADDR SECONDS N   N threads open and reset TCP connections
 //	load first ADDR COUNT         times the first packet of COUNT UDP flows
 //	load wait ADDR SECONDS        waits for the first answer to a new UDP flow
+//	load send ADDR SECONDS        sends short datagrams of one UDP flow, and tells the processor time of each
 //
 // The commands print one JSON object with times in microseconds. Sockets are
 // used directly and block: what the Go runtime would add is several times what
@@ -17,6 +18,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -41,7 +43,7 @@ func run(args []string) error {
 		return serve(int(port))
 	}
 	if len(args) < 3 {
-		return errors.New("usage: load serve PORT | connect ADDR SECONDS N | first ADDR COUNT | wait ADDR SECONDS")
+		return errors.New("usage: load serve PORT | connect ADDR SECONDS N | first ADDR COUNT | wait ADDR SECONDS | send ADDR SECONDS")
 	}
 	addr, err := netip.ParseAddrPort(args[1])
 	if err != nil {
@@ -63,6 +65,8 @@ func run(args []string) error {
 		return first(to, int(number))
 	case args[0] == "wait":
 		return wait(to, time.Duration(number*float64(time.Second)))
+	case args[0] == "send":
+		return send(to, time.Duration(number*float64(time.Second)))
 	}
 	return fmt.Errorf("unknown command %q", args[0])
 }
@@ -142,14 +146,52 @@ func wait(to unix.Sockaddr, length time.Duration) error {
 	return fmt.Errorf("no answer within %s", length)
 }
 
+// send sends datagrams of a flow that has been answered once, without an answer
+// to the others. A datagram goes all its way, into the receiver's queue, on the
+// sender's time. How many arrive depends on how the receiver gets to run.
+func send(to unix.Sockaddr, length time.Duration) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer closeSocket(fd)
+	if _, err = exchange(fd, to, time.Second); err != nil {
+		return err
+	}
+	var before, after unix.Rusage
+	datagram := make([]byte, 32)
+	count := 0
+	start := time.Now()
+	err = unix.Getrusage(unix.RUSAGE_THREAD, &before)
+	for err == nil && time.Since(start) < length {
+		for range 1000 {
+			err = errors.Join(err, unix.Sendto(fd, datagram, 0, to))
+		}
+		count += 1000
+	}
+	if err = errors.Join(err, unix.Getrusage(unix.RUSAGE_THREAD, &after)); err != nil {
+		return err
+	}
+	used := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
+	return report([]float64{float64(used) / float64(count) / 1e3}, float64(count)/time.Since(start).Seconds())
+}
+
 func ask(to unix.Sockaddr, limit time.Duration) (float64, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, err
 	}
 	defer closeSocket(fd)
+	return exchange(fd, to, limit)
+}
+
+// exchange sends a byte and waits for the answer.
+func exchange(fd int, to unix.Sockaddr, limit time.Duration) (float64, error) {
 	tv := unix.NsecToTimeval(limit.Nanoseconds())
-	if err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
+	err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
+	if err != nil {
 		return 0, err
 	}
 	start := time.Now()
@@ -196,7 +238,7 @@ func echo(fd int) {
 	buf := make([]byte, 2048)
 	for {
 		n, from, err := unix.Recvfrom(fd, buf, 0)
-		if err == nil {
+		if err == nil && n == 1 {
 			// An answer that cannot be sent is one that the client misses.
 			_ = unix.Sendto(fd, buf[:n], 0, from)
 		}
