@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
-	"syscall"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -63,24 +61,26 @@ func (h *Handle) addresses(ctx context.Context, link netlink.Link) ([]address, e
 // parseAddress reads an RTM_NEWADDR message. The address is IFA_LOCAL where
 // that is there (IPv4, point to point), else IFA_ADDRESS.
 func parseAddress(m []byte) (address, error) {
-	attrs, err := attributes(m, unix.SizeofIfAddrmsg)
-	if err != nil {
-		return address{}, fmt.Errorf("address message: %w", err)
+	if len(m) < unix.SizeofIfAddrmsg {
+		return address{}, fmt.Errorf("address message of %d bytes, fewer than its header's %d", len(m), unix.SizeofIfAddrmsg)
 	}
 	msg := nl.DeserializeIfAddrmsg(m)
 	a := address{link: int(msg.Index), scope: msg.Scope, flags: uint32(msg.Flags)}
 	var local, remote netip.Addr
-	for _, attr := range attrs {
-		switch attr.Attr.Type {
+	err := attributes(m, unix.SizeofIfAddrmsg, func(kind uint16, value []byte) {
+		switch kind {
 		case unix.IFA_LOCAL:
-			local, _ = netip.AddrFromSlice(attr.Value)
+			local, _ = netip.AddrFromSlice(value)
 		case unix.IFA_ADDRESS:
-			remote, _ = netip.AddrFromSlice(attr.Value)
+			remote, _ = netip.AddrFromSlice(value)
 		case unix.IFA_FLAGS:
-			if len(attr.Value) >= 4 {
-				a.flags = nl.NativeEndian().Uint32(attr.Value)
+			if len(value) >= 4 {
+				a.flags = nl.NativeEndian().Uint32(value)
 			}
 		}
+	})
+	if err != nil {
+		return address{}, fmt.Errorf("address message: %w", err)
 	}
 	if !local.IsValid() {
 		local = remote
@@ -90,16 +90,6 @@ func parseAddress(m []byte) (address, error) {
 		return address{}, fmt.Errorf("address message with %s/%d", local, msg.Prefixlen)
 	}
 	return a, nil
-}
-
-// attributes reads what follows the fixed header of a message. The library's
-// parser panics where the last attribute is not padded to four bytes.
-func attributes(m []byte, header int) ([]syscall.NetlinkRouteAttr, error) {
-	if len(m) < header {
-		return nil, fmt.Errorf("%d bytes, fewer than its header's %d", len(m), header)
-	}
-	padding := -len(m) & (unix.NLMSG_ALIGNTO - 1)
-	return nl.ParseRouteAttr(append(slices.Clip(m[header:]), make([]byte, padding)...))
 }
 
 // addAddress adds a gateway address. An IPv6 address skips duplicate address
