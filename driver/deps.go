@@ -36,12 +36,24 @@ type Host interface {
 	Occupied(ctx context.Context, bridge string, addrs []netip.Addr) (map[netip.Addr]net.HardwareAddr, error)
 	// Veths returns what the kernel knows of gangway's veth pairs, by endpoint.
 	Veths(ctx context.Context) (map[string]spec.VethInfo, error)
-	// Check takes one look at all links: which of the veths are gone or not as
-	// they should be, and whether Sweep would find anything.
-	Check(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error)
+	// Check takes one look at the links of a scope: which of the veths are gone or
+	// not as they should be, and whether Sweep would find anything. The lists are
+	// complete, whatever the scope.
+	Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error)
 	// Sweep removes links that gangway created and that belong to none of the
 	// given bridges and veths, and names what it removed.
 	Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (removed []string, err error)
+}
+
+// Changes tells that the kernel may differ from the state. Package watch is the
+// real one.
+type Changes interface {
+	// Changes receives a value after a change. It holds one, so that what happens
+	// during a comparison leads to another one.
+	Changes() <-chan struct{}
+	// Take returns the links that have changed, or of which something has, since
+	// the last call. What it does not return yet Changes tells later.
+	Take() spec.Scope
 }
 
 // HostPorts holds host ports with bound sockets. Package hostport is the real

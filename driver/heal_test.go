@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,20 +116,49 @@ func TestRulesAreMendedFirst(t *testing.T) {
 	}
 }
 
+// news are changes that a test tells of.
+type news struct {
+	told  chan struct{}
+	mu    sync.Mutex
+	links spec.Scope
+}
+
+func (n *news) Changes() <-chan struct{} { return n.told }
+
+func (n *news) Take() spec.Scope {
+	select {
+	case <-n.told:
+	default:
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	links := n.links
+	n.links = spec.Scope{}
+	return links
+}
+
+// tell says that something changed, of the links of that name and else of rules.
+func (n *news) tell(links ...string) {
+	n.mu.Lock()
+	for _, name := range links {
+		n.links.Add(name)
+	}
+	n.mu.Unlock()
+	select {
+	case n.told <- struct{}{}:
+	default:
+	}
+}
+
 // keep runs Keep in the test's bubble and returns how to report a change.
-func keep(t *testing.T, d *Driver) (change func()) {
+func keep(t *testing.T, d *Driver) (change func(links ...string)) {
 	t.Helper()
-	changes := make(chan struct{}, 1)
+	n := &news{told: make(chan struct{}, 1)}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); d.Keep(ctx, changes, Pace{}) }()
+	go func() { defer close(done); d.Keep(ctx, n, Pace{}) }()
 	t.Cleanup(func() { stop(); <-done })
-	return func() {
-		select {
-		case changes <- struct{}{}:
-		default:
-		}
-	}
+	return n.tell
 }
 
 // TestKeepHealsAtOnce: a change is looked at as it comes, and without one from
@@ -194,7 +224,7 @@ func TestSlowManager(t *testing.T) {
 
 // undo damages all the time, as somebody would who undoes each repair at once,
 // and returns how often that was mended.
-func undo(h *strictHost, change func(), all time.Duration) (repairs int) {
+func undo(h *strictHost, change func(...string), all time.Duration) (repairs int) {
 	before := h.compared()
 	for end := time.Now().Add(all); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		h.damage()
@@ -280,7 +310,7 @@ func TestPatientFight(t *testing.T) {
 		for i := range 3 * fightRepairs {
 			h.damage()
 			change()
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(300 * time.Millisecond) // there may have been a comparison just before
 			inSync(t, h.fakeHost, d)
 			if on := len(d.Status(t.Context()).Fights); (on == 1) != (i >= fightRepairs) {
 				t.Fatalf("%d fights after %d repairs", on, i+1)

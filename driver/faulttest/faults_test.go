@@ -141,8 +141,8 @@ func (h faultyHost) InspectBridge(ctx context.Context, name string) (info spec.B
 	return info, err
 }
 
-func (h faultyHost) Check(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (c spec.LinkCheck, err error) {
-	err = h.do("Check", func() (err error) { c, err = h.Host.Check(ctx, bridges, veths); return err })
+func (h faultyHost) Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge, veths []spec.Veth) (c spec.LinkCheck, err error) {
+	err = h.do("Check", func() (err error) { c, err = h.Host.Check(ctx, of, bridges, veths); return err })
 	return c, err
 }
 
