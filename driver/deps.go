@@ -75,9 +75,11 @@ type Zones interface {
 	Enter(ctx context.Context, bridge string) error
 	// Leave undoes Enter. What is gone already is no error.
 	Leave(ctx context.Context, bridge string) error
-	// Sync makes it so for the given bridges and no others of gangway, and
-	// returns one line for each that was not as it should be.
-	Sync(ctx context.Context, bridges []string) (fixed []string, err error)
+	// Sync makes it so for the bridges that want names and no others of gangway,
+	// and returns one line for each that was not as it should be. It asks want when
+	// it is the only one to change anything; who is about to enter or to leave is
+	// moving, and left alone.
+	Sync(ctx context.Context, want func() (bridges, moving []string)) (fixed []string, err error)
 }
 
 // Flows drops connection tracking entries. Package conntrack is the real one.

@@ -44,7 +44,7 @@ const patience = time.Second
 // repair makes the kernel hold what the state says, as far as links go those of the
 // scope. Rules go before the links they guard, as with a verb: nothing is reachable
 // that is not isolated, and without rules no link gets to carry anything. A manager
-// of the host's firewall, which may take its time, comes last.
+// of the host's firewall, which may take its time, comes last; verbs go on meanwhile.
 func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
 	r, start := &repair{Driver: d, of: d.unsettled(of), missing: map[string]missing{}}, time.Now()
 	r.alone(ctx, func(want plan) ([]string, error) { return d.o.Firewall.Sync(ctx, want.rules) })
@@ -52,7 +52,7 @@ func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
 	r.links(ctx, mend)
 	r.took = time.Since(start)
 	if mend && d.o.Zones != nil {
-		r.alone(ctx, func(want plan) ([]string, error) { return d.o.Zones.Sync(ctx, zoned(want.bridges)) })
+		r.note(d.o.Zones.Sync(ctx, d.zoned))
 	}
 	r.finish()
 	return r

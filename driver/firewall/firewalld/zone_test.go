@@ -184,11 +184,16 @@ func told(t *testing.T, changes chan struct{}, of string) {
 	}
 }
 
+// settled wants bridges while none is moving.
+func settled(bridges ...string) func() ([]string, []string) {
+	return func() ([]string, []string) { return bridges, nil }
+}
+
 // sync fails the test unless Sync repairs what want says.
 func (z *Zone) sync(t *testing.T, bridges []string, want ...string) {
 	t.Helper()
 	slices.Sort(want)
-	got, err := z.Sync(t.Context(), bridges)
+	got, err := z.Sync(t.Context(), settled(bridges...))
 	must(t, err)
 	slices.Sort(got)
 	if d := cmp.Diff(want, got); d != "" {
@@ -224,6 +229,54 @@ func TestMembership(t *testing.T) {
 		t.Error(d)
 	}
 	if d := cmp.Diff([]string{"gw-b"}, m.zones["trusted"]); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestMoving: who is about to enter or to leave is left alone, and known no worse
+// afterwards. Nobody does either between the question what is wanted and its answer's
+// last consequence.
+func TestMoving(t *testing.T) {
+	socket, _ := bus(t, t.TempDir())
+	m := startManager(t, socket, "docker")
+	m.change(func() { m.zones["docker"] = []string{"gw-going"} })
+	z, changes := newZone(t, socket)
+	z.sync(t, []string{"gw-going"})
+	told(t, changes, "the connection")
+	with := func(bridges, moving []string, want ...string) {
+		t.Helper()
+		got, err := z.Sync(t.Context(), func() ([]string, []string) { return bridges, moving })
+		must(t, err)
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("repairs (-want +got):\n%s", d)
+		}
+	}
+	with([]string{"gw-a"}, []string{"gw-going", "gw-coming"}, put("gw-a"))
+	asked := m.called()
+	with([]string{"gw-a"}, []string{"gw-going", "gw-coming"})
+	must(t, z.Enter(t.Context(), "gw-coming"))
+	must(t, z.Leave(t.Context(), "gw-going"))
+	z.sync(t, []string{"gw-a", "gw-coming"})
+	if n := m.called() - asked; n != 2 {
+		t.Errorf("%d calls, want those of who came and went", n)
+	}
+	// One that could not leave in the end is still known, whatever its name.
+	must(t, z.Enter(t.Context(), "chosen"))
+	must(t, m.conn.Emit(path, service+".Reloaded"))
+	told(t, changes, "a reload")
+	with([]string{"gw-a", "gw-coming"}, []string{"chosen"})
+	z.sync(t, []string{"gw-a", "gw-coming"}, out("chosen"))
+	entered := make(chan error)
+	got, err := z.Sync(t.Context(), func() ([]string, []string) {
+		go func() { entered <- z.Enter(context.Background(), "gw-b") }()
+		return []string{"gw-a"}, nil
+	})
+	must(t, err)
+	must(t, <-entered)
+	if d := cmp.Diff([]string{out("gw-coming")}, got); d != "" {
+		t.Errorf("repairs (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]string{"gw-a", "gw-b"}, m.docker()); d != "" {
 		t.Error(d)
 	}
 }
@@ -310,7 +363,7 @@ func TestNoZone(t *testing.T) {
 	z.sync(t, nil)
 	for name, err := range map[string]error{
 		"enter": z.Enter(t.Context(), "gw-a"),
-		"sync":  func() error { _, err := z.Sync(t.Context(), []string{"gw-a"}); return err }(),
+		"sync":  func() error { _, err := z.Sync(t.Context(), settled("gw-a")); return err }(),
 	} {
 		if !errors.Is(err, errNoZone) || !strings.Contains(err.Error(), "gw-a") {
 			t.Errorf("%s: %v", name, err)
@@ -342,7 +395,7 @@ func TestSilent(t *testing.T) {
 	short, cancel := context.WithTimeout(t.Context(), answerTime/2)
 	defer cancel()
 	for range 3 {
-		if _, err := z.Sync(short, []string{"gw-a"}); !errors.Is(err, errSilent) {
+		if _, err := z.Sync(short, settled("gw-a")); !errors.Is(err, errSilent) {
 			t.Errorf("a later call: %v", err)
 		}
 	}
@@ -351,7 +404,7 @@ func TestSilent(t *testing.T) {
 	}
 	unlock()
 	told(t, changes, "the answer")
-	if _, err := z.Sync(t.Context(), []string{"gw-a"}); err != nil {
+	if _, err := z.Sync(t.Context(), settled("gw-a")); err != nil {
 		t.Error(err)
 	}
 	if d := cmp.Diff([]string{"gw-a"}, m.docker()); d != "" {
