@@ -29,8 +29,9 @@ type Host interface {
 	// EnableForwarding turns forwarding on for the families asked for, and
 	// returns one line for each switch it had to turn.
 	EnableForwarding(ctx context.Context, ipv4, ipv6 bool) (fixed []string, err error)
-	// InspectBridge describes the link of that name.
-	InspectBridge(ctx context.Context, name string) (spec.BridgeInfo, error)
+	// InspectBridge describes the link of that name, as far as it concerns a network
+	// with these subnets.
+	InspectBridge(ctx context.Context, name string, subnets []netip.Prefix) (spec.BridgeInfo, error)
 	// Occupied asks on a bridge that carries more than gangway's pairs who uses
 	// the addresses, and returns the hardware address for each that is in use.
 	Occupied(ctx context.Context, bridge string, addrs []netip.Addr) (map[netip.Addr]net.HardwareAddr, error)

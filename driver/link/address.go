@@ -25,10 +25,11 @@ func (a address) global() bool {
 	return a.scope == unix.RT_SCOPE_UNIVERSE && !a.Addr().IsLinkLocalUnicast()
 }
 
-// addresses returns the addresses of one link, or of all if link is nil.
-// netlink.Handle's AddrList has the kernel dump those of every link always,
-// which makes a verb cost more the more networks there are.
-func (h *Handle) addresses(ctx context.Context, link netlink.Link) ([]address, error) {
+// addresses returns the addresses of one link, or of all if link is nil, of one
+// family or of both (AF_UNSPEC). netlink.Handle's AddrList has the kernel dump
+// those of every link always, which makes a verb cost more the more networks there
+// are.
+func (h *Handle) addresses(ctx context.Context, link netlink.Link, family int) ([]address, error) {
 	index, what := uint32(0), "addresses"
 	if link != nil {
 		index, what = uint32(link.Attrs().Index), "addresses of "+link.Attrs().Name
@@ -36,7 +37,7 @@ func (h *Handle) addresses(ctx context.Context, link netlink.Link) ([]address, e
 	return dump(ctx, what, func() ([]address, error) {
 		req := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
 		req.Sockets = h.raw
-		msg := nl.NewIfAddrmsg(unix.AF_UNSPEC)
+		msg := nl.NewIfAddrmsg(family)
 		msg.Index = index
 		req.AddData(msg)
 		answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR)

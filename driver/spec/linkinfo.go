@@ -10,9 +10,10 @@ type BridgeInfo struct {
 	Kind string
 	// Owner is the network id of a bridge that gangway created, else empty.
 	Owner string
-	// Addresses are its global addresses.
+	// Addresses are its global addresses, of the families that the network has.
 	Addresses []netip.Prefix
-	// Elsewhere are the global addresses of all other links.
+	// Elsewhere are the global addresses of all other links that lie within the
+	// network's subnets.
 	Elsewhere []LinkAddress
 }
 
