@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,51 +113,6 @@ func TestRulesAreMendedFirst(t *testing.T) {
 	if want := []string{EventProblem, EventSolved, EventRepair, EventRepair}; !slices.Equal(kinds, want) {
 		t.Errorf("events %v, want %v", kinds, want)
 	}
-}
-
-// news are changes that a test tells of.
-type news struct {
-	told  chan struct{}
-	mu    sync.Mutex
-	links spec.Scope
-}
-
-func (n *news) Changes() <-chan struct{} { return n.told }
-
-func (n *news) Take() spec.Scope {
-	select {
-	case <-n.told:
-	default:
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	links := n.links
-	n.links = spec.Scope{}
-	return links
-}
-
-// tell says that something changed, of the links of that name and else of rules.
-func (n *news) tell(links ...string) {
-	n.mu.Lock()
-	for _, name := range links {
-		n.links.Add(name)
-	}
-	n.mu.Unlock()
-	select {
-	case n.told <- struct{}{}:
-	default:
-	}
-}
-
-// keep runs Keep in the test's bubble and returns how to report a change.
-func keep(t *testing.T, d *Driver) (change func(links ...string)) {
-	t.Helper()
-	n := &news{told: make(chan struct{}, 1)}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { defer close(done); d.Keep(ctx, n, Pace{}) }()
-	t.Cleanup(func() { stop(); <-done })
-	return n.tell
 }
 
 // TestKeepHealsAtOnce: a change is looked at as it comes, and without one from
