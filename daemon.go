@@ -106,7 +106,7 @@ type daemon struct {
 	driver    *driver.Driver
 	addresses *ipam.Allocator
 	// changes says when the kernel is to be compared with the state.
-	changes <-chan struct{}
+	changes driver.Changes
 	closers []func()
 }
 
@@ -148,7 +148,7 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	if err != nil {
 		return nil, err
 	}
-	d.changes = kernel.Changes()
+	d.changes = kernel
 	d.closers = append(d.closers, func() { logError(log, kernel.Close()) })
 	zone := firewalld.New(firewalld.Options{Changed: kernel.Changed, Log: log})
 	d.closers = append(d.closers, func() { logError(log, zone.Close()) })

@@ -3,8 +3,6 @@ package driver
 import (
 	"context"
 	"errors"
-
-	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // apply makes the kernel follow a delta. Links go before the rules that guard
@@ -65,18 +63,4 @@ func (d *Driver) addLinks(ctx context.Context, p plan) error {
 		}
 	}
 	return nil
-}
-
-// zones has bridges enter or leave the zone of the host's firewall manager. A
-// manager that does not follow, say because it reloads, is no reason to refuse
-// a network: Reconcile asks it again.
-func (d *Driver) zones(ctx context.Context, bridges []spec.Bridge, step func(Zones, context.Context, string) error) {
-	if d.o.Zones == nil {
-		return
-	}
-	for _, name := range zoned(bridges) {
-		if err := step(d.o.Zones, ctx, name); err != nil {
-			d.o.Log.WithError(err).Warn("the host's firewall manager does not follow; it is asked again")
-		}
-	}
 }

@@ -77,19 +77,6 @@ func (n *Network) translates4() bool {
 	return n.Subnet4.IsValid() && !n.Options.Internal && n.Options.Mode(false).Translated()
 }
 
-// zoned returns the bridges for which a manager of the host's firewall is asked.
-// A bridge that gangway only uses is the administrator's, and so is its place
-// there: behind it may be a whole network, to which the host would be opened.
-func zoned(bridges []spec.Bridge) []string {
-	var names []string
-	for _, b := range bridges {
-		if !b.Adopted {
-			names = append(names, b.Name)
-		}
-	}
-	return names
-}
-
 // bridgeAddresses returns the gateway addresses that are the bridge's own.
 func (n *Network) bridgeAddresses() []netip.Prefix {
 	return slices.DeleteFunc(n.gateways(), func(p netip.Prefix) bool {

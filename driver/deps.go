@@ -29,19 +29,32 @@ type Host interface {
 	// EnableForwarding turns forwarding on for the families asked for, and
 	// returns one line for each switch it had to turn.
 	EnableForwarding(ctx context.Context, ipv4, ipv6 bool) (fixed []string, err error)
-	// InspectBridge describes the link of that name.
-	InspectBridge(ctx context.Context, name string) (spec.BridgeInfo, error)
+	// InspectBridge describes the link of that name, as far as it concerns a network
+	// with these subnets.
+	InspectBridge(ctx context.Context, name string, subnets []netip.Prefix) (spec.BridgeInfo, error)
 	// Occupied asks on a bridge that carries more than gangway's pairs who uses
 	// the addresses, and returns the hardware address for each that is in use.
 	Occupied(ctx context.Context, bridge string, addrs []netip.Addr) (map[netip.Addr]net.HardwareAddr, error)
 	// Veths returns what the kernel knows of gangway's veth pairs, by endpoint.
 	Veths(ctx context.Context) (map[string]spec.VethInfo, error)
-	// Check takes one look at all links: which of the veths are gone or not as
-	// they should be, and whether Sweep would find anything.
-	Check(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error)
+	// Check takes one look at the links of a scope: which of the veths are gone or
+	// not as they should be, and whether Sweep would find anything. The lists are
+	// complete, whatever the scope.
+	Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error)
 	// Sweep removes links that gangway created and that belong to none of the
 	// given bridges and veths, and names what it removed.
 	Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (removed []string, err error)
+}
+
+// Changes tells that the kernel may differ from the state. Package watch is the
+// real one.
+type Changes interface {
+	// Changes receives a value after a change. It holds one, so that what happens
+	// during a comparison leads to another one.
+	Changes() <-chan struct{}
+	// Take returns the links that have changed, or of which something has, since
+	// the last call. What it does not return yet Changes tells later.
+	Take() spec.Scope
 }
 
 // HostPorts holds host ports with bound sockets. Package hostport is the real
@@ -63,9 +76,11 @@ type Zones interface {
 	Enter(ctx context.Context, bridge string) error
 	// Leave undoes Enter. What is gone already is no error.
 	Leave(ctx context.Context, bridge string) error
-	// Sync makes it so for the given bridges and no others of gangway, and
-	// returns one line for each that was not as it should be.
-	Sync(ctx context.Context, bridges []string) (fixed []string, err error)
+	// Sync makes it so for the bridges that want names and no others of gangway,
+	// and returns one line for each that was not as it should be. It asks want when
+	// it is the only one to change anything; who is about to enter or to leave is
+	// moving, and left alone.
+	Sync(ctx context.Context, want func() (bridges, moving []string)) (fixed []string, err error)
 }
 
 // Flows drops connection tracking entries. Package conntrack is the real one.

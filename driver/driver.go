@@ -48,6 +48,9 @@ type Driver struct {
 	mu     sync.Mutex
 	state  *state
 	health health
+	// moving holds the bridges of networks that verbs are making or removing, and by
+	// how many: they enter or leave the zone of the host's firewall manager any time.
+	moving map[string]int
 	// expected holds the restored endpoints that are in no container, and since
 	// when: the engine may be about to join them, or has forgotten them.
 	expected map[string]time.Time
@@ -77,7 +80,7 @@ type health struct {
 
 // New returns a driver without any state; see Restore.
 func New(o Options) *Driver {
-	return &Driver{o: o, state: newState(), expected: map[string]time.Time{}, fights: newFights()}
+	return &Driver{o: o, state: newState(), moving: map[string]int{}, expected: map[string]time.Time{}, fights: newFights()}
 }
 
 // undoTime bounds the work of undoing a change whose own time may be over.
@@ -98,6 +101,7 @@ func (d *Driver) commit(ctx context.Context, look planner) error {
 	if err != nil || c.empty() {
 		return err
 	}
+	defer d.settle(c)
 	if err = d.apply(ctx, diff(before, after)); err != nil {
 		return d.undo(ctx, c, diff(after, before), err)
 	}
@@ -115,6 +119,7 @@ func (d *Driver) retire(ctx context.Context, look planner) error {
 	if err != nil || c.empty() {
 		return err
 	}
+	defer d.settle(c)
 	err = d.apply(ctx, diff(before, after))
 	for _, e := range c.endpoints {
 		if e.after == nil {
@@ -128,7 +133,7 @@ func (d *Driver) retire(ctx context.Context, look planner) error {
 }
 
 // begin stages and persists a change, and says what the kernel has to contain
-// for its objects before and after it.
+// for its objects before and after it. Unless it fails, settle ends the change.
 func (d *Driver) begin(look planner) (c change, before, after plan, err error) {
 	c, network, err := d.stage(look)
 	if err != nil || c.empty() {
@@ -136,6 +141,7 @@ func (d *Driver) begin(look planner) (c change, before, after plan, err error) {
 	}
 	if err = d.persist(c); err != nil {
 		d.unstage(c)
+		d.settle(c)
 		return c, before, after, err
 	}
 	before, after = compileChange(c, network)
@@ -162,7 +168,21 @@ func (d *Driver) stage(look planner) (change, *Network, error) {
 		}
 	}
 	d.state.apply(c)
+	for _, name := range c.network.bridges() {
+		d.moving[name]++
+	}
 	return c, network, nil
+}
+
+// settle ends a change: its network's bridge is where it stays.
+func (d *Driver) settle(c change) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, name := range c.network.bridges() {
+		if d.moving[name]--; d.moving[name] == 0 {
+			delete(d.moving, name)
+		}
+	}
 }
 
 func (d *Driver) unstage(c change) {

@@ -8,26 +8,31 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-func (f *fakeHost) Check(_ context.Context, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error) {
+func (f *fakeHost) Check(_ context.Context, of spec.Scope, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error) {
 	unlock, err := f.step()
 	if err != nil {
 		return spec.LinkCheck{}, err
 	}
 	defer unlock()
-	c := spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}}
-	known := 0
+	c := spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Strays: map[string]bool{}}
+	known := map[string]bool{}
 	for _, v := range veths {
-		is, there := f.veths[v.EndpointID]
-		if there {
-			known++
+		known[v.EndpointID] = true
+		if !of.Has(v.Host) {
+			continue
 		}
+		is, there := f.veths[v.EndpointID]
 		c.Gone[v.EndpointID] = !there
 		c.Amiss[v.EndpointID] = !reflect.DeepEqual(is, v)
 	}
-	c.Strays = known < len(f.veths)
+	for id, v := range f.veths {
+		if of.Has(v.Host) && !known[id] {
+			c.Strays[v.Host] = true
+		}
+	}
 	for name := range f.bridges {
-		if !slices.ContainsFunc(bridges, func(b spec.Bridge) bool { return b.Name == name }) {
-			c.Strays = true
+		if of.Has(name) && !slices.ContainsFunc(bridges, func(b spec.Bridge) bool { return b.Name == name }) {
+			c.Strays[name] = true
 		}
 	}
 	return c, nil

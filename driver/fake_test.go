@@ -124,7 +124,7 @@ func (f *fakeHost) EnableForwarding(context.Context, bool, bool) ([]string, erro
 	return nil, nil
 }
 
-func (f *fakeHost) InspectBridge(_ context.Context, name string) (spec.BridgeInfo, error) {
+func (f *fakeHost) InspectBridge(_ context.Context, name string, _ []netip.Prefix) (spec.BridgeInfo, error) {
 	unlock, err := f.step()
 	if err != nil {
 		return spec.BridgeInfo{}, err

@@ -18,8 +18,8 @@ type Pace struct {
 	// Undone is the longest pause after a repair that somebody had undone at once,
 	// Fight after one of a fight.
 	Undone, Fight time.Duration
-	// Every is the time after which it compares without a change: not every
-	// change is told.
+	// Every is the time after which it compares everything without a change of it:
+	// not every change is told.
 	Every time.Duration
 	// Limit bounds one comparison.
 	Limit time.Duration
@@ -50,33 +50,36 @@ func (p Pace) orDefaults() Pace {
 const share = 2
 
 // Keep compares the kernel with the state whenever changes says that something
-// may differ, and from time to time without, until ctx ends. changes must hold
-// one value, so that what happens during a comparison leads to another one.
-func (d *Driver) Keep(ctx context.Context, changes <-chan struct{}, p Pace) {
+// may differ, as far as links go those that it names, and from time to time all
+// without that, until ctx ends.
+func (d *Driver) Keep(ctx context.Context, changes Changes, p Pace) {
 	p = p.orDefaults()
 	pause := p.Least
-	changed := time.Now()
+	changed, whole := time.Now(), time.Now()
+	news := changes.Changes()
 	for {
-		waits, early := time.Now(), len(changes) > 0
-		told, ok := await(ctx, changes, p.Every)
+		waits, early := time.Now(), len(news) > 0
+		told, ok := await(ctx, news, time.Until(whole.Add(p.Every)))
 		if !ok || told && !sleep(ctx, p.Settle) {
 			return
 		}
 		if told && !early {
 			changed = time.Now()
 		}
-		select {
-		case <-changes: // told of by this comparison
-		default:
-		}
+		told = told || early // though it may be time for all at the same moment
+		of := changes.Take()
 		once, cancel := context.WithTimeout(ctx, p.Limit)
 		start := time.Now()
 		if start.Sub(waits) > p.Least {
 			pause = min(pause, p.Least)
 		}
-		r := d.reconcile(once, changed)
+		of.All = of.All || start.Sub(whole) >= p.Every
+		r := d.reconcile(once, of, changed)
 		cancel()
 		changed = time.Now()
+		if of.All {
+			whole = changed
+		}
 		if len(r.fixed) == 0 && told {
 			pause = min(pause+pause/4, p.Most)
 		} else {

@@ -115,22 +115,6 @@ func TestRulesAreMendedFirst(t *testing.T) {
 	}
 }
 
-// keep runs Keep in the test's bubble and returns how to report a change.
-func keep(t *testing.T, d *Driver) (change func()) {
-	t.Helper()
-	changes := make(chan struct{}, 1)
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { defer close(done); d.Keep(ctx, changes, Pace{}) }()
-	t.Cleanup(func() { stop(); <-done })
-	return func() {
-		select {
-		case changes <- struct{}{}:
-		default:
-		}
-	}
-}
-
 // TestKeepHealsAtOnce: a change is looked at as it comes, and without one from
 // time to time.
 func TestKeepHealsAtOnce(t *testing.T) {
@@ -194,7 +178,7 @@ func TestSlowManager(t *testing.T) {
 
 // undo damages all the time, as somebody would who undoes each repair at once,
 // and returns how often that was mended.
-func undo(h *strictHost, change func(), all time.Duration) (repairs int) {
+func undo(h *strictHost, change func(...string), all time.Duration) (repairs int) {
 	before := h.compared()
 	for end := time.Now().Add(all); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		h.damage()
@@ -280,7 +264,7 @@ func TestPatientFight(t *testing.T) {
 		for i := range 3 * fightRepairs {
 			h.damage()
 			change()
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(300 * time.Millisecond) // there may have been a comparison just before
 			inSync(t, h.fakeHost, d)
 			if on := len(d.Status(t.Context()).Fights); (on == 1) != (i >= fightRepairs) {
 				t.Fatalf("%d fights after %d repairs", on, i+1)

@@ -44,7 +44,7 @@ func (d *Driver) CreateNetwork(ctx context.Context, r CreateNetworkRequest) erro
 		return err
 	}
 	defer unlock()
-	info, err := d.o.Host.InspectBridge(ctx, n.Bridge)
+	info, err := d.o.Host.InspectBridge(ctx, n.Bridge, n.subnets())
 	if err != nil {
 		return err
 	}

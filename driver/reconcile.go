@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // lostTime is how long a link pair has to be gone until its endpoint is: the
@@ -26,15 +28,15 @@ type missing struct {
 // An endpoint whose link pair stays away has lost its container without the
 // engine telling (it forgot it in a crash): it is removed with its ports.
 func (d *Driver) Reconcile(ctx context.Context) int {
-	return len(d.reconcile(ctx, time.Now()).fixed)
+	return len(d.reconcile(ctx, spec.Scope{All: true}, time.Now()).fixed)
 }
 
-// reconcile is Reconcile, with everything that was found. Until changed, nothing
-// changed since the last one.
-func (d *Driver) reconcile(ctx context.Context, changed time.Time) *repair {
+// reconcile is Reconcile as far as links of the scope go, with everything that was
+// found. Until changed, nothing changed since the last one.
+func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time) *repair {
 	d.healing.Lock()
 	defer d.healing.Unlock()
-	r := d.repair(ctx)
+	r := d.repair(ctx, of)
 	for _, line := range r.fixed {
 		d.o.Log.Warn("repaired: " + line)
 		d.journal.add(EventRepair, line)

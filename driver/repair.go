@@ -9,15 +9,18 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// repair is one comparison of the kernel with the state.
+// repair is one comparison of the kernel with the state: of all rules, and of the
+// links that it is of. It is of all links, unless something told which of them
+// changed since one that was.
 //
 // Rules are compared while no verb runs, since nothing else tells a verb's
 // change from somebody's damage; the kernel's count of changes makes that short.
-// Links are looked at all at once while verbs go on. What does not look as it
+// Links are looked at at once while verbs go on. What does not look as it
 // should is looked at again, and mended, with the lock of its network, as a verb
 // would do it: other networks do not wait.
 type repair struct {
 	*Driver
+	of     spec.Scope
 	fixed  []string
 	failed []error
 	// missing holds the endpoints whose link pair is gone.
@@ -29,30 +32,44 @@ type repair struct {
 	undone int
 }
 
-// thorough is how many pairs a comparison looks at closely beside those that
-// do not look as they should; the next one takes the next of them. It finds
-// what one look at all links does not show.
+// thorough is how many pairs a comparison of all links looks at closely beside
+// those that do not look as they should; the next one takes the next of them. It
+// finds what one look at all links does not show.
 const thorough = 64
 
 // patience is how long a comparison waits for a moment without verbs before it
 // makes them wait.
 const patience = time.Second
 
-// repair makes the kernel hold what the state says, all of it. Rules go before
-// the links they guard, as with a verb: nothing is reachable that is not
-// isolated, and without rules no link gets to carry anything. A manager of the
-// host's firewall, which may take its time, comes last.
-func (d *Driver) repair(ctx context.Context) *repair {
-	r, start := &repair{Driver: d, missing: map[string]missing{}}, time.Now()
+// repair makes the kernel hold what the state says, as far as links go those of the
+// scope. Rules go before the links they guard, as with a verb: nothing is reachable
+// that is not isolated, and without rules no link gets to carry anything. A manager
+// of the host's firewall, which may take its time, comes last; verbs go on meanwhile.
+func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
+	r, start := &repair{Driver: d, of: d.unsettled(of), missing: map[string]missing{}}, time.Now()
 	r.alone(ctx, func(want plan) ([]string, error) { return d.o.Firewall.Sync(ctx, want.rules) })
 	mend := len(r.failed) == 0
 	r.links(ctx, mend)
 	r.took = time.Since(start)
 	if mend && d.o.Zones != nil {
-		r.alone(ctx, func(want plan) ([]string, error) { return d.o.Zones.Sync(ctx, zoned(want.bridges)) })
+		r.note(d.o.Zones.Sync(ctx, d.zoned))
 	}
 	r.finish()
 	return r
+}
+
+// unsettled adds to a scope what is to be looked at again, though nothing tells of
+// it: pairs that were gone, and everything where the last comparison failed.
+func (d *Driver) unsettled(of spec.Scope) spec.Scope {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.health.problem != "" {
+		return spec.Scope{All: true}
+	}
+	for id := range d.health.missing {
+		of.Add(vethHost(id))
+	}
+	return of
 }
 
 // desired is what the kernel should contain by now.
@@ -91,7 +108,7 @@ func (r *repair) links(ctx context.Context, mend bool) {
 	if mend {
 		r.bridges(ctx, want)
 	}
-	found, err := r.o.Host.Check(ctx, want.bridges, want.veths)
+	found, err := r.o.Host.Check(ctx, r.of, want.bridges, want.veths)
 	if err != nil {
 		r.note(nil, err)
 		return
@@ -112,6 +129,9 @@ func (r *repair) links(ctx context.Context, mend bool) {
 // bridges mends bridges, and forwarding between links.
 func (r *repair) bridges(ctx context.Context, want plan) {
 	for _, b := range want.bridges {
+		if !r.of.Has(b.Name) {
+			continue
+		}
 		r.onNetwork(ctx, b.NetworkID, func(n *Network) ([]string, error) {
 			var p plan
 			p.addNetwork(n)
@@ -143,12 +163,14 @@ func (r *repair) onNetwork(ctx context.Context, id string, do func(*Network) ([]
 // not among them.
 func (r *repair) suspects(veths []spec.Veth, found spec.LinkCheck) []spec.Veth {
 	turn := map[string]bool{}
-	for i := range min(thorough, len(veths)) {
-		turn[veths[(r.turn+i)%len(veths)].EndpointID] = true
-	}
-	r.turn += thorough
-	if r.turn >= len(veths) {
-		r.turn = 0
+	if r.of.All {
+		for i := range min(thorough, len(veths)) {
+			turn[veths[(r.turn+i)%len(veths)].EndpointID] = true
+		}
+		r.turn += thorough
+		if r.turn >= len(veths) {
+			r.turn = 0
+		}
 	}
 	return slices.DeleteFunc(slices.Clone(veths), func(v spec.Veth) bool {
 		return found.Gone[v.EndpointID] || !found.Amiss[v.EndpointID] && !turn[v.EndpointID]
@@ -182,16 +204,16 @@ func (r *repair) veth(ctx context.Context, endpointID string) {
 // strays removes links that belong to nobody. What seemed to, because of a verb
 // that was on its way, no longer does at a second look.
 func (r *repair) strays(ctx context.Context, found spec.LinkCheck) {
-	if !found.Strays {
+	if len(found.Strays) == 0 {
 		return
 	}
 	want := r.desired()
-	found, err := r.o.Host.Check(ctx, want.bridges, want.veths)
+	found, err := r.o.Host.Check(ctx, spec.Scope{Links: found.Strays}, want.bridges, want.veths)
 	if err != nil {
 		r.note(nil, err)
 		return
 	}
-	if found.Strays {
+	if len(found.Strays) > 0 {
 		r.alone(ctx, func(want plan) ([]string, error) { return r.o.Host.Sweep(ctx, want.bridges, want.veths) })
 	}
 }
@@ -246,7 +268,7 @@ func (r *repair) lost(ctx context.Context) map[string]string {
 		return nil
 	}
 	want := r.desired()
-	found, err := r.o.Host.Check(ctx, want.bridges, want.veths)
+	found, err := r.o.Host.Check(ctx, spec.Scope{All: true}, want.bridges, want.veths)
 	if err != nil {
 		return nil
 	}

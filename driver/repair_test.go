@@ -20,9 +20,9 @@ func (h *slowHost) run(where string) {
 	}
 }
 
-func (h *slowHost) Check(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error) {
+func (h *slowHost) Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error) {
 	h.run("check")
-	return h.fakeHost.Check(ctx, bridges, veths)
+	return h.fakeHost.Check(ctx, of, bridges, veths)
 }
 
 func (h *slowHost) EnsureBridge(ctx context.Context, b spec.Bridge) ([]string, error) {
@@ -79,7 +79,7 @@ func TestEveryPairHasItsTurn(t *testing.T) {
 	for i := range 3*thorough + 1 {
 		veths = append(veths, spec.Veth{EndpointID: fmt.Sprint(i)})
 	}
-	r := &repair{Driver: New(Options{})}
+	r := &repair{Driver: New(Options{}), of: spec.Scope{All: true}}
 	seen := map[string]bool{}
 	for range 4 {
 		all := r.suspects(veths, spec.LinkCheck{})

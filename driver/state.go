@@ -174,6 +174,16 @@ func (s *state) publishedUDP() (runs []spec.Published) {
 
 type networkChange struct{ before, after *Network }
 
+// bridges returns the bridges of a network that changes.
+func (c networkChange) bridges() (names []string) {
+	for _, n := range []*Network{c.before, c.after} {
+		if n != nil {
+			names = append(names, n.Bridge)
+		}
+	}
+	return names
+}
+
 type endpointChange struct{ before, after *Endpoint }
 
 func (c change) empty() bool {

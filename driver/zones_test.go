@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -14,12 +15,23 @@ type fakeZones struct {
 	in      map[string]bool
 	told    []string
 	refuses error
-	// takes is how long Sync waits.
-	takes time.Duration
+	// takes is how long Sync waits, meanwhile what happens before it asks.
+	takes     time.Duration
+	meanwhile func()
+	// during, if set, is what happens before somebody enters or leaves.
+	during func()
+}
+
+func (z *fakeZones) tell(what string) {
+	if during := z.during; during != nil {
+		z.during = nil
+		during()
+	}
+	z.told = append(z.told, what)
 }
 
 func (z *fakeZones) Enter(_ context.Context, bridge string) error {
-	z.told = append(z.told, "enter "+bridge)
+	z.tell("enter " + bridge)
 	if z.refuses == nil {
 		z.in[bridge] = true
 	}
@@ -27,15 +39,19 @@ func (z *fakeZones) Enter(_ context.Context, bridge string) error {
 }
 
 func (z *fakeZones) Leave(_ context.Context, bridge string) error {
-	z.told = append(z.told, "leave "+bridge)
+	z.tell("leave " + bridge)
 	if z.refuses == nil {
 		delete(z.in, bridge)
 	}
 	return z.refuses
 }
 
-func (z *fakeZones) Sync(_ context.Context, bridges []string) (fixed []string, err error) {
-	z.told = append(z.told, "sync "+strings.Join(bridges, ","))
+func (z *fakeZones) Sync(_ context.Context, want func() (bridges, moving []string)) (fixed []string, err error) {
+	if z.meanwhile != nil {
+		z.meanwhile()
+	}
+	bridges, moving := want()
+	z.told = append(z.told, strings.TrimSuffix("sync "+strings.Join(bridges, ",")+" but "+strings.Join(moving, ","), " but "))
 	time.Sleep(z.takes)
 	if z.refuses != nil {
 		return nil, z.refuses
@@ -114,5 +130,71 @@ func TestZonesComeLast(t *testing.T) {
 	d.Reconcile(t.Context())
 	if !z.in["gw-aaaaaaaaaaaa"] {
 		t.Errorf("told %q", z.told)
+	}
+}
+
+// TestVerbsDuringZones: a manager that does not answer holds up no verb, on any
+// network, and what they change is in what it is told in the end.
+func TestVerbsDuringZones(t *testing.T) {
+	f := newFakeHost()
+	z := &fakeZones{in: map[string]bool{}}
+	d := newTestDriver(t, f, "boot")
+	d.o.Zones = z
+	ctx := t.Context()
+	must(t, d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	z.meanwhile = func() {
+		container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+		must(t, d.CreateNetwork(ctx, networkRequest(netB, "10.1.0.0/24", "10.1.0.1")))
+		must(t, d.Leave(ctx, netA, ep1), d.DeleteEndpoint(ctx, netA, ep1), d.DeleteNetwork(ctx, netA))
+	}
+	if n := d.Reconcile(ctx); n != 0 {
+		t.Errorf("repaired %d things", n)
+	}
+	if want := []string{"enter gw-aaaaaaaaaaaa", "enter gw-bbbbbbbbbbbb", "leave gw-aaaaaaaaaaaa", "sync gw-bbbbbbbbbbbb"}; !slices.Equal(z.told, want) {
+		t.Errorf("told %q, want %q", z.told, want)
+	}
+	inSync(t, f, d)
+}
+
+// TestMovingBridges: a network that a verb is making, or removing, or that it cannot
+// make after all, is left to the verb.
+func TestMovingBridges(t *testing.T) {
+	f := newFakeHost()
+	z := &fakeZones{in: map[string]bool{}}
+	d := newTestDriver(t, f, "boot")
+	d.o.Zones = z
+	ctx := t.Context()
+	compare := func() {
+		bridges, moving := d.zoned()
+		z.told = append(z.told, fmt.Sprint("wanted ", bridges, ", moving ", moving))
+	}
+	for _, step := range []func() error{
+		func() error { return d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")) },
+		func() error { return d.DeleteNetwork(ctx, netA) },
+	} {
+		z.during = compare
+		must(t, step())
+		compare()
+	}
+	// The bridge cannot be made: removing it again is the first that is told.
+	f.failAt = f.ops + 4
+	z.during = compare
+	if err := d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")); err == nil {
+		t.Error("no error")
+	}
+	compare()
+	f.failAt = f.ops + 2 // the store
+	if err := d.CreateNetwork(ctx, networkRequest(netB, "10.1.0.0/24", "10.1.0.1")); err == nil {
+		t.Error("no error")
+	}
+	compare()
+	want := []string{
+		"wanted [], moving [gw-aaaaaaaaaaaa]", "enter gw-aaaaaaaaaaaa", "wanted [gw-aaaaaaaaaaaa], moving []",
+		"wanted [], moving [gw-aaaaaaaaaaaa]", "leave gw-aaaaaaaaaaaa", "wanted [], moving []",
+		"wanted [], moving [gw-aaaaaaaaaaaa]", "leave gw-aaaaaaaaaaaa", "wanted [], moving []",
+		"wanted [], moving []",
+	}
+	if !slices.Equal(z.told, want) {
+		t.Errorf("told\n%s\nwant\n%s", strings.Join(z.told, "\n"), strings.Join(want, "\n"))
 	}
 }

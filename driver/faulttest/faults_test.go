@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -136,13 +137,13 @@ func (h faultyHost) EnableForwarding(ctx context.Context, v4, v6 bool) (fixed []
 	return fixed, err
 }
 
-func (h faultyHost) InspectBridge(ctx context.Context, name string) (info spec.BridgeInfo, err error) {
-	err = h.do("InspectBridge", func() (err error) { info, err = h.Host.InspectBridge(ctx, name); return err })
+func (h faultyHost) InspectBridge(ctx context.Context, name string, subnets []netip.Prefix) (info spec.BridgeInfo, err error) {
+	err = h.do("InspectBridge", func() (err error) { info, err = h.Host.InspectBridge(ctx, name, subnets); return err })
 	return info, err
 }
 
-func (h faultyHost) Check(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (c spec.LinkCheck, err error) {
-	err = h.do("Check", func() (err error) { c, err = h.Host.Check(ctx, bridges, veths); return err })
+func (h faultyHost) Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge, veths []spec.Veth) (c spec.LinkCheck, err error) {
+	err = h.do("Check", func() (err error) { c, err = h.Host.Check(ctx, of, bridges, veths); return err })
 	return c, err
 }
 

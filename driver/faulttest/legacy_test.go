@@ -1,14 +1,9 @@
 package faulttest
 
 import (
-	"context"
 	"os/exec"
 	"testing"
 	"time"
-
-	"github.com/gangway-net/gangway/driver"
-	"github.com/gangway-net/gangway/driver/watch"
-	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // legacyRules is what iptables-legacy holds, without counters.
@@ -48,18 +43,7 @@ func TestLegacyHeals(t *testing.T) {
 			do(t, w, "join", join)
 			do(t, w, "publish", publish)
 			defer do(t, w, "delete network", deleteNetwork)
-			kernel, err := watch.New(watch.Options{SysctlRoot: "/proc/sys", Log: testkit.Quiet()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer kernel.Close()
-			ctx, stop := context.WithCancel(t.Context())
-			kept := make(chan struct{})
-			defer func() { stop(); <-kept }()
-			go func() {
-				defer close(kept)
-				w.Keep(ctx, kernel.Changes(), driver.Pace{Every: time.Hour})
-			}()
+			keepTold(t, w)
 			whole := legacyRules(t)
 			for _, damage := range []string{
 				"iptables-legacy -F FORWARD; iptables-legacy -A FORWARD -j DOCKER-USER",
@@ -68,9 +52,9 @@ func TestLegacyHeals(t *testing.T) {
 				"ip6tables-legacy -I GANGWAY-FORWARD -j ACCEPT",
 				"ip6tables-legacy -D FORWARD $(ip6tables-legacy -S FORWARD | grep -n GANGWAY-FORWARD | cut -d: -f1 | awk '{print $1-1}')",
 			} {
-				began, repairs := time.Now(), w.Status(ctx).Repairs
+				began, repairs := time.Now(), w.Status(t.Context()).Repairs
 				sh(t, damage)
-				if legacyRules(t) == whole && w.Status(ctx).Repairs == repairs {
+				if legacyRules(t) == whole && w.Status(t.Context()).Repairs == repairs {
 					t.Fatalf("%s: no damage", damage)
 				}
 				for legacyRules(t) != whole {
@@ -81,9 +65,9 @@ func TestLegacyHeals(t *testing.T) {
 				}
 				t.Logf("%s: %s", damage, time.Since(began).Round(time.Millisecond))
 			}
-			began, repairs := time.Now(), w.Status(ctx).Repairs
+			began, repairs := time.Now(), w.Status(t.Context()).Repairs
 			sh(t, "iptables-legacy -I FORWARD $(iptables-legacy -S FORWARD | grep -n GANGWAY-FORWARD | cut -d: -f1 | awk '{print $1-1}') -i docker0 -j DROP")
-			for w.Status(ctx).Repairs == repairs {
+			for w.Status(t.Context()).Repairs == repairs {
 				if time.Since(began) > 20*time.Second {
 					t.Fatalf("a rule of the engine's stays in front of the hook:\n%s", legacyRules(t))
 				}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
-	"syscall"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -27,10 +25,11 @@ func (a address) global() bool {
 	return a.scope == unix.RT_SCOPE_UNIVERSE && !a.Addr().IsLinkLocalUnicast()
 }
 
-// addresses returns the addresses of one link, or of all if link is nil.
-// netlink.Handle's AddrList has the kernel dump those of every link always,
-// which makes a verb cost more the more networks there are.
-func (h *Handle) addresses(ctx context.Context, link netlink.Link) ([]address, error) {
+// addresses returns the addresses of one link, or of all if link is nil, of one
+// family or of both (AF_UNSPEC). netlink.Handle's AddrList has the kernel dump
+// those of every link always, which makes a verb cost more the more networks there
+// are.
+func (h *Handle) addresses(ctx context.Context, link netlink.Link, family int) ([]address, error) {
 	index, what := uint32(0), "addresses"
 	if link != nil {
 		index, what = uint32(link.Attrs().Index), "addresses of "+link.Attrs().Name
@@ -38,7 +37,7 @@ func (h *Handle) addresses(ctx context.Context, link netlink.Link) ([]address, e
 	return dump(ctx, what, func() ([]address, error) {
 		req := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
 		req.Sockets = h.raw
-		msg := nl.NewIfAddrmsg(unix.AF_UNSPEC)
+		msg := nl.NewIfAddrmsg(family)
 		msg.Index = index
 		req.AddData(msg)
 		answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR)
@@ -63,24 +62,26 @@ func (h *Handle) addresses(ctx context.Context, link netlink.Link) ([]address, e
 // parseAddress reads an RTM_NEWADDR message. The address is IFA_LOCAL where
 // that is there (IPv4, point to point), else IFA_ADDRESS.
 func parseAddress(m []byte) (address, error) {
-	attrs, err := attributes(m, unix.SizeofIfAddrmsg)
-	if err != nil {
-		return address{}, fmt.Errorf("address message: %w", err)
+	if len(m) < unix.SizeofIfAddrmsg {
+		return address{}, fmt.Errorf("address message of %d bytes, fewer than its header's %d", len(m), unix.SizeofIfAddrmsg)
 	}
 	msg := nl.DeserializeIfAddrmsg(m)
 	a := address{link: int(msg.Index), scope: msg.Scope, flags: uint32(msg.Flags)}
 	var local, remote netip.Addr
-	for _, attr := range attrs {
-		switch attr.Attr.Type {
+	err := attributes(m, unix.SizeofIfAddrmsg, func(kind uint16, value []byte) {
+		switch kind {
 		case unix.IFA_LOCAL:
-			local, _ = netip.AddrFromSlice(attr.Value)
+			local, _ = netip.AddrFromSlice(value)
 		case unix.IFA_ADDRESS:
-			remote, _ = netip.AddrFromSlice(attr.Value)
+			remote, _ = netip.AddrFromSlice(value)
 		case unix.IFA_FLAGS:
-			if len(attr.Value) >= 4 {
-				a.flags = nl.NativeEndian().Uint32(attr.Value)
+			if len(value) >= 4 {
+				a.flags = nl.NativeEndian().Uint32(value)
 			}
 		}
+	})
+	if err != nil {
+		return address{}, fmt.Errorf("address message: %w", err)
 	}
 	if !local.IsValid() {
 		local = remote
@@ -90,16 +91,6 @@ func parseAddress(m []byte) (address, error) {
 		return address{}, fmt.Errorf("address message with %s/%d", local, msg.Prefixlen)
 	}
 	return a, nil
-}
-
-// attributes reads what follows the fixed header of a message. The library's
-// parser panics where the last attribute is not padded to four bytes.
-func attributes(m []byte, header int) ([]syscall.NetlinkRouteAttr, error) {
-	if len(m) < header {
-		return nil, fmt.Errorf("%d bytes, fewer than its header's %d", len(m), header)
-	}
-	padding := -len(m) & (unix.NLMSG_ALIGNTO - 1)
-	return nl.ParseRouteAttr(append(slices.Clip(m[header:]), make([]byte, padding)...))
 }
 
 // addAddress adds a gateway address. An IPv6 address skips duplicate address

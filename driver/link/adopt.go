@@ -129,7 +129,7 @@ func (h *Handle) checkAdopted(ctx context.Context, link netlink.Link, b spec.Bri
 			return fmt.Errorf("bridge %s is used by the network %s; name another bridge", b.Name, id)
 		}
 	}
-	have, err := h.addresses(ctx, link)
+	have, err := h.addresses(ctx, link, unix.AF_UNSPEC)
 	if err != nil {
 		return err
 	}

@@ -323,7 +323,7 @@ func (m *mender) addresses(ctx context.Context) error {
 	if len(m.bridge.Addresses) == 0 {
 		return nil
 	}
-	have, err := m.h.addresses(ctx, m.link)
+	have, err := m.h.addresses(ctx, m.link, unix.AF_UNSPEC)
 	if err != nil {
 		return err
 	}

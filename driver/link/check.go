@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"net"
 	"slices"
 	"strings"
@@ -37,13 +38,19 @@ type end struct {
 	port            portFlags
 }
 
-// view is what a look at all links leaves: there may be thousands of them, and
-// the kernel tells some kilobytes of each.
+// view is what a look at links leaves: there may be thousands of them, and the
+// kernel tells some kilobytes of each.
 type view struct {
-	strays bool
+	// known are what is no stray, strays the names of what is one.
+	known  ids
+	strays map[string]bool
 	// bridges are by name, ends by endpoint.
 	bridges map[string]*brief
 	ends    map[string]end
+}
+
+func newView(known ids) view {
+	return view{known: known, strays: map[string]bool{}, bridges: map[string]*brief{}, ends: map[string]end{}}
 }
 
 // brief is a link without what nobody here asks for.
@@ -55,27 +62,51 @@ func (b *brief) Attrs() *netlink.LinkAttrs { return (*netlink.LinkAttrs)(b) }
 // Type is not known.
 func (b *brief) Type() string { return "" }
 
-// Check takes one look at all links. It shows which of the veths are gone or not
-// as EnsureVeth would have them, as far as a link's own message tells, and
-// whether Sweep would find anything; the lists are those of Sweep. A pair whose
+// Check takes one look at the links of a scope. It shows which of the veths are
+// gone or not as EnsureVeth would have them, as far as a link's own message tells,
+// and whether Sweep would find anything; the lists are those of Sweep. A pair whose
 // peer is in the host's namespace counts as amiss: that is short, or wrong.
-func (h *Handle) Check(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error) {
-	known := idsOf(bridges, veths)
-	all, err := dump(ctx, "links", func() (view, error) { return h.look(known) })
+func (h *Handle) Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error) {
+	of = widened(of, veths)
+	all, err := h.look(ctx, of, idsOf(bridges, veths))
 	if err != nil {
 		return spec.LinkCheck{}, err
 	}
 	c := spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Strays: all.strays}
 	for _, v := range veths {
 		is, there := all.ends[v.EndpointID]
-		switch {
-		case !there:
-			c.Gone[v.EndpointID] = true
-		case !is.serves(v, all.bridges[v.Bridge]) || !h.guards(is, all.bridges[v.Bridge], v):
+		if !there {
+			if of.Has(v.Host) {
+				c.Gone[v.EndpointID] = true
+			}
+			continue
+		}
+		if !of.All && all.bridges[v.Bridge] == nil {
+			if err := h.lookAt(v.Bridge, &all); err != nil {
+				return spec.LinkCheck{}, err
+			}
+		}
+		if !is.serves(v, all.bridges[v.Bridge]) || !h.guards(is, all.bridges[v.Bridge], v) {
 			c.Amiss[v.EndpointID] = true
 		}
 	}
 	return c, nil
+}
+
+// widened adds the pairs that depend on more of a bridge than their own link tells:
+// the filter of those that are kept from each other knows its hardware address.
+func widened(of spec.Scope, veths []spec.Veth) spec.Scope {
+	if of.Empty() || of.All {
+		return of
+	}
+	more := spec.Scope{}
+	more.Join(of)
+	for _, v := range veths {
+		if v.Isolated && of.Has(v.Bridge) {
+			more.Add(v.Host)
+		}
+	}
+	return more
 }
 
 // serves says whether the link is as the host end of v has to be.
@@ -91,13 +122,44 @@ func (h *Handle) guards(e end, bridge *brief, v spec.Veth) bool {
 	return !off && err == nil
 }
 
-// look lists all links.
-func (h *Handle) look(known ids) (view, error) {
-	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
+// look lists the links of a scope: all in one dump, or each that is there.
+func (h *Handle) look(ctx context.Context, of spec.Scope, known ids) (view, error) {
+	if of.All {
+		return dump(ctx, "links", func() (view, error) {
+			all := newView(known)
+			return all, h.ask(unix.NLM_F_DUMP, "", &all)
+		})
+	}
+	some := newView(known)
+	for name := range of.Links {
+		if err := ctx.Err(); err != nil {
+			return view{}, err
+		}
+		if err := h.lookAt(name, &some); err != nil {
+			return view{}, err
+		}
+	}
+	return some, nil
+}
+
+// lookAt adds the link that holds the name, if there is one.
+func (h *Handle) lookAt(name string, to *view) error {
+	err := h.ask(0, name, to)
+	if errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return wrap(err, "look at link %s", name)
+}
+
+// ask adds the links that the kernel describes: all, or the one of that name.
+func (h *Handle) ask(flags int, name string, to *view) error {
+	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, flags)
 	req.Sockets = h.raw
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStatistics)))
-	all := view{bridges: map[string]*brief{}, ends: map[string]end{}}
+	if name != "" {
+		req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
+	}
 	var failed error
 	err := req.ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWLINK, func(m []byte) bool {
 		s, err := parseLink(m)
@@ -105,19 +167,21 @@ func (h *Handle) look(known ids) (view, error) {
 			failed = err
 			return false
 		}
-		all.add(s, known)
+		to.add(s)
 		return true
 	})
 	if failed != nil {
 		err = failed
 	}
-	return all, err
+	return err
 }
 
-func (all *view) add(s seen, known ids) {
-	whole, lent := known.stray(s)
-	all.strays = all.strays || whole || len(lent) > 0
+func (all *view) add(s seen) {
+	whole, lent := all.known.stray(s)
 	a := s.Attrs()
+	if whole || len(lent) > 0 {
+		all.strays[strings.Clone(a.Name)] = true
+	}
 	switch s.Type() {
 	case kindBridge:
 		name := strings.Clone(a.Name)

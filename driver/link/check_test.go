@@ -6,16 +6,43 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
+// check looks at all links, and at each by its name, which has to show the same; a
+// look at others shows nothing.
 func (f fixture) check(bridges []spec.Bridge, veths ...spec.Veth) spec.LinkCheck {
 	f.t.Helper()
-	c, err := f.Check(context.Background(), bridges, veths)
+	look := func(of spec.Scope) spec.LinkCheck {
+		c, err := f.Check(context.Background(), of, bridges, veths)
+		f.ok(err)
+		return c
+	}
+	all := look(spec.Scope{All: true})
+	var each spec.Scope
+	links, err := netlink.LinkList()
 	f.ok(err)
-	return c
+	for _, l := range links {
+		each.Add(l.Attrs().Name)
+	}
+	for _, v := range veths {
+		each.Add(v.Host)
+	}
+	f.same(all, look(each))
+	var others spec.Scope
+	others.Add("lo")
+	others.Add("none")
+	f.same(nothing(), look(others))
+	f.same(nothing(), look(spec.Scope{}))
+	return all
+}
+
+// nothing is what a look at links shows that are as they should be.
+func nothing() spec.LinkCheck {
+	return spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Strays: map[string]bool{}}
 }
 
 // What EnsureVeth would mend, one look at all links shows.
@@ -39,12 +66,12 @@ func TestCheckSeesDrift(t *testing.T) {
 				t.Error("a pair that no container has yet is not amiss")
 			}
 			moved(f, v, func(netns.NsHandle) {
-				if c := f.check(nil, v); c.Amiss[epID] || c.Gone[epID] || c.Strays {
+				if c := f.check(nil, v); c.Amiss[epID] || c.Gone[epID] || len(c.Strays) > 0 {
 					t.Errorf("as it should be: %+v", c)
 				}
 				f.sh(strings.ReplaceAll(damage, "HOST", v.Host))
 				c := f.check(nil, v)
-				if want := name != "nothing"; c.Amiss[epID] != want || c.Gone[epID] || c.Strays {
+				if want := name != "nothing"; c.Amiss[epID] != want || c.Gone[epID] || len(c.Strays) > 0 {
 					t.Errorf("%s: %+v", name, c)
 				}
 			})
@@ -55,14 +82,18 @@ func TestCheckSeesDrift(t *testing.T) {
 
 func TestCheckSeesGoneAndStrays(t *testing.T) {
 	bridged(t, func(f fixture, v spec.Veth) {
-		empty := spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}}
-		want := empty
-		want.Gone = map[string]bool{epID: true}
-		f.same(want, f.check(nil, v))
+		gone := nothing()
+		gone.Gone[epID] = true
+		f.same(gone, f.check(nil, v))
+		strays := func(names ...string) spec.LinkCheck {
+			c := nothing()
+			for _, name := range names {
+				c.Strays[name] = true
+			}
+			return c
+		}
 		f.ensureVeth(v, "veth "+v.Host+" was missing: created")
-		want = empty
-		want.Strays = true
-		f.same(want, f.check(nil))
+		f.same(strays(v.Host), f.check(nil))
 		f.ok(f.DeleteVeth(context.Background(), v))
 
 		own := spec.Bridge{Name: "gw-own", NetworkID: netID}
@@ -71,13 +102,39 @@ func TestCheckSeesGoneAndStrays(t *testing.T) {
 			_, err := f.EnsureBridge(context.Background(), b)
 			f.ok(err)
 		}
-		f.same(empty, f.check([]spec.Bridge{own, lent}))
-		f.same(want, f.check([]spec.Bridge{own}))
-		f.same(want, f.check([]spec.Bridge{lent}))
+		f.same(nothing(), f.check([]spec.Bridge{own, lent}))
+		f.same(strays(lent.Name), f.check([]spec.Bridge{own}))
+		f.same(strays(own.Name), f.check([]spec.Bridge{lent}))
 		_, err := f.Sweep(context.Background(), nil, nil)
 		f.ok(err)
-		f.same(empty, f.check(nil))
+		f.same(nothing(), f.check(nil))
 	})
+}
+
+// The filter of a pair that is kept from the others knows its bridge's hardware
+// address, which another one's does not.
+func TestCheckOfABridge(t *testing.T) {
+	for _, isolated := range []bool{true, false} {
+		bridged(t, func(f fixture, v spec.Veth) {
+			fixMAC(f)
+			v = guarded(v)
+			v.Isolated = isolated
+			f.ensureVeth(v, "veth "+v.Host+" was missing: created")
+			moved(f, v, func(netns.NsHandle) {
+				f.same(nothing(), f.check(nil, v))
+				f.sh("ip link set br0 address 02:00:00:00:00:aa")
+				var of spec.Scope
+				of.Add(v.Bridge)
+				c, err := f.Check(context.Background(), of, nil, []spec.Veth{v})
+				f.ok(err)
+				want := nothing()
+				if isolated {
+					want.Amiss[epID] = true
+				}
+				f.same(want, c)
+			})
+		})
+	}
 }
 
 func (f fixture) same(want, got spec.LinkCheck) {

@@ -182,7 +182,7 @@ func (h *Handle) readGuard(host netlink.Link) ([]byte, error) {
 
 // newFilterRequest starts a request about the filter, or about its qdisc.
 func (h *Handle) newFilterRequest(kind, flags int, host netlink.Link) *nl.NetlinkRequest {
-	req := nl.NewNetlinkRequest(kind, flags|unix.NLM_F_ACK)
+	req := nl.NewNetlinkRequest(kind, flags)
 	req.Sockets = h.raw
 	msg := &nl.TcMsg{Family: nl.FAMILY_ALL, Ifindex: int32(host.Attrs().Index)}
 	const allProtocols = unix.ETH_P_ALL
@@ -202,7 +202,7 @@ func (h *Handle) newFilterRequest(kind, flags int, host netlink.Link) *nl.Netlin
 
 // filterRequest changes the filter, or its qdisc.
 func (h *Handle) filterRequest(kind, flags int, host netlink.Link, program []byte) error {
-	req := h.newFilterRequest(kind, flags, host)
+	req := h.newFilterRequest(kind, flags|unix.NLM_F_ACK, host)
 	switch kind {
 	case unix.RTM_NEWQDISC:
 		req.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("ingress")))

@@ -15,9 +15,12 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// InspectBridge describes the link of that name, whatever its kind. Exists is
-// false if there is none.
-func (h *Handle) InspectBridge(ctx context.Context, name string) (spec.BridgeInfo, error) {
+// InspectBridge describes the link of that name, whatever its kind, to a network
+// with these subnets. Exists is false if there is none.
+//
+// The kernel goes through all links for the addresses of a family, which takes its
+// time where there are 1000 of them: the other family is not asked for in vain.
+func (h *Handle) InspectBridge(ctx context.Context, name string, subnets []netip.Prefix) (spec.BridgeInfo, error) {
 	if err := checkName(name); err != nil {
 		return spec.BridgeInfo{}, fmt.Errorf("bridge %q: %w", name, err)
 	}
@@ -30,20 +33,37 @@ func (h *Handle) InspectBridge(ctx context.Context, name string) (spec.BridgeInf
 		info.Exists, info.Kind, info.Owner = true, link.Type(), owner(link)
 		own = link.Attrs().Index
 	}
-	all, err := h.addresses(ctx, nil)
-	if err != nil {
-		return spec.BridgeInfo{}, err
-	}
-	for _, a := range all {
-		switch {
-		case !a.global():
-		case a.link == own:
-			info.Addresses = append(info.Addresses, a.Prefix)
-		default:
-			info.Elsewhere = append(info.Elsewhere, spec.LinkAddress{Link: h.nameOf(a.link), Address: a.Prefix})
+	for _, family := range families(subnets) {
+		all, err := h.addresses(ctx, nil, family)
+		if err != nil {
+			return spec.BridgeInfo{}, err
+		}
+		for _, a := range all {
+			switch {
+			case !a.global():
+			case a.link == own:
+				info.Addresses = append(info.Addresses, a.Prefix)
+			case slices.ContainsFunc(subnets, func(s netip.Prefix) bool { return s.Contains(a.Addr()) }):
+				info.Elsewhere = append(info.Elsewhere, spec.LinkAddress{Link: h.nameOf(a.link), Address: a.Prefix})
+			}
 		}
 	}
 	return info, nil
+}
+
+// families returns the address families of prefixes, each once, IPv4 first.
+func families(prefixes []netip.Prefix) (found []int) {
+	for _, p := range prefixes {
+		family := unix.AF_INET6
+		if p.Addr().Is4() {
+			family = unix.AF_INET
+		}
+		if !slices.Contains(found, family) {
+			found = append(found, family)
+		}
+	}
+	slices.Sort(found) // AF_INET is the smaller one
+	return found
 }
 
 // nameOf returns the name of a link by its number, empty for one that has just

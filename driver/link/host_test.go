@@ -34,21 +34,28 @@ func TestInspectBridge(t *testing.T) {
 		v4 := spec.LinkAddress{Link: "gw-0123456789ab", Address: ours[0]}
 		v6 := spec.LinkAddress{Link: "gw-0123456789ab", Address: ours[1]}
 		other := spec.LinkAddress{Link: "br0", Address: theirs[0]}
-		all := []spec.LinkAddress{v4, other, v6}
-		tests := map[string]spec.BridgeInfo{
-			"gw-0123456789ab": {Exists: true, Kind: "bridge", Owner: netID, Addresses: ours, Elsewhere: []spec.LinkAddress{other}},
-			"br0":             {Exists: true, Kind: "bridge", Addresses: theirs, Elsewhere: []spec.LinkAddress{v4, v6}},
-			"v0":              {Exists: true, Kind: "veth", Elsewhere: all},
-			"br9":             {Elsewhere: all},
+		both := prefixes("10.0.0.0/8", "192.0.2.0/24", "fd00::/8")
+		tests := []struct {
+			name    string
+			subnets []netip.Prefix
+			want    spec.BridgeInfo
+		}{
+			{"gw-0123456789ab", both, spec.BridgeInfo{Exists: true, Kind: "bridge", Owner: netID, Addresses: ours, Elsewhere: []spec.LinkAddress{other}}},
+			{"br0", both, spec.BridgeInfo{Exists: true, Kind: "bridge", Addresses: theirs, Elsewhere: []spec.LinkAddress{v4, v6}}},
+			{"v0", both, spec.BridgeInfo{Exists: true, Kind: "veth", Elsewhere: []spec.LinkAddress{v4, other, v6}}},
+			{"br9", both, spec.BridgeInfo{Elsewhere: []spec.LinkAddress{v4, other, v6}}},
+			{"br9", prefixes("10.7.0.0/25"), spec.BridgeInfo{Elsewhere: []spec.LinkAddress{v4}}},
+			{"br9", prefixes("fd07::/64", "10.7.0.128/25"), spec.BridgeInfo{Elsewhere: []spec.LinkAddress{v6}}},
+			{"gw-0123456789ab", prefixes("fd08::/64"), spec.BridgeInfo{Exists: true, Kind: "bridge", Owner: netID, Addresses: ours[1:]}},
 		}
-		for name, want := range tests {
-			got, err := f.InspectBridge(context.Background(), name)
+		for _, c := range tests {
+			got, err := f.InspectBridge(context.Background(), c.name, c.subnets)
 			f.ok(err)
-			if d := cmp.Diff(want, got, comparePrefixes()); d != "" {
-				t.Errorf("%s (-want +got):\n%s", name, d)
+			if d := cmp.Diff(c.want, got, comparePrefixes()); d != "" {
+				t.Errorf("%s for %v (-want +got):\n%s", c.name, c.subnets, d)
 			}
 		}
-		if _, err := f.InspectBridge(context.Background(), "a/b"); err == nil {
+		if _, err := f.InspectBridge(context.Background(), "a/b", both); err == nil {
 			t.Error("no error for the name a/b")
 		}
 	})

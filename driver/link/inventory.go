@@ -49,7 +49,7 @@ func (h *Handle) Veths(ctx context.Context) (map[string]spec.VethInfo, error) {
 // empty if the kernel does not tell: the name is for people to read, and a
 // container that has just ended is no error.
 func (h *Handle) nameIn(nsid, index int) string {
-	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_ACK)
+	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
 	req.Sockets = h.raw
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index = int32(index)
@@ -59,19 +59,18 @@ func (h *Handle) nameIn(nsid, index int) string {
 	if err != nil || len(answers) == 0 {
 		return ""
 	}
-	attrs, err := attributes(answers[0], unix.SizeofIfInfomsg)
-	if err != nil || int(nl.DeserializeIfInfomsg(answers[0]).Index) != index {
-		return ""
-	}
 	var name string
 	var there bool
-	for _, attr := range attrs {
-		switch attr.Attr.Type {
+	err = attributes(answers[0], unix.SizeofIfInfomsg, func(kind uint16, value []byte) {
+		switch kind {
 		case unix.IFLA_IFNAME:
-			name = unix.ByteSliceToString(attr.Value)
+			name = unix.ByteSliceToString(value)
 		case unix.IFLA_TARGET_NETNSID:
 			there = true
 		}
+	})
+	if err != nil || int(nl.DeserializeIfInfomsg(answers[0]).Index) != index {
+		return ""
 	}
 	if !there {
 		// An older kernel has ignored the attribute, and described the link

@@ -83,7 +83,7 @@ func (h *Handle) mendPort(port netlink.Link, isolated bool) (fixed []string, err
 
 // portFlags reads one port. LinkGetProtinfo would dump every link for it.
 func (h *Handle) portFlags(port netlink.Link) (f portFlags, err error) {
-	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_ACK)
+	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
 	req.Sockets = h.raw
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index = int32(port.Attrs().Index)
@@ -102,37 +102,12 @@ func parsePort(m []byte) (f portFlags, err error) {
 	if err != nil {
 		return f, err
 	}
-	f.each(func(kind int, _ string, is *bool) {
-		value, broken := attribute(data, 0, uint16(kind))
-		err = errors.Join(err, broken)
-		*is = len(value) > 0 && value[0] != 0
+	err = attributes(data, 0, func(kind uint16, value []byte) {
+		f.each(func(attribute int, _ string, is *bool) {
+			if int(kind) == attribute {
+				*is = len(value) > 0 && value[0] != 0
+			}
+		})
 	})
 	return f, err
-}
-
-// nested returns the value of an attribute within others, nil if it is not there.
-func nested(m []byte, header int, kinds ...uint16) (value []byte, err error) {
-	value = m
-	for _, kind := range kinds {
-		if value, err = attribute(value, header, kind); err != nil {
-			return nil, err
-		}
-		header = 0
-	}
-	return value, nil
-}
-
-// attribute returns the value of one attribute behind a header, nil if it is
-// not there.
-func attribute(m []byte, header int, kind uint16) ([]byte, error) {
-	attrs, err := attributes(m, header)
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range attrs {
-		if a.Attr.Type&nl.NLA_TYPE_MASK == kind {
-			return a.Value, nil
-		}
-	}
-	return nil, nil
 }

@@ -10,9 +10,10 @@ type BridgeInfo struct {
 	Kind string
 	// Owner is the network id of a bridge that gangway created, else empty.
 	Owner string
-	// Addresses are its global addresses.
+	// Addresses are its global addresses, of the families that the network has.
 	Addresses []netip.Prefix
-	// Elsewhere are the global addresses of all other links.
+	// Elsewhere are the global addresses of all other links that lie within the
+	// network's subnets.
 	Elsewhere []LinkAddress
 }
 
@@ -33,12 +34,12 @@ type VethInfo struct {
 	Moved bool
 }
 
-// LinkCheck is what one look at all links shows.
+// LinkCheck is what one look at links shows of those that were looked at.
 type LinkCheck struct {
 	// Gone and Amiss are the endpoints whose pair is not there, and those whose
 	// host end is, or may be, not as it should be.
 	Gone, Amiss map[string]bool
-	// Strays says that there are links, or changes to bridges, that belong to no
-	// network and no endpoint.
-	Strays bool
+	// Strays are the names of links that belong, or of bridges that were changed for
+	// what belongs, to no network and no endpoint.
+	Strays map[string]bool
 }

@@ -1,10 +1,11 @@
 // Package watch says that something of the kernel changed that gangway keeps:
 // its links and their addresses, the firewall's rules, and the sysctls it sets.
 //
-// It only says so: what changed, and whether it was gangway itself, is for the
-// comparison that follows to find out. Invariant: a change that the kernel
-// tells of is never lost, though many may be told as one. Where the kernel's
-// queue overflows, that counts as a change.
+// It says so, and which links it was about; what changed of them, and whether it was
+// gangway itself, is for the comparison that follows to find out. Invariant: a
+// change that the kernel tells of is never lost, though many may be told as one,
+// and links that did not change be told as well. Where the kernel's queue
+// overflows, all may have changed.
 //
 // The kernel tells of links, addresses, forwarding and what filters packets at a
 // link (tc) by rtnetlink groups, and

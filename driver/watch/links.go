@@ -21,78 +21,92 @@ var routeGroups = []int{
 // or a message that does not repeat it, is still known. It is used by one
 // goroutine.
 type links struct {
-	known map[int32]string // names, by index
+	known map[int32]marked // by index
 	tree  *tree
 }
 
-func newLinks(t *tree) *links { return &links{known: map[int32]string{}, tree: t} }
+// marked is a link with gangway's mark; bridge says that it is one whose sysctls are
+// gangway's too.
+type marked struct {
+	name   string
+	bridge bool
+}
 
-// see takes a datagram and says whether it is about a link of gangway.
-func (l *links) see(b []byte) bool {
-	ours := false
+func newLinks(t *tree) *links { return &links{known: map[int32]marked{}, tree: t} }
+
+// see takes a datagram and returns which links of gangway it is about.
+func (l *links) see(b []byte) (about spec.Scope) {
 	for kind, m := range messages(b) {
 		switch kind {
 		case unix.RTM_NEWLINK, unix.RTM_DELLINK:
-			ours = l.link(kind, m) || ours
+			l.link(&about, kind, m)
 		case unix.RTM_NEWADDR, unix.RTM_DELADDR,
 			unix.RTM_NEWQDISC, unix.RTM_DELQDISC, unix.RTM_NEWTFILTER, unix.RTM_DELTFILTER:
-			ours = l.index(m) || ours
+			l.index(&about, m)
 		case unix.RTM_NEWNETCONF, unix.RTM_DELNETCONF:
-			ours = l.netconf(m) || ours
+			l.netconf(&about, m)
 		}
 	}
-	return ours
+	return about
 }
 
 // index looks at a message about something of a link, whose number is the second
 // word of struct ifaddrmsg as of struct tcmsg.
-func (l *links) index(m []byte) bool {
-	if len(m) < unix.SizeofIfAddrmsg {
-		return false
+func (l *links) index(about *spec.Scope, m []byte) {
+	if len(m) >= unix.SizeofIfAddrmsg {
+		about.Add(l.known[int32(binary.NativeEndian.Uint32(m[4:]))].name)
 	}
-	_, known := l.known[int32(binary.NativeEndian.Uint32(m[4:]))]
-	return known
 }
 
 // link follows a link. A message of the bridge family is about its port alone
-// and carries no mark.
-func (l *links) link(kind uint16, m []byte) bool {
+// and carries no mark. One that is renamed is told by both names.
+func (l *links) link(about *spec.Scope, kind uint16, m []byte) {
 	if len(m) < unix.SizeofIfInfomsg {
-		return false
+		return
 	}
 	family, index := m[0], int32(binary.NativeEndian.Uint32(m[4:]))
-	name, known := l.known[index]
-	switch {
-	case family != unix.AF_UNSPEC:
-	case kind == unix.RTM_DELLINK:
+	was, known := l.known[index]
+	about.Add(was.name)
+	if family != unix.AF_UNSPEC {
+		return
+	}
+	if kind == unix.RTM_DELLINK {
 		delete(l.known, index)
 		l.tree.forget(index)
-	default:
-		now, bridge, ours := mark(m[unix.SizeofIfInfomsg:])
-		if ours && now != name {
-			l.known[index] = now
-			l.tree.forget(index)
-			if bridge {
-				l.tree.follow(index, now)
-			}
-		}
-		known = known || ours
+		return
 	}
-	return known
+	now, ours := mark(m[unix.SizeofIfInfomsg:])
+	if !known && !ours {
+		return
+	}
+	about.Add(now.name)
+	if ours && now != was {
+		l.known[index] = now
+		l.tree.forget(index)
+		l.follow(index)
+	}
+}
+
+// follow watches the sysctls of a bridge, as far as they are there. The kernel tells
+// of another name before they have it, and of forwarding with the new name then.
+func (l *links) follow(index int32) {
+	if m := l.known[index]; m.bridge {
+		l.tree.follow(index, m.name)
+	}
 }
 
 // mark reads a link's name and whether gangway made or uses it: an alias on
 // what it made, the interface group on its bridges, and alternative names on
 // bridges of others (see package link).
-func mark(attrs []byte) (name string, bridge, ours bool) {
+func mark(attrs []byte) (m marked, ours bool) {
 	for kind, v := range attributes(attrs) {
 		switch kind {
 		case unix.IFLA_IFNAME:
-			name = unix.ByteSliceToString(v)
+			m.name = unix.ByteSliceToString(v)
 		case unix.IFLA_IFALIAS:
 			ours = ours || strings.HasPrefix(unix.ByteSliceToString(v), spec.OwnerAlias)
 		case unix.IFLA_GROUP:
-			bridge = len(v) >= 4 && binary.NativeEndian.Uint32(v) == spec.LinkGroup
+			m.bridge = len(v) >= 4 && binary.NativeEndian.Uint32(v) == spec.LinkGroup
 		case unix.IFLA_PROP_LIST:
 			for kind, v := range attributes(v) {
 				loan := kind == unix.IFLA_ALT_IFNAME && strings.HasPrefix(unix.ByteSliceToString(v), "gangway-")
@@ -100,22 +114,23 @@ func mark(attrs []byte) (name string, bridge, ours bool) {
 			}
 		}
 	}
-	return name, bridge, ours || bridge
+	return m, ours || m.bridge
 }
 
 // netconf looks at a change of forwarding. A negative index stands for all
 // links, and for those to come.
-func (l *links) netconf(m []byte) bool {
+func (l *links) netconf(about *spec.Scope, m []byte) {
 	const header, ifindex = 4, 1 // struct netconfmsg, NETCONFA_IFINDEX
 	if len(m) < header {
-		return false
+		return
 	}
 	for kind, v := range attributes(m[header:]) {
-		if kind == ifindex && len(v) >= 4 {
-			index := int32(binary.NativeEndian.Uint32(v))
-			_, known := l.known[index]
-			return known || index < 0
+		if kind != ifindex || len(v) < 4 {
+			continue
 		}
+		index := int32(binary.NativeEndian.Uint32(v))
+		about.Add(l.known[index].name)
+		about.All = about.All || index < 0
+		l.follow(index)
 	}
-	return false
 }

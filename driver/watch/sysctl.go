@@ -1,24 +1,32 @@
 package watch
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // roots are tried in order, as package link does: what it writes to is what has
 // to be watched.
 var roots = [...]string{"/host/proc/sys", "/proc/sys"}
 
-// tree watches folders of the sysctl tree, for one goroutine. A nil tree
-// watches nothing.
+// tree watches folders of the sysctl tree: those of links for one goroutine, while
+// another one reads what happens. A nil tree watches nothing.
 type tree struct {
 	root   string
 	events *os.File
-	// watches are the ones of each link's folders.
+	// mu guards what follows. It is held while a watch is made, so that it is
+	// known whose it is before anything that it tells is read.
+	mu sync.Mutex
+	// watches are the ones of each link's folders, names the links by watch.
 	watches map[int32][]uint32
+	names   map[uint32]string
 }
 
 func newTree(root string) (*tree, error) {
@@ -31,7 +39,7 @@ func newTree(root string) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch sysctls: %w", err)
 	}
-	t := &tree{root: root, events: os.NewFile(uintptr(fd), "inotify"), watches: map[int32][]uint32{}}
+	t := &tree{root: root, events: os.NewFile(uintptr(fd), "inotify"), watches: map[int32][]uint32{}, names: map[uint32]string{}}
 	for _, dir := range []string{"net/ipv4", "net/ipv4/conf/all", "net/ipv6/conf/all", "net/bridge"} {
 		t.watch(dir)
 	}
@@ -52,14 +60,17 @@ func (t *tree) watch(dir string) (id uint32, ok bool) {
 	return id, err == nil && closed == nil
 }
 
-// follow watches a link's folders.
+// follow watches a link's folders, those that it does not watch yet.
 func (t *tree) follow(index int32, name string) {
 	if t == nil {
 		return
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, family := range []string{"ipv4", "ipv6"} {
-		if id, ok := t.watch(filepath.Join("net", family, "conf", name)); ok {
+		if id, ok := t.watch(filepath.Join("net", family, "conf", name)); ok && t.names[id] == "" {
 			t.watches[index] = append(t.watches[index], id)
+			t.names[id] = name
 		}
 	}
 }
@@ -74,8 +85,32 @@ func (t *tree) forget(index int32) {
 	if err != nil {
 		return
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, id := range t.watches[index] {
+		delete(t.names, id)
 		_ = raw.Control(func(fd uintptr) { _, _ = unix.InotifyRmWatch(int(fd), id) })
 	}
 	delete(t.watches, index)
+}
+
+// see takes what was read, and returns the links whose settings changed. What is
+// no link's own, such as a setting of all, or more than the queue holds, is about
+// all of them. That a watch has ended is no change: what ended it tells.
+func (t *tree) see(b []byte) (about spec.Scope) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(b) >= unix.SizeofInotifyEvent {
+		// struct inotify_event: wd, mask, cookie, len.
+		id, mask := binary.NativeEndian.Uint32(b), binary.NativeEndian.Uint32(b[4:])
+		size := unix.SizeofInotifyEvent + uint64(binary.NativeEndian.Uint32(b[12:]))
+		b = b[min(size, uint64(len(b))):]
+		if mask&unix.IN_IGNORED != 0 {
+			continue
+		}
+		name := t.names[id]
+		about.Add(name)
+		about.All = about.All || name == ""
+	}
+	return about
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // Options are what a Watcher works with.
@@ -32,6 +34,8 @@ type Watcher struct {
 
 	mu      sync.Mutex
 	suspect string
+	// told are the links that have changed since the last Take.
+	told spec.Scope
 }
 
 // New starts listening. Without rtnetlink it fails; without one of the others
@@ -47,7 +51,7 @@ func New(o Options) (*Watcher, error) {
 	tree, err := newTree(o.SysctlRoot)
 	if err == nil {
 		w.files = append(w.files, tree.events)
-		w.read(tree.events, "sysctls", func([]byte) { w.Changed() }, w.Changed)
+		w.read(tree.events, "sysctls", func(b []byte) { w.tell(tree.see(b)) }, w.lost)
 	} else {
 		o.Log.WithError(err).Warn("sysctls that somebody changes are mended later than they could be")
 	}
@@ -70,17 +74,32 @@ func New(o Options) (*Watcher, error) {
 	} else {
 		o.Log.WithError(err).Warn("rules that somebody changes are mended later than they could be")
 	}
-	w.read(route, "links", w.linksChanged, func() {
-		w.Changed()
+	w.read(route, "links", func(b []byte) { w.tell(w.links.see(b)) }, func() {
+		w.lost()
 		w.dump(route)
 	})
 	w.dump(route)
 	return w, nil
 }
 
-// Changes receives a value after a change. It holds one: who receives it knows
-// of everything that changed before.
+// Changes receives a value after a change. It holds one: who receives it finds
+// everything that changed before, as far as it is links' by Take.
 func (w *Watcher) Changes() <-chan struct{} { return w.changes }
+
+// Take returns which links of gangway, or what of theirs, changed since the last
+// call; none, if all that changed is the firewall's. What it does not return yet
+// Changes tells later.
+func (w *Watcher) Take() spec.Scope {
+	select {
+	case <-w.changes:
+	default:
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	told := w.told
+	w.told = spec.Scope{}
+	return told
+}
 
 // Suspect names who changed the firewall's rules last other than this process
 // and its children, as far as the kernel tells: "nft (pid 12) run by firewalld".
@@ -102,7 +121,8 @@ func (w *Watcher) Close() error {
 	return errors.Join(errs...)
 }
 
-// Changed counts something that the kernel does not tell of as a change.
+// Changed counts something that the kernel does not tell of, and that is not about
+// links, as a change.
 func (w *Watcher) Changed() {
 	select {
 	case w.changes <- struct{}{}:
@@ -110,11 +130,27 @@ func (w *Watcher) Changed() {
 	}
 }
 
-func (w *Watcher) linksChanged(b []byte) {
-	if w.links.see(b) {
-		w.Changed()
+// manyLinks are as many as may be told by name. To look at all of them at once
+// takes no longer then, and what nobody takes does not grow.
+const manyLinks = 256
+
+// tell counts a change of links. It notes which before it says so: who is told
+// while it does comes again.
+func (w *Watcher) tell(about spec.Scope) {
+	if about.Empty() {
+		return
 	}
+	w.mu.Lock()
+	w.told.Join(about)
+	if len(w.told.Links) > manyLinks {
+		w.told = spec.Scope{All: true}
+	}
+	w.mu.Unlock()
+	w.Changed()
 }
+
+// lost counts a change of anything.
+func (w *Watcher) lost() { w.tell(spec.Scope{All: true}) }
 
 // dump asks for all links. The answers come by the same socket as what changes
 // meanwhile, and mean the same.

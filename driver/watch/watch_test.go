@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/integration/nstest"
 )
 
@@ -55,22 +58,35 @@ func settle(w *Watcher) {
 	for {
 		select {
 		case <-w.Changes():
+			w.Take()
 		case <-time.After(quiet):
 			return
 		}
 	}
 }
 
-func told(t *testing.T, w *Watcher, script string) {
+// told wants to hear of what the script does to the links of these names, if any,
+// and returns which it heard of.
+func told(t *testing.T, w *Watcher, script string, links ...string) (all spec.Scope) {
 	t.Helper()
 	settle(w)
 	sh(t, script)
-	select {
-	case <-w.Changes():
-	case <-time.After(patience):
-		t.Errorf("not told of: %s", script)
+	for deadline := time.After(patience); ; {
+		select {
+		case <-w.Changes():
+			all.Join(w.Take())
+		case <-deadline:
+			t.Errorf("not told of: %s: want %q, got %+v", script, links, all)
+			return all
+		}
+		if !slices.ContainsFunc(links, func(name string) bool { return !all.Has(name) }) {
+			return all
+		}
 	}
 }
+
+// everything is no link's name: told hears of it if it hears of all links.
+const everything = "everything"
 
 func untold(t *testing.T, w *Watcher, script string) {
 	t.Helper()
@@ -78,7 +94,7 @@ func untold(t *testing.T, w *Watcher, script string) {
 	sh(t, script)
 	select {
 	case <-w.Changes():
-		t.Errorf("told of: %s", script)
+		t.Errorf("told of: %s: %+v", script, w.Take())
 	case <-time.After(quiet):
 	}
 }
@@ -102,35 +118,39 @@ func TestLinks(t *testing.T) {
 			}
 			w := start(t)
 			if !before {
-				told(t, w, world)
+				told(t, w, world, "gw-a", "gv-a")
 			}
-			for _, script := range []string{
-				"ip link set gw-a down",
-				"ip link set gw-a up",
-				"ip addr del 10.9.0.1/24 dev gw-a",
-				"ip link set gw-a group 0",
-				"ip link set gw-a group 18263",
-				"ip link set gv-a nomaster",
-				"ip link set gv-a master gw-a",
-				"bridge link set dev gv-a isolated on",
-				"tc qdisc add dev gv-a clsact",
-				"tc filter add dev gv-a ingress prio 1 protocol all handle 1 bpf direct-action bytecode '1,6 0 0 4294967295'",
-				"tc filter del dev gv-a ingress prio 1",
-				"tc qdisc del dev gv-a clsact",
-				"ip link set gv-a mtu 1400",
-				"ip link set lent up",
-				"ip link set gw-a alias other",
-				"echo 1 > /proc/sys/net/ipv4/conf/gw-a/route_localnet",
-				"echo 0 > /proc/sys/net/ipv6/conf/gw-a/accept_ra",
-				"echo 1 > /proc/sys/net/ipv4/ip_forward",
-				"sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=1",
-				"ip link set gw-a down && ip link set gw-a name gw-b && ip link set gw-b up",
-				"echo 0 > /proc/sys/net/ipv4/conf/gw-b/route_localnet",
-				"ip link del gv-a",
-				"ip link del gw-b",
-				"ip link del lent",
+			for _, c := range [][]string{
+				{"ip link set gw-a down", "gw-a"},
+				{"ip link set gw-a up", "gw-a"},
+				{"ip addr del 10.9.0.1/24 dev gw-a", "gw-a"},
+				{"ip link set gw-a group 0", "gw-a"},
+				{"ip link set gw-a group 18263", "gw-a"},
+				{"ip link set gv-a nomaster", "gv-a"},
+				{"ip link set gv-a master gw-a", "gv-a"},
+				{"bridge link set dev gv-a isolated on", "gv-a"},
+				{"tc qdisc add dev gv-a clsact", "gv-a"},
+				{"tc filter add dev gv-a ingress prio 1 protocol all handle 1 bpf direct-action bytecode '1,6 0 0 4294967295'", "gv-a"},
+				{"tc filter del dev gv-a ingress prio 1", "gv-a"},
+				{"tc qdisc del dev gv-a clsact", "gv-a"},
+				{"ip link set gv-a mtu 1400", "gv-a"},
+				{"ip link set lent up", "lent"},
+				{"ip link set gw-a alias other", "gw-a"},
+				{"echo 1 > /proc/sys/net/ipv4/conf/gw-a/route_localnet", "gw-a"},
+				{"echo 0 > /proc/sys/net/ipv6/conf/gw-a/accept_ra", "gw-a"},
+				{"echo 1 > /proc/sys/net/ipv4/ip_forward", everything},
+				{"echo 0 > /proc/sys/net/ipv6/conf/all/disable_ipv6", everything},
+				{"sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=1", everything},
+				{"ip link set gw-a down && ip link set gw-a name gw-b && ip link set gw-b up", "gw-a", "gw-b"},
+				{"echo 0 > /proc/sys/net/ipv4/conf/gw-b/route_localnet", "gw-b"},
+				{"ip link set gv-a alias other name gv-b", "gv-a", "gv-b"},
+				{"ip link del gv-b", "gv-b"},
+				{"ip link del gw-b", "gw-b"},
+				{"ip link del lent", "lent"},
 			} {
-				told(t, w, script)
+				if all := told(t, w, c[0], c[1:]...); all.All != (c[1] == everything) {
+					t.Errorf("told of all links: %s", c[0])
+				}
 			}
 			for _, script := range []string{
 				"ip addr add 10.8.0.1/24 dev theirs",
@@ -145,7 +165,7 @@ func TestLinks(t *testing.T) {
 			if err := w.Close(); err != nil {
 				t.Error(err)
 			}
-			if n := len(w.links.known) + len(w.links.tree.watches); n != 0 {
+			if n := len(w.links.known) + len(w.links.tree.watches) + len(w.links.tree.names); n != 0 {
 				t.Errorf("%d links and watches are remembered at the end", n)
 			}
 		})
@@ -187,8 +207,8 @@ func TestOverflow(t *testing.T) {
 	if err := raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1) }); err != nil {
 		t.Fatal(err)
 	}
-	told(t, w, world+`for i in $(seq 300); do echo link set gw-a mtu $((1300+i)); done | ip -b -`)
-	told(t, w, "ip link set gw-a down")
+	told(t, w, world+`for i in $(seq 300); do echo link set gw-a mtu $((1300+i)); done | ip -b -`, everything)
+	told(t, w, "ip link set gw-a down", "gw-a")
 	told(t, w, "ip link del gw-a; ip link del gv-a; ip link del lent; ip link del theirs")
 }
 
@@ -221,8 +241,34 @@ func TestMissingSysctls(t *testing.T) {
 	l := newLinks(nil)
 	b := dumpLinks()
 	binary.NativeEndian.PutUint16(b[4:], unix.RTM_NEWLINK)
-	if l.see(b) || l.see(nil) {
+	if !l.see(b).Empty() || !l.see(nil).Empty() {
 		t.Error("an unmarked link counts")
+	}
+}
+
+// TestMany: what nobody takes does not grow without end, and is all taken once.
+func TestMany(t *testing.T) {
+	w := &Watcher{changes: make(chan struct{}, 1)}
+	tell := func(n int) {
+		for i := range n {
+			w.tell(spec.Scope{Links: map[string]bool{fmt.Sprint("gv-", i): true}})
+		}
+	}
+	tell(manyLinks)
+	if s := w.Take(); s.All || len(s.Links) != manyLinks || !s.Has("gv-0") || s.Has("gv-x") || len(w.changes) != 0 {
+		t.Errorf("%+v", s)
+	}
+	if s := w.Take(); !s.Empty() {
+		t.Errorf("taken twice: %+v", s)
+	}
+	tell(manyLinks + 1)
+	tell(1)
+	if s := w.Take(); !s.All || len(s.Links) != 0 || !s.Has("gv-x") {
+		t.Errorf("%+v", s)
+	}
+	w.Changed()
+	if s := w.Take(); !s.Empty() {
+		t.Errorf("what is not about links: %+v", s)
 	}
 }
 
@@ -234,6 +280,7 @@ func FuzzMessages(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l := newLinks(nil)
 		l.see(b)
+		(&tree{}).see(b)
 		generations(b)
 		mark(b)
 		n := 0

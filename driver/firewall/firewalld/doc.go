@@ -13,7 +13,8 @@
 // networks. The membership is part of firewalld's runtime configuration only.
 //
 // Invariant: after Sync every given bridge is in the zone, unless the
-// administrator has put it into another one, and no other bridge of gangway is.
+// administrator has put it into another one, and no other bridge of gangway is; of
+// those that enter or leave meanwhile, their own calls decide.
 // firewalld tells of restarts, reloads and bridges taken out by signals.
 //
 // The package refuses to start firewalld, to write to its permanent

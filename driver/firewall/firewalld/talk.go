@@ -189,9 +189,10 @@ func (t *talk) leave(ctx context.Context, bridge string) error {
 	return err
 }
 
-// sync makes the zone hold the bridges, and of gangway's others none: of those
-// that were held before, and those with a name that gangway generates.
-func (t *talk) sync(ctx context.Context, bridges, before []string) (fixed []string, err error) {
+// sync makes the zone hold the bridges, and of gangway's others none that is not
+// moving: of those that were held before, and those with a name that gangway
+// generates.
+func (t *talk) sync(ctx context.Context, bridges, moving, before []string) (fixed []string, err error) {
 	var in []string
 	err = t.call(ctx, zoneMethods+".getInterfaces", zone).Store(&in)
 	if err != nil && code(err) != "INVALID_ZONE" {
@@ -210,7 +211,7 @@ func (t *talk) sync(ctx context.Context, bridges, before []string) (fixed []stri
 		}
 	}
 	for _, b := range in {
-		if slices.Contains(bridges, b) || !generated.MatchString(b) && !slices.Contains(before, b) {
+		if slices.Contains(bridges, b) || slices.Contains(moving, b) || !generated.MatchString(b) && !slices.Contains(before, b) {
 			continue
 		}
 		if err := t.leave(ctx, b); err != nil {

@@ -92,16 +92,18 @@ func (z *Zone) Leave(ctx context.Context, bridge string) error {
 	return wrap("take bridge "+bridge+" out of firewalld's zone "+zone, err)
 }
 
-// Sync makes the zone hold the given bridges and no others of gangway, and
-// returns a line for each that it put there or took out.
-func (z *Zone) Sync(ctx context.Context, bridges []string) (fixed []string, err error) {
+// Sync makes the zone hold the bridges that want names and no others of gangway,
+// and returns a line for each that it put there or took out. Those that are moving,
+// it leaves alone. It asks want while nobody enters or leaves.
+func (z *Zone) Sync(ctx context.Context, want func() (bridges, moving []string)) (fixed []string, err error) {
 	err = z.do(ctx, func(ctx context.Context, t *talk) error {
-		before, fresh := z.seen(bridges)
+		bridges, moving := want()
+		before, fresh := z.seen(bridges, moving)
 		if fresh {
 			return nil
 		}
-		fixed, err = t.sync(ctx, bridges, before)
-		z.saw(bridges, err == nil)
+		fixed, err = t.sync(ctx, bridges, moving, before)
+		z.saw(bridges, moving, err == nil)
 		return err
 	})
 	return fixed, wrap("put gangway's bridges into firewalld's zone "+zone, err)
@@ -147,28 +149,31 @@ func (z *Zone) do(ctx context.Context, f func(context.Context, *talk) error) err
 }
 
 // seen returns the bridges that were held at the last look, and whether it
-// still shows that the given ones are, and no others. If not, the caller has to
-// look again and to call saw.
-func (z *Zone) seen(bridges []string) (held []string, fresh bool) {
+// still shows that the given ones are, and no others than those that are moving. If
+// not, the caller has to look again and to call saw.
+func (z *Zone) seen(bridges, moving []string) (held []string, fresh bool) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	held = slices.Sorted(maps.Keys(z.held))
-	if !z.stale && time.Since(z.looked) < lookTime && slices.Equal(held, slices.Sorted(slices.Values(bridges))) {
+	still := slices.DeleteFunc(slices.Clone(held), func(b string) bool { return slices.Contains(moving, b) })
+	if !z.stale && time.Since(z.looked) < lookTime && slices.Equal(still, slices.Sorted(slices.Values(bridges))) {
 		return held, true
 	}
 	z.stale = false // of what changes from here on, signals tell
 	return held, false
 }
 
-// saw notes whether the zone holds the bridges, and no others of gangway.
-func (z *Zone) saw(bridges []string, ok bool) {
+// saw notes whether the zone holds the bridges, and no others of gangway than those
+// that are moving, of which it knows no more than before.
+func (z *Zone) saw(bridges, moving []string, ok bool) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	if !ok {
 		z.stale = true
 		return
 	}
-	z.looked, z.held = time.Now(), map[string]bool{}
+	z.looked = time.Now()
+	maps.DeleteFunc(z.held, func(b string, _ bool) bool { return !slices.Contains(moving, b) })
 	for _, b := range bridges {
 		z.held[b] = true
 	}

@@ -1,0 +1,38 @@
+package spec
+
+// Scope says which links of the host something is about. The zero value stands
+// for none.
+type Scope struct {
+	// All stands for every link, those to come included.
+	All bool
+	// Links are names of links, as they are or were called.
+	Links map[string]bool
+}
+
+// Has says whether a link of that name is meant.
+func (s Scope) Has(name string) bool { return s.All || s.Links[name] }
+
+// Empty says whether no link is meant.
+func (s Scope) Empty() bool { return !s.All && len(s.Links) == 0 }
+
+// Add means the link of that name as well; an empty one is nobody's.
+func (s *Scope) Add(name string) {
+	switch {
+	case s.All || name == "":
+		return
+	case s.Links == nil:
+		s.Links = map[string]bool{}
+	}
+	s.Links[name] = true
+}
+
+// Join means the links of another scope as well.
+func (s *Scope) Join(o Scope) {
+	if o.All {
+		*s = Scope{All: true}
+		return
+	}
+	for name := range o.Links {
+		s.Add(name)
+	}
+}

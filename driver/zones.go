@@ -1,0 +1,49 @@
+package driver
+
+import (
+	"context"
+	"slices"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// zones has bridges enter or leave the zone of the host's firewall manager. A
+// manager that does not follow, say because it reloads, is no reason to refuse
+// a network: Reconcile asks it again.
+func (d *Driver) zones(ctx context.Context, bridges []spec.Bridge, step func(Zones, context.Context, string) error) {
+	if d.o.Zones == nil {
+		return
+	}
+	for _, b := range bridges {
+		if b.Adopted {
+			continue
+		}
+		if err := step(d.o.Zones, ctx, b.Name); err != nil {
+			d.o.Log.WithError(err).Warn("the host's firewall manager does not follow; it is asked again")
+		}
+	}
+}
+
+// zoned returns the bridges that have to be in the zone, and those that a verb is
+// about to have enter or leave it. A verb is among the latter from the moment on at
+// which the state follows it, so that whoever compares the zone with both takes
+// nothing for damage that is a verb's.
+//
+// A bridge that gangway only uses is in neither: it is the administrator's, and so
+// is its place there. Behind it may be a whole network, to which the host would be
+// opened.
+func (d *Driver) zoned() (bridges, moving []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for name := range d.moving {
+		moving = append(moving, name)
+	}
+	for name, n := range d.state.bridges {
+		if !n.Adopted && d.moving[name] == 0 {
+			bridges = append(bridges, name)
+		}
+	}
+	slices.Sort(bridges)
+	slices.Sort(moving)
+	return bridges, moving
+}
