@@ -19,7 +19,7 @@ type Pace struct {
 	// Fight after one of a fight.
 	Undone, Fight time.Duration
 	// Every is the time after which it compares everything without a change of it:
-	// not every change is told.
+	// not every change is told. It is longer where that takes long.
 	Every time.Duration
 	// Limit bounds one comparison.
 	Limit time.Duration
@@ -49,17 +49,29 @@ func (p Pace) orDefaults() Pace {
 // so that verbs, which wait for it, and the host have most of the time.
 const share = 2
 
+// wholeShare is how much longer than a comparison of everything the time until the
+// next one is, up to wholeMost: with thousands of links it takes a good part of a
+// second.
+const (
+	wholeShare = 50
+	wholeMost  = 30 * time.Second
+)
+
 // Keep compares the kernel with the state whenever changes says that something
 // may differ, as far as links go those that it names, and from time to time all
 // without that, until ctx ends.
 func (d *Driver) Keep(ctx context.Context, changes Changes, p Pace) {
 	p = p.orDefaults()
 	pause := p.Least
-	changed, whole := time.Now(), time.Now()
-	news := changes.Changes()
+	changed, next := time.Now(), time.Now().Add(p.Every)
+	news, missing := changes.Changes(), false
 	for {
 		waits, early := time.Now(), len(news) > 0
-		told, ok := await(ctx, news, time.Until(whole.Add(p.Every)))
+		wait := time.Until(next)
+		if missing {
+			wait = min(wait, p.Every) // to know soon what is lost
+		}
+		told, ok := await(ctx, news, wait)
 		if !ok || told && !sleep(ctx, p.Settle) {
 			return
 		}
@@ -73,12 +85,12 @@ func (d *Driver) Keep(ctx context.Context, changes Changes, p Pace) {
 		if start.Sub(waits) > p.Least {
 			pause = min(pause, p.Least)
 		}
-		of.All = of.All || start.Sub(whole) >= p.Every
+		of.All = of.All || !start.Before(next)
 		r := d.reconcile(once, of, changed)
 		cancel()
-		changed = time.Now()
+		changed, missing = time.Now(), len(r.missing) > 0
 		if of.All {
-			whole = changed
+			next = changed.Add(max(p.Every, min(wholeShare*r.took, wholeMost)))
 		}
 		if len(r.fixed) == 0 && told {
 			pause = min(pause+pause/4, p.Most)

@@ -21,6 +21,8 @@ type strictHost struct {
 	t       *testing.T
 	strict  bool
 	refuses error
+	// slow is how long a comparison takes.
+	slow    time.Duration
 	syncs   int
 	touched []string
 }
@@ -29,6 +31,7 @@ func (h *strictHost) Sync(ctx context.Context, full firewall.Ruleset) ([]string,
 	h.mu.Lock()
 	h.syncs++
 	h.mu.Unlock()
+	time.Sleep(h.slow)
 	if h.refuses != nil {
 		return nil, h.refuses
 	}
@@ -127,6 +130,26 @@ func TestKeepHealsAtOnce(t *testing.T) {
 		inSync(t, h.fakeHost, d)
 		h.damage()
 		time.Sleep(5 * time.Second)
+		inSync(t, h.fakeHost, d)
+	})
+}
+
+// TestKeepLarge: where it takes long to compare everything that is done less often,
+// and what is told is still looked at as it comes.
+func TestKeepLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, d := strict(t)
+		h.slow = 200 * time.Millisecond
+		change := keep(t, d)
+		time.Sleep(5 * time.Second)
+		before := h.compared()
+		time.Sleep(time.Minute)
+		if n := h.compared() - before; n < 5 || n > 6 {
+			t.Errorf("%d comparisons in a minute, of which each takes 200 ms", n)
+		}
+		h.damage()
+		change()
+		time.Sleep(500 * time.Millisecond)
 		inSync(t, h.fakeHost, d)
 	})
 }
