@@ -64,18 +64,8 @@ func foreignRules(h *node, o Options, s setting) error {
 		if err := foreignIPTables(h, o, s, f); err != nil {
 			return err
 		}
-		if s.engine != engine29 {
-			continue
-		}
-		if err := foreignTable(h, engine29, f, s); err != nil {
-			return fmt.Errorf("%s table of %s: %w", f, engine29, err)
-		}
 	}
-	err := foreignTable(h, "admin", v4, s)
-	if errors.Is(err, exec.ErrNotFound) && os.Getenv("CI") != "true" {
-		return nil
-	}
-	return err
+	return foreignTables(h, s)
 }
 
 // foreignIPTables puts what others have in iptables into a host.
@@ -107,13 +97,25 @@ func foreignIPTables(h *node, o Options, s setting, f family) error {
 	return nil
 }
 
-// foreignTable adds a native table.
-func foreignTable(h *node, file string, f family, s setting) error {
-	script, err := ruleFiles.ReadFile("engine/" + file + ".nft")
+// foreignTables adds native tables, where there is nft.
+func foreignTables(h *node, s setting) error {
+	script, err := ruleFiles.ReadFile("engine/admin.nft")
 	if err != nil {
 		return err
 	}
-	_, err = h.command(fill(string(script), f, s), "nft", "-f", "-")
+	if s.engine == engine29 {
+		tables, err := ruleFiles.ReadFile("engine/29.nft")
+		if err != nil {
+			return err
+		}
+		for _, f := range families {
+			script = append(script, fill(string(tables), f, s)...)
+		}
+	}
+	_, err = h.command(string(script), "nft", "-f", "-")
+	if errors.Is(err, exec.ErrNotFound) && os.Getenv("CI") != "true" && s.engine != engine29 {
+		return nil
+	}
 	return err
 }
 
