@@ -88,23 +88,44 @@ func (s *suite) lastWord(t *testing.T) {
 			w := newWorld(t, s.opts, set)
 			b := s.backend(t, w.host)
 			b.add(t, everything())
-			allowed := "b1:80 lan"
 			if set.policy != "" {
 				w.dockerUser(t)
-			} else if w.ownTable(t); !s.opts.Marks {
-				allowed = dropped
+				w.check(t, administered("b1:80 lan"))
+				b.settled(t, everything())
+				return
 			}
-			w.check(t, []probe{
-				{"outside", "tcp", "host", 8080, dropped},
-				{"outside", "udp", "host", 8080, dropped},
-				{"lan", "tcp", "host", 8080, "a1:80 lan"},
-				{"lan", "tcp", "b1", 80, allowed},
-				{"lan", "udp", "a1", 80, dropped},
-				{"a2", "tcp", "lan", 80, dropped},
-				{"a1", "tcp", "lan", 80, "lan:80 LAN"},
-			})
+			w.ownTable(t)
+			allowed := dropped
+			if s.opts.Marks {
+				allowed = "b1:80 lan"
+			}
+			w.check(t, administered(allowed))
 			b.settled(t, everything())
+			if s.opts.NoIPTables {
+				return
+			}
+			t.Run("DOCKER-USER made by hand", func(t *testing.T) {
+				w.host.mustCommand(t, "delete table ip own\ndelete table ip6 own\n", "nft", "-f", "-")
+				s.both(t, w.host, ":DOCKER-USER - [0:0]", "-I FORWARD -j DOCKER-USER")
+				w.dockerUser(t)
+				b.sync(t, everything())
+				w.check(t, administered("b1:80 lan"))
+			})
 		})
+	}
+}
+
+// administered is what is left to each with the rules of dockerUser or
+// ownTable; allowed is what becomes of the one pair that these let through.
+func administered(allowed string) []probe {
+	return []probe{
+		{"outside", "tcp", "host", 8080, dropped},
+		{"outside", "udp", "host", 8080, dropped},
+		{"lan", "tcp", "host", 8080, "a1:80 lan"},
+		{"lan", "tcp", "b1", 80, allowed},
+		{"lan", "udp", "a1", 80, dropped},
+		{"a2", "tcp", "lan", 80, dropped},
+		{"a1", "tcp", "lan", 80, "lan:80 LAN"},
 	}
 }
 
