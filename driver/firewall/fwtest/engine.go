@@ -99,20 +99,21 @@ func foreignIPTables(h *node, o Options, s setting, f family) error {
 
 // foreignTables adds native tables, where there is nft.
 func foreignTables(h *node, s setting) error {
-	script, err := ruleFiles.ReadFile("engine/admin.nft")
+	admin, err := ruleFiles.ReadFile("engine/admin.nft")
 	if err != nil {
 		return err
 	}
+	engine, err := ruleFiles.ReadFile("engine/29.nft")
+	if err != nil {
+		return err
+	}
+	script := string(admin)
 	if s.engine == engine29 {
-		tables, err := ruleFiles.ReadFile("engine/29.nft")
-		if err != nil {
-			return err
-		}
 		for _, f := range families {
-			script = append(script, fill(string(tables), f, s)...)
+			script += fill(string(engine), f, s)
 		}
 	}
-	_, err = h.command(string(script), "nft", "-f", "-")
+	_, err = h.command(script, "nft", "-f", "-")
 	if errors.Is(err, exec.ErrNotFound) && os.Getenv("CI") != "true" && s.engine != engine29 {
 		return nil
 	}
