@@ -22,6 +22,9 @@ import (
 //	nftables  no                        error
 //	iptables  any                       iptables
 //
+// What the engine keeps its own rules in does not matter: both get along with
+// either, and an engine may change it at every start.
+//
 // With nftables, iptables commands are needed only on hosts that use iptables:
 // their FORWARD chains have to follow what nftables decides.
 func newFirewall(ctx context.Context, setting string, log *logrus.Entry) (firewall.Backend, error) {

@@ -84,6 +84,41 @@ func TestFirewallSwitch(t *testing.T) {
 	}
 }
 
+// Beside an engine in nftables mode the backend is nftables, and stays out of
+// the iptables that are installed, but decide nothing.
+func TestFirewallBesideNftablesEngine(t *testing.T) {
+	nstest.Do(t, func() {
+		for _, family := range []string{"ip", "ip6"} {
+			output(t, "table "+family+` docker-bridges {
+				chain filter-FORWARD {
+					type filter hook forward priority filter; policy accept;
+					oifname "docker0" drop
+				}
+			}
+			`, "nft", "-f", "-")
+		}
+		b, err := newFirewall(t.Context(), "auto", testkit.Quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, ok := b.(interface{ Close() }); ok {
+			t.Cleanup(c.Close)
+		}
+		full := firewall.Ruleset{Networks: []firewall.Network{{ID: strings.Repeat("a", 64), Bridge: "gw-aaaaaaaaaaaa", ICC: true}}}
+		if _, err := b.Sync(t.Context(), full); err != nil {
+			t.Fatal(err)
+		}
+		if table, _ := gangwayRules(t); b.Name() != "nftables" || !table {
+			t.Errorf("the backend is %s, table inet gangway is there: %t", b.Name(), table)
+		}
+		for _, tool := range []string{"iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save", "ip6tables-legacy-save"} {
+			if saved := output(t, "", tool); strings.Contains(saved, "GANGWAY") {
+				t.Errorf("%s:\n%s", tool, saved)
+			}
+		}
+	})
+}
+
 // stubBackend takes everything and notes when it was called.
 type stubBackend struct {
 	firewall.Backend

@@ -4,6 +4,10 @@ package firewall
 // iptables use between them, and only while a packet of a gangway bridge passes
 // FORWARD: other bits are kept, and these are cleared before the packet goes
 // on. Rules of others that match marks there have to do so with a mask.
+//
+// Where iptables decide nothing, these bits are also how an administrator's own
+// table overrules the backend: MarkAccept or MarkDrop, set in a chain of the
+// hook forward at the priority "filter", is what becomes of the packet.
 const (
 	// MarkMask covers all of them.
 	MarkMask uint32 = 0x0c000000

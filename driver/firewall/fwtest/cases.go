@@ -1,6 +1,7 @@
 package fwtest
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"testing"
@@ -74,33 +75,92 @@ func onlyReceives(t *testing.T, sink *net.UDPConn, want string) {
 	}
 }
 
-// dockerUser shows that the administrator has the last word.
-func (s *suite) dockerUser(t *testing.T) {
-	for _, engine := range [...]string{"26", "28"} {
-		t.Run("engine="+engine, func(t *testing.T) {
-			w := newWorld(t, s.opts, setting{engine: engine, policy: "DROP"})
+// lastWord shows that the administrator has it: in DOCKER-USER, or in a table of
+// the administrator's own beside an engine that has no such chain.
+func (s *suite) lastWord(t *testing.T) {
+	for _, set := range s.possible(
+		setting{engine: "26", policy: "DROP"},
+		setting{engine: "28", policy: "DROP"},
+		setting{engine: engine29, policy: "DROP"},
+		setting{engine: engine29, policy: ""},
+	) {
+		t.Run(set.String(), func(t *testing.T) {
+			w := newWorld(t, s.opts, set)
 			b := s.backend(t, w.host)
 			b.add(t, everything())
-			for _, f := range families {
-				rules := "*filter\n" +
-					"-I DOCKER-USER -s " + addresses["outside"][f].String() + " -j DROP\n" +
-					"-I DOCKER-USER -s " + addresses["a2"][f].String() + " -j DROP\n" +
-					"-I DOCKER-USER -s " + addresses["lan"][f].String() + " -d " + addresses["b1"][f].String() + " -j ACCEPT\nCOMMIT\n"
-				if err := restore(w.host, s.opts, f, rules); err != nil {
-					t.Fatal(err)
-				}
+			if set.policy != "" {
+				w.dockerUser(t)
+				w.check(t, administered("b1:80 lan"))
+				b.settled(t, everything())
+				return
 			}
-			w.check(t, []probe{
-				{"outside", "tcp", "host", 8080, dropped},
-				{"outside", "udp", "host", 8080, dropped},
-				{"lan", "tcp", "host", 8080, "a1:80 lan"},
-				{"lan", "tcp", "b1", 80, "b1:80 lan"},
-				{"lan", "udp", "a1", 80, dropped},
-				{"a2", "tcp", "lan", 80, dropped},
-				{"a1", "tcp", "lan", 80, "lan:80 LAN"},
-			})
+			w.ownTable(t)
+			allowed := dropped
+			if s.opts.Marks {
+				allowed = "b1:80 lan"
+			}
+			w.check(t, administered(allowed))
 			b.settled(t, everything())
+			if s.opts.NoIPTables {
+				return
+			}
+			t.Run("DOCKER-USER made by hand", func(t *testing.T) {
+				w.host.mustCommand(t, "delete table ip own\ndelete table ip6 own\n", "nft", "-f", "-")
+				s.both(t, w.host, ":DOCKER-USER - [0:0]", "-I FORWARD -j DOCKER-USER")
+				w.dockerUser(t)
+				b.sync(t, everything())
+				w.check(t, administered("b1:80 lan"))
+			})
 		})
+	}
+}
+
+// administered is what is left to each with the rules of dockerUser or
+// ownTable; allowed is what becomes of the one pair that these let through.
+func administered(allowed string) []probe {
+	return []probe{
+		{"outside", "tcp", "host", 8080, dropped},
+		{"outside", "udp", "host", 8080, dropped},
+		{"lan", "tcp", "host", 8080, "a1:80 lan"},
+		{"lan", "tcp", "b1", 80, allowed},
+		{"lan", "udp", "a1", 80, dropped},
+		{"a2", "tcp", "lan", 80, dropped},
+		{"a1", "tcp", "lan", 80, "lan:80 LAN"},
+	}
+}
+
+// dockerUser forbids a host and a container everything, and allows one pair.
+func (w *world) dockerUser(t *testing.T) {
+	t.Helper()
+	for _, f := range families {
+		rules := "*filter\n" +
+			"-I DOCKER-USER -s " + addresses["outside"][f].String() + " -j DROP\n" +
+			"-I DOCKER-USER -s " + addresses["a2"][f].String() + " -j DROP\n" +
+			"-I DOCKER-USER -s " + addresses["lan"][f].String() + " -d " + addresses["b1"][f].String() + " -j ACCEPT\nCOMMIT\n"
+		if err := restore(w.host, w.opts, f, rules); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// ownRules are a table of the administrator's. A drop is final there, an accept
+// says nothing to the chains of others, and firewall.MarkAccept does.
+const ownRules = `table %[1]s own {
+	chain forward {
+		type filter hook forward priority filter;
+		%[1]s saddr { %[2]s, %[3]s } drop
+		%[1]s saddr %[4]s %[1]s daddr %[5]s meta mark set meta mark & %#[6]x | %#[7]x
+	}
+}
+`
+
+// ownTable does the same as dockerUser in a table of its own.
+func (w *world) ownTable(t *testing.T) {
+	t.Helper()
+	for _, f := range families {
+		w.host.mustCommand(t, fmt.Sprintf(ownRules, [...]string{"ip", "ip6"}[f],
+			addresses["outside"][f], addresses["a2"][f], addresses["lan"][f], addresses["b1"][f],
+			^firewall.MarkMask, firewall.MarkAccept), "nft", "-f", "-")
 	}
 }
 

@@ -34,13 +34,17 @@ type Options struct {
 	// from the start, for backends that choose a variant by what they find.
 	Marker string
 	// NoIPTables leaves out everything that puts rules into iptables, and the
-	// cases that are about nothing else: the hosts have nobody's rules but a
-	// table of the administrator's in nf_tables, and accept everything.
+	// cases that are about nothing else: the hosts have nobody's rules but
+	// native tables, one of the administrator's and those of an engine in
+	// nftables mode, and accept everything else.
 	NoIPTables bool
 	// FiltersBridged says that the backend sees packets between two containers
 	// of one bridge even if br_netfilter is off. Without it, a network without
 	// ICC is tested with br_netfilter on only.
 	FiltersBridged bool
+	// Marks says that the backend's decisions are in the packet's mark at the
+	// priority "filter" of FORWARD, where a native table may change them.
+	Marks bool
 	// Owned says that nobody but the backend can change its native tables: what
 	// others do to them is refused, or leaves them out.
 	Owned bool
@@ -63,7 +67,7 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 	}{
 		{"Traffic", s.traffic},
 		{"Modes", s.modes},
-		{"DockerUser", s.dockerUser},
+		{"LastWord", s.lastWord},
 		{"Marks", s.marks},
 		{"Changes", s.changes},
 		{"Deltas", s.deltas},
@@ -72,9 +76,6 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 		{"Repairs", s.repairs},
 		{"Cancelled", s.cancelled},
 	} {
-		if o.NoIPTables && c.name == "DockerUser" {
-			continue
-		}
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // most of the time is the kernel's and waiting
 			c.run(t)

@@ -39,11 +39,11 @@ const userMark = 0x1
 // leave the host, that all others do, and that no mark opens or closes
 // anything.
 func (s *suite) marks(t *testing.T) {
-	for _, set := range []setting{
-		{engine: "26", policy: "ACCEPT", bridged: true},
-		{engine: "", policy: "ACCEPT", bridged: false},
-	} {
-		t.Run("engine="+set.engine, func(t *testing.T) {
+	for _, set := range s.possible(
+		setting{engine: "26", policy: "ACCEPT", bridged: true},
+		setting{engine: "", policy: "ACCEPT", bridged: false},
+	) {
+		t.Run(set.String(), func(t *testing.T) {
 			w := newWorld(t, s.opts, set)
 			b := s.backend(t, w.host)
 			b.add(t, manyModes())

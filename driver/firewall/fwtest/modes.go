@@ -49,12 +49,13 @@ func manyModes() firewall.Ruleset {
 
 // modes shows what the gateway modes let through.
 func (s *suite) modes(t *testing.T) {
-	for _, set := range []setting{
-		{engine: "26", policy: "DROP", bridged: true},
-		{engine: "28", policy: "DROP", bridged: false},
-		{engine: "", policy: "ACCEPT", bridged: true},
-	} {
-		t.Run("engine="+set.engine, func(t *testing.T) {
+	for _, set := range s.possible(
+		setting{engine: "26", policy: "DROP", bridged: true},
+		setting{engine: "28", policy: "DROP", bridged: false},
+		setting{engine: engine29, policy: "", bridged: true},
+		setting{engine: "", policy: "ACCEPT", bridged: true},
+	) {
+		t.Run(set.String(), func(t *testing.T) {
 			w := newWorld(t, s.opts, set)
 			before := dump(t, w.host)
 			b := s.backend(t, w.host)

@@ -219,11 +219,13 @@ func others(s setting) []probe {
 			probe{"outside", "udp", "lan", 80, "lan:80 outside"})
 	}
 	alone, beside := withoutEngine(s), withEngine()
-	switch s.engine {
-	case "":
+	switch {
+	case s.engine == "":
 		return append(list, alone...)
-	case "20":
+	case s.engine == "20":
 		return append(append(list, only(v6, alone)...), only(v4, beside)...)
+	case s.engine == engine29 && s.policy == "DROP":
+		return append(list, besidePolicy()...)
 	}
 	return append(list, beside...)
 }
@@ -249,6 +251,20 @@ func withEngine() []probe {
 		{"host", "tcp", "host", 9000, "d1:80 host"},
 		{"a1", "tcp", "host", 9000, "d1:80 D"},
 		{"b1", "tcp", "host", 9000, "d1:80 b1"},
+		{"i1", "tcp", "host", 9000, dropped},
+	}
+}
+
+// besidePolicy is the traffic of docker0 with the rules of a native engine
+// beside a policy of iptables that drops what these accept. That is the
+// engine's own limit; gangway's bridges share it only towards docker0.
+func besidePolicy() []probe {
+	return []probe{
+		{"outside", "tcp", "host", 9000, dropped},
+		{"d1", "tcp", "outside", 80, dropped},
+		{"d1", "tcp", "host", 8080, dropped},
+		{"a1", "tcp", "host", 9000, dropped},
+		{"host", "tcp", "host", 9000, "d1:80 host"},
 	}
 }
 

@@ -127,14 +127,16 @@ func (s *suite) traffic(t *testing.T) {
 		}
 		w.check(t, open)
 	})
-	for _, set := range []setting{
-		{engine: "20", policy: "DROP", bridged: false},
-		{engine: "26", policy: "DROP", bridged: true},
-		{engine: "28", policy: "ACCEPT", bridged: false},
-		{engine: "", policy: "DROP", bridged: false},
-		{engine: "", policy: "ACCEPT", bridged: true},
-	} {
-		t.Run(fmt.Sprintf("engine=%s policy=%s bridged=%t", set.engine, set.policy, set.bridged), func(t *testing.T) {
+	for _, set := range s.possible(
+		setting{engine: "20", policy: "DROP", bridged: false},
+		setting{engine: "26", policy: "DROP", bridged: true},
+		setting{engine: "28", policy: "ACCEPT", bridged: false},
+		setting{engine: engine29, policy: "", bridged: false},
+		setting{engine: engine29, policy: "DROP", bridged: true},
+		setting{engine: "", policy: "DROP", bridged: false},
+		setting{engine: "", policy: "ACCEPT", bridged: true},
+	) {
+		t.Run(set.String(), func(t *testing.T) {
 			w := newWorld(t, s.opts, set)
 			before := dump(t, w.host)
 			b := s.backend(t, w.host)

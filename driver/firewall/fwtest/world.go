@@ -1,6 +1,7 @@
 package fwtest
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -80,13 +81,18 @@ var lans = [...]lan{
 // setting is what the host's administrator and its engine did before.
 type setting struct {
 	// engine is the generation of the engine whose rules are there, "20", "26"
-	// or "28"; empty for a host without any.
+	// or "28", or engine29; empty for a host without any.
 	engine string
-	// policy of the FORWARD chains, ACCEPT or DROP.
+	// policy of the FORWARD chains, ACCEPT or DROP; empty for a host whose
+	// iptables nobody uses.
 	policy string
 	// bridged says whether bridged packets pass the IP firewall
 	// (br_netfilter).
 	bridged bool
+}
+
+func (s setting) String() string {
+	return fmt.Sprintf("engine=%s policy=%s bridged=%t", s.engine, s.policy, s.bridged)
 }
 
 // world is a host with four networks of gangway's, one of the engine's, a
@@ -101,9 +107,7 @@ type world struct {
 // newWorld builds it: without any rule of gangway's, but forwarding.
 func newWorld(t *testing.T, o Options, s setting) *world {
 	t.Helper()
-	if o.NoIPTables {
-		s.engine, s.policy = "", "ACCEPT"
-	}
+	s = o.possible(s)
 	w := &world{host: newHost(t, o, s), nodes: map[string]*node{}, set: s, opts: o}
 	w.nodes["host"] = w.host
 	for _, l := range lans {
@@ -145,7 +149,7 @@ func newHost(t *testing.T, o Options, s setting) *node {
 		flag = "1"
 	}
 	h.must(t, func() error { return bridgeNetfilter(flag) })
-	if err := foreignRules(h, o, s); err != nil {
+	if err := foreignRules(h, o, o.possible(s)); err != nil {
 		t.Fatalf("rules of others: %v", err)
 	}
 	return h

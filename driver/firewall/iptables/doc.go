@@ -1,5 +1,6 @@
 // Package iptables is the firewall backend on iptables and ip6tables, in their
-// nf_tables or legacy variant: the one that the engine uses.
+// nf_tables or legacy variant: the one that the engine uses, or the host's
+// default beside an engine that uses none.
 //
 // Every rule stands in a chain named GANGWAY-*; in the chains of others there
 // is one jump for each of them, and only while it holds rules:

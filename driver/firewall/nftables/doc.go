@@ -18,8 +18,10 @@
 // a Gate puts a constant number of rules into iptables that follow the mark:
 // behind DOCKER-USER, the administrator's last word. A packet to drop that
 // never came to DOCKER-USER, since there are no iptables or somebody flushed
-// them, is dropped by enforce. NAT comes one step after that of iptables, where
-// the administrator's own redirections are.
+// them, is dropped by enforce. Native tables of others, such as those of an
+// engine in nftables mode, need no gate: an accept there ends nothing, a drop
+// stands. NAT comes one step after that of iptables, where the administrator's
+// own redirections are.
 //
 // Invariant: the table is what Sync's argument compiles to, element for
 // element, and changes in single transactions; it exists while it holds

@@ -18,9 +18,9 @@ import (
 // change, and, which is the same for packets, with one that they cannot.
 func TestBackend(t *testing.T) {
 	for name, o := range map[string]fwtest.Options{
-		"nft":    {IPTables: "iptables-nft", Owned: true},
-		"legacy": {IPTables: "iptables-legacy"},
-		"none":   {NoIPTables: true, Owned: true},
+		"nft":    {IPTables: "iptables-nft", Marks: true, Owned: true},
+		"legacy": {IPTables: "iptables-legacy", Marks: true},
+		"none":   {NoIPTables: true, Marks: true, Owned: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			logger := logrus.New()
