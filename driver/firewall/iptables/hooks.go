@@ -20,8 +20,11 @@ type hook struct {
 // the relays of the daemon answer there.
 func hooks(six bool) []hook {
 	local := "-m addrtype --dst-type LOCAL -j " + dnatChain.name
+	forward := chain{"filter", "FORWARD"}
 	all := []hook{
-		{chain{"filter", "FORWARD"}, "-j " + forwardChain.name, forwardChain},
+		{forward, "-j " + seenChain.name, seenChain},
+		{forward, "-j " + askedChain.name, askedChain},
+		{forward, "-j " + forwardChain.name, forwardChain},
 		{chain{"nat", "POSTROUTING"}, "-j " + snatChain.name, snatChain},
 	}
 	if six {
@@ -32,7 +35,7 @@ func hooks(six bool) []hook {
 	return append(all,
 		hook{chain{"nat", "PREROUTING"}, "! -d 127.0.0.0/8 " + local, dnatChain},
 		hook{chain{"nat", "OUTPUT"}, local, dnatChain},
-		hook{chain{"raw", "PREROUTING"}, "-d 127.0.0.0/8 -m devgroup --src" + group + " -j " + guardChain.name, guardChain})
+		hook{chain{"raw", "PREROUTING"}, "-d 127.0.0.0/8 ! -i lo -j " + guardChain.name, guardChain})
 }
 
 // userChain is the chain that the engine keeps for the user's rules.
@@ -53,12 +56,13 @@ var (
 var ending = regexp.MustCompile(`-j [A-Z]+_dispatch$`)
 
 // place returns where in the chain's rules, without the hook, the hook
-// belongs: right behind DOCKER-USER in FORWARD, or first, and before all for
-// what DOCKER-USER is to find; elsewhere last, where the user's own rules come
+// belongs: right behind DOCKER-USER in FORWARD, or first, the one that marks what
+// comes from there before the one that decides, and before all for what
+// DOCKER-USER is to find; elsewhere last, where the user's own rules come
 // first, though before the end that firewalld makes.
 func (h hook) place(others []string) int {
 	switch h.to {
-	case forwardChain:
+	case forwardChain, askedChain:
 	case seenChain:
 		return 0
 	default:
@@ -70,11 +74,15 @@ func (h hook) place(others []string) int {
 	behind := 0
 	for i, r := range others {
 		if userRule.MatchString(r) {
-			return i + 1
+			behind = i + 1
+			break
 		}
 		if strings.HasSuffix(r, "-j "+seenChain.name) {
 			behind = i + 1
 		}
+	}
+	if h.to == forwardChain && behind < len(others) && strings.HasSuffix(others[behind], "-j "+askedChain.name) {
+		behind++
 	}
 	return behind
 }
@@ -84,7 +92,7 @@ func (h hook) place(others []string) int {
 // DOCKER-USER.
 func (h hook) misplaced(all []string, i int, user []string) string {
 	switch h.to {
-	case forwardChain:
+	case forwardChain, askedChain:
 	case seenChain:
 		return misplacedSeen(all[:i], user)
 	default:
