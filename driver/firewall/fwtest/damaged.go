@@ -2,6 +2,7 @@ package fwtest
 
 import (
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ func (s *suite) damaged(t *testing.T) {
 	damages := w.regroup()
 	if !s.opts.Open {
 		for _, d := range append(damagesIPTables(minus(dump(t, w.host), before)), damagesNative(objects, mustObjects(t, w.host))...) {
-			if s.opts.takesAway(d.name) {
+			if s.opts.isolates(d.name) {
 				damages = append(damages, d)
 			}
 		}
@@ -99,10 +100,17 @@ func flushes(o Options) []damage {
 	return all
 }
 
-// takesAway tells what takes rules away from what adds some, and from what is
-// known to open a way.
-func (o Options) takesAway(damage string) bool {
-	return !slices.ContainsFunc([]string{"strange ", "double ", "nft insert ", "nft add "}, func(s string) bool { return strings.HasPrefix(damage, s) }) &&
+var (
+	// adds matches damages that take nothing away.
+	adds = regexp.MustCompile(`^(strange|double|nft insert|nft add) `)
+	// translates matches damages to what translates addresses and ports.
+	translates = regexp.MustCompile(` nat |masquerade|hairpin|source|(port|range)[s_]?(|at|tcp|udp|sctp)[46]|(prerouting|output|postrouting)$`)
+)
+
+// isolates tells damages that take rules away by which networks are isolated, but
+// for those that are known to open a way.
+func (o Options) isolates(damage string) bool {
+	return !adds.MatchString(damage) && !translates.MatchString(damage) &&
 		!slices.ContainsFunc(o.Opens, func(s string) bool { return strings.HasSuffix(damage, s) })
 }
 
