@@ -73,19 +73,21 @@ func (h hook) place(others []string) int {
 	}
 	behind := 0
 	for i, r := range others {
+		if leadsTo(r, seenChain) {
+			behind = i + 1
+		}
 		if userRule.MatchString(r) {
 			behind = i + 1
 			break
 		}
-		if strings.HasSuffix(r, "-j "+seenChain.name) {
-			behind = i + 1
-		}
 	}
-	if h.to == forwardChain && behind < len(others) && strings.HasSuffix(others[behind], "-j "+askedChain.name) {
+	for behind < len(others) && (leadsTo(others[behind], seenChain) || h.to == forwardChain && leadsTo(others[behind], askedChain)) {
 		behind++
 	}
 	return behind
 }
+
+func leadsTo(rule string, c chain) bool { return strings.HasSuffix(rule, "-j "+c.name) }
 
 // misplaced says what is wrong with the hook standing at index i of the chain's
 // rules; "" if nothing. Rules of users may stand before it; user are those of
