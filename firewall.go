@@ -69,7 +69,7 @@ func newIPTables(ctx context.Context, log *logrus.Entry) (*iptables.Backend, err
 	if err == nil {
 		options.Valve = v
 	} else {
-		log.WithError(err).Info("firewall: no valve")
+		log.WithError(err).Info(nftables.Unguarded)
 	}
 	b, err := iptables.New(ctx, options)
 	if err != nil && options.Valve != nil {

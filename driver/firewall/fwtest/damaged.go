@@ -101,14 +101,14 @@ func flushes(o Options) []damage {
 }
 
 var (
-	// adds matches damages that take nothing away.
-	adds = regexp.MustCompile(`^(strange|double|nft insert|nft add) `)
+	// adds matches damages that take no rule away and lead around none.
+	adds = regexp.MustCompile(`^(double|nft insert|nft add) `)
 	// translates matches damages to what translates addresses and ports.
 	translates = regexp.MustCompile(` nat |masquerade|hairpin|source|(port|range)[s_]?(|at|tcp|udp|sctp)[46]|(prerouting|output|postrouting)$`)
 )
 
-// isolates tells damages that take rules away by which networks are isolated, but
-// for those that are known to open a way.
+// isolates tells damages to rules by which networks are isolated, but for those
+// that are known to open a way.
 func (o Options) isolates(damage string) bool {
 	return !adds.MatchString(damage) && !translates.MatchString(damage) &&
 		!slices.ContainsFunc(o.Opens, func(s string) bool { return strings.HasSuffix(damage, s) })

@@ -62,7 +62,7 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 	v, err := NewValve(ctx)
 	switch {
 	case errors.Is(err, ErrNoValve):
-		o.Log.WithError(err).Info("firewall: no valve")
+		o.Log.WithError(err).Info(Unguarded)
 	case err != nil:
 		b.Close()
 		return nil, err

@@ -16,10 +16,11 @@ import (
 // valveName is the name of the valve's table, in the inet family.
 const valveName = tableName + "-valve"
 
-// ErrNoValve says that the kernel cannot keep a table from others: Linux 5.12
-// can.
-var ErrNoValve = errors.New("the kernel keeps no table of nf_tables from others (Linux 5.12 or newer does), " +
-	"so that isolation is off between a flush of all rules by others and their repair")
+// ErrNoValve says that the kernel cannot keep a table from others.
+var ErrNoValve = errors.New("the kernel keeps no table of nf_tables from others (Linux 5.12 or newer does)")
+
+// Unguarded is what to tell a user who has no valve.
+const Unguarded = "firewall: a flush of all rules by others opens networks until the rules are back"
 
 // Valve cuts networks off while the rules that isolate them are missing. It is
 // for rules that others can take away: those of iptables, and the table of
