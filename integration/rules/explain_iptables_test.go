@@ -35,7 +35,6 @@ func iptablesForward() []explanation {
 		{"filter FORWARD", "", "Not Gangway's chain. Its policy may be DROP; engines set that. Gangway's place in it is behind DOCKER-USER and before the engine's rules."},
 		{"filter FORWARD", "-j DOCKER-USER", "Not Gangway's: the chain that the engine keeps for your own rules, which have the first and the last word."},
 		{"filter FORWARD", "-j GANGWAY-SEEN", "Before all other rules: what comes to DOCKER-USER now is noted, for the valve below."},
-		{"filter FORWARD", "-j GANGWAY-ASKED", "Behind DOCKER-USER: what comes here has not been accepted there."},
 		{"filter FORWARD", "-j GANGWAY-FORWARD", "All that passes from one link to another comes here."},
 		{"filter GANGWAY-FORWARD", "", "Sorts out what concerns Gangway's bridges. All of them are in interface group 0x4757 (\"GW\"), so one comparison finds them, however many networks there are."},
 		{"filter GANGWAY-FORWARD", "-m devgroup --dst-group 0x4757 -j GANGWAY-INTERNAL", "Would leave by a bridge of Gangway."},
@@ -101,6 +100,7 @@ func iptablesDeparture() []explanation {
 // userMarks explain the chains that both backends have around DOCKER-USER.
 func userMarks() []explanation {
 	return []explanation{
+		{"filter FORWARD", "-m mark --mark 0xc000000/0xc000000 -j GANGWAY-ASKED", "Behind DOCKER-USER, which has not accepted it: noted, in case the rules that decide are missing."},
 		{"filter GANGWAY-SEEN", "", "Notes that DOCKER-USER is asked: who has this note behind it was accepted there."},
 		{"filter GANGWAY-SEEN", "-m devgroup --dst-group 0x4757 -j MARK --set-xmark 0xc000000/0xc000000", "Only packets to a bridge of Gangway: on others the bits may be somebody else's."},
 		{"filter GANGWAY-SEEN", "-m devgroup --src-group 0x4757 -j MARK --set-xmark 0xc000000/0xc000000", "Only packets from a bridge of Gangway."},
@@ -136,7 +136,6 @@ func gateRules() []explanation {
 	return []explanation{
 		{"filter FORWARD", "-m mark --mark 0x8000000/0xc000000 -j GANGWAY-SEEN", "Before all other rules: what Gangway wants dropped is about to come to DOCKER-USER, and that is noted."},
 		{"filter FORWARD", "-m mark ! --mark 0x0/0xc000000 -j GANGWAY-FORWARD", "Behind DOCKER-USER: what Gangway has decided about. Packets of others have no mark, and go on to the engine's rules after one comparison."},
-		{"filter FORWARD", "-m mark --mark 0xc000000/0xc000000 -j GANGWAY-ASKED", "Behind DOCKER-USER, which has not accepted it: noted once more, in case the rules that drop it are missing."},
 		{"filter GANGWAY-FORWARD", "-m devgroup --dst-group 0x4757 -j GANGWAY-VERDICT", "Only packets to a bridge of Gangway: on others the bits may be somebody else's."},
 		{"filter GANGWAY-FORWARD", "-m devgroup --src-group 0x4757 -j GANGWAY-VERDICT", "Only packets from a bridge of Gangway."},
 		{"filter GANGWAY-VERDICT", "", "Does what the mark says."},

@@ -24,17 +24,28 @@ func TestBackend(t *testing.T) {
 		"valveless": {IPTables: "iptables-legacy", Marker: "DOCKER", Open: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fwtest.Run(t, func(ctx context.Context) (firewall.Backend, error) {
-				options := iptables.Options{Log: testkit.Quiet()}
-				if !o.Open {
-					v, err := nftables.NewValve(ctx)
-					if err != nil {
-						return nil, err
-					}
-					options.Valve = v
-				}
-				return iptables.New(ctx, options)
-			}, o)
+			fwtest.Run(t, start(!o.Open), o)
 		})
 	}
+}
+
+func start(valve bool) fwtest.NewBackend {
+	return func(ctx context.Context) (firewall.Backend, error) {
+		options := iptables.Options{Log: testkit.Quiet()}
+		if valve {
+			v, err := nftables.NewValve(ctx)
+			if err != nil {
+				return nil, err
+			}
+			options.Valve = v
+		}
+		return iptables.New(ctx, options)
+	}
+}
+
+// BenchmarkForward compares the rules with and without a valve; package nftables
+// has the way without any rules.
+func BenchmarkForward(b *testing.B) {
+	b.Run("valveless", func(b *testing.B) { fwtest.Forward(b, start(false)) })
+	b.Run("with valve", func(b *testing.B) { fwtest.Forward(b, start(true)) })
 }

@@ -58,7 +58,7 @@ func gateHooks() []hook {
 	forward := chain{"filter", "FORWARD"}
 	return []hook{
 		{forward, "-m mark " + marked(firewall.MarkDrop) + " -j " + seenChain.name, seenChain},
-		{forward, "-m mark " + marked(firewall.MarkAsked) + " -j " + askedChain.name, askedChain},
+		askedHook(),
 		{forward, "-m mark ! " + marked(0) + " -j " + forwardChain.name, forwardChain},
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/gangway-net/gangway/driver/firewall"
 )
 
 // hook is a rule in a chain of others that leads to one of gangway's.
@@ -23,7 +25,7 @@ func hooks(six bool) []hook {
 	forward := chain{"filter", "FORWARD"}
 	all := []hook{
 		{forward, "-j " + seenChain.name, seenChain},
-		{forward, "-j " + askedChain.name, askedChain},
+		askedHook(),
 		{forward, "-j " + forwardChain.name, forwardChain},
 		{chain{"nat", "POSTROUTING"}, "-j " + snatChain.name, snatChain},
 	}
@@ -36,6 +38,12 @@ func hooks(six bool) []hook {
 		hook{chain{"nat", "PREROUTING"}, "! -d 127.0.0.0/8 " + local, dnatChain},
 		hook{chain{"nat", "OUTPUT"}, local, dnatChain},
 		hook{chain{"raw", "PREROUTING"}, "-d 127.0.0.0/8 ! -i lo -j " + guardChain.name, guardChain})
+}
+
+// askedHook stands behind DOCKER-USER. It looks at the mark first, so that packets
+// of others pass with one comparison.
+func askedHook() hook {
+	return hook{chain{"filter", "FORWARD"}, "-m mark " + marked(firewall.MarkAsked) + " -j " + askedChain.name, askedChain}
 }
 
 // userChain is the chain that the engine keeps for the user's rules.
