@@ -39,7 +39,7 @@ func newFirewall(ctx context.Context, setting string, log *logrus.Entry) (firewa
 		}
 		log.WithError(err).Info("firewall: no nftables here")
 	}
-	b, err := iptables.New(ctx, log)
+	b, err := newIPTables(ctx, log)
 	if err != nil {
 		return nil, fmt.Errorf("firewall: %w", err)
 	}
@@ -62,6 +62,23 @@ func newNftables(ctx context.Context, log *logrus.Entry) (firewall.Backend, erro
 		options.Gate = gate
 	}
 	return nftables.New(ctx, options)
+}
+
+// newIPTables makes the backend with its valve in nf_tables, if the kernel can
+// keep one.
+func newIPTables(ctx context.Context, log *logrus.Entry) (*iptables.Backend, error) {
+	options := iptables.Options{Log: log}
+	v, err := nftables.NewValve(ctx)
+	if err == nil {
+		options.Valve = v
+	} else {
+		log.WithError(err).Info(nftables.Unguarded)
+	}
+	b, err := iptables.New(ctx, options)
+	if err != nil && options.Valve != nil {
+		options.Valve.Close()
+	}
+	return b, err
 }
 
 // successor removes what another backend has left behind, once its own rules
@@ -103,4 +120,7 @@ func (s *successor) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.old.Close()
+	if c, ok := s.Backend.(interface{ Close() }); ok {
+		c.Close()
+	}
 }

@@ -33,7 +33,7 @@ func gangwayRules(t *testing.T) (table bool, saved string) {
 			saved += line
 		}
 	}
-	return strings.Contains(output(t, "", "nft", "list", "tables"), "inet gangway"), saved
+	return strings.Contains(output(t, "", "nft", "list", "tables"), "inet gangway\n"), saved
 }
 
 // A host whose setting changes from one backend to the other has no rule of the
@@ -69,7 +69,7 @@ func TestFirewallSwitch(t *testing.T) {
 					if want := setting == "nftables"; table != want {
 						t.Errorf("%s: table inet gangway is there: %t", setting, table)
 					}
-					if gate := strings.Contains(saved, "GANGWAY-SEEN"); gate != (setting == "nftables") {
+					if gate := strings.Contains(saved, "GANGWAY-VERDICT"); gate != (setting == "nftables") {
 						t.Errorf("%s: the gate is there: %t", setting, gate)
 					}
 					if masquerade := strings.Contains(saved, "MASQUERADE"); masquerade != (setting == "iptables") {

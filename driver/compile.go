@@ -211,7 +211,7 @@ func vethHost(endpointID string) string { return "gv-" + short(endpointID) }
 func vethPeer(endpointID string) string { return "gp-" + short(endpointID) }
 
 // bridgeName names the bridge of a network whose user did not.
-func bridgeName(networkID string) string { return "gw-" + short(networkID) }
+func bridgeName(networkID string) string { return spec.BridgePrefix + short(networkID) }
 
 func (p *plan) sort() {
 	slices.SortFunc(p.bridges, func(a, b spec.Bridge) int { return cmp.Compare(a.Name, b.Name) })

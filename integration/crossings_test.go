@@ -134,25 +134,17 @@ func (c *crossings) after(t *testing.T, what, mends string, do func()) incident 
 }
 
 // judge ends the questions and fails the test if a closed way was open at any
-// time but those for which gap allows it, if open ones took longer than a second
-// to come back, by the median of the incidents, or if gangway took the incidents
-// for a fight.
-func (c *crossings) judge(t *testing.T, incidents []incident, gap func(incident, harness.Question) bool) {
+// time, if open ones took longer than a second to come back, by the median of the
+// incidents, or if gangway took the incidents for a fight.
+func (c *crossings) judge(t *testing.T, incidents []incident) {
 	t.Helper()
 	for _, way := range c.closed {
 		row := way.row.Row(t)
 		for _, i := range incidents {
-			var open []harness.Question
 			for _, q := range i.during(row) {
 				if q.Answered {
-					open = append(open, q)
-				}
-				if q.Answered && !gap(i, q) {
 					t.Errorf("%s: open %s after the start of %q, which ended %s after it", way.name, q.Asked.Sub(i.began), i.what, i.done.Sub(i.began))
 				}
-			}
-			if n := len(open); n > 0 {
-				t.Logf("%s: open for %d ms after %q", way.name, open[n-1].Asked.Sub(open[0].Asked).Milliseconds(), i.what)
 			}
 		}
 		t.Logf("%s: %d questions", way.name, len(row))
@@ -206,14 +198,6 @@ func (i incident) mended() time.Duration {
 		return -1
 	}
 	return i.repairs[len(i.repairs)-1].Time.Sub(i.began)
-}
-
-// never allows no closed way to be open.
-func never(incident, harness.Question) bool { return false }
-
-// untilRepaired allows it until the last repair.
-func untilRepaired(i incident, q harness.Question) bool {
-	return q.Asked.Sub(i.began) <= i.mended()
 }
 
 // writeFile writes a file on the engine's host.

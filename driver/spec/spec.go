@@ -19,6 +19,11 @@ import (
 // the small numbers that administrators use.
 const LinkGroup uint32 = 0x4757
 
+// BridgePrefix is the start of the name that a bridge gets whose user gave it
+// none; 12 characters of the network's id follow. Links of others may begin so
+// too.
+const BridgePrefix = "gw-"
+
 // OwnerAlias is the start of the interface alias (IFLA_IFALIAS) that marks a
 // bridge or veth as created by gangway; the network or endpoint id follows.
 // What does not carry it is never deleted.

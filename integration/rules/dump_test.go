@@ -45,7 +45,7 @@ func (h *host) rules() ruleDump {
 	return d
 }
 
-// nativeRules reads gangway's table in nf_tables.
+// nativeRules reads gangway's tables in nf_tables.
 func (h *host) nativeRules(d *ruleDump) {
 	h.t.Helper()
 	block, elements, inside := "", "", false
@@ -54,7 +54,7 @@ func (h *host) nativeRules(d *ruleDump) {
 		rest, starts := strings.CutPrefix(text, "elements = {")
 		switch {
 		case text == "" || text == "}":
-		case block == "table inet gangway" && strings.HasPrefix(text, "flags"): // whose it is, not what it does
+		case strings.HasPrefix(block, "table inet gangway") && strings.HasPrefix(text, "flags"): // whose it is, not what it does
 		case starts || inside:
 			elements += " " + rest
 			if inside = !strings.HasSuffix(rest, "}"); !inside {
@@ -64,7 +64,7 @@ func (h *host) nativeRules(d *ruleDump) {
 				elements = ""
 			}
 		case strings.HasSuffix(text, "{"):
-			if block = strings.TrimSuffix(text, " {"); block != "table inet gangway" {
+			if block = strings.TrimSuffix(text, " {"); !strings.HasPrefix(block, "table inet gangway") {
 				d.add("nft " + block)
 			}
 		default:

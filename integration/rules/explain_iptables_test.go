@@ -12,9 +12,10 @@ func iptablesRules() []explanation {
 func iptablesArrival() []explanation {
 	return []explanation{
 		{"raw PREROUTING", "", "Not Gangway's chain: one rule in it leads to GANGWAY-GUARD."},
-		{"raw PREROUTING", "-d 127.0.0.0/8 -m devgroup --src-group 0x4757 -j GANGWAY-GUARD", "Came in by a bridge of Gangway and wants to go to the host's loopback."},
+		{"raw PREROUTING", "-d 127.0.0.0/8 ! -i lo -j GANGWAY-GUARD", "Came in from elsewhere and wants to go to the host's loopback."},
 		{"raw GANGWAY-GUARD", "", "Keeps containers from the services that the host offers on 127.0.0.0/8 only. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction."},
-		{"raw GANGWAY-GUARD", "-j DROP", "Dropped before anything else sees it."},
+		{"raw GANGWAY-GUARD", "-i BRIDGE -j DROP", "Came in by a bridge of Gangway, known by its name: somebody took it out of the interface group, and Gangway puts it back within moments."},
+		{"raw GANGWAY-GUARD", "-m devgroup --src-group 0x4757 -j DROP", "Came in by a bridge of Gangway: dropped before anything else sees it."},
 
 		{"nat PREROUTING", "", "Not Gangway's chain: one rule in it, behind all others, leads to GANGWAY-DNAT as long as ports are published. Chains of nat see the first packet of a flow only; the connection table does the same to all others, and the reverse to the answers."},
 		{"nat PREROUTING", "! -d LOOPBACK -m addrtype --dst-type LOCAL -j GANGWAY-DNAT", "To an address of the host: may be a published port. Not to loopback: 127.0.0.0/8 is nobody's but the host's, and for `[::1]` the relays of the daemon answer."},
@@ -33,42 +34,53 @@ func iptablesForward() []explanation {
 	return []explanation{
 		{"filter FORWARD", "", "Not Gangway's chain. Its policy may be DROP; engines set that. Gangway's place in it is behind DOCKER-USER and before the engine's rules."},
 		{"filter FORWARD", "-j DOCKER-USER", "Not Gangway's: the chain that the engine keeps for your own rules, which have the first and the last word."},
+		{"filter FORWARD", "-j GANGWAY-SEEN", "Before all other rules: what comes to DOCKER-USER now is noted, for the valve below."},
 		{"filter FORWARD", "-j GANGWAY-FORWARD", "All that passes from one link to another comes here."},
 		{"filter GANGWAY-FORWARD", "", "Sorts out what concerns Gangway's bridges. All of them are in interface group 0x4757 (\"GW\"), so one comparison finds them, however many networks there are."},
-		{"filter GANGWAY-FORWARD", "-m devgroup --dst-group 0x4757 -j GANGWAY-IN", "Would leave by a bridge of Gangway."},
-		{"filter GANGWAY-FORWARD", "-m devgroup --src-group 0x4757 -j GANGWAY-OUT", "Came in by a bridge of Gangway and leaves by another link."},
+		{"filter GANGWAY-FORWARD", "-m devgroup --dst-group 0x4757 -j GANGWAY-INTERNAL", "Would leave by a bridge of Gangway."},
+		{"filter GANGWAY-FORWARD", "-o gw-+ -j GANGWAY-STRAY", "Would leave by a link whose name begins like that of such a bridge, and which is not in the group."},
+		{"filter GANGWAY-FORWARD", "-m devgroup --src-group 0x4757 ! --dst-group 0x4757 -j GANGWAY-INTERNAL", "Came in by a bridge of Gangway and leaves by another link."},
+		{"filter GANGWAY-FORWARD", "-i gw-+ -m devgroup ! --src-group 0x4757 -j GANGWAY-STRAY", "Came in by a link whose name begins so, and which is not in the group."},
+
+		{"filter GANGWAY-STRAY", "", "Bridges that somebody took out of the interface group, by which the other rules know them. Gangway puts them back within moments; until then nothing passes. Links of others with such a name find nothing here. Bridges with names of your own are not among these."},
+		{"filter GANGWAY-STRAY", "-i BRIDGE -m devgroup ! --src-group 0x4757 -j DROP", "Came in by such a bridge."},
+		{"filter GANGWAY-STRAY", "-o BRIDGE -m devgroup ! --dst-group 0x4757 -j DROP", "Would leave by such a bridge."},
 
 		{"filter GANGWAY-IN", "", "What may enter a network. Whoever matches nothing here is dropped."},
-		{"filter GANGWAY-IN", "-j GANGWAY-INTERNAL", "Is it an internal network, or does it come from one?"},
-		{"filter GANGWAY-IN", "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "An answer to what a container asked, or an error message about it."},
-		{"filter GANGWAY-IN", "-m conntrack --ctstate DNAT -j ACCEPT", "Was sent to a published port, and got its new destination from GANGWAY-DNAT."},
+		{"filter GANGWAY-IN", "-m conntrack --ctstate RELATED,ESTABLISHED -j GANGWAY-ACCEPT", "An answer to what a container asked, or an error message about it."},
+		{"filter GANGWAY-IN", "-m conntrack --ctstate DNAT -j GANGWAY-ACCEPT", "Was sent to a published port, and got its new destination from GANGWAY-DNAT."},
 		{"filter GANGWAY-IN", "-j GANGWAY-ICC", "Is it from and to the same network?"},
 		{"filter GANGWAY-IN", "-j GANGWAY-OPEN", "Is it open by the container's own address?"},
 		{"filter GANGWAY-IN", "-j DROP", "Another network, or the outside, asks for what was not published."},
 
-		{"filter GANGWAY-INTERNAL", "", "Cuts internal networks (`--internal`) off from everything but themselves."},
+		{"filter GANGWAY-INTERNAL", "", "Cuts internal networks (`--internal`) off from everything but themselves. The way to all that accepts is at its end: a chain that somebody emptied opens nothing."},
+		{"filter GANGWAY-INTERNAL", "-m devgroup --dst-group 0x4757 -j GANGWAY-IN", "Would leave by a bridge of Gangway."},
+		{"filter GANGWAY-INTERNAL", "-m devgroup --src-group 0x4757 ! --dst-group 0x4757 -j GANGWAY-OUT", "Came in by a bridge of Gangway and leaves by another link."},
 		{"filter GANGWAY-INTERNAL", "-i BRIDGE ! -o BRIDGE -j DROP", "Out of the internal network."},
 		{"filter GANGWAY-INTERNAL", "! -i BRIDGE -o BRIDGE -j DROP", "Into the internal network."},
 
 		{"filter GANGWAY-ICC", "", "One rule for each network: may its containers talk to each other? It is met where br_netfilter shows the firewall what passes within a bridge, and by packets that took the way over the host's address. The rule is there in both families, whatever addresses the network has."},
-		{"filter GANGWAY-ICC", "-i BRIDGE -o BRIDGE -j ACCEPT", "From and to the same network: its containers may talk to each other."},
+		{"filter GANGWAY-ICC", "-i BRIDGE -o BRIDGE -j GANGWAY-ACCEPT", "From and to the same network: its containers may talk to each other."},
 		{"filter GANGWAY-ICC", "-i BRIDGE -o BRIDGE -j DROP", "From and to the same network, with `enable_icc=false`: its containers may not talk to each other. Answers, and what was sent to a published port, were accepted before."},
 
 		{"filter GANGWAY-OPEN", "", "What is open by the container's own address. For a network in gateway mode nat there is nothing here: from outside its containers are reached by published ports alone, also by who has a route to them."},
-		{"filter GANGWAY-OPEN", "-d SUBNET -o BRIDGE -j ACCEPT", "Gateway mode nat-unprotected: every port."},
-		{"filter GANGWAY-OPEN", "-d SUBNET -o BRIDGE -p icmp -j ACCEPT", "Gateway mode routed: ping, and the messages that path MTU discovery needs."},
-		{"filter GANGWAY-OPEN", "-d ADDR -o BRIDGE -p PROTO -m PROTO --dport PORTS -j ACCEPT", "Gateway mode routed: published ports. There is no port of the host: nothing is translated."},
-		{"filter GANGWAY-OPEN", "-d ADDR -i LINK -o BRIDGE -p PROTO -m PROTO --dport PORTS -j ACCEPT", "Published ports, from a link in `trusted_host_interfaces`."},
+		{"filter GANGWAY-OPEN", "-d SUBNET -o BRIDGE -j GANGWAY-ACCEPT", "Gateway mode nat-unprotected: every port."},
+		{"filter GANGWAY-OPEN", "-d SUBNET -o BRIDGE -p icmp -j GANGWAY-ACCEPT", "Gateway mode routed: ping, and the messages that path MTU discovery needs."},
+		{"filter GANGWAY-OPEN", "-d ADDR -o BRIDGE -p PROTO -m PROTO --dport PORTS -j GANGWAY-ACCEPT", "Gateway mode routed: published ports. There is no port of the host: nothing is translated."},
+		{"filter GANGWAY-OPEN", "-d ADDR -i LINK -o BRIDGE -p PROTO -m PROTO --dport PORTS -j GANGWAY-ACCEPT", "Published ports, from a link in `trusted_host_interfaces`."},
 
 		{"filter GANGWAY-OUT", "", "What may leave a network, to anything but a network of Gangway."},
-		{"filter GANGWAY-OUT", "-j GANGWAY-INTERNAL", "Does it come from an internal network?"},
 		{"filter GANGWAY-OUT", "-o docker0 -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN", "To the engine's default network, as an answer or by a port that is published there: the engine's own rules decide."},
 		{"filter GANGWAY-OUT", "-o docker0 -j DROP", "A new flow from container to container: Gangway's networks and the engine's are as separate as two networks of either."},
 		{"filter GANGWAY-OUT", "-o docker_gwbridge -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN", "The same for the engine's bridge for swarm."},
 		{"filter GANGWAY-OUT", "-o docker_gwbridge -j DROP", "The same for the engine's bridge for swarm."},
 		{"filter GANGWAY-OUT", "-o br-+ -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN", "The same for other networks of the engine's built-in driver."},
 		{"filter GANGWAY-OUT", "-o br-+ -j DROP", "The same for other networks of the engine's built-in driver."},
-		{"filter GANGWAY-OUT", "-j ACCEPT", "To the outside, and answers to the outside."},
+		{"filter GANGWAY-OUT", "-j GANGWAY-ACCEPT", "To the outside, and answers to the outside."},
+
+		{"filter GANGWAY-ACCEPT", "", "May pass."},
+		{"filter GANGWAY-ACCEPT", "-j MARK --set-xmark 0x4000000/0xc000000", "Notes \"accept\" in two bits of the mark, for the valve below."},
+		{"filter GANGWAY-ACCEPT", "-j ACCEPT", "Accepted."},
 	}
 }
 
@@ -85,14 +97,45 @@ func iptablesDeparture() []explanation {
 	}
 }
 
+// userMarks explain the chains that both backends have around DOCKER-USER.
+func userMarks() []explanation {
+	return []explanation{
+		{"filter FORWARD", "-m mark --mark 0xc000000/0xc000000 -j GANGWAY-ASKED", "Behind DOCKER-USER, which has not accepted it: noted, in case the rules that decide are missing."},
+		{"filter GANGWAY-SEEN", "", "Notes that DOCKER-USER is asked: who has this note behind it was accepted there."},
+		{"filter GANGWAY-SEEN", "-m devgroup --dst-group 0x4757 -j MARK --set-xmark 0xc000000/0xc000000", "Only packets to a bridge of Gangway: on others the bits may be somebody else's."},
+		{"filter GANGWAY-SEEN", "-m devgroup --src-group 0x4757 -j MARK --set-xmark 0xc000000/0xc000000", "Only packets from a bridge of Gangway."},
+		{"filter GANGWAY-ASKED", "", "Notes that DOCKER-USER has not accepted the packet: from here on Gangway's rules decide, and who passes none of them is dropped behind iptables."},
+		{"filter GANGWAY-ASKED", "-m devgroup --dst-group 0x4757 -j MARK --set-xmark 0x8000000/0xc000000", "Only packets to a bridge of Gangway."},
+		{"filter GANGWAY-ASKED", "-m devgroup --src-group 0x4757 -j MARK --set-xmark 0x8000000/0xc000000", "Only packets from a bridge of Gangway."},
+	}
+}
+
+// valveChains explain the table that goes with rules that others can take away.
+func valveChains() []explanation {
+	return []explanation{
+		{"chain loopback", "", "Keeps containers from the services that the host offers on 127.0.0.0/8 only, as GANGWAY-GUARD does."},
+		{"chain loopback", "iifgroup 18263 ip daddr 127.0.0.0/8 drop", "Came in by a bridge of Gangway and wants to go to the host's loopback."},
+		{"chain valve", "", "Behind iptables: lets through what has a note that Gangway's rules, or yours in DOCKER-USER, accepted it."},
+		{"chain valve", "oifgroup 18263 goto to_bridge", "Would leave by a bridge of Gangway."},
+		{"chain valve", "iifgroup 18263 goto from_bridge", "Came in by a bridge of Gangway and leaves by another link."},
+		{"chain to_bridge", "", "To a container."},
+		{"chain to_bridge", "meta mark & 0x04000000 != 0x00000000 goto accepted", "Accepted."},
+		{"chain to_bridge", "drop", "No rule has accepted it: they are missing."},
+		{"chain from_bridge", "", "From a container to the outside or to the engine's networks."},
+		{"chain from_bridge", "meta mark & 0x04000000 != 0x00000000 goto accepted", "Accepted."},
+		{"chain from_bridge", "ct state established,related goto accepted", "A flow that was accepted before."},
+		{"chain from_bridge", "ct status dnat goto accepted", "To a port that a container of the engine publishes: the engine's rules decide."},
+		{"chain from_bridge", "drop", "No rule has accepted it."},
+		{"chain accepted", "", "Takes the note off the packet."},
+		{"chain accepted", "meta mark set meta mark & 0xf3ffffff", "Clears Gangway's two bits: nothing of them leaves the host, or meets rules further on."},
+	}
+}
+
 // gateRules explain what the nftables backend has in iptables.
 func gateRules() []explanation {
 	return []explanation{
 		{"filter FORWARD", "-m mark --mark 0x8000000/0xc000000 -j GANGWAY-SEEN", "Before all other rules: what Gangway wants dropped is about to come to DOCKER-USER, and that is noted."},
 		{"filter FORWARD", "-m mark ! --mark 0x0/0xc000000 -j GANGWAY-FORWARD", "Behind DOCKER-USER: what Gangway has decided about. Packets of others have no mark, and go on to the engine's rules after one comparison."},
-		{"filter GANGWAY-SEEN", "", "Notes that DOCKER-USER is asked."},
-		{"filter GANGWAY-SEEN", "-m devgroup --dst-group 0x4757 -j MARK --set-xmark 0xc000000/0xc000000", "Only packets to a bridge of Gangway: on others the bits may be somebody else's."},
-		{"filter GANGWAY-SEEN", "-m devgroup --src-group 0x4757 -j MARK --set-xmark 0xc000000/0xc000000", "Only packets from a bridge of Gangway."},
 		{"filter GANGWAY-FORWARD", "-m devgroup --dst-group 0x4757 -j GANGWAY-VERDICT", "Only packets to a bridge of Gangway: on others the bits may be somebody else's."},
 		{"filter GANGWAY-FORWARD", "-m devgroup --src-group 0x4757 -j GANGWAY-VERDICT", "Only packets from a bridge of Gangway."},
 		{"filter GANGWAY-VERDICT", "", "Does what the mark says."},

@@ -13,6 +13,7 @@ func nftablesArrival() []explanation {
 	return []explanation{
 		{"chain guard", "", "Keeps containers from the services that the host offers on 127.0.0.0/8 only. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction. It comes first of all, before connection tracking."},
 		{"chain guard", "iifgroup 18263 ip daddr 127.0.0.0/8 drop", "Came in by a bridge of Gangway and wants to go to the host's loopback: dropped."},
+		{"chain guard", "iifname \"gw-*\" iifname @bridges ip daddr 127.0.0.0/8 drop", "The same by a bridge that somebody took out of the interface group: Gangway puts it back within moments."},
 
 		{"chain prerouting", "", "Finds published ports, for packets that come from elsewhere. Like all chains of type nat it sees the first packet of a flow only; the connection table does the same to all others, and the reverse to the answers. Rules of yours in nat PREROUTING of iptables come one step before it."},
 		{"chain prerouting", "ip daddr 127.0.0.0/8 accept", "To the host's loopback, from outside: nobody but the host itself has business there, so no published port is looked up."},
@@ -39,12 +40,12 @@ func nftablesVerdicts() []explanation {
 	return []explanation{
 		{"chain classify", "", "Decides about packets that pass from one link to another, just before iptables does. The decision is a mark, not a verdict: an accept here would not end the packet's way through iptables, where an engine's policy may be DROP."},
 		{"chain classify", "oifgroup 18263 goto into", "Would leave by a bridge of Gangway. All these bridges are in interface group 18263 (0x4757, \"GW\"), so one comparison finds them, however many networks there are."},
-		{"chain classify", "iifgroup 18263 goto outof", "Came in by a bridge of Gangway and leaves by another link."},
+		{"chain classify", "iifgroup 18263 oifgroup != 18263 goto outof", "Came in by a bridge of Gangway and leaves by another link."},
 
 		{"chain into", "", "What may enter a network. Whoever matches nothing here is dropped."},
 		{"chain into", "iifname . oifname vmap @within", "From and to the same network: the map says whether its containers may talk to each other."},
-		{"chain into", "oifname @internal goto deny", "Into an internal network, from anywhere else."},
-		{"chain into", "iifname @internal goto deny", "Out of an internal network, into another one."},
+		{"chain into", "oifname != @external goto deny", "Into an internal network, from anywhere else. What is not internal is listed, so that nothing opens when an element is lost."},
+		{"chain into", "iifgroup 18263 iifname != @external goto deny", "Out of an internal network, into another one."},
 		{"chain into", "ct state established,related goto permit", "An answer to what a container asked, or an error message about it."},
 		{"chain into", "ct status dnat goto permit", "Was sent to a published port, and got its new destination from one of the maps above."},
 		{"chain into", "meta nfproto ipv4 goto open4", "A new flow to a container's own address: only networks in other gateway modes than nat, and trusted links, allow some."},
@@ -65,11 +66,9 @@ func nftablesVerdicts() []explanation {
 		{"chain isolated", "goto deny", "Everything else between them."},
 
 		{"chain outof", "", "What may leave a network, to anything but a network of Gangway."},
-		{"chain outof", "iifname @internal goto deny", "Out of an internal network."},
-		{"chain outof", "oifname \"docker0\" goto engine", "To the engine's own default network."},
-		{"chain outof", "oifname \"docker_gwbridge\" goto engine", "To the engine's own bridge for swarm."},
-		{"chain outof", "oifname \"br-*\" goto engine", "To other networks of the engine's built-in driver."},
-		{"chain outof", "goto permit", "To the outside, and answers to the outside."},
+		{"chain outof", "iifname != @external goto deny", "Out of an internal network."},
+		{"chain outof", "oifname != \"docker0\" oifname != \"docker_gwbridge\" oifname != \"br-*\" goto permit", "To the outside, and answers to the outside."},
+		{"chain outof", "goto engine", "To a network of the engine's own: its default network, its bridge for swarm, and those of its built-in driver."},
 
 		{"chain engine", "", "To a network of the engine: its own rules decide about what they may know of, and nothing else gets there. Gangway's networks and the engine's are as separate as two networks of either."},
 		{"chain engine", "ct state established,related goto undecided", "An answer: the engine's rules accept it."},
@@ -90,7 +89,9 @@ func nftablesDeparture() []explanation {
 	return []explanation{
 		{"chain enforce", "", "Behind iptables: makes the decision true where iptables did not, because there is none or somebody flushed it, and takes the note off the packet."},
 		{"chain enforce", "oifgroup 18263 goto settle", "The packets that were classified, and no others: on those of others the bits may mean something else."},
+		{"chain enforce", "oifname \"gw-*\" oifname @bridges drop", "Would leave by a bridge that somebody took out of the interface group, by which the rules above know it. Gangway puts it back within moments. The start of the name comes first: packets of others pass with one comparison."},
 		{"chain enforce", "iifgroup 18263 goto settle", "The same for those that came in by a bridge of Gangway."},
+		{"chain enforce", "iifname \"gw-*\" iifname @bridges drop", "Came in by a bridge that somebody took out of the group."},
 
 		{"chain settle", "", "The last word of Gangway on a forwarded packet."},
 		{"chain settle", "meta mark & 0x0c000000 == 0x08000000 drop", "To be dropped, and no iptables has asked DOCKER-USER about it."},
@@ -109,7 +110,8 @@ func nftablesDeparture() []explanation {
 func nftablesSets() []explanation {
 	return []explanation{
 		{"within", "", "One for each network: its bridge twice, as the link that packets come from and go to. `goto permit` lets its containers talk to each other, `goto isolated` (`enable_icc=false`) does not."},
-		{"internal", "", "Bridges of internal networks (`--internal`)."},
+		{"external", "", "Bridges of networks that are not internal (`--internal`)."},
+		{"bridges", "", "Bridges with the names that Gangway gives, `gw-` and the start of the network's id: known by name when somebody takes them out of the interface group."},
 		{"hairpin4", "", "One for each subnet that is translated: within it, what came by a published port takes the bridge's address."},
 		{"masquerade4", "", "Subnets whose packets take the host's address on the way out; not with `enable_ip_masquerade=false`, in gateway mode routed, or on internal networks."},
 		{"source4", "", "In place of masquerade4 for networks with `host_ipv4` or `host_ipv6`: the subnet, and the address that its packets take."},

@@ -54,11 +54,11 @@ type pages struct {
 	hooks map[string]string
 }
 
-// hooks reads where the chains of nftables are hooked in.
+// hooks reads where the chains of nf_tables are hooked in.
 func hooks(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, line := range read(t, "constant", "nftables") {
+	for _, line := range append(read(t, "constant", "nftables"), read(t, "constant", "iptables")...) {
 		for _, p := range parse(line) {
 			if f := strings.Fields(strings.ReplaceAll(p.text, ";", "")); len(f) > 5 && f[0] == "type" && f[2] == "hook" {
 				all[p.at] = fmt.Sprintf("hook %s, type %s, priority %s", f[3], f[1], strings.Join(f[5:slices.Index(f, "policy")], " "))
@@ -117,7 +117,8 @@ func (p *pages) nftables() string {
 		"Chains are in the order in which a packet meets them. Those for IPv6, `open6` and `ports6`, and its rules elsewhere are the same " +
 		"with IPv6's sets, and left out.\n\n" +
 		"`nft list` shows `flags owner,persist` in its first lines with Linux 6.9 or newer (older nft only some of it): nobody but the running Gangway " +
-		"can change or flush the table, see [firewalls.md](../firewalls.md#gangways-own-table).\n")
+		"can change or flush the table, see [firewalls.md](../firewalls.md#gangways-own-table). " +
+		"On older kernels there is the [valve](iptables.md#in-nf_tables-the-valve) beside it.\n")
 	lines := read(p.t, "constant", "nftables")
 	for _, e := range nftablesChains() {
 		if e.rule == "" {
@@ -126,7 +127,7 @@ func (p *pages) nftables() string {
 	}
 	b.WriteString("\n# In iptables: the gate\n\nOnly where the FORWARD chain of an iptables decides anything, as with an engine. " +
 		"The rules are the same for IPv6, in ip6tables.\n")
-	for _, at := range []string{"filter FORWARD", "filter GANGWAY-SEEN", "filter GANGWAY-FORWARD", "filter GANGWAY-VERDICT"} {
+	for _, at := range []string{"filter FORWARD", "filter GANGWAY-SEEN", "filter GANGWAY-ASKED", "filter GANGWAY-FORWARD", "filter GANGWAY-VERDICT"} {
 		p.chain(&b, explanation{at: at, why: p.x.of(p.t, at, "")}, lines)
 	}
 	return b.String()
@@ -137,7 +138,7 @@ func (p *pages) nftables() string {
 func (p *pages) iptables() string {
 	var b strings.Builder
 	b.WriteString("# What is constant: iptables\n\nChains and rules from the first network to the last one, in iptables and ip6tables. " +
-		"What differs from network to network are rules in `GANGWAY-INTERNAL`, `GANGWAY-ICC`, `GANGWAY-OPEN`, `GANGWAY-DNAT` and `GANGWAY-SNAT`; " +
+		"What differs from network to network are rules in `GANGWAY-INTERNAL`, `GANGWAY-ICC`, `GANGWAY-OPEN`, `GANGWAY-STRAY`, `GANGWAY-GUARD`, `GANGWAY-DNAT` and `GANGWAY-SNAT`; " +
 		"they carry a comment with the start of the network's id and, for ports, the endpoint's. The hooks in nat are there as long as such a rule is behind them. " +
 		"Chains are in the order in which a packet meets them; names in capitals stand for what differs.\n")
 	lines := read(p.t, "constant", "iptables")
@@ -148,11 +149,30 @@ func (p *pages) iptables() string {
 		p.chain(&b, e, lines)
 		p.variable(&b, e.at)
 	}
+	p.valve(&b, lines)
 	b.WriteString("\n# The way of a packet\n\nAs on the [front page](README.md#the-way-of-a-packet), with this backend.\n")
 	for _, j := range journeys() {
 		b.WriteString(p.way("iptables", j))
 	}
 	return b.String()
+}
+
+// valve writes what is around DOCKER-USER and in nf_tables for the case that rules
+// are missing.
+func (p *pages) valve(b *strings.Builder, lines []string) {
+	for _, e := range userMarks() {
+		if e.rule == "" {
+			p.chain(b, e, lines)
+		}
+	}
+	b.WriteString("\n# In nf_tables: the valve\n\nTable `inet gangway-valve`, with Linux 5.12 or newer. It belongs to the running Gangway: others can neither " +
+		"flush nor change it, and it goes when Gangway ends. While rules of Gangway are missing it cuts its networks off, so that they are not open " +
+		"until the repair. Without it there is no GANGWAY-SEEN and GANGWAY-ASKED either, and no mark.\n")
+	for _, e := range valveChains() {
+		if e.rule == "" {
+			p.chain(b, e, lines)
+		}
+	}
 }
 
 // chain writes a chain with its rules among the lines; of the rules that both

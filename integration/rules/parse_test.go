@@ -22,7 +22,7 @@ var (
 	nftChain   = regexp.MustCompile(`^nft (chain [a-z_0-9]+)(?:: (.*))?$`)
 	nftElement = regexp.MustCompile(`^nft ([a-z_0-9]+) \{ (.*) \}$`)
 	saved      = regexp.MustCompile(`^ip6?tables -t ([a-z]+) (-A ([A-Z-]+) (.*))$`)
-	step       = regexp.MustCompile(`^(inet gangway|ip6? [a-z]+) ([A-Za-z0-9-]+) \| (.*?)(?: \| mark 0x[0-9a-f]+)?$`)
+	step       = regexp.MustCompile(`^(inet gangway(?:-valve)?|ip6? [a-z]+) ([A-Za-z0-9_-]+) \| (.*?)(?: \| mark 0x[0-9a-f]+)?$`)
 	settings   = regexp.MustCompile(`^(bridge|port|host) ?([^ :]*): (.*)$`)
 	setting    = regexp.MustCompile(`([a-z0-9_-]+)=("[^"]*"|\[[^\]]*\]|\S+)`)
 )
@@ -42,7 +42,7 @@ func parse(line string) []piece {
 		return []piece{{at: m[1] + " " + m[3], rule: general(m[4]), text: m[2]}}
 	}
 	if m := step.FindStringSubmatch(line); m != nil {
-		if m[1] == "inet gangway" {
+		if strings.HasPrefix(m[1], "inet ") {
 			return []piece{inChain("chain "+m[2], m[3])}
 		}
 		_, table, _ := strings.Cut(m[1], " ")

@@ -67,7 +67,16 @@ func Open(ctx context.Context, backend string, log *logrus.Entry) (_ *Parts, err
 // newBackend makes a backend as the daemon does where its user asks for it.
 func newBackend(ctx context.Context, name string, log *logrus.Entry) (firewall.Backend, error) {
 	if name == "iptables" {
-		return iptables.New(ctx, log)
+		v, err := nftables.NewValve(ctx)
+		if err != nil {
+			return nil, err
+		}
+		b, err := iptables.New(ctx, iptables.Options{Log: log, Valve: v})
+		if err != nil {
+			v.Close()
+			return nil, err
+		}
+		return b, nil
 	}
 	gate, err := iptables.NewGate(log)
 	if err != nil {

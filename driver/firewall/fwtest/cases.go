@@ -32,26 +32,32 @@ func (w *world) loopbackGuard(t *testing.T) {
 		{"published port, from outside", "outside", "v-outside", public, contained},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// Only the backend's guard may stand in the way.
-			w.host.sysctl(t, "ipv4/conf/"+c.link+"/route_localnet", "1")
-			mac := w.host.link(t, c.link).Attrs().HardwareAddr
-			from := netip.AddrPortFrom(addresses[c.from][v4], 5000)
-			if err := sendFrame(w.nodes[c.from], mac, from, c.to, "intruder"); err != nil {
-				t.Fatal(err)
-			}
-			// A frame over a veth has arrived when it is sent, so what the host
-			// sends now comes after it.
-			conn, err := dial(w.host, "udp", c.to, time.Now().Add(patience))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close() //nolint:errcheck // a datagram socket
-			if _, err = conn.Write([]byte(c.name)); err != nil {
-				t.Fatal(err)
-			}
-			onlyReceives(t, c.sink, c.name)
+			w.intrude(t, c.from, c.link, c.to, c.sink)
 		})
 	}
+}
+
+// intrude sends to loopback of the host over the wire of a node, which a listener
+// there must not receive.
+func (w *world) intrude(t *testing.T, from, link string, to netip.AddrPort, sink *net.UDPConn) {
+	t.Helper()
+	// Only the backend's guard may stand in the way.
+	w.host.sysctl(t, "ipv4/conf/"+link+"/route_localnet", "1")
+	mac := w.host.link(t, link).Attrs().HardwareAddr
+	if err := sendFrame(w.nodes[from], mac, netip.AddrPortFrom(addresses[from][v4], 5000), to, "intruder"); err != nil {
+		t.Fatal(err)
+	}
+	// A frame over a veth has arrived when it is sent, so what the host
+	// sends now comes after it.
+	conn, err := dial(w.host, "udp", to, time.Now().Add(patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // a datagram socket
+	if _, err = conn.Write([]byte("host")); err != nil {
+		t.Fatal(err)
+	}
+	onlyReceives(t, sink, "host")
 }
 
 // onlyReceives reads up to the datagram that must come, and reports all

@@ -48,6 +48,12 @@ type Options struct {
 	// Owned says that nobody but the backend can change its native tables: what
 	// others do to them is refused, or leaves them out.
 	Owned bool
+	// Open says that isolation is off between the loss of rules and their repair:
+	// the backend has nothing that others cannot take away.
+	Open bool
+	// Opens are ends of the names of damages that open a way until they are
+	// repaired, although others do not.
+	Opens []string
 }
 
 // NewBackend makes the backend under test. It is called in the network
@@ -74,6 +80,7 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 		{"Sequences", s.sequences},
 		{"Sync", s.sync},
 		{"Repairs", s.repairs},
+		{"Damaged", s.damaged},
 		{"Cancelled", s.cancelled},
 	} {
 		t.Run(c.name, func(t *testing.T) {

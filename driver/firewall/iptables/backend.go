@@ -16,10 +16,27 @@ import (
 // undoTime bounds taking back a change whose caller may be gone.
 const undoTime = 30 * time.Second
 
+// Valve cuts networks off while the rules that isolate them are missing; see
+// nftables.Valve.
+type Valve interface {
+	// Sync makes the valve if on, and removes it otherwise; it returns one line
+	// for each repair.
+	Sync(ctx context.Context, on bool) (repaired []string, err error)
+	Close()
+}
+
+// Options are what New needs.
+type Options struct {
+	Log *logrus.Entry
+	// Valve is nil where the kernel cannot keep one.
+	Valve Valve
+}
+
 // Backend keeps the rules in iptables. It is safe for concurrent use; changes
 // go one after the other, as they do in the kernel.
 type Backend struct {
-	log *logrus.Entry
+	log   *logrus.Entry
+	valve Valve
 	// installed holds the variants of this host, the default one first.
 	installed []variant
 
@@ -34,12 +51,12 @@ var _ firewall.Backend = (*Backend)(nil)
 
 // New finds iptables and what the engine uses of it. It fails if the commands
 // are missing or may not be used.
-func New(ctx context.Context, log *logrus.Entry) (*Backend, error) {
+func New(ctx context.Context, o Options) (*Backend, error) {
 	found, err := installed()
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{log: log, installed: found, variant: found[0], known: map[bool]rules{}}
+	b := &Backend{log: o.Log, valve: o.Valve, installed: found, variant: found[0], known: map[bool]rules{}}
 	for _, v := range found {
 		there, err := v.hasEngine()
 		if err != nil {
@@ -58,6 +75,13 @@ func New(ctx context.Context, log *logrus.Entry) (*Backend, error) {
 	return b, nil
 }
 
+// Close takes the valve away; the rules stay.
+func (b *Backend) Close() {
+	if b.valve != nil {
+		b.valve.Close()
+	}
+}
+
 // Name implements firewall.Backend.
 func (b *Backend) Name() string { return "iptables" }
 
@@ -70,7 +94,9 @@ func families() []bool {
 }
 
 // Apply implements firewall.Backend. As long as nobody else changes the rules,
-// it costs one run of iptables-restore per family that the delta concerns.
+// it costs one run of iptables-restore per family that the delta concerns. With
+// the first network the valve comes behind that, and with the last one it goes
+// before: what it looks at are the marks of these rules.
 func (b *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -84,18 +110,47 @@ func (b *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 			}
 			known = is.own
 		}
-		before[six], after[six] = known, known.with(d, six)
+		before[six], after[six] = known, known.with(d, b.form(six))
 	}
-	err := b.set(ctx, after)
+	err := b.turn(ctx, after)
 	if err == nil {
 		return nil
 	}
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
-	if again := b.set(undo, before); again != nil {
+	if again := b.turn(undo, before); again != nil {
 		return fmt.Errorf("change the rules: %w (and taking it back failed, so they may be incomplete until the next check: %w)", err, again)
 	}
 	return fmt.Errorf("change the rules: %w", err)
+}
+
+func (b *Backend) form(six bool) form { return form{six: six, valve: b.valve != nil} }
+
+// turn brings families and valve to the given rules.
+func (b *Backend) turn(ctx context.Context, want map[bool]rules) error {
+	networks := false
+	for _, r := range want {
+		networks = networks || r.networks()
+	}
+	if !networks {
+		if _, err := b.setValve(ctx, false); err != nil {
+			return err
+		}
+		return b.set(ctx, want)
+	}
+	if err := b.set(ctx, want); err != nil {
+		return err
+	}
+	_, err := b.setValve(ctx, true)
+	return err
+}
+
+// setValve makes or removes the valve, if there is one to be.
+func (b *Backend) setValve(ctx context.Context, on bool) ([]string, error) {
+	if b.valve == nil {
+		return nil, nil
+	}
+	return b.valve.Sync(ctx, on)
 }
 
 // set brings the families to the given rules. What fails by what is known is
@@ -146,24 +201,41 @@ func (b *Backend) restore(ctx context.Context, six bool, s *script, want rules) 
 func (b *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	left, err := b.follow()
-	if err != nil {
-		return nil, fmt.Errorf("check the rules: %w", err)
+	open := len(full.Networks) > 0
+	steps := []func() ([]string, error){
+		func() ([]string, error) { return b.syncRules(ctx, full) },
+		func() ([]string, error) { return b.setValve(ctx, open) },
+	}
+	if !open {
+		slices.Reverse(steps)
 	}
 	var repaired []string
-	for _, six := range families() {
-		lines, err := b.mend(ctx, six, compile(full, six))
+	for _, step := range steps {
+		lines, err := step()
+		repaired = append(repaired, lines...)
 		if err != nil {
 			return repaired, fmt.Errorf("check the rules: %w", err)
+		}
+	}
+	return repaired, nil
+}
+
+func (b *Backend) syncRules(ctx context.Context, full firewall.Ruleset) (repaired []string, err error) {
+	left, err := b.follow()
+	if err != nil {
+		return nil, err
+	}
+	for _, six := range families() {
+		lines, err := b.mend(ctx, six, compile(full, b.form(six)))
+		if err != nil {
+			return repaired, err
 		}
 		for _, l := range lines {
 			repaired = append(repaired, b.variant.command(six, "")+": "+l)
 		}
 	}
 	if left != b.variant {
-		if err := b.clear(ctx, left); err != nil {
-			return repaired, err
-		}
+		return repaired, b.clear(ctx, left)
 	}
 	return repaired, nil
 }
@@ -198,7 +270,7 @@ func (b *Backend) Cleanup(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.known = map[bool]rules{}
-	var all error
+	_, all := b.setValve(ctx, false)
 	for _, v := range b.installed {
 		all = errors.Join(all, b.clear(ctx, v))
 	}

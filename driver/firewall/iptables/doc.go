@@ -5,9 +5,13 @@
 // Every rule stands in a chain named GANGWAY-*; in the chains of others there
 // is one jump for each of them, and only while it holds rules:
 //
-//	filter FORWARD      → GANGWAY-FORWARD   behind DOCKER-USER, before the engine's rules
-//	    to a bridge     → GANGWAY-IN        (→ GANGWAY-INTERNAL, -ICC, -OPEN)
-//	    from a bridge   → GANGWAY-OUT       (→ GANGWAY-INTERNAL)
+//	filter FORWARD      → GANGWAY-SEEN      before all: DOCKER-USER is asked now
+//	                    → GANGWAY-ASKED     behind DOCKER-USER, which has not accepted
+//	                    → GANGWAY-FORWARD   behind DOCKER-USER, before the engine's rules
+//	    of gangway      → GANGWAY-INTERNAL  drops what may not, leads on to:
+//	    to a bridge     → GANGWAY-IN        (→ GANGWAY-ICC, -OPEN, -ACCEPT)
+//	    from a bridge   → GANGWAY-OUT       (→ GANGWAY-ACCEPT)
+//	    maybe astray    → GANGWAY-STRAY     bridges out of their interface group
 //	nat PREROUTING      → GANGWAY-DNAT      published ports, packets of others
 //	nat OUTPUT          → GANGWAY-DNAT      published ports, the host's own packets
 //	nat POSTROUTING     → GANGWAY-SNAT      masquerade and hairpin
@@ -16,6 +20,13 @@
 // Invariant: after Sync the kernel holds what compile makes of the ruleset,
 // rule for rule, in an order that depends on the ruleset alone. Elements of a
 // ruleset match disjoint packets, so that order is the text's.
+//
+// Anybody can take rules of iptables away. A Valve, which is not in iptables, drops
+// what is not marked as accepted by these rules or by DOCKER-USER: GANGWAY-SEEN,
+// GANGWAY-ASKED and GANGWAY-ACCEPT give the marks, the valve clears them. The hooks
+// to GANGWAY-ASKED and GANGWAY-FORWARD have one place, so that the loss of either
+// opens nothing. Without a Valve nothing is marked, and isolation is off until the
+// repair.
 //
 // The package refuses to touch rules and chains of others, policies and
 // sysctls, and never reads a rule's meaning back: what does not stand there

@@ -7,21 +7,45 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/firewall/fwtest"
 	"github.com/gangway-net/gangway/driver/firewall/iptables"
+	"github.com/gangway-net/gangway/driver/firewall/nftables"
 	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // TestBackend runs the cases that all backends share, with the engine's rules
-// in either variant of iptables. The variant is the one in which the engine's
-// chains are, so every host of the legacy run has one of them.
+// in either variant of iptables, and on a kernel that cannot keep a valve. The
+// variant is the one in which the engine's chains are, so every host of the
+// legacy runs has one of them.
 func TestBackend(t *testing.T) {
+	// Iptables can name some links, and all but one, but not all but some.
+	opens := []string{"-A GANGWAY-OUT -o docker0 -j DROP"}
 	for name, o := range map[string]fwtest.Options{
-		"nft":    {IPTables: "iptables-nft"},
-		"legacy": {IPTables: "iptables-legacy", Marker: "DOCKER"},
+		"nft":       {IPTables: "iptables-nft", Opens: opens},
+		"legacy":    {IPTables: "iptables-legacy", Marker: "DOCKER", Opens: opens},
+		"valveless": {IPTables: "iptables-legacy", Marker: "DOCKER", Open: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fwtest.Run(t, func(ctx context.Context) (firewall.Backend, error) {
-				return iptables.New(ctx, testkit.Quiet())
-			}, o)
+			fwtest.Run(t, start(!o.Open), o)
 		})
 	}
+}
+
+func start(valve bool) fwtest.NewBackend {
+	return func(ctx context.Context) (firewall.Backend, error) {
+		options := iptables.Options{Log: testkit.Quiet()}
+		if valve {
+			v, err := nftables.NewValve(ctx)
+			if err != nil {
+				return nil, err
+			}
+			options.Valve = v
+		}
+		return iptables.New(ctx, options)
+	}
+}
+
+// BenchmarkForward compares the rules with and without a valve; package nftables
+// has the way without any rules.
+func BenchmarkForward(b *testing.B) {
+	b.Run("valveless", func(b *testing.B) { fwtest.Forward(b, start(false)) })
+	b.Run("with valve", func(b *testing.B) { fwtest.Forward(b, start(true)) })
 }

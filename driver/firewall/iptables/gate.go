@@ -21,7 +21,8 @@ import (
 // it marked firewall.MarkDrop. The gate is a constant number of rules:
 //
 //	filter FORWARD → GANGWAY-SEEN      before all: what is to be dropped comes to DOCKER-USER now
-//	               → GANGWAY-FORWARD   behind DOCKER-USER: accepts and drops as marked (→ GANGWAY-VERDICT)
+//	               → GANGWAY-ASKED     behind DOCKER-USER: which has not accepted it
+//	               → GANGWAY-FORWARD   accepts and drops as marked (→ GANGWAY-VERDICT)
 //
 // They stand in every variant and family whose FORWARD chain decides anything,
 // and in no other. All else with gangway's names is left over from Backend, and
@@ -57,6 +58,7 @@ func gateHooks() []hook {
 	forward := chain{"filter", "FORWARD"}
 	return []hook{
 		{forward, "-m mark " + marked(firewall.MarkDrop) + " -j " + seenChain.name, seenChain},
+		askedHook(),
 		{forward, "-m mark ! " + marked(0) + " -j " + forwardChain.name, forwardChain},
 	}
 }
@@ -64,15 +66,13 @@ func gateHooks() []hook {
 // gateRules returns the gate's chains. The bits may be somebody else's on
 // packets that are not of gangway's bridges.
 func gateRules() rules {
-	seen := fmt.Sprintf(" -j MARK --set-xmark %#x/%#x", firewall.MarkAsked, firewall.MarkMask)
-	return rules{
-		seenChain:    {"-m devgroup --dst" + group + seen, "-m devgroup --src" + group + seen},
-		forwardChain: {"-m devgroup --dst" + group + " -j " + verdictChain.name, "-m devgroup --src" + group + " -j " + verdictChain.name},
-		verdictChain: {
-			"-m mark " + marked(firewall.MarkAccept) + " -j ACCEPT",
-			"-m mark " + fmt.Sprintf("--mark %#x/%#x", firewall.MarkDrop, firewall.MarkDrop) + " -j DROP",
-		},
+	r := userMarks()
+	r[forwardChain] = []string{toBridge + " -j " + verdictChain.name, fromBridge + " -j " + verdictChain.name}
+	r[verdictChain] = []string{
+		"-m mark " + marked(firewall.MarkAccept) + " -j ACCEPT",
+		"-m mark " + fmt.Sprintf("--mark %#x/%#x", firewall.MarkDrop, firewall.MarkDrop) + " -j DROP",
 	}
+	return r
 }
 
 // Sync puts the gate where it is needed, or nowhere if open is false, and

@@ -125,7 +125,7 @@ func TestGateIncompatible(t *testing.T) {
 }
 
 func TestSeenPlace(t *testing.T) {
-	seen, forward := gateHooks()[0].rule, gateHooks()[1].rule
+	seen, asked, forward := gateHooks()[0].rule, gateHooks()[1].rule, gateHooks()[2].rule
 	for _, tc := range []struct {
 		name  string
 		rules []string
@@ -133,26 +133,32 @@ func TestSeenPlace(t *testing.T) {
 		want  []string
 		wrong []string
 	}{
-		{"in place", []string{seen, "-j DOCKER-USER", forward, "-j DOCKER-FORWARD"}, []string{"-j RETURN"},
-			[]string{seen, "-j DOCKER-USER", forward, "-j DOCKER-FORWARD"}, nil},
+		{"in place", []string{seen, "-j DOCKER-USER", asked, forward, "-j DOCKER-FORWARD"}, []string{"-j RETURN"},
+			[]string{seen, "-j DOCKER-USER", asked, forward, "-j DOCKER-FORWARD"}, nil},
 		{"nothing there", []string{"-j DOCKER-USER", "-j DOCKER-FORWARD"}, nil,
-			[]string{seen, "-j DOCKER-USER", forward, "-j DOCKER-FORWARD"},
-			[]string{"jump to GANGWAY-SEEN was missing", "jump to GANGWAY-FORWARD was missing"}},
+			[]string{seen, "-j DOCKER-USER", asked, forward, "-j DOCKER-FORWARD"},
+			[]string{"jump to GANGWAY-SEEN was missing", "jump to GANGWAY-ASKED was missing", "jump to GANGWAY-FORWARD was missing"}},
 		{"no engine", []string{"-i lan9 -j admin"}, nil,
-			[]string{seen, forward, "-i lan9 -j admin"},
-			[]string{"jump to GANGWAY-SEEN was missing", "jump to GANGWAY-FORWARD was missing"}},
-		{"the engine moved its own, which accepts nothing", []string{"-j DOCKER-USER", seen, forward}, []string{"-s 192.0.2.1/32 -j DROP", "-j RETURN"},
-			[]string{"-j DOCKER-USER", seen, forward}, nil},
-		{"the engine moved its own, which accepts", []string{"-j DOCKER-USER", seen, forward}, []string{"-s 192.0.2.1/32 -j ACCEPT", "-j RETURN"},
-			[]string{seen, "-j DOCKER-USER", forward}, []string{"jump to GANGWAY-SEEN stood behind DOCKER-USER, which accepts"}},
-		{"behind a rule that accepts", []string{"-i lan9 -j ACCEPT", seen, "-j DOCKER-USER", forward}, nil,
-			[]string{seen, "-i lan9 -j ACCEPT", "-j DOCKER-USER", forward}, []string{"jump to GANGWAY-SEEN stood behind rules that may accept"}},
-		{"behind a rule that logs", []string{"-i lan9 -j LOG", seen, "-j DOCKER-USER", forward}, nil,
-			[]string{"-i lan9 -j LOG", seen, "-j DOCKER-USER", forward}, nil},
-		{"only the second is missing", []string{"-i lan9 -j LOG", seen, "-j DOCKER-USER", "-j DOCKER-FORWARD"}, nil,
-			[]string{"-i lan9 -j LOG", seen, "-j DOCKER-USER", forward, "-j DOCKER-FORWARD"}, []string{"jump to GANGWAY-FORWARD was missing"}},
-		{"behind the engine's", []string{seen, "-j DOCKER-USER", "-j DOCKER-FORWARD", forward}, nil,
-			[]string{seen, "-j DOCKER-USER", forward, "-j DOCKER-FORWARD"}, []string{"jump to GANGWAY-FORWARD stood behind the engine's rules"}},
+			[]string{seen, asked, forward, "-i lan9 -j admin"},
+			[]string{"jump to GANGWAY-SEEN was missing", "jump to GANGWAY-ASKED was missing", "jump to GANGWAY-FORWARD was missing"}},
+		{"the engine moved its own, which accepts nothing", []string{"-j DOCKER-USER", seen, asked, forward}, []string{"-s 192.0.2.1/32 -j DROP", "-j RETURN"},
+			[]string{"-j DOCKER-USER", seen, asked, forward}, nil},
+		{"the engine moved its own, and the last is missing", []string{"-j DOCKER-USER", seen, asked, "-j DOCKER-FORWARD"}, []string{"-j RETURN"},
+			[]string{"-j DOCKER-USER", seen, asked, forward, "-j DOCKER-FORWARD"}, []string{"jump to GANGWAY-FORWARD was missing"}},
+		{"the engine moved its own, and the second is missing", []string{"-j DOCKER-USER", seen, forward, "-j DOCKER-FORWARD"}, []string{"-j RETURN"},
+			[]string{"-j DOCKER-USER", seen, asked, forward, "-j DOCKER-FORWARD"}, []string{"jump to GANGWAY-ASKED was missing"}},
+		{"the engine moved its own, which accepts", []string{"-j DOCKER-USER", seen, asked, forward}, []string{"-s 192.0.2.1/32 -j ACCEPT", "-j RETURN"},
+			[]string{seen, "-j DOCKER-USER", asked, forward}, []string{"jump to GANGWAY-SEEN stood behind DOCKER-USER, which accepts"}},
+		{"behind a rule that accepts", []string{"-i lan9 -j ACCEPT", seen, "-j DOCKER-USER", asked, forward}, nil,
+			[]string{seen, "-i lan9 -j ACCEPT", "-j DOCKER-USER", asked, forward}, []string{"jump to GANGWAY-SEEN stood behind rules that may accept"}},
+		{"behind a rule that logs", []string{"-i lan9 -j LOG", seen, "-j DOCKER-USER", asked, forward}, nil,
+			[]string{"-i lan9 -j LOG", seen, "-j DOCKER-USER", asked, forward}, nil},
+		{"only the first is there", []string{"-i lan9 -j LOG", seen, "-j DOCKER-USER", "-j DOCKER-FORWARD"}, nil,
+			[]string{"-i lan9 -j LOG", seen, "-j DOCKER-USER", asked, forward, "-j DOCKER-FORWARD"}, []string{"jump to GANGWAY-ASKED was missing", "jump to GANGWAY-FORWARD was missing"}},
+		{"only the last is missing", []string{seen, "-j DOCKER-USER", asked, "-j DOCKER-FORWARD"}, nil,
+			[]string{seen, "-j DOCKER-USER", asked, forward, "-j DOCKER-FORWARD"}, []string{"jump to GANGWAY-FORWARD was missing"}},
+		{"behind the engine's", []string{seen, "-j DOCKER-USER", "-j DOCKER-FORWARD", asked, forward}, nil,
+			[]string{seen, "-j DOCKER-USER", asked, forward, "-j DOCKER-FORWARD"}, []string{"jump to GANGWAY-ASKED stood behind the engine's rules", "jump to GANGWAY-FORWARD stood behind the engine's rules"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			k := bare()
@@ -195,7 +201,7 @@ func TestGateConverges(t *testing.T) {
 	for range 1000 {
 		k := bare()
 		if rnd.IntN(2) == 0 {
-			if err := k.restore(converge(k.list(t, false), compile(pick(rnd, rich()), false)).String()); err != nil {
+			if err := k.restore(converge(k.list(t, false), compile(pick(rnd, rich()), form{valve: true})).String()); err != nil {
 				t.Fatal(err)
 			}
 		}

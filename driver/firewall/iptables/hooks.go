@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/gangway-net/gangway/driver/firewall"
 )
 
 // hook is a rule in a chain of others that leads to one of gangway's.
@@ -20,8 +22,11 @@ type hook struct {
 // the relays of the daemon answer there.
 func hooks(six bool) []hook {
 	local := "-m addrtype --dst-type LOCAL -j " + dnatChain.name
+	forward := chain{"filter", "FORWARD"}
 	all := []hook{
-		{chain{"filter", "FORWARD"}, "-j " + forwardChain.name, forwardChain},
+		{forward, "-j " + seenChain.name, seenChain},
+		askedHook(),
+		{forward, "-j " + forwardChain.name, forwardChain},
 		{chain{"nat", "POSTROUTING"}, "-j " + snatChain.name, snatChain},
 	}
 	if six {
@@ -32,7 +37,13 @@ func hooks(six bool) []hook {
 	return append(all,
 		hook{chain{"nat", "PREROUTING"}, "! -d 127.0.0.0/8 " + local, dnatChain},
 		hook{chain{"nat", "OUTPUT"}, local, dnatChain},
-		hook{chain{"raw", "PREROUTING"}, "-d 127.0.0.0/8 -m devgroup --src" + group + " -j " + guardChain.name, guardChain})
+		hook{chain{"raw", "PREROUTING"}, "-d 127.0.0.0/8 ! -i lo -j " + guardChain.name, guardChain})
+}
+
+// askedHook stands behind DOCKER-USER. It looks at the mark first, so that packets
+// of others pass with one comparison.
+func askedHook() hook {
+	return hook{chain{"filter", "FORWARD"}, "-m mark " + marked(firewall.MarkAsked) + " -j " + askedChain.name, askedChain}
 }
 
 // userChain is the chain that the engine keeps for the user's rules.
@@ -53,12 +64,13 @@ var (
 var ending = regexp.MustCompile(`-j [A-Z]+_dispatch$`)
 
 // place returns where in the chain's rules, without the hook, the hook
-// belongs: right behind DOCKER-USER in FORWARD, or first, and before all for
-// what DOCKER-USER is to find; elsewhere last, where the user's own rules come
+// belongs: right behind DOCKER-USER in FORWARD, or first, the one that marks what
+// comes from there before the one that decides, and before all for what
+// DOCKER-USER is to find; elsewhere last, where the user's own rules come
 // first, though before the end that firewalld makes.
 func (h hook) place(others []string) int {
 	switch h.to {
-	case forwardChain:
+	case forwardChain, askedChain:
 	case seenChain:
 		return 0
 	default:
@@ -69,22 +81,28 @@ func (h hook) place(others []string) int {
 	}
 	behind := 0
 	for i, r := range others {
-		if userRule.MatchString(r) {
-			return i + 1
-		}
-		if strings.HasSuffix(r, "-j "+seenChain.name) {
+		if leadsTo(r, seenChain) {
 			behind = i + 1
 		}
+		if userRule.MatchString(r) {
+			behind = i + 1
+			break
+		}
+	}
+	for behind < len(others) && (leadsTo(others[behind], seenChain) || h.to == forwardChain && leadsTo(others[behind], askedChain)) {
+		behind++
 	}
 	return behind
 }
+
+func leadsTo(rule string, c chain) bool { return strings.HasSuffix(rule, "-j "+c.name) }
 
 // misplaced says what is wrong with the hook standing at index i of the chain's
 // rules; "" if nothing. Rules of users may stand before it; user are those of
 // DOCKER-USER.
 func (h hook) misplaced(all []string, i int, user []string) string {
 	switch h.to {
-	case forwardChain:
+	case forwardChain, askedChain:
 	case seenChain:
 		return misplacedSeen(all[:i], user)
 	default:

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
@@ -24,12 +25,17 @@ var (
 	internalChain = chain{"filter", "GANGWAY-INTERNAL"}
 	iccChain      = chain{"filter", "GANGWAY-ICC"}
 	openChain     = chain{"filter", "GANGWAY-OPEN"}
+	acceptChain   = chain{"filter", "GANGWAY-ACCEPT"}
+	strayChain    = chain{"filter", "GANGWAY-STRAY"}
 	guardChain    = chain{"raw", "GANGWAY-GUARD"}
 	dnatChain     = chain{"nat", "GANGWAY-DNAT"}
 	snatChain     = chain{"nat", "GANGWAY-SNAT"}
-	// seenChain and verdictChain are the Gate's, which has forwardChain too.
-	seenChain    = chain{"filter", "GANGWAY-SEEN"}
+	// verdictChain is the Gate's, which has the next two and forwardChain too.
 	verdictChain = chain{"filter", "GANGWAY-VERDICT"}
+	// seenChain and askedChain mark what comes to DOCKER-USER, and what DOCKER-USER
+	// has not accepted.
+	seenChain  = chain{"filter", "GANGWAY-SEEN"}
+	askedChain = chain{"filter", "GANGWAY-ASKED"}
 )
 
 // ownPrefix begins the name of every chain of gangway.
@@ -43,11 +49,43 @@ type rules map[chain][]string
 // that all networks share do not grow with them.
 var group = fmt.Sprintf("-group 0x%x", spec.LinkGroup)
 
+// toBridge and fromBridge match packets of gangway's bridges, leaving those that
+// come from one and do not go to one.
+var (
+	toBridge   = "-m devgroup --dst" + group
+	fromBridge = "-m devgroup --src" + group
+	leaving    = fromBridge + " ! --dst" + group
+)
+
+// form is what rules depend on beside the ruleset.
+type form struct {
+	six bool
+	// valve says that a Valve looks at the marks of packets.
+	valve bool
+}
+
+// setMark sets gangway's bits of the mark.
+func setMark(bits uint32) string {
+	return fmt.Sprintf("-j MARK --set-xmark %#x/%#x", bits, firewall.MarkMask)
+}
+
+// userMarks are the chains before and behind DOCKER-USER, by which who comes
+// later knows what that has accepted.
+func userMarks() rules {
+	return rules{
+		seenChain:  {toBridge + " " + setMark(firewall.MarkAsked), fromBridge + " " + setMark(firewall.MarkAsked)},
+		askedChain: {toBridge + " " + setMark(firewall.MarkDrop), fromBridge + " " + setMark(firewall.MarkDrop)},
+	}
+}
+
 // shared returns what the first network of a family brings and the last one
 // takes along. Engine bridges are left to the engine's rules as far as these
 // can accept the packet; a new flow to them is none of a published port.
-func shared(six bool) rules {
-	out := []string{"-j " + internalChain.name}
+//
+// Chains lead to one another in such a way that one that is emptied lets nothing
+// through by what follows: internalChain ends with the way to all that accepts.
+func shared(f form) rules {
+	var out []string
 	for _, bridge := range []string{"docker0", "docker_gwbridge", "br-+"} {
 		out = append(out,
 			"-o "+bridge+" -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN",
@@ -55,33 +93,43 @@ func shared(six bool) rules {
 	}
 	r := rules{
 		forwardChain: {
-			"-m devgroup --dst" + group + " -j " + inChain.name,
-			"-m devgroup --src" + group + " -j " + outChain.name,
+			toBridge + " -j " + internalChain.name,
+			"-o " + spec.BridgePrefix + "+ -j " + strayChain.name,
+			leaving + " -j " + internalChain.name,
+			"-i " + spec.BridgePrefix + "+ -m devgroup ! --src" + group + " -j " + strayChain.name,
+		},
+		internalChain: {
+			toBridge + " -j " + inChain.name,
+			leaving + " -j " + outChain.name,
 		},
 		inChain: {
-			"-j " + internalChain.name,
-			"-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
-			"-m conntrack --ctstate DNAT -j ACCEPT",
+			"-m conntrack --ctstate RELATED,ESTABLISHED -j " + acceptChain.name,
+			"-m conntrack --ctstate DNAT -j " + acceptChain.name,
 			"-j " + iccChain.name,
 			"-j " + openChain.name,
 			"-j DROP",
 		},
-		outChain:      append(out, "-j ACCEPT"),
-		internalChain: nil,
-		openChain:     nil,
+		outChain:    append(out, "-j "+acceptChain.name),
+		acceptChain: {"-j ACCEPT"},
+		openChain:   nil,
+		strayChain:  nil,
 	}
-	if !six {
+	if f.valve {
+		maps.Copy(r, userMarks())
+		r[acceptChain] = []string{setMark(firewall.MarkAccept), "-j ACCEPT"}
+	}
+	if !f.six {
 		// The way to containers from 127.0.0.1 (route_localnet) must not be
 		// one from containers to it.
-		r[guardChain] = []string{"-j DROP"}
-		r[snatChain] = []string{"-s 127.0.0.0/8 -m devgroup --dst" + group + " -j MASQUERADE"}
+		r[guardChain] = []string{fromBridge + " -j DROP"}
+		r[snatChain] = []string{"-s 127.0.0.0/8 " + toBridge + " -j MASQUERADE"}
 	}
 	return r
 }
 
 // fixed says whether a chain's rules come from shared alone, in their order.
 func fixed(c chain) bool {
-	return c == forwardChain || c == inChain || c == outChain || c == guardChain || c == seenChain || c == verdictChain
+	return slices.Contains([]chain{forwardChain, inChain, outChain, acceptChain, seenChain, askedChain, verdictChain}, c)
 }
 
 // networkRules returns what one network adds in one family. The filter rules
@@ -92,9 +140,18 @@ func networkRules(n firewall.Network, six bool) rules {
 	within := "-i " + n.Bridge + " -o " + n.Bridge
 	verdict := " -j DROP"
 	if n.ICC {
-		verdict = " -j ACCEPT"
+		verdict = " -j " + acceptChain.name
 	}
 	r[iccChain] = []string{within + tag + verdict}
+	if strings.HasPrefix(n.Bridge, spec.BridgePrefix) {
+		r[strayChain] = []string{
+			"-i " + n.Bridge + " -m devgroup ! --src" + group + tag + " -j DROP",
+			"-o " + n.Bridge + " -m devgroup ! --dst" + group + tag + " -j DROP",
+		}
+		if !six {
+			r[guardChain] = []string{"-i " + n.Bridge + tag + " -j DROP"}
+		}
+	}
 	if n.Internal {
 		r[internalChain] = []string{
 			"-i " + n.Bridge + " ! -o " + n.Bridge + tag + " -j DROP",
@@ -106,10 +163,10 @@ func networkRules(n firewall.Network, six bool) rules {
 		r[snatChain] = append(r[snatChain], "-s "+p.String()+" -m devgroup ! --dst"+group+tag+" -j "+source(n, six))
 	}
 	for _, p := range ofFamily(n.Unprotected, six) {
-		r[openChain] = append(r[openChain], "-d "+p.String()+" -o "+n.Bridge+tag+" -j ACCEPT")
+		r[openChain] = append(r[openChain], "-d "+p.String()+" -o "+n.Bridge+tag+" -j "+acceptChain.name)
 	}
 	for _, p := range ofFamily(n.Routed, six) {
-		r[openChain] = append(r[openChain], "-d "+p.String()+" -o "+n.Bridge+" -p "+icmp(six)+tag+" -j ACCEPT")
+		r[openChain] = append(r[openChain], "-d "+p.String()+" -o "+n.Bridge+" -p "+icmp(six)+tag+" -j "+acceptChain.name)
 	}
 	for _, p := range ofFamily(n.Hairpin, six) {
 		r[snatChain] = append(r[snatChain], "-s "+p.String()+" -o "+n.Bridge+
@@ -147,7 +204,7 @@ func openRule(o firewall.Open) string {
 		from = " -i " + o.From
 	}
 	return "-d " + host(o.Addr) + from + " -o " + o.Bridge + ports(o.Proto, o.First, o.Last) +
-		comment("net="+short(o.NetworkID)+" ep="+short(o.EndpointID)) + " -j ACCEPT"
+		comment("net="+short(o.NetworkID)+" ep="+short(o.EndpointID)) + " -j " + acceptChain.name
 }
 
 // ports matches a run of destination ports.
@@ -215,8 +272,8 @@ func elements(set firewall.Ruleset, six bool) rules {
 
 // with returns r changed by a delta; r stays as it is. Chains that nothing
 // changes share their slice.
-func (r rules) with(d firewall.Delta, six bool) rules {
-	minus, plus := elements(d.Remove, six), elements(d.Add, six)
+func (r rules) with(d firewall.Delta, f form) rules {
+	minus, plus := elements(d.Remove, f.six), elements(d.Add, f.six)
 	next := maps.Clone(r)
 	if next == nil {
 		next = rules{}
@@ -230,7 +287,7 @@ func (r rules) with(d firewall.Delta, six bool) rules {
 			}
 		}
 	}
-	return next.settled(six)
+	return next.settled(f)
 }
 
 // edited returns the sorted lines, without minus and with plus.
@@ -255,12 +312,16 @@ func edited(lines, minus, plus []string) []string {
 	return lines
 }
 
-// settled adds the shared rules if there is a network (each has one rule in
-// iccChain), and removes them otherwise.
-func (r rules) settled(six bool) rules {
-	networks := len(r[iccChain]) > 0
-	for c, lines := range shared(six) {
+// networks says whether there are any: each has one rule in iccChain.
+func (r rules) networks() bool { return len(r[iccChain]) > 0 }
+
+// settled adds the shared rules if there is a network, and removes them otherwise.
+func (r rules) settled(f form) rules {
+	networks, accepts := r.networks(), len(r[openChain]) > 0
+	for c, lines := range shared(f) {
 		switch {
+		case c == acceptChain && accepts: // as something leads to it
+			r[c] = lines
 		case fixed(c) && networks:
 			r[c] = lines
 		case fixed(c):
@@ -277,6 +338,6 @@ func (r rules) settled(six bool) rules {
 }
 
 // compile returns the whole set's rules in one family.
-func compile(set firewall.Ruleset, six bool) rules {
-	return rules(nil).with(firewall.Delta{Add: set}, six)
+func compile(set firewall.Ruleset, f form) rules {
+	return rules(nil).with(firewall.Delta{Add: set}, f)
 }

@@ -200,7 +200,7 @@ func TestConverge(t *testing.T) {
 	for round := range 2000 {
 		six := round%2 == 1
 		k := bare()
-		if err := k.restore(converge(k.list(t, six), compile(pick(rnd, rich()), six)).String()); err != nil {
+		if err := k.restore(converge(k.list(t, six), compile(pick(rnd, rich()), form{six: six, valve: true})).String()); err != nil {
 			t.Fatal(err)
 		}
 		for range rnd.IntN(4) {
@@ -208,7 +208,7 @@ func TestConverge(t *testing.T) {
 		}
 		others := k.others()
 		start := k.clone()
-		want := compile(pick(rnd, rich()), six)
+		want := compile(pick(rnd, rich()), form{six: six, valve: true})
 		s := converge(k.list(t, six), want)
 		if err := k.restore(s.String()); err != nil {
 			t.Fatalf("from\n%s\nscript\n%s\n%v", start.dump(), s, err)
@@ -238,7 +238,7 @@ func TestStep(t *testing.T) {
 	for i := range uint16(200) {
 		big.Ports = append(big.Ports, port("a", "4", 6, "0.0.0.0", 20000+2*i, 20000+2*i, "10.200.0.4", 80))
 	}
-	k, is := bare(), compile(big, false)
+	k, is := bare(), compile(big, form{valve: true})
 	if err := k.restore(converge(k.list(t, false), is).String()); err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func TestStep(t *testing.T) {
 		} else {
 			d.Remove.Ports = one
 		}
-		want := is.with(d, false)
+		want := is.with(d, form{valve: true})
 		s, ok := step(is, want)
 		if !ok {
 			t.Fatal("a port is no step")
@@ -271,7 +271,7 @@ func TestStep(t *testing.T) {
 // What opens goes filter first, what closes filter last.
 func TestTableOrder(t *testing.T) {
 	k := bare()
-	full := compile(rich(), false)
+	full := compile(rich(), form{valve: true})
 	open := converge(k.list(t, false), full).String()
 	if err := k.restore(open); err != nil {
 		t.Fatal(err)
@@ -310,12 +310,12 @@ func TestHookPlace(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			k := bare()
 			set := firewall.Ruleset{Networks: rich().Networks}
-			if err := k.restore(converge(k.list(t, false), compile(set, false)).String()); err != nil {
+			if err := k.restore(converge(k.list(t, false), compile(set, form{})).String()); err != nil {
 				t.Fatal(err)
 			}
 			forward := chain{"filter", "FORWARD"}
 			k[forward] = slices.Clone(tc.rules)
-			s := converge(k.list(t, false), compile(set, false))
+			s := converge(k.list(t, false), compile(set, form{}))
 			if err := k.restore(s.String()); err != nil {
 				t.Fatal(err)
 			}
@@ -336,7 +336,7 @@ func TestHookPlace(t *testing.T) {
 // Where firewalld's chains stand they end the way of every packet, so the hooks
 // of the other tables come before them, and behind the administrator's own.
 func TestHookBeforeFirewalld(t *testing.T) {
-	own := hooks(false)[1].rule
+	own := "-j " + snatChain.name
 	at := chain{"nat", "POSTROUTING"}
 	theirs := []string{"-j POSTROUTING_direct", "-j POSTROUTING_dispatch"}
 	for _, tc := range []struct {
@@ -354,11 +354,11 @@ func TestHookBeforeFirewalld(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			k := bare()
 			set := firewall.Ruleset{Networks: rich().Networks}
-			if err := k.restore(converge(k.list(t, false), compile(set, false)).String()); err != nil {
+			if err := k.restore(converge(k.list(t, false), compile(set, form{})).String()); err != nil {
 				t.Fatal(err)
 			}
 			k[at] = slices.Clone(tc.rules)
-			s := converge(k.list(t, false), compile(set, false))
+			s := converge(k.list(t, false), compile(set, form{}))
 			if err := k.restore(s.String()); err != nil {
 				t.Fatal(err)
 			}
@@ -372,7 +372,7 @@ func TestHookBeforeFirewalld(t *testing.T) {
 			if d := cmp.Diff(want, s.repairs); d != "" {
 				t.Error(d)
 			}
-			if again := converge(k.list(t, false), compile(set, false)); again.String() != "" {
+			if again := converge(k.list(t, false), compile(set, form{})); again.String() != "" {
 				t.Errorf("not done: %s", again)
 			}
 		})

@@ -2,6 +2,7 @@ package nftables
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -16,9 +17,10 @@ type Options struct {
 	Log *logrus.Entry
 	// Gate is nil on hosts without iptables commands.
 	Gate Gate
-	// Shared makes the table without an owner, as kernels before 6.9 need it,
-	// so that tests can show what is repaired there.
-	Shared bool
+	// Shared makes the table without an owner, as kernels before 6.9 need it, and
+	// Valveless leaves the valve out, as those before 5.12 need it, so that tests
+	// can show what holds there.
+	Shared, Valveless bool
 }
 
 // Backend keeps the rules in nf_tables. It is safe for concurrent use; changes
@@ -30,6 +32,9 @@ type Backend struct {
 	mu     sync.Mutex
 	kernel kernel
 	gate   gate
+	// valve is nil where nobody else can change the table, or the kernel cannot
+	// keep a valve.
+	valve *Valve
 	// known holds what the kernel held after the last change; nil if that has
 	// to be looked up.
 	known contents
@@ -51,14 +56,29 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 	if err := b.kernel.probe(o.Shared); err != nil {
 		return nil, err
 	}
+	if b.kernel.flags != 0 || o.Valveless {
+		return b, nil
+	}
+	v, err := NewValve(ctx)
+	switch {
+	case errors.Is(err, ErrNoValve):
+		o.Log.WithError(err).Info(Unguarded)
+	case err != nil:
+		b.Close()
+		return nil, err
+	}
+	b.valve = v
 	return b, nil
 }
 
-// Close ends the connection to the kernel. The table stays, for the next
-// process to go on with; until then anybody can change it.
+// Close ends the connections to the kernel. The table stays, for the next
+// process to go on with; until then anybody can change it. The valve goes.
 func (b *Backend) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.valve != nil {
+		b.valve.Close()
+	}
 	b.kernel.close()
 }
 
@@ -67,8 +87,8 @@ func (b *Backend) Name() string { return "nftables" }
 
 // Apply implements firewall.Backend. As long as nobody else changes the table,
 // it costs one transaction with the elements of the delta. With the first
-// network the gate opens behind that, and with the last one it closes before:
-// what it lets pass has been classified.
+// network valve and gate come behind that, and with the last one they go before:
+// what they look at has been classified.
 func (b *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -92,16 +112,26 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 		if err := b.setGate(ctx, false); err != nil {
 			return err
 		}
+		if _, err := b.setValve(ctx, false); err != nil {
+			return err
+		}
 	}
 	if err := b.change(ctx, c); err != nil {
 		return err // without networks an open gate lets nothing through
 	}
-	if has == 0 || b.gate.open && !b.gate.due(&b.kernel) {
+	if has == 0 {
 		return nil
 	}
-	err := b.setGate(ctx, true)
+	_, err := b.setValve(ctx, true)
+	if err == nil && (!b.gate.open || b.gate.due(&b.kernel)) {
+		err = b.setGate(ctx, true)
+	}
 	if err == nil {
 		return nil
+	}
+	if had == 0 {
+		_, off := b.setValve(ctx, false)
+		err = errors.Join(err, off)
 	}
 	if again := b.change(ctx, c.inverse()); again != nil {
 		return fmt.Errorf("%w (and taking it back failed, so the rules may be incomplete until the next check: %w)", err, again)
@@ -170,6 +200,7 @@ func (b *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 	defer b.mu.Unlock()
 	lines, err := b.sync(ctx, full)
 	if err != nil {
+		b.seen = 0
 		return lines, fmt.Errorf("check the rules: %w", err)
 	}
 	return lines, nil
@@ -189,29 +220,47 @@ func (b *Backend) sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 	table := still || b.known != nil && b.seen != 0 && b.kernel.owns
 	b.seen = now
 	open := len(full.Networks) > 0
-	var before, after []string
+	steps := []func() ([]string, error){
+		func() ([]string, error) { return b.syncTable(ctx, full, table) },
+		func() ([]string, error) { return b.around(ctx, open, still) },
+	}
 	if !open {
-		if before, err = b.gate.sync(ctx, false, still); err != nil {
-			return before, b.doubt(err)
+		slices.Reverse(steps)
+	}
+	var repaired []string
+	for _, step := range steps {
+		lines, err := step()
+		repaired = append(repaired, lines...)
+		if err != nil {
+			return repaired, err
 		}
 	}
-	lines, err := b.syncTable(ctx, full, table)
-	if err != nil {
-		return append(before, lines...), b.doubt(err)
-	}
-	if open {
-		after, err = b.gate.sync(ctx, true, still)
-	}
-	if err != nil || len(before)+len(after) > 0 {
-		b.seen = 0 // iptables has changed nf_tables, maybe
-	}
-	return slices.Concat(before, lines, after), err
+	return repaired, nil
 }
 
-// doubt makes the next Sync look at everything.
-func (b *Backend) doubt(err error) error {
-	b.seen = 0
-	return err
+// around brings valve and gate to where they have to be around the table.
+func (b *Backend) around(ctx context.Context, open, still bool) ([]string, error) {
+	lines, err := b.setValve(ctx, open)
+	if err != nil {
+		return lines, err
+	}
+	more, err := b.gate.sync(ctx, open, still)
+	if len(more) > 0 {
+		b.seen = 0 // iptables has changed nf_tables, maybe
+	}
+	return append(lines, more...), err
+}
+
+// setValve makes or removes the valve, if there is one to be.
+func (b *Backend) setValve(ctx context.Context, on bool) ([]string, error) {
+	if b.valve == nil {
+		return nil, nil
+	}
+	writes, lines, err := b.valve.sync(ctx, on)
+	if b.seen != 0 {
+		b.seen += writes
+	}
+	return lines, err
 }
 
 func (b *Backend) syncTable(ctx context.Context, full firewall.Ruleset, still bool) ([]string, error) {
@@ -236,7 +285,7 @@ func (b *Backend) Cleanup(ctx context.Context) error {
 		return fmt.Errorf("remove the rules: %w", err)
 	}
 	b.known, b.seen = nil, 0
-	if _, err := b.gate.sync(ctx, false, false); err != nil {
+	if _, err := b.around(ctx, false, false); err != nil {
 		return fmt.Errorf("remove the rules: %w", err)
 	}
 	l, err := b.kernel.list(ctx)

@@ -120,7 +120,7 @@ func TestChangeBehindOurBack(t *testing.T) {
 		"insert rule inet gangway settle return",
 		"delete element inet gangway range_udp4 { 20000-29999 }",
 		"delete element inet gangway masquerade6 { fd00:a::/64 }",
-		"delete element inet gangway internal { \"gw-cccccccccccc\" }",
+		"delete element inet gangway external { \"gw-aaaaaaaaaaaa\" }",
 		"add table inet gangway { flags dormant; }",
 		"delete table inet gangway; add table inet gangway",
 		"delete table inet gangway; add table inet gangway; add set inet gangway port4 { type ipv4_addr; }",
@@ -151,8 +151,8 @@ func TestRepairs(t *testing.T) {
 		"add rule inet gangway settle return":                        {"chain settle lacked 0 rules, had 1 others"},
 		"add chain inet gangway mine":                                {"chain mine was not gangway's"},
 		"add set inet gangway mine { type mark; }":                   {"set mine was not gangway's"},
-		"flush set inet gangway internal":                            {"set internal lacked 1 elements, had 0 others"},
-		"add element inet gangway internal { \"x\" }":                {"set internal lacked 0 elements, had 1 others"},
+		"flush set inet gangway external":                            {"set external lacked 5 elements, had 0 others"},
+		"add element inet gangway external { \"x\" }":                {"set external lacked 0 elements, had 1 others"},
 		"add rule inet gangway deny meta mark set meta mark and 0x1": {"chain deny lacked 0 rules, had 1 others"},
 	} {
 		t.Run(damage, func(t *testing.T) {

@@ -10,7 +10,7 @@
 //	output       dstnat+1  → ports4, ports6   published ports, the host's own packets
 //	postrouting  srcnat+1    masquerade and hairpin
 //	classify     filter-1  → into, outof      accept or drop, as a mark (→ open4, open6: new flows by address)
-//	enforce      filter+1    drops what is marked, and clears the marks
+//	enforce      filter+2    drops what is marked, and clears the marks
 //
 // A verdict in a chain of nf_tables does not end the way through the chains of
 // iptables, and an engine's policy there may be DROP. So forwarded packets are
@@ -34,11 +34,16 @@
 // others leaves it out, and every other change by others is refused with EPERM,
 // so that there is no moment without isolation in between. New tries both flags
 // at once, and that is the only place where it is decided. An owner alone (Linux
-// 5.12) is never used: its table goes with the process, and with it the isolation
-// of containers that run on. Kernels without both have a table that everybody can
-// change, and what others do to it is repaired when the kernel tells of it.
-// Rejected: a second table that drops what the first one has not marked, which a
-// flush takes as well.
+// 5.12) is never used for it: the table would go with the process, and with it the
+// isolation of containers that run on. Kernels without both have a table that
+// everybody can change, and what others do to it is repaired when the kernel tells
+// of it; until then a Valve, a second table with an owner alone, drops what the
+// first one has not accepted. Where there is neither (Linux 5.6 to 5.11), isolation
+// is off until the repair.
+//
+// Rules know bridges by their interface group. One that somebody takes out of it is
+// cut off by its name, if that is a default one: to look up every name would cost
+// the packets of others more.
 //
 //	table found           first Sync, or change      told as
 //	none                  made                       repair, if it should be there

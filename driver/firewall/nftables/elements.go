@@ -3,6 +3,7 @@ package nftables
 import (
 	"encoding/binary"
 	"net/netip"
+	"strings"
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
@@ -12,7 +13,8 @@ import (
 // with 4 or 6 at the end.
 const (
 	withinMap        = "within"          // iifname . oifname → verdict
-	internalSet      = "internal"        // ifname
+	externalSet      = "external"        // ifname, of networks that are not internal
+	bridgesSet       = "bridges"         // ifname, of default names only
 	masqueradeSet    = "masquerade"      // subnets
 	sourceMap        = "source"          // subnets → addr
 	hairpinSet       = "hairpin"         // subnets . oifname
@@ -104,8 +106,11 @@ func networkItems(n firewall.Network, f func(string, item)) {
 		within.data = chainPermit
 	}
 	f(withinMap, within)
-	if n.Internal {
-		f(internalSet, item{key: bridge, note: note})
+	if !n.Internal {
+		f(externalSet, item{key: bridge, note: note})
+	}
+	if strings.HasPrefix(n.Bridge, spec.BridgePrefix) {
+		f(bridgesSet, item{key: bridge, note: note})
 	}
 	for _, p := range n.Masquerade {
 		set, i := masqueradeSet, item{key: raw(p.Masked().Addr()), note: note}

@@ -50,13 +50,16 @@ func leaves() []expr.Any {
 	return rule(meta(expr.MetaKeyOIFGROUP, 1), []expr.Any{&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: word(spec.LinkGroup)}})
 }
 
-// outName matches the start of a name, or all of it if that ends with a zero.
-func outName(name string) []expr.Any {
-	data := []byte(name)
-	if data[len(data)-1] == 0 {
-		data = []byte(ifname(name))
-	}
-	return rule(meta(expr.MetaKeyOIFNAME, 1), is(data...))
+// not compares with the start of what is in the register, or with all of a name.
+func not(start string) []expr.Any {
+	return []expr.Any{&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte(start)}}
+}
+
+// stray matches bridges of gangway by their default names, as who has come to
+// another interface group has no other mark of gangway's. A name is looked up
+// only if it begins like one, so that packets of others pass with one comparison.
+func stray(key expr.MetaKey) []expr.Any {
+	return rule(meta(key, 1), is([]byte(spec.BridgePrefix)...), meta(key, 1), in(bridgesSet))
 }
 
 func family4() []expr.Any { return rule(meta(expr.MetaKeyNFPROTO, 1), is(unix.NFPROTO_IPV4)) }
@@ -108,6 +111,10 @@ func in(set string) []expr.Any {
 	return []expr.Any{&expr.Lookup{SourceRegister: 1, SetName: set}}
 }
 
+func notIn(set string) []expr.Any {
+	return []expr.Any{&expr.Lookup{SourceRegister: 1, SetName: set, Invert: true}}
+}
+
 func valueOf(set string) []expr.Any {
 	return []expr.Any{&expr.Lookup{SourceRegister: 1, DestRegister: 1, IsDestRegSet: true, SetName: set}}
 }
@@ -152,5 +159,13 @@ func markIs(op expr.CmpOp, bits uint32) []expr.Any {
 	return rule(meta(expr.MetaKeyMARK, 1), []expr.Any{
 		masked(firewall.MarkMask, 0),
 		&expr.Cmp{Op: op, Register: 1, Data: word(bits)},
+	})
+}
+
+// markHas compares some of gangway's bits of the mark with 0.
+func markHas(op expr.CmpOp, bits uint32) []expr.Any {
+	return rule(meta(expr.MetaKeyMARK, 1), []expr.Any{
+		masked(bits, 0),
+		&expr.Cmp{Op: op, Register: 1, Data: word(0)},
 	})
 }

@@ -2,15 +2,13 @@ package nftables_test
 
 import (
 	"context"
-	"io"
 	"testing"
-
-	"github.com/sirupsen/logrus"
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/firewall/fwtest"
 	"github.com/gangway-net/gangway/driver/firewall/iptables"
 	"github.com/gangway-net/gangway/driver/firewall/nftables"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // TestBackend runs the cases that all backends share, with the engine's rules
@@ -23,9 +21,7 @@ func TestBackend(t *testing.T) {
 		"none":   {NoIPTables: true, Marks: true, Owned: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			logger := logrus.New()
-			logger.SetOutput(io.Discard)
-			log := logrus.NewEntry(logger)
+			log := testkit.Quiet()
 			fwtest.Run(t, func(ctx context.Context) (firewall.Backend, error) {
 				options := nftables.Options{Log: log, Shared: !o.Owned}
 				if !o.NoIPTables {
@@ -37,6 +33,23 @@ func TestBackend(t *testing.T) {
 				}
 				return nftables.New(ctx, options)
 			}, o)
+		})
+	}
+}
+
+// BenchmarkForward compares kinds of tables; the way without any rules comes first.
+func BenchmarkForward(b *testing.B) {
+	b.Run("none", func(b *testing.B) { fwtest.Forward(b, nil) })
+	for _, c := range []struct {
+		name    string
+		options nftables.Options
+	}{
+		{"owner", nftables.Options{Log: testkit.Quiet()}},
+		{"shared", nftables.Options{Log: testkit.Quiet(), Shared: true, Valveless: true}},
+		{"shared with valve", nftables.Options{Log: testkit.Quiet(), Shared: true}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			fwtest.Forward(b, func(ctx context.Context) (firewall.Backend, error) { return nftables.New(ctx, c.options) })
 		})
 	}
 }

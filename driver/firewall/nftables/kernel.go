@@ -1,59 +1,40 @@
 package nftables
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
 	nft "github.com/google/nftables"
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// perMessage is how many elements one message takes at most: the kernel
-	// counts the bytes of their list in 16 bits, and the largest element has
-	// some 200.
-	perMessage = 256
-	// sendBuffer bounds a transaction, in bytes. The kernel takes it in one
-	// piece; all ports of all protocols, shifted, need a third of it.
-	sendBuffer = 64 << 20
-	// receiveBuffer takes the answers to a transaction, one for each message
-	// that is refused.
-	receiveBuffer = 8 << 20
-)
+// perMessage is how many elements one message takes at most: the kernel counts
+// the bytes of their list in 16 bits, and the largest element has some 200.
+const perMessage = 256
 
-// kernel is a connection to nf_tables in the namespace of the thread that uses
-// it first. It is kept open: closing one makes the kernel wait until what was
-// deleted is freed, for milliseconds, and ends its ownership of the table.
+// kernel is a connection to the table, in the namespace of the thread that uses
+// it first.
 type kernel struct {
+	// wire writes, and owns the table.
+	wire wire
 	// conn reads, through the library.
 	conn *nft.Conn
-	// link writes, owns the table, and asks what the library has no call for.
-	link     *netlink.Conn
-	composer *composer
 	// sets are the definitions, made once.
 	sets []set
 	// flags are those of the table, as the probe found; see owner.go.
 	flags uint32
-	// owns says that link owns the table.
+	// owns says that wire owns the table.
 	owns bool
 }
 
 // open connects, if it is not yet done.
 func (k *kernel) open() error {
-	if k.link == nil {
-		link, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
-		if err != nil {
-			return fmt.Errorf("connect to nf_tables: %w", err)
-		}
-		if err = errors.Join(
-			link.SetWriteBuffer(sendBuffer), link.SetReadBuffer(receiveBuffer),
-			// A refusal need not bring back the whole transaction.
-			link.SetOption(netlink.CapAcknowledge, true)); err != nil {
-			return errors.Join(fmt.Errorf("connect to nf_tables: %w", err), link.Close())
-		}
-		k.link, k.sets, k.owns = link, sets(table(tableName)), false
+	fresh, err := k.wire.open()
+	if err != nil {
+		return err
+	}
+	if fresh {
+		k.sets, k.owns = sets(table(tableName)), false
 	}
 	if k.conn == nil {
 		conn, err := nft.New(nft.AsLasting())
@@ -68,10 +49,8 @@ func (k *kernel) open() error {
 // close ends the connection: afterwards nobody owns the table.
 func (k *kernel) close() {
 	k.stopReading()
-	if k.link != nil {
-		_ = k.link.Close()
-	}
-	k.link, k.owns = nil, false
+	k.wire.close()
+	k.owns = false
 }
 
 // stopReading ends what reads. After an error there may be answers in it that
@@ -89,43 +68,7 @@ func (k *kernel) generation() (uint32, error) {
 	if err := k.open(); err != nil {
 		return 0, err
 	}
-	answer, err := k.link.Execute(askGeneration())
-	if err == nil {
-		for _, m := range answer {
-			if id, ok := generationOf(m.Data); ok {
-				return id, nil
-			}
-		}
-		err = errors.New("no number in the answer")
-	}
-	k.close()
-	return 0, fmt.Errorf("ask nf_tables for its generation: %w", err)
-}
-
-func askGeneration() netlink.Message {
-	return netlink.Message{
-		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETGEN, Flags: netlink.Request},
-		Data:   make([]byte, 4),
-	}
-}
-
-// generationOf reads the number from a message's attributes.
-func generationOf(data []byte) (uint32, bool) {
-	if len(data) < 4 {
-		return 0, false
-	}
-	ad, err := netlink.NewAttributeDecoder(data[4:])
-	if err != nil {
-		return 0, false
-	}
-	ad.ByteOrder = binary.BigEndian
-	for ad.Next() {
-		if ad.Type() == unix.NFTA_GEN_ID {
-			id := ad.Uint32()
-			return id, ad.Err() == nil
-		}
-	}
-	return 0, false
+	return k.wire.generation()
 }
 
 // usesIPTables says whether iptables in its nf_tables variant has a FORWARD

@@ -48,7 +48,8 @@ func sets(t *nft.Table) []set {
 	}
 	concat := func(types ...nft.SetDatatype) nft.SetDatatype { return nft.MustConcatSetType(types...) }
 	add(single, nft.Set{Name: withinMap, Concatenation: true, KeyType: concat(nft.TypeIFName, nft.TypeIFName), DataType: nft.TypeVerdict})
-	add(single, nft.Set{Name: internalSet, KeyType: nft.TypeIFName, KeyByteOrder: binaryutil.NativeEndian})
+	add(single, nft.Set{Name: externalSet, KeyType: nft.TypeIFName, KeyByteOrder: binaryutil.NativeEndian})
+	add(single, nft.Set{Name: bridgesSet, KeyType: nft.TypeIFName, KeyByteOrder: binaryutil.NativeEndian})
 	for _, f := range []struct {
 		name string
 		addr nft.SetDatatype
@@ -93,7 +94,9 @@ func chains(t *nft.Table) []chain {
 	return all
 }
 
-// verdictChains classify a packet of a gangway bridge; see firewall.Network.
+// verdictChains classify a packet of a gangway bridge; see firewall.Network. What
+// is permitted is named, not what is denied: a rule or an element that somebody
+// takes away opens nothing.
 func verdictChains() []chain {
 	// What the engine's own rules may accept is theirs to judge; a new flow to
 	// its bridges is none of a published port.
@@ -111,15 +114,13 @@ func verdictChains() []chain {
 		regular("engine", known("undecided")...),
 		regular("into", append([][]expr.Any{
 			rule(meta(expr.MetaKeyIIFNAME, 1), meta(expr.MetaKeyOIFNAME, 2), verdictOf(withinMap)),
-			rule(meta(expr.MetaKeyOIFNAME, 1), in(internalSet), jump("deny")),
-			rule(meta(expr.MetaKeyIIFNAME, 1), in(internalSet), jump("deny")),
+			rule(meta(expr.MetaKeyOIFNAME, 1), notIn(externalSet), jump("deny")),
+			rule(ifGroup(expr.MetaKeyIIFGROUP), meta(expr.MetaKeyIIFNAME, 1), notIn(externalSet), jump("deny")),
 		}, known(chainPermit, rule(family4(), jump("open4")), rule(family6(), jump("open6")))...)...),
 		regular("outof",
-			rule(meta(expr.MetaKeyIIFNAME, 1), in(internalSet), jump("deny")),
-			rule(outName("docker0\x00"), jump("engine")),
-			rule(outName("docker_gwbridge\x00"), jump("engine")),
-			rule(outName("br-"), jump("engine")),
-			rule(jump(chainPermit))),
+			rule(meta(expr.MetaKeyIIFNAME, 1), notIn(externalSet), jump("deny")),
+			rule(meta(expr.MetaKeyOIFNAME, 1), not(ifname("docker0")), not(ifname("docker_gwbridge")), not("br-"), jump(chainPermit)),
+			rule(jump("engine"))),
 		regular("settle",
 			rule(markIs(expr.CmpOpEq, firewall.MarkDrop), verdict(expr.VerdictDrop)),
 			rule(markIs(expr.CmpOpNeq, 0), markAs(0))),
@@ -191,7 +192,8 @@ func baseChains() []chain {
 	nat, filter := nft.ChainTypeNAT, nft.ChainTypeFilter
 	return []chain{
 		base("guard", filter, nft.ChainHookPrerouting, *nft.ChainPriorityRaw,
-			rule(ifGroup(expr.MetaKeyIIFGROUP), family4(), loopback4(16), verdict(expr.VerdictDrop))),
+			rule(ifGroup(expr.MetaKeyIIFGROUP), family4(), loopback4(16), verdict(expr.VerdictDrop)),
+			rule(stray(expr.MetaKeyIIFNAME), family4(), loopback4(16), verdict(expr.VerdictDrop))),
 		base("prerouting", nat, nft.ChainHookPrerouting, *nft.ChainPriorityNATDest+1, slices.Concat([][]expr.Any{
 			rule(family4(), loopback4(16), verdict(expr.VerdictAccept)), loopback6}, published)...),
 		base("output", nat, nft.ChainHookOutput, *nft.ChainPriorityNATDest+1, slices.Concat([][]expr.Any{loopback6}, published)...),
@@ -205,10 +207,13 @@ func baseChains() []chain {
 			rule(leaves(), family6(), saddr6(), in(masqueradeSet+"6"), masquerade())),
 		base("classify", filter, nft.ChainHookForward, *nft.ChainPriorityFilter-1,
 			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("into")),
-			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("outof"))),
-		base("enforce", filter, nft.ChainHookForward, *nft.ChainPriorityFilter+1,
+			rule(ifGroup(expr.MetaKeyIIFGROUP), leaves(), jump("outof"))),
+		// Behind the valve, which looks at what is cleared here.
+		base("enforce", filter, nft.ChainHookForward, *nft.ChainPriorityFilter+2,
 			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("settle")),
-			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("settle"))),
+			rule(stray(expr.MetaKeyOIFNAME), verdict(expr.VerdictDrop)),
+			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("settle")),
+			rule(stray(expr.MetaKeyIIFNAME), verdict(expr.VerdictDrop))),
 	}
 }
 

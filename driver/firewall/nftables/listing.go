@@ -60,7 +60,8 @@ func (k *kernel) listOnce(ctx context.Context) (listing, error) {
 	if err := k.open(); err != nil {
 		return l, err
 	}
-	is, err := k.claim(ctx)
+	is, err := k.wire.claim(ctx, tableName)
+	k.owns = err == nil && is.mine
 	if l.exists = is.exists; err != nil || !l.exists {
 		return l, err
 	}

@@ -50,10 +50,10 @@ func quiet() *logrus.Entry {
 }
 
 // start makes a backend without iptables in the namespace of the test. Its
-// table is open to the changes of others.
+// table is open to the changes of others, and there is no valve.
 func start(t testing.TB) *Backend {
 	t.Helper()
-	return startWith(t, Options{Log: quiet(), Shared: true})
+	return startWith(t, Options{Log: quiet(), Shared: true, Valveless: true})
 }
 
 // startOwner makes a backend that owns its table.

@@ -25,7 +25,7 @@ const (
 	attrOwner = 0x7
 )
 
-// releaseTime is how long list waits for another owner to let go: a process that
+// releaseTime is how long claim waits for another owner to let go: a process that
 // was killed closes its connections last, and one that starts a command shares
 // them with it for a moment.
 const releaseTime = time.Second
@@ -63,11 +63,8 @@ func (k *kernel) try(flags uint32) error {
 		return err
 	}
 	const name = tableName + "-probe"
-	batch, err := k.compose(transaction{table: name, create: true, fresh: compile(sample()), trial: true}, sets(table(name)))
-	if err != nil {
-		return err
-	}
-	err = k.send(batch)
+	tx := transaction{table: name, create: true, fresh: compile(sample()), trial: true}
+	err := k.wire.commit(name, flags, tx.writer(sets(table(name))))
 	if flags != 0 && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)) {
 		return fmt.Errorf("%w: %w", errNoOwner, err)
 	}
@@ -87,21 +84,18 @@ type state struct {
 // others says whether another connection owns the table.
 func (s state) others() bool { return s.flags&flagOwner != 0 && !s.mine }
 
-// look asks for the state of the table.
-func (k *kernel) look() (state, error) {
-	if err := k.open(); err != nil {
-		return state{}, err
-	}
-	answers, err := k.link.Execute(netlink.Message{
+// look asks for the state of the table of that name.
+func (w *wire) look(name string) (state, error) {
+	answers, err := w.link.Execute(netlink.Message{
 		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETTABLE, Flags: netlink.Request},
 		Data: append([]byte{unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0},
-			nlAttributes(netlink.Attribute{Type: unix.NFTA_TABLE_NAME, Data: []byte(tableName + "\x00")})...),
+			nlAttributes(netlink.Attribute{Type: unix.NFTA_TABLE_NAME, Data: []byte(name + "\x00")})...),
 	})
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return state{}, nil
 	case err != nil:
-		k.close()
+		w.close()
 		return state{}, err
 	case len(answers) != 1 || len(answers[0].Data) < 4:
 		return state{}, fmt.Errorf("%d answers about one table", len(answers))
@@ -127,25 +121,21 @@ func (k *kernel) look() (state, error) {
 // errOwned says that somebody else owns the table.
 var errOwned = errors.New("another process owns it")
 
-// claim returns the state of the table as soon as no other connection owns it.
-func (k *kernel) claim(ctx context.Context) (state, error) {
+// claim returns the state of a table as soon as no other connection owns it.
+func (w *wire) claim(ctx context.Context, name string) (state, error) {
 	patience, cancel := context.WithTimeout(ctx, releaseTime)
 	defer cancel()
 	for {
-		s, err := k.look()
-		if err != nil {
-			return state{}, err
-		}
-		if !s.others() {
-			k.owns = s.mine
-			return s, nil
+		s, err := w.look(name)
+		if err != nil || !s.others() {
+			return s, err
 		}
 		select {
 		case <-patience.Done():
 			if err := ctx.Err(); err != nil {
 				return state{}, err
 			}
-			return state{}, fmt.Errorf("%w and nobody else can change it: end the process that `ss -f netlink -p` shows with the port %d", errOwned, s.owner)
+			return s, fmt.Errorf("%w and nobody else can change it: end the process that `ss -f netlink -p` shows with the port %d", errOwned, s.owner)
 		case <-time.After(releaseTime / 50):
 		}
 	}

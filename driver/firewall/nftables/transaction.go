@@ -1,16 +1,11 @@
 package nftables
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	nft "github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"github.com/mdlayher/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // transaction is one change of the table.
@@ -34,122 +29,18 @@ func (k *kernel) commit(tx transaction) error {
 		return err
 	}
 	tx.adopt = !tx.create && !tx.remove && k.flags != 0 && !k.owns
-	messages, err := k.compose(tx, k.sets)
-	if err != nil {
-		return err
-	}
-	if err := k.send(messages); err != nil {
+	if err := k.wire.commit(tx.table, k.flags, tx.writer(k.sets)); err != nil {
 		return explain(err)
 	}
 	k.owns = k.flags != 0 && (tx.create || !tx.remove)
 	return nil
 }
 
-// composer makes the messages of transactions. The library keeps to itself what
-// it has made until it sends it, and sends 0 for the flags of every table; the
-// dial function is its one way to get at them. To make all of them here would
-// repeat its encoding of sets and elements.
-type composer struct {
-	conn  *nft.Conn
-	batch []netlink.Message
+// writer collects the messages of a transaction; all are the sets of its table.
+func (tx transaction) writer(all []set) func(*nft.Conn) error {
+	return func(c *nft.Conn) error { return tx.write(c, all) }
 }
 
-func newComposer() (*composer, error) {
-	c := &composer{}
-	done := []netlink.Message{{Header: netlink.Header{Type: netlink.Error}, Data: make([]byte, 4)}}
-	var err error
-	c.conn, err = nft.New(nft.AsLasting(), nft.WithTestDial(func(sent []netlink.Message) ([]netlink.Message, error) {
-		c.batch = append(c.batch, sent...)
-		return done, nil
-	}))
-	return c, err
-}
-
-// compose makes a transaction's messages; all are the sets of its table.
-func (k *kernel) compose(tx transaction, all []set) ([]netlink.Message, error) {
-	if k.composer == nil {
-		var err error
-		if k.composer, err = newComposer(); err != nil {
-			return nil, err
-		}
-	}
-	c := k.composer
-	err := tx.write(c.conn, all)
-	if err == nil {
-		err = c.conn.Flush()
-	}
-	if err != nil {
-		k.composer = nil // what is in it belongs to nothing
-		return nil, fmt.Errorf("make the messages of a transaction: %w", err)
-	}
-	batch := c.batch
-	c.batch = nil
-	for i := range batch {
-		h := &batch[i].Header
-		h.Sequence, h.PID = 0, 0 // those of the connection that sends it
-		h.Flags &^= netlink.Acknowledge
-		if h.Type == newTable {
-			batch[i].Data = k.tableMessage(tx.table)
-		}
-	}
-	return batch, nil
-}
-
-// newTable makes a table, or makes the sender its owner.
-const newTable = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWTABLE
-
-// tableMessage is what newTable says: struct nfgenmsg, name and flags.
-func (k *kernel) tableMessage(name string) []byte {
-	return append([]byte{unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0}, nlAttributes(
-		netlink.Attribute{Type: unix.NFTA_TABLE_NAME, Data: []byte(name + "\x00")},
-		netlink.Attribute{Type: unix.NFTA_TABLE_FLAGS, Data: binary.BigEndian.AppendUint32(nil, k.flags)})...)
-}
-
-// nlAttributes encodes attributes, whose sizes are known to fit.
-func nlAttributes(list ...netlink.Attribute) []byte {
-	b, err := netlink.MarshalAttributes(list)
-	if err != nil {
-		panic(err) // a name of more than 64 KB
-	}
-	return b
-}
-
-// send hands a batch to the kernel in one piece, and returns what the kernel
-// refused first. It asks for no acknowledgements, but for the generation behind
-// the batch: the kernel answers in order, so nothing of the batch comes after
-// that, and the connection goes on being good, whatever was refused.
-func (k *kernel) send(batch []netlink.Message) error {
-	if _, err := k.link.SendMessages(batch); err != nil {
-		return err
-	}
-	end, err := k.link.Send(askGeneration())
-	var refused error
-	for err == nil {
-		var answers []netlink.Message
-		answers, err = k.link.Receive()
-		if err != nil && !fromSocket(err) {
-			if refused == nil {
-				refused = err
-			}
-			err = nil
-		}
-		if slices.ContainsFunc(answers, func(m netlink.Message) bool { return m.Header.Sequence == end.Header.Sequence }) {
-			return refused
-		}
-	}
-	k.close()
-	return fmt.Errorf("hear how a transaction ended: %w", err)
-}
-
-// fromSocket tells an error of the connection from one that the kernel sent in
-// a message.
-func fromSocket(err error) bool {
-	var call *os.SyscallError
-	var op *netlink.OpError
-	return errors.As(err, &call) || !errors.As(err, &op)
-}
-
-// write collects the messages of a transaction; all are the sets of its table.
 func (tx transaction) write(c *nft.Conn, all []set) error {
 	t := table(tx.table)
 	if tx.remove {

@@ -1,0 +1,198 @@
+package nftables
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	nft "github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+)
+
+// valveName is the name of the valve's table, in the inet family.
+const valveName = tableName + "-valve"
+
+// ErrNoValve says that the kernel cannot keep a table from others.
+var ErrNoValve = errors.New("the kernel keeps no table of nf_tables from others (Linux 5.12 or newer does)")
+
+// Unguarded is what to tell a user who has no valve.
+const Unguarded = "firewall: a flush of all rules by others opens networks until the rules are back"
+
+// Valve cuts networks off while the rules that isolate them are missing. It is
+// for rules that others can take away: those of iptables, and the table of
+// package nftables on kernels before 6.9.
+//
+// It is a table that is its connection's (flag owner): a flush of all rules by
+// others leaves it out, and every other change by others is refused. What would
+// leave to a bridge of gangway passes only with a mark that says that rules of
+// gangway, or the administrator's behind them, have accepted it. So do new flows
+// that come from one. Who has no such mark has come by no rule of gangway.
+//
+//	loopback   raw        containers do not reach the host's 127.0.0.0/8
+//	valve      filter+1   behind iptables, and before anybody clears the marks
+//
+// The kernel removes it with the connection. Rejected: flag persist, which those
+// kernels lack; and to drop everything until the next process comes: whoever
+// ends the daemon has not asked for his containers to be cut off.
+//
+// All calls have to come on threads of one network namespace. It is safe for
+// concurrent use.
+type Valve struct {
+	mu   sync.Mutex
+	wire wire
+	// held says that the table was this process's at the end of the last call.
+	held bool
+}
+
+// NewValve tries whether the kernel can keep a valve, without leaving anything
+// there. The error of one that cannot matches ErrNoValve.
+func NewValve(ctx context.Context) (*Valve, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	v := &Valve{}
+	if err := v.try(flagOwner); err != nil {
+		v.Close()
+		return nil, fmt.Errorf("try a table with an owner: %w", err)
+	}
+	return v, nil
+}
+
+// try puts a valve with these flags into the kernel and removes it in the same
+// transaction.
+func (v *Valve) try(flags uint32) error {
+	if _, err := v.wire.open(); err != nil {
+		return err
+	}
+	const name = valveName + "-probe"
+	err := v.wire.commit(name, flags, func(c *nft.Conn) error {
+		writeValve(c, table(name))
+		c.DelTable(table(name))
+		return nil
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return explain(err)
+	}
+	return fmt.Errorf("%w: %w", ErrNoValve, err)
+}
+
+// Close ends the connection, and with it the valve.
+func (v *Valve) Close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.wire.close()
+	v.held = false
+}
+
+// Sync makes the valve if on, and removes it otherwise; it returns one line for
+// each repair. The rules that give marks have to be there before it is made and
+// until it is removed. One that is there costs nothing: nobody else can change it.
+func (v *Valve) Sync(ctx context.Context, on bool) (repaired []string, err error) {
+	_, repaired, err = v.sync(ctx, on)
+	return repaired, err
+}
+
+// sync returns as well how many transactions it took.
+func (v *Valve) sync(ctx context.Context, on bool) (writes uint32, repaired []string, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	fresh, err := v.wire.open()
+	if err != nil {
+		return 0, nil, err
+	}
+	wrong := ""
+	if v.held && fresh {
+		v.held, wrong = false, "missing" // its connection was lost
+	}
+	if v.held && on {
+		return 0, nil, nil
+	}
+	is, err := v.find(ctx, on)
+	if err != nil {
+		return 0, nil, fmt.Errorf("look for table inet %s: %w", valveName, err)
+	}
+	if !on && (!is.exists || is.others()) {
+		v.held = false
+		return 0, nil, nil
+	}
+	if err := v.set(is, on); err != nil {
+		return 0, nil, err
+	}
+	if v.held = on; is.exists && !is.mine {
+		wrong = "not gangway's" // nobody owned it: it was loaded from a file
+	}
+	if wrong != "" {
+		repaired = []string{"table inet " + valveName + " was " + wrong}
+	}
+	return 1, repaired, nil
+}
+
+// find returns the state of the table; if there is to be one, when no process
+// that ends owns it any more.
+func (v *Valve) find(ctx context.Context, on bool) (state, error) {
+	if on {
+		return v.wire.claim(ctx, valveName)
+	}
+	return v.wire.look(valveName)
+}
+
+// set makes the table, in place of one that is there, or removes it.
+func (v *Valve) set(is state, on bool) error {
+	err := v.wire.commit(valveName, flagOwner, func(c *nft.Conn) error {
+		if is.exists {
+			c.DelTable(table(valveName))
+		}
+		if on {
+			writeValve(c, table(valveName))
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write table inet %s: %w", valveName, explain(err))
+	}
+	return nil
+}
+
+// writeValve collects what makes the table.
+func writeValve(c *nft.Conn, t *nft.Table) {
+	c.AddTable(t)
+	list := valveChains()
+	for i := range list {
+		list[i].Table = t
+		c.AddChain(&list[i].Chain)
+	}
+	for i := range list {
+		for _, r := range list[i].rules {
+			c.AddRule(&nft.Rule{Table: t, Chain: &list[i].Chain, Exprs: r})
+		}
+	}
+}
+
+// valveChains returns the chains; those that rules lead to come first. What a
+// container sends to an engine's bridge may have no mark: known flows there are
+// left to the engine's rules. It is no other one's, as an isolated network has no
+// known flow to anywhere.
+func valveChains() []chain {
+	filter := nft.ChainTypeFilter
+	accepted := rule(markHas(expr.CmpOpNeq, firewall.MarkAccept), jump("accepted"))
+	return []chain{
+		regular("accepted", rule(markAs(0))),
+		regular("to_bridge", accepted, rule(verdict(expr.VerdictDrop))),
+		regular("from_bridge", accepted,
+			rule(ctBits(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), jump("accepted")),
+			rule(ctBits(expr.CtKeySTATUS, ctDestNAT), jump("accepted")),
+			rule(verdict(expr.VerdictDrop))),
+		base("loopback", filter, nft.ChainHookPrerouting, *nft.ChainPriorityRaw,
+			rule(ifGroup(expr.MetaKeyIIFGROUP), family4(), loopback4(16), verdict(expr.VerdictDrop))),
+		base("valve", filter, nft.ChainHookForward, *nft.ChainPriorityFilter+1,
+			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("to_bridge")),
+			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("from_bridge"))),
+	}
+}

@@ -1,0 +1,180 @@
+package nftables
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/integration/nstest"
+)
+
+// newValve makes a valve, which the kernel has to be able to keep.
+func newValve(t *testing.T) *Valve {
+	t.Helper()
+	v, err := NewValve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(v.Close)
+	return v
+}
+
+// turn makes or removes a valve, and demands what it tells.
+func turn(t *testing.T, v *Valve, on bool, want ...string) {
+	t.Helper()
+	got, err := v.Sync(t.Context(), on)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("repaired: %s", d)
+	}
+}
+
+// A valve stands as it should, whatever others do, and goes with its process.
+func TestValve(t *testing.T) {
+	nstest.Do(t, func() {
+		v := newValve(t)
+		if got := dumped(t); got != "" {
+			t.Fatalf("the trial has left:\n%s", got)
+		}
+		turn(t, v, false)
+		turn(t, v, true)
+		golden(t, "valve.golden", unowned(sh(t, "nft -s list ruleset")))
+		want := dumped(t)
+		turn(t, v, true)
+		sh(t, "nft add table inet other; nft flush ruleset")
+		for _, command := range []string{
+			"delete table inet gangway-valve", "flush table inet gangway-valve", "add chain inet gangway-valve mine",
+			"insert rule inet gangway-valve valve accept", "add table inet gangway-valve { flags dormant; }",
+		} {
+			refused(t, command)
+		}
+		turn(t, v, true)
+		if d := cmp.Diff(want, dumped(t)); d != "" {
+			t.Errorf("changed:\n%s", d)
+		}
+		turn(t, v, false)
+		turn(t, v, false)
+		if got := dumped(t); got != "" {
+			t.Errorf("left over:\n%s", got)
+		}
+		turn(t, v, true)
+		v.Close()
+		if got := dumped(t); got != "" {
+			t.Errorf("outlives its process:\n%s", got)
+		}
+	})
+}
+
+// A valve that is lost comes back and is told, as is one that somebody loaded
+// from a file; that of an earlier process is waited for.
+func TestValveOfOthers(t *testing.T) {
+	const loaded = "nft add table inet gangway-valve"
+	nstest.Do(t, func() {
+		v := newValve(t)
+		turn(t, v, true)
+		want := unowned(sh(t, "nft -s list ruleset"))
+		v.wire.close()
+		turn(t, v, true, "table inet gangway-valve was missing")
+		turn(t, v, false)
+		sh(t, loaded)
+		turn(t, v, true, "table inet gangway-valve was not gangway's")
+		turn(t, v, false)
+		sh(t, loaded)
+		turn(t, v, false, "table inet gangway-valve was not gangway's")
+		if got := dumped(t); got != "" {
+			t.Errorf("left over:\n%s", got)
+		}
+		turn(t, v, true)
+		next := newValve(t)
+		turn(t, next, false) // another one's is not removed
+		if d := cmp.Diff(want, unowned(sh(t, "nft -s list ruleset"))); d != "" {
+			t.Error(d)
+		}
+		if _, err := next.Sync(context.Background(), true); !errors.Is(err, errOwned) || !strings.Contains(err.Error(), "end the process") {
+			t.Errorf("a second valve: %v", err)
+		}
+		time.AfterFunc(releaseTime/10, v.Close) // a process that takes a moment to end
+		turn(t, next, true)
+		refused(t, "delete table inet gangway-valve")
+	})
+}
+
+// A kernel that does not know the flag says so.
+func TestNoValve(t *testing.T) {
+	nstest.Do(t, func() {
+		v := newValve(t)
+		if err := v.try(flagOwner | 1<<20); !errors.Is(err, ErrNoValve) {
+			t.Errorf("unknown flags: %v", err)
+		}
+		turn(t, v, true)
+	})
+}
+
+// The table and its valve come and go together, and no change in between costs
+// more than its transaction.
+func TestValveWithTable(t *testing.T) {
+	nstest.Do(t, func() {
+		b := startWith(t, Options{Log: quiet(), Shared: true})
+		before := generation(t, b)
+		add(t, b, rich())
+		if n := generation(t, b) - before; n != 2 {
+			t.Errorf("%d transactions for the first networks, want one for the rules and one for the valve", n)
+		}
+		if b.seen = generation(t, b); !b.valve.held {
+			t.Fatal("no valve")
+		}
+		add(t, b, one())
+		if n := generation(t, b) - before; n != 3 {
+			t.Errorf("%d transactions", n)
+		}
+		settled(t, b, join(rich(), one()))
+		sh(t, "nft flush ruleset")
+		if got := sh(t, "nft list tables"); strings.TrimSpace(got) != "table inet gangway-valve" {
+			t.Errorf("after a flush: %s", got)
+		}
+		lines, err := b.Sync(t.Context(), join(rich(), one()))
+		if d := cmp.Diff([]string{"table inet gangway was missing"}, lines); err != nil || d != "" {
+			t.Errorf("%v %s", err, d)
+		}
+		settled(t, b, join(rich(), one()))
+		apply(t, b, firewall.Delta{Remove: join(rich(), one())})
+		if got := dumped(t); got != "" {
+			t.Errorf("left over:\n%s", got)
+		}
+		settled(t, b, firewall.Ruleset{})
+		add(t, b, rich())
+		settled(t, b, rich())
+		if err := b.Cleanup(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if got := dumped(t); got != "" {
+			t.Errorf("left over by Cleanup:\n%s", got)
+		}
+	})
+}
+
+// A valve that cannot be made takes the change back: another process has one.
+func TestValveRefused(t *testing.T) {
+	nstest.Do(t, func() {
+		other := newValve(t)
+		turn(t, other, true)
+		want := dumped(t)
+		b := startWith(t, Options{Log: quiet(), Shared: true})
+		if err := b.Apply(t.Context(), firewall.Delta{Add: rich()}); !errors.Is(err, errOwned) {
+			t.Errorf("error %v", err)
+		}
+		if d := cmp.Diff(want, dumped(t)); d != "" {
+			t.Error(d)
+		}
+		other.Close()
+		add(t, b, rich())
+		settled(t, b, rich())
+	})
+}
