@@ -20,6 +20,6 @@ step "packages, with the race detector"
 # shellcheck disable=SC2046 # a list of words
 go test -race -timeout 10m $(go list ./... | grep -v '/integration')
 step "real engines"
-# One package after the other: each starts several engines. Most of their time is
-# waiting, so there are more of them than processors.
-go test -timeout 18m -p 1 -parallel 6 -count=1 ./integration/...
+# Each package starts several engines. Most of their time is waiting, so there are
+# more of them than processors: the small packages run beside the large one.
+go test -timeout 18m -p 2 -parallel 6 -count=1 ./integration/...
