@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -95,27 +96,36 @@ func TestUnifiedCgroups(t *testing.T) {
 	}
 }
 
-// killedEnv makes TestKilled the run that is killed.
+// killedEnv makes TestKilled the run that is killed. It is the file that the run
+// writes its name to.
 const killedEnv = "GANGWAY_HARNESS_KILLED"
 
 // TestKilled shows that nothing stays of a run that is killed: its processes
 // end with it, and the next run removes its folders and cgroups.
 func TestKilled(t *testing.T) {
-	if os.Getenv(killedEnv) != "" {
+	if file := os.Getenv(killedEnv); file != "" {
 		e := harness.Start(t, harness.Config{Suite: harness.Bookworm, Driver: harness.Builtin})
 		e.Sleep(t, harness.Container{Name: "c1", Network: "bridge"})
+		if len(harness.Remains(t, harness.RunName(t))) == 0 {
+			t.Fatal("nothing is there that could remain")
+		}
 		proc, err := os.FindProcess(os.Getpid())
-		if err != nil {
+		if err = errors.Join(err, os.WriteFile(file, []byte(harness.RunName(t)), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 		t.Fatal(proc.Kill())
 	}
 	before := harness.Machine(t)
+	file := filepath.Join(t.TempDir(), "run")
 	cmd := exec.Command("/proc/self/exe", "-test.run", "^TestKilled$")
-	cmd.Env = append(os.Environ(), killedEnv+"=1")
+	cmd.Env = append(os.Environ(), killedEnv+"="+file)
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Fatalf("the run was not killed: %v\n%s", err, out)
+	}
+	run, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
 	}
 	// Another run sweeps.
 	cmd = exec.Command("/proc/self/exe", "-test.run", "^TestHosts$")
@@ -123,11 +133,14 @@ func TestKilled(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	harness.Eventually(t, 10*time.Second, "processes of the killed run to end", func() error {
-		if diff := before.Diff(harness.Machine(t)); diff != "" {
-			return errors.New(diff)
+		if left := harness.Remains(t, string(run)); len(left) > 0 {
+			return errors.New(strings.Join(left, "\n"))
 		}
 		return nil
 	})
+	if diff := before.Diff(harness.Machine(t)); diff != "" {
+		t.Error(diff)
+	}
 }
 
 // TestHosts shows that the hosts of a segment reach each other and see each

@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"sort"
@@ -9,9 +8,9 @@ import (
 	"testing"
 )
 
-// Machine returns what a harness could leave on the machine itself: its links,
-// mounts, cgroups and folders of runs. A test compares two of them with Diff to
-// show that nothing was left.
+// Machine returns what a harness could leave on the machine itself that names no
+// run: its links and mounts. A test compares two of them with Diff to show that
+// nothing was left.
 func Machine(t testing.TB) Snapshot {
 	t.Helper()
 	s := Snapshot{}
@@ -27,52 +26,50 @@ func Machine(t testing.TB) Snapshot {
 		t.Fatal(err)
 	}
 	s["mounts"] = strings.Split(strings.TrimSpace(string(mounts)), "\n")
-	for _, pattern := range []string{"/sys/fs/cgroup/" + cgroupPrefix + "*", "/sys/fs/cgroup/*/" + cgroupPrefix + "*"} {
-		groups, gerr := filepath.Glob(pattern)
-		if gerr != nil {
-			t.Fatal(gerr)
-		}
-		s["cgroups"] = append(s["cgroups"], groups...)
-	}
-	runs, err := filepath.Glob(filepath.Join(cacheDir(), "run", "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range runs {
-		if !strings.HasPrefix(dir, current.dir) || current.dir == "" {
-			s["runs"] = append(s["runs"], dir)
-		}
-	}
-	s["processes"] = processes(t)
 	for _, lines := range s {
 		sort.Strings(lines)
 	}
 	return s
 }
 
-// processes returns the machine's processes that belong to nodes: those whose
-// PID namespace is not the test's.
-func processes(t testing.TB) []string {
+// RunName is the name of this test process's run, for Remains.
+func RunName(t testing.TB) string {
 	t.Helper()
-	own, err := os.Readlink("/proc/self/ns/pid")
-	if err != nil {
+	if err := current.open(); err != nil {
 		t.Fatal(err)
 	}
-	dirs, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		t.Fatal(err)
-	}
+	return current.name
+}
+
+// Remains returns what there is of a run, which may be another process's: its
+// folder, cgroups and processes. Other runs may be under way beside it.
+func Remains(t testing.TB, run string) []string {
+	t.Helper()
 	var found []string
-	for _, dir := range dirs {
-		ns, err := os.Readlink(dir + "/ns/pid")
-		if err != nil || ns == own {
-			continue
-		}
-		comm, err := os.ReadFile(dir + "/comm")
+	for _, pattern := range []string{
+		filepath.Join(cacheDir(), "run", run+"*"),
+		"/sys/fs/cgroup/" + cgroupPrefix + run + "n*",
+		"/sys/fs/cgroup/*/" + cgroupPrefix + run + "n*",
+	} {
+		paths, err := filepath.Glob(pattern)
 		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, paths...)
+	}
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range processes {
+		groups, err := os.ReadFile(dir + "/cgroup")
+		if err != nil || !strings.Contains(string(groups), cgroupPrefix+run+"n") {
 			continue
 		}
-		found = append(found, fmt.Sprintf("%s %s", filepath.Base(dir), strings.TrimSpace(string(comm))))
+		name, err := os.ReadFile(dir + "/comm")
+		if err == nil {
+			found = append(found, dir+" "+strings.TrimSpace(string(name)))
+		}
 	}
 	return found
 }
