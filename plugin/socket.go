@@ -22,7 +22,13 @@ const (
 	// lockTime bounds the wait for another daemon that starts or ends; it holds
 	// the lock for as long as a probe takes.
 	lockTime = 2 * probeTime
+	// releaseTime is how long a socket may go on to answer whose daemon was
+	// killed: a command that it was about to start has it open until it runs.
+	releaseTime = 2 * time.Second
 )
+
+// errAnswers says that somebody listens on a socket.
+var errAnswers = errors.New("another gangway answers")
 
 // Socket is the listening unix socket of the daemon. Nobody but root may
 // connect to it, from the moment its name exists.
@@ -36,8 +42,9 @@ type Socket struct {
 }
 
 // Listen makes the socket. Its folder is created. A socket that nobody answers
-// on is replaced; one that is in use, or another kind of file, is an error.
-// Connections queue up from now on, so this can come before everything else.
+// on is replaced, also if its daemon takes a moment to end; one that is in use, or
+// another kind of file, is an error. Connections queue up from now on, so this can
+// come before everything else.
 func Listen(ctx context.Context, path string) (*Socket, error) {
 	if !filepath.IsAbs(path) || len(path) > maxSocketPath {
 		return nil, fmt.Errorf("socket %q: want an absolute path of at most %d bytes", path, maxSocketPath)
@@ -45,6 +52,24 @@ func Listen(ctx context.Context, path string) (*Socket, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("create folder of socket %s: %w", path, err)
 	}
+	patience := time.After(releaseTime)
+	for {
+		s, err := tryListen(ctx, path)
+		if !errors.Is(err, errAnswers) {
+			return s, err
+		}
+		select {
+		case <-patience:
+			return nil, err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(releaseTime / 100):
+		}
+	}
+}
+
+// tryListen is one try of Listen.
+func tryListen(ctx context.Context, path string) (*Socket, error) {
 	unlock, err := lockFolder(ctx, filepath.Dir(path))
 	if err != nil {
 		return nil, fmt.Errorf("lock folder of socket %s: %w", path, err)
@@ -147,7 +172,7 @@ func clearName(ctx context.Context, path string) error {
 	case err == nil:
 		who := peerName(c)
 		_ = c.Close()
-		return fmt.Errorf("another gangway answers on %s (%s): stop it first, or choose another socket", path, who)
+		return fmt.Errorf("%w on %s (%s): stop it first, or choose another socket", errAnswers, path, who)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		if err = os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove stale socket: %w", err)

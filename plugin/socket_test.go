@@ -100,6 +100,21 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 	}
 }
 
+// TestKilledInstanceLetsGo: the socket of a daemon that was killed may answer for
+// a moment longer, and is replaced then.
+func TestKilledInstanceLetsGo(t *testing.T) {
+	path := socketPath(t)
+	killed := listen(t, path)
+	go func() {
+		c, err := killed.listener.Accept() // the question of the next one
+		if err == nil {
+			c.Close()
+		}
+		killed.listener.Close()
+	}()
+	listen(t, path)
+}
+
 // TestRace starts many at once; a stale socket is in their way.
 func TestRace(t *testing.T) {
 	path := socketPath(t)
