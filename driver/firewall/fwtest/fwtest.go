@@ -38,10 +38,6 @@ type Options struct {
 	// native tables, one of the administrator's and those of an engine in
 	// nftables mode, and accept everything else.
 	NoIPTables bool
-	// FiltersBridged says that the backend sees packets between two containers
-	// of one bridge even if br_netfilter is off. Without it, a network without
-	// ICC is tested with br_netfilter on only.
-	FiltersBridged bool
 	// Marks says that the backend's decisions are in the packet's mark at the
 	// priority "filter" of FORWARD, where a native table may change them.
 	Marks bool
