@@ -42,10 +42,23 @@ type Backend struct {
 
 	mu      sync.Mutex
 	variant variant
-	// known holds what the kernel held after the last change, by family; nil
-	// if that has to be looked up.
-	known map[bool]rules
+	// families is what is known of each, by "is it IPv6".
+	families map[bool]*family
 }
+
+// family is what is known of one family's rules.
+type family struct {
+	// want is what the kernel is to hold since the last change or Sync that was
+	// done; nil before.
+	want rules
+	// known is what the kernel held after the last change; nil if that has to be
+	// looked up.
+	known rules
+	// user says that there was a DOCKER-USER at the last look.
+	user bool
+}
+
+func nothingKnown() map[bool]*family { return map[bool]*family{false: {}, true: {}} }
 
 var _ firewall.Backend = (*Backend)(nil)
 
@@ -56,7 +69,7 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{log: o.Log, valve: o.Valve, installed: found, variant: found[0], known: map[bool]rules{}}
+	b := &Backend{log: o.Log, valve: o.Valve, installed: found, variant: found[0], families: nothingKnown()}
 	for _, v := range found {
 		there, err := v.hasEngine()
 		if err != nil {
@@ -68,7 +81,7 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 		}
 	}
 	for _, six := range families() {
-		if _, err := b.variant.save(ctx, six); err != nil {
+		if _, err := b.list(ctx, six); err != nil {
 			return nil, fmt.Errorf("list the rules: %w", err)
 		}
 	}
@@ -102,15 +115,15 @@ func (b *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 	defer b.mu.Unlock()
 	before, after := map[bool]rules{}, map[bool]rules{}
 	for _, six := range families() {
-		known := b.known[six]
-		if known == nil {
-			is, err := b.variant.save(ctx, six)
+		f := b.families[six]
+		if f.want == nil {
+			is, err := b.list(ctx, six)
 			if err != nil {
 				return fmt.Errorf("list the rules: %w", err)
 			}
-			known = is.own
+			f.want, f.known = is.own, is.own
 		}
-		before[six], after[six] = known, known.with(d, b.form(six))
+		before[six], after[six] = f.want, f.want.with(d, b.form(six))
 	}
 	err := b.turn(ctx, after)
 	if err == nil {
@@ -124,7 +137,18 @@ func (b *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 	return fmt.Errorf("change the rules: %w", err)
 }
 
-func (b *Backend) form(six bool) form { return form{six: six, valve: b.valve != nil} }
+func (b *Backend) form(six bool) form {
+	return form{six: six, valve: b.valve != nil, user: b.families[six].user}
+}
+
+// list looks at what the kernel holds.
+func (b *Backend) list(ctx context.Context, six bool) (listing, error) {
+	is, err := b.variant.list(ctx, six, hooks(six))
+	if err == nil {
+		b.families[six].user = is.user
+	}
+	return is, err
+}
 
 // turn brings families and valve to the given rules.
 func (b *Backend) turn(ctx context.Context, want map[bool]rules) error {
@@ -157,11 +181,13 @@ func (b *Backend) setValve(ctx context.Context, on bool) ([]string, error) {
 // done once more by what the kernel holds, which others may have changed.
 func (b *Backend) set(ctx context.Context, want map[bool]rules) error {
 	for _, six := range families() {
-		if s, ok := step(b.known[six], want[six]); ok && b.known[six] != nil {
-			if err := b.restore(ctx, six, s, want[six]); err == nil {
-				continue
-			} else if ctx.Err() != nil {
-				return err
+		if known := b.families[six].known; known != nil {
+			if s, ok := step(known, want[six]); ok {
+				if err := b.restore(ctx, six, s, want[six]); err == nil {
+					continue
+				} else if ctx.Err() != nil {
+					return err
+				}
 			}
 		}
 		if _, err := b.mend(ctx, six, want[six]); err != nil {
@@ -171,12 +197,14 @@ func (b *Backend) set(ctx context.Context, want map[bool]rules) error {
 	return nil
 }
 
-// mend makes the kernel hold exactly want and says what differed.
+// mend makes the kernel hold exactly want, in the form for what is there of others,
+// and says what differed.
 func (b *Backend) mend(ctx context.Context, six bool, want rules) ([]string, error) {
-	is, err := b.variant.save(ctx, six)
+	is, err := b.list(ctx, six)
 	if err != nil {
 		return nil, err
 	}
+	want = want.with(firewall.Delta{}, b.form(six))
 	s := converge(is, want)
 	return s.repairs, b.restore(ctx, six, s, want)
 }
@@ -184,15 +212,15 @@ func (b *Backend) mend(ctx context.Context, six bool, want rules) ([]string, err
 // restore runs a script; from then on the kernel is known to hold want, or
 // nothing is known of it.
 func (b *Backend) restore(ctx context.Context, six bool, s *script, want rules) error {
-	text := s.String()
-	delete(b.known, six)
+	f, text := b.families[six], s.String()
+	f.known = nil
 	if text != "" {
 		b.log.Debugf("%s\n%s", b.variant.command(six, "restore"), text)
 	}
 	if err := b.variant.restore(ctx, six, text); err != nil {
 		return err
 	}
-	b.known[six] = want
+	f.want, f.known = want, want
 	return nil
 }
 
@@ -259,7 +287,10 @@ func (b *Backend) follow() (left variant, err error) {
 			return left, err
 		} else if there {
 			b.log.Infof("the engine uses %s: the rules move there", v.command(false, ""))
-			b.variant, b.known = v, map[bool]rules{}
+			b.variant = v
+			for _, f := range b.families {
+				f.known = nil
+			}
 		}
 	}
 	return left, nil
@@ -269,7 +300,7 @@ func (b *Backend) follow() (left variant, err error) {
 func (b *Backend) Cleanup(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.known = map[bool]rules{}
+	b.families = nothingKnown()
 	_, all := b.setValve(ctx, false)
 	for _, v := range b.installed {
 		all = errors.Join(all, b.clear(ctx, v))
@@ -283,7 +314,7 @@ func (b *Backend) clear(ctx context.Context, v variant) error {
 		return nil
 	}
 	for _, six := range families() {
-		is, err := v.save(ctx, six)
+		is, err := v.list(ctx, six, hooks(six))
 		if err == nil {
 			err = v.restore(ctx, six, converge(is, nil).String())
 		}

@@ -137,7 +137,7 @@ func TestChangeBehindOurBack(t *testing.T) {
 				if again, err := b.Sync(ctx, full); again != nil || err != nil {
 					t.Errorf("the second Sync found %q, %v", again, err)
 				}
-				is, err := b.variant.save(ctx, false)
+				is, err := b.list(ctx, false)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -194,6 +194,74 @@ func TestFailureInOneTable(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a change did not do because it failed is not forgotten with it: the next one
+// brings back what others have taken away meanwhile.
+func TestFlushAfterFailure(t *testing.T) {
+	ctx := context.Background()
+	one := firewall.Delta{Add: firewall.Ruleset{Ports: []firewall.Port{port("a", "9", spec.TCP, "0.0.0.0", 99, 99, "10.200.0.9", 99)}}}
+	eachVariant(t, func(t *testing.T, b *Backend) {
+		if _, err := b.Sync(ctx, rich()); err != nil {
+			t.Fatal(err)
+		}
+		before := ruleDump(t, b.variant)
+		mend := broken(t, b, "nat")
+		if err := b.Apply(ctx, one); err == nil {
+			t.Fatal("no error")
+		}
+		mend()
+		for _, table := range tables {
+			sh(t, "%[1]s -t %[2]s -F; %[1]s -t %[2]s -X", b.variant.command(false, ""), table)
+		}
+		if err := b.Apply(ctx, one); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Apply(ctx, firewall.Delta{Remove: one.Add}); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(before, ruleDump(t, b.variant)); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+// DOCKER-USER is asked as soon as there is one, and can go with the engine.
+func TestUserChain(t *testing.T) {
+	ctx := context.Background()
+	one := firewall.Ruleset{Ports: []firewall.Port{port("a", "9", spec.TCP, "0.0.0.0", 99, 99, "10.200.0.9", 99)}}
+	ask := "-A GANGWAY-USER -j DOCKER-USER"
+	eachVariant(t, func(t *testing.T, b *Backend) {
+		if _, err := b.Sync(ctx, rich()); err != nil {
+			t.Fatal(err)
+		}
+		bare := ruleDump(t, b.variant)
+		for range 2 {
+			engineRules(t, b.variant)
+			for _, d := range []firewall.Delta{{Add: one}, {Remove: one}} {
+				if err := b.Apply(ctx, d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := b.Sync(ctx, rich()); err != nil {
+				t.Fatal(err)
+			}
+			if rules := ruleDump(t, b.variant); !strings.Contains(rules, ask) {
+				t.Errorf("nobody asks DOCKER-USER:\n%s", rules)
+			}
+			for _, table := range tables {
+				sh(t, "%[1]s -t %[2]s -F; %[1]s -t %[2]s -X", b.variant.command(false, ""), table)
+			}
+			for _, d := range []firewall.Delta{{Add: one}, {Remove: one}} {
+				if err := b.Apply(ctx, d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if d := cmp.Diff(bare, ruleDump(t, b.variant)); d != "" {
+				t.Error(d)
+			}
+		}
+	})
 }
 
 // An engine that starts after gangway and uses the other variant takes the
@@ -319,7 +387,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		want := compile(rich(), form{six: six})
+		want := compile(rich(), form{six: six, user: true})
 		k := kernel{}
 		for _, part := range []rules{bareRules(), l.own, l.others} {
 			for c, r := range part {

@@ -5,10 +5,9 @@
 // Every rule stands in a chain named GANGWAY-*; in the chains of others there
 // is one jump for each of them, and only while it holds rules:
 //
-//	filter FORWARD      → GANGWAY-SEEN      before all: DOCKER-USER is asked now
-//	                    → GANGWAY-ASKED     behind DOCKER-USER, which has not accepted
-//	                    → GANGWAY-FORWARD   behind DOCKER-USER, before the engine's rules
-//	    of gangway      → GANGWAY-INTERNAL  drops what may not, leads on to:
+//	filter FORWARD      → GANGWAY-FORWARD   before the engine's rules
+//	    of gangway      → GANGWAY-USER      asks DOCKER-USER
+//	                    → GANGWAY-INTERNAL  drops what may not, leads on to:
 //	    to a bridge     → GANGWAY-IN        (→ GANGWAY-ICC, -OPEN, -ACCEPT)
 //	    from a bridge   → GANGWAY-OUT       (→ GANGWAY-ACCEPT)
 //	    maybe astray    → GANGWAY-STRAY     bridges out of their interface group
@@ -21,12 +20,14 @@
 // rule for rule, in an order that depends on the ruleset alone. Elements of a
 // ruleset match disjoint packets, so that order is the text's.
 //
-// Anybody can take rules of iptables away. A Valve, which is not in iptables, drops
-// what is not marked as accepted by these rules or by DOCKER-USER: GANGWAY-SEEN,
-// GANGWAY-ASKED and GANGWAY-ACCEPT give the marks, the valve clears them. The hooks
-// to GANGWAY-ASKED and GANGWAY-FORWARD have one place, so that the loss of either
-// opens nothing. Without a Valve nothing is marked, and isolation is off until the
-// repair.
+// Anybody can take rules of iptables away, or put others between them. A Valve,
+// which is not in iptables, drops what is not marked as accepted by these rules or
+// by DOCKER-USER: GANGWAY-USER and GANGWAY-ACCEPT give the marks, the valve clears
+// them. That DOCKER-USER has accepted a packet is to be seen by the mark that it has
+// only while it is there, so gangway leads it there itself, from its own chain. Marks
+// given before and behind the engine's jump would be taken for its word as well
+// when rules of others, as of a firewall that reloads, come to stand in between.
+// Without a Valve nothing is marked, and isolation is off until the repair.
 //
 // The package refuses to touch rules and chains of others, policies and
 // sysctls, and never reads a rule's meaning back: what does not stand there

@@ -135,11 +135,7 @@ func hasIPv6() bool {
 	return err == nil
 }
 
-// save lists one family, with regard to the backend's hooks.
-func (v variant) save(ctx context.Context, six bool) (listing, error) {
-	return v.list(ctx, six, hooks(six))
-}
-
+// list lists one family, with regard to the hooks that there may be.
 func (v variant) list(ctx context.Context, six bool, hooks []hook) (listing, error) {
 	name := v.command(six, "save")
 	out, err := run(ctx, "", name)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/sirupsen/logrus"
@@ -20,9 +19,8 @@ import (
 // firewall.MarkMask) before they come to iptables, and drops what comes out of
 // it marked firewall.MarkDrop. The gate is a constant number of rules:
 //
-//	filter FORWARD → GANGWAY-SEEN      before all: what is to be dropped comes to DOCKER-USER now
-//	               → GANGWAY-ASKED     behind DOCKER-USER: which has not accepted it
-//	               → GANGWAY-FORWARD   accepts and drops as marked (→ GANGWAY-VERDICT)
+//	filter FORWARD → GANGWAY-FORWARD   packets of gangway's bridges
+//	               → GANGWAY-VERDICT   asks DOCKER-USER, then accepts and drops as marked
 //
 // They stand in every variant and family whose FORWARD chain decides anything,
 // and in no other. All else with gangway's names is left over from Backend, and
@@ -52,27 +50,29 @@ func NewGate(log *logrus.Entry) (*Gate, error) {
 // marked matches marks by gangway's bits.
 func marked(bits uint32) string { return fmt.Sprintf("--mark %#x/%#x", bits, firewall.MarkMask) }
 
-// gateHooks returns the gate's hooks. They look at the mark first, so that
-// packets of others pass with one comparison each.
+// gateHooks returns the gate's hook. It looks at the mark first, so that packets of
+// others pass with one comparison.
 func gateHooks() []hook {
-	forward := chain{"filter", "FORWARD"}
-	return []hook{
-		{forward, "-m mark " + marked(firewall.MarkDrop) + " -j " + seenChain.name, seenChain},
-		askedHook(),
-		{forward, "-m mark ! " + marked(0) + " -j " + forwardChain.name, forwardChain},
-	}
+	return []hook{{filterForward, "-m mark ! " + marked(0) + " -j " + forwardChain.name, forwardChain}}
 }
 
-// gateRules returns the gate's chains. The bits may be somebody else's on
-// packets that are not of gangway's bridges.
-func gateRules() rules {
-	r := userMarks()
-	r[forwardChain] = []string{toBridge + " -j " + verdictChain.name, fromBridge + " -j " + verdictChain.name}
-	r[verdictChain] = []string{
-		"-m mark " + marked(firewall.MarkAccept) + " -j ACCEPT",
-		"-m mark " + fmt.Sprintf("--mark %#x/%#x", firewall.MarkDrop, firewall.MarkDrop) + " -j DROP",
+// gateRules returns the gate's chains; user says that there is a DOCKER-USER. The
+// bits may be somebody else's on packets that are not of gangway's bridges.
+func gateRules(user bool) rules {
+	var ask []string
+	if user {
+		ask = []string{
+			"-m mark " + marked(firewall.MarkDrop) + " " + setMark(firewall.MarkAsked),
+			"-j " + dockerUser.name,
+			"-m mark " + marked(firewall.MarkAsked) + " " + setMark(firewall.MarkDrop),
+		}
 	}
-	return r
+	return rules{
+		forwardChain: {toBridge + " -j " + verdictChain.name, leaving + " -j " + verdictChain.name},
+		verdictChain: append(ask,
+			"-m mark "+marked(firewall.MarkAccept)+" -j ACCEPT",
+			"-m mark "+fmt.Sprintf("--mark %#x/%#x", firewall.MarkDrop, firewall.MarkDrop)+" -j DROP"),
+	}
 }
 
 // Sync puts the gate where it is needed, or nowhere if open is false, and
@@ -112,7 +112,7 @@ func (g *Gate) sync(ctx context.Context, p place, open bool) ([]string, error) {
 	}
 	var want rules
 	if open && is.decides() {
-		want = gateRules()
+		want = gateRules(is.user)
 	}
 	s := converge(is, want)
 	if text := s.String(); text != "" {
@@ -133,7 +133,7 @@ func (l listing) decides() bool {
 	if l.policy != "" && l.policy != "ACCEPT" {
 		return true
 	}
-	return slices.ContainsFunc(l.others[chain{"filter", "FORWARD"}], func(r string) bool { return !ownRule.MatchString(r) })
+	return slices.ContainsFunc(l.others[filterForward], func(r string) bool { return !ownRule.MatchString(r) })
 }
 
 // Placed says whether the gate stands anywhere since the last Sync.
@@ -150,25 +150,4 @@ func (g *Gate) Placed() bool {
 func (g *Gate) UsesLegacy() bool {
 	return slices.Contains(g.installed, legacy) &&
 		(slices.Contains(legacyTablesOf(false), "filter") || slices.Contains(legacyTablesOf(true), "filter"))
-}
-
-// passes is a rule that never ends the way of a packet with ACCEPT.
-var passes = regexp.MustCompile(`-j (RETURN|DROP|REJECT|LOG|NFLOG|MARK|CONNMARK|TCPMSS)( |$)`)
-
-// misplacedSeen says whether one of the rules before the hook to seenChain may
-// accept a packet. Engines put their jump to DOCKER-USER first over and over,
-// and as long as nothing there accepts, that does not matter.
-func misplacedSeen(before, user []string) string {
-	for _, r := range before {
-		switch {
-		case ownRule.MatchString(r), passes.MatchString(r):
-		case userRule.MatchString(r):
-			if slices.ContainsFunc(user, func(u string) bool { return !passes.MatchString(u) }) {
-				return "stood behind DOCKER-USER, which accepts"
-			}
-		default:
-			return "stood behind rules that may accept"
-		}
-	}
-	return ""
 }

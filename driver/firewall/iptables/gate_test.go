@@ -124,76 +124,6 @@ func TestGateIncompatible(t *testing.T) {
 	})
 }
 
-func TestSeenPlace(t *testing.T) {
-	seen, asked, forward := gateHooks()[0].rule, gateHooks()[1].rule, gateHooks()[2].rule
-	for _, tc := range []struct {
-		name  string
-		rules []string
-		user  []string
-		want  []string
-		wrong []string
-	}{
-		{"in place", []string{seen, "-j DOCKER-USER", asked, forward, "-j DOCKER-FORWARD"}, []string{"-j RETURN"},
-			[]string{seen, "-j DOCKER-USER", asked, forward, "-j DOCKER-FORWARD"}, nil},
-		{"nothing there", []string{"-j DOCKER-USER", "-j DOCKER-FORWARD"}, nil,
-			[]string{seen, "-j DOCKER-USER", asked, forward, "-j DOCKER-FORWARD"},
-			[]string{"jump to GANGWAY-SEEN was missing", "jump to GANGWAY-ASKED was missing", "jump to GANGWAY-FORWARD was missing"}},
-		{"no engine", []string{"-i lan9 -j admin"}, nil,
-			[]string{seen, asked, forward, "-i lan9 -j admin"},
-			[]string{"jump to GANGWAY-SEEN was missing", "jump to GANGWAY-ASKED was missing", "jump to GANGWAY-FORWARD was missing"}},
-		{"the engine moved its own, which accepts nothing", []string{"-j DOCKER-USER", seen, asked, forward}, []string{"-s 192.0.2.1/32 -j DROP", "-j RETURN"},
-			[]string{"-j DOCKER-USER", seen, asked, forward}, nil},
-		{"the engine moved its own, and the last is missing", []string{"-j DOCKER-USER", seen, asked, "-j DOCKER-FORWARD"}, []string{"-j RETURN"},
-			[]string{"-j DOCKER-USER", seen, asked, forward, "-j DOCKER-FORWARD"}, []string{"jump to GANGWAY-FORWARD was missing"}},
-		{"the engine moved its own, and the second is missing", []string{"-j DOCKER-USER", seen, forward, "-j DOCKER-FORWARD"}, []string{"-j RETURN"},
-			[]string{"-j DOCKER-USER", seen, asked, forward, "-j DOCKER-FORWARD"}, []string{"jump to GANGWAY-ASKED was missing"}},
-		{"the engine moved its own, which accepts", []string{"-j DOCKER-USER", seen, asked, forward}, []string{"-s 192.0.2.1/32 -j ACCEPT", "-j RETURN"},
-			[]string{seen, "-j DOCKER-USER", asked, forward}, []string{"jump to GANGWAY-SEEN stood behind DOCKER-USER, which accepts"}},
-		{"behind a rule that accepts", []string{"-i lan9 -j ACCEPT", seen, "-j DOCKER-USER", asked, forward}, nil,
-			[]string{seen, "-i lan9 -j ACCEPT", "-j DOCKER-USER", asked, forward}, []string{"jump to GANGWAY-SEEN stood behind rules that may accept"}},
-		{"behind a rule that logs", []string{"-i lan9 -j LOG", seen, "-j DOCKER-USER", asked, forward}, nil,
-			[]string{"-i lan9 -j LOG", seen, "-j DOCKER-USER", asked, forward}, nil},
-		{"only the first is there", []string{"-i lan9 -j LOG", seen, "-j DOCKER-USER", "-j DOCKER-FORWARD"}, nil,
-			[]string{"-i lan9 -j LOG", seen, "-j DOCKER-USER", asked, forward, "-j DOCKER-FORWARD"}, []string{"jump to GANGWAY-ASKED was missing", "jump to GANGWAY-FORWARD was missing"}},
-		{"only the last is missing", []string{seen, "-j DOCKER-USER", asked, "-j DOCKER-FORWARD"}, nil,
-			[]string{seen, "-j DOCKER-USER", asked, forward, "-j DOCKER-FORWARD"}, []string{"jump to GANGWAY-FORWARD was missing"}},
-		{"behind the engine's", []string{seen, "-j DOCKER-USER", "-j DOCKER-FORWARD", asked, forward}, nil,
-			[]string{seen, "-j DOCKER-USER", asked, forward, "-j DOCKER-FORWARD"}, []string{"jump to GANGWAY-ASKED stood behind the engine's rules", "jump to GANGWAY-FORWARD stood behind the engine's rules"}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			k := bare()
-			for c, r := range gateRules() {
-				k[c] = r
-			}
-			at := chain{"filter", "FORWARD"}
-			k[at], k[userChain] = slices.Clone(tc.rules), tc.user
-			s := converge(k.listFor(t, gateHooks()), gateRules())
-			if err := k.restore(s.String()); err != nil {
-				t.Fatalf("%s: %v", s, err)
-			}
-			if d := cmp.Diff(tc.want, k[at]); d != "" {
-				t.Error(d)
-			}
-			var wrong []string
-			for _, w := range tc.wrong {
-				wrong = append(wrong, "filter FORWARD: "+w)
-			}
-			if d := cmp.Diff(wrong, s.repairs); d != "" {
-				t.Error(d)
-			}
-		})
-	}
-}
-
-func (k kernel) listFor(t *testing.T, hooks []hook) listing {
-	t.Helper()
-	l, err := parse([]byte(k.dump()), hooks)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
 // From wherever the kernel is, the gate comes to stand and goes without a
 // trace, and finds nothing to do then.
 func TestGateConverges(t *testing.T) {
@@ -205,7 +135,7 @@ func TestGateConverges(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, want := range []rules{gateRules(), nil, gateRules()} {
+		for _, want := range []rules{gateRules(true), nil, gateRules(true)} {
 			for range rnd.IntN(4) {
 				k.damage(rnd)
 			}

@@ -3,9 +3,6 @@ package iptables
 import (
 	"regexp"
 	"slices"
-	"strings"
-
-	"github.com/gangway-net/gangway/driver/firewall"
 )
 
 // hook is a rule in a chain of others that leads to one of gangway's.
@@ -22,11 +19,8 @@ type hook struct {
 // the relays of the daemon answer there.
 func hooks(six bool) []hook {
 	local := "-m addrtype --dst-type LOCAL -j " + dnatChain.name
-	forward := chain{"filter", "FORWARD"}
 	all := []hook{
-		{forward, "-j " + seenChain.name, seenChain},
-		askedHook(),
-		{forward, "-j " + forwardChain.name, forwardChain},
+		{filterForward, "-j " + forwardChain.name, forwardChain},
 		{chain{"nat", "POSTROUTING"}, "-j " + snatChain.name, snatChain},
 	}
 	if six {
@@ -40,14 +34,8 @@ func hooks(six bool) []hook {
 		hook{chain{"raw", "PREROUTING"}, "-d 127.0.0.0/8 ! -i lo -j " + guardChain.name, guardChain})
 }
 
-// askedHook stands behind DOCKER-USER. It looks at the mark first, so that packets
-// of others pass with one comparison.
-func askedHook() hook {
-	return hook{chain{"filter", "FORWARD"}, "-m mark " + marked(firewall.MarkAsked) + " -j " + askedChain.name, askedChain}
-}
-
-// userChain is the chain that the engine keeps for the user's rules.
-var userChain = chain{"filter", "DOCKER-USER"}
+// filterForward is the chain that every forwarded packet comes through.
+var filterForward = chain{"filter", "FORWARD"}
 
 var (
 	// engineRule is a rule that an engine puts into FORWARD, all versions
@@ -57,6 +45,10 @@ var (
 	userRule = regexp.MustCompile(`-j DOCKER-USER$`)
 	// ownRule leads to a chain of gangway.
 	ownRule = regexp.MustCompile(`-[jg] (` + ownPrefix + `[A-Z-]+)$`)
+	// deciding is a rule that refuses a packet or has nothing against it, and so
+	// does no more when it meets the packet again, unless counting is part of it.
+	deciding = regexp.MustCompile(`-j (RETURN|DROP|REJECT)( |$)`)
+	counting = regexp.MustCompile(`-m (limit|hashlimit|recent|quota|statistic|rateest)( |$)`)
 )
 
 // ending is a rule behind which no packet comes: firewalld's chains end with
@@ -64,58 +56,41 @@ var (
 var ending = regexp.MustCompile(`-j [A-Z]+_dispatch$`)
 
 // place returns where in the chain's rules, without the hook, the hook
-// belongs: right behind DOCKER-USER in FORWARD, or first, the one that marks what
-// comes from there before the one that decides, and before all for what
-// DOCKER-USER is to find; elsewhere last, where the user's own rules come
-// first, though before the end that firewalld makes.
+// belongs: in FORWARD right before the engine's jump to DOCKER-USER, or first;
+// elsewhere last, where the user's own rules come first, though before the end that
+// firewalld makes.
 func (h hook) place(others []string) int {
-	switch h.to {
-	case forwardChain, askedChain:
-	case seenChain:
-		return 0
-	default:
-		if i := slices.IndexFunc(others, ending.MatchString); i >= 0 {
-			return i
-		}
-		return len(others)
+	before, none := userRule, 0
+	if h.at != filterForward {
+		before, none = ending, len(others)
 	}
-	behind := 0
-	for i, r := range others {
-		if leadsTo(r, seenChain) {
-			behind = i + 1
-		}
-		if userRule.MatchString(r) {
-			behind = i + 1
-			break
-		}
+	if i := slices.IndexFunc(others, before.MatchString); i >= 0 {
+		return i
 	}
-	for behind < len(others) && (leadsTo(others[behind], seenChain) || h.to == forwardChain && leadsTo(others[behind], askedChain)) {
-		behind++
-	}
-	return behind
+	return none
 }
 
-func leadsTo(rule string, c chain) bool { return strings.HasSuffix(rule, "-j "+c.name) }
-
-// misplaced says what is wrong with the hook standing at index i of the chain's
-// rules; "" if nothing. Rules of users may stand before it; user are those of
-// DOCKER-USER.
-func (h hook) misplaced(all []string, i int, user []string) string {
-	switch h.to {
-	case forwardChain, askedChain:
-	case seenChain:
-		return misplacedSeen(all[:i], user)
-	default:
-		if slices.ContainsFunc(all[:i], ending.MatchString) {
+// misplaced says what is wrong with the hook standing behind the given rules; ""
+// if nothing. Rules of users may stand before it; user are those of DOCKER-USER.
+//
+// Engines put their jump to DOCKER-USER first over and over. What comes there
+// before it comes to the hook is asked twice, which does not matter as long as the
+// answer is the same.
+func (h hook) misplaced(before, user []string) string {
+	if h.at != filterForward {
+		if slices.ContainsFunc(before, ending.MatchString) {
 			return "stood behind firewalld's rules, which accept"
 		}
 		return ""
 	}
-	if slices.ContainsFunc(all[i+1:], userRule.MatchString) && !slices.ContainsFunc(all[:i], userRule.MatchString) {
-		return "stood before DOCKER-USER"
-	}
-	for _, r := range all[:i] {
-		if engineRule.MatchString(r) && !userRule.MatchString(r) {
+	once := slices.ContainsFunc(user, func(r string) bool { return !deciding.MatchString(r) || counting.MatchString(r) })
+	for _, r := range before {
+		switch {
+		case userRule.MatchString(r):
+			if once {
+				return "stood behind DOCKER-USER, which accepts, counts or logs"
+			}
+		case engineRule.MatchString(r):
 			return "stood behind the engine's rules"
 		}
 	}

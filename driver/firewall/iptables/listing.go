@@ -17,6 +17,8 @@ type listing struct {
 	others rules
 	// hooks are those that there may be.
 	hooks []hook
+	// user says that there is a DOCKER-USER.
+	user bool
 	// policy is what FORWARD does with what no rule decides; "" if there is no
 	// such chain.
 	policy string
@@ -30,7 +32,7 @@ const maxLine = 1 << 20
 // may be. Tables without any of them are passed over if they cannot be read.
 func parse(dump []byte, hooks []hook) (listing, error) {
 	l := listing{own: rules{}, others: rules{}, hooks: hooks}
-	at := map[chain]bool{userChain: true}
+	at := map[chain]bool{dockerUser: true}
 	for _, h := range hooks {
 		at[h.at] = true
 	}
@@ -65,7 +67,10 @@ func (l *listing) addChain(c chain, rest string) {
 	if strings.HasPrefix(c.name, ownPrefix) {
 		l.own[c] = nil
 	}
-	if c == (chain{"filter", "FORWARD"}) {
+	switch c {
+	case dockerUser:
+		l.user = true
+	case filterForward:
 		l.policy, _, _ = strings.Cut(rest, " ")
 	}
 }

@@ -30,13 +30,14 @@ var (
 	guardChain    = chain{"raw", "GANGWAY-GUARD"}
 	dnatChain     = chain{"nat", "GANGWAY-DNAT"}
 	snatChain     = chain{"nat", "GANGWAY-SNAT"}
-	// verdictChain is the Gate's, which has the next two and forwardChain too.
+	// userChain asks DOCKER-USER, and leads to what decides.
+	userChain = chain{"filter", "GANGWAY-USER"}
+	// verdictChain is the Gate's, which has forwardChain too.
 	verdictChain = chain{"filter", "GANGWAY-VERDICT"}
-	// seenChain and askedChain mark what comes to DOCKER-USER, and what DOCKER-USER
-	// has not accepted.
-	seenChain  = chain{"filter", "GANGWAY-SEEN"}
-	askedChain = chain{"filter", "GANGWAY-ASKED"}
 )
+
+// dockerUser is the chain that the engine keeps for the administrator's rules.
+var dockerUser = chain{"filter", "DOCKER-USER"}
 
 // ownPrefix begins the name of every chain of gangway.
 const ownPrefix = "GANGWAY-"
@@ -62,6 +63,8 @@ type form struct {
 	six bool
 	// valve says that a Valve looks at the marks of packets.
 	valve bool
+	// user says that there is a DOCKER-USER.
+	user bool
 }
 
 // setMark sets gangway's bits of the mark.
@@ -69,13 +72,18 @@ func setMark(bits uint32) string {
 	return fmt.Sprintf("-j MARK --set-xmark %#x/%#x", bits, firewall.MarkMask)
 }
 
-// userMarks are the chains before and behind DOCKER-USER, by which who comes
-// later knows what that has accepted.
-func userMarks() rules {
-	return rules{
-		seenChain:  {toBridge + " " + setMark(firewall.MarkAsked), fromBridge + " " + setMark(firewall.MarkAsked)},
-		askedChain: {toBridge + " " + setMark(firewall.MarkDrop), fromBridge + " " + setMark(firewall.MarkDrop)},
+// asked are the rules that ask DOCKER-USER. What that has accepted bears
+// MarkAsked, and nothing else does: whoever else accepts a packet, before these
+// rules or behind them, has not decided for gangway.
+func asked(f form) []string {
+	var r []string
+	if f.user {
+		r = append(r, "-j "+dockerUser.name)
 	}
+	if f.valve {
+		r = slices.Concat([]string{setMark(firewall.MarkAsked)}, r, []string{setMark(firewall.MarkDrop)})
+	}
+	return r
 }
 
 // shared returns what the first network of a family brings and the last one
@@ -83,7 +91,8 @@ func userMarks() rules {
 // can accept the packet; a new flow to them is none of a published port.
 //
 // Chains lead to one another in such a way that one that is emptied lets nothing
-// through by what follows: internalChain ends with the way to all that accepts.
+// through by what follows: userChain and internalChain end with the way to all
+// that accepts.
 func shared(f form) rules {
 	var out []string
 	for _, bridge := range []string{"docker0", "docker_gwbridge", "br-+"} {
@@ -93,11 +102,12 @@ func shared(f form) rules {
 	}
 	r := rules{
 		forwardChain: {
-			toBridge + " -j " + internalChain.name,
+			toBridge + " -j " + userChain.name,
 			"-o " + spec.BridgePrefix + "+ -j " + strayChain.name,
-			leaving + " -j " + internalChain.name,
+			leaving + " -j " + userChain.name,
 			"-i " + spec.BridgePrefix + "+ -m devgroup ! --src" + group + " -j " + strayChain.name,
 		},
+		userChain: append(asked(f), "-j "+internalChain.name),
 		internalChain: {
 			toBridge + " -j " + inChain.name,
 			leaving + " -j " + outChain.name,
@@ -115,7 +125,6 @@ func shared(f form) rules {
 		strayChain:  nil,
 	}
 	if f.valve {
-		maps.Copy(r, userMarks())
 		r[acceptChain] = []string{setMark(firewall.MarkAccept), "-j ACCEPT"}
 	}
 	if !f.six {
@@ -129,7 +138,7 @@ func shared(f form) rules {
 
 // fixed says whether a chain's rules come from shared alone, in their order.
 func fixed(c chain) bool {
-	return slices.Contains([]chain{forwardChain, inChain, outChain, acceptChain, seenChain, askedChain, verdictChain}, c)
+	return slices.Contains([]chain{forwardChain, userChain, inChain, outChain, acceptChain, verdictChain}, c)
 }
 
 // networkRules returns what one network adds in one family. The filter rules

@@ -141,7 +141,12 @@ func (k kernel) insert(c chain, at int, rule string) error {
 
 func (k kernel) list(t *testing.T, six bool) listing {
 	t.Helper()
-	l, err := parse([]byte(k.dump()), hooks(six))
+	return k.listFor(t, hooks(six))
+}
+
+func (k kernel) listFor(t *testing.T, hooks []hook) listing {
+	t.Helper()
+	l, err := parse([]byte(k.dump()), hooks)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,8 +204,8 @@ func TestConverge(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	for round := range 2000 {
 		six := round%2 == 1
-		k := bare()
-		if err := k.restore(converge(k.list(t, six), compile(pick(rnd, rich()), form{six: six, valve: true})).String()); err != nil {
+		k, engine := bare(), form{six: six, valve: true, user: true}
+		if err := k.restore(converge(k.list(t, six), compile(pick(rnd, rich()), engine)).String()); err != nil {
 			t.Fatal(err)
 		}
 		for range rnd.IntN(4) {
@@ -208,7 +213,7 @@ func TestConverge(t *testing.T) {
 		}
 		others := k.others()
 		start := k.clone()
-		want := compile(pick(rnd, rich()), form{six: six, valve: true})
+		want := compile(pick(rnd, rich()), engine)
 		s := converge(k.list(t, six), want)
 		if err := k.restore(s.String()); err != nil {
 			t.Fatalf("from\n%s\nscript\n%s\n%v", start.dump(), s, err)
@@ -238,7 +243,7 @@ func TestStep(t *testing.T) {
 	for i := range uint16(200) {
 		big.Ports = append(big.Ports, port("a", "4", 6, "0.0.0.0", 20000+2*i, 20000+2*i, "10.200.0.4", 80))
 	}
-	k, is := bare(), compile(big, form{valve: true})
+	k, is := bare(), compile(big, form{valve: true, user: true})
 	if err := k.restore(converge(k.list(t, false), is).String()); err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +255,7 @@ func TestStep(t *testing.T) {
 		} else {
 			d.Remove.Ports = one
 		}
-		want := is.with(d, form{valve: true})
+		want := is.with(d, form{valve: true, user: true})
 		s, ok := step(is, want)
 		if !ok {
 			t.Fatal("a port is no step")
@@ -271,7 +276,7 @@ func TestStep(t *testing.T) {
 // What opens goes filter first, what closes filter last.
 func TestTableOrder(t *testing.T) {
 	k := bare()
-	full := compile(rich(), form{valve: true})
+	full := compile(rich(), form{valve: true, user: true})
 	open := converge(k.list(t, false), full).String()
 	if err := k.restore(open); err != nil {
 		t.Fatal(err)
@@ -282,99 +287,5 @@ func TestTableOrder(t *testing.T) {
 	}
 	if strings.Index(shut, "*filter") < strings.Index(shut, "*nat") {
 		t.Error("networks close before their ports")
-	}
-}
-
-func TestHookPlace(t *testing.T) {
-	own := "-j GANGWAY-FORWARD"
-	engine20 := []string{"-j DOCKER-USER", "-j DOCKER-ISOLATION-STAGE-1",
-		"-o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "-o docker0 -j DOCKER", "-i docker0 ! -o docker0 -j ACCEPT"}
-	engine28 := []string{"-j DOCKER-USER", "-j DOCKER-FORWARD"}
-	for _, tc := range []struct {
-		name  string
-		rules []string
-		want  int    // index of the hook afterwards
-		wrong string // "" if it may stay
-	}{
-		{"alone", []string{own}, 0, ""},
-		{"users' rules first", []string{"-j LOG", own}, 1, ""},
-		{"behind the user's chain", slices.Insert(slices.Clone(engine20), 1, own), 1, ""},
-		{"a restarted engine 20.10", append(slices.Clone(engine20), own), 1, "stood behind the engine's rules"},
-		{"a restarted engine 28.5", append(slices.Clone(engine28), own), 1, "stood behind the engine's rules"},
-		{"an engine that came later", append([]string{own}, engine28...), 1, "stood before DOCKER-USER"},
-		{"a user's rule between", []string{"-j DOCKER-USER", "-i eth0 -j LOG", own, "-j DOCKER-FORWARD"}, 2, ""},
-		{"behind a network of the engine", []string{"-j DOCKER-USER", "-i br-0123456789ab -j ACCEPT", own}, 1, "stood behind the engine's rules"},
-		{"missing", engine20, 1, "was missing"},
-		{"twice", []string{"-j DOCKER-USER", own, own, "-j DOCKER-FORWARD"}, 1, "stood there twice"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			k := bare()
-			set := firewall.Ruleset{Networks: rich().Networks}
-			if err := k.restore(converge(k.list(t, false), compile(set, form{})).String()); err != nil {
-				t.Fatal(err)
-			}
-			forward := chain{"filter", "FORWARD"}
-			k[forward] = slices.Clone(tc.rules)
-			s := converge(k.list(t, false), compile(set, form{}))
-			if err := k.restore(s.String()); err != nil {
-				t.Fatal(err)
-			}
-			if got := slices.Index(k[forward], own); got != tc.want {
-				t.Errorf("the hook is at %d of %q, want %d", got, k[forward], tc.want)
-			}
-			var want []string
-			if tc.wrong != "" {
-				want = []string{"filter FORWARD: jump to GANGWAY-FORWARD " + tc.wrong}
-			}
-			if d := cmp.Diff(want, s.repairs); d != "" {
-				t.Error(d)
-			}
-		})
-	}
-}
-
-// Where firewalld's chains stand they end the way of every packet, so the hooks
-// of the other tables come before them, and behind the administrator's own.
-func TestHookBeforeFirewalld(t *testing.T) {
-	own := "-j " + snatChain.name
-	at := chain{"nat", "POSTROUTING"}
-	theirs := []string{"-j POSTROUTING_direct", "-j POSTROUTING_dispatch"}
-	for _, tc := range []struct {
-		name  string
-		rules []string
-		want  int
-		wrong string
-	}{
-		{"new", theirs, 1, "was missing"},
-		{"in place", slices.Insert(slices.Clone(theirs), 1, own), 1, ""},
-		{"a firewalld that came later", append(slices.Clone(theirs), own), 1, "stood behind firewalld's rules, which accept"},
-		{"no firewalld", []string{"-j LOG", own}, 1, ""},
-		{"a firewalld whose chains come back", []string{"-j POSTROUTING_ZONES", own}, 1, ""},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			k := bare()
-			set := firewall.Ruleset{Networks: rich().Networks}
-			if err := k.restore(converge(k.list(t, false), compile(set, form{})).String()); err != nil {
-				t.Fatal(err)
-			}
-			k[at] = slices.Clone(tc.rules)
-			s := converge(k.list(t, false), compile(set, form{}))
-			if err := k.restore(s.String()); err != nil {
-				t.Fatal(err)
-			}
-			if got := slices.Index(k[at], own); got != tc.want {
-				t.Errorf("the hook is at %d of %q, want %d", got, k[at], tc.want)
-			}
-			var want []string
-			if tc.wrong != "" {
-				want = []string{"nat POSTROUTING: jump to GANGWAY-SNAT " + tc.wrong}
-			}
-			if d := cmp.Diff(want, s.repairs); d != "" {
-				t.Error(d)
-			}
-			if again := converge(k.list(t, false), compile(set, form{})); again.String() != "" {
-				t.Errorf("not done: %s", again)
-			}
-		})
 	}
 }
