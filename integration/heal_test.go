@@ -83,7 +83,7 @@ func (p *patient) damages(t *testing.T) []string {
 	rules := []string{
 		"ip6tables -F", "iptables -t nat -F", "iptables -t raw -F",
 		"iptables -t nat -F GANGWAY-DNAT", "iptables -A GANGWAY-FORWARD -j ACCEPT", "iptables -D GANGWAY-IN 1",
-		"iptables -F GANGWAY-INTERNAL", "iptables -D FORWARD -j GANGWAY-FORWARD", "iptables -D FORWARD -j GANGWAY-SEEN",
+		"iptables -F GANGWAY-INTERNAL", "iptables -D FORWARD -j GANGWAY-FORWARD", "iptables -F GANGWAY-USER",
 	}
 	p.chains = status.Firewall == "iptables"
 	if !p.chains {

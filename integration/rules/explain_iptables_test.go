@@ -32,15 +32,19 @@ func iptablesArrival() []explanation {
 // link to another.
 func iptablesForward() []explanation {
 	return []explanation{
-		{"filter FORWARD", "", "Not Gangway's chain. Its policy may be DROP; engines set that. Gangway's place in it is behind DOCKER-USER and before the engine's rules."},
-		{"filter FORWARD", "-j DOCKER-USER", "Not Gangway's: the chain that the engine keeps for your own rules, which have the first and the last word."},
-		{"filter FORWARD", "-j GANGWAY-SEEN", "Before all other rules: what comes to DOCKER-USER now is noted, for the valve below."},
+		{"filter FORWARD", "", "Not Gangway's chain. Its policy may be DROP; engines set that. Gangway's place in it is before all that may accept, also before the engine's rules."},
 		{"filter FORWARD", "-j GANGWAY-FORWARD", "All that passes from one link to another comes here."},
 		{"filter GANGWAY-FORWARD", "", "Sorts out what concerns Gangway's bridges. All of them are in interface group 0x4757 (\"GW\"), so one comparison finds them, however many networks there are."},
-		{"filter GANGWAY-FORWARD", "-m devgroup --dst-group 0x4757 -j GANGWAY-INTERNAL", "Would leave by a bridge of Gangway."},
+		{"filter GANGWAY-FORWARD", "-m devgroup --dst-group 0x4757 -j GANGWAY-USER", "Would leave by a bridge of Gangway."},
 		{"filter GANGWAY-FORWARD", "-o gw-+ -j GANGWAY-STRAY", "Would leave by a link whose name begins like that of such a bridge, and which is not in the group."},
-		{"filter GANGWAY-FORWARD", "-m devgroup --src-group 0x4757 ! --dst-group 0x4757 -j GANGWAY-INTERNAL", "Came in by a bridge of Gangway and leaves by another link."},
+		{"filter GANGWAY-FORWARD", "-m devgroup --src-group 0x4757 ! --dst-group 0x4757 -j GANGWAY-USER", "Came in by a bridge of Gangway and leaves by another link."},
 		{"filter GANGWAY-FORWARD", "-i gw-+ -m devgroup ! --src-group 0x4757 -j GANGWAY-STRAY", "Came in by a link whose name begins so, and which is not in the group."},
+
+		{"filter GANGWAY-USER", "", "Asks DOCKER-USER, your own rules: what they drop is dropped, what they accept is accepted. Two bits of the mark say so to the valve below; what is accepted by others, before this chain or behind it, bears no such note."},
+		{"filter GANGWAY-USER", "-j MARK --set-xmark 0xc000000/0xc000000", "Notes that DOCKER-USER is asked: who leaves it with this note was accepted there."},
+		{"filter GANGWAY-USER", "-j DOCKER-USER", "The chain that the engine keeps for your own rules. This rule is there if the chain is."},
+		{"filter GANGWAY-USER", "-j MARK --set-xmark 0x8000000/0xc000000", "Notes that it did not: from here on Gangway's rules decide, and who passes none of them is dropped behind iptables."},
+		{"filter GANGWAY-USER", "-j GANGWAY-INTERNAL", "They begin here."},
 
 		{"filter GANGWAY-STRAY", "", "Bridges that somebody took out of the interface group, by which the other rules know them. Gangway puts them back within moments; until then nothing passes. Links of others with such a name find nothing here. Bridges with names of your own are not among these."},
 		{"filter GANGWAY-STRAY", "-i BRIDGE -m devgroup ! --src-group 0x4757 -j DROP", "Came in by such a bridge."},
@@ -69,14 +73,18 @@ func iptablesForward() []explanation {
 		{"filter GANGWAY-OPEN", "-d ADDR -o BRIDGE -p PROTO -m PROTO --dport PORTS -j GANGWAY-ACCEPT", "Gateway mode routed: published ports. There is no port of the host: nothing is translated."},
 		{"filter GANGWAY-OPEN", "-d ADDR -i LINK -o BRIDGE -p PROTO -m PROTO --dport PORTS -j GANGWAY-ACCEPT", "Published ports, from a link in `trusted_host_interfaces`."},
 
-		{"filter GANGWAY-OUT", "", "What may leave a network, to anything but a network of Gangway."},
-		{"filter GANGWAY-OUT", "-o docker0 -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN", "To the engine's default network, as an answer or by a port that is published there: the engine's own rules decide."},
-		{"filter GANGWAY-OUT", "-o docker0 -j DROP", "A new flow from container to container: Gangway's networks and the engine's are as separate as two networks of either."},
-		{"filter GANGWAY-OUT", "-o docker_gwbridge -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN", "The same for the engine's bridge for swarm."},
-		{"filter GANGWAY-OUT", "-o docker_gwbridge -j DROP", "The same for the engine's bridge for swarm."},
-		{"filter GANGWAY-OUT", "-o br-+ -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN", "The same for other networks of the engine's built-in driver."},
-		{"filter GANGWAY-OUT", "-o br-+ -j DROP", "The same for other networks of the engine's built-in driver."},
-		{"filter GANGWAY-OUT", "-j GANGWAY-ACCEPT", "To the outside, and answers to the outside."},
+		{"filter GANGWAY-OUT", "", "What may leave a network, to anything but a network of Gangway. Networks of the engine's built-in driver are sorted out first, by this chain and the two that follow: only what is known to go to none of them is accepted, so that a rule that somebody deletes opens nothing."},
+		{"filter GANGWAY-OUT", "! -o docker0 -j GANGWAY-AWAY", "Not to the engine's default network."},
+		{"filter GANGWAY-OUT", "-j GANGWAY-ENGINE", "To the engine's default network."},
+		{"filter GANGWAY-AWAY", "", "The same for the engine's bridge for swarm."},
+		{"filter GANGWAY-AWAY", "! -o docker_gwbridge -j GANGWAY-OUTSIDE", "Not to it."},
+		{"filter GANGWAY-AWAY", "-j GANGWAY-ENGINE", "To it."},
+		{"filter GANGWAY-OUTSIDE", "", "The same for other networks of the engine's built-in driver."},
+		{"filter GANGWAY-OUTSIDE", "! -o br-+ -j GANGWAY-ACCEPT", "To the outside, and answers to the outside."},
+		{"filter GANGWAY-OUTSIDE", "-j GANGWAY-ENGINE", "To such a network."},
+		{"filter GANGWAY-ENGINE", "", "From a container of Gangway to one of the engine's built-in driver."},
+		{"filter GANGWAY-ENGINE", "-m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN", "An answer, or to a port that is published there: the engine's own rules decide."},
+		{"filter GANGWAY-ENGINE", "-j DROP", "A new flow from container to container: Gangway's networks and the engine's are as separate as two networks of either."},
 
 		{"filter GANGWAY-ACCEPT", "", "May pass."},
 		{"filter GANGWAY-ACCEPT", "-j MARK --set-xmark 0x4000000/0xc000000", "Notes \"accept\" in two bits of the mark, for the valve below."},
@@ -94,19 +102,6 @@ func iptablesDeparture() []explanation {
 		{"nat GANGWAY-SNAT", "-s SUBNET -o BRIDGE -m conntrack --ctstate DNAT -j MASQUERADE", "Hairpin: a container asked for a published port of its own network. Without the bridge's address as the source, the answer would go straight to the container that asked, from an address that it never asked."},
 		{"nat GANGWAY-SNAT", "-s SUBNET -m devgroup ! --dst-group 0x4757 -j MASQUERADE", "Leaves Gangway's networks from one that masquerades: takes the address of the link that it leaves by."},
 		{"nat GANGWAY-SNAT", "-s SUBNET -m devgroup ! --dst-group 0x4757 -j SNAT --to-source SOURCE", "Leaves Gangway's networks from one that names its address (`host_ipv4`, `host_ipv6`): takes that one."},
-	}
-}
-
-// userMarks explain the chains that both backends have around DOCKER-USER.
-func userMarks() []explanation {
-	return []explanation{
-		{"filter FORWARD", "-m mark --mark 0xc000000/0xc000000 -j GANGWAY-ASKED", "Behind DOCKER-USER, which has not accepted it: noted, in case the rules that decide are missing."},
-		{"filter GANGWAY-SEEN", "", "Notes that DOCKER-USER is asked: who has this note behind it was accepted there."},
-		{"filter GANGWAY-SEEN", "-m devgroup --dst-group 0x4757 -j MARK --set-xmark 0xc000000/0xc000000", "Only packets to a bridge of Gangway: on others the bits may be somebody else's."},
-		{"filter GANGWAY-SEEN", "-m devgroup --src-group 0x4757 -j MARK --set-xmark 0xc000000/0xc000000", "Only packets from a bridge of Gangway."},
-		{"filter GANGWAY-ASKED", "", "Notes that DOCKER-USER has not accepted the packet: from here on Gangway's rules decide, and who passes none of them is dropped behind iptables."},
-		{"filter GANGWAY-ASKED", "-m devgroup --dst-group 0x4757 -j MARK --set-xmark 0x8000000/0xc000000", "Only packets to a bridge of Gangway."},
-		{"filter GANGWAY-ASKED", "-m devgroup --src-group 0x4757 -j MARK --set-xmark 0x8000000/0xc000000", "Only packets from a bridge of Gangway."},
 	}
 }
 
@@ -134,13 +129,15 @@ func valveChains() []explanation {
 // gateRules explain what the nftables backend has in iptables.
 func gateRules() []explanation {
 	return []explanation{
-		{"filter FORWARD", "-m mark --mark 0x8000000/0xc000000 -j GANGWAY-SEEN", "Before all other rules: what Gangway wants dropped is about to come to DOCKER-USER, and that is noted."},
-		{"filter FORWARD", "-m mark ! --mark 0x0/0xc000000 -j GANGWAY-FORWARD", "Behind DOCKER-USER: what Gangway has decided about. Packets of others have no mark, and go on to the engine's rules after one comparison."},
+		{"filter FORWARD", "-m mark ! --mark 0x0/0xc000000 -j GANGWAY-FORWARD", "What Gangway has decided about. Packets of others have no mark, and go on to the engine's rules after one comparison."},
 		{"filter GANGWAY-FORWARD", "-m devgroup --dst-group 0x4757 -j GANGWAY-VERDICT", "Only packets to a bridge of Gangway: on others the bits may be somebody else's."},
-		{"filter GANGWAY-FORWARD", "-m devgroup --src-group 0x4757 -j GANGWAY-VERDICT", "Only packets from a bridge of Gangway."},
-		{"filter GANGWAY-VERDICT", "", "Does what the mark says."},
+		{"filter GANGWAY-FORWARD", "-m devgroup --src-group 0x4757 ! --dst-group 0x4757 -j GANGWAY-VERDICT", "Only packets from a bridge of Gangway to another link."},
+		{"filter GANGWAY-VERDICT", "", "Asks DOCKER-USER, your own rules, then does what the mark says."},
+		{"filter GANGWAY-VERDICT", "-m mark --mark 0x8000000/0xc000000 -j MARK --set-xmark 0xc000000/0xc000000", "\"Drop\": it is noted that DOCKER-USER is asked. Who leaves it with this note was accepted there."},
+		{"filter GANGWAY-VERDICT", "-j DOCKER-USER", "The chain that the engine keeps for your own rules. This rule and those around it are there if the chain is."},
+		{"filter GANGWAY-VERDICT", "-m mark --mark 0xc000000/0xc000000 -j MARK --set-xmark 0x8000000/0xc000000", "It did not accept the packet: \"drop\" again."},
 		{"filter GANGWAY-VERDICT", "-m mark --mark 0x4000000/0xc000000 -j ACCEPT", "\"Accept\". Without it the FORWARD policy of an engine would drop the packet."},
-		{"filter GANGWAY-VERDICT", "-m mark --mark 0x8000000/0x8000000 -j DROP", "\"Drop\", whether or not DOCKER-USER was asked: it did not accept the packet."},
+		{"filter GANGWAY-VERDICT", "-m mark --mark 0x8000000/0x8000000 -j DROP", "\"Drop\", by either of its notes."},
 	}
 }
 

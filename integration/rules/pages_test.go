@@ -127,7 +127,7 @@ func (p *pages) nftables() string {
 	}
 	b.WriteString("\n# In iptables: the gate\n\nOnly where the FORWARD chain of an iptables decides anything, as with an engine. " +
 		"The rules are the same for IPv6, in ip6tables.\n")
-	for _, at := range []string{"filter FORWARD", "filter GANGWAY-SEEN", "filter GANGWAY-ASKED", "filter GANGWAY-FORWARD", "filter GANGWAY-VERDICT"} {
+	for _, at := range []string{"filter FORWARD", "filter GANGWAY-FORWARD", "filter GANGWAY-VERDICT"} {
 		p.chain(&b, explanation{at: at, why: p.x.of(p.t, at, "")}, lines)
 	}
 	return b.String()
@@ -157,17 +157,11 @@ func (p *pages) iptables() string {
 	return b.String()
 }
 
-// valve writes what is around DOCKER-USER and in nf_tables for the case that rules
-// are missing.
+// valve writes what is in nf_tables for the case that rules are missing.
 func (p *pages) valve(b *strings.Builder, lines []string) {
-	for _, e := range userMarks() {
-		if e.rule == "" {
-			p.chain(b, e, lines)
-		}
-	}
 	b.WriteString("\n# In nf_tables: the valve\n\nTable `inet gangway-valve`, with Linux 5.12 or newer. It belongs to the running Gangway: others can neither " +
 		"flush nor change it, and it goes when Gangway ends. While rules of Gangway are missing it cuts its networks off, so that they are not open " +
-		"until the repair. Without it there is no GANGWAY-SEEN and GANGWAY-ASKED either, and no mark.\n")
+		"until the repair. Without it there is no mark either.\n")
 	for _, e := range valveChains() {
 		if e.rule == "" {
 			p.chain(b, e, lines)
@@ -204,7 +198,7 @@ func (p *pages) variable(b *strings.Builder, at string) {
 		}
 	}
 	for _, e := range iptablesRules() {
-		if e.at == at && e.rule != "" && !constant[at+" "+e.rule] && e.rule != "-j DOCKER-USER" {
+		if e.at == at && e.rule != "" && !constant[at+" "+e.rule] {
 			fmt.Fprintf(b, "\n    %s\n\n%s\n", e.rule, e.why)
 		}
 	}

@@ -45,6 +45,7 @@ func (l saveLine) damages(owned, first bool) []damage {
 			{"flush " + text, l.script("-F " + l.chain)},
 			{"strange rule at the start of " + text, l.script("-I " + l.chain + " -j RETURN")},
 			{"strange rule at the end of " + text, l.script("-A " + l.chain + " -p tcp -j RETURN")},
+			{"accepting rule at the start of " + text, l.script("-I " + l.chain + " -j ACCEPT")},
 		}
 	}
 	list := []damage{{"delete " + text, l.script(l.with("-D"))}}

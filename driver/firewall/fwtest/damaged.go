@@ -23,7 +23,7 @@ func (s *suite) damaged(t *testing.T) {
 	damages := w.regroup()
 	if !s.opts.Open {
 		for _, d := range append(damagesIPTables(minus(dump(t, w.host), before)), damagesNative(objects, mustObjects(t, w.host))...) {
-			if s.opts.isolates(d.name) {
+			if isolates(d.name) {
 				damages = append(damages, d)
 			}
 		}
@@ -44,14 +44,40 @@ func (s *suite) damaged(t *testing.T) {
 		b.sync(t, everything())
 		b.settled(t, everything())
 	}
-	// A neighbour whom nobody may ask for his address is unreachable in the end.
-	right := func(p probe, f family, got string) bool {
-		return got == p.wants(f) || p.want == dropped && got == unreachable
-	}
 	w.judge(t, slices.Concat(outgoing(), incoming(), local(), hairpin(), internal(), within(w)), right)
 	b.cleanup(t)
 	for _, l := range minus(dump(t, w.host), before) {
 		t.Errorf("left over: %s", l)
+	}
+}
+
+// right is what should be. A neighbour whom nobody may ask for his address is
+// unreachable in the end.
+func right(p probe, f family, got string) bool {
+	return got == p.wants(f) || p.want == dropped && got == unreachable
+}
+
+// strangers shows that rules of others that accept everything open no way, wherever
+// they stand in FORWARD. Connections may be off until Sync, and come back with it.
+func (s *suite) strangers(t *testing.T) {
+	if s.opts.NoIPTables {
+		return
+	}
+	w := newWorld(t, s.opts, setting{engine: "28", policy: "DROP"})
+	b := s.backend(t, w.host)
+	b.add(t, everything())
+	for _, place := range []string{"-I FORWARD 1", "-I FORWARD 2", "-I FORWARD 3", "-A FORWARD"} {
+		t.Run(place, func(t *testing.T) {
+			s.both(t, w.host, place+" -j ACCEPT")
+			if !s.opts.Open {
+				w.judge(t, closed(), unanswered)
+			}
+			b.sync(t, everything())
+			w.judge(t, slices.Concat(closed(), outgoing(), incoming()), right)
+			b.settled(t, everything())
+			s.both(t, w.host, "-D FORWARD -j ACCEPT")
+			b.settled(t, everything())
+		})
 	}
 }
 
@@ -111,12 +137,8 @@ var (
 	translates = regexp.MustCompile(` nat |masquerade|hairpin|source|(port|range)[s_]?(|at|tcp|udp|sctp)[46]|(prerouting|output|postrouting)$`)
 )
 
-// isolates tells damages to rules by which networks are isolated, but for those
-// that are known to open a way.
-func (o Options) isolates(damage string) bool {
-	return !adds.MatchString(damage) && !translates.MatchString(damage) &&
-		!slices.ContainsFunc(o.Opens, func(s string) bool { return strings.HasSuffix(damage, s) })
-}
+// isolates tells damages to rules by which networks are isolated.
+func isolates(damage string) bool { return !adds.MatchString(damage) && !translates.MatchString(damage) }
 
 // regroup are the ways to take a bridge of gangway out of its interface group.
 func (w *world) regroup() []damage {

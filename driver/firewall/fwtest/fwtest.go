@@ -47,9 +47,6 @@ type Options struct {
 	// Open says that isolation is off between the loss of rules and their repair:
 	// the backend has nothing that others cannot take away.
 	Open bool
-	// Opens are ends of the names of damages that open a way until they are
-	// repaired, although others do not.
-	Opens []string
 }
 
 // NewBackend makes the backend under test. It is called in the network
@@ -77,6 +74,7 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 		{"Sync", s.sync},
 		{"Repairs", s.repairs},
 		{"Damaged", s.damaged},
+		{"Strangers", s.strangers},
 		{"Cancelled", s.cancelled},
 	} {
 		t.Run(c.name, func(t *testing.T) {

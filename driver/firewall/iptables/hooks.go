@@ -39,43 +39,39 @@ var filterForward = chain{"filter", "FORWARD"}
 
 var (
 	// engineRule is a rule that an engine puts into FORWARD, all versions
-	// from 20.10 on. Nothing of these may come before gangway's.
+	// from 20.10 on.
 	engineRule = regexp.MustCompile(`-j DOCKER(-[A-Z0-9-]+)?$|-[io] (docker0|docker_gwbridge|br-[0-9a-f]{12})( |$)`)
 	// userRule leads to the chain that the engine keeps for the user's rules.
 	userRule = regexp.MustCompile(`-j DOCKER-USER$`)
 	// ownRule leads to a chain of gangway.
 	ownRule = regexp.MustCompile(`-[jg] (` + ownPrefix + `[A-Z-]+)$`)
-	// deciding is a rule that refuses a packet or has nothing against it, and so
-	// does no more when it meets the packet again, unless counting is part of it.
-	deciding = regexp.MustCompile(`-j (RETURN|DROP|REJECT)( |$)`)
-	counting = regexp.MustCompile(`-m (limit|hashlimit|recent|quota|statistic|rateest)( |$)`)
+	// passes is a rule that never ends the way of a packet with ACCEPT.
+	passes = regexp.MustCompile(`-j (RETURN|DROP|REJECT|LOG|NFLOG|MARK|CONNMARK|TCPMSS)( |$)`)
+	// once is a rule that does something each time it meets a packet.
+	once = regexp.MustCompile(`-j (LOG|NFLOG)( |$)|-m (limit|hashlimit|recent|quota|statistic|rateest) `)
 )
 
 // ending is a rule behind which no packet comes: firewalld's chains end with
 // accepting it, which is without a meaning but that.
 var ending = regexp.MustCompile(`-j [A-Z]+_dispatch$`)
 
-// place returns where in the chain's rules, without the hook, the hook
-// belongs: in FORWARD right before the engine's jump to DOCKER-USER, or first;
-// elsewhere last, where the user's own rules come first, though before the end that
-// firewalld makes.
+// place returns where in the chain's rules, without the hook, the hook belongs. In
+// FORWARD it is behind what only refuses or takes note, and before all else, which
+// may accept; so the engine's rules come later. Elsewhere it is last, where the user's
+// own rules come first, though before the end that firewalld makes.
 func (h hook) place(others []string) int {
-	before, none := userRule, 0
-	if h.at != filterForward {
-		before, none = ending, len(others)
+	before := ending.MatchString
+	if h.at == filterForward {
+		before = func(r string) bool { return !passes.MatchString(r) }
 	}
-	if i := slices.IndexFunc(others, before.MatchString); i >= 0 {
+	if i := slices.IndexFunc(others, before); i >= 0 {
 		return i
 	}
-	return none
+	return len(others)
 }
 
 // misplaced says what is wrong with the hook standing behind the given rules; ""
-// if nothing. Rules of users may stand before it; user are those of DOCKER-USER.
-//
-// Engines put their jump to DOCKER-USER first over and over. What comes there
-// before it comes to the hook is asked twice, which does not matter as long as the
-// answer is the same.
+// if nothing. user are the rules of DOCKER-USER.
 func (h hook) misplaced(before, user []string) string {
 	if h.at != filterForward {
 		if slices.ContainsFunc(before, ending.MatchString) {
@@ -83,16 +79,23 @@ func (h hook) misplaced(before, user []string) string {
 		}
 		return ""
 	}
-	once := slices.ContainsFunc(user, func(r string) bool { return !deciding.MatchString(r) || counting.MatchString(r) })
 	for _, r := range before {
 		switch {
+		case passes.MatchString(r), userRule.MatchString(r) && again(user):
 		case userRule.MatchString(r):
-			if once {
-				return "stood behind DOCKER-USER, which accepts, counts or logs"
-			}
+			return "stood behind DOCKER-USER, which accepts, counts or logs"
 		case engineRule.MatchString(r):
 			return "stood behind the engine's rules"
+		default:
+			return "stood behind rules that may accept"
 		}
 	}
 	return ""
+}
+
+// again says whether a packet may come through DOCKER-USER twice. Engines put their
+// jump to it first over and over; who comes by that and then by the hook gets the
+// same answer as long as nobody accepts there, and nobody counts or logs.
+func again(user []string) bool {
+	return !slices.ContainsFunc(user, func(r string) bool { return !passes.MatchString(r) || once.MatchString(r) })
 }

@@ -96,6 +96,11 @@ var hookPlaces = []struct {
 		want: "HOOK; -j DOCKER-USER; -j DOCKER-FORWARD", wrong: behindEngine},
 	{name: "behind a network of the engine", rules: "-i br-0123456789ab -j ACCEPT; HOOK",
 		want: "HOOK; -i br-0123456789ab -j ACCEPT", wrong: behindEngine},
+	{name: "behind a user's rule that accepts", rules: "-i wg0 -j ACCEPT; HOOK; -j DOCKER-USER",
+		want: "HOOK; -i wg0 -j ACCEPT; -j DOCKER-USER", wrong: "stood behind rules that may accept"},
+	{name: "behind a user's chain", rules: "-j LOG; -i lan9 -j admin; HOOK; -j DOCKER-USER",
+		want: "-j LOG; HOOK; -i lan9 -j admin; -j DOCKER-USER", wrong: "stood behind rules that may accept"},
+	{name: "behind users' rules that refuse", rules: "-s 192.0.2.1/32 -j DROP; HOOK; -j DOCKER-USER"},
 	{name: "twice", rules: "HOOK; HOOK; -j DOCKER-FORWARD", want: "HOOK; -j DOCKER-FORWARD", wrong: "stood there twice"},
 }
 

@@ -22,6 +22,9 @@ var (
 	forwardChain  = chain{"filter", "GANGWAY-FORWARD"}
 	inChain       = chain{"filter", "GANGWAY-IN"}
 	outChain      = chain{"filter", "GANGWAY-OUT"}
+	awayChain     = chain{"filter", "GANGWAY-AWAY"}
+	outsideChain  = chain{"filter", "GANGWAY-OUTSIDE"}
+	engineChain   = chain{"filter", "GANGWAY-ENGINE"}
 	internalChain = chain{"filter", "GANGWAY-INTERNAL"}
 	iccChain      = chain{"filter", "GANGWAY-ICC"}
 	openChain     = chain{"filter", "GANGWAY-OPEN"}
@@ -90,16 +93,11 @@ func asked(f form) []string {
 // takes along. Engine bridges are left to the engine's rules as far as these
 // can accept the packet; a new flow to them is none of a published port.
 //
-// Chains lead to one another in such a way that one that is emptied lets nothing
-// through by what follows: userChain and internalChain end with the way to all
-// that accepts.
+// Chains lead to one another in such a way that one that is emptied, and a rule that
+// is deleted, lets nothing through by what follows: userChain and internalChain end
+// with the way to all that accepts, and what leaves is accepted by a row of rules of
+// which each names what it is not for.
 func shared(f form) rules {
-	var out []string
-	for _, bridge := range []string{"docker0", "docker_gwbridge", "br-+"} {
-		out = append(out,
-			"-o "+bridge+" -m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN",
-			"-o "+bridge+" -j DROP")
-	}
 	r := rules{
 		forwardChain: {
 			toBridge + " -j " + userChain.name,
@@ -119,10 +117,13 @@ func shared(f form) rules {
 			"-j " + openChain.name,
 			"-j DROP",
 		},
-		outChain:    append(out, "-j "+acceptChain.name),
-		acceptChain: {"-j ACCEPT"},
-		openChain:   nil,
-		strayChain:  nil,
+		outChain:     {"! -o docker0 -j " + awayChain.name, "-j " + engineChain.name},
+		awayChain:    {"! -o docker_gwbridge -j " + outsideChain.name, "-j " + engineChain.name},
+		outsideChain: {"! -o br-+ -j " + acceptChain.name, "-j " + engineChain.name},
+		engineChain:  {"-m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN", "-j DROP"},
+		acceptChain:  {"-j ACCEPT"},
+		openChain:    nil,
+		strayChain:   nil,
 	}
 	if f.valve {
 		r[acceptChain] = []string{setMark(firewall.MarkAccept), "-j ACCEPT"}
@@ -138,7 +139,7 @@ func shared(f form) rules {
 
 // fixed says whether a chain's rules come from shared alone, in their order.
 func fixed(c chain) bool {
-	return slices.Contains([]chain{forwardChain, userChain, inChain, outChain, acceptChain, verdictChain}, c)
+	return slices.Contains([]chain{forwardChain, userChain, inChain, outChain, awayChain, outsideChain, engineChain, acceptChain, verdictChain}, c)
 }
 
 // networkRules returns what one network adds in one family. The filter rules
