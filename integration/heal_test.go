@@ -93,7 +93,7 @@ func (p *patient) damages(t *testing.T) []string {
 			`nft insert rule inet gangway $(nft list table inet gangway | grep -o "chain [^ ]*" | head -n1 | cut -d" " -f2) accept`,
 		}
 	}
-	others := []string{moveHook, "iptables -F", flushRuleset, "ip link set " + p.bridge + " group 0"}
+	others := []string{moveHook, "iptables -I FORWARD -j ACCEPT", "iptables -F", flushRuleset, "ip link set " + p.bridge + " group 0"}
 	if !p.chains && p.owned() {
 		t.Log("the table has an owner")
 		p.kept, rules = append(rules, flushRuleset), nil

@@ -45,10 +45,11 @@ func (h *host) rules() ruleDump {
 	return d
 }
 
-// nativeRules reads gangway's tables in nf_tables.
+// nativeRules reads gangway's tables in nf_tables, the bridges of a valve aside:
+// those are the networks', like the rules that it goes with.
 func (h *host) nativeRules(d *ruleDump) {
 	h.t.Helper()
-	block, elements, inside := "", "", false
+	table, block, elements, inside := "", "", "", false
 	for line := range strings.Lines(h.run("", "nft", "-s", "list", "ruleset", "inet")) {
 		text, _, _ := strings.Cut(strings.TrimSpace(line), " # progname ")
 		rest, starts := strings.CutPrefix(text, "elements = {")
@@ -57,14 +58,19 @@ func (h *host) nativeRules(d *ruleDump) {
 		case strings.HasPrefix(block, "table inet gangway") && strings.HasPrefix(text, "flags"): // whose it is, not what it does
 		case starts || inside:
 			elements += " " + rest
-			if inside = !strings.HasSuffix(rest, "}"); !inside {
-				for e := range strings.SplitSeq(strings.TrimSuffix(elements, "}"), ",") {
+			if inside = !strings.HasSuffix(rest, "}"); inside {
+				continue
+			}
+			for e := range strings.SplitSeq(strings.TrimSuffix(elements, "}"), ",") {
+				if table != "table inet gangway-valve" {
 					d.add("nft " + strings.TrimPrefix(strings.TrimPrefix(block, "set "), "map ") + " { " + strings.TrimSpace(e) + " }")
 				}
-				elements = ""
 			}
+			elements = ""
 		case strings.HasSuffix(text, "{"):
-			if block = strings.TrimSuffix(text, " {"); !strings.HasPrefix(block, "table inet gangway") {
+			if block = strings.TrimSuffix(text, " {"); strings.HasPrefix(block, "table ") {
+				table = block
+			} else {
 				d.add("nft " + block)
 			}
 		default:

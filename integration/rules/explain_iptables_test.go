@@ -14,7 +14,6 @@ func iptablesArrival() []explanation {
 		{"raw PREROUTING", "", "Not Gangway's chain: one rule in it leads to GANGWAY-GUARD."},
 		{"raw PREROUTING", "-d 127.0.0.0/8 ! -i lo -j GANGWAY-GUARD", "Came in from elsewhere and wants to go to the host's loopback."},
 		{"raw GANGWAY-GUARD", "", "Keeps containers from the services that the host offers on 127.0.0.0/8 only. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction."},
-		{"raw GANGWAY-GUARD", "-i BRIDGE -j DROP", "Came in by a bridge of Gangway, known by its name: somebody took it out of the interface group, and Gangway puts it back within moments."},
 		{"raw GANGWAY-GUARD", "-m devgroup --src-group 0x4757 -j DROP", "Came in by a bridge of Gangway: dropped before anything else sees it."},
 
 		{"nat PREROUTING", "", "Not Gangway's chain: one rule in it, behind all others, leads to GANGWAY-DNAT as long as ports are published. Chains of nat see the first packet of a flow only; the connection table does the same to all others, and the reverse to the answers."},
@@ -36,19 +35,13 @@ func iptablesForward() []explanation {
 		{"filter FORWARD", "-j GANGWAY-FORWARD", "All that passes from one link to another comes here."},
 		{"filter GANGWAY-FORWARD", "", "Sorts out what concerns Gangway's bridges. All of them are in interface group 0x4757 (\"GW\"), so one comparison finds them, however many networks there are."},
 		{"filter GANGWAY-FORWARD", "-m devgroup --dst-group 0x4757 -j GANGWAY-USER", "Would leave by a bridge of Gangway."},
-		{"filter GANGWAY-FORWARD", "-o gw-+ -j GANGWAY-STRAY", "Would leave by a link whose name begins like that of such a bridge, and which is not in the group."},
 		{"filter GANGWAY-FORWARD", "-m devgroup --src-group 0x4757 ! --dst-group 0x4757 -j GANGWAY-USER", "Came in by a bridge of Gangway and leaves by another link."},
-		{"filter GANGWAY-FORWARD", "-i gw-+ -m devgroup ! --src-group 0x4757 -j GANGWAY-STRAY", "Came in by a link whose name begins so, and which is not in the group."},
 
 		{"filter GANGWAY-USER", "", "Asks DOCKER-USER, your own rules: what they drop is dropped, what they accept is accepted. Two bits of the mark say so to the valve below; what is accepted by others, before this chain or behind it, bears no such note."},
 		{"filter GANGWAY-USER", "-j MARK --set-xmark 0xc000000/0xc000000", "Notes that DOCKER-USER is asked: who leaves it with this note was accepted there."},
 		{"filter GANGWAY-USER", "-j DOCKER-USER", "The chain that the engine keeps for your own rules. This rule is there if the chain is."},
 		{"filter GANGWAY-USER", "-j MARK --set-xmark 0x8000000/0xc000000", "Notes that it did not: from here on Gangway's rules decide, and who passes none of them is dropped behind iptables."},
 		{"filter GANGWAY-USER", "-j GANGWAY-INTERNAL", "They begin here."},
-
-		{"filter GANGWAY-STRAY", "", "Bridges that somebody took out of the interface group, by which the other rules know them. Gangway puts them back within moments; until then nothing passes. Links of others with such a name find nothing here. Bridges with names of your own are not among these."},
-		{"filter GANGWAY-STRAY", "-i BRIDGE -m devgroup ! --src-group 0x4757 -j DROP", "Came in by such a bridge."},
-		{"filter GANGWAY-STRAY", "-o BRIDGE -m devgroup ! --dst-group 0x4757 -j DROP", "Would leave by such a bridge."},
 
 		{"filter GANGWAY-IN", "", "What may enter a network. Whoever matches nothing here is dropped."},
 		{"filter GANGWAY-IN", "-m conntrack --ctstate RELATED,ESTABLISHED -j GANGWAY-ACCEPT", "An answer to what a container asked, or an error message about it."},
@@ -110,9 +103,12 @@ func valveChains() []explanation {
 	return []explanation{
 		{"chain loopback", "", "Keeps containers from the services that the host offers on 127.0.0.0/8 only, as GANGWAY-GUARD does."},
 		{"chain loopback", "iifgroup 18263 ip daddr 127.0.0.0/8 drop", "Came in by a bridge of Gangway and wants to go to the host's loopback."},
+		{"chain loopback", "ip daddr 127.0.0.0/8 meta iifkind \"bridge\" iifname @bridges drop", "The same by a bridge that somebody took out of the interface group: Gangway puts it back within moments."},
 		{"chain valve", "", "Behind iptables: lets through what has a note that Gangway's rules, or yours in DOCKER-USER, accepted it."},
 		{"chain valve", "oifgroup 18263 goto to_bridge", "Would leave by a bridge of Gangway."},
+		{"chain valve", "meta oifkind \"bridge\" oifname @bridges drop", "Would leave by a bridge that somebody took out of the interface group, by which the other rules know it. Gangway puts it back within moments; until then nothing passes."},
 		{"chain valve", "iifgroup 18263 goto from_bridge", "Came in by a bridge of Gangway and leaves by another link."},
+		{"chain valve", "meta iifkind \"bridge\" iifname @bridges drop", "Came in by a bridge that somebody took out of the group."},
 		{"chain to_bridge", "", "To a container."},
 		{"chain to_bridge", "meta mark & 0x04000000 != 0x00000000 goto accepted", "Accepted."},
 		{"chain to_bridge", "drop", "No rule has accepted it: they are missing."},

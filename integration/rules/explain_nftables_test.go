@@ -13,7 +13,7 @@ func nftablesArrival() []explanation {
 	return []explanation{
 		{"chain guard", "", "Keeps containers from the services that the host offers on 127.0.0.0/8 only. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction. It comes first of all, before connection tracking."},
 		{"chain guard", "iifgroup 18263 ip daddr 127.0.0.0/8 drop", "Came in by a bridge of Gangway and wants to go to the host's loopback: dropped."},
-		{"chain guard", "iifname \"gw-*\" iifname @bridges ip daddr 127.0.0.0/8 drop", "The same by a bridge that somebody took out of the interface group: Gangway puts it back within moments."},
+		{"chain guard", "ip daddr 127.0.0.0/8 meta iifkind \"bridge\" iifname @bridges drop", "The same by a bridge that somebody took out of the interface group: Gangway puts it back within moments."},
 
 		{"chain prerouting", "", "Finds published ports, for packets that come from elsewhere. Like all chains of type nat it sees the first packet of a flow only; the connection table does the same to all others, and the reverse to the answers. Rules of yours in nat PREROUTING of iptables come one step before it."},
 		{"chain prerouting", "ip daddr 127.0.0.0/8 accept", "To the host's loopback, from outside: nobody but the host itself has business there, so no published port is looked up."},
@@ -89,9 +89,9 @@ func nftablesDeparture() []explanation {
 	return []explanation{
 		{"chain enforce", "", "Behind iptables: makes the decision true where iptables did not, because there is none or somebody flushed it, and takes the note off the packet."},
 		{"chain enforce", "oifgroup 18263 goto settle", "The packets that were classified, and no others: on those of others the bits may mean something else."},
-		{"chain enforce", "oifname \"gw-*\" oifname @bridges drop", "Would leave by a bridge that somebody took out of the interface group, by which the rules above know it. Gangway puts it back within moments. The start of the name comes first: packets of others pass with one comparison."},
+		{"chain enforce", "meta oifkind \"bridge\" oifname @bridges drop", "Would leave by a bridge that somebody took out of the interface group, by which the rules above know it. Gangway puts it back within moments. Only the name of a bridge is looked up: packets of others pass with one comparison."},
 		{"chain enforce", "iifgroup 18263 goto settle", "The same for those that came in by a bridge of Gangway."},
-		{"chain enforce", "iifname \"gw-*\" iifname @bridges drop", "Came in by a bridge that somebody took out of the group."},
+		{"chain enforce", "meta iifkind \"bridge\" iifname @bridges drop", "Came in by a bridge that somebody took out of the group."},
 
 		{"chain settle", "", "The last word of Gangway on a forwarded packet."},
 		{"chain settle", "meta mark & 0x0c000000 == 0x08000000 drop", "To be dropped, and no iptables has asked DOCKER-USER about it."},
@@ -111,7 +111,7 @@ func nftablesSets() []explanation {
 	return []explanation{
 		{"within", "", "One for each network: its bridge twice, as the link that packets come from and go to. `goto permit` lets its containers talk to each other, `goto isolated` (`enable_icc=false`) does not."},
 		{"external", "", "Bridges of networks that are not internal (`--internal`)."},
-		{"bridges", "", "Bridges with the names that Gangway gives, `gw-` and the start of the network's id: known by name when somebody takes them out of the interface group."},
+		{"bridges", "", "The networks' bridges: known by name when somebody takes them out of the interface group. The valve, where there is one, has such a set as well."},
 		{"hairpin4", "", "One for each subnet that is translated: within it, what came by a published port takes the bridge's address."},
 		{"masquerade4", "", "Subnets whose packets take the host's address on the way out; not with `enable_ip_masquerade=false`, in gateway mode routed, or on internal networks."},
 		{"source4", "", "In place of masquerade4 for networks with `host_ipv4` or `host_ipv6`: the subnet, and the address that its packets take."},

@@ -138,7 +138,7 @@ func (p *pages) nftables() string {
 func (p *pages) iptables() string {
 	var b strings.Builder
 	b.WriteString("# What is constant: iptables\n\nChains and rules from the first network to the last one, in iptables and ip6tables. " +
-		"What differs from network to network are rules in `GANGWAY-INTERNAL`, `GANGWAY-ICC`, `GANGWAY-OPEN`, `GANGWAY-STRAY`, `GANGWAY-GUARD`, `GANGWAY-DNAT` and `GANGWAY-SNAT`; " +
+		"What differs from network to network are rules in `GANGWAY-INTERNAL`, `GANGWAY-ICC`, `GANGWAY-OPEN`, `GANGWAY-DNAT` and `GANGWAY-SNAT`; " +
 		"they carry a comment with the start of the network's id and, for ports, the endpoint's. The hooks in nat are there as long as such a rule is behind them. " +
 		"Chains are in the order in which a packet meets them; names in capitals stand for what differs.\n")
 	lines := read(p.t, "constant", "iptables")

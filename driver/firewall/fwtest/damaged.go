@@ -14,6 +14,9 @@ import (
 // Sync, what must not be answered is not, whatever others took away or did to a
 // bridge. Connections may be off as well. Then Sync brings all back.
 func (s *suite) damaged(t *testing.T) {
+	if s.opts.Open {
+		return
+	}
 	w := newWorld(t, s.opts, setting{engine: "26", policy: "ACCEPT", bridged: true})
 	before, objects := dump(t, w.host), mustObjects(t, w.host)
 	b := s.backend(t, w.host)
@@ -21,15 +24,13 @@ func (s *suite) damaged(t *testing.T) {
 	service := netip.AddrPortFrom(addresses["loopback"][v4], 7001)
 	sink := listenUDP(t, w.host, service)
 	damages := w.regroup()
-	if !s.opts.Open {
-		for _, d := range append(damagesIPTables(minus(dump(t, w.host), before)), damagesNative(objects, mustObjects(t, w.host))...) {
-			if isolates(d.name) {
-				damages = append(damages, d)
-			}
+	for _, d := range append(damagesIPTables(minus(dump(t, w.host), before)), damagesNative(objects, mustObjects(t, w.host))...) {
+		if isolates(d.name) {
+			damages = append(damages, d)
 		}
-		// The last, as they take rules of others as well.
-		damages = append(damages, flushes(s.opts)...)
 	}
+	// The last, as they take rules of others as well.
+	damages = append(damages, flushes(s.opts)...)
 	for _, d := range damages {
 		if err := d.do(w.host); forbidden(err) {
 			continue // what is kept from others is the case Repairs
@@ -139,7 +140,9 @@ var (
 )
 
 // isolates tells damages to rules by which networks are isolated.
-func isolates(damage string) bool { return !adds.MatchString(damage) && !translates.MatchString(damage) }
+func isolates(damage string) bool {
+	return !adds.MatchString(damage) && !translates.MatchString(damage)
+}
 
 // regroup are the ways to take a bridge of gangway out of its interface group.
 func (w *world) regroup() []damage {

@@ -15,7 +15,7 @@ func open(container, from string, proto spec.Protocol, first, last uint16) []fir
 		out = append(out, firewall.Open{
 			NetworkID:  longID("net" + container[:1]),
 			EndpointID: longID("endpoint" + container),
-			Bridge:     network(string(container[0]-'a'+'A'), func(*firewall.Network) {}).Bridge,
+			Bridge:     bridgeOf(container),
 			From:       from,
 			Proto:      proto,
 			Addr:       addresses[container][f],
@@ -29,7 +29,7 @@ func open(container, from string, proto spec.Protocol, first, last uint16) []fir
 // manyModes is a ruleset in which A trusts the link to the LAN, B is routed, N
 // is unprotected and goes out by the host's second address, and I is internal.
 func manyModes() firewall.Ruleset {
-	routed := network("B", func(n *firewall.Network) { n.Routed, n.Hairpin = n.Hairpin, nil })
+	routed := network("B", func(n *firewall.Network) { n.Bridge, n.Routed, n.Hairpin = networkB.Bridge, n.Hairpin, nil })
 	unprotected := network("N", func(n *firewall.Network) {
 		n.Unprotected, n.Masquerade, n.ICC = n.Hairpin, n.Hairpin, false
 		n.Source = []netip.Addr{addresses["host2"][v4], addresses["host2"][v6]}

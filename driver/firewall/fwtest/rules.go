@@ -14,7 +14,7 @@ import (
 // has no communication between its containers.
 var (
 	networkA = network("A", func(n *firewall.Network) { n.Masquerade = n.Hairpin })
-	networkB = network("B", func(n *firewall.Network) {})
+	networkB = network("B", func(n *firewall.Network) { n.Bridge = "backend" })
 	networkI = network("I", func(n *firewall.Network) { n.Internal, n.Hairpin = true, nil })
 	networkN = network("N", func(n *firewall.Network) { n.Masquerade, n.ICC = n.Hairpin, false })
 )

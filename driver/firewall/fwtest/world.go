@@ -3,6 +3,7 @@ package fwtest
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -76,6 +77,16 @@ var lans = [...]lan{
 	{bridge: networkI.Bridge, gateway: "I", members: []string{"i1", "i2"}, ours: true},
 	{bridge: networkN.Bridge, gateway: "N", members: []string{"n1", "n2"}, ours: true},
 	{bridge: "docker0", gateway: "D", members: []string{"d1"}},
+}
+
+// bridgeOf is the bridge that a container is on.
+func bridgeOf(container string) string {
+	for _, l := range lans {
+		if slices.Contains(l.members, container) {
+			return l.bridge
+		}
+	}
+	panic("no container " + container)
 }
 
 // setting is what the host's administrator and its engine did before.

@@ -19,9 +19,9 @@ const undoTime = 30 * time.Second
 // Valve cuts networks off while the rules that isolate them are missing; see
 // nftables.Valve.
 type Valve interface {
-	// Sync makes the valve if on, and removes it otherwise; it returns one line
-	// for each repair.
-	Sync(ctx context.Context, on bool) (repaired []string, err error)
+	// Sync makes the valve for bridges, sorted by name, and removes it if there
+	// are none; it returns one line for each repair.
+	Sync(ctx context.Context, bridges []string) (repaired []string, err error)
 	Close()
 }
 
@@ -152,12 +152,9 @@ func (b *Backend) list(ctx context.Context, six bool) (listing, error) {
 
 // turn brings families and valve to the given rules.
 func (b *Backend) turn(ctx context.Context, want map[bool]rules) error {
-	networks := false
-	for _, r := range want {
-		networks = networks || r.networks()
-	}
-	if !networks {
-		if _, err := b.setValve(ctx, false); err != nil {
+	bridges := want[false].bridges()
+	if len(bridges) == 0 {
+		if _, err := b.setValve(ctx, nil); err != nil {
 			return err
 		}
 		return b.set(ctx, want)
@@ -165,16 +162,16 @@ func (b *Backend) turn(ctx context.Context, want map[bool]rules) error {
 	if err := b.set(ctx, want); err != nil {
 		return err
 	}
-	_, err := b.setValve(ctx, true)
+	_, err := b.setValve(ctx, bridges)
 	return err
 }
 
-// setValve makes or removes the valve, if there is one to be.
-func (b *Backend) setValve(ctx context.Context, on bool) ([]string, error) {
+// setValve makes the valve for bridges, none for none, if there is one to be.
+func (b *Backend) setValve(ctx context.Context, bridges []string) ([]string, error) {
 	if b.valve == nil {
 		return nil, nil
 	}
-	return b.valve.Sync(ctx, on)
+	return b.valve.Sync(ctx, bridges)
 }
 
 // set brings the families to the given rules. What fails by what is known is
@@ -229,12 +226,12 @@ func (b *Backend) restore(ctx context.Context, six bool, s *script, want rules) 
 func (b *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	open := len(full.Networks) > 0
+	bridges := compile(firewall.Ruleset{Networks: full.Networks}, form{}).bridges()
 	steps := []func() ([]string, error){
 		func() ([]string, error) { return b.syncRules(ctx, full) },
-		func() ([]string, error) { return b.setValve(ctx, open) },
+		func() ([]string, error) { return b.setValve(ctx, bridges) },
 	}
-	if !open {
+	if len(bridges) == 0 {
 		slices.Reverse(steps)
 	}
 	var repaired []string
@@ -301,7 +298,7 @@ func (b *Backend) Cleanup(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.families = nothingKnown()
-	_, all := b.setValve(ctx, false)
+	_, all := b.setValve(ctx, nil)
 	for _, v := range b.installed {
 		all = errors.Join(all, b.clear(ctx, v))
 	}

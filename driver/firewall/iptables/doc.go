@@ -10,7 +10,6 @@
 //	                    → GANGWAY-INTERNAL  drops what may not, leads on to:
 //	    to a bridge     → GANGWAY-IN        (→ GANGWAY-ICC, -OPEN, -ACCEPT)
 //	    from a bridge   → GANGWAY-OUT       (→ GANGWAY-AWAY, -OUTSIDE, -ENGINE, -ACCEPT)
-//	    maybe astray    → GANGWAY-STRAY     bridges out of their interface group
 //	nat PREROUTING      → GANGWAY-DNAT      published ports, packets of others
 //	nat OUTPUT          → GANGWAY-DNAT      published ports, the host's own packets
 //	nat POSTROUTING     → GANGWAY-SNAT      masquerade and hairpin

@@ -29,7 +29,6 @@ var (
 	iccChain      = chain{"filter", "GANGWAY-ICC"}
 	openChain     = chain{"filter", "GANGWAY-OPEN"}
 	acceptChain   = chain{"filter", "GANGWAY-ACCEPT"}
-	strayChain    = chain{"filter", "GANGWAY-STRAY"}
 	guardChain    = chain{"raw", "GANGWAY-GUARD"}
 	dnatChain     = chain{"nat", "GANGWAY-DNAT"}
 	snatChain     = chain{"nat", "GANGWAY-SNAT"}
@@ -101,9 +100,7 @@ func shared(f form) rules {
 	r := rules{
 		forwardChain: {
 			toBridge + " -j " + userChain.name,
-			"-o " + spec.BridgePrefix + "+ -j " + strayChain.name,
 			leaving + " -j " + userChain.name,
-			"-i " + spec.BridgePrefix + "+ -m devgroup ! --src" + group + " -j " + strayChain.name,
 		},
 		userChain: append(asked(f), "-j "+internalChain.name),
 		internalChain: {
@@ -123,7 +120,6 @@ func shared(f form) rules {
 		engineChain:  {"-m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN", "-j DROP"},
 		acceptChain:  {"-j ACCEPT"},
 		openChain:    nil,
-		strayChain:   nil,
 	}
 	if f.valve {
 		r[acceptChain] = []string{setMark(firewall.MarkAccept), "-j ACCEPT"}
@@ -153,15 +149,6 @@ func networkRules(n firewall.Network, six bool) rules {
 		verdict = " -j " + acceptChain.name
 	}
 	r[iccChain] = []string{within + tag + verdict}
-	if strings.HasPrefix(n.Bridge, spec.BridgePrefix) {
-		r[strayChain] = []string{
-			"-i " + n.Bridge + " -m devgroup ! --src" + group + tag + " -j DROP",
-			"-o " + n.Bridge + " -m devgroup ! --dst" + group + tag + " -j DROP",
-		}
-		if !six {
-			r[guardChain] = []string{"-i " + n.Bridge + tag + " -j DROP"}
-		}
-	}
 	if n.Internal {
 		r[internalChain] = []string{
 			"-i " + n.Bridge + " ! -o " + n.Bridge + tag + " -j DROP",
@@ -322,12 +309,22 @@ func edited(lines, minus, plus []string) []string {
 	return lines
 }
 
-// networks says whether there are any: each has one rule in iccChain.
-func (r rules) networks() bool { return len(r[iccChain]) > 0 }
+// bridges returns the networks' bridges, sorted: each network has one rule in
+// iccChain, which begins with "-i BRIDGE".
+func (r rules) bridges() []string {
+	var all []string
+	for _, l := range r[iccChain] {
+		if f := strings.Fields(l); len(f) > 1 && f[0] == "-i" {
+			all = append(all, f[1])
+		}
+	}
+	slices.Sort(all)
+	return all
+}
 
 // settled adds the shared rules if there is a network, and removes them otherwise.
 func (r rules) settled(f form) rules {
-	networks, accepts := r.networks(), len(r[openChain]) > 0
+	networks, accepts := len(r[iccChain]) > 0, len(r[openChain]) > 0
 	for c, lines := range shared(f) {
 		switch {
 		case c == acceptChain && accepts: // as something leads to it

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/sirupsen/logrus"
@@ -112,7 +113,7 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 		if err := b.setGate(ctx, false); err != nil {
 			return err
 		}
-		if _, err := b.setValve(ctx, false); err != nil {
+		if _, err := b.setValve(ctx, nil); err != nil {
 			return err
 		}
 	}
@@ -122,7 +123,7 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 	if has == 0 {
 		return nil
 	}
-	_, err := b.setValve(ctx, true)
+	_, err := b.setValve(ctx, b.known)
 	if err == nil && (!b.gate.open || b.gate.due(&b.kernel)) {
 		err = b.setGate(ctx, true)
 	}
@@ -130,10 +131,14 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 		return nil
 	}
 	if had == 0 {
-		_, off := b.setValve(ctx, false)
+		_, off := b.setValve(ctx, nil)
 		err = errors.Join(err, off)
 	}
-	if again := b.change(ctx, c.inverse()); again != nil {
+	again := b.change(ctx, c.inverse())
+	if again == nil && had > 0 {
+		_, again = b.setValve(ctx, b.known)
+	}
+	if again != nil {
 		return fmt.Errorf("%w (and taking it back failed, so the rules may be incomplete until the next check: %w)", err, again)
 	}
 	return err
@@ -240,7 +245,11 @@ func (b *Backend) sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 
 // around brings valve and gate to where they have to be around the table.
 func (b *Backend) around(ctx context.Context, open, still bool) ([]string, error) {
-	lines, err := b.setValve(ctx, open)
+	var guarded contents
+	if open {
+		guarded = b.known
+	}
+	lines, err := b.setValve(ctx, guarded)
 	if err != nil {
 		return lines, err
 	}
@@ -251,12 +260,17 @@ func (b *Backend) around(ctx context.Context, open, still bool) ([]string, error
 	return append(lines, more...), err
 }
 
-// setValve makes or removes the valve, if there is one to be.
-func (b *Backend) setValve(ctx context.Context, on bool) ([]string, error) {
+// setValve makes the valve that goes with a table of these items, none for none, if
+// there is one to be.
+func (b *Backend) setValve(ctx context.Context, items contents) ([]string, error) {
 	if b.valve == nil {
 		return nil, nil
 	}
-	writes, lines, err := b.valve.sync(ctx, on)
+	var bridges []string
+	for _, i := range sorted(items[bridgesSet]) {
+		bridges = append(bridges, strings.TrimRight(i.key, "\x00"))
+	}
+	writes, lines, err := b.valve.sync(ctx, bridges)
 	if b.seen != 0 {
 		b.seen += writes
 	}

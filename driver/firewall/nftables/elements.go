@@ -3,7 +3,6 @@ package nftables
 import (
 	"encoding/binary"
 	"net/netip"
-	"strings"
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
@@ -14,7 +13,7 @@ import (
 const (
 	withinMap        = "within"          // iifname . oifname → verdict
 	externalSet      = "external"        // ifname, of networks that are not internal
-	bridgesSet       = "bridges"         // ifname, of default names only
+	bridgesSet       = "bridges"         // ifname
 	masqueradeSet    = "masquerade"      // subnets
 	sourceMap        = "source"          // subnets → addr
 	hairpinSet       = "hairpin"         // subnets . oifname
@@ -109,9 +108,7 @@ func networkItems(n firewall.Network, f func(string, item)) {
 	if !n.Internal {
 		f(externalSet, item{key: bridge, note: note})
 	}
-	if strings.HasPrefix(n.Bridge, spec.BridgePrefix) {
-		f(bridgesSet, item{key: bridge, note: note})
-	}
+	f(bridgesSet, item{key: bridge, note: note})
 	for _, p := range n.Masquerade {
 		set, i := masqueradeSet, item{key: raw(p.Masked().Addr()), note: note}
 		if next := last(p).Next(); next.IsValid() {

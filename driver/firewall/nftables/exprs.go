@@ -55,11 +55,21 @@ func not(start string) []expr.Any {
 	return []expr.Any{&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte(start)}}
 }
 
-// stray matches bridges of gangway by their default names, as who has come to
-// another interface group has no other mark of gangway's. A name is looked up
-// only if it begins like one, so that packets of others pass with one comparison.
-func stray(key expr.MetaKey) []expr.Any {
-	return rule(meta(key, 1), is([]byte(spec.BridgePrefix)...), meta(key, 1), in(bridgesSet))
+// metaIIFKind and metaOIFKind load the kind of link, of linux/netfilter/nf_tables.h
+// (Linux 5.0); the library has no names for them.
+const (
+	metaIIFKind expr.MetaKey = 26
+	metaOIFKind expr.MetaKey = 27
+)
+
+// strayIn and strayOut match bridges of gangway by their names, as who has come to
+// another interface group has no other mark of gangway's. Only a bridge's name is
+// looked up, so that other packets of others pass with one comparison.
+func strayIn() []expr.Any  { return bridge(metaIIFKind, expr.MetaKeyIIFNAME) }
+func strayOut() []expr.Any { return bridge(metaOIFKind, expr.MetaKeyOIFNAME) }
+
+func bridge(kind, name expr.MetaKey) []expr.Any {
+	return rule(meta(kind, 1), is([]byte(ifname("bridge"))...), meta(name, 1), in(bridgesSet))
 }
 
 func family4() []expr.Any { return rule(meta(expr.MetaKeyNFPROTO, 1), is(unix.NFPROTO_IPV4)) }

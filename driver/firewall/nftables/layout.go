@@ -193,7 +193,7 @@ func baseChains() []chain {
 	return []chain{
 		base("guard", filter, nft.ChainHookPrerouting, *nft.ChainPriorityRaw,
 			rule(ifGroup(expr.MetaKeyIIFGROUP), family4(), loopback4(16), verdict(expr.VerdictDrop)),
-			rule(stray(expr.MetaKeyIIFNAME), family4(), loopback4(16), verdict(expr.VerdictDrop))),
+			rule(family4(), loopback4(16), strayIn(), verdict(expr.VerdictDrop))),
 		base("prerouting", nat, nft.ChainHookPrerouting, *nft.ChainPriorityNATDest+1, slices.Concat([][]expr.Any{
 			rule(family4(), loopback4(16), verdict(expr.VerdictAccept)), loopback6}, published)...),
 		base("output", nat, nft.ChainHookOutput, *nft.ChainPriorityNATDest+1, slices.Concat([][]expr.Any{loopback6}, published)...),
@@ -211,9 +211,9 @@ func baseChains() []chain {
 		// Behind the valve, which looks at what is cleared here.
 		base("enforce", filter, nft.ChainHookForward, *nft.ChainPriorityFilter+2,
 			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("settle")),
-			rule(stray(expr.MetaKeyOIFNAME), verdict(expr.VerdictDrop)),
+			rule(strayOut(), verdict(expr.VerdictDrop)),
 			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("settle")),
-			rule(stray(expr.MetaKeyIIFNAME), verdict(expr.VerdictDrop))),
+			rule(strayIn(), verdict(expr.VerdictDrop))),
 	}
 }
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	nft "github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
@@ -35,6 +37,9 @@ const Unguarded = "firewall: a flush of all rules by others opens networks until
 //	loopback   raw        containers do not reach the host's 127.0.0.0/8
 //	valve      filter+1   behind iptables, and before anybody clears the marks
 //
+// Bridges are known by their interface group, as by all rules. One that somebody
+// takes out of it is known by its name, and cut off.
+//
 // The kernel removes it with the connection. Rejected: flag persist, which those
 // kernels lack; and to drop everything until the next process comes: whoever
 // ends the daemon has not asked for his containers to be cut off.
@@ -44,8 +49,9 @@ const Unguarded = "firewall: a flush of all rules by others opens networks until
 type Valve struct {
 	mu   sync.Mutex
 	wire wire
-	// held says that the table was this process's at the end of the last call.
-	held bool
+	// held are the bridges in the table that was this process's at the end of the
+	// last call; none, if it had no table.
+	held []string
 }
 
 // NewValve tries whether the kernel can keep a valve, without leaving anything
@@ -70,9 +76,8 @@ func (v *Valve) try(flags uint32) error {
 	}
 	const name = valveName + "-probe"
 	err := v.wire.commit(name, flags, func(c *nft.Conn) error {
-		writeValve(c, table(name))
-		c.DelTable(table(name))
-		return nil
+		defer c.DelTable(table(name))
+		return writeValve(c, table(name), []string{valveName})
 	})
 	switch {
 	case err == nil:
@@ -88,45 +93,50 @@ func (v *Valve) Close() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.wire.close()
-	v.held = false
+	v.held = nil
 }
 
-// Sync makes the valve if on, and removes it otherwise; it returns one line for
-// each repair. The rules that give marks have to be there before it is made and
-// until it is removed. One that is there costs nothing: nobody else can change it.
-func (v *Valve) Sync(ctx context.Context, on bool) (repaired []string, err error) {
-	_, repaired, err = v.sync(ctx, on)
+// Sync makes the valve for bridges, sorted by name, and removes it if there are none;
+// it returns one line for each repair. The rules that give marks have to be there
+// before it is made and until it is removed. One that is there costs nothing: nobody
+// else can change it.
+func (v *Valve) Sync(ctx context.Context, bridges []string) (repaired []string, err error) {
+	_, repaired, err = v.sync(ctx, bridges)
 	return repaired, err
 }
 
 // sync returns as well how many transactions it took.
-func (v *Valve) sync(ctx context.Context, on bool) (writes uint32, repaired []string, err error) {
+func (v *Valve) sync(ctx context.Context, bridges []string) (writes uint32, repaired []string, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	fresh, err := v.wire.open()
 	if err != nil {
 		return 0, nil, err
 	}
-	wrong := ""
-	if v.held && fresh {
-		v.held, wrong = false, "missing" // its connection was lost
-	}
-	if v.held && on {
+	lost := len(v.held) > 0 && fresh // with its connection
+	if !lost && len(v.held) > 0 && slices.Equal(v.held, bridges) {
 		return 0, nil, nil
 	}
-	is, err := v.find(ctx, on)
+	if !lost && len(v.held) > 0 && len(bridges) > 0 {
+		return 1, nil, v.turn(bridges)
+	}
+	is, err := v.find(ctx, len(bridges) > 0)
 	if err != nil {
 		return 0, nil, fmt.Errorf("look for table inet %s: %w", valveName, err)
 	}
-	if !on && (!is.exists || is.others()) {
-		v.held = false
+	v.held = nil
+	if len(bridges) == 0 && (!is.exists || is.others()) {
 		return 0, nil, nil
 	}
-	if err := v.set(is, on); err != nil {
+	if err := v.set(is, bridges); err != nil {
 		return 0, nil, err
 	}
-	if v.held = on; is.exists && !is.mine {
+	wrong := ""
+	switch {
+	case is.exists && !is.mine:
 		wrong = "not gangway's" // nobody owned it: it was loaded from a file
+	case lost:
+		wrong = "missing"
 	}
 	if wrong != "" {
 		repaired = []string{"table inet " + valveName + " was " + wrong}
@@ -144,35 +154,71 @@ func (v *Valve) find(ctx context.Context, on bool) (state, error) {
 }
 
 // set makes the table, in place of one that is there, or removes it.
-func (v *Valve) set(is state, on bool) error {
-	err := v.wire.commit(valveName, flagOwner, func(c *nft.Conn) error {
+func (v *Valve) set(is state, bridges []string) error {
+	return v.commit(bridges, func(c *nft.Conn) error {
 		if is.exists {
 			c.DelTable(table(valveName))
 		}
-		if on {
-			writeValve(c, table(valveName))
+		if len(bridges) == 0 {
+			return nil
 		}
-		return nil
+		return writeValve(c, table(valveName), bridges)
 	})
-	if err != nil {
+}
+
+// turn brings the table that is there to other bridges.
+func (v *Valve) turn(bridges []string) error {
+	s := valveBridges(table(valveName))
+	gone, come := elementsOf(v.held, bridges), elementsOf(bridges, v.held)
+	return v.commit(bridges, func(c *nft.Conn) error {
+		if err := c.SetDeleteElements(s, gone); err != nil {
+			return err
+		}
+		return c.SetAddElements(s, come)
+	})
+}
+
+func (v *Valve) commit(bridges []string, write func(*nft.Conn) error) error {
+	if err := v.wire.commit(valveName, flagOwner, write); err != nil {
 		return fmt.Errorf("write table inet %s: %w", valveName, explain(err))
 	}
+	v.held = slices.Clone(bridges)
 	return nil
 }
 
+// elementsOf returns those bridges that are none of the others.
+func elementsOf(bridges, others []string) []nft.SetElement {
+	var all []nft.SetElement
+	for _, b := range bridges {
+		if _, found := slices.BinarySearch(others, b); !found {
+			all = append(all, nft.SetElement{Key: []byte(ifname(b))})
+		}
+	}
+	return all
+}
+
+// valveBridges is the set of bridges' names. It is the only one in the table.
+func valveBridges(t *nft.Table) *nft.Set {
+	return &nft.Set{Table: t, ID: 1, Name: bridgesSet, KeyType: nft.TypeIFName, KeyByteOrder: binaryutil.NativeEndian}
+}
+
 // writeValve collects what makes the table.
-func writeValve(c *nft.Conn, t *nft.Table) {
+func writeValve(c *nft.Conn, t *nft.Table, bridges []string) error {
 	c.AddTable(t)
 	list := valveChains()
 	for i := range list {
 		list[i].Table = t
 		c.AddChain(&list[i].Chain)
 	}
+	if err := c.AddSet(valveBridges(t), elementsOf(bridges, nil)); err != nil {
+		return fmt.Errorf("set %s: %w", bridgesSet, err)
+	}
 	for i := range list {
 		for _, r := range list[i].rules {
 			c.AddRule(&nft.Rule{Table: t, Chain: &list[i].Chain, Exprs: r})
 		}
 	}
+	return nil
 }
 
 // valveChains returns the chains; those that rules lead to come first. What a
@@ -190,9 +236,12 @@ func valveChains() []chain {
 			rule(ctBits(expr.CtKeySTATUS, ctDestNAT), jump("accepted")),
 			rule(verdict(expr.VerdictDrop))),
 		base("loopback", filter, nft.ChainHookPrerouting, *nft.ChainPriorityRaw,
-			rule(ifGroup(expr.MetaKeyIIFGROUP), family4(), loopback4(16), verdict(expr.VerdictDrop))),
+			rule(ifGroup(expr.MetaKeyIIFGROUP), family4(), loopback4(16), verdict(expr.VerdictDrop)),
+			rule(family4(), loopback4(16), strayIn(), verdict(expr.VerdictDrop))),
 		base("valve", filter, nft.ChainHookForward, *nft.ChainPriorityFilter+1,
 			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("to_bridge")),
-			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("from_bridge"))),
+			rule(strayOut(), verdict(expr.VerdictDrop)),
+			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("from_bridge")),
+			rule(strayIn(), verdict(expr.VerdictDrop))),
 	}
 }

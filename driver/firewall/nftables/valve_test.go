@@ -3,6 +3,7 @@ package nftables
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,10 +25,13 @@ func newValve(t *testing.T) *Valve {
 	return v
 }
 
+// some are bridges of a valve.
+var some = []string{"gw-aaaaaaaaaaaa", "mine"}
+
 // turn makes or removes a valve, and demands what it tells.
-func turn(t *testing.T, v *Valve, on bool, want ...string) {
+func turn(t *testing.T, v *Valve, bridges []string, want ...string) {
 	t.Helper()
-	got, err := v.Sync(t.Context(), on)
+	got, err := v.Sync(t.Context(), bridges)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,11 +47,11 @@ func TestValve(t *testing.T) {
 		if got := dumped(t); got != "" {
 			t.Fatalf("the trial has left:\n%s", got)
 		}
-		turn(t, v, false)
-		turn(t, v, true)
+		turn(t, v, nil)
+		turn(t, v, some)
 		golden(t, "valve.golden", unowned(sh(t, "nft -s list ruleset")))
 		want := dumped(t)
-		turn(t, v, true)
+		turn(t, v, some)
 		sh(t, "nft add table inet other; nft flush ruleset")
 		for _, command := range []string{
 			"delete table inet gangway-valve", "flush table inet gangway-valve", "add chain inet gangway-valve mine",
@@ -55,16 +59,27 @@ func TestValve(t *testing.T) {
 		} {
 			refused(t, command)
 		}
-		turn(t, v, true)
+		turn(t, v, some)
 		if d := cmp.Diff(want, dumped(t)); d != "" {
 			t.Errorf("changed:\n%s", d)
 		}
-		turn(t, v, false)
-		turn(t, v, false)
+		for _, others := range [][]string{{"mine"}, {"gw-bbbbbbbbbbbb", "mine"}, {"gw-aaaaaaaaaaaa"}, some} {
+			turn(t, v, others)
+			for _, b := range append(others, some...) {
+				if there := strings.Contains(dumped(t), `"`+b+`"`); there != slices.Contains(others, b) {
+					t.Errorf("%s among %q: %t", b, others, there)
+				}
+			}
+		}
+		if d := cmp.Diff(want, dumped(t)); d != "" {
+			t.Errorf("changed:\n%s", d)
+		}
+		turn(t, v, nil)
+		turn(t, v, nil)
 		if got := dumped(t); got != "" {
 			t.Errorf("left over:\n%s", got)
 		}
-		turn(t, v, true)
+		turn(t, v, some)
 		v.Close()
 		if got := dumped(t); got != "" {
 			t.Errorf("outlives its process:\n%s", got)
@@ -78,30 +93,30 @@ func TestValveOfOthers(t *testing.T) {
 	const loaded = "nft add table inet gangway-valve"
 	nstest.Do(t, func() {
 		v := newValve(t)
-		turn(t, v, true)
+		turn(t, v, some)
 		want := unowned(sh(t, "nft -s list ruleset"))
 		v.wire.close()
-		turn(t, v, true, "table inet gangway-valve was missing")
-		turn(t, v, false)
+		turn(t, v, some, "table inet gangway-valve was missing")
+		turn(t, v, nil)
 		sh(t, loaded)
-		turn(t, v, true, "table inet gangway-valve was not gangway's")
-		turn(t, v, false)
+		turn(t, v, some, "table inet gangway-valve was not gangway's")
+		turn(t, v, nil)
 		sh(t, loaded)
-		turn(t, v, false, "table inet gangway-valve was not gangway's")
+		turn(t, v, nil, "table inet gangway-valve was not gangway's")
 		if got := dumped(t); got != "" {
 			t.Errorf("left over:\n%s", got)
 		}
-		turn(t, v, true)
+		turn(t, v, some)
 		next := newValve(t)
-		turn(t, next, false) // another one's is not removed
+		turn(t, next, nil) // another one's is not removed
 		if d := cmp.Diff(want, unowned(sh(t, "nft -s list ruleset"))); d != "" {
 			t.Error(d)
 		}
-		if _, err := next.Sync(context.Background(), true); !errors.Is(err, errOwned) || !strings.Contains(err.Error(), "end the process") {
+		if _, err := next.Sync(context.Background(), some); !errors.Is(err, errOwned) || !strings.Contains(err.Error(), "end the process") {
 			t.Errorf("a second valve: %v", err)
 		}
 		time.AfterFunc(releaseTime/10, v.Close) // a process that takes a moment to end
-		turn(t, next, true)
+		turn(t, next, some)
 		refused(t, "delete table inet gangway-valve")
 	})
 }
@@ -113,7 +128,7 @@ func TestNoValve(t *testing.T) {
 		if err := v.try(flagOwner | 1<<20); !errors.Is(err, ErrNoValve) {
 			t.Errorf("unknown flags: %v", err)
 		}
-		turn(t, v, true)
+		turn(t, v, some)
 	})
 }
 
@@ -127,7 +142,7 @@ func TestValveWithTable(t *testing.T) {
 		if n := generation(t, b) - before; n != 2 {
 			t.Errorf("%d transactions for the first networks, want one for the rules and one for the valve", n)
 		}
-		if b.seen = generation(t, b); !b.valve.held {
+		if b.seen = generation(t, b); len(b.valve.held) != len(rich().Networks) {
 			t.Fatal("no valve")
 		}
 		add(t, b, one())
@@ -164,7 +179,7 @@ func TestValveWithTable(t *testing.T) {
 func TestValveRefused(t *testing.T) {
 	nstest.Do(t, func() {
 		other := newValve(t)
-		turn(t, other, true)
+		turn(t, other, some)
 		want := dumped(t)
 		b := startWith(t, Options{Log: quiet(), Shared: true})
 		if err := b.Apply(t.Context(), firewall.Delta{Add: rich()}); !errors.Is(err, errOwned) {
