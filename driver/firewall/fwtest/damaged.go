@@ -134,7 +134,7 @@ func flushes(o Options) []damage {
 
 var (
 	// adds matches damages that take no rule away and lead around none.
-	adds = regexp.MustCompile(`^(double|nft insert|nft add) `)
+	adds = regexp.MustCompile(`^(double|strange rule at the end of|nft insert|nft add) `)
 	// translates matches damages to what translates addresses and ports.
 	translates = regexp.MustCompile(` nat |masquerade|hairpin|source|(port|range)[s_]?(|at|tcp|udp|sctp)[46]|(prerouting|output|postrouting)$`)
 )
