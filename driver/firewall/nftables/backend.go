@@ -110,10 +110,7 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 	had := b.known.networks()
 	has := had + len(c.fresh[withinMap]) - len(c.gone[withinMap])
 	if had > 0 && has == 0 {
-		if err := b.setGate(ctx, false); err != nil {
-			return err
-		}
-		if _, err := b.setValve(ctx, nil); err != nil {
+		if err := b.shut(ctx); err != nil {
 			return err
 		}
 	}
@@ -123,13 +120,33 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 	if has == 0 {
 		return nil
 	}
+	if err := b.guard(ctx); err != nil {
+		return b.takeBack(ctx, c, had, err)
+	}
+	return nil
+}
+
+// guard brings valve and gate to where they have to be around the known items.
+func (b *Backend) guard(ctx context.Context) error {
 	_, err := b.setValve(ctx, b.known)
 	if err == nil && (!b.gate.open || b.gate.due(&b.kernel)) {
 		err = b.setGate(ctx, true)
 	}
-	if err == nil {
-		return nil
+	return err
+}
+
+// shut removes gate and valve.
+func (b *Backend) shut(ctx context.Context) error {
+	if err := b.setGate(ctx, false); err != nil {
+		return err
 	}
+	_, err := b.setValve(ctx, nil)
+	return err
+}
+
+// takeBack undoes a change that there could be no guard for; had is how many
+// networks there were before. It returns the error with what it meets itself.
+func (b *Backend) takeBack(ctx context.Context, c change, had int, err error) error {
 	if had == 0 {
 		_, off := b.setValve(ctx, nil)
 		err = errors.Join(err, off)

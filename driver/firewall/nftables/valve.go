@@ -113,13 +113,24 @@ func (v *Valve) sync(ctx context.Context, bridges []string) (writes uint32, repa
 	if err != nil {
 		return 0, nil, err
 	}
-	lost := len(v.held) > 0 && fresh // with its connection
-	if !lost && len(v.held) > 0 && slices.Equal(v.held, bridges) {
+	held := len(v.held) > 0
+	switch {
+	case held && fresh: // it went with its connection
+		writes, repaired, err = v.replace(ctx, bridges)
+		if err == nil && len(repaired) == 0 && len(bridges) > 0 {
+			repaired = []string{"table inet " + valveName + " was missing"}
+		}
+		return writes, repaired, err
+	case held && slices.Equal(v.held, bridges):
 		return 0, nil, nil
-	}
-	if !lost && len(v.held) > 0 && len(bridges) > 0 {
+	case held && len(bridges) > 0:
 		return 1, nil, v.turn(bridges)
 	}
+	return v.replace(ctx, bridges)
+}
+
+// replace makes a table for bridges, or none, in place of the one that is there.
+func (v *Valve) replace(ctx context.Context, bridges []string) (writes uint32, repaired []string, err error) {
 	is, err := v.find(ctx, len(bridges) > 0)
 	if err != nil {
 		return 0, nil, fmt.Errorf("look for table inet %s: %w", valveName, err)
@@ -128,18 +139,11 @@ func (v *Valve) sync(ctx context.Context, bridges []string) (writes uint32, repa
 	if len(bridges) == 0 && (!is.exists || is.others()) {
 		return 0, nil, nil
 	}
+	if is.exists && !is.mine { // nobody owned it: it was loaded from a file
+		repaired = []string{"table inet " + valveName + " was not gangway's"}
+	}
 	if err := v.set(is, bridges); err != nil {
 		return 0, nil, err
-	}
-	wrong := ""
-	switch {
-	case is.exists && !is.mine:
-		wrong = "not gangway's" // nobody owned it: it was loaded from a file
-	case lost:
-		wrong = "missing"
-	}
-	if wrong != "" {
-		repaired = []string{"table inet " + valveName + " was " + wrong}
 	}
 	return 1, repaired, nil
 }
