@@ -131,8 +131,8 @@ func gateRules() []explanation {
 		{"filter GANGWAY-VERDICT", "", "Asks DOCKER-USER, your own rules, then does what the mark says."},
 		{"filter GANGWAY-VERDICT", "-m mark --mark 0x8000000/0xc000000 -j MARK --set-xmark 0xc000000/0xc000000", "\"Drop\": it is noted that DOCKER-USER is asked. Who leaves it with this note was accepted there."},
 		{"filter GANGWAY-VERDICT", "-j DOCKER-USER", "The chain that the engine keeps for your own rules. This rule and those around it are there if the chain is."},
-		{"filter GANGWAY-VERDICT", "-m mark --mark 0xc000000/0xc000000 -j MARK --set-xmark 0x8000000/0xc000000", "It did not accept the packet: \"drop\" again."},
 		{"filter GANGWAY-VERDICT", "-m mark --mark 0x4000000/0xc000000 -j ACCEPT", "\"Accept\". Without it the FORWARD policy of an engine would drop the packet."},
+		{"filter GANGWAY-VERDICT", "-m mark --mark 0xc000000/0xc000000 -j MARK --set-xmark 0x8000000/0xc000000", "It did not accept the packet: \"drop\" again."},
 		{"filter GANGWAY-VERDICT", "-m mark --mark 0x8000000/0x8000000 -j DROP", "\"Drop\", by either of its notes."},
 	}
 }

@@ -59,19 +59,22 @@ func gateHooks() []hook {
 // gateRules returns the gate's chains; user says that there is a DOCKER-USER. The
 // bits may be somebody else's on packets that are not of gangway's bridges.
 func gateRules(user bool) rules {
-	var ask []string
+	mark := func(bits uint32) string { return "-m mark " + marked(bits) + " " }
+	accept := mark(firewall.MarkAccept) + "-j ACCEPT"
+	drop := fmt.Sprintf("-m mark --mark %#x/%#x -j DROP", firewall.MarkDrop, firewall.MarkDrop) // MarkAsked too
+	verdict := []string{accept, drop}
 	if user {
-		ask = []string{
-			"-m mark " + marked(firewall.MarkDrop) + " " + setMark(firewall.MarkAsked),
+		verdict = []string{
+			mark(firewall.MarkDrop) + setMark(firewall.MarkAsked),
 			"-j " + dockerUser.name,
-			"-m mark " + marked(firewall.MarkAsked) + " " + setMark(firewall.MarkDrop),
+			accept,
+			mark(firewall.MarkAsked) + setMark(firewall.MarkDrop), // in case somebody deletes the next one
+			drop,
 		}
 	}
 	return rules{
 		forwardChain: {toBridge + " -j " + verdictChain.name, leaving + " -j " + verdictChain.name},
-		verdictChain: append(ask,
-			"-m mark "+marked(firewall.MarkAccept)+" -j ACCEPT",
-			"-m mark "+fmt.Sprintf("--mark %#x/%#x", firewall.MarkDrop, firewall.MarkDrop)+" -j DROP"),
+		verdictChain: verdict,
 	}
 }
 
