@@ -56,13 +56,13 @@ var (
 var ending = regexp.MustCompile(`-j [A-Z]+_dispatch$`)
 
 // place returns where in the chain's rules, without the hook, the hook belongs. In
-// FORWARD it is behind what only refuses or takes note, and before all else, which
-// may accept; so the engine's rules come later. Elsewhere it is last, where the user's
+// FORWARD it is behind rules of users that only refuse or take note, and before all
+// else: the engine's, and what may accept. Elsewhere it is last, where the user's
 // own rules come first, though before the end that firewalld makes.
 func (h hook) place(others []string) int {
 	before := ending.MatchString
 	if h.at == filterForward {
-		before = func(r string) bool { return !passes.MatchString(r) }
+		before = func(r string) bool { return !passes.MatchString(r) || engineRule.MatchString(r) }
 	}
 	if i := slices.IndexFunc(others, before); i >= 0 {
 		return i
@@ -81,12 +81,12 @@ func (h hook) misplaced(before, user []string) string {
 	}
 	for _, r := range before {
 		switch {
-		case passes.MatchString(r), userRule.MatchString(r) && again(user):
+		case userRule.MatchString(r) && again(user):
 		case userRule.MatchString(r):
 			return "stood behind DOCKER-USER, which accepts, counts or logs"
 		case engineRule.MatchString(r):
 			return "stood behind the engine's rules"
-		default:
+		case !passes.MatchString(r):
 			return "stood behind rules that may accept"
 		}
 	}

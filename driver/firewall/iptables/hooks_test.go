@@ -101,6 +101,7 @@ var hookPlaces = []struct {
 	{name: "behind a user's chain", rules: "-j LOG; -i lan9 -j admin; HOOK; -j DOCKER-USER",
 		want: "-j LOG; HOOK; -i lan9 -j admin; -j DOCKER-USER", wrong: "stood behind rules that may accept"},
 	{name: "behind users' rules that refuse", rules: "-s 192.0.2.1/32 -j DROP; HOOK; -j DOCKER-USER"},
+	{name: "behind an engine's rule that refuses", rules: "-i docker0 -j DROP; HOOK", want: "HOOK; -i docker0 -j DROP", wrong: behindEngine},
 	{name: "twice", rules: "HOOK; HOOK; -j DOCKER-FORWARD", want: "HOOK; -j DOCKER-FORWARD", wrong: "stood there twice"},
 }
 
