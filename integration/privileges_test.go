@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -53,7 +54,12 @@ func heldCapabilities(t *testing.T, e *harness.Engine, optional map[string]int) 
 	names := ofPlugin()
 	want := slices.Sorted(maps.Keys(names))
 	maps.Copy(names, optional)
-	status := e.Run(t, "sh", "-ec", `set -- $(pidof gangway); [ $# = 1 ]; grep '^Cap\(Inh\|Eff\|Prm\|Bnd\|Amb\)' /proc/$1/task/*/status | sort -u -t: -k2,3`)
+	var status string
+	// A program that it is about to start has its name for a moment.
+	harness.Eventually(t, 10*time.Second, "one process named gangway", func() (err error) {
+		status, err = e.Try("sh", "-ec", `set -- $(pidof gangway); [ $# = 1 ]; grep '^Cap\(Inh\|Eff\|Prm\|Bnd\|Amb\)' /proc/$1/task/*/status | sort -u -t: -k2,3`)
+		return err
+	})
 	seen := 0
 	for line := range strings.Lines(status) {
 		kind, mask, _ := strings.Cut(strings.TrimSpace(line[strings.LastIndex(line, "Cap"):]), ":\t")

@@ -56,18 +56,25 @@ var (
 var ending = regexp.MustCompile(`-j [A-Z]+_dispatch$`)
 
 // place returns where in the chain's rules, without the hook, the hook belongs. In
-// FORWARD it is behind rules of users that only refuse or take note, and before all
-// else: the engine's, and what may accept. Elsewhere it is last, where the user's
-// own rules come first, though before the end that firewalld makes.
+// FORWARD it is first, or right before DOCKER-USER if the administrator's rules before
+// that only refuse or take note. Elsewhere it is last, where the user's own rules come
+// first, though before the end that firewalld makes.
 func (h hook) place(others []string) int {
-	before := ending.MatchString
-	if h.at == filterForward {
-		before = func(r string) bool { return !passes.MatchString(r) || engineRule.MatchString(r) }
+	if h.at != filterForward {
+		if i := slices.IndexFunc(others, ending.MatchString); i >= 0 {
+			return i
+		}
+		return len(others)
 	}
-	if i := slices.IndexFunc(others, before); i >= 0 {
-		return i
+	for i, r := range others {
+		if userRule.MatchString(r) {
+			return i
+		}
+		if engineRule.MatchString(r) || !passes.MatchString(r) {
+			break
+		}
 	}
-	return len(others)
+	return 0
 }
 
 // misplaced says what is wrong with the hook standing behind the given rules; ""
