@@ -70,15 +70,23 @@ func (tx transaction) write(c *nft.Conn, all []set) error {
 		send  func(*nft.Set, []nft.SetElement) error
 	}{{tx.gone, c.SetDeleteElements}, {tx.fresh, c.SetAddElements}} {
 		for i := range all {
-			for part := range slices.Chunk(encode(all[i], step.items[all[i].Name]), perMessage) {
-				if err := step.send(&all[i].Set, part); err != nil {
-					return fmt.Errorf("elements of %s: %w", all[i].Name, err)
-				}
+			if err := inParts(step.send, &all[i].Set, encode(all[i], step.items[all[i].Name])); err != nil {
+				return err
 			}
 		}
 	}
 	if tx.trial {
 		c.DelTable(t)
+	}
+	return nil
+}
+
+// inParts sends elements of a set in messages that are not too long.
+func inParts(send func(*nft.Set, []nft.SetElement) error, s *nft.Set, all []nft.SetElement) error {
+	for part := range slices.Chunk(all, perMessage) {
+		if err := send(s, part); err != nil {
+			return fmt.Errorf("elements of %s: %w", s.Name, err)
+		}
 	}
 	return nil
 }

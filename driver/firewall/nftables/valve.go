@@ -123,8 +123,8 @@ func (v *Valve) sync(ctx context.Context, bridges []string) (writes uint32, repa
 		return writes, repaired, err
 	case held && slices.Equal(v.held, bridges):
 		return 0, nil, nil
-	case held && len(bridges) > 0:
-		return 1, nil, v.turn(bridges)
+	case held && len(bridges) > 0 && v.turn(bridges) == nil:
+		return 1, nil, nil
 	}
 	return v.replace(ctx, bridges)
 }
@@ -175,10 +175,10 @@ func (v *Valve) turn(bridges []string) error {
 	s := valveBridges(table(valveName))
 	gone, come := elementsOf(v.held, bridges), elementsOf(bridges, v.held)
 	return v.commit(bridges, func(c *nft.Conn) error {
-		if err := c.SetDeleteElements(s, gone); err != nil {
+		if err := inParts(c.SetDeleteElements, s, gone); err != nil {
 			return err
 		}
-		return c.SetAddElements(s, come)
+		return inParts(c.SetAddElements, s, come)
 	})
 }
 
@@ -214,8 +214,12 @@ func writeValve(c *nft.Conn, t *nft.Table, bridges []string) error {
 		list[i].Table = t
 		c.AddChain(&list[i].Chain)
 	}
-	if err := c.AddSet(valveBridges(t), elementsOf(bridges, nil)); err != nil {
+	s := valveBridges(t)
+	if err := c.AddSet(s, nil); err != nil {
 		return fmt.Errorf("set %s: %w", bridgesSet, err)
+	}
+	if err := inParts(c.SetAddElements, s, elementsOf(bridges, nil)); err != nil {
+		return err
 	}
 	for i := range list {
 		for _, r := range list[i].rules {

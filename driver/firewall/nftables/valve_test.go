@@ -3,6 +3,7 @@ package nftables
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -73,6 +74,16 @@ func TestValve(t *testing.T) {
 		}
 		if d := cmp.Diff(want, dumped(t)); d != "" {
 			t.Errorf("changed:\n%s", d)
+		}
+		var many []string
+		for i := range 5000 {
+			many = append(many, fmt.Sprintf("gw-%012d", i))
+		}
+		for _, bridges := range [][]string{many, some, nil, many} {
+			turn(t, v, bridges)
+			if n := strings.Count(dumped(t), `"gw-0`); n != len(bridges)/len(many)*len(many) {
+				t.Errorf("%d of %d bridges", n, len(bridges))
+			}
 		}
 		turn(t, v, nil)
 		turn(t, v, nil)
