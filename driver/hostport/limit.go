@@ -70,6 +70,29 @@ func raiseFileLimit(log *logrus.Entry) int {
 	return int(min(l.Cur, math.MaxInt))
 }
 
+// tableSize is how many open files the kernel has room for from the start: half a
+// megabyte of its memory.
+const tableSize = 1 << 16
+
+// widenFileTable makes room for open files, up to the limit. The kernel doubles the
+// table whenever it is full, and as threads share it, waits each time until no
+// processor uses the old one any more (expand_fdtable and its synchronize_rcu in
+// fs/file.c): some ten milliseconds, several times over, of the first container that
+// publishes many ports.
+func widenFileTable(log *logrus.Entry, limit int) {
+	fd, err := unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err == nil {
+		defer func() { _ = unix.Close(fd) }()
+		var last int
+		if last, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, min(limit, tableSize)-1); err == nil {
+			err = unix.Close(last)
+		}
+	}
+	if err != nil {
+		log.WithError(err).Debug("the table of open files grows as it is filled")
+	}
+}
+
 // budget counts the file descriptors of reserving sockets and of relayed
 // connections against the limits. Connections are only taken on as long as
 // they leave what sockets need.

@@ -34,10 +34,12 @@ type Manager struct {
 }
 
 // New makes a manager that holds nothing yet. It raises the process's limit of
-// open files as far as it may, because each port takes a descriptor, two if it
+// open files as far as it may, and makes room for many, because each port takes a descriptor, two if it
 // is published on different addresses of both families.
 func New(log *logrus.Entry) *Manager {
-	return newManager(log, defaultLimits(raiseFileLimit(log)))
+	limit := raiseFileLimit(log)
+	widenFileTable(log, limit)
+	return newManager(log, defaultLimits(limit))
 }
 
 func newManager(log *logrus.Entry, l limits) *Manager {

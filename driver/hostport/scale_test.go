@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -130,6 +131,24 @@ func TestKernelFileLimit(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 	wantSame(t, m, map[key]string{})
+}
+
+// The kernel has room for many open files before the first is opened.
+func TestNewWidensFileTable(t *testing.T) {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		t.Fatal(err)
+	}
+	New(quiet())
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "FDSize:")
+	size, err := strconv.Atoi(strings.Fields(rest)[0])
+	if want := min(int(l.Cur), tableSize); err != nil || size < want {
+		t.Errorf("room for %d open files, %v, want %d", size, err, want)
+	}
 }
 
 func TestNewRaisesFileLimit(t *testing.T) {

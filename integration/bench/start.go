@@ -39,7 +39,7 @@ func (r *rig) starts(t testing.TB, m mode, to *Results) {
 					if v.kind == builtin && n > m.builtinPorts && (round > 0 || !slices.Contains(m.builtinOnce, n)) {
 						continue
 					}
-					for _, proto := range protocols() {
+					for _, proto := range turns(protocols(), round) {
 						if n == 0 && proto != protocols()[0] {
 							continue
 						}

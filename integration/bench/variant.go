@@ -41,9 +41,9 @@ func Variants() []Variant {
 	}
 }
 
-// turns returns variants in an order that begins with another one each round, so
-// that none always follows the same one.
-func turns(all []Variant, round int) []Variant {
+// turns returns variants, or protocols, in an order that begins with another one each
+// round, so that none always follows the same one.
+func turns[T any](all []T, round int) []T {
 	first := round % len(all)
 	return slices.Concat(all[first:], all[:first])
 }
