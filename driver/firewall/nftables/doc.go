@@ -42,8 +42,8 @@
 // is off until the repair.
 //
 // Rules know bridges by their interface group. One that somebody takes out of it is
-// cut off by its name, if that is a default one: to look up every name would cost
-// the packets of others more.
+// cut off by its name, which is looked up for links of the kind bridge only: to look up
+// every name would cost the packets of others more.
 //
 //	table found           first Sync, or change      told as
 //	none                  made                       repair, if it should be there
