@@ -85,15 +85,17 @@ func (s *Server) routeAdmin(h sdk.Handler) {
 	}))
 }
 
-// adminRoute answers a question about the state, once it is restored.
+// adminRoute answers a question about the state. Like a call of the engine it
+// waits for the state to be restored: who asks right after the daemon's start
+// (docker plugin enable; gangway status) need not try again.
 func (s *Server) adminRoute(h sdk.Handler, name string, ask func(context.Context) (any, error)) {
 	h.HandleFunc(AdminPath+name, getOnly(func(w http.ResponseWriter, r *http.Request) {
-		if !s.restored() {
-			adminJSON(w, http.StatusServiceUnavailable, ErrorBody{Error: "gangway is still restoring its networks; try again in a moment"})
-			return
-		}
 		ctx, cancel := context.WithTimeout(r.Context(), s.o.VerbTime)
 		defer cancel()
+		if err := s.waitReady(ctx); err != nil {
+			adminJSON(w, http.StatusServiceUnavailable, ErrorBody{Error: err.Error()})
+			return
+		}
 		answer, err := ask(ctx)
 		if err != nil {
 			adminJSON(w, http.StatusInternalServerError, ErrorBody{Error: err.Error()})

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,18 +40,31 @@ func (d *daemon) expect(t *testing.T, name string, status int, want string) {
 	}
 }
 
-func TestAdmin(t *testing.T) {
-	d := start(t, nil)
-	d.expect(t, "health", 503, `{"state":"starting"}`)
-	d.expect(t, "version", 200, `{"version":"v1"}`)
+// TestAdminGivesUp: a question that waited for the state in vain says so.
+func TestAdminGivesUp(t *testing.T) {
+	d := start(t, func(o *Options) { o.VerbTime = 20 * time.Millisecond })
 	for _, name := range []string{"status", "networks", "endpoints", "ports"} {
 		if status, text := d.get(t, name); status != 503 || !strings.Contains(text, "still restoring") {
 			t.Errorf("%s before the state is restored: %d %s", name, status, text)
 		}
 	}
-	d.Ready()
-	d.expect(t, "health", 200, `{"state":"ok"}`)
+}
+
+func TestAdmin(t *testing.T) {
+	d := start(t, nil)
+	d.expect(t, "health", 503, `{"state":"starting"}`)
+	d.expect(t, "version", 200, `{"version":"v1"}`)
+	// A question waits for the state.
+	var restored atomic.Bool
+	time.AfterFunc(20*time.Millisecond, func() {
+		restored.Store(true)
+		d.Ready()
+	})
 	d.expect(t, "networks", 200, `[]`)
+	if !restored.Load() {
+		t.Error("an answer before the state is restored")
+	}
+	d.expect(t, "health", 200, `{"state":"ok"}`)
 	d.expect(t, "endpoints", 200, `[]`)
 	d.expect(t, "ports", 200, `[]`)
 	d.domain.ports = []driver.PortStatus{{Protocol: "tcp", HostIP: netip.MustParseAddr("::"), First: 80, Last: 80, ContainerIP: netip.MustParseAddr("fd00::2"), ContainerFirst: 8080, Path: "nat"}}
