@@ -15,6 +15,8 @@ import (
 // address is one address of a link.
 type address struct {
 	netip.Prefix
+	// peer is the other side's address, the same one unless it is point to point.
+	peer  netip.Addr
 	link  int
 	scope uint8
 	flags uint32
@@ -67,13 +69,13 @@ func parseAddress(m []byte) (address, error) {
 	}
 	msg := nl.DeserializeIfAddrmsg(m)
 	a := address{link: int(msg.Index), scope: msg.Scope, flags: uint32(msg.Flags)}
-	var local, remote netip.Addr
+	var local netip.Addr
 	err := attributes(m, unix.SizeofIfAddrmsg, func(kind uint16, value []byte) {
 		switch kind {
 		case unix.IFA_LOCAL:
 			local, _ = netip.AddrFromSlice(value)
 		case unix.IFA_ADDRESS:
-			remote, _ = netip.AddrFromSlice(value)
+			a.peer, _ = netip.AddrFromSlice(value)
 		case unix.IFA_FLAGS:
 			if len(value) >= 4 {
 				a.flags = nl.NativeEndian().Uint32(value)
@@ -84,7 +86,7 @@ func parseAddress(m []byte) (address, error) {
 		return address{}, fmt.Errorf("address message: %w", err)
 	}
 	if !local.IsValid() {
-		local = remote
+		local = a.peer
 	}
 	a.Prefix = netip.PrefixFrom(local, int(msg.Prefixlen))
 	if !a.IsValid() {

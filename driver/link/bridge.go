@@ -122,14 +122,9 @@ func (h *Handle) createBridge(ctx context.Context, b spec.Bridge) ([]string, err
 	if err != nil {
 		return nil, fmt.Errorf("create bridge %s: %w", b.Name, err)
 	}
-	link, err := h.find(b.Name)
-	if err == nil && link == nil {
-		err = fmt.Errorf("bridge %s was removed by somebody else as soon as it was created", b.Name)
-	}
-	if err == nil {
-		err = (&mender{h: h, link: link, bridge: b}).run(ctx)
-	}
-	if err != nil {
+	// LinkAdd has set the index, by which the steps go. What else they look at is as
+	// in every new link: no alias, and down.
+	if err := (&mender{h: h, link: created, bridge: b}).run(ctx); err != nil {
 		return nil, errors.Join(err, h.remove(created))
 	}
 	return []string{"bridge " + b.Name + " was missing: created"}, nil

@@ -2,10 +2,13 @@ package link
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -66,4 +69,28 @@ func (h *Handle) GuardOf(v spec.Veth) (func() error, error) {
 	}
 	bridge, err := h.find(v.Bridge)
 	return func() error { return h.guardNew(host, bridge, v) }, err
+}
+
+// Book returns the IPv4 addresses of all links as the book has them, and as the
+// kernel lists them, sorted.
+func (h *Handle) Book(ctx context.Context) (book, kernel []string, err error) {
+	kept, err := h.addresses4(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	listed, err := h.addresses(ctx, nil, unix.AF_INET)
+	return lines(kept), lines(listed), err
+}
+
+// Listed says whether the book follows the kernel, rather than having to ask for a
+// list.
+func (h *Handle) Listed() bool { return h.book.listed }
+
+func lines(all []address) []string {
+	found := make([]string, 0, len(all))
+	for _, a := range all {
+		found = append(found, fmt.Sprintf("%d: %s peer %s scope %d flags %x", a.link, a.Prefix, a.peer, a.scope, a.flags))
+	}
+	slices.Sort(found)
+	return found
 }

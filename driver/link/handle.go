@@ -35,6 +35,7 @@ type Handle struct {
 	// packets is a packet socket to send with. It stays open, because the kernel
 	// waits for an RCU grace period, some 10 ms, when one is closed.
 	packets int
+	book    *addressBook
 	sys     sysctls
 	// removals counts the removals of links that the kernel has not answered.
 	removals sync.WaitGroup
@@ -60,6 +61,13 @@ func New(o Options) (*Handle, error) {
 		socket.Close()
 		return nil, fmt.Errorf("open a packet socket (it needs CAP_NET_RAW): %w", err)
 	}
+	book, err := newAddressBook()
+	if err != nil {
+		handle.Close()
+		socket.Close()
+		_ = unix.Close(packets)
+		return nil, fmt.Errorf("open a route netlink socket for changes of addresses: %w", err)
+	}
 	// Kernels before 4.20 do not know the option: they send more than asked
 	// for, which the callers filter.
 	_ = unix.SetsockoptInt(socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
@@ -67,6 +75,7 @@ func New(o Options) (*Handle, error) {
 		nl:      handle,
 		raw:     map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}},
 		packets: packets,
+		book:    book,
 		sys:     newSysctls(o.SysctlRoot),
 	}, nil
 }
@@ -79,6 +88,7 @@ func (h *Handle) Close() {
 		s.Close()
 	}
 	_ = unix.Close(h.packets)
+	h.book.close()
 }
 
 // dumpTries bounds how often an interrupted dump is asked for again.

@@ -16,10 +16,8 @@ import (
 )
 
 // InspectBridge describes the link of that name, whatever its kind, to a network
-// with these subnets. Exists is false if there is none.
-//
-// The kernel goes through all links for the addresses of a family, which takes its
-// time where there are 1000 of them: the other family is not asked for in vain.
+// with these subnets. Exists is false if there is none. The family that the network
+// has no subnet of is not asked for.
 func (h *Handle) InspectBridge(ctx context.Context, name string, subnets []netip.Prefix) (spec.BridgeInfo, error) {
 	if err := checkName(name); err != nil {
 		return spec.BridgeInfo{}, fmt.Errorf("bridge %q: %w", name, err)
@@ -34,7 +32,7 @@ func (h *Handle) InspectBridge(ctx context.Context, name string, subnets []netip
 		own = link.Attrs().Index
 	}
 	for _, family := range families(subnets) {
-		all, err := h.addresses(ctx, nil, family)
+		all, err := h.addressesOf(ctx, family)
 		if err != nil {
 			return spec.BridgeInfo{}, err
 		}
@@ -49,6 +47,13 @@ func (h *Handle) InspectBridge(ctx context.Context, name string, subnets []netip
 		}
 	}
 	return info, nil
+}
+
+func (h *Handle) addressesOf(ctx context.Context, family int) ([]address, error) {
+	if family == unix.AF_INET {
+		return h.addresses4(ctx)
+	}
+	return h.addresses(ctx, nil, family)
 }
 
 // families returns the address families of prefixes, each once, IPv4 first.
