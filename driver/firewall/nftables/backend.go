@@ -203,15 +203,23 @@ func (b *Backend) change(ctx context.Context, c change) error {
 	return nil
 }
 
-// commit puts a transaction into the kernel, which counts it.
+// commit puts a transaction into the kernel.
 func (b *Backend) commit(tx transaction) error {
-	if err := b.kernel.commit(tx); err != nil {
-		return err
+	err := b.kernel.commit(tx)
+	if err == nil {
+		b.wrote(1)
 	}
-	if b.seen != 0 {
-		b.seen++
+	return err
+}
+
+// wrote notes how many transactions were this process's own: the kernel counts
+// them as it does those of others.
+func (b *Backend) wrote(n uint32) {
+	for _, generation := range []*uint32{&b.seen, &b.gate.looked} {
+		if *generation != 0 {
+			*generation += n
+		}
 	}
-	return nil
 }
 
 // Sync implements firewall.Backend. Nothing is listed if the kernel says that
@@ -288,9 +296,7 @@ func (b *Backend) setValve(ctx context.Context, items contents) ([]string, error
 		bridges = append(bridges, strings.TrimRight(i.key, "\x00"))
 	}
 	writes, lines, err := b.valve.sync(ctx, bridges)
-	if b.seen != 0 {
-		b.seen += writes
-	}
+	b.wrote(writes)
 	return lines, err
 }
 

@@ -200,6 +200,8 @@ type fakeGate struct {
 	t     *testing.T
 	calls []string
 	err   error
+	// absent says that no iptables needs the gate.
+	absent bool
 }
 
 func (g *fakeGate) Sync(_ context.Context, open, _ bool) ([]string, error) {
@@ -214,7 +216,7 @@ func (g *fakeGate) Sync(_ context.Context, open, _ bool) ([]string, error) {
 	return nil, g.err
 }
 
-func (g *fakeGate) Placed() bool     { return true }
+func (g *fakeGate) Placed() bool     { return !g.absent }
 func (g *fakeGate) UsesLegacy() bool { return false }
 
 // The gate never stands open without the table behind it.
@@ -239,6 +241,35 @@ func TestGateOrder(t *testing.T) {
 		if d := cmp.Diff(want, g.calls); d != "" {
 			t.Error(d)
 		}
+	})
+}
+
+// A change asks for the gate once more as soon as an iptables has come, and looks
+// for one only where others have changed nf_tables.
+func TestGateLate(t *testing.T) {
+	nstest.Do(t, func() {
+		g := &fakeGate{t: t, absent: true}
+		b := start(t)
+		b.gate = gate{iptables: g}
+		add(t, b, firewall.Ruleset{Networks: rich().Networks})
+		change := func(calls int) {
+			t.Helper()
+			add(t, b, one())
+			apply(t, b, firewall.Delta{Remove: one()})
+			if len(g.calls) != calls {
+				t.Errorf("gate was told %v, want %d calls", g.calls, calls)
+			}
+		}
+		change(1)
+		if looked, now := b.gate.looked, generation(t, b); looked != now {
+			t.Errorf("last looked at generation %d, now it is %d: own changes were taken for those of others", looked, now)
+		}
+		sh(t, "nft add table ip other")
+		change(1)
+		sh(t, "nft add table ip filter")
+		sh(t, "nft add chain ip filter FORWARD")
+		change(2)
+		change(2)
 	})
 }
 

@@ -24,7 +24,8 @@ type gate struct {
 	iptables Gate
 	// told says that open is what the Gate was told last.
 	told, open bool
-	// looked is the generation at which no iptables needed the gate.
+	// looked is the generation at which no iptables needed the gate, moved on by own
+	// changes; 0 if nobody has looked.
 	looked uint32
 }
 
