@@ -31,6 +31,15 @@ func badf(format string, args ...any) error {
 	return &requestError{status: http.StatusBadRequest, msg: fmt.Sprintf(format, args...)}
 }
 
+// restoringError is the end of a wait for the state, for its cause.
+type restoringError struct{ cause error }
+
+func (*restoringError) Error() string {
+	return "gangway is still restoring its networks; try again in a moment"
+}
+
+func (e *restoringError) Unwrap() error { return e.cause }
+
 // panicError is what is left of a request whose handling panicked.
 type panicError struct {
 	op    string

@@ -153,7 +153,7 @@ func (s *Server) waitReady(ctx context.Context) error {
 	case <-s.stopping:
 		return errors.New("gangway is stopping before its networks were restored; see its log")
 	case <-ctx.Done():
-		return fmt.Errorf("gangway is still restoring its networks; try again in a moment: %w", ctx.Err())
+		return &restoringError{ctx.Err()}
 	}
 }
 

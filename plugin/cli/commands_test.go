@@ -103,10 +103,10 @@ func TestEmptyHost(t *testing.T) {
 		"networks", "networks --json", "endpoints", "endpoints --json", "ports", "ports --json", "status"))
 }
 
-// TestRestoring asks a daemon that is not ready yet.
+// TestRestoring asks a daemon that does not get ready.
 func TestRestoring(t *testing.T) {
 	dir := t.TempDir()
-	serve(t, filepath.Join(dir, socketName), busyHost())
+	serveFor(t, filepath.Join(dir, socketName), busyHost(), 20*time.Millisecond)
 	compare(t, "restoring", transcript(t, dir, "status", "health", "health --json", "endpoints", "ports --json", "version"))
 }
 

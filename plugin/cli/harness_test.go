@@ -105,9 +105,15 @@ func busyHost() *inspector {
 // serve runs a real plugin server on a socket until the test ends.
 func serve(t *testing.T, path string, i plugin.Inspector) *plugin.Server {
 	t.Helper()
+	return serveFor(t, path, i, 0)
+}
+
+// serveFor is serve with questions that wait so long, or the default if it is 0.
+func serveFor(t *testing.T, path string, i plugin.Inspector, wait time.Duration) *plugin.Server {
+	t.Helper()
 	s, err := plugin.New(plugin.Options{
 		Networks: unused{}, Addresses: unused{}, Inspector: i,
-		Version: daemonVersion, Log: testkit.Quiet(),
+		Version: daemonVersion, Log: testkit.Quiet(), VerbTime: wait,
 	})
 	if err != nil {
 		t.Fatal(err)
