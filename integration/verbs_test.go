@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"testing"
@@ -48,6 +49,7 @@ func testKilledInEachVerb(t *testing.T, e *harness.Engine) {
 func lifeWithKill(t *testing.T, e *harness.Engine, m *middleman, verb string, answered bool) {
 	t.Helper()
 	armed := m.arm(verb, answered)
+	defer armed.killed()
 	life := make(chan struct{})
 	go func() {
 		defer close(life)
@@ -64,7 +66,7 @@ func lifeWithKill(t *testing.T, e *harness.Engine, m *middleman, verb string, an
 		return
 	}
 	e.KillGangway(t)
-	close(armed.killed)
+	armed.killed()
 	e.StartGangway(t, middleSocket)
 	<-life
 	for _, command := range lifeOf(e) {
@@ -103,8 +105,11 @@ type ambush struct {
 	// answered says that gangway is killed when it has answered, else as soon as
 	// it has the request.
 	answered bool
-	// hit is closed when it is time to kill, and killed when that was done.
-	hit, killed chan struct{}
+	// hit is closed when it is time to kill. killed says that this was done, and
+	// ends ctx: from then on the request must not get to the next gangway.
+	hit    chan struct{}
+	ctx    context.Context
+	killed context.CancelFunc
 }
 
 // newMiddleman takes gangway's place until the test ends.
@@ -149,7 +154,8 @@ func newMiddleman(t *testing.T, e *harness.Engine) *middleman {
 func (m *middleman) arm(verb string, answered bool) *ambush {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.next = &ambush{verb: verb, answered: answered, hit: make(chan struct{}), killed: make(chan struct{})}
+	m.next = &ambush{verb: verb, answered: answered, hit: make(chan struct{})}
+	m.next.ctx, m.next.killed = context.WithCancel(context.Background())
 	return m.next
 }
 
@@ -173,32 +179,40 @@ func (m *middleman) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	a := m.due(strings.TrimPrefix(r.URL.Path, "/"))
-	if a != nil && !a.answered {
-		go func() { // it ends with gangway
-			if answer, err := m.pass(r, body); err == nil {
-				_ = answer.Body.Close()
-			}
-		}()
-	} else {
-		answer, err := m.pass(r, body)
-		if err != nil {
-			panic(http.ErrAbortHandler)
-		}
+	switch {
+	case a == nil:
+		answer := m.must(context.Background(), r, body)
 		defer answer.Body.Close()
-		if a == nil {
-			w.Header().Set("Content-Type", answer.Header.Get("Content-Type"))
-			w.WriteHeader(answer.StatusCode)
-			_, _ = io.Copy(w, answer.Body)
-			return
+		w.Header().Set("Content-Type", answer.Header.Get("Content-Type"))
+		w.WriteHeader(answer.StatusCode)
+		_, _ = io.Copy(w, answer.Body)
+		return
+	case a.answered:
+		defer m.must(a.ctx, r, body).Body.Close()
+		close(a.hit)
+	default:
+		once := sync.OnceFunc(func() { close(a.hit) })
+		sent := httptrace.WithClientTrace(a.ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { once() }})
+		if answer, err := m.pass(sent, r, body); err == nil {
+			_ = answer.Body.Close()
 		}
 	}
-	close(a.hit)
-	<-a.killed
+	<-a.ctx.Done()
 	panic(http.ErrAbortHandler)
 }
 
-func (m *middleman) pass(r *http.Request, body []byte) (*http.Response, error) {
-	q, err := http.NewRequestWithContext(context.Background(), r.Method, "http://gangway"+r.URL.RequestURI(), bytes.NewReader(body))
+// must passes a request on, and breaks the engine's connection if there is no
+// answer.
+func (m *middleman) must(ctx context.Context, r *http.Request, body []byte) *http.Response {
+	answer, err := m.pass(ctx, r, body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	return answer
+}
+
+func (m *middleman) pass(ctx context.Context, r *http.Request, body []byte) (*http.Response, error) {
+	q, err := http.NewRequestWithContext(ctx, r.Method, "http://gangway"+r.URL.RequestURI(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
