@@ -37,6 +37,14 @@ func testRefused(t *testing.T, e *harness.Engine) {
 			e.Refused(t, c.words, args([]string{"network", "create", "-d", e.Driver}, c.args, []string{"bad"})...)
 		})
 	}
+	t.Run("address-that-the-host-gets-and-gives-up", func(t *testing.T) {
+		create := []string{"network", "create", "-d", e.Driver, "--subnet", "10.77.1.0/24", "late"}
+		e.Run(t, "ip", "addr", "add", "10.77.1.9/24", "dev", "foreign0")
+		e.Refused(t, []string{"10.77.1.9", "foreign0"}, create...)
+		e.Run(t, "ip", "addr", "del", "10.77.1.9/24", "dev", "foreign0")
+		e.Docker(t, create...)
+		e.Docker(t, "network", "rm", "late")
+	})
 	for _, c := range []struct {
 		name  string
 		words []string

@@ -34,8 +34,8 @@ type Manager struct {
 }
 
 // New makes a manager that holds nothing yet. It raises the process's limit of
-// open files as far as it may, and makes room for many, because each port takes a descriptor, two if it
-// is published on different addresses of both families.
+// open files as far as it may, and makes room for many, because each port takes a
+// descriptor, two if it is published on different addresses of both families.
 func New(log *logrus.Entry) *Manager {
 	limit := raiseFileLimit(log)
 	widenFileTable(log, limit)

@@ -123,7 +123,8 @@ func (h *Handle) createBridge(ctx context.Context, b spec.Bridge) ([]string, err
 		return nil, fmt.Errorf("create bridge %s: %w", b.Name, err)
 	}
 	// LinkAdd has set the index, by which the steps go. What else they look at is as
-	// in every new link: no alias, and down.
+	// in every new link, no alias and down, but for the MTU, which is set if any is
+	// asked for.
 	if err := (&mender{h: h, link: created, bridge: b}).run(ctx); err != nil {
 		return nil, errors.Join(err, h.remove(created))
 	}
