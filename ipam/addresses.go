@@ -205,7 +205,7 @@ func (a *Allocator) ReleaseAddress(ctx context.Context, poolID string, addr neti
 		return nil
 	}
 	if h.retained {
-		h.claim = claim{}
+		h.claim = claim{withdrawn: true}
 		return nil
 	}
 	r := p.record()

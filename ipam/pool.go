@@ -44,6 +44,9 @@ type claim struct {
 	replayed bool
 	// retained says that the next release belongs to a claim the driver refused.
 	retained bool
+	// withdrawn says that the last claim was such a one, and is released: the first
+	// holder is who it was.
+	withdrawn bool
 }
 
 // holding is an address in use.

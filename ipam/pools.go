@@ -125,9 +125,14 @@ func (a *Allocator) ReleasePool(ctx context.Context, id string) error {
 	}
 	defer p.lock.unlock()
 	if p.retained {
-		p.claim = claim{}
+		p.claim = claim{withdrawn: true}
 		return nil
 	}
+	return a.release(p)
+}
+
+// release forgets a pool, whose lock is held, with all addresses in it.
+func (a *Allocator) release(p *pool) error {
 	changes := map[string][]byte{poolKey(p.key): nil}
 	for addr := range p.held {
 		changes[addressKey(p.key, addr)] = nil
@@ -175,17 +180,13 @@ func (a *Allocator) RetainAddresses(subnet netip.Prefix, addrs []netip.Addr) {
 // when it was requested last. It is false when that cannot be told: for a pool
 // of an earlier process, and after Greet.
 func (a *Allocator) Fresh(subnet netip.Prefix) bool {
-	p := a.local(subnet)
-	if p == nil {
-		return false
-	}
+	fresh := false
 	// As with retain, no deadline.
-	p, err := a.acquire(context.Background(), p.key)
-	if err != nil {
-		return false
-	}
-	defer p.lock.unlock()
-	return !p.replayed && p.confirmed.Load() >= a.generation.Load()
+	err := a.withLocal(context.Background(), subnet, func(p *pool) error {
+		fresh = !p.replayed && p.confirmed.Load() >= a.generation.Load()
+		return nil
+	})
+	return fresh && err == nil
 }
 
 // local returns the pool of LocalSpace with this subnet, nil if there is none.
@@ -202,24 +203,37 @@ func (a *Allocator) local(subnet netip.Prefix) *pool {
 	return p
 }
 
-func (a *Allocator) retain(subnet netip.Prefix, addrs []netip.Addr, poolToo bool) {
+// withLocal calls f with the locked pool of LocalSpace that has this subnet, if
+// there is one.
+func (a *Allocator) withLocal(ctx context.Context, subnet netip.Prefix, f func(p *pool) error) error {
 	p := a.local(subnet)
 	if p == nil {
-		return
+		return nil
 	}
-	// Without a deadline: a claim that is not retained is an address given out
-	// twice, and the lock is never held for longer than a transaction.
-	p, err := a.acquire(context.Background(), p.key)
+	p, err := a.acquire(ctx, p.key)
+	if errors.Is(err, errGone) {
+		return nil
+	}
 	if err != nil {
-		return
+		return err
 	}
 	defer p.lock.unlock()
-	if poolToo {
-		p.retained = p.replayed
-	}
-	for _, addr := range addrs {
-		if h := p.held[addr.Unmap()]; h != nil {
-			h.retained = h.replayed
+	return f(p)
+}
+
+func (a *Allocator) retain(subnet netip.Prefix, addrs []netip.Addr, poolToo bool) {
+	// Without a deadline: a claim that is not retained is an address given out
+	// twice, and the lock is never held for longer than a transaction. So there is
+	// no error.
+	_ = a.withLocal(context.Background(), subnet, func(p *pool) error {
+		if poolToo {
+			p.retained = p.replayed
 		}
-	}
+		for _, addr := range addrs {
+			if h := p.held[addr.Unmap()]; h != nil {
+				h.retained = h.replayed
+			}
+		}
+		return nil
+	})
 }
