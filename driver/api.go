@@ -87,6 +87,9 @@ type NetworkStatus struct {
 	// theirs.
 	Guarded   bool `json:"guarded"`
 	Endpoints int  `json:"endpoints"`
+	// Engine is the id of the network "host" of the engine that has named this one
+	// as its own; empty if none has.
+	Engine string `json:"engine,omitempty"`
 }
 
 // EndpointStatus is one endpoint as the admin API shows it. The names and

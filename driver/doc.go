@@ -14,6 +14,7 @@
 // next Reconcile.
 //
 // The package refuses to know how the kernel is told (see the interfaces in
-// deps.go), what the wire looks like, and it never calls the Docker API, which
-// would deadlock an engine that starts.
+// deps.go), what the wire looks like, and it never calls the Docker API: from a
+// verb that would deadlock an engine that starts. What the engine says there is
+// brought to Attend.
 package driver

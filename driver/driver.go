@@ -61,6 +61,8 @@ type Driver struct {
 	// turn is the first pair that the next comparison looks at closely.
 	turn    int
 	journal journal
+	// doubts has something in it when engines are to be asked what they have.
+	doubts chan struct{}
 
 	// taken is what is left to do for published ports after the answer.
 	taken takenPorts
@@ -74,13 +76,14 @@ type health struct {
 	problem   string
 	// fights has a line for each repair that somebody keeps undoing.
 	fights []string
-	// missing holds the endpoints whose link pair was gone at the last check.
+	// missing holds the endpoints whose link pair was in no container at the last
+	// check.
 	missing map[string]missing
 }
 
 // New returns a driver without any state; see Restore.
 func New(o Options) *Driver {
-	return &Driver{o: o, state: newState(), moving: map[string]int{}, expected: map[string]time.Time{}, fights: newFights()}
+	return &Driver{o: o, state: newState(), moving: map[string]int{}, expected: map[string]time.Time{}, fights: newFights(), doubts: make(chan struct{}, 1)}
 }
 
 // undoTime bounds the work of undoing a change whose own time may be over.

@@ -153,8 +153,9 @@ func (d *Driver) retireEndpoint(ctx context.Context, networkID, endpointID strin
 	})
 }
 
-// retireHolders removes endpoints that hold e's addresses although their link
-// is gone. The kernel is asked only when there is a conflict at all.
+// retireHolders removes endpoints that hold e's addresses although their link is
+// gone, or in no container. The kernel is asked only when there is a conflict at
+// all.
 func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
 	d.mu.Lock()
 	var holders []*Endpoint
@@ -173,10 +174,10 @@ func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
 		return err
 	}
 	for _, h := range holders {
-		if _, alive := veths[h.ID]; alive {
+		if veths[h.ID].Moved {
 			continue
 		}
-		d.o.Log.WithField("ep", short(h.ID)).Warn("endpoint has no link any more and yields its address")
+		d.o.Log.WithField("ep", short(h.ID)).Warn("endpoint is in no container any more and yields its address")
 		err = d.retire(ctx, func(s *state) (change, error) {
 			return change{endpoints: []endpointChange{{before: s.endpoints[h.ID]}}}, nil
 		})

@@ -14,7 +14,7 @@ func (f *fakeHost) Check(_ context.Context, of spec.Scope, bridges []spec.Bridge
 		return spec.LinkCheck{}, err
 	}
 	defer unlock()
-	c := spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Strays: map[string]bool{}}
+	c := spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Outside: map[string]bool{}, Strays: map[string]bool{}}
 	known := map[string]bool{}
 	for _, v := range veths {
 		known[v.EndpointID] = true
@@ -24,6 +24,7 @@ func (f *fakeHost) Check(_ context.Context, of spec.Scope, bridges []spec.Bridge
 		is, there := f.veths[v.EndpointID]
 		c.Gone[v.EndpointID] = !there
 		c.Amiss[v.EndpointID] = !reflect.DeepEqual(is, v)
+		c.Outside[v.EndpointID] = there && f.outside[v.EndpointID]
 	}
 	for id, v := range f.veths {
 		if of.Has(v.Host) && !known[id] {

@@ -22,9 +22,11 @@ var errInjected = errors.New("injected fault")
 // fakeHost stands for the kernel, the host's ports and the store. It keeps
 // what it is told, and can fail the n-th operation.
 type fakeHost struct {
-	mu       sync.Mutex
-	bridges  map[string]spec.Bridge
-	veths    map[string]spec.Veth // by endpoint
+	mu      sync.Mutex
+	bridges map[string]spec.Bridge
+	veths   map[string]spec.Veth // by endpoint
+	// outside are the endpoints both ends of whose pair are the host's.
+	outside  map[string]bool
 	networks map[string]firewall.Network
 	ports    map[firewall.Port]bool
 	open     map[firewall.Open]bool
@@ -46,6 +48,7 @@ func newFakeHost() *fakeHost {
 	return &fakeHost{
 		bridges:  map[string]spec.Bridge{},
 		veths:    map[string]spec.Veth{},
+		outside:  map[string]bool{},
 		networks: map[string]firewall.Network{},
 		ports:    map[firewall.Port]bool{},
 		open:     map[firewall.Open]bool{},
@@ -146,7 +149,7 @@ func (f *fakeHost) Veths(context.Context) (map[string]spec.VethInfo, error) {
 	defer unlock()
 	out := map[string]spec.VethInfo{}
 	for id, v := range f.veths {
-		out[id] = spec.VethInfo{Host: v.Host, Peer: v.Peer}
+		out[id] = spec.VethInfo{Host: v.Host, Peer: v.Peer, Moved: !f.outside[id]}
 	}
 	return out, nil
 }

@@ -13,7 +13,8 @@ const maxEvents = 1000
 const (
 	// EventRepair is one thing in the kernel that was not as it should be.
 	EventRepair = "repair"
-	// EventLost is an endpoint that was removed since its container is gone.
+	// EventLost is an endpoint that was removed since its container is gone, or a
+	// network since its engine has it no more.
 	EventLost = "lost"
 	// EventFight says that the same repair is needed again and again,
 	// EventPeace that it no longer is.

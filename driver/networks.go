@@ -55,6 +55,7 @@ func (d *Driver) CreateNetwork(ctx context.Context, r CreateNetworkRequest) erro
 	if err := d.vacantGateway(ctx, n, info.Addresses); err != nil {
 		return err
 	}
+	defer d.doubt()
 	return d.commit(ctx, func(s *state) (change, error) {
 		if old := s.networks[n.ID]; old != nil {
 			return change{}, sameNetwork(old, n)
@@ -77,13 +78,17 @@ func (d *Driver) DeleteNetwork(ctx context.Context, id string) error {
 		return err
 	}
 	defer unlock()
-	return d.retire(ctx, func(s *state) (change, error) {
+	err = d.retire(ctx, func(s *state) (change, error) {
 		c := change{network: networkChange{before: s.networks[id]}}
 		for _, e := range s.members[id] {
 			c.endpoints = append(c.endpoints, endpointChange{before: e})
 		}
 		return c, nil
 	})
+	if err != nil {
+		d.doubt()
+	}
+	return err
 }
 
 // retireAbandoned removes the networks without endpoints that have n's subnets
@@ -92,21 +97,9 @@ func (d *Driver) DeleteNetwork(ctx context.Context, id string) error {
 // would be in the way for ever, since no engine can name them.
 func (d *Driver) retireAbandoned(ctx context.Context, n *Network) error {
 	for _, old := range d.abandoned(n) {
-		unlock, err := d.networks.lock(ctx, old.ID)
-		if err != nil {
-			return err
-		}
-		err = d.retire(ctx, func(s *state) (change, error) {
-			if len(s.members[old.ID]) > 0 {
-				return change{}, nil
-			}
-			return change{network: networkChange{before: s.networks[old.ID]}}, nil
-		})
-		unlock()
-		if err != nil {
+		if _, err := d.Forget(ctx, old.ID); err != nil {
 			return fmt.Errorf("remove network %s, which the engine has removed before: %w", short(old.ID), err)
 		}
-		d.o.Log.WithField("net", short(old.ID)).Warnf("network %v is removed late: the engine's call for that was lost", old.subnets())
 	}
 	return nil
 }
@@ -188,6 +181,7 @@ func sameNetwork(old, n *Network) error {
 	same := *n
 	// Whether the bridge was there before was settled by the first request.
 	same.Adopted = old.Adopted
+	same.Engine = old.Engine
 	if old.Space == "" {
 		same.Space = ""
 	}

@@ -17,16 +17,40 @@ const lostTime = 3 * time.Second
 // engine repeats a call that broke off for some 15 s.
 const joinTime = time.Minute
 
-// missing is an endpoint whose link pair is gone.
+// outsideTime is how long both ends of a link pair have to be in the host's
+// namespace until its endpoint is lost. The engine moves one end into the container
+// as soon as Join has answered, and takes it back when the container goes, whatever
+// became of the call of Leave.
+const outsideTime = 30 * time.Second
+
+// missing is an endpoint whose link pair is gone, or outside of any container.
 type missing struct {
 	networkID string
 	since     time.Time
+	outside   bool
+}
+
+// over says whether the endpoint is lost.
+func (m missing) over() bool {
+	if m.outside {
+		return time.Since(m.since) >= outsideTime
+	}
+	return time.Since(m.since) >= lostTime
+}
+
+// why says how an endpoint was lost.
+func (m missing) why() string {
+	if m.outside {
+		return "is in no container any more, though its link is there"
+	}
+	return "has lost its link and its container"
 }
 
 // Reconcile compares the kernel with the state, mends what differs, and
 // returns how many things it mended. Each repair is one Warn line and an event.
-// An endpoint whose link pair stays away has lost its container without the
-// engine telling (it forgot it in a crash): it is removed with its ports.
+// An endpoint whose link pair stays away, or in no container, has lost its container
+// without the engine telling (it forgot it in a crash, or its call found nobody): it
+// is removed with its ports.
 func (d *Driver) Reconcile(ctx context.Context) int {
 	return len(d.reconcile(ctx, spec.Scope{All: true}, time.Now()).fixed)
 }
@@ -45,8 +69,8 @@ func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time
 	for id, networkID := range d.forgotten() {
 		d.lose(ctx, networkID, id, "never joined a container")
 	}
-	for id, networkID := range r.lost(ctx) {
-		d.lose(ctx, networkID, id, "has lost its link and its container")
+	for id, m := range r.lost(ctx) {
+		d.lose(ctx, m.networkID, id, m.why())
 	}
 	return r
 }

@@ -23,7 +23,7 @@ type repair struct {
 	of     spec.Scope
 	fixed  []string
 	failed []error
-	// missing holds the endpoints whose link pair is gone.
+	// missing holds the endpoints whose link pair is in no container.
 	missing map[string]missing
 	// took is how long the comparison worked, without the time in which it waited
 	// for a manager of the host's firewall: while that starts, it does not answer.
@@ -114,8 +114,8 @@ func (r *repair) links(ctx context.Context, mend bool) {
 		return
 	}
 	for _, v := range want.veths {
-		if found.Gone[v.EndpointID] {
-			r.miss(v.EndpointID)
+		if found.Gone[v.EndpointID] || found.Outside[v.EndpointID] {
+			r.miss(v.EndpointID, found.Outside[v.EndpointID])
 		}
 	}
 	if mend {
@@ -241,13 +241,14 @@ func (r *repair) finish() {
 	r.health.missing = r.missing
 }
 
-// miss notes since when an endpoint's pair has been gone.
-func (r *repair) miss(endpointID string) {
+// miss notes since when an endpoint's pair has been gone, or outside of any
+// container.
+func (r *repair) miss(endpointID string, outside bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m, known := r.health.missing[endpointID]
-	if !known {
-		m.since = time.Now()
+	if !known || m.outside != outside {
+		m = missing{since: time.Now(), outside: outside}
 	}
 	if e := r.state.endpoints[endpointID]; e != nil {
 		m.networkID = e.NetworkID
@@ -255,13 +256,13 @@ func (r *repair) miss(endpointID string) {
 	r.missing[endpointID] = m
 }
 
-// lost returns the endpoints whose pair has been gone for long and still is,
-// with their network: a verb may have been on its way at each look.
-func (r *repair) lost(ctx context.Context) map[string]string {
-	over := map[string]string{}
+// lost returns the endpoints whose pair has been missing for long and still is: a
+// verb may have been on its way at each look.
+func (r *repair) lost(ctx context.Context) map[string]missing {
+	over := map[string]missing{}
 	for id, m := range r.missing {
-		if time.Since(m.since) >= lostTime {
-			over[id] = m.networkID
+		if m.over() {
+			over[id] = m
 		}
 	}
 	if len(over) == 0 {
@@ -272,8 +273,8 @@ func (r *repair) lost(ctx context.Context) map[string]string {
 	if err != nil {
 		return nil
 	}
-	for id := range over {
-		if !found.Gone[id] {
+	for id, m := range over {
+		if !found.Gone[id] && (!m.outside || !found.Outside[id]) {
 			delete(over, id)
 		}
 	}

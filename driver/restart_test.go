@@ -84,26 +84,62 @@ func TestReconcileMends(t *testing.T) {
 }
 
 func TestReconcileCollectsLostEndpoints(t *testing.T) {
+	for name, c := range map[string]struct {
+		lose  func(f *fakeHost)
+		after time.Duration
+	}{
+		"gone":    {func(f *fakeHost) { delete(f.veths, ep1) }, lostTime},
+		"outside": {func(f *fakeHost) { f.outside[ep1] = true }, outsideTime},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFakeHost()
+				d := newTestDriver(t, f, "boot")
+				must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+				container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+				c.lose(f)
+				for range 2 {
+					d.Reconcile(t.Context())
+					if s := d.Status(t.Context()); s.Endpoints != 1 {
+						t.Fatal("collected at first sight: the engine may be about to tell")
+					}
+					time.Sleep(c.after / 2)
+				}
+				d.Reconcile(t.Context())
+				if s := d.Status(t.Context()); s.Endpoints != 0 || len(f.held) != 0 || len(f.veths) != 0 {
+					t.Fatalf("status %+v, held %v, links %v", s, f.held, f.veths)
+				}
+				inSync(t, f, d)
+				if events := d.Events(t.Context(), 0, 0); len(events) != 1 || events[0].Kind != EventLost {
+					t.Fatalf("events %+v", events)
+				}
+			})
+		})
+	}
+}
+
+// TestOutsideForAMoment: a pair whose end gets into its container in time is not
+// lost, and the time begins anew when it is outside again.
+func TestOutsideForAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeHost()
-		d := newTestDriver(t, f, "boot")
-		must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
-		container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
-		delete(f.veths, ep1)
-		for range 2 {
+		f, d := withContainer(t)
+		for i := range 6 {
+			f.outside[ep1] = i%2 == 0
 			d.Reconcile(t.Context())
-			if s := d.Status(t.Context()); s.Endpoints != 1 {
-				t.Fatal("collected at first sight: the engine may be about to tell")
-			}
-			time.Sleep(lostTime / 2)
+			time.Sleep(outsideTime - time.Second)
 		}
+		if s := d.Status(t.Context()); s.Endpoints != 1 {
+			t.Fatalf("status %+v", s)
+		}
+		f.outside[ep1] = true
 		d.Reconcile(t.Context())
-		if s := d.Status(t.Context()); s.Endpoints != 0 || len(f.held) != 0 {
-			t.Fatalf("status %+v, held %v", s, f.held)
-		}
-		inSync(t, f, d)
-		if events := d.Events(t.Context(), 0, 0); len(events) != 1 || events[0].Kind != EventLost {
-			t.Fatalf("events %+v", events)
+		time.Sleep(outsideTime - time.Second)
+		delete(f.veths, ep1) // the other way of being lost
+		d.Reconcile(t.Context())
+		time.Sleep(lostTime - time.Second)
+		d.Reconcile(t.Context())
+		if s := d.Status(t.Context()); s.Endpoints != 1 {
+			t.Fatalf("status %+v", s)
 		}
 	})
 }
@@ -138,10 +174,17 @@ func TestRestoreInTheMiddleOfJoin(t *testing.T) {
 }
 
 func TestLostEndpointYieldsItsAddress(t *testing.T) {
-	f, d := withContainer(t)
-	delete(f.veths, ep1)
-	container(t, d, netA, ep2, "10.0.0.2/24", 8080, 80)
-	inSync(t, f, d)
+	for name, lose := range map[string]func(f *fakeHost){
+		"gone":    func(f *fakeHost) { delete(f.veths, ep1) },
+		"outside": func(f *fakeHost) { f.outside[ep1] = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, d := withContainer(t)
+			lose(f)
+			container(t, d, netA, ep2, "10.0.0.2/24", 8080, 80)
+			inSync(t, f, d)
+		})
+	}
 }
 
 // verb is one step of a life that is run with faults.

@@ -27,6 +27,8 @@ type Network struct {
 	// Space is the address space of the subnets; empty for a network that was
 	// stored before this was known.
 	Space string `json:",omitempty"`
+	// Engine is whose the network is; empty until an engine has named it.
+	Engine string `json:",omitempty"`
 }
 
 // Endpoint is one container's place on a network. Values are never changed

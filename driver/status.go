@@ -52,6 +52,7 @@ func (d *Driver) Networks(context.Context) []NetworkStatus {
 			ICC:       n.Options.ICC,
 			Guarded:   n.Options.AntiSpoofing != config.SpoofingAllowed && d.o.Unguarded == "",
 			Endpoints: len(d.state.members[n.ID]),
+			Engine:    n.Engine,
 		}
 		for _, g := range n.gateways() {
 			status.Gateways = append(status.Gateways, g.Addr())

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/integration/wiring"
 )
 
@@ -61,9 +62,29 @@ func deleteEndpoint(ctx context.Context, w *world) error {
 
 func deleteNetwork(ctx context.Context, w *world) error { return w.DeleteNetwork(ctx, network) }
 
+// attend has an engine name the network as its own, and disown has nobody.
+func attend(ctx context.Context, w *world) error {
+	_, _, err := w.Attend(ctx, driver.Roll{Engine: "engine", Networks: map[string]bool{network: true}})
+	return err
+}
+
+func disown(ctx context.Context, w *world) error {
+	return errors.Join(deleteNetwork(ctx, w), createNetwork(ctx, w))
+}
+
+func createAttended(ctx context.Context, w *world) error {
+	return errors.Join(createNetwork(ctx, w), attend(ctx, w))
+}
+
+func forget(ctx context.Context, w *world) error {
+	_, err := w.Forget(ctx, network)
+	return err
+}
+
 func verbs() []verb {
 	return []verb{
 		{"create network", createNetwork, deleteNetwork, false},
+		{"attend", attend, disown, false},
 		{"create endpoint", createEndpoint, deleteEndpoint, false},
 		{"join", join, leave, false},
 		{"publish", publish, unpublish, false},
@@ -71,7 +92,9 @@ func verbs() []verb {
 		{"unpublish", unpublish, publishOthers, true},
 		{"leave", leave, join, true},
 		{"delete endpoint", deleteEndpoint, createEndpoint, true},
-		{"delete network", deleteNetwork, createNetwork, true},
+		{"delete network", deleteNetwork, createAttended, true},
+		{"create network again", createNetwork, deleteNetwork, false},
+		{"forget network", forget, createNetwork, true},
 	}
 }
 

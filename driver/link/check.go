@@ -72,7 +72,7 @@ func (h *Handle) Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge
 	if err != nil {
 		return spec.LinkCheck{}, err
 	}
-	c := spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Strays: all.strays}
+	c := spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Outside: map[string]bool{}, Strays: all.strays}
 	for _, v := range veths {
 		is, there := all.ends[v.EndpointID]
 		if !there {
@@ -85,6 +85,9 @@ func (h *Handle) Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge
 			if err := h.lookAt(v.Bridge, &all); err != nil {
 				return spec.LinkCheck{}, err
 			}
+		}
+		if !is.moved {
+			c.Outside[v.EndpointID] = true
 		}
 		if !is.serves(v, all.bridges[v.Bridge]) || !h.guards(is, all.bridges[v.Bridge], v) {
 			c.Amiss[v.EndpointID] = true

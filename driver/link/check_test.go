@@ -42,7 +42,7 @@ func (f fixture) check(bridges []spec.Bridge, veths ...spec.Veth) spec.LinkCheck
 
 // nothing is what a look at links shows that are as they should be.
 func nothing() spec.LinkCheck {
-	return spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Strays: map[string]bool{}}
+	return spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Outside: map[string]bool{}, Strays: map[string]bool{}}
 }
 
 // What EnsureVeth would mend, one look at all links shows.
@@ -62,11 +62,11 @@ func TestCheckSeesDrift(t *testing.T) {
 		bridged(t, func(f fixture, v spec.Veth) {
 			f.sh("ip link add br1 up type bridge")
 			f.ensureVeth(v, "veth "+v.Host+" was missing: created")
-			if !f.check(nil, v).Amiss[epID] {
-				t.Error("a pair that no container has yet is not amiss")
+			if c := f.check(nil, v); !c.Amiss[epID] || !c.Outside[epID] {
+				t.Errorf("a pair that no container has yet: %+v", c)
 			}
 			moved(f, v, func(netns.NsHandle) {
-				if c := f.check(nil, v); c.Amiss[epID] || c.Gone[epID] || len(c.Strays) > 0 {
+				if c := f.check(nil, v); c.Amiss[epID] || c.Outside[epID] || c.Gone[epID] || len(c.Strays) > 0 {
 					t.Errorf("as it should be: %+v", c)
 				}
 				f.sh(strings.ReplaceAll(damage, "HOST", v.Host))

@@ -1,0 +1,130 @@
+package driver
+
+import (
+	"context"
+	"net/netip"
+)
+
+// Engines never repeat the removal of a network, and report it as done, when the
+// call broke off or found nobody. Only they know, so they are asked in the
+// background (package plugin/engine), and what they say arrives here. Nothing is
+// taken from a network that its engine has not named before: it may be another
+// engine's.
+
+// Roll is which networks an engine says that it has.
+type Roll struct {
+	// Engine tells the engine from others for as long as its networks last.
+	Engine string
+	// Networks has the id of each of its networks, of all drivers.
+	Networks map[string]bool
+}
+
+// Claim is what a network uses of its address manager.
+type Claim struct {
+	NetworkID string
+	// Space is the address space; empty if it is not known.
+	Space   string
+	Subnets []netip.Prefix
+	// Addresses are those of its endpoints.
+	Addresses []netip.Addr
+}
+
+// Attend notes which engine each network is of, durably, and returns the claims of
+// that engine's networks: of those that it has, and of those without endpoints that
+// it had once. It removes none of them: their engine may be about to do so.
+func (d *Driver) Attend(ctx context.Context, r Roll) (present, absent []Claim, err error) {
+	for _, id := range d.unassigned(r) {
+		if err := d.assign(ctx, id, r.Engine); err != nil {
+			return nil, nil, err
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, n := range d.state.networks {
+		switch {
+		case n.Engine != r.Engine:
+		case r.Networks[n.ID]:
+			present = append(present, d.state.claim(n))
+		case len(d.state.members[n.ID]) == 0:
+			absent = append(absent, d.state.claim(n))
+		}
+	}
+	return present, absent, nil
+}
+
+// unassigned returns the networks that the engine has and that are not known for
+// its own yet.
+func (d *Driver) unassigned(r Roll) (ids []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, n := range d.state.networks {
+		if r.Networks[n.ID] && n.Engine != r.Engine {
+			ids = append(ids, n.ID)
+		}
+	}
+	return ids
+}
+
+func (d *Driver) assign(ctx context.Context, id, engine string) error {
+	unlock, err := d.networks.lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return d.commit(ctx, func(s *state) (change, error) {
+		old := s.networks[id]
+		if old == nil {
+			return change{}, nil
+		}
+		n := *old
+		n.Engine = engine
+		return change{network: networkChange{before: old, after: &n}}, nil
+	})
+}
+
+func (s *state) claim(n *Network) Claim {
+	c := Claim{NetworkID: n.ID, Space: n.Space, Subnets: n.subnets()}
+	for _, e := range s.members[n.ID] {
+		c.Addresses = append(c.Addresses, e.addrs()...)
+	}
+	return c
+}
+
+// Forget removes a network that its engine has no more, and says whether it did:
+// one with endpoints stays, and one that the store does not let go. What the kernel
+// does not give up is an error, and for Reconcile.
+func (d *Driver) Forget(ctx context.Context, id string) (bool, error) {
+	unlock, err := d.networks.lock(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	var gone *Network
+	err = d.retire(ctx, func(s *state) (change, error) {
+		if n := s.networks[id]; n != nil && len(s.members[id]) == 0 {
+			gone = n
+			return change{network: networkChange{before: n}}, nil
+		}
+		return change{}, nil
+	})
+	d.mu.Lock()
+	stays := d.state.networks[id] != nil
+	d.mu.Unlock()
+	if gone == nil || stays {
+		return false, err
+	}
+	d.o.Log.WithField("net", short(id)).Warnf("network %v is removed late: the engine's call for that was lost", gone.subnets())
+	d.journal.add(EventLost, "network "+short(id)+" is not the engine's any more: removed")
+	return true, err
+}
+
+// Doubts has something in it when engines should be asked what they have: after
+// networks were made, and when one could not be removed.
+func (d *Driver) Doubts() <-chan struct{} { return d.doubts }
+
+func (d *Driver) doubt() {
+	select {
+	case d.doubts <- struct{}{}:
+	default: // they will be asked already
+	}
+}

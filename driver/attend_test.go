@@ -1,0 +1,163 @@
+package driver
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+)
+
+const otherEngine = "another"
+
+// ids are the networks of claims, sorted.
+func ids(claims []Claim) []string {
+	var out []string
+	for _, c := range claims {
+		out = append(out, c.NetworkID)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// attended fails the test unless the driver says that these networks are the
+// engine's, and that it had those once.
+func attended(t *testing.T, d *Driver, r Roll, present, absent []string) {
+	t.Helper()
+	p, a, err := d.Attend(t.Context(), r)
+	must(t, err)
+	if !slices.Equal(ids(p), present) || !slices.Equal(ids(a), absent) {
+		t.Errorf("%+v: present %v, absent %v; want %v and %v", r, ids(p), ids(a), present, absent)
+	}
+}
+
+// roll is what the engine of the tests says.
+func roll(networks ...string) Roll {
+	r := Roll{Engine: "this", Networks: map[string]bool{"host": true}}
+	for _, id := range networks {
+		r.Networks[id] = true
+	}
+	return r
+}
+
+func twoNetworks(t *testing.T) (*fakeHost, *Driver) {
+	t.Helper()
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")),
+		d.CreateNetwork(t.Context(), networkRequest(netB, "10.0.1.0/24", "10.0.1.1")))
+	return f, d
+}
+
+// TestAttend: a network is absent for the engine that had it, once, and for no
+// other; over a restart, too.
+func TestAttend(t *testing.T) {
+	f, d := twoNetworks(t)
+	attended(t, d, roll(), nil, nil) // was never named
+	attended(t, d, roll(netA, "unknown"), []string{netA}, nil)
+	f.held = nil
+	d = newTestDriver(t, f, "boot")
+	attended(t, d, roll(), nil, []string{netA})
+	attended(t, d, Roll{Engine: otherEngine, Networks: map[string]bool{netB: true}}, []string{netB}, nil)
+	attended(t, d, roll(netA), []string{netA}, nil)
+	attended(t, d, Roll{Engine: otherEngine}, nil, []string{netB})
+	// The same request again is still the same.
+	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	attended(t, d, roll(netA), []string{netA}, nil)
+	inSync(t, f, d)
+}
+
+// TestAttendNeedsEmptiness: a network with an endpoint is not absent, and its
+// claim has the endpoint's address.
+func TestAttendNeedsEmptiness(t *testing.T) {
+	_, d := twoNetworks(t)
+	must(t, endpointErr(d.CreateEndpoint(t.Context(), endpointRequest(netA, ep1, "10.0.0.2/24"))))
+	p, _, err := d.Attend(t.Context(), roll(netA))
+	must(t, err)
+	if len(p) != 1 || !slices.Equal(p[0].Addresses, []netip.Addr{netip.MustParseAddr("10.0.0.2")}) || !slices.Equal(p[0].Subnets, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}) {
+		t.Errorf("claims %+v", p)
+	}
+	attended(t, d, roll(), nil, nil)
+	if gone, err := d.Forget(t.Context(), netA); gone || err != nil {
+		t.Errorf("a network with an endpoint is forgotten: %t, %v", gone, err)
+	}
+	must(t, d.DeleteEndpoint(t.Context(), netA, ep1))
+	attended(t, d, roll(), nil, []string{netA})
+}
+
+// TestAttendFails: what could not be stored is not taken for known.
+func TestAttendFails(t *testing.T) {
+	f, d := twoNetworks(t)
+	f.failAt = f.ops + 1
+	if _, _, err := d.Attend(t.Context(), roll(netA)); err == nil {
+		t.Fatal("no error from a store that fails")
+	}
+	f.failAt = 0
+	attended(t, d, roll(), nil, nil)
+	inSync(t, f, d)
+}
+
+// TestForget: the network goes as if the engine had removed it, once, and is told
+// of.
+func TestForget(t *testing.T) {
+	f, d := twoNetworks(t)
+	for i, want := range []bool{true, false} {
+		if gone, err := d.Forget(t.Context(), netA); gone != want || err != nil {
+			t.Errorf("call %d: %t, %v", i, gone, err)
+		}
+	}
+	inSync(t, f, d)
+	if events := d.Events(t.Context(), 0, 0); len(events) != 1 || events[0].Kind != EventLost {
+		t.Errorf("events %+v", events)
+	}
+	if s := d.Status(t.Context()); s.Networks != 1 || len(f.bridges) != 1 {
+		t.Errorf("status %+v, bridges %v", s, f.bridges)
+	}
+}
+
+// TestForgetFails: a network that the store does not let go stays; one that the
+// kernel does not give up goes all the same.
+func TestForgetFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		op   int
+		gone bool
+	}{"store": {1, false}, "kernel": {2, true}} {
+		t.Run(name, func(t *testing.T) {
+			f, d := twoNetworks(t)
+			f.failAt = f.ops + c.op
+			if gone, err := d.Forget(t.Context(), netA); gone != c.gone || err == nil {
+				t.Errorf("gone %t, error %v", gone, err)
+			}
+			d.Reconcile(t.Context())
+			if s := d.Status(t.Context()); s.Networks != len(f.bridges) || (s.Networks == 1) != c.gone {
+				t.Errorf("status %+v, bridges %v", s, f.bridges)
+			}
+			inSync(t, f, d)
+		})
+	}
+}
+
+// TestDoubts: engines are asked after a network was made, and when one could not be
+// removed.
+func TestDoubts(t *testing.T) {
+	f, d := twoNetworks(t)
+	doubts := func() int {
+		n := len(d.Doubts())
+		for len(d.Doubts()) > 0 {
+			<-d.Doubts()
+		}
+		return n
+	}
+	if n := doubts(); n != 1 {
+		t.Errorf("%d doubts after two networks, want 1", n)
+	}
+	must(t, d.DeleteNetwork(t.Context(), netA))
+	if n := doubts(); n != 0 {
+		t.Error("a doubt after a removal that succeeded")
+	}
+	f.failAt = f.ops + 1
+	if err := d.DeleteNetwork(t.Context(), netB); err == nil {
+		t.Fatal("no error from a store that fails")
+	}
+	if n := doubts(); n != 1 {
+		t.Error("no doubt after a removal that failed")
+	}
+}
