@@ -16,7 +16,7 @@ const module = "github.com/gangway-net/gangway"
 // form a tree with main at its root: what holds decisions (config, driver,
 // ipam) never learns of what talks to the kernel or the wire.
 var arrows = map[string][]string{
-	"":                          {"config", "ipam", "driver", "driver/link", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/store", "plugin/cli"},
+	"":                          {"config", "ipam", "driver", "driver/link", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/store", "plugin/cli"},
 	"config":                    {},
 	"ipam":                      {"config"},
 	"driver":                    {"config", "driver/spec", "driver/firewall"},
@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"driver/conntrack":          {"driver/spec"},
 	"driver/watch":              {"driver/spec"},
 	"plugin":                    {"config", "driver", "ipam"},
+	"plugin/engine":             {"driver", "ipam"},
 	"plugin/store":              {},
 	"plugin/cli":                {"config", "driver", "plugin"},
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -23,6 +24,7 @@ import (
 	"github.com/gangway-net/gangway/driver/watch"
 	"github.com/gangway-net/gangway/ipam"
 	"github.com/gangway-net/gangway/plugin"
+	"github.com/gangway-net/gangway/plugin/engine"
 	"github.com/gangway-net/gangway/plugin/store"
 )
 
@@ -80,7 +82,7 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 			return
 		}
 		server.Ready()
-		d.driver.Keep(ctx, d.changes, driver.Pace{})
+		d.keep(ctx, settings.Engine, log)
 	}()
 	err = server.Serve(ctx, sock)
 	stop(nil)
@@ -172,6 +174,19 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	})
 	d.closers = append(d.closers, d.driver.Wait)
 	return d, nil
+}
+
+// keep has the kernel follow the state, and the state follow what the engine behind
+// the API socket has, if there is one, until ctx ends.
+func (d *daemon) keep(ctx context.Context, socket string, log *logrus.Entry) {
+	var follow sync.WaitGroup
+	if socket != "" {
+		follow.Go(func() {
+			engine.Follow(ctx, engine.Options{Engine: engine.NewClient(socket), Networks: d.driver, Addresses: d.addresses, Log: log})
+		})
+	}
+	d.driver.Keep(ctx, d.changes, driver.Pace{})
+	follow.Wait()
 }
 
 func (d *daemon) close() {

@@ -14,6 +14,8 @@ type Settings struct {
 	StateDir string
 	// Socket is the absolute path of the unix socket that the engine calls.
 	Socket string
+	// Engine is the absolute path of the engine's API socket, empty for none.
+	Engine string
 	// LogLevel is error, warn, info or debug.
 	LogLevel string
 	// Firewall is auto, nftables or iptables: what keeps the rules. auto means
@@ -47,6 +49,11 @@ func SettingsTable() []Setting {
 			Flag: "socket", Env: "GANGWAY_SOCKET", Default: "/run/docker/plugins/gangway.sock",
 			Help: "unix socket that the engine calls; its file name is the driver's name (absolute path)",
 			set:  func(s *Settings, v string) (err error) { s.Socket, err = socketPath(v); return err },
+		},
+		{
+			Flag: "engine", Env: "GANGWAY_ENGINE", Default: "/run/docker.sock",
+			Help: "the engine's API socket, read in the background to find what was removed while gangway was down (absolute path, or off)",
+			set:  func(s *Settings, v string) (err error) { s.Engine, err = engineSocket(v); return err },
 		},
 		{
 			Flag: "firewall", Env: "GANGWAY_FIREWALL", Default: "auto",
@@ -171,6 +178,14 @@ func socketPath(path string) (string, error) {
 		return "", fmt.Errorf("path %q has %d bytes: the kernel takes at most %d for a socket", path, len(clean), maxSocket)
 	}
 	return clean, nil
+}
+
+// engineSocket is socketPath, with a word for none.
+func engineSocket(path string) (string, error) {
+	if path == "off" {
+		return "", nil
+	}
+	return socketPath(path)
 }
 
 func logLevels() []string { return []string{"error", "warn", "info", "debug"} }

@@ -24,7 +24,7 @@ func wantErr(t *testing.T, err error, parts ...string) {
 
 func defaults() Settings {
 	return Settings{
-		StateDir: "/var/lib/gangway", Socket: "/run/docker/plugins/gangway.sock", LogLevel: "info", Firewall: "auto",
+		StateDir: "/var/lib/gangway", Socket: "/run/docker/plugins/gangway.sock", Engine: "/run/docker.sock", LogLevel: "info", Firewall: "auto",
 		Pools: []PoolRange{
 			{netip.MustParsePrefix("10.200.0.0/13"), 24},
 			{netip.MustParsePrefix("fd67:7761:7900::/48"), 64},
@@ -46,13 +46,14 @@ func TestLoadSettings(t *testing.T) {
 	}{
 		"nothing":   {nil, nil, defaults()},
 		"unrelated": {nil, []string{"PATH=/bin", "XGANGWAY_STATE=x", "GANGWAY=x", "gangway_state=x", "=", ""}, defaults()},
-		"environment": {nil, []string{"GANGWAY_STATE=/s", "GANGWAY_SOCKET=/k.sock", "GANGWAY_LOG_LEVEL=debug", "GANGWAY_FIREWALL=iptables", "GANGWAY_POOLS=10.0.0.0/8:16"},
-			Settings{"/s", "/k.sock", "debug", "iptables", []PoolRange{{netip.MustParsePrefix("10.0.0.0/8"), 16}}}},
+		"environment": {nil, []string{"GANGWAY_STATE=/s", "GANGWAY_SOCKET=/k.sock", "GANGWAY_ENGINE=/e.sock", "GANGWAY_LOG_LEVEL=debug", "GANGWAY_FIREWALL=iptables", "GANGWAY_POOLS=10.0.0.0/8:16"},
+			Settings{"/s", "/k.sock", "/e.sock", "debug", "iptables", []PoolRange{{netip.MustParsePrefix("10.0.0.0/8"), 16}}}},
 		"flag wins":     {map[string]string{"state": "/flag"}, []string{"GANGWAY_STATE=/env"}, with(func(s *Settings) { s.StateDir = "/flag" })},
 		"flag hides":    {map[string]string{"log-level": "warn"}, []string{"GANGWAY_LOG_LEVEL=nonsense"}, with(func(s *Settings) { s.LogLevel = "warn" })},
 		"empty is none": {nil, []string{"GANGWAY_STATE=", "GANGWAY_POOLS=", "GANGWAY_LOG_LEVEL", "GANGWAY_SOCKET="}, defaults()},
 		"first counts":  {nil, []string{"GANGWAY_STATE=/1", "GANGWAY_STATE=/2"}, with(func(s *Settings) { s.StateDir = "/1" })},
 		"cleaned":       {map[string]string{"state": "/a//b/../c/", "socket": "/x/./y"}, nil, with(func(s *Settings) { s.StateDir, s.Socket = "/a/c", "/x/y" })},
+		"no engine":     {nil, []string{"GANGWAY_ENGINE=off"}, with(func(s *Settings) { s.Engine = "" })},
 		"longest socket": {map[string]string{"socket": "/" + strings.Repeat("s", 106)}, nil,
 			with(func(s *Settings) { s.Socket = "/" + strings.Repeat("s", 106) })},
 	} {
@@ -73,7 +74,7 @@ func TestRefusedSettings(t *testing.T) {
 	}{
 		{nil, "GANGWAY_STAET=/x", `unknown environment variable "GANGWAY_STAET": did you mean GANGWAY_STATE?`},
 		{nil, "GANGWAY_LOGLEVEL=", "did you mean GANGWAY_LOG_LEVEL?"},
-		{nil, "GANGWAY_WHATEVER=1", "known are GANGWAY_STATE, GANGWAY_SOCKET, GANGWAY_FIREWALL, GANGWAY_POOLS, GANGWAY_LOG_LEVEL"},
+		{nil, "GANGWAY_WHATEVER=1", "known are GANGWAY_STATE, GANGWAY_SOCKET, GANGWAY_ENGINE, GANGWAY_FIREWALL, GANGWAY_POOLS, GANGWAY_LOG_LEVEL"},
 		{nil, "GANGWAY_STATE=var/lib", `GANGWAY_STATE: path "var/lib" is not absolute`},
 		{map[string]string{"state": ""}, "", `--state: path "" is not absolute`},
 		{map[string]string{"state": "/"}, "", "root folder"},
@@ -81,6 +82,7 @@ func TestRefusedSettings(t *testing.T) {
 		{map[string]string{"socket": "g.sock"}, "", `--socket: path "g.sock" is not absolute`},
 		{map[string]string{"socket": "/run/"}, "", "is a folder"},
 		{map[string]string{"socket": "/" + strings.Repeat("s", 107)}, "", "has 108 bytes: the kernel takes at most 107"},
+		{nil, "GANGWAY_ENGINE=unix:///run/docker.sock", `GANGWAY_ENGINE: path "unix:///run/docker.sock" is not absolute`},
 		{map[string]string{"pools": ""}, "", `--pools: pool "" has no size`},
 		{nil, "GANGWAY_POOLS=10.0.0.0/8", "GANGWAY_POOLS: pool"},
 		{nil, "GANGWAY_FIREWALL=nft", `GANGWAY_FIREWALL: unknown firewall "nft": known are auto, nftables, iptables`},
@@ -96,7 +98,7 @@ func TestRefusedSettings(t *testing.T) {
 // TestSettingsTable keeps the table complete: each row sets its own field, by
 // flag and by environment, and its default is what holds without it.
 func TestSettingsTable(t *testing.T) {
-	other := map[string]string{"state": "/elsewhere", "socket": "/elsewhere.sock", "firewall": "iptables", "pools": "10.0.0.0/8:24", "log-level": "error"}
+	other := map[string]string{"state": "/elsewhere", "socket": "/elsewhere.sock", "engine": "off", "firewall": "iptables", "pools": "10.0.0.0/8:24", "log-level": "error"}
 	table := SettingsTable()
 	if n := reflect.TypeFor[Settings]().NumField(); len(table) != n || len(other) != n {
 		t.Fatalf("%d rows, %d examples and %d fields", len(table), len(other), n)
