@@ -62,6 +62,7 @@ func reliability() []restart {
 		{name: "killed-at-rest", run: testKilledAtRest},
 		{name: "killed-in-verbs", run: testKilledInVerbs},
 		{name: "killed-in-each-verb", run: testKilledInEachVerb, daemon: true},
+		{name: "lost-removal", run: testLostRemoval},
 		{name: "disabled", run: testDisabled, plugin: true},
 		{name: "given-up", run: testGivenUp, plugin: true},
 		{name: "engine-first", run: testEngineFirst, daemon: true},

@@ -29,9 +29,11 @@ type Process struct {
 	node *Node
 	what string
 	pid  int // as the machine counts
-	log  string
-	done chan struct{}
-	err  error
+	// nsenter is what started it there.
+	nsenter *os.Process
+	log     string
+	done    chan struct{}
+	err     error
 }
 
 // startProcess starts a process whose output goes to the log file.
@@ -50,7 +52,7 @@ func (n *Node) startWith(log string, files []*os.File, args []string) (*Process,
 	if err := errors.Join(cmd.Start(), out.Close()); err != nil {
 		return nil, err
 	}
-	p := &Process{node: n, what: args[0], log: log, done: make(chan struct{})}
+	p := &Process{node: n, what: args[0], log: log, nsenter: cmd.Process, done: make(chan struct{})}
 	go func() { p.err = cmd.Wait(); close(p.done) }()
 	if err := poll(10*time.Second, func() error { return p.findPid(cmd) }); err != nil {
 		return nil, errors.Join(err, cmd.Cancel())
@@ -115,6 +117,11 @@ func (p *Process) Signal(t testing.TB, sig syscall.Signal, limit time.Duration) 
 	}
 	if err := syscall.Kill(p.pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
 		t.Fatalf("signal %s to %s: %v", sig, p.what, err)
+	}
+	// Where the process was stopped, nsenter has stopped itself, and would not see
+	// the end.
+	if err := p.nsenter.Signal(syscall.SIGCONT); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatalf("continue what runs %s: %v", p.what, err)
 	}
 	select {
 	case <-p.done:
