@@ -72,10 +72,10 @@ func everything(t testing.TB, m mode, to *Results, run func(name string, part fu
 // as it can be, measures every variant.
 func TestEveryPartMeasures(t *testing.T) {
 	tiny := mode{
-		name: "tiny", ports: []int{0, 1}, builtinPorts: 1, startRounds: 1,
-		trafficPorts: []int{1}, trafficRounds: 1, trafficSeconds: "1", throughputRounds: 1, throughputSeconds: "1",
+		name: "tiny", ports: []int{0, 1}, builtinPorts: 1, startRounds: rounds{1, 1},
+		trafficPorts: []int{1}, trafficRounds: rounds{whole: 1}, trafficSeconds: "1", throughputRounds: rounds{whole: 1}, throughputSeconds: "1",
 		containers: 2, parallelRounds: 1, networks: 10, healRounds: 1,
-		endpoints: []int{0, 2}, portsEach: 2, verbs: 2, verbRounds: 1,
+		endpoints: []int{0, 2}, portsEach: 2, verbs: 2, verbRounds: rounds{1, 1},
 	}
 	to := newResults(tiny.name)
 	everything(t, tiny, to, func(name string, part func(testing.TB, mode, *Results)) {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -14,14 +15,14 @@ type mode struct {
 	ports        []int
 	builtinPorts int
 	builtinOnce  []int
-	startRounds  int
+	startRounds  rounds
 	// trafficPorts are the numbers of ports published beside the one in use.
 	trafficPorts   []int
-	trafficRounds  int
+	trafficRounds  rounds
 	trafficSeconds string
 	// Streams of one second, often, tell more than long ones: what a stream
 	// gets differs from one to the next.
-	throughputRounds           int
+	throughputRounds           rounds
 	throughputSeconds          string
 	containers, parallelRounds int
 	networks                   int
@@ -30,20 +31,40 @@ type mode struct {
 	// portsEach published ports each; verbs is how many of each are timed.
 	endpoints        []int
 	portsEach, verbs int
-	verbRounds       int
+	verbRounds       rounds
+}
+
+// rounds is how often a part is measured: as a whole, and then what decides whether
+// gangway reaches what it wants to, where two runs differ by more than is left.
+type rounds struct{ whole, deciding int }
+
+// pass is one round of a part: which variants are measured, in which sizes.
+type pass struct {
+	variants []Variant
+	sizes    []int
+}
+
+// passes returns the rounds of a part in order, each of which begins with another
+// variant than the last.
+func (r rounds) passes(whole, deciding pass) []pass {
+	all := slices.Concat(slices.Repeat([]pass{whole}, r.whole), slices.Repeat([]pass{deciding}, r.deciding))
+	for i := range all {
+		all[i].variants = turns(all[i].variants, i)
+	}
+	return all
 }
 
 func full() mode {
 	return mode{
 		name:  "full",
 		ports: []int{0, 1, 10, 100, 1000, 10000}, builtinPorts: 10, builtinOnce: []int{100, 1000},
-		startRounds:  9,
-		trafficPorts: []int{1, 1000, 10000}, trafficRounds: 7, trafficSeconds: "2",
-		throughputRounds: 11, throughputSeconds: "1",
+		startRounds:  rounds{9, 15},
+		trafficPorts: []int{1, 1000, 10000}, trafficRounds: rounds{7, 8}, trafficSeconds: "2",
+		throughputRounds: rounds{8, 12}, throughputSeconds: "1",
 		containers: 50, parallelRounds: 3,
 		networks:   500,
 		healRounds: 5,
-		endpoints:  []int{0, 100, 1000}, portsEach: 20, verbs: 120, verbRounds: 2,
+		endpoints:  []int{0, 100, 1000}, portsEach: 20, verbs: 120, verbRounds: rounds{2, 3},
 	}
 }
 
@@ -51,13 +72,13 @@ func quick() mode {
 	return mode{
 		name:  "quick",
 		ports: []int{0, 1, 100, 1000}, builtinPorts: 1, builtinOnce: []int{100},
-		startRounds:  2,
-		trafficPorts: []int{1, 1000}, trafficRounds: 2, trafficSeconds: "1",
-		throughputRounds: 2, throughputSeconds: "1",
+		startRounds:  rounds{whole: 2},
+		trafficPorts: []int{1, 1000}, trafficRounds: rounds{whole: 2}, trafficSeconds: "1",
+		throughputRounds: rounds{whole: 2}, throughputSeconds: "1",
 		containers: 10, parallelRounds: 1,
 		networks:   20,
 		healRounds: 1,
-		endpoints:  []int{0, 100}, portsEach: 20, verbs: 50, verbRounds: 1,
+		endpoints:  []int{0, 100}, portsEach: 20, verbs: 50, verbRounds: rounds{whole: 1},
 	}
 }
 

@@ -30,12 +30,13 @@ func protocols() []string { return []string{"udp", "tcp"} }
 // starts measures docker run --rm … true from its start to its end, with so
 // many published ports.
 func (r *rig) starts(t testing.TB, m mode, to *Results) {
-	for round := range m.startRounds {
-		for _, v := range turns(Variants(), round) {
+	deciding := pass{named(NftablesName, FloorName), slices.DeleteFunc(slices.Clone(m.ports), func(n int) bool { return n != 0 && n != 1000 })}
+	for round, p := range m.startRounds.passes(pass{Variants(), m.ports}, deciding) {
+		for _, v := range p.variants {
 			r.with(t, v, func() {
 				// The first container after a change of drivers takes longer.
 				r.timed(t, "run", "--rm", "--network", network, harness.Image, "true")
-				for _, n := range m.ports {
+				for _, n := range p.sizes {
 					if v.kind == builtin && n > m.builtinPorts && (round > 0 || !slices.Contains(m.builtinOnce, n)) {
 						continue
 					}
@@ -66,7 +67,7 @@ func (r *rig) startOnce(t testing.TB, to *Results, n int, proto string) {
 // bare measures the same without any network: what is left is the engine's
 // containers, without a driver.
 func (r *rig) bare(t testing.TB, m mode, to *Results) {
-	for range m.startRounds {
+	for range m.startRounds.whole {
 		took := r.timed(t, "run", "--rm", "--network", "none", harness.Image, "true")
 		to.add(Figure{Part: partStart, Name: "no network", Variant: FloorName, Unit: "s"}, took.Seconds())
 	}

@@ -16,10 +16,11 @@ const clients = "2"
 // traffic measures new connections and first packets from another host through
 // one published port, among so many.
 func (r *rig) traffic(t testing.TB, m mode, to *Results) {
-	for round := range m.trafficRounds {
-		for _, v := range turns(of(builtin, gangway), round) {
+	deciding := pass{named(BuiltinName, NftablesName), m.trafficPorts[:1]}
+	for round, p := range m.trafficRounds.passes(pass{of(builtin, gangway), m.trafficPorts}, deciding) {
+		for _, v := range p.variants {
 			r.with(t, v, func() {
-				for _, n := range m.trafficPorts {
+				for _, n := range p.sizes {
 					if v.kind == builtin && n > m.builtinPorts && (round > 0 || n > 1000 || m.name == "quick") {
 						continue
 					}
@@ -73,8 +74,8 @@ func (r *rig) throughput(t testing.TB, m mode, to *Results) {
 	defer server.stop(t, 9)
 	host := startOn(t, r.Node, iperf(inside, "-s")...)
 	defer host.stop(t, 9)
-	for round := range m.throughputRounds {
-		for _, v := range turns(of(builtin, gangway), round) {
+	for _, p := range m.throughputRounds.passes(pass{variants: of(builtin, gangway)}, pass{variants: named(BuiltinName, NftablesName)}) {
+		for _, v := range p.variants {
 			r.with(t, v, func() { r.throughputOnce(t, m, to) })
 		}
 	}

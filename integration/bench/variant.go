@@ -48,6 +48,11 @@ func turns[T any](all []T, round int) []T {
 	return slices.Concat(all[first:], all[:first])
 }
 
+// named returns the variants of the given names, in order.
+func named(names ...string) []Variant {
+	return slices.DeleteFunc(Variants(), func(v Variant) bool { return !slices.Contains(names, v.Name) })
+}
+
 // of returns the variants of the given kinds, in order.
 func of(kinds ...kind) []Variant {
 	var out []Variant

@@ -179,29 +179,61 @@ func verbs(t testing.TB, m mode, to *Results) {
 	dir := t.TempDir()
 	programs(t, dir)
 	each := portsEach(t, m)
-	for range m.verbRounds {
-		for _, v := range of(gangway, floor) {
-			s := newStation(t, v, dir)
-			s.memory(t, to, "idle", 0)
-			have := 0
-			for _, n := range m.endpoints {
-				s.fill(t, have, n, each)
-				have = n
-				s.verbsOnce(t, m, to, n)
-				s.memory(t, to, "endpoints", n)
-				to.add(Figure{Part: partMemory, Name: "endpoints, their ports", N: n, Variant: v.Name, Unit: "ports"}, float64(n*each))
+	most := m.endpoints[len(m.endpoints)-1]
+	for round, p := range m.verbRounds.passes(pass{of(gangway, floor), m.endpoints}, pass{named(NftablesName), []int{0, most}}) {
+		for _, v := range p.variants {
+			whole := v.kind == gangway && round < m.verbRounds.whole
+			within(t, func(t testing.TB) {
+				s := newStation(t, v, dir)
+				s.memory(t, to, "idle", 0)
+				have := 0
+				for _, n := range p.sizes {
+					s.fill(t, have, n, each)
+					have = n
+					s.verbsOnce(t, m, to, n)
+					s.memory(t, to, "endpoints", n)
+					to.add(Figure{Part: partMemory, Name: "endpoints, their ports", N: n, Variant: v.Name, Unit: "ports"}, float64(n*each))
+				}
+				if whole {
+					s.restores(t, to, have)
+				}
+				s.daemon.stop(t, syscall.SIGTERM)
+			})
+			if !whole {
+				continue
 			}
-			if v.kind == gangway {
-				s.restores(t, to, have)
-			}
-			s.daemon.stop(t, syscall.SIGTERM)
-			if v.kind == gangway {
-				s = newStation(t, v, dir)
+			within(t, func(t testing.TB) {
+				s := newStation(t, v, dir)
 				s.bulk(t, to)
 				s.daemon.stop(t, syscall.SIGTERM)
-			}
+			})
 		}
 	}
+}
+
+// scope is a part of a test that cleans up at its own end. What a round leaves, such
+// as namespaces with thousands of links, would make the next one slower.
+type scope struct {
+	testing.TB
+	undo []func()
+}
+
+// Cleanup takes the place of the whole test's.
+func (s *scope) Cleanup(f func()) { s.undo = append(s.undo, f) }
+
+func (s *scope) end() {
+	for len(s.undo) > 0 {
+		last := s.undo[len(s.undo)-1]
+		s.undo = s.undo[:len(s.undo)-1]
+		last()
+	}
+}
+
+// within runs a part of a test in a scope.
+func within(t testing.TB, f func(t testing.TB)) {
+	s := &scope{TB: t}
+	defer s.end()
+	f(s)
 }
 
 // portsEach is how many ports each endpoint publishes: fewer than wanted where
