@@ -42,7 +42,8 @@ type Host interface {
 	// complete, whatever the scope.
 	Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error)
 	// Sweep removes links that gangway created and that belong to none of the
-	// given bridges and veths, and names what it removed.
+	// given bridges and veths, gives those that do their names back, and tells what
+	// it did.
 	Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (removed []string, err error)
 }
 

@@ -100,18 +100,27 @@ func (r *repair) note(fixed []string, err error) {
 	}
 }
 
-// links mends bridges, forwarding and pairs if it is allowed to, finds pairs
-// that are gone, and removes what belongs to nobody. A pair that is gone took its
-// container's end with it and cannot be brought back from here.
+// links removes what belongs to nobody, mends bridges, forwarding and pairs if it is
+// allowed to, and finds pairs that are gone. A pair that is gone took its
+// container's end with it and cannot be brought back from here. A link that only has
+// another name is not missing: it gets its own before anything is made anew.
 func (r *repair) links(ctx context.Context, mend bool) {
 	want := r.desired()
-	if mend {
-		r.bridges(ctx, want)
-	}
 	found, err := r.o.Host.Check(ctx, r.of, want.bridges, want.veths)
 	if err != nil {
 		r.note(nil, err)
 		return
+	}
+	known := len(r.fixed)
+	r.strays(ctx, found)
+	if mend {
+		r.bridges(ctx, want)
+	}
+	if len(r.fixed) > known {
+		if found, err = r.o.Host.Check(ctx, r.of, want.bridges, want.veths); err != nil {
+			r.note(nil, err)
+			return
+		}
 	}
 	for _, v := range want.veths {
 		if found.Gone[v.EndpointID] || found.Outside[v.EndpointID] {
@@ -123,7 +132,6 @@ func (r *repair) links(ctx context.Context, mend bool) {
 			r.veth(ctx, v.EndpointID)
 		}
 	}
-	r.strays(ctx, found)
 }
 
 // bridges mends bridges, and forwarding between links.

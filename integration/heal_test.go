@@ -104,6 +104,8 @@ func (p *patient) damages(t *testing.T) []string {
 		"ip addr del 10.95.0.1/24 dev "+p.bridge,
 		"ip link set "+p.veth+" nomaster",
 		"ip link set "+p.veth+" down",
+		"ip link set "+p.veth+" down name renamed",
+		"ip link set "+p.bridge+" down name renamed",
 		"tc qdisc del dev "+p.veth+" ingress",
 		"tc filter del dev "+p.veth+" ingress",
 		"echo 0 >/proc/sys/net/ipv4/ip_forward",
@@ -196,8 +198,8 @@ func (p *patient) whole(t *testing.T) string {
 	}
 	return rules + p.engine.Run(t, "sh", "-c", fmt.Sprintf(`
 		for table in gangway gangway-valve; do nft -s list table inet $table 2>/dev/null; done
-		tc filter show dev %[2]s ingress
-		for l in %[1]s %[2]s; do ip -o link show dev $l; ip -o addr show dev $l scope global; done | sed "s/ valid_lft.*//; s/ state [A-Z]* / /; s/^[0-9]*: //"
-		cd /proc/sys/net; grep . ipv4/ip_forward ipv6/conf/all/forwarding ipv4/conf/%[1]s/route_localnet ipv6/conf/%[1]s/accept_ra ipv6/conf/%[1]s/disable_ipv6`,
+		tc filter show dev %[2]s ingress 2>/dev/null
+		for l in %[1]s %[2]s; do ip -o link show dev $l; ip -o addr show dev $l scope global; done 2>/dev/null | sed "s/ valid_lft.*//; s/ state [A-Z]* / /; s/^[0-9]*: //"
+		cd /proc/sys/net; grep -s . ipv4/ip_forward ipv6/conf/all/forwarding ipv4/conf/%[1]s/route_localnet ipv6/conf/%[1]s/accept_ra ipv6/conf/%[1]s/disable_ipv6 || :`, // a bridge may have none
 		p.bridge, p.veth))
 }

@@ -33,19 +33,14 @@ type world struct {
 	*driver.Driver
 	faults *faults
 	store  *store.Store
-	close  func()
+	// closers end what lives in the world, the last one first.
+	closers []func()
 }
 
 // open starts a daemon on the state in dir, as main does.
 func open(ctx context.Context, backend, dir string) (_ *world, err error) {
 	log := testkit.Quiet()
 	w := &world{faults: &faults{}}
-	var closers []func()
-	w.close = func() {
-		for _, c := range slices.Backward(closers) {
-			c()
-		}
-	}
 	defer func() {
 		if err != nil {
 			w.close()
@@ -54,19 +49,25 @@ func open(ctx context.Context, backend, dir string) (_ *world, err error) {
 	if w.store, err = store.Open(filepath.Join(dir, "gangway.db"), time.Minute); err != nil {
 		return nil, err
 	}
-	closers = append(closers, func() { _ = w.store.Close() })
+	w.closers = append(w.closers, func() { _ = w.store.Close() })
 	p, err := wiring.Open(ctx, backend, log)
 	if err != nil {
 		return nil, err
 	}
-	closers = append(closers, p.Close)
+	w.closers = append(w.closers, p.Close)
 	w.Driver = driver.New(driver.Options{
 		Links: faultyLinks{w.faults, p.Links}, Host: faultyHost{w.faults, p.Links}, Firewall: faultyRules{w.faults, p.Firewall},
 		Ports: faultyPorts{w.faults, p.Ports}, Flows: p.Flows, Store: faultyStore{w.faults, w.store.Bucket("driver")},
 		BootID: boot, Log: log,
 	})
-	closers = append(closers, w.Wait)
+	w.closers = append(w.closers, w.Wait)
 	return w, w.Restore(ctx)
+}
+
+func (w *world) close() {
+	for _, c := range slices.Backward(w.closers) {
+		c()
+	}
 }
 
 func mustOpen(t *testing.T, backend, dir string) *world {

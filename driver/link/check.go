@@ -89,6 +89,9 @@ func (h *Handle) Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge
 		if !is.moved {
 			c.Outside[v.EndpointID] = true
 		}
+		if is.name != v.Host {
+			continue // its name comes first: see Sweep
+		}
 		if !is.serves(v, all.bridges[v.Bridge]) || !h.guards(is, all.bridges[v.Bridge], v) {
 			c.Amiss[v.EndpointID] = true
 		}
@@ -114,7 +117,7 @@ func widened(of spec.Scope, veths []spec.Veth) spec.Scope {
 
 // serves says whether the link is as the host end of v has to be.
 func (e end) serves(v spec.Veth, bridge *brief) bool {
-	return e.name == v.Host && bridge != nil && e.master == bridge.Index && e.up && e.moved && !e.ipv6 &&
+	return bridge != nil && e.master == bridge.Index && e.up && e.moved && !e.ipv6 &&
 		(v.MTU == 0 || e.mtu == v.MTU) && e.port == portOf(v.Isolated)
 }
 
@@ -190,6 +193,9 @@ func (all *view) add(s seen) {
 		name := strings.Clone(a.Name)
 		all.bridges[name] = &brief{Name: name, Index: a.Index, HardwareAddr: slices.Clone(a.HardwareAddr)}
 	case kindVeth:
+		if _, second := all.ends[owner(s)]; second && whole {
+			return
+		}
 		all.ends[strings.Clone(owner(s))] = end{
 			name: strings.Clone(a.Name), index: a.Index, master: a.MasterIndex, mtu: a.MTU,
 			up: a.Flags&net.FlagUp != 0, moved: a.NetNsID >= 0, ipv6: s.ipv6, port: s.port,

@@ -136,6 +136,13 @@ func (f fixture) refuses(what string, do func() error, words ...string) {
 	f.unchanged(what, before)
 }
 
+func (f fixture) same(want, got any) {
+	f.t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		f.t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 func (f fixture) unchanged(what, before string) {
 	f.t.Helper()
 	if d := cmp.Diff(before, f.dump()); d != "" {

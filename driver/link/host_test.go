@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/link"
@@ -101,6 +102,47 @@ func TestSweep(t *testing.T) {
 		if err != nil || removed != nil {
 			t.Errorf("second sweep: %q, %v", removed, err)
 		}
+	})
+}
+
+// TestSweepRenamed: who only lost its name gets it back, with all that it has. Of two
+// that which a container uses stays.
+func TestSweepRenamed(t *testing.T) {
+	ctx := context.Background()
+	sweep := func(f fixture, b spec.Bridge, v spec.Veth, want ...string) {
+		t.Helper()
+		f.lines("Sweep", func() ([]string, error) { return f.Sweep(ctx, []spec.Bridge{b}, []spec.Veth{v}) }, want)
+	}
+	bridged(t, func(f fixture, v spec.Veth) {
+		b := dualStack()
+		v.Bridge = b.Name
+		f.ensure(b, "bridge "+b.Name+" was missing: created")
+		f.ensureVeth(v, "veth "+v.Host+" was missing: created")
+		moved(f, v, func(netns.NsHandle) {
+			pair := func() string { return strings.SplitN(f.sh("ip -o link show "+v.Host), ":", 2)[0] }
+			used := pair()
+			f.sh("ip link set " + b.Name + " name one")
+			f.sh("ip link set " + v.Host + " name two")
+			good := f.dump()
+			sweep(f, b, v, "bridge "+b.Name+" was called one: renamed", "veth "+v.Host+" was called two: renamed")
+			f.same(nothing(), f.check([]spec.Bridge{b}, v))
+			f.same(strings.NewReplacer("one", b.Name, "two", v.Host).Replace(good), f.dump())
+
+			// Somebody made them anew before.
+			f.sh("ip link set " + b.Name + " down name one")
+			f.sh("ip link set " + v.Host + " down name two")
+			f.ensure(b, "bridge "+b.Name+" was missing: created")
+			f.ensureVeth(v, "veth "+v.Host+" was missing: created")
+			sweep(f, b, v, "a second bridge one of the network "+netID, "veth "+v.Host+" was called two: renamed")
+			f.same(used, pair())
+
+			f.sh("ip link set " + v.Host + " down name two")
+			f.sh("ip link add " + v.Host + " type bridge")
+			removed, err := f.Sweep(ctx, []spec.Bridge{b}, []spec.Veth{v})
+			if err == nil || !strings.Contains(err.Error(), "remove or rename it") || len(removed) > 0 {
+				t.Errorf("a foreign link has the name: %q, %v", removed, err)
+			}
+		})
 	})
 }
 

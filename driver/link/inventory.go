@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -81,9 +82,10 @@ func (h *Handle) nameIn(nsid, index int) string {
 }
 
 // Sweep removes links that gangway created for networks and endpoints that are
-// not among the given ones, and gives back adopted bridges of such networks. It
-// returns one line for each, and goes on past errors. The lists must be
-// complete: they name every network's bridge, adopted ones included.
+// not among the given ones, and gives back adopted bridges of such networks. To one
+// of theirs that somebody renamed it gives its name back, or, if there is another by
+// now, removes it. It returns one line for each, and goes on past errors. The lists
+// must be complete: they name every network's bridge, adopted ones included.
 func (h *Handle) Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) ([]string, error) {
 	known := idsOf(bridges, veths)
 	all, err := h.links(ctx)
@@ -103,35 +105,48 @@ func (h *Handle) Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.
 	return removed, errors.Join(errs...)
 }
 
-// ids are the networks and endpoints that there are, by the kind of their links.
-// Other kinds than bridge and veth are never gangway's, whatever their alias says.
-type ids map[string]map[string]bool
+// ids are the networks and endpoints that there are, by the kind of their links, with
+// the names that those have to have; an adopted bridge has any. Other kinds than
+// bridge and veth are never gangway's, whatever their alias says.
+type ids map[string]map[string]string
 
 func idsOf(bridges []spec.Bridge, veths []spec.Veth) ids {
 	known := ids{kindBridge: {}, kindVeth: {}}
 	for _, b := range bridges {
-		known[kindBridge][b.NetworkID] = true
+		known[kindBridge][b.NetworkID] = ""
+		if !b.Adopted {
+			known[kindBridge][b.NetworkID] = b.Name
+		}
 	}
 	for _, v := range veths {
-		known[kindVeth][v.EndpointID] = true
+		known[kindVeth][v.EndpointID] = v.Host
 	}
 	return known
 }
 
-// stray says what of a link belongs to nobody: the link itself, or changes to it
-// for some networks.
+// renamed returns the name that a link has to have, if that is another than it has.
+func (known ids) renamed(link netlink.Link) string {
+	if name := known[link.Type()][owner(link)]; name != link.Attrs().Name {
+		return name
+	}
+	return ""
+}
+
+// stray says what of a link belongs to nobody, under its name: the link itself, or
+// changes to it for some networks.
 func (known ids) stray(link netlink.Link) (whole bool, lent []string) {
 	of := known[link.Type()]
 	switch id := owner(link); {
 	case of == nil:
 		return false, nil
 	case id != "":
-		return !of[id], nil
+		_, there := of[id]
+		return !there || known.renamed(link) != "", nil
 	case link.Type() != kindBridge:
 		return false, nil
 	}
 	for id := range loans(link) {
-		if !of[id] {
+		if _, there := of[id]; !there {
 			lent = append(lent, id)
 		}
 	}
@@ -140,6 +155,9 @@ func (known ids) stray(link netlink.Link) (whole bool, lent []string) {
 
 func (h *Handle) sweepLink(ctx context.Context, link netlink.Link, known ids) (removed []string, err error) {
 	kind, name := link.Type(), link.Attrs().Name
+	if own := known.renamed(link); own != "" {
+		return h.restoreName(link, own)
+	}
 	whole, lent := known.stray(link)
 	if whole {
 		if err := h.remove(link); err != nil {
@@ -156,6 +174,38 @@ func (h *Handle) sweepLink(ctx context.Context, link netlink.Link, known ids) (r
 		removed = append(removed, "changes to bridge "+name+" for the unknown network "+id)
 	}
 	return removed, errors.Join(errs...)
+}
+
+// restoreName calls a link of gangway as it has to be called. Of two for one network
+// or endpoint that which a container uses stays, else that which has the name.
+func (h *Handle) restoreName(link netlink.Link, name string) (restored []string, err error) {
+	kind, is := link.Type(), link.Attrs().Name
+	second, err := h.find(name)
+	if err != nil {
+		return nil, err
+	}
+	switch used := link.Attrs().NetNsID >= 0; {
+	case second == nil:
+	case !owns(second, name, owner(link)) || second.Type() != kind:
+		return nil, fmt.Errorf("call %s %s %s again: a %s of that name exists and is not gangway's; remove or rename it", kind, is, name, second.Type())
+	case used && second.Attrs().NetNsID < 0:
+		if err = h.remove(second); err != nil {
+			return nil, err
+		}
+	default:
+		return []string{"a second " + kind + " " + is + " of the " + owned(kind) + " " + owner(link)}, h.remove(link)
+	}
+	err = h.nl.LinkSetName(link, name)
+	if errors.Is(err, unix.EBUSY) {
+		// Before Linux 6.2 it has to be down; it is set up when it is compared next.
+		if err = h.nl.LinkSetDown(link); err == nil {
+			err = h.nl.LinkSetName(link, name)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("call %s %s %s again: %w", kind, is, name, err)
+	}
+	return []string{kind + " " + name + " was called " + is + ": renamed"}, nil
 }
 
 // owned names what a link of the kind belongs to.

@@ -42,6 +42,7 @@ type LinkCheck struct {
 	// Outside are the endpoints both ends of whose pair are in the host's namespace.
 	Outside map[string]bool
 	// Strays are the names of links that belong, or of bridges that were changed for
-	// what belongs, to no network and no endpoint.
+	// what belongs, to no network and no endpoint, and of links that should have
+	// another name.
 	Strays map[string]bool
 }
