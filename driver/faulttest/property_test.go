@@ -169,7 +169,7 @@ func (l *life) damage() string {
 		"ip link set " + veth + " nomaster", "ip link set " + veth + " down", "ip link set " + veth + " mtu 1280",
 		"sysctl -qw net.ipv4.ip_forward=0", "sysctl -qw net.ipv4.conf." + bridge + ".route_localnet=0",
 		"sysctl -qw net.ipv6.conf." + bridge + ".disable_ipv6=1",
-		"ip link del " + bridge,
+		"ip link del " + bridge, "ip link set " + bridge + " down name renamed", "ip link set " + veth + " name renamed",
 	}
 	what := all[l.rng.IntN(len(all))]
 	_ = exec.CommandContext(l.t.Context(), "sh", "-c", what).Run()
