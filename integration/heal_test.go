@@ -102,6 +102,8 @@ func (p *patient) damages(t *testing.T) []string {
 	return append(append(rules, others...),
 		"ip link set "+p.bridge+" down",
 		"ip addr del 10.95.0.1/24 dev "+p.bridge,
+		"ip route flush dev "+p.bridge,
+		"ip -6 route flush dev "+p.bridge,
 		"ip link set "+p.veth+" nomaster",
 		"ip link set "+p.veth+" down",
 		"ip link set "+p.veth+" down name renamed",
@@ -200,6 +202,7 @@ func (p *patient) whole(t *testing.T) string {
 		for table in gangway gangway-valve; do nft -s list table inet $table 2>/dev/null; done
 		tc filter show dev %[2]s ingress 2>/dev/null
 		for l in %[1]s %[2]s; do ip -o link show dev $l; ip -o addr show dev $l scope global; done 2>/dev/null | sed "s/ valid_lft.*//; s/ state [A-Z]* / /; s/^[0-9]*: //"
+		{ ip route show dev %[1]s; ip -6 route show dev %[1]s; } 2>/dev/null | grep -v ^fe80 | sed "s/ linkdown//"
 		cd /proc/sys/net; grep -s . ipv4/ip_forward ipv6/conf/all/forwarding ipv4/conf/%[1]s/route_localnet ipv6/conf/%[1]s/accept_ra ipv6/conf/%[1]s/disable_ipv6 || :`, // a bridge may have none
 		p.bridge, p.veth))
 }

@@ -165,6 +165,7 @@ func (l *life) damage() string {
 		"iptables -F", "iptables -t nat -F", "ip6tables -F", "nft flush ruleset", "nft delete table inet gangway",
 		"ip link set " + bridge + " down", "ip link set " + bridge + " group 0",
 		fmt.Sprintf("ip addr del 10.%d.0.1/24 dev %s", n, bridge),
+		"ip route flush dev " + bridge, "ip -6 route flush dev " + bridge,
 		"tc qdisc del dev " + veth + " ingress", "tc filter del dev " + veth + " ingress",
 		"ip link set " + veth + " nomaster", "ip link set " + veth + " down", "ip link set " + veth + " mtu 1280",
 		"sysctl -qw net.ipv4.ip_forward=0", "sysctl -qw net.ipv4.conf." + bridge + ".route_localnet=0",

@@ -57,6 +57,7 @@ func TestToldIsMended(t *testing.T) {
 			"ip link set BRIDGE down",
 			"ip link set BRIDGE group 0",
 			"ip addr flush dev BRIDGE scope global",
+			"ip route flush dev BRIDGE; ip -6 route flush dev BRIDGE",
 			"echo 0 >/proc/sys/net/ipv4/conf/BRIDGE/route_localnet",
 			"echo 1 >/proc/sys/net/ipv6/conf/BRIDGE/disable_ipv6",
 			"echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 0 >/proc/sys/net/ipv6/conf/all/disable_ipv6",

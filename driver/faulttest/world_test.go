@@ -86,6 +86,7 @@ iptables-nft-save | grep -v '^#' | sed 's/\[.*\]//'; ip6tables-nft-save | grep -
 nft -s list ruleset | grep -A10000 gangway | sed 's/ # progname.*//' || true
 ip -o link show | sed 's/^[0-9]*: //; s/@[^:]*//; s/link.ether.*alias/alias/; s/ link.ether.*//; s/ state [A-Z]* / /; s/,LOWER_UP\|NO-CARRIER,\|,M-DOWN//g; s/qdisc [a-z]*//' | sort
 ip -o addr show scope global | sed 's/^[0-9]*: //; s/valid_lft.*//' | sort
+{ ip route; ip -6 route; } | grep 'dev gw-' | grep -v '^fe80' | sed 's/ linkdown//' | sort
 for l in /sys/class/net/gv-*; do test -e $l && tc filter show dev ${l##*/} ingress; done
 grep -H . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv[46]/conf/g*/route_localnet /proc/sys/net/ipv6/conf/g*/disable_ipv6 2>/dev/null | sort
 ss -Hlntu | awk '{print $1, $5}' | sort`

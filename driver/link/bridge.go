@@ -178,7 +178,8 @@ type mender struct {
 
 // run takes the steps in the order in which they must happen: the MTU decides
 // whether there is IPv6 on the link, its sysctls whether addresses can be
-// added, and up comes last, since a router advertisement may arrive right then.
+// added, and up comes last, since a router advertisement may arrive right then;
+// with it come the addresses' routes.
 func (m *mender) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{m.identity, m.mtu, m.sysctls4, m.sysctls6, m.addresses, m.up} {
 		if err := ctx.Err(); err != nil {
@@ -349,7 +350,7 @@ func (m *mender) address(have []address, want netip.Prefix) error {
 
 func (m *mender) up(context.Context) error {
 	if m.link.Attrs().Flags&net.FlagUp != 0 {
-		return nil
+		return m.routes()
 	}
 	return m.mend(loanUp, "was down: set up", func() error {
 		return wrap(m.h.nl.LinkSetUp(m.link), "set bridge %s up", m.bridge.Name)

@@ -155,6 +155,12 @@ func TestBridgeDrift(t *testing.T) {
 			break_: []string{"ip addr flush dev NAME scope global", "ip addr add 10.7.0.1/16 dev NAME", "ip addr add fd07::1/72 dev NAME"},
 			lines:  []string{"address 10.7.0.1/24 had the prefix length 16: replaced", "address fd07::1/64 had the prefix length 72: replaced"},
 		},
+		"routes": {
+			break_: []string{"ip route del 10.7.0.0/24 dev NAME", "ip -6 route del fd07::/64 dev NAME"},
+			lines:  []string{"route to 10.7.0.0/24 was missing: added", "route to fd07::/64 was missing: added"},
+		},
+		"route of somebody else": {break_: []string{"ip route replace 10.7.0.0/24 dev lo"}},
+
 		"group":   {break_: []string{"ip link set dev NAME group 7"}, lines: []string{"interface group was 7: set to 18263"}},
 		"mtu":     {break_: []string{"ip link set dev NAME mtu 1300"}, lines: []string{"MTU was 1300: set to 1400"}},
 		"another": {break_: []string{"ip addr add 192.0.2.1/24 dev NAME"}},

@@ -9,12 +9,13 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// routeGroups are what links, addresses, forwarding and filters are told by.
+// routeGroups are what links, addresses, forwarding, filters and routes are told by.
 var routeGroups = []int{
 	unix.RTNLGRP_LINK,
 	unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
 	unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_IPV6_NETCONF,
 	unix.RTNLGRP_TC,
+	unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
 }
 
 // links remembers which links carry gangway's mark, so that one that lost it,
@@ -43,6 +44,8 @@ func (l *links) see(b []byte) (about spec.Scope) {
 		case unix.RTM_NEWADDR, unix.RTM_DELADDR,
 			unix.RTM_NEWQDISC, unix.RTM_DELQDISC, unix.RTM_NEWTFILTER, unix.RTM_DELTFILTER:
 			l.index(&about, m)
+		case unix.RTM_DELROUTE:
+			l.route(&about, m)
 		case unix.RTM_NEWNETCONF, unix.RTM_DELNETCONF:
 			l.netconf(&about, m)
 		}
@@ -55,6 +58,18 @@ func (l *links) see(b []byte) (about spec.Scope) {
 func (l *links) index(about *spec.Scope, m []byte) {
 	if len(m) >= unix.SizeofIfAddrmsg {
 		about.Add(l.known[int32(binary.NativeEndian.Uint32(m[4:]))].name)
+	}
+}
+
+// route looks at a route that is gone, which names its link.
+func (l *links) route(about *spec.Scope, m []byte) {
+	if len(m) < unix.SizeofRtMsg {
+		return
+	}
+	for kind, v := range attributes(m[unix.SizeofRtMsg:]) {
+		if kind == unix.RTA_OIF && len(v) >= 4 {
+			about.Add(l.known[int32(binary.NativeEndian.Uint32(v))].name)
+		}
 	}
 }
 

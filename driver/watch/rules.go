@@ -14,32 +14,6 @@ import (
 // newGeneration is the message that ends every transaction of nftables.
 const newGeneration = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWGEN
 
-// onlyGenerations has the kernel pass on nothing but the ends of transactions:
-// each element of one is told as well, and thousands of them would overflow the
-// queue.
-func onlyGenerations(f *os.File) error {
-	kind := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, newGeneration))
-	program := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: 4}, // nlmsg_type
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(kind), Jf: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: 0xffff},
-		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
-	}
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var set error
-	err = raw.Control(func(fd uintptr) {
-		set = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
-			&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
-	})
-	if err == nil && set != nil {
-		err = fmt.Errorf("attach a filter to a netlink socket: %w", set)
-	}
-	return err
-}
-
 // generation is one transaction: the thread that made it, as the host numbers
 // it, and that thread's name, of at most 15 bytes.
 type generation struct {

@@ -48,6 +48,9 @@ func New(o Options) (*Watcher, error) {
 		return nil, fmt.Errorf("listen to changes of links: %w", err)
 	}
 	w.files = append(w.files, route)
+	if err := attach(route, onlyKernelRoutes()); err != nil {
+		o.Log.WithError(err).Warn("every change of a route is looked at")
+	}
 	tree, err := newTree(o.SysctlRoot)
 	if err == nil {
 		w.files = append(w.files, tree.events)
@@ -58,7 +61,7 @@ func New(o Options) (*Watcher, error) {
 	w.links = newLinks(tree)
 	rules, err := listen(unix.NETLINK_NETFILTER, []int{unix.NFNLGRP_NFTABLES})
 	if err == nil {
-		err = onlyGenerations(rules)
+		err = attach(rules, onlyGenerations())
 		w.files = append(w.files, rules)
 	}
 	if err == nil {

@@ -103,6 +103,7 @@ func untold(t *testing.T, w *Watcher, script string) {
 const world = `
 ip link add gw-a group 18263 type bridge && ip link set gw-a alias gangway:net up
 ip addr add 10.9.0.1/24 dev gw-a
+ip addr add 10.7.0.1/24 dev gw-a
 ip link add gv-a type veth peer name gp-a && ip link set gv-a alias gangway:ep master gw-a up
 ip link add theirs type bridge && ip link set theirs up
 ip link add lent type bridge && ip link property add dev lent altname gangway-net-up
@@ -124,6 +125,9 @@ func TestLinks(t *testing.T) {
 				{"ip link set gw-a down", "gw-a"},
 				{"ip link set gw-a up", "gw-a"},
 				{"ip addr del 10.9.0.1/24 dev gw-a", "gw-a"},
+				{"ip route del 10.7.0.0/24 dev gw-a", "gw-a"},
+				{"ip addr add fd07::1/64 dev gw-a nodad", "gw-a"},
+				{"ip -6 route del fd07::/64 dev gw-a", "gw-a"},
 				{"ip link set gw-a group 0", "gw-a"},
 				{"ip link set gw-a group 18263", "gw-a"},
 				{"ip link set gv-a nomaster", "gv-a"},
@@ -154,6 +158,7 @@ func TestLinks(t *testing.T) {
 			}
 			for _, script := range []string{
 				"ip addr add 10.8.0.1/24 dev theirs",
+				"ip route del 10.8.0.0/24 dev theirs",
 				"ip link set theirs down",
 				"tc qdisc add dev theirs clsact",
 				"ip link add x1 type veth peer name x2 && ip link set x1 master theirs up && ip link del x1",
@@ -169,6 +174,42 @@ func TestLinks(t *testing.T) {
 				t.Errorf("%d links and watches are remembered at the end", n)
 			}
 		})
+	}
+}
+
+// TestRoutes: of routes, only the loss of the kernel's own is told.
+func TestRoutes(t *testing.T) {
+	f, err := listen(unix.NETLINK_ROUTE, routeGroups)
+	if err == nil {
+		err = attach(f, onlyKernelRoutes())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	sh(t, "ip link add gw-a type bridge && ip link set gw-a up && ip addr add 10.9.0.1/24 dev gw-a")
+	defer sh(t, "ip link del gw-a")
+	sh(t, "ip route add 10.6.0.0/24 dev gw-a && ip route del 10.6.0.0/24 dev gw-a && ip route del 10.9.0.0/24 dev gw-a")
+	buf := make([]byte, bufferSize)
+	if err := f.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		n, err := f.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for kind, m := range messages(buf[:n]) {
+			if kind != unix.RTM_NEWROUTE && kind != unix.RTM_DELROUTE {
+				continue
+			}
+			for attr, v := range attributes(m[unix.SizeofRtMsg:]) {
+				if attr == unix.RTA_DST && !bytes.Equal(v, []byte{10, 9, 0, 0}) {
+					t.Errorf("told of message %d about %v", kind, v)
+				}
+			}
+			return
+		}
 	}
 }
 
