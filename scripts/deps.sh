@@ -120,6 +120,7 @@ test)
 	need conntrack conntrack
 	need ping iputils-ping
 	need docker-registry docker-registry
+	need iperf3 iperf3
 	need dbus-daemon dbus-daemon
 	need systemd-analyze systemd
 	[ -e /usr/share/bash-completion/bash_completion ] || want bash-completion
