@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -120,15 +119,14 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 			d.close()
 		}
 	}()
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return nil, fmt.Errorf("tell this boot of the host from others: %w", err)
-	}
-	db, err := store.Open(filepath.Join(settings.StateDir, "gangway.db"), takeoverTime)
+	boot, err := thisBoot()
 	if err != nil {
 		return nil, err
 	}
-	d.closers = append(d.closers, func() { logError(log, db.Close()) })
+	pools, networks, err := d.openState(settings.StateDir, boot, log)
+	if err != nil {
+		return nil, err
+	}
 	links, err := link.New(link.Options{})
 	if err != nil {
 		return nil, err
@@ -157,7 +155,7 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	ports := hostport.New(log)
 	d.closers = append(d.closers, func() { logError(log, ports.Close()) })
 	d.addresses, err = ipam.New(ipam.Options{
-		Ranges: settings.Pools, Store: db.Bucket("ipam"), Used: links.Prefixes, Log: log,
+		Ranges: settings.Pools, Store: pools, Used: links.Prefixes, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -169,11 +167,34 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	}
 	d.driver = driver.New(driver.Options{
 		Links: links, Host: links, Firewall: rules, Zones: zone, Ports: ports, Flows: flows,
-		Store: db.Bucket("driver"), BootID: strings.TrimSpace(string(boot)),
+		Store: networks, BootID: boot,
 		Unguarded: unguarded, Suspect: kernel.Suspect, Log: log,
 	})
 	d.closers = append(d.closers, d.driver.Wait)
 	return d, nil
+}
+
+// openState opens what the address manager and the driver keep in a folder.
+func (d *daemon) openState(folder, boot string, log *logrus.Entry) (ipam.Store, driver.Store, error) {
+	files, err := store.OpenFiles(folder, boot, takeoverTime)
+	if err != nil {
+		return nil, nil, err
+	}
+	d.closers = append(d.closers, func() { logError(log, files.Close()) })
+	networks, err := files.Split("driver", driver.EndpointKeys)
+	if err != nil {
+		return nil, nil, err
+	}
+	return files.Bucket("ipam"), networks, nil
+}
+
+// thisBoot tells one boot of the host from another.
+func thisBoot() (string, error) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("tell this boot of the host from others: %w", err)
+	}
+	return strings.TrimSpace(string(id)), nil
 }
 
 // keep has the kernel follow the state, and the state follow what the engine behind

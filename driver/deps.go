@@ -97,11 +97,12 @@ type Flows interface {
 	DropPorts(ctx context.Context, runs []spec.Published) error
 }
 
-// Store keeps values durably. Package store's Bucket is the real one.
+// Store keeps values durably, those of EndpointKeys until the host boots. Package
+// store's Split is the real one.
 type Store interface {
 	// Load visits every key.
 	Load(visit func(key string, value []byte) error) error
-	// Update writes all changes in one durable transaction; a nil value deletes
-	// its key.
+	// Update writes all changes, or none and fails; a nil value deletes its key. A
+	// crash may leave those of EndpointKeys alone done.
 	Update(changes map[string][]byte) error
 }

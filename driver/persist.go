@@ -9,11 +9,15 @@ import (
 	"strings"
 )
 
+// EndpointKeys is what the keys of endpoints begin with in the store. They need not
+// outlive a boot of the host (see Restore).
+const EndpointKeys = "endpoint/"
+
 // Keys of the store: one for each object, and one for what is known of the
 // host.
 const (
 	networkKey  = "network/"
-	endpointKey = "endpoint/"
+	endpointKey = EndpointKeys
 	hostKey     = "host"
 )
 
@@ -82,13 +86,12 @@ func load(store Store) (*state, hostRecord, error) {
 	if err != nil {
 		return nil, host, err
 	}
-	for id, e := range s.endpoints {
-		if s.networks[e.NetworkID] == nil {
-			return nil, host, fmt.Errorf("stored endpoint %s is on network %s, which is not stored", short(id), short(e.NetworkID))
-		}
-	}
 	return s, host, nil
 }
+
+// orphaned says that an endpoint is on no network that there is. Somebody put another
+// state file in the place of that with the networks, or moved it away.
+func (s *state) orphaned(e *Endpoint) bool { return s.networks[e.NetworkID] == nil }
 
 func (s *state) decode(key string, value []byte, host *hostRecord) error {
 	switch {

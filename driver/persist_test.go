@@ -36,6 +36,11 @@ func FuzzLoad(f *testing.F) {
 		if err != nil {
 			return
 		}
+		for _, e := range s.endpoints {
+			if s.orphaned(e) {
+				s.apply(change{endpoints: []endpointChange{{before: e}}})
+			}
+		}
 		compile(s)
 		again := newFakeHost()
 		for _, n := range s.networks {

@@ -34,6 +34,10 @@ func (d *Driver) Restore(ctx context.Context) error {
 	for _, e := range s.endpoints {
 		_, alive := veths[e.ID]
 		switch {
+		case s.orphaned(e):
+			changed.endpoints = append(changed.endpoints, endpointChange{before: e})
+			d.o.Log.WithField("ep", short(e.ID)).Warnf("endpoint is on network %s, which is not stored: removed", short(e.NetworkID))
+			continue
 		case host.BootID != d.o.BootID:
 			changed.endpoints = append(changed.endpoints, endpointChange{before: e})
 		case e.Sandbox != "" && !alive:

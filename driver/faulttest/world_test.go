@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +31,7 @@ const boot = "boot"
 type world struct {
 	*driver.Driver
 	faults *faults
-	store  *store.Store
+	state  *store.Split
 	// closers end what lives in the world, the last one first.
 	closers []func()
 }
@@ -46,10 +45,14 @@ func open(ctx context.Context, backend, dir string) (_ *world, err error) {
 			w.close()
 		}
 	}()
-	if w.store, err = store.Open(filepath.Join(dir, "gangway.db"), time.Minute); err != nil {
+	files, err := store.OpenFiles(dir, boot, time.Minute)
+	if err != nil {
 		return nil, err
 	}
-	w.closers = append(w.closers, func() { _ = w.store.Close() })
+	w.closers = append(w.closers, func() { _ = files.Close() })
+	if w.state, err = files.Split("driver", driver.EndpointKeys); err != nil {
+		return nil, err
+	}
 	p, err := wiring.Open(ctx, backend, log)
 	if err != nil {
 		return nil, err
@@ -57,7 +60,7 @@ func open(ctx context.Context, backend, dir string) (_ *world, err error) {
 	w.closers = append(w.closers, p.Close)
 	w.Driver = driver.New(driver.Options{
 		Links: faultyLinks{w.faults, p.Links}, Host: faultyHost{w.faults, p.Links}, Firewall: faultyRules{w.faults, p.Firewall},
-		Ports: faultyPorts{w.faults, p.Ports}, Flows: p.Flows, Store: faultyStore{w.faults, w.store.Bucket("driver")},
+		Ports: faultyPorts{w.faults, p.Ports}, Flows: p.Flows, Store: faultyStore{w.faults, w.state},
 		BootID: boot, Log: log,
 	})
 	w.closers = append(w.closers, w.Wait)
@@ -101,7 +104,7 @@ func (w *world) picture(t *testing.T) string {
 		t.Fatalf("dump the kernel: %v\n%s", err, stderr.String())
 	}
 	lines := []string{string(out)}
-	err = w.store.Bucket("driver").Load(func(key string, value []byte) error {
+	err = w.state.Load(func(key string, value []byte) error {
 		lines = append(lines, fmt.Sprintf("%s=%s", key, value))
 		return nil
 	})

@@ -136,12 +136,11 @@ func TestBridgeKeepsAddressAndMTU(t *testing.T) {
 	})
 }
 
-func TestBridgeDrift(t *testing.T) {
-	b := dualStack()
-	tests := map[string]struct {
-		break_ []string
-		lines  []string
-	}{
+// drift is what somebody does to a bridge, and what is mended then.
+type drift struct{ break_, lines []string }
+
+func drifts() map[string]drift {
+	return map[string]drift{
 		"down": {
 			// The kernel drops IPv6 addresses as the link goes down.
 			break_: []string{"ip link set dev NAME down"},
@@ -181,7 +180,11 @@ func TestBridgeDrift(t *testing.T) {
 				"address fd07::1/64 was missing: added", "was down: set up"},
 		},
 	}
-	for name, tt := range tests {
+}
+
+func TestBridgeDrift(t *testing.T) {
+	b := dualStack()
+	for name, tt := range drifts() {
 		t.Run(name, func(t *testing.T) {
 			inside(t, func(f fixture) {
 				f.ensure(b, "bridge "+b.Name+" was missing: created")

@@ -109,6 +109,41 @@ ip link add theirs type bridge && ip link set theirs up
 ip link add lent type bridge && ip link property add dev lent altname gangway-net-up
 `
 
+// changesOfLinks are scripts, each with the links that it is about.
+func changesOfLinks() [][]string {
+	return [][]string{
+		{"ip link set gw-a down", "gw-a"},
+		{"ip link set gw-a up", "gw-a"},
+		{"ip addr del 10.9.0.1/24 dev gw-a", "gw-a"},
+		{"ip route del 10.7.0.0/24 dev gw-a", "gw-a"},
+		{"ip addr add fd07::1/64 dev gw-a nodad", "gw-a"},
+		{"ip -6 route del fd07::/64 dev gw-a", "gw-a"},
+		{"ip link set gw-a group 0", "gw-a"},
+		{"ip link set gw-a group 18263", "gw-a"},
+		{"ip link set gv-a nomaster", "gv-a"},
+		{"ip link set gv-a master gw-a", "gv-a"},
+		{"bridge link set dev gv-a isolated on", "gv-a"},
+		{"tc qdisc add dev gv-a clsact", "gv-a"},
+		{"tc filter add dev gv-a ingress prio 1 protocol all handle 1 bpf direct-action bytecode '1,6 0 0 4294967295'", "gv-a"},
+		{"tc filter del dev gv-a ingress prio 1", "gv-a"},
+		{"tc qdisc del dev gv-a clsact", "gv-a"},
+		{"ip link set gv-a mtu 1400", "gv-a"},
+		{"ip link set lent up", "lent"},
+		{"ip link set gw-a alias other", "gw-a"},
+		{"echo 1 > /proc/sys/net/ipv4/conf/gw-a/route_localnet", "gw-a"},
+		{"echo 0 > /proc/sys/net/ipv6/conf/gw-a/accept_ra", "gw-a"},
+		{"echo 1 > /proc/sys/net/ipv4/ip_forward", everything},
+		{"echo 0 > /proc/sys/net/ipv6/conf/all/disable_ipv6", everything},
+		{"sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=1", everything},
+		{"ip link set gw-a down && ip link set gw-a name gw-b && ip link set gw-b up", "gw-a", "gw-b"},
+		{"echo 0 > /proc/sys/net/ipv4/conf/gw-b/route_localnet", "gw-b"},
+		{"ip link set gv-a alias other name gv-b", "gv-a", "gv-b"},
+		{"ip link del gv-b", "gv-b"},
+		{"ip link del gw-b", "gw-b"},
+		{"ip link del lent", "lent"},
+	}
+}
+
 // TestLinks: what concerns gangway's links is told, what concerns others' is
 // not, whether they were there before the watcher or came later.
 func TestLinks(t *testing.T) {
@@ -121,37 +156,7 @@ func TestLinks(t *testing.T) {
 			if !before {
 				told(t, w, world, "gw-a", "gv-a")
 			}
-			for _, c := range [][]string{
-				{"ip link set gw-a down", "gw-a"},
-				{"ip link set gw-a up", "gw-a"},
-				{"ip addr del 10.9.0.1/24 dev gw-a", "gw-a"},
-				{"ip route del 10.7.0.0/24 dev gw-a", "gw-a"},
-				{"ip addr add fd07::1/64 dev gw-a nodad", "gw-a"},
-				{"ip -6 route del fd07::/64 dev gw-a", "gw-a"},
-				{"ip link set gw-a group 0", "gw-a"},
-				{"ip link set gw-a group 18263", "gw-a"},
-				{"ip link set gv-a nomaster", "gv-a"},
-				{"ip link set gv-a master gw-a", "gv-a"},
-				{"bridge link set dev gv-a isolated on", "gv-a"},
-				{"tc qdisc add dev gv-a clsact", "gv-a"},
-				{"tc filter add dev gv-a ingress prio 1 protocol all handle 1 bpf direct-action bytecode '1,6 0 0 4294967295'", "gv-a"},
-				{"tc filter del dev gv-a ingress prio 1", "gv-a"},
-				{"tc qdisc del dev gv-a clsact", "gv-a"},
-				{"ip link set gv-a mtu 1400", "gv-a"},
-				{"ip link set lent up", "lent"},
-				{"ip link set gw-a alias other", "gw-a"},
-				{"echo 1 > /proc/sys/net/ipv4/conf/gw-a/route_localnet", "gw-a"},
-				{"echo 0 > /proc/sys/net/ipv6/conf/gw-a/accept_ra", "gw-a"},
-				{"echo 1 > /proc/sys/net/ipv4/ip_forward", everything},
-				{"echo 0 > /proc/sys/net/ipv6/conf/all/disable_ipv6", everything},
-				{"sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=1", everything},
-				{"ip link set gw-a down && ip link set gw-a name gw-b && ip link set gw-b up", "gw-a", "gw-b"},
-				{"echo 0 > /proc/sys/net/ipv4/conf/gw-b/route_localnet", "gw-b"},
-				{"ip link set gv-a alias other name gv-b", "gv-a", "gv-b"},
-				{"ip link del gv-b", "gv-b"},
-				{"ip link del gw-b", "gw-b"},
-				{"ip link del lent", "lent"},
-			} {
+			for _, c := range changesOfLinks() {
 				if all := told(t, w, c[0], c[1:]...); all.All != (c[1] == everything) {
 					t.Errorf("told of all links: %s", c[0])
 				}

@@ -1,7 +1,7 @@
 // Package upgrade shows that today's gangway goes on where an earlier version
 // ended. It holds tests only.
 //
-// Each folder of testdata is what one version left: its state file, the links
+// Each folder of testdata is what one version left: its state files, the links
 // and rules in the kernel, and the calls that led there. It was made by that
 // version's own program and is never written again:
 //

@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
 
+	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/integration/nstest"
 	"github.com/gangway-net/gangway/plugin/store"
 )
@@ -24,11 +25,15 @@ var (
 
 func TestMain(m *testing.M) { nstest.Main(m) }
 
-// The names of the state file: the program's, and that of a folder of testdata.
+// stateFile is the program's, of those that it has the one that every version has. In
+// a folder of testdata they are packed.
 const (
 	stateFile = "gangway.db"
-	keptFile  = "gangway.db.gz"
+	packed    = ".gz"
 )
+
+// bootID tells one boot of the host from another.
+const bootID = "/proc/sys/kernel/random/boot_id"
 
 // The boots of the host.
 const (
@@ -39,16 +44,15 @@ const (
 // setBoot has the programs see a boot of the host.
 func setBoot(t *testing.T, id string) {
 	t.Helper()
-	const file = "/proc/sys/kernel/random/boot_id"
 	path := filepath.Join(t.TempDir(), "boot_id")
 	if err := os.WriteFile(path, []byte(id+"\n"), 0o444); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount(path, file, "", unix.MS_BIND, ""); err != nil {
+	if err := unix.Mount(path, bootID, "", unix.MS_BIND, ""); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(file, 0); err != nil {
+		if err := unix.Unmount(bootID, 0); err != nil {
 			t.Error(err)
 		}
 	})
@@ -86,21 +90,36 @@ func TestKeep(t *testing.T) {
 		p.stop(t)
 		keepKernel(t, dir)
 		writeCalls(t, dir, calls)
-		var packed bytes.Buffer
-		z := gzip.NewWriter(&packed)
-		if _, err := io.WriteString(z, read(t, state, stateFile)); err != nil {
-			t.Fatal(err)
+		for _, file := range files(t, state, "*.db") {
+			var b bytes.Buffer
+			z := gzip.NewWriter(&b)
+			if _, err := io.WriteString(z, read(t, state, file)); err != nil {
+				t.Fatal(err)
+			}
+			if err := z.Close(); err != nil {
+				t.Fatal(err)
+			}
+			write(t, dir, file+packed, b.String())
 		}
-		if err := z.Close(); err != nil {
-			t.Fatal(err)
-		}
-		write(t, dir, keptFile, packed.String())
 	})
+}
+
+// files returns the names of a folder's files that match.
+func files(t *testing.T, dir, pattern string) (names []string) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("%s holds no %s (%v)", dir, pattern, err)
+	}
+	for _, path := range paths {
+		names = append(names, filepath.Base(path))
+	}
+	return names
 }
 
 // eachVersion runs a test for each folder of testdata.
 func eachVersion(t *testing.T, test func(t *testing.T, dir string)) {
-	dirs, err := filepath.Glob("testdata/*/" + keptFile)
+	dirs, err := filepath.Glob("testdata/*/" + stateFile + packed)
 	if err != nil || len(dirs) < 3 {
 		t.Fatalf("testdata holds %v (%v)", dirs, err)
 	}
@@ -110,19 +129,21 @@ func eachVersion(t *testing.T, test func(t *testing.T, dir string)) {
 	}
 }
 
-// unpacked puts a kept state file into a folder of its own.
+// unpacked puts kept state files into a folder of their own.
 func unpacked(t *testing.T, dir string) (state string) {
 	t.Helper()
-	z, err := gzip.NewReader(strings.NewReader(read(t, dir, keptFile)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	image, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
 	state = t.TempDir()
-	write(t, state, stateFile, string(image))
+	for _, file := range files(t, dir, "*.db"+packed) {
+		z, err := gzip.NewReader(strings.NewReader(read(t, dir, file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		image, err := io.ReadAll(z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, state, strings.TrimSuffix(file, packed), string(image))
+	}
 	return state
 }
 
@@ -204,15 +225,21 @@ func lifeGoesOn(t *testing.T, p *program, want string) {
 // emptied fails the test unless a state holds no network and no address.
 func emptied(t *testing.T, state string) {
 	t.Helper()
-	db, err := store.Open(filepath.Join(state, stateFile), 0)
+	all, err := store.OpenFiles(state, strings.TrimSpace(read(t, "", bootID)), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	for _, bucket := range []string{"driver", "ipam"} {
-		err := db.Bucket(bucket).Load(func(key string, value []byte) error {
+	defer all.Close()
+	networks, err := all.Split("driver", driver.EndpointKeys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bucket := range []interface {
+		Load(func(key string, value []byte) error) error
+	}{networks, all.Bucket("ipam")} {
+		err := bucket.Load(func(key string, value []byte) error {
 			if key != "host" && !strings.HasPrefix(key, "cursor/") {
-				t.Errorf("%s still holds %s: %s", bucket, key, value)
+				t.Errorf("the state still holds %s: %s", key, value)
 			}
 			return nil
 		})

@@ -52,7 +52,8 @@ func (b *Bucket) Load(visit func(key string, value []byte) error) error {
 	return nil
 }
 
-// Update writes all changes in one durable transaction; a nil value deletes its
+// Update writes all changes in one transaction, durable unless the store is for one
+// boot of the host; a nil value deletes its
 // key, a missing one too. Keys are 1 to 32768 bytes long. Updates that are under
 // way at the same time are written together, so that they share the wait for
 // the disk; of two with the same key the later call wins. The changes must not

@@ -1,6 +1,9 @@
-// Package store keeps what must survive a restart in one file (go.etcd.io/bbolt).
+// Package store keeps what must survive a restart in files (go.etcd.io/bbolt): what
+// is for ever in one, and what ends with the boot of the host in another, which is
+// not waited for until it is on disk (see Files and Split).
 //
 // Invariant: when Update has returned without an error, its changes are on disk,
+// or the kernel's if they end with it,
 // all of them, and every later Open on the file sees them; after an error or a
 // crash none or all of them are there. A file that is not exactly what this
 // package wrote is refused, never repaired and never overwritten: going on with

@@ -26,7 +26,7 @@ type migration func(stored contents) (changed contents, err error)
 // migrations lead from the schema oldest+i to the one after it. A new schema is
 // needed when a stored value gets, loses or changes a part.
 func migrations() []migration {
-	return []migration{gatewayModes}
+	return []migration{gatewayModes, endpointsApart}
 }
 
 // migrate brings the content from a schema to the present one.
@@ -86,6 +86,11 @@ func gatewayModes(stored contents) (contents, error) {
 	}
 	return contents{"driver": changed}, nil
 }
+
+// endpointsApart leads from schema 2 to 3, with which endpoints are in a file of
+// their own (see Split, which moves them). An older version, which does not know that,
+// would take the links of running containers for left over.
+func endpointsApart(contents) (contents, error) { return nil, nil }
 
 // withParts adds to an object inside of a JSON object the parts that it lacks.
 func withParts(value []byte, inside string, parts map[string]string) ([]byte, error) {

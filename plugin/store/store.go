@@ -18,7 +18,7 @@ import (
 // schema is the version of what is in the file beside bbolt's own format:
 // buckets below dataBucket with the values of their owners, and in metaBucket
 // the version and the digests. An older file is brought up to it by migrations.
-const schema = 2
+const schema = 3
 
 var (
 	metaBucket = []byte("meta")
@@ -29,8 +29,10 @@ var (
 // Store is an open state file. Its methods may be called concurrently.
 type Store struct {
 	path string
-	file *os.File
-	db   *bbolt.DB
+	// unsynced says that the content does not outlive this boot of the host.
+	unsynced bool
+	file     *os.File
+	db       *bbolt.DB
 	// broken is why bbolt can no longer be used, if a call of it panicked: it
 	// may have kept its locks.
 	broken atomic.Pointer[error]
@@ -45,8 +47,11 @@ type Store struct {
 // transaction. Errors name the file and the next step. A file that was there is
 // unchanged after an error, one of a newer version too.
 func Open(path string, timeout time.Duration) (*Store, error) {
-	deadline := time.Now().Add(timeout)
-	s := &Store{path: path}
+	return openStore(&Store{path: path}, timeout)
+}
+
+func openStore(s *Store, timeout time.Duration) (*Store, error) {
+	deadline, path := time.Now().Add(timeout), s.path
 	s.queue.turn = make(chan struct{}, 1)
 	err := create(path, deadline)
 	if err == nil {
@@ -64,11 +69,11 @@ func Open(path string, timeout time.Duration) (*Store, error) {
 	case errors.Is(err, errHeld):
 		return nil, fmt.Errorf("state file %s is held by another gangway: stop that one first", path)
 	case errors.Is(err, errNewer):
-		return nil, fmt.Errorf("state file %s: %w: install that version again, or move the file away to start without networks", path, err)
+		return nil, fmt.Errorf("state file %s: %w: install that version again, or move the file away to start without what it holds", path, err)
 	case errors.As(err, &system):
 		return nil, fmt.Errorf("open state file %s: %w", path, err)
 	}
-	return nil, fmt.Errorf("state file %s cannot be used, and was left as it is: %w: put back a copy of it, or move it away to start without networks", path, err)
+	return nil, fmt.Errorf("state file %s cannot be used, and was left as it is: %w: put back a copy of it, or move it away to start without what it holds", path, err)
 }
 
 // Close waits for updates under way and closes the file. The store must not be
@@ -99,6 +104,7 @@ func (s *Store) open(deadline time.Time) error {
 		// The lock is ours already when bbolt takes it, since both take it
 		// through the same descriptor; a timeout of 0 would wait for ever.
 		Timeout: time.Second,
+		NoSync:  s.unsynced,
 		// Creating is left to create: bbolt would do it in place, and take a
 		// file cut to nothing for a new one.
 		OpenFile: func(path string, _ int, _ os.FileMode) (*os.File, error) {

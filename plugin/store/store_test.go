@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	_ driver.Store = (*Bucket)(nil)
+	_ driver.Store = (*Split)(nil)
 	_ ipam.Store   = (*Bucket)(nil)
 )
 
