@@ -41,6 +41,7 @@ func (d *Driver) Restore(ctx context.Context) error {
 		case host.BootID != d.o.BootID:
 			changed.endpoints = append(changed.endpoints, endpointChange{before: e})
 		case e.Sandbox != "" && !alive:
+			d.removeUnfinished(ctx, s.networks[e.NetworkID], e)
 			left := e.left()
 			changed.endpoints = append(changed.endpoints, endpointChange{before: e, after: &left})
 		default:
@@ -66,6 +67,19 @@ func (d *Driver) Restore(ctx context.Context) error {
 	d.taken.change(d, nil, s.publishedUDP())
 	d.o.Log.Infof("restored %d networks and %d endpoints; %d things were missing in the kernel", len(s.networks), len(s.endpoints), len(r.fixed))
 	return nil
+}
+
+// removeUnfinished removes what a kill in the middle of Join left of an endpoint's
+// pair: one without the alias that says whose it is. Once the endpoint has left,
+// nothing else would tell that it is gangway's.
+func (d *Driver) removeUnfinished(ctx context.Context, n *Network, e *Endpoint) {
+	var p plan
+	p.addEndpoint(n, e)
+	for _, v := range p.veths {
+		if err := d.o.Links.DeleteVeth(ctx, v); err != nil {
+			d.o.Log.WithError(err).WithField("ep", short(e.ID)).Error("remove what is left of the endpoint's link")
+		}
+	}
 }
 
 // persistRestored stores in one transaction what did not survive and which

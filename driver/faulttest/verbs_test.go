@@ -98,6 +98,26 @@ func verbs() []verb {
 	}
 }
 
+// TestUnfinishedPair: a pair that a kill left before it had its alias goes with its
+// endpoint, whatever the engine does next.
+func TestUnfinishedPair(t *testing.T) {
+	eachBackend(t, func(t *testing.T, backend, dir string) {
+		w := mustOpen(t, backend, dir)
+		do(t, w, "create network", createNetwork)
+		do(t, w, "create endpoint", createEndpoint)
+		left := w.picture(t)
+		do(t, w, "join", join)
+		w.close()
+		host := "gv-" + endpoint[:12]
+		sh(t, "ip link set "+host+" nomaster down; ip link set "+host+" alias ''; tc qdisc del dev "+host+" ingress")
+		w = mustOpen(t, backend, dir)
+		defer w.close()
+		same(t, "after the start", left, w.picture(t))
+		do(t, w, "join again", join)
+		w.sound(t, "at the end")
+	})
+}
+
 // do runs a step that has to succeed.
 func do(t *testing.T, w *world, what string, step func(context.Context, *world) error) {
 	t.Helper()
