@@ -10,10 +10,11 @@ import (
 )
 
 // durableFile is what outlives everything. What ends with the boot of the host is
-// beside it in bootFile, BOOT being the kernel's boot_id.
+// beside it, in a file whose name has the kernel's boot_id between the other two.
 const (
 	durableFile = "gangway.db"
-	bootFile    = "boot-BOOT.db"
+	bootPrefix  = "boot-"
+	bootSuffix  = ".db"
 )
 
 // Files are the open state files of a folder. Their methods may be called
@@ -40,24 +41,25 @@ func OpenFiles(folder, boot string, timeout time.Duration) (*Files, error) {
 // what it wrote is the kernel's, whatever becomes of the process, and when the kernel
 // ends, so does the boot. A file that did not get to the disk whole is never read.
 func openForBoot(folder, boot string, timeout time.Duration) (*Store, error) {
-	if boot == "" || strings.ContainsAny(boot, `/*?[\`) {
+	if boot == "" || strings.Contains(boot, "/") {
 		return nil, fmt.Errorf("state files in %s: %q is no id of a boot of the host", folder, boot)
 	}
-	path := filepath.Join(folder, strings.Replace(bootFile, "BOOT", boot, 1))
-	// One that was not finished has more behind its name.
-	others, err := filepath.Glob(filepath.Join(folder, strings.Replace(bootFile, "BOOT", "*", 1)+"*"))
+	own := bootPrefix + boot + bootSuffix
+	files, err := os.ReadDir(folder)
 	if err != nil {
-		return nil, fmt.Errorf("state files in %s: %w", folder, err)
+		return nil, fmt.Errorf("look for state files: %w", err)
 	}
-	for _, other := range others {
-		if strings.HasPrefix(other, path) {
+	for _, f := range files {
+		// One that was not finished has more behind its name.
+		name := f.Name()
+		if !strings.HasPrefix(name, bootPrefix) || !strings.Contains(name, bootSuffix) || strings.HasPrefix(name, own) {
 			continue
 		}
-		if err := os.Remove(other); err != nil {
+		if err := os.Remove(filepath.Join(folder, name)); err != nil {
 			return nil, fmt.Errorf("remove the state of an earlier boot of the host: %w", err)
 		}
 	}
-	return openStore(&Store{path: path, unsynced: true}, timeout)
+	return openStore(&Store{path: filepath.Join(folder, own), unsynced: true}, timeout)
 }
 
 // Bucket returns the durable bucket of that name.

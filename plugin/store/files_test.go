@@ -65,7 +65,10 @@ func namesIn(t *testing.T, folder string) (names []string) {
 // TestSplit: a boot's keys are there as long as it lasts, all others always, and no
 // file of another boot is read or left.
 func TestSplit(t *testing.T) {
-	folder := folderOf(t, "boot-7.db", "boot-7.db.new", "bootstrap.db")
+	folder := filepath.Join(folderOf(t), "with[")
+	if err := os.Rename(folderOf(t, "boot-7.db", "boot-7.db.new", "bootstrap.db"), folder); err != nil {
+		t.Fatal(err)
+	}
 	f, s := split(t, folder, "1")
 	if err := s.Update(map[string][]byte{"short/a": []byte("1"), "short/b": []byte("2"), "long": []byte("3")}); err != nil {
 		t.Fatal(err)
@@ -139,7 +142,6 @@ func TestFilesRefused(t *testing.T) {
 	for boot, message := range map[string]string{
 		"":     "no id of a boot",
 		"../1": "no id of a boot",
-		"*":    "no id of a boot",
 		"7":    "boot-7.db cannot be used, and was left as it is",
 	} {
 		folder := folderOf(t, "boot-7.db")
