@@ -13,18 +13,17 @@ import (
 // outlive a boot of the host (see Restore).
 const EndpointKeys = "endpoint/"
 
-// Keys of the store: one for each object, and one for what is known of the
-// host.
+// The other keys of the store: one for each network, and one for what is known of
+// the host.
 const (
-	networkKey  = "network/"
-	endpointKey = EndpointKeys
-	hostKey     = "host"
+	networkKey = "network/"
+	hostKey    = "host"
 )
 
 // hostRecord is what the store remembers of the host.
 type hostRecord struct{ BootID string }
 
-// persist writes the objects of c as they are after it, in one transaction.
+// persist writes the objects of c as they are after it, all or none.
 func (d *Driver) persist(c change) error {
 	values, err := values(c)
 	if err != nil {
@@ -49,14 +48,14 @@ func values(c change) (map[string][]byte, error) {
 	}
 	for _, e := range c.endpoints {
 		if e.before != nil {
-			values[endpointKey+e.before.ID] = nil
+			values[EndpointKeys+e.before.ID] = nil
 		}
 	}
 	for _, e := range c.endpoints {
 		if e.after == nil {
 			continue
 		}
-		if err := encode(values, endpointKey+e.after.ID, e.after); err != nil {
+		if err := encode(values, EndpointKeys+e.after.ID, e.after); err != nil {
 			return nil, err
 		}
 	}
@@ -107,12 +106,12 @@ func (s *state) decode(key string, value []byte, host *hostRecord) error {
 		}
 		s.apply(change{network: networkChange{after: n}})
 		return nil
-	case strings.HasPrefix(key, endpointKey):
+	case strings.HasPrefix(key, EndpointKeys):
 		e := &Endpoint{}
 		if err := decodeAll(value, e); err != nil {
 			return err
 		}
-		if endpointKey+e.ID != key {
+		if EndpointKeys+e.ID != key {
 			return fmt.Errorf("names endpoint %q", e.ID)
 		}
 		if err := e.MAC.check(); err != nil {

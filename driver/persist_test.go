@@ -49,7 +49,7 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 		for _, e := range s.endpoints {
-			if err := encode(again.stored, endpointKey+e.ID, e); err != nil {
+			if err := encode(again.stored, EndpointKeys+e.ID, e); err != nil {
 				t.Fatal(err)
 			}
 		}
