@@ -23,23 +23,49 @@ type plan struct {
 	forward4, forward6 bool
 }
 
-// compile says what the kernel should contain for a whole state. It is pure,
-// total and deterministic: two equal states give equal plans.
-func compile(s *state) plan {
+// facts are what the kernel says and nobody stores, and what plans depend on.
+type facts struct {
+	// outside are the links that lead outside, sorted.
+	outside []spec.Outside
+}
+
+// compile says what the kernel should contain for a whole state and these facts. It
+// is pure, total and deterministic: two equal states give equal plans.
+func compile(s *state, f facts) plan {
 	var p plan
 	for _, n := range s.networks {
 		p.addNetwork(n)
 		for _, e := range s.members[n.ID] {
 			p.addEndpoint(n, e)
+			p.addDirect(s, n, e)
 		}
 	}
+	p.addFacts(s, f)
 	p.sort()
 	return p
 }
 
-// compileChange says what the kernel should contain for the objects of c
+// addFacts adds what the networks have in common.
+func (p *plan) addFacts(s *state, f facts) {
+	if len(s.networks) > 0 {
+		p.rules.Outside = f.outside
+	}
+}
+
+// addAround adds what the objects of a change contribute together with others that
+// are there: side says which of the two the state is.
+func (p *plan) addAround(s *state, f facts, c change, side func(endpointChange) *Endpoint) {
+	for _, e := range c.endpoints {
+		if e := side(e); e != nil && s.networks[e.NetworkID] != nil {
+			p.addDirect(s, s.networks[e.NetworkID], e)
+		}
+	}
+	p.addFacts(s, f)
+}
+
+// compileChange adds what the kernel should contain for the objects of c themselves
 // before and after it. network is the one that c's endpoints are on.
-func compileChange(c change, network *Network) (before, after plan) {
+func compileChange(c change, network *Network, before, after *plan) {
 	if c.network.before != nil {
 		before.addNetwork(c.network.before)
 	}
@@ -54,7 +80,6 @@ func compileChange(c change, network *Network) (before, after plan) {
 			after.addEndpoint(network, e.after)
 		}
 	}
-	return before, after
 }
 
 // addNetwork adds what a network contributes by itself.
@@ -93,13 +118,19 @@ func (n *Network) policy() firewall.Network {
 		Internal: n.Options.Internal,
 		ICC:      n.Options.ICC,
 	}
+	for _, subnet := range n.subnets() {
+		// Each link has IPv6 link-local addresses.
+		if a := subnet.Addr(); a.Is4() || !a.IsLinkLocalUnicast() {
+			fw.Subnets = append(fw.Subnets, subnet)
+		}
+	}
 	if n.Options.Internal {
 		return fw
 	}
 	for _, subnet := range n.subnets() {
 		mode := n.Options.Mode(subnet.Addr().Is6())
 		if mode == config.Routed {
-			fw.Routed = append(fw.Routed, subnet)
+			fw.Routed.Add(subnet.Addr().Is6())
 			continue
 		}
 		fw.Hairpin = append(fw.Hairpin, subnet)
@@ -107,15 +138,24 @@ func (n *Network) policy() firewall.Network {
 			fw.Masquerade = append(fw.Masquerade, subnet)
 		}
 		if mode == config.NATUnprotected {
-			fw.Unprotected = append(fw.Unprotected, subnet)
+			fw.Unprotected.Add(subnet.Addr().Is6())
 		}
 	}
-	for _, a := range []netip.Addr{n.Options.Host4, n.Options.Host6} {
-		if a.IsValid() {
+	for _, six := range []bool{false, true} {
+		if a := n.source(six); a.IsValid() {
 			fw.Source = append(fw.Source, a)
 		}
 	}
 	return fw
+}
+
+// source is the address that outgoing traffic of a family takes; invalid for that of
+// the link that it leaves by.
+func (n *Network) source(six bool) netip.Addr {
+	if six {
+		return n.Options.Host6
+	}
+	return n.Options.Host4
 }
 
 // addEndpoint adds what an endpoint of n contributes. One that has not joined
@@ -149,6 +189,60 @@ func (p *plan) addEndpoint(n *Network, e *Endpoint) {
 		}
 	}
 	p.rules.Open = append(p.rules.Open, openPorts(n, e)...)
+	p.rules.Keep = append(p.rules.Keep, keptPorts(n, e)...)
+}
+
+// keptPorts returns the UDP ports that the container publishes as they are, to
+// whomever, as far as its network masquerades.
+func keptPorts(n *Network, e *Endpoint) []firewall.Keep {
+	if !n.Options.Masquerade {
+		return nil
+	}
+	var runs []spec.Published
+	for _, r := range e.Published {
+		if r.Proto == spec.UDP && r.First == r.ContainerFirst && byNAT(r) && !r.HostIP.IsLoopback() {
+			r.HostIP = r.ContainerIP // whichever address of the host it is
+			runs = append(runs, r)
+		}
+	}
+	var kept []firewall.Keep
+	for _, r := range spec.Coalesce(runs) {
+		kept = append(kept, firewall.Keep{
+			NetworkID: n.ID, EndpointID: e.ID, Addr: r.ContainerIP, Source: n.source(r.ContainerIP.Is6()), First: r.First, Last: r.Last,
+		})
+	}
+	return kept
+}
+
+// addDirect adds what follows from the container of an endpoint being on other
+// networks as well: clients there must get its answers by way of the host if they
+// asked for a port that is published here, and the other way round.
+func (p *plan) addDirect(s *state, n *Network, e *Endpoint) {
+	if e.Sandbox == "" {
+		return
+	}
+	for _, o := range s.sandboxes[e.Sandbox] {
+		other := s.networks[o.NetworkID]
+		if other == nil || other.ID == n.ID {
+			continue
+		}
+		p.rules.Direct = append(append(p.rules.Direct, direct(other, n, e)...), direct(n, other, o)...)
+	}
+}
+
+// direct says which clients of a network an endpoint of another one reaches directly.
+func direct(clients, n *Network, e *Endpoint) (all []firewall.Direct) {
+	if n.Options.Internal || clients.Options.Internal {
+		return nil
+	}
+	for _, addr := range e.addrs() {
+		for _, subnet := range clients.subnets() {
+			if subnet.Addr().Is6() == addr.Is6() {
+				all = append(all, firewall.Direct{NetworkID: n.ID, EndpointID: e.ID, Clients: subnet, Addr: addr})
+			}
+		}
+	}
+	return all
 }
 
 // openPorts returns the published ports that are reached by the container's own
@@ -219,6 +313,9 @@ func (p *plan) sort() {
 	slices.SortFunc(p.rules.Networks, func(a, b firewall.Network) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(p.rules.Ports, comparePorts)
 	slices.SortFunc(p.rules.Open, compareOpen)
+	slices.SortFunc(p.rules.Keep, compareKeep)
+	slices.SortFunc(p.rules.Direct, compareDirect)
+	p.rules.Direct = slices.Compact(p.rules.Direct)
 }
 
 func comparePorts(a, b firewall.Port) int {
@@ -236,6 +333,14 @@ func compareOpen(a, b firewall.Open) int {
 	)
 }
 
+func compareKeep(a, b firewall.Keep) int {
+	return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.First, b.First))
+}
+
+func compareDirect(a, b firewall.Direct) int {
+	return cmp.Or(a.Addr.Compare(b.Addr), a.Clients.Addr().Compare(b.Clients.Addr()))
+}
+
 // delta is the difference of two plans.
 type delta struct{ remove, add plan }
 
@@ -248,6 +353,9 @@ func diff(before, after plan) delta {
 	d.remove.rules.Networks, d.add.rules.Networks = difference(before.rules.Networks, after.rules.Networks)
 	d.remove.rules.Ports, d.add.rules.Ports = setDifference(before.rules.Ports, after.rules.Ports)
 	d.remove.rules.Open, d.add.rules.Open = setDifference(before.rules.Open, after.rules.Open)
+	d.remove.rules.Keep, d.add.rules.Keep = setDifference(before.rules.Keep, after.rules.Keep)
+	d.remove.rules.Direct, d.add.rules.Direct = setDifference(before.rules.Direct, after.rules.Direct)
+	d.remove.rules.Outside, d.add.rules.Outside = setDifference(before.rules.Outside, after.rules.Outside)
 	if len(d.add.veths) > 0 {
 		d.add.forward4, d.add.forward6 = after.forward4, after.forward6
 	}

@@ -47,6 +47,12 @@ type Host interface {
 	Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (removed []string, err error)
 }
 
+// Facts says what plans depend on and nobody stores. Package link is the real one.
+type Facts interface {
+	// Outside returns the links that lead outside, sorted by name.
+	Outside(ctx context.Context) ([]spec.Outside, error)
+}
+
 // Changes tells that the kernel may differ from the state. Package watch is the
 // real one.
 type Changes interface {

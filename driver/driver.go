@@ -15,6 +15,7 @@ import (
 type Options struct {
 	Links    Linker
 	Host     Host
+	Facts    Facts
 	Firewall firewall.Backend
 	// Zones, if set, speaks with the manager of the host's firewall.
 	Zones Zones
@@ -47,6 +48,7 @@ type Driver struct {
 	// mu guards the fields below. It is never held across I/O.
 	mu     sync.Mutex
 	state  *state
+	facts  facts
 	health health
 	// moving holds the bridges of networks that verbs are making or removing, and by
 	// how many: they enter or leave the zone of the host's firewall manager any time.
@@ -138,7 +140,7 @@ func (d *Driver) retire(ctx context.Context, look planner) error {
 // begin stages and persists a change, and says what the kernel has to contain
 // for its objects before and after it. Unless it fails, settle ends the change.
 func (d *Driver) begin(look planner) (c change, before, after plan, err error) {
-	c, network, err := d.stage(look)
+	c, network, err := d.stage(look, &before, &after)
 	if err != nil || c.empty() {
 		return c, before, after, err
 	}
@@ -147,14 +149,14 @@ func (d *Driver) begin(look planner) (c change, before, after plan, err error) {
 		d.settle(c)
 		return c, before, after, err
 	}
-	before, after = compileChange(c, network)
+	compileChange(c, network, &before, &after)
 	return c, before, after, nil
 }
 
 // stage makes the state follow at once, so that verbs on other
 // networks see what is taken. It returns the network that the endpoints of the
-// change are on.
-func (d *Driver) stage(look planner) (change, *Network, error) {
+// change are on, and adds to the plans what they contribute together with others.
+func (d *Driver) stage(look planner, before, after *plan) (change, *Network, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c, err := look(d.state)
@@ -170,7 +172,9 @@ func (d *Driver) stage(look planner) (change, *Network, error) {
 			network = d.state.networks[e.before.NetworkID]
 		}
 	}
+	before.addAround(d.state, d.facts, c, func(e endpointChange) *Endpoint { return e.before })
 	d.state.apply(c)
+	after.addAround(d.state, d.facts, c, func(e endpointChange) *Endpoint { return e.after })
 	for _, name := range c.network.bridges() {
 		d.moving[name]++
 	}

@@ -69,6 +69,10 @@ func (f *fakeHost) step() (unlock func(), err error) {
 	return f.mu.Unlock, nil
 }
 
+func (f *fakeHost) Outside(context.Context) ([]spec.Outside, error) {
+	return []spec.Outside{{Name: "eth0"}}, nil
+}
+
 func (f *fakeHost) EnsureBridge(_ context.Context, b spec.Bridge) ([]string, error) {
 	unlock, err := f.step()
 	if err != nil {
@@ -336,7 +340,7 @@ func (f *fakeHost) reboot() {
 func newTestDriver(t testing.TB, f *fakeHost, boot string) *Driver {
 	t.Helper()
 	d := New(Options{
-		Links: f, Host: f, Firewall: f, Ports: f, Flows: f, Store: f,
+		Links: f, Host: f, Facts: f, Firewall: f, Ports: f, Flows: f, Store: f,
 		BootID: boot, Log: testkit.Quiet(),
 	})
 	if err := d.Restore(t.Context()); err != nil {

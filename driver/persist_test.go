@@ -41,7 +41,7 @@ func FuzzLoad(f *testing.F) {
 				s.apply(change{endpoints: []endpointChange{{before: e}}})
 			}
 		}
-		compile(s)
+		compile(s, facts{})
 		again := newFakeHost()
 		for _, n := range s.networks {
 			if err := encode(again.stored, networkKey+n.ID, n); err != nil {

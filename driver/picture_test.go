@@ -46,7 +46,7 @@ func (f *fakeHost) picture() picture {
 func expected(d *Driver) picture {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	want := compile(d.state)
+	want := compile(d.state, d.facts)
 	p := picture{
 		Bridges: map[string]spec.Bridge{}, Veths: map[string]spec.Veth{},
 		Networks: map[string]firewall.Network{}, Ports: map[firewall.Port]bool{}, Open: map[firewall.Open]bool{},

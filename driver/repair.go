@@ -47,6 +47,7 @@ const patience = time.Second
 // of the host's firewall, which may take its time, comes last; verbs go on meanwhile.
 func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
 	r, start := &repair{Driver: d, of: d.unsettled(of), missing: map[string]missing{}}, time.Now()
+	r.learn(ctx)
 	r.alone(ctx, func(want plan) ([]string, error) { return d.o.Firewall.Sync(ctx, want.rules) })
 	mend := len(r.failed) == 0
 	r.links(ctx, mend)
@@ -75,9 +76,9 @@ func (d *Driver) unsettled(of spec.Scope) spec.Scope {
 // desired is what the kernel should contain by now.
 func (d *Driver) desired() plan {
 	d.mu.Lock()
-	s := d.state.snapshot()
+	s, f := d.state.snapshot(), d.facts
 	d.mu.Unlock()
-	return compile(s)
+	return compile(s, f)
 }
 
 // alone does something while no verb runs.

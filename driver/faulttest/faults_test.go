@@ -152,6 +152,16 @@ func (h faultyHost) Veths(ctx context.Context) (veths map[string]spec.VethInfo, 
 	return veths, err
 }
 
+type faultyFacts struct {
+	*faults
+	driver.Facts
+}
+
+func (f faultyFacts) Outside(ctx context.Context) (links []spec.Outside, err error) {
+	err = f.do("Outside", func() (err error) { links, err = f.Facts.Outside(ctx); return err })
+	return links, err
+}
+
 type faultyRules struct {
 	*faults
 	firewall.Backend

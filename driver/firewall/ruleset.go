@@ -17,34 +17,55 @@ import (
 // Network is what the firewall has to know about one network.
 //
 // Meaning, both families alike. A packet is "into" the network when it would
-// leave by Bridge and "out of" it when it came in by Bridge:
+// leave by Bridge and "out of" it when it came in by Bridge. A link leads outside
+// if Outside says so; links that are no bridges may do so without. A foreign bridge is
+// any other that is not gangway's (an engine's, libvirt's, podman's).
+//
+// First of all, and before a packet can become part of a tracked flow, its source
+// has to fit the link that it came by:
+//   - with a source in a network's Subnets, but not by its Bridge: dropped.
+//   - out of, with a source that the host has no route to by Bridge, in none of
+//     the network's Subnets: dropped. What is routed to a container passes.
+//   - out of, to 127.0.0.0/8: dropped.
+//
+// Then, of what passes from one link to another:
 //   - into or out of an Internal network, other than within it: dropped.
-//   - into, established or related: accepted.
+//   - within (into and out of): accepted if ICC or translated by a published port.
 //   - into, translated by a published port: accepted, whatever its origin.
-//   - within (into and out of): accepted if ICC, else dropped.
-//   - into, to an address of an Unprotected subnet, or ICMP to one of a Routed
-//     subnet: accepted, whatever its origin.
+//   - into, established or related, from a link that is no gangway bridge: accepted.
+//   - into, an answer of another network's Unprotected family, to ICMP of a Routed
+//     family or of a port that is Open: accepted.
+//   - into, of an Unprotected family, or ICMP of a Routed family: accepted, whatever
+//     its origin.
 //   - into, to a port that is Open: accepted.
 //   - into, from anywhere else (other networks, the outside): dropped.
-//   - out of, to a bridge of the engine (docker0, docker_gwbridge, br-*):
-//     left to the engine's own rules if established, related or translated,
-//     else dropped.
-//   - out of, to anywhere else: accepted.
+//   - out of, to a link that leads outside: accepted.
+//   - out of, to a foreign bridge: left to the rules of others if translated by a
+//     published port (the other side's, or an answer of one of these), accepted if it
+//     is an answer of what is open, else dropped.
+//
+// Source addresses:
 //   - leaving by a link that is no gangway bridge with a source in a Masquerade
-//     subnet: takes Source's address of the family, or else that link's.
+//     subnet: takes Source's address of the family, or else that link's, and a
+//     port of HighPorts, so that nobody chooses a port of the host. A port to Keep is kept.
 //   - within, translated by a published port (hairpin), and from 127.0.0.0/8
 //     of the host: takes the bridge's address, so that the answer comes back.
+//   - translated by a published port, to a container that is at home in the
+//     client's subnet as well (Direct): the same.
 //
 // What passes between two ports of a bridge without coming by the firewall
 // (br_netfilter is off) is not its matter; see spec.Veth's Isolated.
 //
-// DOCKER-USER is asked before any of this, if it exists. Everything that
-// concerns no gangway bridge is untouched.
+// DOCKER-USER is asked before any decision about what passes, if it exists.
+// Everything that concerns no gangway bridge is untouched.
 type Network struct {
 	// ID is the engine's network id; rules carry its first 12 characters.
 	ID string
 	// Bridge is the link's name.
 	Bridge string
+	// Subnets holds the network's subnets whose addresses come by Bridge alone, at
+	// most one a family. IPv6 link-local ones are every link's, and not among them.
+	Subnets []netip.Prefix
 	// Masquerade holds the network's subnets whose outgoing traffic takes the
 	// host's address, at most one a family; empty when switched off.
 	Masquerade []netip.Prefix
@@ -54,17 +75,48 @@ type Network struct {
 	// Hairpin holds the network's subnets, at most one a family, within which
 	// translated traffic must take the bridge's address.
 	Hairpin []netip.Prefix
-	// Unprotected holds the network's subnets all of whose ports anyone may
-	// reach who has a route, at most one a family.
-	Unprotected []netip.Prefix
-	// Routed holds the network's subnets that take part in ICMP with anyone, at
-	// most one a family: without it, path MTU discovery and ping would end here.
-	Routed []netip.Prefix
+	// Unprotected says of which families anyone may reach whatever is behind the
+	// bridge who has a route to it.
+	Unprotected Families
+	// Routed says of which families whatever is behind the bridge takes part in
+	// ICMP with anyone: without it, path MTU discovery and ping would end here.
+	Routed Families
 	// Internal cuts the network off from everything but itself.
 	Internal bool
 	// ICC (inter-container communication) lets containers of the network reach
 	// each other directly.
 	ICC bool
+}
+
+// Families is a set of address families.
+type Families struct{ V4, V6 bool }
+
+// Has says whether a family is in the set.
+func (f Families) Has(six bool) bool { return six && f.V6 || !six && f.V4 }
+
+// Add puts a family into the set.
+func (f *Families) Add(six bool) { f.V4, f.V6 = f.V4 || !six, f.V6 || six }
+
+// FirstHighPort and LastHighPort bound the source ports that masqueraded flows get.
+// Services and most published ports of the host are below: a container that could
+// choose such a port would take what one remote port sends to it (the "port shadow").
+// The rejected alternative, the kernel's own choice, keeps the container's port wherever
+// no flow has it. A random choice is what google/nftables cannot ask for with bounds.
+const (
+	FirstHighPort uint16 = 32768
+	LastHighPort  uint16 = 65535
+)
+
+// Direct is a container that clients of another network reach without the host, as
+// it has an address there as well. What it answers them would not come by the host,
+// where the translation of a published port has to be undone.
+type Direct struct {
+	// NetworkID and EndpointID name the endpoint of Addr, as in Port.
+	NetworkID, EndpointID string
+	// Clients is the subnet of the container's other network.
+	Clients netip.Prefix
+	// Addr is the container's address, of the same family.
+	Addr netip.Addr
 }
 
 // Port is a run of published ports in one family, served by NAT: a packet to
@@ -93,12 +145,31 @@ type Open struct {
 	First, Last uint16
 }
 
-// Ruleset is a set of networks, published and open ports. Bridges are unique
-// among networks, and (protocol, host address, host port) among ports.
+// Keep is a run of UDP ports that a container publishes as they are: what it sends
+// from them keeps its port on the way out, since peers expect to hear from that.
+type Keep struct {
+	// NetworkID and EndpointID name the owner, as in Port.
+	NetworkID, EndpointID string
+	Addr                  netip.Addr
+	// Source is the address that the packets take; invalid for that of the link that
+	// they leave by.
+	Source netip.Addr
+	// First and Last are the container's ports and the host's, First <= Last.
+	First, Last uint16
+}
+
+// Ruleset is a set of networks, published and open ports, and of what they depend
+// on. Bridges are unique among networks, and (protocol, host address, host port)
+// among ports.
 type Ruleset struct {
 	Networks []Network
 	Ports    []Port
 	Open     []Open
+	Direct   []Direct
+	Keep     []Keep
+	// Outside are the links that lead outside, each once. What is not among them
+	// is closed.
+	Outside []spec.Outside
 }
 
 // Delta is one change: Remove goes and Add comes in one step. Elements are
@@ -110,7 +181,9 @@ type Delta struct {
 // Empty says whether the delta changes nothing.
 func (d Delta) Empty() bool { return d.Remove.empty() && d.Add.empty() }
 
-func (r Ruleset) empty() bool { return len(r.Networks)+len(r.Ports)+len(r.Open) == 0 }
+func (r Ruleset) empty() bool {
+	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Direct)+len(r.Keep)+len(r.Outside) == 0
+}
 
 // Backend puts rulesets into the kernel. Implementations are safe for
 // concurrent use.

@@ -46,3 +46,12 @@ type LinkCheck struct {
 	// another name.
 	Strays map[string]bool
 }
+
+// Outside is a link of the host that leads outside: to other hosts, and to no
+// containers or virtual machines of this one.
+type Outside struct {
+	// Name is the link's name.
+	Name string
+	// Bridge says that it is a bridge.
+	Bridge bool
+}

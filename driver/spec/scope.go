@@ -1,19 +1,21 @@
 package spec
 
 // Scope says which links of the host something is about. The zero value stands
-// for none.
+// for none. All stands for everything.
 type Scope struct {
 	// All stands for every link, those to come included.
 	All bool
 	// Links are names of links, as they are or were called.
 	Links map[string]bool
+	// Outside stands for what leads outside (see Outside), which is none of gangway's.
+	Outside bool
 }
 
 // Has says whether a link of that name is meant.
 func (s Scope) Has(name string) bool { return s.All || s.Links[name] }
 
-// Empty says whether no link is meant.
-func (s Scope) Empty() bool { return !s.All && len(s.Links) == 0 }
+// Empty says whether nothing is meant.
+func (s Scope) Empty() bool { return !s.All && !s.Outside && len(s.Links) == 0 }
 
 // Add means the link of that name as well; an empty one is nobody's.
 func (s *Scope) Add(name string) {
@@ -32,6 +34,7 @@ func (s *Scope) Join(o Scope) {
 		*s = Scope{All: true}
 		return
 	}
+	s.Outside = s.Outside || o.Outside
 	for name := range o.Links {
 		s.Add(name)
 	}

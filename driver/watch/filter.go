@@ -27,15 +27,26 @@ func onlyGenerations() []unix.SockFilter {
 	return []unix.SockFilter{loadKind, onKind(newGeneration, 0, 1), pass, drop}
 }
 
-// onlyKernelRoutes passes, of routes, only the loss of those that the kernel made for
-// an address: a router's own come and go by the hundred thousand.
-func onlyKernelRoutes() []unix.SockFilter {
-	const protocol = unix.SizeofNlMsghdr + 5 // rtm_protocol
+// onlySomeRoutes passes, of routes, only what changes of default routes and of their
+// halves, and the loss of those that the kernel made for an address: a router's own come
+// and go by the hundred thousand.
+func onlySomeRoutes() []unix.SockFilter {
+	const length, protocol = unix.SizeofNlMsghdr + 1, unix.SizeofNlMsghdr + 5 // rtm_dst_len, rtm_protocol
+	load := func(at uint32) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: at}
+	}
+	longer := func(than uint32, yes, no uint8) unix.SockFilter {
+		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JGT | unix.BPF_K, K: than, Jt: yes, Jf: no}
+	}
 	return []unix.SockFilter{
 		loadKind,
-		onKind(unix.RTM_NEWROUTE, 4, 0),
-		onKind(unix.RTM_DELROUTE, 0, 2),
-		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: protocol},
+		onKind(unix.RTM_NEWROUTE, 0, 2),
+		load(length),
+		longer(1, 6, 5),
+		onKind(unix.RTM_DELROUTE, 0, 4),
+		load(length),
+		longer(1, 0, 2),
+		load(protocol),
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.RTPROT_KERNEL, Jf: 1},
 		pass,
 		drop,

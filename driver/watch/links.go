@@ -23,7 +23,16 @@ var routeGroups = []int{
 // goroutine.
 type links struct {
 	known map[int32]marked // by index
-	tree  *tree
+	// others are links that are none of gangway's, those that may lead outside.
+	others map[int32]other
+	tree   *tree
+}
+
+// other is what decides where a link leads: see link.Outside.
+type other struct {
+	name   string
+	master int32
+	up     bool
 }
 
 // marked is a link with gangway's mark; bridge says that it is one whose sysctls are
@@ -33,7 +42,9 @@ type marked struct {
 	bridge bool
 }
 
-func newLinks(t *tree) *links { return &links{known: map[int32]marked{}, tree: t} }
+func newLinks(t *tree) *links {
+	return &links{known: map[int32]marked{}, others: map[int32]other{}, tree: t}
+}
 
 // see takes a datagram and returns which links of gangway it is about.
 func (l *links) see(b []byte) (about spec.Scope) {
@@ -41,10 +52,15 @@ func (l *links) see(b []byte) (about spec.Scope) {
 		switch kind {
 		case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 			l.link(&about, kind, m)
-		case unix.RTM_NEWADDR, unix.RTM_DELADDR,
-			unix.RTM_NEWQDISC, unix.RTM_DELQDISC, unix.RTM_NEWTFILTER, unix.RTM_DELTFILTER:
+		case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 			l.index(&about, m)
+			l.address(&about, m)
+		case unix.RTM_NEWQDISC, unix.RTM_DELQDISC, unix.RTM_NEWTFILTER, unix.RTM_DELTFILTER:
+			l.index(&about, m)
+		case unix.RTM_NEWROUTE:
+			about.Outside = about.Outside || isDefault(m)
 		case unix.RTM_DELROUTE:
+			about.Outside = about.Outside || isDefault(m)
 			l.route(&about, m)
 		case unix.RTM_NEWNETCONF, unix.RTM_DELNETCONF:
 			l.netconf(&about, m)
@@ -60,6 +76,22 @@ func (l *links) index(about *spec.Scope, m []byte) {
 		about.Add(l.known[int32(binary.NativeEndian.Uint32(m[4:]))].name)
 	}
 }
+
+// address looks whether a link of others comes to have, or loses, an address by which
+// it may lead outside.
+func (l *links) address(about *spec.Scope, m []byte) {
+	if len(m) < unix.SizeofIfAddrmsg {
+		return
+	}
+	scope, index := m[3], int32(binary.NativeEndian.Uint32(m[4:]))
+	if _, ours := l.known[index]; !ours && scope == unix.RT_SCOPE_UNIVERSE {
+		about.Outside = true
+	}
+}
+
+// isDefault says whether a route is a default route, or the half that a VPN makes of
+// one.
+func isDefault(m []byte) bool { return len(m) >= unix.SizeofRtMsg && m[1] <= 1 }
 
 // route looks at a route that is gone, which names its link.
 func (l *links) route(about *spec.Scope, m []byte) {
@@ -85,13 +117,14 @@ func (l *links) link(about *spec.Scope, kind uint16, m []byte) {
 	if family != unix.AF_UNSPEC {
 		return
 	}
+	now, ours := mark(m[unix.SizeofIfInfomsg:])
+	if !known && !ours {
+		l.foreign(about, kind, index, m)
+		return
+	}
 	if kind == unix.RTM_DELLINK {
 		delete(l.known, index)
 		l.tree.forget(index)
-		return
-	}
-	now, ours := mark(m[unix.SizeofIfInfomsg:])
-	if !known && !ours {
 		return
 	}
 	about.Add(now.name)
@@ -100,6 +133,43 @@ func (l *links) link(about *spec.Scope, kind uint16, m []byte) {
 		l.tree.forget(index)
 		l.follow(index)
 	}
+}
+
+// foreign follows a link of others. The ends of containers come and go all the time;
+// where one leads outside, it has an address, which is told as well.
+func (l *links) foreign(about *spec.Scope, kind uint16, index int32, m []byte) {
+	was, known := l.others[index]
+	if kind == unix.RTM_DELLINK {
+		delete(l.others, index)
+		about.Outside = about.Outside || known
+		return
+	}
+	now, veth := otherOf(m[unix.SizeofIfInfomsg:])
+	now.up = binary.NativeEndian.Uint32(m[8:])&unix.IFF_UP != 0 // ifi_flags
+	if veth || known && now == was {
+		return
+	}
+	l.others[index] = now
+	about.Outside = true
+}
+
+// otherOf reads what decides where a link leads.
+func otherOf(attrs []byte) (o other, veth bool) {
+	for kind, v := range attributes(attrs) {
+		switch kind {
+		case unix.IFLA_IFNAME:
+			o.name = unix.ByteSliceToString(v)
+		case unix.IFLA_MASTER:
+			if len(v) >= 4 {
+				o.master = int32(binary.NativeEndian.Uint32(v))
+			}
+		case unix.IFLA_LINKINFO:
+			for kind, v := range attributes(v) {
+				veth = veth || kind == unix.IFLA_INFO_KIND && unix.ByteSliceToString(v) == "veth"
+			}
+		}
+	}
+	return o, veth
 }
 
 // follow watches the sysctls of a bridge, as far as they are there. The kernel tells

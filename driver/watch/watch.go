@@ -48,7 +48,7 @@ func New(o Options) (*Watcher, error) {
 		return nil, fmt.Errorf("listen to changes of links: %w", err)
 	}
 	w.files = append(w.files, route)
-	if err = attach(route, onlyKernelRoutes()); err != nil {
+	if err = attach(route, onlySomeRoutes()); err != nil {
 		o.Log.WithError(err).Warn("every change of a route is looked at")
 	}
 	tree, err := newTree(o.SysctlRoot)

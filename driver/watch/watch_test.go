@@ -144,8 +144,8 @@ func changesOfLinks() [][]string {
 	}
 }
 
-// TestLinks: what concerns gangway's links is told, what concerns others' is
-// not, whether they were there before the watcher or came later.
+// TestLinks: what concerns gangway's links is told, and what may lead outside. What
+// else concerns others' links is not, whether they were there before the watcher or came later.
 func TestLinks(t *testing.T) {
 	for name, before := range map[string]bool{"there before": true, "come later": false} {
 		t.Run(name, func(t *testing.T) {
@@ -163,15 +163,29 @@ func TestLinks(t *testing.T) {
 			}
 			for _, script := range []string{
 				"ip addr add 10.8.0.1/24 dev theirs",
-				"ip route del 10.8.0.0/24 dev theirs",
+				"ip route add default via 10.8.0.9",
+				"ip route del default via 10.8.0.9",
+				"ip route add 0.0.0.0/1 via 10.8.0.9",
+				"ip link add y1 type vxlan id 9 dstport 0",
+				"ip link set y1 master theirs",
+				"ip link set y1 name y2",
 				"ip link set theirs down",
+				"ip link set theirs up",
+				"ip link del y2",
+			} {
+				if all := told(t, w, script); !all.Outside || all.All || len(all.Links) > 0 {
+					t.Errorf("told of %+v, want what leads outside: %s", all, script)
+				}
+			}
+			for _, script := range []string{
+				"ip route add 10.6.0.0/16 via 10.8.0.9",
+				"ip route del 10.8.0.0/24 dev theirs",
 				"tc qdisc add dev theirs clsact",
 				"ip link add x1 type veth peer name x2 && ip link set x1 master theirs up && ip link del x1",
-				"ip link del theirs",
-				"ip link add gw-c type bridge && ip link del gw-c",
 			} {
 				untold(t, w, script)
 			}
+			told(t, w, "ip link del theirs")
 			if err := w.Close(); err != nil {
 				t.Error(err)
 			}
@@ -186,7 +200,7 @@ func TestLinks(t *testing.T) {
 func TestRoutes(t *testing.T) {
 	f, err := listen(unix.NETLINK_ROUTE, routeGroups)
 	if err == nil {
-		err = attach(f, onlyKernelRoutes())
+		err = attach(f, onlySomeRoutes())
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -287,8 +301,11 @@ func TestMissingSysctls(t *testing.T) {
 	l := newLinks(nil)
 	b := dumpLinks()
 	binary.NativeEndian.PutUint16(b[4:], unix.RTM_NEWLINK)
-	if !l.see(b).Empty() || !l.see(nil).Empty() {
-		t.Error("an unmarked link counts")
+	if got := l.see(b); got.All || len(got.Links) > 0 {
+		t.Error("an unmarked link counts as gangway's")
+	}
+	if !l.see(nil).Empty() {
+		t.Error("nothing counts")
 	}
 }
 

@@ -49,6 +49,7 @@ func addressed() []combination {
 	return []combination{
 		{create: "--ipv6 -o host_ipv4=192.0.2.1 -o host_ipv6=2001:db8::1", run: web, rules: "source", links: "dual"},
 		{create: "--ipv6 -o host_ipv4=192.0.2.1", run: web, rules: "source-ipv4", links: "dual"},
+		{create: "--ipv6 -o host_ipv4=192.0.2.1", run: "-p 53:53/udp", rules: "source-udp", links: "dual"},
 		{create: "--ipv6 -o host_ipv6=2001:db8::1", run: web, rules: "source-ipv6", links: "dual"},
 
 		{create: "--ipv6 -o host_binding_ipv4=0.0.0.0", run: web, rules: "nat", links: "dual"},
@@ -172,13 +173,13 @@ func closed() []combination {
 		{create: "--internal --ipv6 -o enable_ip_masquerade=false", run: web, rules: "internal", links: "dual-internal"},
 		{create: "--internal --ipv6 -o host_ipv4=192.0.2.1", run: web, rules: "internal", links: "dual-internal"},
 		{create: "--internal --ipv6 -o host_binding_ipv4=127.0.0.1", run: web, rules: "internal", links: "dual-internal"},
-		{create: "--internal", run: web, rules: "internal", links: "ipv4-internal"},
-		{create: "--internal --ipv4=false --ipv6", run: web, rules: "internal", links: "ipv6-internal"},
+		{create: "--internal", run: web, rules: "internal-ipv4", links: "ipv4-internal"},
+		{create: "--internal --ipv4=false --ipv6", run: web, rules: "internal-ipv6", links: "ipv6-internal"},
 		{create: "--internal --ipv6 -o inhibit_ipv4=true", run: web, rules: "internal", links: "ipv6-internal"},
 		{create: "--internal --ipv6" + isolated4 + isolated6, run: web, rules: "internal", links: "isolated"},
 		{create: "--internal --ipv6" + isolated4, run: web, rules: "internal", links: "ipv6-internal"},
 		{create: "--internal --ipv6" + isolated6, run: web, rules: "internal", links: "ipv4-internal"},
-		{create: "--internal" + isolated4, run: web, rules: "internal", links: "isolated"},
+		{create: "--internal" + isolated4, run: web, rules: "internal-ipv4", links: "isolated"},
 		{create: "--internal --ipv6 -o enable_icc=false", run: web, rules: "internal-no-icc", links: "dual-internal-isolated-ports"},
 		{create: "--internal --ipv6 -o enable_icc=false" + isolated4 + isolated6, run: web, rules: "internal-no-icc", links: "isolated-isolated-ports"},
 	}
@@ -191,6 +192,7 @@ func shared() []combination {
 		{create: "--ipv6 | --ipv6", run: "-p 8000:80 | -p 8001:80", rules: "two-dual", links: "two-dual"},
 		{create: " | --internal", run: "-p 8000:80 | ", rules: "two-internal", links: "two-translated-one"},
 		{create: " | -o gateway_mode_ipv4=routed", run: "-p 8000:80 | -p 8001:80", rules: "two-routed", links: "two-translated-one"},
+		{create: "--ipv6 | --ipv6", run: "-p 8000:80 | connect", rules: "two-connected", links: "two-dual"},
 		{create: " | -o enable_icc=false", run: "-p 8000:80 | ", rules: "two-no-icc", links: "two-no-icc"},
 	}
 }

@@ -5,16 +5,25 @@ import "slices"
 // iptablesRules explain what the iptables backend has. Names in capitals stand
 // for what differs from network to network.
 func iptablesRules() []explanation {
-	return slices.Concat(iptablesArrival(), iptablesForward(), iptablesDeparture())
+	return slices.Concat(iptablesArrival(), iptablesForward(), iptablesOut(), iptablesDeparture())
 }
 
 // iptablesArrival explain what a packet meets before it is known where it goes.
 func iptablesArrival() []explanation {
 	return []explanation{
-		{"raw PREROUTING", "", "Not Gangway's chain: one rule in it leads to GANGWAY-GUARD."},
-		{"raw PREROUTING", "-d 127.0.0.0/8 ! -i lo -j GANGWAY-GUARD", "Came in from elsewhere and wants to go to the host's loopback."},
-		{"raw GANGWAY-GUARD", "", "Keeps containers from the services that the host offers on 127.0.0.0/8 only. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction."},
-		{"raw GANGWAY-GUARD", "-m devgroup --src-group 0x4757 -j DROP", "Came in by a bridge of Gangway: dropped before anything else sees it."},
+		{"raw PREROUTING", "", "Not Gangway's chain: one rule in it, before all that may accept, leads to GANGWAY-ORIGIN."},
+		{"raw PREROUTING", "! -i lo -j GANGWAY-ORIGIN", "Came in from elsewhere."},
+		{"raw GANGWAY-ORIGIN", "", "Drops what has a source that cannot come by the link that it came by. It comes before connection tracking: what the connection table says of a flow can be believed only if the flow began with who it says."},
+		{"raw GANGWAY-ORIGIN", "-m devgroup --src-group 0x4757 -g GANGWAY-SOURCE", "Came in by a bridge of Gangway. All of them are in interface group 0x4757 (\"GW\"), so one comparison finds them, however many networks there are."},
+		{"raw GANGWAY-ORIGIN", "-s SUBNET -j DROP", "Has the address of a container, or of a network's gateway, and came by another link. A container that is in two networks and answers on the wrong one is dropped, too."},
+		{"raw GANGWAY-SOURCE", "", "What came in by a bridge of Gangway."},
+		{"raw GANGWAY-SOURCE", "-d 127.0.0.0/8 -j DROP", "Wants to go to the host's loopback. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction."},
+		{"raw GANGWAY-SOURCE", "-m rpfilter -j RETURN", "The host has a route to its source by that bridge: an address of the network, or what is routed to a container."},
+		{"raw GANGWAY-SOURCE", "-j GANGWAY-HOME", "It has none."},
+		{"raw GANGWAY-SOURCE", "-j DROP", "Somebody else's address: of another network, of one of the engine's, or of the outside."},
+		{"raw GANGWAY-HOME", "", "Where the host has no route: a bridge without an address of the host."},
+		{"raw GANGWAY-HOME", "-s SUBNET -i BRIDGE -j ACCEPT", "An address of the network."},
+		{"raw GANGWAY-HOME", "-s ADDR -j ACCEPT", "Who has no address yet asks for one."},
 
 		{"nat PREROUTING", "", "Not Gangway's chain: one rule in it, behind all others, leads to GANGWAY-DNAT as long as ports are published. Chains of nat see the first packet of a flow only; the connection table does the same to all others, and the reverse to the answers."},
 		{"nat PREROUTING", "! -d LOOPBACK -m addrtype --dst-type LOCAL -j GANGWAY-DNAT", "To an address of the host: may be a published port. Not to loopback: 127.0.0.0/8 is nobody's but the host's, and for `[::1]` the relays of the daemon answer."},
@@ -44,11 +53,17 @@ func iptablesForward() []explanation {
 		{"filter GANGWAY-USER", "-j GANGWAY-INTERNAL", "They begin here."},
 
 		{"filter GANGWAY-IN", "", "What may enter a network. Whoever matches nothing here is dropped."},
-		{"filter GANGWAY-IN", "-m conntrack --ctstate RELATED,ESTABLISHED -j GANGWAY-ACCEPT", "An answer to what a container asked, or an error message about it."},
+		{"filter GANGWAY-IN", "-m devgroup --src-group 0x4757 -j GANGWAY-BETWEEN", "From a network of Gangway: another one, or the same."},
+		{"filter GANGWAY-IN", "-m conntrack --ctstate RELATED,ESTABLISHED -j GANGWAY-ACCEPT", "From another link: an answer to what a container asked, or an error message about it."},
 		{"filter GANGWAY-IN", "-m conntrack --ctstate DNAT -j GANGWAY-ACCEPT", "Was sent to a published port, and got its new destination from GANGWAY-DNAT."},
-		{"filter GANGWAY-IN", "-j GANGWAY-ICC", "Is it from and to the same network?"},
 		{"filter GANGWAY-IN", "-j GANGWAY-OPEN", "Is it open by the container's own address?"},
-		{"filter GANGWAY-IN", "-j DROP", "Another network, or the outside, asks for what was not published."},
+		{"filter GANGWAY-IN", "-j DROP", "The outside asks for what was not published."},
+		{"filter GANGWAY-BETWEEN", "", "From network to network. That the connection table knows a flow is not enough here: the way between two networks is a published port, or what a network opens."},
+		{"filter GANGWAY-BETWEEN", "-m conntrack --ctstate DNAT -j GANGWAY-ACCEPT", "Was sent to a published port, or is the answer."},
+		{"filter GANGWAY-BETWEEN", "-j GANGWAY-ICC", "Is it from and to the same network?"},
+		{"filter GANGWAY-BETWEEN", "-m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY -j GANGWAY-ANSWER", "Goes the way of answers: may be one of what is open."},
+		{"filter GANGWAY-BETWEEN", "-j GANGWAY-OPEN", "Is it open by the container's own address?"},
+		{"filter GANGWAY-BETWEEN", "-j DROP", "Another network asks for what was not published."},
 
 		{"filter GANGWAY-INTERNAL", "", "Cuts internal networks (`--internal`) off from everything but themselves. The way to all that accepts is at its end: a chain that somebody emptied opens nothing."},
 		{"filter GANGWAY-INTERNAL", "-m devgroup --dst-group 0x4757 -j GANGWAY-IN", "Would leave by a bridge of Gangway."},
@@ -61,23 +76,31 @@ func iptablesForward() []explanation {
 		{"filter GANGWAY-ICC", "-i BRIDGE -o BRIDGE -j DROP", "From and to the same network, with `enable_icc=false`: its containers may not talk to each other. Answers, and what was sent to a published port, were accepted before."},
 
 		{"filter GANGWAY-OPEN", "", "What is open by the container's own address. For a network in gateway mode nat there is nothing here: from outside its containers are reached by published ports alone, also by who has a route to them."},
-		{"filter GANGWAY-OPEN", "-d SUBNET -o BRIDGE -j GANGWAY-ACCEPT", "Gateway mode nat-unprotected: every port."},
-		{"filter GANGWAY-OPEN", "-d SUBNET -o BRIDGE -p icmp -j GANGWAY-ACCEPT", "Gateway mode routed: ping, and the messages that path MTU discovery needs."},
+		{"filter GANGWAY-OPEN", "-o BRIDGE -j GANGWAY-ACCEPT", "Gateway mode nat-unprotected: every port, also of what is routed to a container."},
+		{"filter GANGWAY-OPEN", "-o BRIDGE -p icmp -j GANGWAY-ACCEPT", "Gateway mode routed: ping, and the messages that path MTU discovery needs."},
 		{"filter GANGWAY-OPEN", "-d ADDR -o BRIDGE -p PROTO -m PROTO --dport PORTS -j GANGWAY-ACCEPT", "Gateway mode routed: published ports. There is no port of the host: nothing is translated."},
 		{"filter GANGWAY-OPEN", "-d ADDR -i LINK -o BRIDGE -p PROTO -m PROTO --dport PORTS -j GANGWAY-ACCEPT", "Published ports, from a link in `trusted_host_interfaces`."},
 
-		{"filter GANGWAY-OUT", "", "What may leave a network, to anything but a network of Gangway. Networks of the engine's built-in driver are sorted out first, by this chain and the two that follow: only what is known to go to none of them is accepted, so that a rule that somebody deletes opens nothing."},
-		{"filter GANGWAY-OUT", "! -o docker0 -j GANGWAY-AWAY", "Not to the engine's default network."},
-		{"filter GANGWAY-OUT", "-j GANGWAY-ENGINE", "To the engine's default network."},
-		{"filter GANGWAY-AWAY", "", "The same for the engine's bridge for swarm."},
-		{"filter GANGWAY-AWAY", "! -o docker_gwbridge -j GANGWAY-OUTSIDE", "Not to it."},
-		{"filter GANGWAY-AWAY", "-j GANGWAY-ENGINE", "To it."},
-		{"filter GANGWAY-OUTSIDE", "", "The same for other networks of the engine's built-in driver."},
-		{"filter GANGWAY-OUTSIDE", "! -o br-+ -j GANGWAY-ACCEPT", "To the outside, and answers to the outside."},
-		{"filter GANGWAY-OUTSIDE", "-j GANGWAY-ENGINE", "To such a network."},
-		{"filter GANGWAY-ENGINE", "", "From a container of Gangway to one of the engine's built-in driver."},
-		{"filter GANGWAY-ENGINE", "-m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN", "An answer, or to a port that is published there: the engine's own rules decide."},
-		{"filter GANGWAY-ENGINE", "-j DROP", "A new flow from container to container: Gangway's networks and the engine's are as separate as two networks of either."},
+		{"filter GANGWAY-ANSWER", "", "Answers of what is open: the rules of GANGWAY-OPEN with the source in the place of the destination. They are asked for what goes from one network to another, or to a network of others."},
+		{"filter GANGWAY-ANSWER", "-i BRIDGE -j GANGWAY-ACCEPT", "From gateway mode nat-unprotected."},
+		{"filter GANGWAY-ANSWER", "-i BRIDGE -p icmp -j GANGWAY-ACCEPT", "From gateway mode routed: answers to pings, and error messages."},
+		{"filter GANGWAY-ANSWER", "-s ADDR -i BRIDGE -p PROTO -m PROTO --sport PORTS -j GANGWAY-ACCEPT", "From a port that is published in gateway mode routed."},
+		{"filter GANGWAY-ANSWER", "-s ADDR -i BRIDGE -o LINK -p PROTO -m PROTO --sport PORTS -j GANGWAY-ACCEPT", "From a published port to a link in `trusted_host_interfaces`."},
+	}
+}
+
+// iptablesOut explain what is decided about packets that leave gangway's networks.
+func iptablesOut() []explanation {
+	return []explanation{
+		{"filter GANGWAY-OUT", "", "What may leave a network, to anything but a network of Gangway."},
+		{"filter GANGWAY-OUT", "-j GANGWAY-OUTSIDE", "Does it go outside?"},
+		{"filter GANGWAY-OUT", "-j GANGWAY-FOREIGN", "No: to a bridge of others."},
+		{"filter GANGWAY-OUTSIDE", "", "The links that lead outside, one rule each: all that are no bridges, and bridges with a card of the host in them or with the default route. Gangway follows what the kernel tells of links and routes. What is not here is closed."},
+		{"filter GANGWAY-OUTSIDE", "-o LINK -j GANGWAY-ACCEPT", "To the outside, and answers to the outside."},
+		{"filter GANGWAY-FOREIGN", "", "To a network of others: containers of the engine's built-in driver, of podman or LXD, virtual machines of libvirt. Their own rules decide about what they may know of, and nothing else gets there. Gangway's networks and those are as separate as two networks of either."},
+		{"filter GANGWAY-FOREIGN", "-m conntrack --ctstate DNAT -j RETURN", "Was sent to a port that is published there, or is the answer of one that is published here: the rules of others decide."},
+		{"filter GANGWAY-FOREIGN", "-m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY -j GANGWAY-ANSWER", "Goes the way of answers: may be one of what is open."},
+		{"filter GANGWAY-FOREIGN", "-j DROP", "A new flow from container to container."},
 
 		{"filter GANGWAY-ACCEPT", "", "May pass."},
 		{"filter GANGWAY-ACCEPT", "-j MARK --set-xmark 0x4000000/0xc000000", "Notes \"accept\" in two bits of the mark, for the valve below."},
@@ -91,17 +114,34 @@ func iptablesDeparture() []explanation {
 		{"nat POSTROUTING", "", "Not Gangway's chain: one rule in it, behind all others, leads to GANGWAY-SNAT."},
 		{"nat POSTROUTING", "-j GANGWAY-SNAT", "Leads to Gangway's rules about source addresses. The first packet of every flow comes here."},
 		{"nat GANGWAY-SNAT", "", "Changes the source address where that is needed."},
-		{"nat GANGWAY-SNAT", "-s 127.0.0.0/8 -m devgroup --dst-group 0x4757 -j MASQUERADE", "From the host's 127.0.0.1 to a container, by a published port: takes the bridge's address, since a container could not answer 127.0.0.1."},
-		{"nat GANGWAY-SNAT", "-s SUBNET -o BRIDGE -m conntrack --ctstate DNAT -j MASQUERADE", "Hairpin: a container asked for a published port of its own network. Without the bridge's address as the source, the answer would go straight to the container that asked, from an address that it never asked."},
-		{"nat GANGWAY-SNAT", "-s SUBNET -m devgroup ! --dst-group 0x4757 -j MASQUERADE", "Leaves Gangway's networks from one that masquerades: takes the address of the link that it leaves by."},
-		{"nat GANGWAY-SNAT", "-s SUBNET -m devgroup ! --dst-group 0x4757 -j SNAT --to-source SOURCE", "Leaves Gangway's networks from one that names its address (`host_ipv4`, `host_ipv6`): takes that one."},
+		{"nat GANGWAY-SNAT", "-m devgroup --dst-group 0x4757 -g GANGWAY-HAIRPIN", "Goes to a bridge of Gangway."},
+		{"nat GANGWAY-SNAT", "-p udp -j GANGWAY-KEEP", "Does it keep its port?"},
+		{"nat GANGWAY-SNAT", "-j GANGWAY-LEAVE", "Leaves by another link."},
+		{"nat GANGWAY-SNAT", "-j GANGWAY-REST", "What has no ports."},
+		{"nat GANGWAY-HAIRPIN", "", "Gives packets the bridge's address where the answer would not come back otherwise."},
+		{"nat GANGWAY-HAIRPIN", "-s 127.0.0.0/8 -j MASQUERADE", "From the host's 127.0.0.1 to a container, by a published port: a container could not answer 127.0.0.1."},
+		{"nat GANGWAY-HAIRPIN", "-s SUBNET -o BRIDGE -m conntrack --ctstate DNAT -j MASQUERADE", "Hairpin: a container asked for a published port of its own network. Without the bridge's address as the source, the answer would go straight to the container that asked, from an address that it never asked."},
+		{"nat GANGWAY-HAIRPIN", "-s SUBNET -d ADDR -m conntrack --ctstate DNAT -j MASQUERADE", "A container asked for a published port of one that is in its network as well: the same."},
+		{"nat GANGWAY-KEEP", "", "UDP ports that a container publishes as they are: what it sends from them keeps its port, since peers expect to hear from that."},
+		{"nat GANGWAY-KEEP", "-s ADDR -p PROTO -m PROTO --sport PORTS -j MASQUERADE", "Takes the address of the link that it leaves by."},
+		{"nat GANGWAY-KEEP", "-s ADDR -p PROTO -m PROTO --sport PORTS -j SNAT --to-source SOURCE", "Takes the address that its network names (`host_ipv4`, `host_ipv6`)."},
+		{"nat GANGWAY-LEAVE", "", "What leaves Gangway's networks."},
+		{"nat GANGWAY-LEAVE", "-s SUBNET -j GANGWAY-PORTS", "From a network that masquerades."},
+		{"nat GANGWAY-LEAVE", "-s SUBNET -p PROTO -j SNAT --to-source SOURCE", "From one that names its address (`host_ipv4`, `host_ipv6`): takes that one, and a port as below."},
+		{"nat GANGWAY-REST", "", "The same for what has no ports."},
+		{"nat GANGWAY-REST", "-s SUBNET -j SNAT --to-source SOURCE", "From a network that names its address."},
+		{"nat GANGWAY-PORTS", "", "Gives the address of the link that a packet leaves by, and a port that the container cannot choose. If it could, it would take what answers from outside send to a published port, or to a service of the host."},
+		{"nat GANGWAY-PORTS", "-p tcp -j MASQUERADE --to-ports 32768-65535", "TCP."},
+		{"nat GANGWAY-PORTS", "-p udp -j MASQUERADE --to-ports 32768-65535", "UDP."},
+		{"nat GANGWAY-PORTS", "-p sctp -j MASQUERADE --to-ports 32768-65535", "SCTP."},
+		{"nat GANGWAY-PORTS", "-j MASQUERADE", "Has no ports."},
 	}
 }
 
 // valveChains explain the table that goes with rules that others can take away.
 func valveChains() []explanation {
 	return []explanation{
-		{"chain loopback", "", "Keeps containers from the services that the host offers on 127.0.0.0/8 only, as GANGWAY-GUARD does."},
+		{"chain loopback", "", "Keeps containers from the services that the host offers on 127.0.0.0/8 only, as GANGWAY-SOURCE does."},
 		{"chain loopback", "iifgroup 18263 ip daddr 127.0.0.0/8 drop", "Came in by a bridge of Gangway and wants to go to the host's loopback."},
 		{"chain loopback", "ip daddr 127.0.0.0/8 meta iifkind \"bridge\" iifname @bridges drop", "The same by a bridge that somebody took out of the interface group: Gangway puts it back within moments."},
 		{"chain valve", "", "Behind iptables: lets through what has a note that Gangway's rules, or yours in DOCKER-USER, accepted it."},
@@ -114,7 +154,6 @@ func valveChains() []explanation {
 		{"chain to_bridge", "drop", "No rule has accepted it: they are missing."},
 		{"chain from_bridge", "", "From a container to the outside or to the engine's networks."},
 		{"chain from_bridge", "meta mark & 0x04000000 != 0x00000000 goto accepted", "Accepted."},
-		{"chain from_bridge", "ct state established,related goto accepted", "A flow that was accepted before."},
 		{"chain from_bridge", "ct status dnat goto accepted", "To a port that a container of the engine publishes: the engine's rules decide."},
 		{"chain from_bridge", "drop", "No rule has accepted it."},
 		{"chain accepted", "", "Takes the note off the packet."},
@@ -145,7 +184,7 @@ func linkSettings() []explanation {
 		{"bridge", "mtu", "Of the option `com.docker.network.driver.mtu`, for bridge and containers."},
 		{"bridge", "up", "The link is switched on."},
 		{"bridge", "addresses", "The gateways of the network: the host's addresses in it."},
-		{"bridge", "route_localnet", "1 where IPv4 ports are published: on networks that translate IPv4 and are not internal. It lets packets of the host's 127.0.0.1 reach the containers. The guard keeps containers from using it the other way."},
+		{"bridge", "route_localnet", "1 where IPv4 ports are published: on networks that translate IPv4 and are not internal. It lets packets of the host's 127.0.0.1 reach the containers. A rule before connection tracking keeps containers from using it the other way."},
 		{"bridge", "disable_ipv6", "1 on networks without IPv6, where the two that follow mean nothing."},
 		{"bridge", "accept_ra", "With IPv6 it is 0: a container cannot become the host's router by announcing itself as one. A bridge that was there before keeps its own, since it may be the way to the host's router."},
 		{"bridge", "accept_dad", "With IPv6 it is 0: the bridge's link-local address is usable at once."},

@@ -5,15 +5,25 @@ import "slices"
 // nftablesChains explain the table's chains, in the order in which a packet
 // meets them, and each of their rules.
 func nftablesChains() []explanation {
-	return slices.Concat(nftablesArrival(), nftablesVerdicts(), nftablesDeparture())
+	return slices.Concat(nftablesArrival(), nftablesVerdicts(), nftablesOut(), nftablesDeparture())
 }
 
 // nftablesArrival explain what a packet meets before it is known where it goes.
 func nftablesArrival() []explanation {
 	return []explanation{
-		{"chain guard", "", "Keeps containers from the services that the host offers on 127.0.0.0/8 only. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction. It comes first of all, before connection tracking."},
-		{"chain guard", "iifgroup 18263 ip daddr 127.0.0.0/8 drop", "Came in by a bridge of Gangway and wants to go to the host's loopback: dropped."},
-		{"chain guard", "ip daddr 127.0.0.0/8 meta iifkind \"bridge\" iifname @bridges drop", "The same by a bridge that somebody took out of the interface group: Gangway puts it back within moments."},
+		{"chain origin", "", "Drops what has a source that cannot come by the link that it came by. It comes first of all, before connection tracking: what the connection table says of a flow can be believed only if the flow began with who it says."},
+		{"chain origin", "iifgroup 18263 goto by_bridge", "Came in by a bridge of Gangway. All these bridges are in interface group 18263 (0x4757, \"GW\"), so one comparison finds them, however many networks there are."},
+		{"chain origin", "meta iiftype loopback accept", "The host to itself."},
+		{"chain origin", "ip saddr @subnets4 drop", "Has the address of a container, or of a network's gateway, and came by another link. A container that is in two networks and answers on the wrong one is dropped, too."},
+		{"chain origin", "ip daddr 127.0.0.0/8 meta iifkind \"bridge\" iifname @bridges drop", "To the host's loopback, by a bridge that somebody took out of the interface group: Gangway puts it back within moments."},
+
+		{"chain by_bridge", "", "What came in by a bridge of Gangway."},
+		{"chain by_bridge", "ip daddr 127.0.0.0/8 drop", "Wants to go to the host's loopback. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction."},
+		{"chain by_bridge", "fib saddr . iif oif != 0 accept", "The host has a route to its source by that bridge: an address of the network, or what is routed to a container."},
+		{"chain by_bridge", "ip saddr . iifname @home4 accept", "An address of the network, where the host has no route to it: a bridge without an address of the host."},
+		{"chain by_bridge", "ip saddr 0.0.0.0 accept", "Who has no address yet asks for one."},
+		{"chain by_bridge", "ip saddr :: accept", "The same in IPv6."},
+		{"chain by_bridge", "drop", "Somebody else's address: of another network, of one of the engine's, or of the outside."},
 
 		{"chain prerouting", "", "Finds published ports, for packets that come from elsewhere. Like all chains of type nat it sees the first packet of a flow only; the connection table does the same to all others, and the reverse to the answers. Rules of yours in nat PREROUTING of iptables come one step before it."},
 		{"chain prerouting", "ip daddr 127.0.0.0/8 accept", "To the host's loopback, from outside: nobody but the host itself has business there, so no published port is looked up."},
@@ -45,35 +55,57 @@ func nftablesVerdicts() []explanation {
 		{"chain into", "", "What may enter a network. Whoever matches nothing here is dropped."},
 		{"chain into", "iifname . oifname vmap @within", "From and to the same network: the map says whether its containers may talk to each other."},
 		{"chain into", "oifname != @external goto deny", "Into an internal network, from anywhere else. What is not internal is listed, so that nothing opens when an element is lost."},
-		{"chain into", "iifgroup 18263 iifname != @external goto deny", "Out of an internal network, into another one."},
-		{"chain into", "ct state established,related goto permit", "An answer to what a container asked, or an error message about it."},
+		{"chain into", "iifgroup 18263 goto between", "From another network of Gangway."},
+		{"chain into", "ct state established,related goto permit", "From another link: an answer to what a container asked, or an error message about it."},
 		{"chain into", "ct status dnat goto permit", "Was sent to a published port, and got its new destination from one of the maps above."},
 		{"chain into", "meta nfproto ipv4 goto open4", "A new flow to a container's own address: only networks in other gateway modes than nat, and trusted links, allow some."},
 		{"chain into", "goto deny", "Neither IPv4 nor IPv6."},
 
+		{"chain between", "", "From one network to another. That the connection table knows a flow is not enough here: the way between two networks is a published port, or what a network opens."},
+		{"chain between", "iifname != @external goto deny", "Out of an internal network."},
+		{"chain between", "ct status dnat goto permit", "Was sent to a published port, or is the answer."},
+		{"chain between", "ct direction reply ct state established,related meta nfproto ipv4 goto answer4", "Goes the way of answers: may be one of what is open."},
+		{"chain between", "meta nfproto ipv4 goto open4", "A new flow to a container's own address."},
+		{"chain between", "goto deny", "Neither IPv4 nor IPv6."},
+
 		{"chain open4", "", "What is open by the container's own address. For a network in gateway mode nat there is nothing in these sets: from outside its containers are reached by published ports alone, also by who has a route to them."},
-		{"chain open4", "ip daddr . oifname @unprotected4 goto permit", "Gateway mode nat-unprotected: every port."},
-		{"chain open4", "meta l4proto icmp ip daddr . oifname @routed4 goto permit", "Gateway mode routed: ping, and the messages that path MTU discovery needs."},
+		{"chain open4", "oifname @unprotected4 goto permit", "Gateway mode nat-unprotected: every port, also of what is routed to a container."},
+		{"chain open4", "meta l4proto icmp oifname @routed4 goto permit", "Gateway mode routed: ping, and the messages that path MTU discovery needs."},
 		{"chain open4", "oifname . meta l4proto . ip daddr . th dport @open4 goto permit", "Gateway mode routed: single published ports."},
 		{"chain open4", "oifname . meta l4proto . ip daddr . th dport @open_range4 goto permit", "Gateway mode routed: long runs of published ports."},
 		{"chain open4", "iifname . oifname . meta l4proto . ip daddr . th dport @open_from4 goto permit", "Published ports, from the links in `trusted_host_interfaces`."},
 		{"chain open4", "iifname . oifname . meta l4proto . ip daddr . th dport @open_range_from4 goto permit", "The same for long runs of ports."},
 		{"chain open4", "goto deny", "Another network, or the outside, asks for what was not published."},
 
-		{"chain isolated", "", "Within a network whose containers may not talk to each other (`enable_icc=false`). It is met where br_netfilter shows the firewall what passes within a bridge, and by packets that took the way over the host's address."},
-		{"chain isolated", "ct state established,related goto permit", "An answer."},
-		{"chain isolated", "ct status dnat goto permit", "Was sent to a published port: these stay open to the network's own containers."},
-		{"chain isolated", "goto deny", "Everything else between them."},
+		{"chain answer4", "", "Answers of what is open: the rules of open4 with the source in the place of the destination. They are asked for what goes from one network to another, or to a network of others."},
+		{"chain answer4", "iifname @unprotected4 goto permit", "From gateway mode nat-unprotected."},
+		{"chain answer4", "meta l4proto icmp iifname @routed4 goto permit", "From gateway mode routed: answers to pings, and error messages."},
+		{"chain answer4", "iifname . meta l4proto . ip saddr . th sport @open4 goto permit", "From a port that is published in gateway mode routed."},
+		{"chain answer4", "iifname . meta l4proto . ip saddr . th sport @open_range4 goto permit", "The same for long runs of ports."},
+		{"chain answer4", "oifname . iifname . meta l4proto . ip saddr . th sport @open_from4 goto permit", "From a published port to a link in `trusted_host_interfaces`."},
+		{"chain answer4", "oifname . iifname . meta l4proto . ip saddr . th sport @open_range_from4 goto permit", "The same for long runs of ports."},
+		{"chain answer4", "goto deny", "Nothing that could have been asked."},
 
+		{"chain isolated", "", "Within a network whose containers may not talk to each other (`enable_icc=false`). It is met where br_netfilter shows the firewall what passes within a bridge, and by packets that took the way over the host's address."},
+		{"chain isolated", "ct status dnat goto permit", "Was sent to a published port, or is the answer: these stay open to the network's own containers."},
+		{"chain isolated", "goto deny", "Everything else between them."},
+	}
+}
+
+// nftablesOut explain what is decided about packets that leave gangway's networks, and
+// the notes of all decisions.
+func nftablesOut() []explanation {
+	return []explanation{
 		{"chain outof", "", "What may leave a network, to anything but a network of Gangway."},
 		{"chain outof", "iifname != @external goto deny", "Out of an internal network."},
-		{"chain outof", "oifname != \"docker0\" oifname != \"docker_gwbridge\" oifname != \"br-*\" goto permit", "To the outside, and answers to the outside."},
-		{"chain outof", "goto engine", "To a network of the engine's own: its default network, its bridge for swarm, and those of its built-in driver."},
+		{"chain outof", "meta oifkind != \"bridge\" goto permit", "Leaves by a link that is no bridge: to the outside, and answers to the outside."},
+		{"chain outof", "oifname @uplinks goto permit", "Leaves by a bridge that leads outside, since it has a card of the host or the default route."},
+		{"chain outof", "goto foreign", "To any other bridge: containers of the engine's built-in driver, of podman or LXD, virtual machines of libvirt. Its name does not matter."},
 
-		{"chain engine", "", "To a network of the engine: its own rules decide about what they may know of, and nothing else gets there. Gangway's networks and the engine's are as separate as two networks of either."},
-		{"chain engine", "ct state established,related goto undecided", "An answer: the engine's rules accept it."},
-		{"chain engine", "ct status dnat goto undecided", "Was sent to a port that a container of the engine publishes: the engine's rules accept it."},
-		{"chain engine", "goto deny", "A new flow from container to container."},
+		{"chain foreign", "", "To a network of others: their own rules decide about what they may know of, and nothing else gets there. Gangway's networks and those are as separate as two networks of either."},
+		{"chain foreign", "ct status dnat goto undecided", "Was sent to a port that is published there, or is the answer of one that is published here: the rules of others decide."},
+		{"chain foreign", "ct direction reply ct state established,related meta nfproto ipv4 goto answer4", "Goes the way of answers: may be one of what is open."},
+		{"chain foreign", "goto deny", "A new flow from container to container."},
 
 		{"chain permit", "", "Decided: the packet may pass."},
 		{"chain permit", "meta mark set meta mark & 0xf7ffffff | 0x04000000", "Notes \"accept\" in Gangway's two bits of the mark; all others stay."},
@@ -100,8 +132,28 @@ func nftablesDeparture() []explanation {
 		{"chain postrouting", "", "Changes the source address where that is needed; one step behind nat POSTROUTING of iptables, where rules of yours come first. Like prerouting it sees the first packet of a flow only."},
 		{"chain postrouting", "oifgroup 18263 ip saddr 127.0.0.0/8 masquerade", "From the host's 127.0.0.1 to a container, by a published port: takes the bridge's address, since a container could not answer 127.0.0.1."},
 		{"chain postrouting", "oifgroup 18263 ct status dnat ip saddr . oifname @hairpin4 masquerade", "Hairpin: a container asked for a published port of its own network. Without the bridge's address as the source, the answer would go straight to the container that asked, from an address that it never asked."},
-		{"chain postrouting", "oifgroup != 18263 snat ip to ip saddr map @source4", "Leaves Gangway's networks from one that names its address (`host_ipv4`, `host_ipv6`): takes that one."},
-		{"chain postrouting", "oifgroup != 18263 ip saddr @masquerade4 masquerade", "Leaves Gangway's networks from one that masquerades: takes the address of the link that it leaves by."},
+		{"chain postrouting", "oifgroup 18263 ct status dnat ip saddr . ip daddr @direct4 masquerade", "A container asked for a published port of one that is in its network as well: the same."},
+		{"chain postrouting", "oifgroup != 18263 meta nfproto ipv4 goto leave4", "Leaves by a link that is no bridge of Gangway."},
+
+		{"chain leave4", "", "What leaves Gangway's networks, and what others send."},
+		{"chain leave4", "ip saddr . udp sport @keep4 goto keep_port4", "From a UDP port that the container publishes as it is: keeps it, since peers expect to hear from that."},
+		{"chain leave4", "ip saddr . udp sport @keep_range4 goto keep_port4", "The same for long runs of ports."},
+		{"chain leave4", "meta l4proto tcp goto high_port4", "Gets another port."},
+		{"chain leave4", "meta l4proto udp goto high_port4", "Gets another port."},
+		{"chain leave4", "meta l4proto sctp goto high_port4", "Gets another port."},
+		{"chain leave4", "goto keep_port4", "Has no ports."},
+
+		{"chain high_port4", "", "Gives a source address, and a port that the container cannot choose. If it could, it would take what answers from outside send to a published port, or to a service of the host."},
+		{"chain high_port4", "meta l4proto tcp snat ip to ip saddr map @source4:32768-65535", "From a network that names its address (`host_ipv4`, `host_ipv6`): takes that one."},
+		{"chain high_port4", "meta l4proto tcp ip saddr @masquerade4 masquerade to :32768-65535", "From one that masquerades: takes the address of the link that it leaves by."},
+		{"chain high_port4", "meta l4proto udp snat ip to ip saddr map @source4:32768-65535", "The same for UDP."},
+		{"chain high_port4", "meta l4proto udp ip saddr @masquerade4 masquerade to :32768-65535", "The same for UDP."},
+		{"chain high_port4", "meta l4proto sctp snat ip to ip saddr map @source4:32768-65535", "The same for SCTP."},
+		{"chain high_port4", "meta l4proto sctp ip saddr @masquerade4 masquerade to :32768-65535", "The same for SCTP."},
+
+		{"chain keep_port4", "", "Gives a source address alone."},
+		{"chain keep_port4", "snat ip to ip saddr map @source4", "From a network that names its address (`host_ipv4`, `host_ipv6`): takes that one."},
+		{"chain keep_port4", "ip saddr @masquerade4 masquerade", "From one that masquerades: takes the address of the link that it leaves by."},
 	}
 }
 
@@ -113,10 +165,16 @@ func nftablesSets() []explanation {
 		{"external", "", "Bridges of networks that are not internal (`--internal`)."},
 		{"bridges", "", "The networks' bridges: known by name when somebody takes them out of the interface group. The valve, where there is one, has such a set as well."},
 		{"hairpin4", "", "One for each subnet that is translated: within it, what came by a published port takes the bridge's address."},
+		{"uplinks", "", "Bridges of the host that lead outside: with a card of the host in them, or with the default route. Gangway follows what the kernel tells of links and routes."},
+		{"subnets4", "", "Subnets of all networks: their addresses come by their own bridge, or are dropped."},
+		{"home4", "", "Each of these subnets with its bridge."},
+		{"keep4", "", "UDP ports that a container publishes under the same number: its address and port."},
+		{"keep_range4", "", "Runs of 64 and more of them."},
+		{"direct4", "", "One for each subnet that a container is in beside the network of the address: clients there get the answers of its published ports by way of the host."},
 		{"masquerade4", "", "Subnets whose packets take the host's address on the way out; not with `enable_ip_masquerade=false`, in gateway mode routed, or on internal networks."},
 		{"source4", "", "In place of masquerade4 for networks with `host_ipv4` or `host_ipv6`: the subnet, and the address that its packets take."},
-		{"unprotected4", "", "Subnets in gateway mode nat-unprotected: whoever has a route reaches all ports."},
-		{"routed4", "", "Subnets in gateway mode routed: whoever has a route may ping, and gets error messages through."},
+		{"unprotected4", "", "Bridges of networks in gateway mode nat-unprotected: whoever has a route reaches all ports."},
+		{"routed4", "", "Bridges of networks in gateway mode routed: whoever has a route may ping, and gets error messages through."},
 		{"port4", "", "Published ports: protocol and port of the host, and the container's address and port. A run of fewer than 64 ports, or one whose ports differ inside, has one for each port; finding one costs the same with one as with thousands."},
 		{"port_at4", "", "Ports that are published on one address of the host."},
 		{"range_tcp4", "", "Runs of 64 and more TCP ports that are the same inside: one element for the whole run."},

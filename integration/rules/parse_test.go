@@ -72,7 +72,7 @@ func inChain(chain, text string) piece {
 }
 
 var (
-	six = regexp.MustCompile(`((?:^|@)[a-z_]+|(?:chain|goto) (?:open|ports))6\b`)
+	six = regexp.MustCompile(`((?:^|@)[a-z_]+|(?:chain|goto) (?:open|answer|ports|leave|high_port|keep_port))6\b`)
 	ip6 = regexp.MustCompile(`\bip6\b`)
 )
 
@@ -97,8 +97,9 @@ var generalities = []struct {
 	{regexp.MustCompile(`(10\.200\.\d+\.0/24|fd00:[0-9a-f:]*/64)`), "SUBNET"},
 	{regexp.MustCompile(`[0-9.]+/32|[0-9a-f:]+/128`), "ADDR"},
 	{regexp.MustCompile(`gw-[0-9a-z]{12}|\bmine\b`), "BRIDGE"},
-	{regexp.MustCompile(`-i (` + uplink + `|` + trusted + `)`), "-i LINK"},
-	{regexp.MustCompile(`-p (tcp|udp|sctp) -m (tcp|udp|sctp) --dport [0-9:]+`), "-p PROTO -m PROTO --dport PORTS"},
+	{regexp.MustCompile(`-([io]) (` + uplink + `|` + trusted + `)(?:` + farEnd + `)?`), "-$1 LINK"},
+	{regexp.MustCompile(`-p (tcp|udp|sctp) -m (tcp|udp|sctp) --([ds]port) [0-9:]+`), "-p PROTO -m PROTO --$3 PORTS"},
+	{regexp.MustCompile(`-p (tcp|udp|sctp) -j SNAT`), "-p PROTO -j SNAT"},
 	{regexp.MustCompile(`--to-destination \S+`), "--to-destination TARGET"},
 	{regexp.MustCompile(`--to-source \S+`), "--to-source SOURCE"},
 	{regexp.MustCompile(`ipv6-icmp`), "icmp"},

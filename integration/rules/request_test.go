@@ -89,9 +89,14 @@ func (h *host) join(n, address int, w wish) {
 	}
 	_, err := h.driver.CreateEndpoint(h.t.Context(), e)
 	h.ok(err)
-	_, err = h.driver.Join(h.t.Context(), e.NetworkID, e.EndpointID, "/run/docker/netns/"+e.EndpointID[:12], nil)
+	// The first network's container is connected to another network as well.
+	of, run := e.EndpointID, w.run
+	if rest, connected := strings.CutPrefix(run, "connect"); connected {
+		of, run = endpointID(0, address), strings.TrimSpace(rest)
+	}
+	_, err = h.driver.Join(h.t.Context(), e.NetworkID, e.EndpointID, "/run/docker/netns/"+of[:12], nil)
 	h.ok(err)
-	if ports := publications(h.t, w.run); len(ports) > 0 {
+	if ports := publications(h.t, run); len(ports) > 0 {
 		list, err := json.Marshal(ports)
 		h.ok(err)
 		h.ok(h.driver.Publish(h.t.Context(), e.NetworkID, e.EndpointID, config.EndpointOptions{"com.docker.network.portmap": list}))

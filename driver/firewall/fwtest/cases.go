@@ -178,7 +178,7 @@ func (s *suite) changes(t *testing.T) {
 	first, second := publications[:1], []published{publications[0]}
 	second[0].container, second[0].to = "a2", 81
 	nets := []firewall.Network{networkA, networkN}
-	b.add(t, firewall.Ruleset{Networks: nets, Ports: ports(first)})
+	b.add(t, firewall.Ruleset{Networks: nets, Ports: ports(first), Outside: outside()})
 	w.check(t, []probe{
 		{"outside", "tcp", "host", 8080, "a1:80 outside"},
 		{"outside", "tcp", "host", 8000, refused},
@@ -214,7 +214,7 @@ func (s *suite) changes(t *testing.T) {
 	b.remove(t, firewall.Ruleset{Ports: append(ports(second), ports(publications[6:7])...)})
 	t.Run("running connections without port", alive)
 	w.check(t, []probe{{"outside", "tcp", "host", 8080, refused}, {"outside", "tcp", "host", 8000, refused}})
-	b.remove(t, firewall.Ruleset{Networks: []firewall.Network{now, nowN, networkB}})
+	b.remove(t, firewall.Ruleset{Networks: []firewall.Network{now, nowN, networkB}, Outside: outside()})
 	sameDump(t, "after all is removed", dump(t, w.host), before)
 }
 

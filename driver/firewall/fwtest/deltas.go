@@ -27,7 +27,7 @@ func bulk(networks, portsEach int) firewall.Ruleset {
 			netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, 0, 0x50, byte(i)}), 64),
 		}
 		id := longID(fmt.Sprintf("bulk %d", i))
-		n := firewall.Network{ID: id, Bridge: "gw-" + id[:12], Hairpin: subnets, ICC: i%3 != 2}
+		n := firewall.Network{ID: id, Bridge: "gw-" + id[:12], Subnets: subnets, Hairpin: subnets, ICC: i%3 != 2}
 		switch i % 4 {
 		case 0:
 			n.Masquerade = subnets

@@ -19,7 +19,7 @@ import (
 // gangway. The host has nobody's rules but the backend's; newBackend may be nil.
 func Forward(b *testing.B, newBackend NewBackend) {
 	network := firewall.Ruleset{Networks: []firewall.Network{{
-		ID: longID("a"), Bridge: forwardBridge, ICC: true, Unprotected: []netip.Prefix{netip.MustParsePrefix("10.200.0.0/24")},
+		ID: longID("a"), Bridge: forwardBridge, ICC: true, Unprotected: firewall.Families{V4: true}, Subnets: []netip.Prefix{netip.MustParsePrefix("10.200.0.0/24")},
 	}}}
 	for _, to := range []struct{ name, addr string }{{"others", "10.9.0.2"}, {"bridge", "10.200.0.2"}} {
 		b.Run(to.name, func(b *testing.B) {

@@ -29,13 +29,16 @@ func open(container, from string, proto spec.Protocol, first, last uint16) []fir
 // manyModes is a ruleset in which A trusts the link to the LAN, B is routed, N
 // is unprotected and goes out by the host's second address, and I is internal.
 func manyModes() firewall.Ruleset {
-	routed := network("B", func(n *firewall.Network) { n.Bridge, n.Routed, n.Hairpin = networkB.Bridge, n.Hairpin, nil })
+	routed := network("B", func(n *firewall.Network) {
+		n.Bridge, n.Routed, n.Hairpin = networkB.Bridge, firewall.Families{V4: true, V6: true}, nil
+	})
 	unprotected := network("N", func(n *firewall.Network) {
-		n.Unprotected, n.Masquerade, n.ICC = n.Hairpin, n.Hairpin, false
+		n.Unprotected, n.Masquerade, n.ICC = firewall.Families{V4: true, V6: true}, n.Hairpin, false
 		n.Source = []netip.Addr{addresses["host2"][v4], addresses["host2"][v6]}
 	})
 	set := firewall.Ruleset{
 		Networks: []firewall.Network{networkA, routed, unprotected, networkI},
+		Outside:  outside(),
 		Ports: ports([]published{
 			{proto: spec.TCP, first: 8080, last: 8080, container: "a1", to: 80},
 			{proto: spec.TCP, first: 8091, last: 8091, container: "n1", to: 80},

@@ -26,6 +26,7 @@ func network(name string, change func(*firewall.Network)) firewall.Network {
 	n := firewall.Network{
 		ID:      id,
 		Bridge:  "gw-" + id[:12],
+		Subnets: []netip.Prefix{subnet(name, v4), subnet(name, v6)},
 		Hairpin: []netip.Prefix{subnet(name, v4), subnet(name, v6)},
 		ICC:     true,
 	}
@@ -91,12 +92,18 @@ func ports(list []published) []firewall.Port {
 	return out
 }
 
+// outside are the links of the world that lead outside.
+func outside() []spec.Outside {
+	return []spec.Outside{{Name: "v-outside"}, {Name: "v-lan"}}
+}
+
 // everything is the full ruleset of the world. The open ports let nothing in:
 // no packet comes by that link.
 func everything() firewall.Ruleset {
 	return firewall.Ruleset{
 		Networks: []firewall.Network{networkA, networkB, networkI, networkN},
 		Ports:    ports(publications),
+		Outside:  outside(),
 		Open:     append(open("a1", "v-none", spec.TCP, 80, 80), open("b1", "v-none", spec.UDP, 80, 90)...),
 	}
 }

@@ -8,12 +8,12 @@
 //	filter FORWARD      → GANGWAY-FORWARD   before the engine's rules
 //	    of gangway      → GANGWAY-USER      asks DOCKER-USER
 //	                    → GANGWAY-INTERNAL  drops what may not, leads on to:
-//	    to a bridge     → GANGWAY-IN        (→ GANGWAY-ICC, -OPEN, -ACCEPT)
-//	    from a bridge   → GANGWAY-OUT       (→ GANGWAY-AWAY, -OUTSIDE, -ENGINE, -ACCEPT)
+//	    to a bridge     → GANGWAY-IN        (→ GANGWAY-BETWEEN, -ICC, -OPEN, -ANSWER, -ACCEPT)
+//	    from a bridge   → GANGWAY-OUT       (→ GANGWAY-OUTSIDE, -FOREIGN, -ANSWER, -ACCEPT)
 //	nat PREROUTING      → GANGWAY-DNAT      published ports, packets of others
 //	nat OUTPUT          → GANGWAY-DNAT      published ports, the host's own packets
-//	nat POSTROUTING     → GANGWAY-SNAT      masquerade and hairpin
-//	raw PREROUTING      → GANGWAY-GUARD     containers do not reach the host's 127.0.0.0/8
+//	nat POSTROUTING     → GANGWAY-SNAT      source addresses (→ GANGWAY-HAIRPIN, -KEEP, -LEAVE, -PORTS, -REST)
+//	raw PREROUTING      → GANGWAY-ORIGIN    sources fit their links (→ GANGWAY-SOURCE, -HOME)
 //
 // Invariant: after Sync the kernel holds what compile makes of the ruleset,
 // rule for rule, in an order that depends on the ruleset alone. Elements of a

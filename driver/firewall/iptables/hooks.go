@@ -20,6 +20,7 @@ type hook struct {
 func hooks(six bool) []hook {
 	local := "-m addrtype --dst-type LOCAL -j " + dnatChain.name
 	all := []hook{
+		{rawPrerouting, "! -i lo -j " + originChain.name, originChain},
 		{filterForward, "-j " + forwardChain.name, forwardChain},
 		{chain{"nat", "POSTROUTING"}, "-j " + snatChain.name, snatChain},
 	}
@@ -30,12 +31,16 @@ func hooks(six bool) []hook {
 	}
 	return append(all,
 		hook{chain{"nat", "PREROUTING"}, "! -d 127.0.0.0/8 " + local, dnatChain},
-		hook{chain{"nat", "OUTPUT"}, local, dnatChain},
-		hook{chain{"raw", "PREROUTING"}, "-d 127.0.0.0/8 ! -i lo -j " + guardChain.name, guardChain})
+		hook{chain{"nat", "OUTPUT"}, local, dnatChain})
 }
 
-// filterForward is the chain that every forwarded packet comes through.
-var filterForward = chain{"filter", "FORWARD"}
+// filterForward is the chain that every forwarded packet comes through, rawPrerouting
+// the first one that a packet from elsewhere does. In these two a rule that accepts would
+// take packets past gangway's.
+var (
+	filterForward = chain{"filter", "FORWARD"}
+	rawPrerouting = chain{"raw", "PREROUTING"}
+)
 
 var (
 	// engineRule is a rule that an engine puts into FORWARD, all versions
@@ -46,7 +51,7 @@ var (
 	// ownRule leads to a chain of gangway.
 	ownRule = regexp.MustCompile(`-[jg] (` + ownPrefix + `[A-Z-]+)$`)
 	// passes is a rule that never ends the way of a packet with ACCEPT.
-	passes = regexp.MustCompile(`-j (RETURN|DROP|REJECT|LOG|NFLOG|MARK|CONNMARK|TCPMSS)( |$)`)
+	passes = regexp.MustCompile(`-j (RETURN|DROP|REJECT|LOG|NFLOG|MARK|CONNMARK|TCPMSS|CT|TRACE|TEE)( |$)`)
 	// once is a rule that does something each time it meets a packet.
 	once = regexp.MustCompile(`-j (LOG|NFLOG)( |$)|-m (limit|hashlimit|recent|quota|statistic|rateest) `)
 )
@@ -55,12 +60,15 @@ var (
 // accepting it, which is without a meaning but that.
 var ending = regexp.MustCompile(`-j [A-Z]+_dispatch$`)
 
+// early says whether the hook's chain is one whose rules may take packets past it.
+func (h hook) early() bool { return h.at == filterForward || h.at == rawPrerouting }
+
 // place returns where in the chain's rules, without the hook, the hook belongs. In
-// FORWARD it is first, or right before DOCKER-USER if the administrator's rules before
+// raw PREROUTING it is first. In FORWARD it is first, or right before DOCKER-USER if the administrator's rules before
 // that only refuse or take note. Elsewhere it is last, where the user's own rules come
 // first, though before the end that firewalld makes.
 func (h hook) place(others []string) int {
-	if h.at != filterForward {
+	if !h.early() {
 		if i := slices.IndexFunc(others, ending.MatchString); i >= 0 {
 			return i
 		}
@@ -80,7 +88,7 @@ func (h hook) place(others []string) int {
 // misplaced says what is wrong with the hook standing behind the given rules; ""
 // if nothing. user are the rules of DOCKER-USER.
 func (h hook) misplaced(before, user []string) string {
-	if h.at != filterForward {
+	if !h.early() {
 		if slices.ContainsFunc(before, ending.MatchString) {
 			return "stood behind firewalld's rules, which accept"
 		}

@@ -21,17 +21,25 @@ func (c chain) String() string { return c.table + " " + c.name }
 var (
 	forwardChain  = chain{"filter", "GANGWAY-FORWARD"}
 	inChain       = chain{"filter", "GANGWAY-IN"}
+	betweenChain  = chain{"filter", "GANGWAY-BETWEEN"}
 	outChain      = chain{"filter", "GANGWAY-OUT"}
-	awayChain     = chain{"filter", "GANGWAY-AWAY"}
 	outsideChain  = chain{"filter", "GANGWAY-OUTSIDE"}
-	engineChain   = chain{"filter", "GANGWAY-ENGINE"}
+	foreignChain  = chain{"filter", "GANGWAY-FOREIGN"}
 	internalChain = chain{"filter", "GANGWAY-INTERNAL"}
 	iccChain      = chain{"filter", "GANGWAY-ICC"}
 	openChain     = chain{"filter", "GANGWAY-OPEN"}
+	answerChain   = chain{"filter", "GANGWAY-ANSWER"}
 	acceptChain   = chain{"filter", "GANGWAY-ACCEPT"}
-	guardChain    = chain{"raw", "GANGWAY-GUARD"}
+	originChain   = chain{"raw", "GANGWAY-ORIGIN"}
+	sourceChain   = chain{"raw", "GANGWAY-SOURCE"}
+	homeChain     = chain{"raw", "GANGWAY-HOME"}
 	dnatChain     = chain{"nat", "GANGWAY-DNAT"}
 	snatChain     = chain{"nat", "GANGWAY-SNAT"}
+	hairpinChain  = chain{"nat", "GANGWAY-HAIRPIN"}
+	keepChain     = chain{"nat", "GANGWAY-KEEP"}
+	leaveChain    = chain{"nat", "GANGWAY-LEAVE"}
+	restChain     = chain{"nat", "GANGWAY-REST"}
+	portsChain    = chain{"nat", "GANGWAY-PORTS"}
 	// userChain asks DOCKER-USER, and leads to what decides.
 	userChain = chain{"filter", "GANGWAY-USER"}
 	// verdictChain is the Gate's, which has forwardChain too.
@@ -88,14 +96,24 @@ func asked(f form) []string {
 	return r
 }
 
+// known matches answers, and errors about them; answers those that go the way of a
+// flow's answers.
+const (
+	known   = "-m conntrack --ctstate RELATED,ESTABLISHED"
+	answers = known + " --ctdir REPLY"
+)
+
+// translated matches flows to published ports, and their answers.
+const translated = "-m conntrack --ctstate DNAT"
+
 // shared returns what the first network of a family brings and the last one
-// takes along. Engine bridges are left to the engine's rules as far as these
-// can accept the packet; a new flow to them is none of a published port.
+// takes along. What is tracked counts for nothing before the link that a packet came
+// by: between two networks, or to a foreign bridge, a flow is one that was translated
+// by a published port, or an answer of what is open.
 //
 // Chains lead to one another in such a way that one that is emptied, and a rule that
 // is deleted, lets nothing through by what follows: userChain and internalChain end
-// with the way to all that accepts, and what leaves is accepted by a row of rules of
-// which each names what it is not for.
+// with the way to all that accepts, and where packets may leave to is named.
 func shared(f form) rules {
 	r := rules{
 		forwardChain: {
@@ -108,34 +126,76 @@ func shared(f form) rules {
 			leaving + " -j " + outChain.name,
 		},
 		inChain: {
-			"-m conntrack --ctstate RELATED,ESTABLISHED -j " + acceptChain.name,
-			"-m conntrack --ctstate DNAT -j " + acceptChain.name,
-			"-j " + iccChain.name,
+			fromBridge + " -j " + betweenChain.name,
+			known + " -j " + acceptChain.name,
+			translated + " -j " + acceptChain.name,
 			"-j " + openChain.name,
 			"-j DROP",
 		},
-		outChain:     {"! -o docker0 -j " + awayChain.name, "-j " + engineChain.name},
-		awayChain:    {"! -o docker_gwbridge -j " + outsideChain.name, "-j " + engineChain.name},
-		outsideChain: {"! -o br-+ -j " + acceptChain.name, "-j " + engineChain.name},
-		engineChain:  {"-m conntrack --ctstate RELATED,ESTABLISHED,DNAT -j RETURN", "-j DROP"},
+		betweenChain: {
+			translated + " -j " + acceptChain.name,
+			"-j " + iccChain.name,
+			answers + " -j " + answerChain.name,
+			"-j " + openChain.name,
+			"-j DROP",
+		},
+		outChain: {"-j " + outsideChain.name, "-j " + foreignChain.name},
+		// What others translated is for their rules.
+		foreignChain: {translated + " -j RETURN", answers + " -j " + answerChain.name, "-j DROP"},
 		acceptChain:  {"-j ACCEPT"},
 		openChain:    nil,
+		answerChain:  nil,
+		outsideChain: nil,
 	}
 	if f.valve {
 		r[acceptChain] = []string{setMark(firewall.MarkAccept), "-j ACCEPT"}
 	}
-	if !f.six {
-		// The way to containers from 127.0.0.1 (route_localnet) must not be
-		// one from containers to it.
-		r[guardChain] = []string{fromBridge + " -j DROP"}
-		r[snatChain] = []string{"-s 127.0.0.0/8 " + toBridge + " -j MASQUERADE"}
-	}
+	sharedOrigin(r, f.six)
+	sharedSource(r, f.six)
 	return r
+}
+
+// sharedOrigin adds the rules that look, before connection tracking, whether a
+// packet's source fits the link that it came by. Most packets of containers pass with
+// one question to the routing table. homeChain is for bridges that the host has no route
+// by: those without an address of the host. Who has no address yet may ask for one.
+func sharedOrigin(r rules, six bool) {
+	r[originChain] = []string{fromBridge + " -g " + sourceChain.name}
+	r[sourceChain] = []string{"-m rpfilter -j RETURN", "-j " + homeChain.name, "-j DROP"}
+	r[homeChain] = []string{"-s 0.0.0.0/32 -j ACCEPT"}
+	if six {
+		r[homeChain] = []string{"-s ::/128 -j ACCEPT"}
+		return
+	}
+	// The way to containers from 127.0.0.1 (route_localnet) must not be
+	// one from containers to it.
+	r[sourceChain] = slices.Insert(r[sourceChain], 0, "-d 127.0.0.0/8 -j DROP")
+}
+
+// sharedSource adds the rules that lead to those about source addresses. What a
+// container publishes as it is keeps its port; all else gets one that nobody can choose.
+func sharedSource(r rules, six bool) {
+	r[snatChain] = []string{
+		toBridge + " -g " + hairpinChain.name,
+		"-p udp -j " + keepChain.name,
+		"-j " + leaveChain.name,
+		"-j " + restChain.name,
+	}
+	r[hairpinChain], r[keepChain], r[leaveChain], r[restChain] = nil, nil, nil, nil
+	if !six {
+		r[hairpinChain] = []string{"-s 127.0.0.0/8 -j MASQUERADE"}
+	}
+	r[portsChain] = nil
+	for _, p := range []spec.Protocol{spec.TCP, spec.UDP, spec.SCTP} {
+		r[portsChain] = append(r[portsChain], fmt.Sprintf("-p %s -j MASQUERADE --to-ports %d-%d", p, firewall.FirstHighPort, firewall.LastHighPort))
+	}
+	r[portsChain] = append(r[portsChain], "-j MASQUERADE")
 }
 
 // fixed says whether a chain's rules come from shared alone, in their order.
 func fixed(c chain) bool {
-	return slices.Contains([]chain{forwardChain, userChain, inChain, outChain, awayChain, outsideChain, engineChain, acceptChain, verdictChain}, c)
+	return slices.Contains([]chain{forwardChain, userChain, inChain, betweenChain, outChain, foreignChain, acceptChain,
+		sourceChain, snatChain, portsChain, verdictChain}, c)
 }
 
 // networkRules returns what one network adds in one family. The filter rules
@@ -155,36 +215,48 @@ func networkRules(n firewall.Network, six bool) rules {
 			"! -i " + n.Bridge + " -o " + n.Bridge + tag + " -j DROP",
 		}
 	}
+	for _, p := range ofFamily(n.Subnets, six) {
+		r[originChain] = append(r[originChain], "-s "+p.String()+tag+" -j DROP")
+		r[homeChain] = append(r[homeChain], "-s "+p.String()+" -i "+n.Bridge+tag+" -j ACCEPT")
+	}
 	for _, p := range ofFamily(n.Masquerade, six) {
-		// The network's own bridge is in the group as all are: no need to name it.
-		r[snatChain] = append(r[snatChain], "-s "+p.String()+" -m devgroup ! --dst"+group+tag+" -j "+source(n, six))
+		leaveRules(r, n, p, tag)
 	}
-	for _, p := range ofFamily(n.Unprotected, six) {
-		r[openChain] = append(r[openChain], "-d "+p.String()+" -o "+n.Bridge+tag+" -j "+acceptChain.name)
+	if n.Unprotected.Has(six) {
+		r[openChain] = append(r[openChain], "-o "+n.Bridge+tag+" -j "+acceptChain.name)
+		r[answerChain] = append(r[answerChain], "-i "+n.Bridge+tag+" -j "+acceptChain.name)
 	}
-	for _, p := range ofFamily(n.Routed, six) {
-		r[openChain] = append(r[openChain], "-d "+p.String()+" -o "+n.Bridge+" -p "+icmp(six)+tag+" -j "+acceptChain.name)
+	if n.Routed.Has(six) {
+		r[openChain] = append(r[openChain], "-o "+n.Bridge+" -p "+icmp(six)+tag+" -j "+acceptChain.name)
+		r[answerChain] = append(r[answerChain], "-i "+n.Bridge+" -p "+icmp(six)+tag+" -j "+acceptChain.name)
 	}
 	for _, p := range ofFamily(n.Hairpin, six) {
-		r[snatChain] = append(r[snatChain], "-s "+p.String()+" -o "+n.Bridge+
-			" -m conntrack --ctstate DNAT"+tag+" -j MASQUERADE")
+		r[hairpinChain] = append(r[hairpinChain], "-s "+p.String()+" -o "+n.Bridge+" "+translated+tag+" -j MASQUERADE")
 	}
 	return r
+}
+
+// leaveRules give what leaves a subnet the host's address, with a high port where there
+// are ports, or the address that the network names.
+func leaveRules(r rules, n firewall.Network, subnet netip.Prefix, tag string) {
+	from := "-s " + subnet.String()
+	for _, a := range n.Source {
+		if a.Is6() != subnet.Addr().Is6() {
+			continue
+		}
+		for _, p := range []spec.Protocol{spec.TCP, spec.UDP, spec.SCTP} {
+			to := netip.AddrPortFrom(a, firewall.FirstHighPort).String() + "-" + strconv.Itoa(int(firewall.LastHighPort))
+			r[leaveChain] = append(r[leaveChain], fmt.Sprintf("%s -p %s%s -j SNAT --to-source %s", from, p, tag, to))
+		}
+		r[restChain] = append(r[restChain], from+tag+" -j SNAT --to-source "+a.String())
+		return
+	}
+	r[leaveChain] = append(r[leaveChain], from+tag+" -j "+portsChain.name)
 }
 
 // ofFamily returns the prefixes of one family.
 func ofFamily(all []netip.Prefix, six bool) []netip.Prefix {
 	return slices.DeleteFunc(slices.Clone(all), func(p netip.Prefix) bool { return p.Addr().Is6() != six })
-}
-
-// source is the target that gives outgoing packets the host's address.
-func source(n firewall.Network, six bool) string {
-	for _, a := range n.Source {
-		if a.Is6() == six {
-			return "SNAT --to-source " + a.String()
-		}
-	}
-	return "MASQUERADE"
 }
 
 func icmp(six bool) string {
@@ -194,23 +266,46 @@ func icmp(six bool) string {
 	return "icmp"
 }
 
-// openRule returns the rule of one run of open ports.
-func openRule(o firewall.Open) string {
-	from := ""
+// openRules returns the rules of one run of open ports, for what comes and for the
+// answers.
+func openRules(o firewall.Open) (in, answer string) {
+	client, server := "", ""
 	if o.From != "" {
-		from = " -i " + o.From
+		client, server = " -i "+o.From, " -o "+o.From
 	}
-	return "-d " + host(o.Addr) + from + " -o " + o.Bridge + ports(o.Proto, o.First, o.Last) +
-		comment("net="+short(o.NetworkID)+" ep="+short(o.EndpointID)) + " -j " + acceptChain.name
+	tail := comment(owner(o.NetworkID, o.EndpointID)) + " -j " + acceptChain.name
+	return "-d " + host(o.Addr) + client + " -o " + o.Bridge + ports(o.Proto, "dport", o.First, o.Last) + tail,
+		"-s " + host(o.Addr) + " -i " + o.Bridge + server + ports(o.Proto, "sport", o.First, o.Last) + tail
 }
 
-// ports matches a run of destination ports.
-func ports(p spec.Protocol, first, last uint16) string {
+// owner is the comment of what belongs to an endpoint.
+func owner(networkID, endpointID string) string {
+	return "net=" + short(networkID) + " ep=" + short(endpointID)
+}
+
+// keepRule lets what leaves from a run of ports keep its port, with the address that
+// the container's network takes.
+func keepRule(k firewall.Keep) string {
+	rule := "-s " + host(k.Addr) + ports(spec.UDP, "sport", k.First, k.Last) + comment(owner(k.NetworkID, k.EndpointID))
+	if k.Source.IsValid() {
+		return rule + " -j SNAT --to-source " + k.Source.String()
+	}
+	return rule + " -j MASQUERADE"
+}
+
+// directRule gives a client that the container would answer without the host the
+// bridge's address.
+func directRule(d firewall.Direct) string {
+	return "-s " + d.Clients.String() + " -d " + host(d.Addr) + " " + translated + comment(owner(d.NetworkID, d.EndpointID)) + " -j MASQUERADE"
+}
+
+// ports matches a run of ports, as "dport" or "sport".
+func ports(p spec.Protocol, which string, first, last uint16) string {
 	proto, run := p.String(), strconv.Itoa(int(first))
 	if last > first {
 		run += ":" + strconv.Itoa(int(last))
 	}
-	return " -p " + proto + " -m " + proto + " --dport " + run
+	return " -p " + proto + " -m " + proto + " --" + which + " " + run
 }
 
 // host writes one address as iptables-save does.
@@ -218,8 +313,8 @@ func host(a netip.Addr) string { return netip.PrefixFrom(a, a.BitLen()).String()
 
 // portRule returns the rule of one run of published ports.
 func portRule(p firewall.Port) string {
-	rule := ports(p.Proto, p.First, p.Last) +
-		comment("net="+short(p.NetworkID)+" ep="+short(p.EndpointID)) +
+	rule := ports(p.Proto, "dport", p.First, p.Last) +
+		comment(owner(p.NetworkID, p.EndpointID)) +
 		" -j DNAT --to-destination " + destination(p)
 	if p.HostIP.IsUnspecified() {
 		return rule[1:]
@@ -254,15 +349,31 @@ func elements(set firewall.Ruleset, six bool) rules {
 			all[c] = append(all[c], lines...)
 		}
 	}
+	add := func(c chain, line string) { all[c] = append(all[c], line) }
 	for _, p := range set.Ports {
 		if p.HostIP.Is6() == six && !p.Relayed() {
-			all[dnatChain] = append(all[dnatChain], portRule(p))
+			add(dnatChain, portRule(p))
 		}
 	}
 	for _, o := range set.Open {
 		if o.Addr.Is6() == six {
-			all[openChain] = append(all[openChain], openRule(o))
+			in, answer := openRules(o)
+			add(openChain, in)
+			add(answerChain, answer)
 		}
+	}
+	for _, d := range set.Direct {
+		if d.Addr.Is6() == six {
+			add(hairpinChain, directRule(d))
+		}
+	}
+	for _, k := range set.Keep {
+		if k.Addr.Is6() == six {
+			add(keepChain, keepRule(k))
+		}
+	}
+	for _, l := range set.Outside {
+		add(outsideChain, "-o "+l.Name+" -j "+acceptChain.name)
 	}
 	return all
 }
@@ -324,7 +435,7 @@ func (r rules) bridges() []string {
 
 // settled adds the shared rules if there is a network, and removes them otherwise.
 func (r rules) settled(f form) rules {
-	networks, accepts := len(r[iccChain]) > 0, len(r[openChain]) > 0
+	networks, accepts := len(r[iccChain]) > 0, len(r[openChain])+len(r[answerChain])+len(r[outsideChain]) > 0
 	for c, lines := range shared(f) {
 		switch {
 		case c == acceptChain && accepts: // as something leads to it

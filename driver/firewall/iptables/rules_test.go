@@ -36,14 +36,25 @@ func port(network, endpoint string, proto spec.Protocol, host string, first, las
 
 // rich is a ruleset with one of everything.
 func rich() firewall.Ruleset {
+	both := firewall.Families{V4: true, V6: true}
 	return firewall.Ruleset{
+		Outside: []spec.Outside{{Name: "eth0"}, {Name: "br-lan", Bridge: true}},
+		Direct: []firewall.Direct{
+			{NetworkID: id("a"), EndpointID: id("1"), Clients: netip.MustParsePrefix("10.200.1.0/24"), Addr: netip.MustParseAddr("10.200.0.2")},
+			{NetworkID: id("a"), EndpointID: id("1"), Clients: netip.MustParsePrefix("fd00:d::/64"), Addr: netip.MustParseAddr("fd00:a::2")},
+		},
+		Keep: []firewall.Keep{
+			{NetworkID: id("a"), EndpointID: id("1"), Addr: netip.MustParseAddr("10.200.0.2"), First: 5000, Last: 5003},
+			{NetworkID: id("a"), EndpointID: id("1"), Addr: netip.MustParseAddr("fd00:a::2"), First: 20000, Last: 29999},
+			{NetworkID: id("e"), EndpointID: id("6"), Addr: netip.MustParseAddr("10.200.4.2"), Source: netip.MustParseAddr("192.0.2.7"), First: 53, Last: 53},
+		},
 		Networks: []firewall.Network{
-			{ID: id("a"), Bridge: "gw-aaaaaaaaaaaa", ICC: true,
+			{ID: id("a"), Bridge: "gw-aaaaaaaaaaaa", ICC: true, Subnets: prefixes("10.200.0.0/24", "fd00:a::/64"),
 				Masquerade: prefixes("10.200.0.0/24", "fd00:a::/64"), Hairpin: prefixes("10.200.0.0/24", "fd00:a::/64")},
 			{ID: id("b"), Bridge: "mine", Hairpin: prefixes("10.200.1.0/24")},
 			{ID: id("c"), Bridge: "gw-cccccccccccc", ICC: true, Internal: true},
-			{ID: id("d"), Bridge: "gw-dddddddddddd", ICC: true, Routed: prefixes("10.200.3.0/24", "fd00:d::/64")},
-			{ID: id("e"), Bridge: "gw-eeeeeeeeeeee", ICC: true, Unprotected: prefixes("10.200.4.0/24", "fd00:e::/64"),
+			{ID: id("d"), Bridge: "gw-dddddddddddd", ICC: true, Routed: both, Subnets: prefixes("10.200.3.0/24", "fd00:d::/64")},
+			{ID: id("e"), Bridge: "gw-eeeeeeeeeeee", ICC: true, Unprotected: both, Subnets: prefixes("10.200.4.0/24", "fd00:e::/64"),
 				Masquerade: prefixes("10.200.4.0/24", "fd00:e::/64"), Source: []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}},
 		},
 		Open: []firewall.Open{
@@ -85,6 +96,16 @@ func TestCompile(t *testing.T) {
 	}
 }
 
+// half returns about half of a list.
+func half[T any](rnd *rand.Rand, all []T) []T {
+	return slices.DeleteFunc(slices.Clone(all), func(T) bool { return rnd.IntN(2) == 0 })
+}
+
+// without returns the elements of a that b lacks.
+func without[T comparable](a, b []T) []T {
+	return slices.DeleteFunc(slices.Clone(a), func(v T) bool { return slices.Contains(b, v) })
+}
+
 // pick returns some of a set's elements.
 func pick(rnd *rand.Rand, set firewall.Ruleset) firewall.Ruleset {
 	var some firewall.Ruleset
@@ -103,6 +124,7 @@ func pick(rnd *rand.Rand, set firewall.Ruleset) firewall.Ruleset {
 			some.Open = append(some.Open, o)
 		}
 	}
+	some.Direct, some.Keep, some.Outside = half(rnd, set.Direct), half(rnd, set.Keep), half(rnd, set.Outside)
 	return some
 }
 
@@ -124,6 +146,7 @@ func minus(a, b firewall.Ruleset) firewall.Ruleset {
 			rest.Open = append(rest.Open, o)
 		}
 	}
+	rest.Direct, rest.Keep, rest.Outside = without(a.Direct, b.Direct), without(a.Keep, b.Keep), without(a.Outside, b.Outside)
 	return rest
 }
 

@@ -7,8 +7,9 @@ import (
 )
 
 // tables are the tables that gangway has rules in, in the order in which what
-// packets may do opens up: a port is translated once its network accepts it.
-var tables = []string{"filter", "raw", "nat"}
+// packets may do opens up: a network accepts packets once their origin is asked, and a
+// port is translated once its network accepts it.
+var tables = []string{"raw", "filter", "nat"}
 
 // script collects what iptables-restore is to do, table by table.
 type script struct {

@@ -52,6 +52,7 @@ func one() firewall.Ruleset {
 func join(a, b firewall.Ruleset) firewall.Ruleset {
 	return firewall.Ruleset{
 		Networks: slices.Concat(a.Networks, b.Networks), Ports: slices.Concat(a.Ports, b.Ports), Open: slices.Concat(a.Open, b.Open),
+		Direct: slices.Concat(a.Direct, b.Direct), Keep: slices.Concat(a.Keep, b.Keep), Outside: slices.Concat(a.Outside, b.Outside),
 	}
 }
 

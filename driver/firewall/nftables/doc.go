@@ -5,11 +5,11 @@
 // maps, so that neither the way of a packet nor the cost of a change grows with
 // their number:
 //
-//	guard        raw         containers do not reach the host's 127.0.0.0/8
+//	origin       raw       → by_bridge      sources fit the links that they come by
 //	prerouting   dstnat+1  → ports4, ports6   published ports, packets of others
 //	output       dstnat+1  → ports4, ports6   published ports, the host's own packets
-//	postrouting  srcnat+1    masquerade and hairpin
-//	classify     filter-1  → into, outof      accept or drop, as a mark (→ open4, open6: new flows by address)
+//	postrouting  srcnat+1  → leave4, leave6   hairpin; masquerade (→ high_port4, keep_port4)
+//	classify     filter-1  → into, outof      accept or drop, as a mark (→ between, foreign; open4, answer4: by address)
 //	enforce      filter+2    drops what is marked, and clears the marks
 //
 // A verdict in a chain of nf_tables does not end the way through the chains of

@@ -14,11 +14,17 @@ const (
 	withinMap        = "within"          // iifname . oifname → verdict
 	externalSet      = "external"        // ifname, of networks that are not internal
 	bridgesSet       = "bridges"         // ifname
+	uplinksSet       = "uplinks"         // ifname, of bridges of others that lead outside
+	subnetsSet       = "subnets"         // subnets
+	homeSet          = "home"            // subnets . iifname
 	masqueradeSet    = "masquerade"      // subnets
 	sourceMap        = "source"          // subnets → addr
+	keepSet          = "keep"            // addr . port
+	keepRangeSet     = "keep_range"      // addr . ports
 	hairpinSet       = "hairpin"         // subnets . oifname
-	unprotectedSet   = "unprotected"     // subnets . oifname
-	routedSet        = "routed"          // subnets . oifname
+	directSet        = "direct"          // subnets . addr
+	unprotectedSet   = "unprotected"     // ifname
+	routedSet        = "routed"          // ifname
 	openSet          = "open"            // oifname . proto . addr . port
 	openRangeSet     = "open_range"      // oifname . proto . addr . ports
 	openFromSet      = "open_from"       // iifname . oifname . proto . addr . port
@@ -95,6 +101,18 @@ func each(r firewall.Ruleset, f func(set string, i item)) {
 	for _, o := range r.Open {
 		openItems(o, f)
 	}
+	for _, k := range r.Keep {
+		keepItems(k, f)
+	}
+	for _, d := range r.Direct {
+		to := raw(d.Addr)
+		f(directSet+family(d.Addr), item{key: raw(d.Clients.Masked().Addr()) + to, end: raw(last(d.Clients)) + to, note: owner(d.NetworkID, d.EndpointID)})
+	}
+	for _, l := range r.Outside {
+		if l.Bridge { // other links need not be known
+			f(uplinksSet, item{key: ifname(l.Name)})
+		}
+	}
 }
 
 func networkItems(n firewall.Network, f func(string, item)) {
@@ -110,10 +128,7 @@ func networkItems(n firewall.Network, f func(string, item)) {
 	}
 	f(bridgesSet, item{key: bridge, note: note})
 	for _, p := range n.Masquerade {
-		set, i := masqueradeSet, item{key: raw(p.Masked().Addr()), note: note}
-		if next := last(p).Next(); next.IsValid() {
-			i.end = raw(next)
-		}
+		set, i := masqueradeSet, spanItem(p, note)
 		for _, a := range n.Source {
 			if a.Is6() == p.Addr().Is6() {
 				set, i.data = sourceMap, raw(a)
@@ -121,16 +136,54 @@ func networkItems(n firewall.Network, f func(string, item)) {
 		}
 		f(set+family(p.Addr()), i)
 	}
-	for set, subnets := range map[string][]netip.Prefix{hairpinSet: n.Hairpin, unprotectedSet: n.Unprotected, routedSet: n.Routed} {
+	for set, subnets := range map[string][]netip.Prefix{hairpinSet: n.Hairpin, homeSet: n.Subnets} {
 		for _, p := range subnets {
 			f(set+family(p.Addr()), item{key: raw(p.Masked().Addr()) + bridge, end: raw(last(p)) + bridge, note: note})
 		}
+	}
+	for _, p := range n.Subnets {
+		f(subnetsSet+family(p.Addr()), spanItem(p, note))
+	}
+	for _, h := range headers() {
+		six := h.name == "6"
+		if n.Unprotected.Has(six) {
+			f(unprotectedSet+h.name, item{key: bridge, note: note})
+		}
+		if n.Routed.Has(six) {
+			f(routedSet+h.name, item{key: bridge, note: note})
+		}
+	}
+}
+
+// spanItem is an interval that stands alone.
+func spanItem(p netip.Prefix, note string) item {
+	i := item{key: raw(p.Masked().Addr()), note: note}
+	if next := last(p).Next(); next.IsValid() {
+		i.end = raw(next)
+	}
+	return i
+}
+
+// owner is the note of what belongs to an endpoint.
+func owner(networkID, endpointID string) string {
+	return "net=" + short(networkID) + " ep=" + short(endpointID)
+}
+
+// keepItems turns a run into one interval or into single ports, too.
+func keepItems(k firewall.Keep, f func(string, item)) {
+	v, from, note := family(k.Addr), raw(k.Addr), owner(k.NetworkID, k.EndpointID)
+	if int(k.Last)-int(k.First)+1 >= longRun {
+		f(keepRangeSet+v, item{key: from + port(int(k.First)), end: from + port(int(k.Last)), note: note})
+		return
+	}
+	for at := int(k.First); at <= int(k.Last); at++ {
+		f(keepSet+v, item{key: from + port(at), note: note})
 	}
 }
 
 // openItems turns a run into one interval or into single ports, too.
 func openItems(o firewall.Open, f func(string, item)) {
-	note := "net=" + short(o.NetworkID) + " ep=" + short(o.EndpointID)
+	note := owner(o.NetworkID, o.EndpointID)
 	before, single, long := ifname(o.Bridge)+field(byte(o.Proto))+raw(o.Addr), openSet, openRangeSet
 	if o.From != "" {
 		before, single, long = ifname(o.From)+before, openFromSet, openRangeFromSet
@@ -147,7 +200,7 @@ func openItems(o firewall.Open, f func(string, item)) {
 // portItems turns a run into one interval or into single ports. The kernel
 // knows no intervals that shift ports, nor such that lead to several of them.
 func portItems(p firewall.Port, f func(string, item)) {
-	note := "net=" + short(p.NetworkID) + " ep=" + short(p.EndpointID)
+	note := owner(p.NetworkID, p.EndpointID)
 	v, to := family(p.HostIP), raw(p.ContainerIP)
 	before := field(byte(p.Proto))
 	if !p.HostIP.IsUnspecified() {

@@ -109,6 +109,32 @@ func dport(register uint32) []expr.Any {
 	return payloadAt(expr.PayloadBaseTransportHeader, 2, 2, register)
 }
 
+func sport(register uint32) []expr.Any {
+	return payloadAt(expr.PayloadBaseTransportHeader, 0, 2, register)
+}
+
+// reversePath matches packets whose source the host would answer by the link that
+// they came by.
+func reversePath() []expr.Any {
+	return []expr.Any{
+		&expr.Fib{Register: 1, FlagSADDR: true, FlagIIF: true, ResultOIF: true},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: word(0)},
+	}
+}
+
+// ctReply matches packets that go the way of a flow's answers.
+func ctReply() []expr.Any {
+	return []expr.Any{
+		&expr.Ct{Key: expr.CtKeyDIRECTION, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{1}}, // IP_CT_DIR_REPLY
+	}
+}
+
+// ctKnown matches packets of tracked flows, and errors about them.
+func ctKnown() []expr.Any {
+	return ctBits(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED)
+}
+
 // ctBits matches flows that have one of the bits.
 func ctBits(key expr.CtKey, bits uint32) []expr.Any {
 	return []expr.Any{
@@ -142,12 +168,24 @@ func dnat(family, port uint32) []expr.Any {
 	}}
 }
 
-// snat takes the address in register 1.
-func snat(family uint32) []expr.Any {
-	return []expr.Any{&expr.NAT{Type: expr.NATTypeSourceNAT, Family: family, RegAddrMin: 1, RegAddrMax: 1}}
+// snat takes the address in register 1, and a high port if asked for.
+func snat(family uint32, high bool) []expr.Any {
+	n := &expr.NAT{Type: expr.NATTypeSourceNAT, Family: family, RegAddrMin: 1, RegAddrMax: 1}
+	if !high {
+		return []expr.Any{n}
+	}
+	n.RegProtoMin, n.RegProtoMax, n.Specified = 2, 3, true
+	return append(highPorts(2), n)
 }
 
-func masquerade() []expr.Any { return []expr.Any{&expr.Masq{}} }
+// masquerade takes the address of the link that a packet leaves by, and a high port if
+// asked for.
+func masquerade(high bool) []expr.Any {
+	if !high {
+		return []expr.Any{&expr.Masq{}}
+	}
+	return append(highPorts(1), &expr.Masq{ToPorts: true, RegProtoMin: 1, RegProtoMax: 2})
+}
 
 func verdict(kind expr.VerdictKind) []expr.Any { return []expr.Any{&expr.Verdict{Kind: kind}} }
 

@@ -109,18 +109,30 @@ func open(network, endpoint, bridge, from string, proto spec.Protocol, addr stri
 		Proto: proto, Addr: netip.MustParseAddr(addr), First: first, Last: last}
 }
 
+func both() firewall.Families { return firewall.Families{V4: true, V6: true} }
+
 // rich is a ruleset with one of everything.
 func rich() firewall.Ruleset {
 	return firewall.Ruleset{
 		Networks: []firewall.Network{
-			{ID: id("a"), Bridge: "gw-aaaaaaaaaaaa", ICC: true,
+			{ID: id("a"), Bridge: "gw-aaaaaaaaaaaa", ICC: true, Subnets: prefixes("10.200.0.0/24", "fd00:a::/64"),
 				Masquerade: prefixes("10.200.0.0/24", "fd00:a::/64"), Hairpin: prefixes("10.200.0.0/24", "fd00:a::/64")},
 			{ID: id("b"), Bridge: "mine", Hairpin: prefixes("10.200.1.0/24"), Masquerade: prefixes("10.200.1.0/24")},
 			{ID: id("c"), Bridge: "gw-cccccccccccc", ICC: true, Internal: true},
 			{ID: id("d"), Bridge: "gw-dddddddddddd", Masquerade: prefixes("255.255.255.0/24")},
-			{ID: id("e"), Bridge: "gw-eeeeeeeeeeee", ICC: true, Routed: prefixes("10.200.3.0/24", "fd00:d::/64")},
-			{ID: id("f"), Bridge: "gw-ffffffffffff", ICC: true, Unprotected: prefixes("10.200.4.0/24", "fd00:e::/64"),
+			{ID: id("e"), Bridge: "gw-eeeeeeeeeeee", ICC: true, Routed: both(), Subnets: prefixes("10.200.3.0/24", "fd00:d::/64")},
+			{ID: id("f"), Bridge: "gw-ffffffffffff", ICC: true, Unprotected: both(), Subnets: prefixes("10.200.4.0/24", "fd00:e::/64"),
 				Masquerade: prefixes("10.200.4.0/24", "fd00:e::/64"), Source: []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}},
+		},
+		Outside: []spec.Outside{{Name: "eth0"}, {Name: "br-lan", Bridge: true}},
+		Direct: []firewall.Direct{
+			{NetworkID: id("a"), EndpointID: id("1"), Clients: netip.MustParsePrefix("10.200.1.0/24"), Addr: netip.MustParseAddr("10.200.0.2")},
+			{NetworkID: id("a"), EndpointID: id("1"), Clients: netip.MustParsePrefix("fd00:d::/64"), Addr: netip.MustParseAddr("fd00:a::2")},
+		},
+		Keep: []firewall.Keep{
+			{NetworkID: id("a"), EndpointID: id("1"), Addr: netip.MustParseAddr("10.200.0.2"), First: 5000, Last: 5003},
+			{NetworkID: id("a"), EndpointID: id("1"), Addr: netip.MustParseAddr("fd00:a::2"), First: 20000, Last: 29999},
+			{NetworkID: id("f"), EndpointID: id("6"), Addr: netip.MustParseAddr("10.200.4.2"), Source: netip.MustParseAddr("192.0.2.7"), First: 53, Last: 53},
 		},
 		Open: []firewall.Open{
 			open("e", "5", "gw-eeeeeeeeeeee", "", spec.TCP, "10.200.3.2", 80, 80),

@@ -31,8 +31,8 @@ const Unguarded = "firewall: a flush of all rules by others opens networks until
 // It is a table that is its connection's (flag owner): a flush of all rules by
 // others leaves it out, and every other change by others is refused. What would
 // leave to a bridge of gangway passes only with a mark that says that rules of
-// gangway, or the administrator's behind them, have accepted it. So do new flows
-// that come from one. Who has no such mark has come by no rule of gangway.
+// gangway, or the administrator's behind them, have accepted it. So does what
+// comes from one, but to ports that others publish. Who has no such mark has come by no rule of gangway.
 //
 //	loopback   raw        containers do not reach the host's 127.0.0.0/8
 //	valve      filter+1   behind iptables, and before anybody clears the marks
@@ -230,9 +230,8 @@ func writeValve(c *nft.Conn, t *nft.Table, bridges []string) error {
 }
 
 // valveChains returns the chains; those that rules lead to come first. What a
-// container sends to an engine's bridge may have no mark: known flows there are
-// left to the engine's rules. It is no other one's, as an isolated network has no
-// known flow to anywhere.
+// container sends to a foreign bridge may have no mark: flows that were translated by a
+// published port are left to the rules of others there.
 func valveChains() []chain {
 	filter := nft.ChainTypeFilter
 	accepted := rule(markHas(expr.CmpOpNeq, firewall.MarkAccept), jump("accepted"))
@@ -240,7 +239,6 @@ func valveChains() []chain {
 		regular("accepted", rule(markAs(0))),
 		regular("to_bridge", accepted, rule(verdict(expr.VerdictDrop))),
 		regular("from_bridge", accepted,
-			rule(ctBits(expr.CtKeySTATE, expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), jump("accepted")),
 			rule(ctBits(expr.CtKeySTATUS, ctDestNAT), jump("accepted")),
 			rule(verdict(expr.VerdictDrop))),
 		base("loopback", filter, nft.ChainHookPrerouting, *nft.ChainPriorityRaw,

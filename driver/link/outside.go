@@ -1,0 +1,107 @@
+package link
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// Outside returns the links that lead outside, sorted by name.
+//
+// Where a packet leaves the host is told by what a link is and where routes lead, never
+// by its name: an uplink may be a bridge called br-lan, and an engine's bridge may be
+// called anything. A port of another link (of a bridge, a bond) sends nothing by itself,
+// nor does a link that is down.
+// Of bridges only those lead outside that have a card of the host among their ports, or
+// the default route; on all others there are containers or virtual machines.
+func (h *Handle) Outside(ctx context.Context) ([]spec.Outside, error) {
+	all, err := h.links(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find the links that lead outside: %w", err)
+	}
+	kinds := make(map[int]string, len(all))
+	carded, paired := map[int]bool{}, map[int]bool{}
+	for _, l := range all {
+		kinds[l.Attrs().Index] = l.Type()
+		if owner(l) != "" && l.Type() == kindVeth {
+			paired[l.Attrs().ParentIndex] = paired[l.Attrs().ParentIndex] || l.Attrs().NetNsID < 0
+		}
+		if slices.Contains(cards(), l.Type()) {
+			carded[l.Attrs().MasterIndex] = true
+		}
+	}
+	var found []spec.Outside
+	var doubtful []netlink.Link
+	for _, l := range all {
+		a := l.Attrs()
+		switch {
+		case a.Flags&net.FlagLoopback != 0, a.Flags&net.FlagUp == 0, portMaster(kinds[a.MasterIndex]):
+		case a.Group == spec.LinkGroup, owner(l) != "", paired[a.Index]:
+		case l.Type() != kindBridge:
+			found = append(found, spec.Outside{Name: a.Name})
+		case carded[a.Index]:
+			found = append(found, spec.Outside{Name: a.Name, Bridge: true})
+		default:
+			doubtful = append(doubtful, l)
+		}
+	}
+	if len(doubtful) > 0 {
+		defaults, err := h.defaultLinks(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("find the links that lead outside: %w", err)
+		}
+		for _, l := range doubtful {
+			if defaults[l.Attrs().Index] {
+				found = append(found, spec.Outside{Name: l.Attrs().Name, Bridge: true})
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b spec.Outside) int { return strings.Compare(a.Name, b.Name) })
+	return found, nil
+}
+
+// cards are the kinds of links that a host is joined to others by. Not among them are
+// the ends of what runs on this host (veth, tap) and tunnels, which in a bridge join
+// containers or virtual machines of several hosts.
+func cards() []string {
+	return []string{"device", "bond", "team", "vlan", "macvlan", "ipvlan", "macsec", "hsr"}
+}
+
+// portMaster says whether links with a master of that kind are its ports. Those of a VRF
+// stay links of their own.
+func portMaster(master string) bool {
+	return slices.Contains([]string{kindBridge, "bond", "team", "openvswitch"}, master)
+}
+
+// defaultLinks returns the links that a default route leads by, in any table. VPNs cut
+// it into two halves.
+func (h *Handle) defaultLinks(ctx context.Context) (map[int]bool, error) {
+	found := map[int]bool{}
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		err := h.eachRoute(ctx, family, func(r netlink.Route) {
+			if r.Dst != nil {
+				if ones, _ := r.Dst.Mask.Size(); ones > 1 {
+					return
+				}
+			}
+			if r.Type != unix.RTN_UNICAST {
+				return
+			}
+			found[r.LinkIndex] = true
+			for _, next := range r.MultiPath {
+				found[next.LinkIndex] = true
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
