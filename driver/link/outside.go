@@ -26,27 +26,16 @@ func (h *Handle) Outside(ctx context.Context) ([]spec.Outside, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the links that lead outside: %w", err)
 	}
-	kinds := make(map[int]string, len(all))
-	carded, paired := map[int]bool{}, map[int]bool{}
-	for _, l := range all {
-		kinds[l.Attrs().Index] = l.Type()
-		if owner(l) != "" && l.Type() == kindVeth {
-			paired[l.Attrs().ParentIndex] = paired[l.Attrs().ParentIndex] || l.Attrs().NetNsID < 0
-		}
-		if slices.Contains(cards(), l.Type()) {
-			carded[l.Attrs().MasterIndex] = true
-		}
-	}
+	t := topologyOf(all)
 	var found []spec.Outside
 	var doubtful []netlink.Link
 	for _, l := range all {
 		a := l.Attrs()
 		switch {
-		case a.Flags&net.FlagLoopback != 0, a.Flags&net.FlagUp == 0, portMaster(kinds[a.MasterIndex]):
-		case a.Group == spec.LinkGroup, owner(l) != "", paired[a.Index]:
+		case a.Flags&net.FlagLoopback != 0, a.Flags&net.FlagUp == 0, t.port[a.Index], t.ours[a.Index]:
 		case l.Type() != kindBridge:
 			found = append(found, spec.Outside{Name: a.Name})
-		case carded[a.Index]:
+		case t.card[a.Index]:
 			found = append(found, spec.Outside{Name: a.Name, Bridge: true})
 		default:
 			doubtful = append(doubtful, l)
@@ -65,6 +54,35 @@ func (h *Handle) Outside(ctx context.Context) ([]spec.Outside, error) {
 	}
 	slices.SortFunc(found, func(a, b spec.Outside) int { return strings.Compare(a.Name, b.Name) })
 	return found, nil
+}
+
+// topology says how links are joined, by index.
+type topology struct {
+	// port are the ports of other links, card those that have a card of the host for a
+	// port, ours those of gangway, both ends of a pair.
+	port, card, ours map[int]bool
+}
+
+func topologyOf(all []netlink.Link) topology {
+	t := topology{map[int]bool{}, map[int]bool{}, map[int]bool{}}
+	kinds := make(map[int]string, len(all))
+	for _, l := range all {
+		kinds[l.Attrs().Index] = l.Type()
+	}
+	for _, l := range all {
+		a := l.Attrs()
+		if portMaster(kinds[a.MasterIndex]) {
+			t.port[a.Index] = true
+			t.card[a.MasterIndex] = t.card[a.MasterIndex] || slices.Contains(cards(), l.Type())
+		}
+		if a.Group == spec.LinkGroup || owner(l) != "" {
+			t.ours[a.Index] = true
+			if l.Type() == kindVeth && a.NetNsID < 0 {
+				t.ours[a.ParentIndex] = true
+			}
+		}
+	}
+	return t
 }
 
 // cards are the kinds of links that a host is joined to others by. Not among them are
