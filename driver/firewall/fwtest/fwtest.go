@@ -66,6 +66,7 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 	}{
 		{"Traffic", s.traffic},
 		{"Modes", s.modes},
+		{"Origin", s.origin},
 		{"LastWord", s.lastWord},
 		{"Marks", s.marks},
 		{"Changes", s.changes},
