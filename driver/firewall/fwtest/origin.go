@@ -36,6 +36,10 @@ type forgery struct {
 	arrives bool
 }
 
+// claims says whether the first packet comes by a link that does not lead to its
+// source.
+func (f forgery) claims() bool { return nearEnd(f.first.by) != nearEnd(f.victim) }
+
 func (f forgery) String() string {
 	return fmt.Sprintf("%s, %s to %s, %s", f.proto, f.attacker, f.victim, f.kind)
 }
@@ -247,6 +251,12 @@ func (w *world) forge(t *testing.T, list []forgery, arrives func(forgery, family
 			count, want := len(carrying(got[c.victim], mark("reply", n, f))), arrives(c, f)
 			if count > 0 != want {
 				t.Errorf("%d packets came in by the victim's link, want %s", count, map[bool]string{true: "some", false: "none"}[want])
+			}
+			// What comes by another link than its source goes nowhere, and is not
+			// translated.
+			if first := carrying(seen[c.reply.as], mark("first", n, f)); c.claims() && len(first) > 0 && !arrives(c, f) {
+				from, _ := rawip.Source(first[0])
+				t.Errorf("the first packet came to %s, as from %s", c.reply.as, from)
 			}
 		})
 	})
