@@ -1,5 +1,6 @@
 // Package rawip asks and answers over raw sockets, with packets that the kernel
-// itself would not send: echo requests, and SCTP without SCTP in the kernel.
+// itself would not send: echo requests, and SCTP without SCTP in the kernel. It
+// also builds whole packets that claim any source.
 //
 // Invariant: each packet has the checksum that its protocol asks for, so that no
 // filter has a reason to take it for broken. The package opens no socket, for

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/integration/rawip"
 )
 
 // sinkPort is the container port that leads to the listener of loopbackGuard.
@@ -44,7 +45,8 @@ func (w *world) intrude(t *testing.T, from, link string, to netip.AddrPort, sink
 	// Only the backend's guard may stand in the way.
 	w.host.sysctl(t, "ipv4/conf/"+link+"/route_localnet", "1")
 	mac := w.host.link(t, link).Attrs().HardwareAddr
-	if err := sendFrame(w.nodes[from], mac, netip.AddrPortFrom(addresses[from][v4], 5000), to, "intruder"); err != nil {
+	packet := rawip.Datagram(netip.AddrPortFrom(addresses[from][v4], 5000), to, "intruder")
+	if err := newWire(t, w.nodes[from], mac).send(packet); err != nil {
 		t.Fatal(err)
 	}
 	// A frame over a veth has arrived when it is sent, so what the host

@@ -66,6 +66,10 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 	}{
 		{"Traffic", s.traffic},
 		{"Modes", s.modes},
+		{"Origin", s.origin},
+		{"PortShadow", s.portShadow},
+		{"Foreign", s.foreign},
+		{"Uplinks", s.uplinks},
 		{"LastWord", s.lastWord},
 		{"Marks", s.marks},
 		{"Changes", s.changes},

@@ -50,7 +50,20 @@ var addresses = map[string]both{
 	"n2":       pair("10.4.0.3", "fd00:4::3"),
 	"D":        pair("172.17.0.1", "fd00:d::1"),
 	"d1":       pair("172.17.0.2", "fd00:d::2"),
+	"P":        pair("10.11.0.1", "fd00:11::1"),
+	"p1":       pair("10.11.0.2", "fd00:11::2"),
+	"Q":        pair("10.12.0.1", "fd00:12::1"),
+	"q1":       pair("10.12.0.2", "fd00:12::2"),
+	"R":        pair("10.13.0.1", "fd00:13::1"),
+	"r1":       pair("10.13.0.2", "fd00:13::2"),
+	"S":        pair("10.14.0.1", "fd00:14::1"),
+	"s1":       pair("10.14.0.2", "fd00:14::2"),
+	"T":        pair("10.15.0.1", "fd00:15::1"),
+	"t1":       pair("10.15.0.2", "fd00:15::2"),
 }
+
+// everywhere is the destination of a default route.
+var everywhere = [...]netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
 
 // subnet is the prefix around an address of the world.
 func subnet(name string, f family) netip.Prefix {
@@ -190,7 +203,7 @@ func (w *world) addMember(t *testing.T, name, hostEnd, bridge, gateway string) {
 	cable(t, w.host, hostEnd, bridge, n)
 	n.address(t, farEnd, on(name, v4), on(name, v6))
 	for _, f := range families {
-		n.route(t, netip.PrefixFrom([...]netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}[f], 0), addresses[gateway][f])
+		n.route(t, everywhere[f], addresses[gateway][f])
 	}
 }
 

@@ -1,0 +1,112 @@
+package fwtest
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/gangway-net/gangway/integration/rawip"
+)
+
+// A shadow is a container's flow to the outside from a port that is somebody
+// else's on the host. Masquerade that keeps the port would give the flow the
+// host's address and that very port, and what the same host outside sends
+// there would be an answer.
+type shadow struct {
+	by, proto string
+	port      uint16
+	// owner has the port: a container, or "host" for a service of its own.
+	owner string
+}
+
+var shadows = []shadow{
+	{"a1", "udp", 8090, "b1"},
+	{"a1", "tcp", 8090, "b1"},
+	{"n1", "udp", 8090, "b1"},
+	{"n1", "tcp", 8080, "a1"},
+	{"n1", "udp", 85, "a2"},
+	{"n1", "tcp", 8005, "a2"},
+	{"a1", "udp", shadowedPort, "host"},
+	{"a1", "tcp", shadowedPort, "host"},
+	{"n1", "udp", shadowedPort, "host"},
+}
+
+// shadowedPort is where the host itself listens, not published.
+const shadowedPort = 5000
+
+// portShadow shows that a container's own source port takes nothing from a
+// published port, nor from a service of the host, and that its own answers come.
+func (s *suite) portShadow(t *testing.T) {
+	for _, set := range s.possible(
+		setting{engine: "26", policy: "DROP", bridged: true},
+		setting{engine: engine29, policy: "", bridged: false},
+		setting{engine: "", policy: "ACCEPT", bridged: false},
+	) {
+		t.Run(set.String(), func(t *testing.T) {
+			w := newWorld(t, s.opts, set)
+			s.backend(t, w.host).add(t, everything())
+			w.cast(t, shadows)
+		})
+	}
+}
+
+// ends of the n-th shadow: what the container sends from, and the host outside.
+func (c shadow) ends(n int, f family) (from, peer netip.AddrPort) {
+	return netip.AddrPortFrom(addresses[c.by][f], c.port), netip.AddrPortFrom(addresses["outside"][f], firstOtherPort+uint16(n))
+}
+
+func (c shadow) packet(from, to netip.AddrPort, text string) []byte {
+	if c.proto == "tcp" {
+		return rawip.Opening(from, to, 1, text)
+	}
+	return rawip.Datagram(from, to, text)
+}
+
+// cast sends what makes the shadows, then an answer to each, and a new packet to
+// each port.
+func (w *world) cast(t *testing.T, list []shadow) {
+	t.Helper()
+	ears, wires := w.ears(t), w.wires(t)
+	each := func(do func(n int, c shadow, f family)) {
+		for n, c := range list {
+			for _, f := range families {
+				do(n, c, f)
+			}
+		}
+	}
+	send := func(by string, packet []byte) {
+		if err := wires[by].send(packet); err != nil {
+			t.Fatalf("%s: %v", by, err)
+		}
+	}
+	each(func(n int, c shadow, f family) {
+		from, peer := c.ends(n, f)
+		send(c.by, c.packet(from, peer, mark("first", n, f)))
+	})
+	seen := w.heard(t, ears, "end of the first packets")["outside"]
+	each(func(n int, c shadow, f family) {
+		_, peer := c.ends(n, f)
+		first := carrying(seen, mark("first", n, f))
+		if len(first) != 1 {
+			t.Fatalf("%s %v: %d packets reach the outside", f, c, len(first))
+		}
+		if back, ok := rawip.Source(first[0]); ok {
+			send("outside", c.packet(peer, back, mark("reply", n, f)))
+		}
+		send("outside", c.packet(peer, netip.AddrPortFrom(addresses["host"][f], c.port), mark("newer", n, f)))
+	})
+	got := w.heard(t, ears, "end of the replies")
+	each(func(n int, c shadow, f family) {
+		t.Run(fmt.Sprintf("%s %s, port %d of %s, by %s", f, c.proto, c.port, c.owner, c.by), func(t *testing.T) {
+			if count := len(carrying(got[c.by], mark("reply", n, f))); count == 0 {
+				t.Error("the answer does not reach the container")
+			}
+			if count := len(carrying(got[c.by], mark("newer", n, f))); count != 0 {
+				t.Errorf("%d packets for the port of %s reach the container", count, c.owner)
+			}
+			if count := len(carrying(got[c.owner], mark("newer", n, f))); count == 0 && c.owner != "host" {
+				t.Errorf("packets for its port do not reach %s", c.owner)
+			}
+		})
+	})
+}
