@@ -32,7 +32,7 @@ import (
 //   - into or out of an Internal network, other than within it: dropped.
 //   - within (into and out of): accepted if ICC or translated by a published port.
 //   - into, translated by a published port: accepted, whatever its origin.
-//   - into, established or related, from a link that is no gangway bridge: accepted.
+//   - into, established or related, from a link that leads outside: accepted.
 //   - into, an answer of another network's Unprotected family, to ICMP of a Routed
 //     family or of a port that is Open: accepted.
 //   - into, of an Unprotected family, or ICMP of a Routed family: accepted, whatever
@@ -47,7 +47,7 @@ import (
 // Source addresses:
 //   - leaving by a link that is no gangway bridge with a source in a Masquerade
 //     subnet: takes Source's address of the family, or else that link's, and a
-//     port of HighPorts, so that nobody chooses a port of the host. A port to Keep is kept.
+//     port from FirstHighPort on, so that nobody chooses a port of the host. A port to Keep is kept.
 //   - within, translated by a published port (hairpin), and from 127.0.0.0/8
 //     of the host: takes the bridge's address, so that the answer comes back.
 //   - translated by a published port, to a container that is at home in the
@@ -97,11 +97,11 @@ func (f Families) Has(six bool) bool { return six && f.V6 || !six && f.V4 }
 // Add puts a family into the set.
 func (f *Families) Add(six bool) { f.V4, f.V6 = f.V4 || !six, f.V6 || six }
 
-// FirstHighPort and LastHighPort bound the source ports that masqueraded flows get.
-// Services and most published ports of the host are below: a container that could
+// FirstHighPort and LastHighPort bound the source ports that masqueraded flows get, at
+// random. Services and most published ports of the host are below: a container that could
 // choose such a port would take what one remote port sends to it (the "port shadow").
 // The rejected alternative, the kernel's own choice, keeps the container's port wherever
-// no flow has it. A random choice is what google/nftables cannot ask for with bounds.
+// no flow has it.
 const (
 	FirstHighPort uint16 = 32768
 	LastHighPort  uint16 = 65535

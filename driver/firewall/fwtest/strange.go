@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // Bridges of others that hold containers or virtual machines, under whatever
@@ -92,7 +94,7 @@ func (w *world) foreignProbes() []probe {
 }
 
 // uplinks shows that a link to the outside may have any name and be a bridge: what
-// counts is that the host's routes to the outside go by it.
+// counts is that it is said to lead outside.
 func (s *suite) uplinks(t *testing.T) {
 	for _, c := range []struct {
 		link   string
@@ -108,7 +110,9 @@ func (s *suite) uplinks(t *testing.T) {
 			t.Run(fmt.Sprintf("%s bridge=%t %s", c.link, c.bridge, set), func(t *testing.T) {
 				w := newWorld(t, s.opts, set)
 				w.moveUplink(t, c.link, c.bridge)
-				s.backend(t, w.host).add(t, everything())
+				rules := everything()
+				rules.Outside = []spec.Outside{{Name: c.link, Bridge: c.bridge}, {Name: "v-lan"}}
+				s.backend(t, w.host).add(t, rules)
 				w.check(t, uplinkProbes())
 			})
 		}

@@ -21,6 +21,7 @@ func (c chain) String() string { return c.table + " " + c.name }
 var (
 	forwardChain  = chain{"filter", "GANGWAY-FORWARD"}
 	inChain       = chain{"filter", "GANGWAY-IN"}
+	knownChain    = chain{"filter", "GANGWAY-KNOWN"}
 	betweenChain  = chain{"filter", "GANGWAY-BETWEEN"}
 	outChain      = chain{"filter", "GANGWAY-OUT"}
 	outsideChain  = chain{"filter", "GANGWAY-OUTSIDE"}
@@ -127,7 +128,7 @@ func shared(f form) rules {
 		},
 		inChain: {
 			fromBridge + " -j " + betweenChain.name,
-			known + " -j " + acceptChain.name,
+			known + " -j " + knownChain.name,
 			translated + " -j " + acceptChain.name,
 			"-j " + openChain.name,
 			"-j DROP",
@@ -145,6 +146,7 @@ func shared(f form) rules {
 		acceptChain:  {"-j ACCEPT"},
 		openChain:    nil,
 		answerChain:  nil,
+		knownChain:   nil,
 		outsideChain: nil,
 	}
 	if f.valve {
@@ -187,7 +189,7 @@ func sharedSource(r rules, six bool) {
 	}
 	r[portsChain] = nil
 	for _, p := range []spec.Protocol{spec.TCP, spec.UDP, spec.SCTP} {
-		r[portsChain] = append(r[portsChain], fmt.Sprintf("-p %s -j MASQUERADE --to-ports %d-%d", p, firewall.FirstHighPort, firewall.LastHighPort))
+		r[portsChain] = append(r[portsChain], fmt.Sprintf("-p %s -j MASQUERADE --to-ports %d-%d --random-fully", p, firewall.FirstHighPort, firewall.LastHighPort))
 	}
 	r[portsChain] = append(r[portsChain], "-j MASQUERADE")
 }
@@ -246,7 +248,7 @@ func leaveRules(r rules, n firewall.Network, subnet netip.Prefix, tag string) {
 		}
 		for _, p := range []spec.Protocol{spec.TCP, spec.UDP, spec.SCTP} {
 			to := netip.AddrPortFrom(a, firewall.FirstHighPort).String() + "-" + strconv.Itoa(int(firewall.LastHighPort))
-			r[leaveChain] = append(r[leaveChain], fmt.Sprintf("%s -p %s%s -j SNAT --to-source %s", from, p, tag, to))
+			r[leaveChain] = append(r[leaveChain], fmt.Sprintf("%s -p %s%s -j SNAT --to-source %s --random-fully", from, p, tag, to))
 		}
 		r[restChain] = append(r[restChain], from+tag+" -j SNAT --to-source "+a.String())
 		return
@@ -374,6 +376,7 @@ func elements(set firewall.Ruleset, six bool) rules {
 	}
 	for _, l := range set.Outside {
 		add(outsideChain, "-o "+l.Name+" -j "+acceptChain.name)
+		add(knownChain, "-i "+l.Name+" -j "+acceptChain.name)
 	}
 	return all
 }

@@ -174,7 +174,7 @@ func snat(family uint32, high bool) []expr.Any {
 	if !high {
 		return []expr.Any{n}
 	}
-	n.RegProtoMin, n.RegProtoMax, n.Specified = 2, 3, true
+	n.RegProtoMin, n.RegProtoMax, n.Specified, n.FullyRandom = 2, 3, true, true
 	return append(highPorts(2), n)
 }
 
@@ -184,7 +184,7 @@ func masquerade(high bool) []expr.Any {
 	if !high {
 		return []expr.Any{&expr.Masq{}}
 	}
-	return append(highPorts(1), &expr.Masq{ToPorts: true, RegProtoMin: 1, RegProtoMax: 2})
+	return append(highPorts(1), &expr.Masq{ToPorts: true, RegProtoMin: 1, RegProtoMax: 2}) // with withMasqueradeFlags
 }
 
 func verdict(kind expr.VerdictKind) []expr.Any { return []expr.Any{&expr.Verdict{Kind: kind}} }

@@ -154,9 +154,15 @@ func (w *wire) compose(name string, flags uint32, write func(*nft.Conn) error) (
 		h := &batch[i].Header
 		h.Sequence, h.PID = 0, 0 // those of the connection that sends it
 		h.Flags &^= netlink.Acknowledge
-		if h.Type == newTable {
+		switch h.Type {
+		case newTable:
 			batch[i].Data = tableMessage(name, flags)
+		case newRule:
+			if batch[i].Data, err = withMasqueradeFlags(batch[i].Data); err != nil {
+				return nil, fmt.Errorf("make the message of a rule: %w", err)
+			}
 		}
+		h.Length = 0 // of what the library made; it is counted anew
 	}
 	return batch, nil
 }
