@@ -19,7 +19,7 @@ func testForeignBridges(t *testing.T, e *harness.Engine) {
 	const setting = "/proc/sys/net/netfilter/nf_conntrack_icmp_timeout"
 	before := e.Run(t, "cat", setting)
 	e.Run(t, "sh", "-c", "echo 1 >"+setting)
-	t.Cleanup(func() { e.Run(t, "sh", "-c", "umount /run/netns; rmdir /run/netns; echo "+before+" >"+setting) })
+	t.Cleanup(func() { e.Run(t, "sh", "-c", "echo "+before+" >"+setting) })
 	e.Network(t, "mine", "--subnet", "10.91.0.0/24")
 	e.Serve(t, harness.Container{Name: "c1", Network: "mine"}, "tcp", "0.0.0.0:80", "udp", "0.0.0.0:80")
 	mine := e.Address(t, "c1", "mine")
@@ -68,19 +68,28 @@ func apart(t *testing.T, e *harness.Engine, mine, theirName, theirs string) {
 // host reaches.
 func addGuest(t *testing.T, e *harness.Engine, bridge, gateway, guest string) {
 	t.Helper()
-	t.Cleanup(func() {
-		e.Run(t, "sh", "-c", fmt.Sprintf("ip netns del g-%[1]s; ip link del %[1]s", bridge))
-	})
-	e.Run(t, "sh", "-ec", fmt.Sprintf(`ip netns add g-%[1]s
-		ip link add %[1]s type bridge
+	t.Cleanup(func() { e.Run(t, "ip", "link", "del", bridge) })
+	e.Run(t, "sh", "-ec", fmt.Sprintf(`ip link add %[1]s type bridge
 		ip addr add %[2]s/24 dev %[1]s
 		ip link set %[1]s up
-		ip link add t-%[1]s type veth peer name eth0 netns g-%[1]s
+		ip link add t-%[1]s type veth peer name eth0 netns %[4]s
 		ip link set t-%[1]s master %[1]s up
-		ip -n g-%[1]s addr add %[3]s/24 dev eth0
-		ip -n g-%[1]s link set eth0 up
-		ip -n g-%[1]s route add default via %[2]s`, bridge, gateway, guest))
+		in="nsenter --target %[4]s --net ip"
+		$in addr add %[3]s/24 dev eth0
+		$in link set eth0 up
+		$in route add default via %[2]s`, bridge, gateway, guest, machine(t, e)))
 	e.Host.Ping(t, guest)
+}
+
+// machine makes a network namespace beside the host's until the end of the test,
+// and returns a process in it.
+func machine(t *testing.T, e *harness.Engine) string {
+	t.Helper()
+	pid := e.Run(t, "sh", "-ec", `unshare --net sleep 1000000 >/dev/null 2>&1 &
+		until [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do :; done
+		echo $!`)
+	t.Cleanup(func() { e.Run(t, "sh", "-c", "kill "+pid) })
+	return pid
 }
 
 // testUplinkBridge: the host's link to the outside may be a bridge, called like the
