@@ -101,8 +101,8 @@ func secondLAN(t *testing.T, e *harness.Engine) string {
 		in="nsenter --target %[1]s --net ip"
 		$in addr add %[2]s/24 dev eth0; $in addr add %[3]s/64 dev eth0 nodad; $in link set eth0 up
 		$in route add default via 198.51.100.1; $in -6 route add default via 2001:db8:2::1`, far, far4, far6))
-	e.Host.Ping(t, far4)
-	e.Host.Ping(t, far6)
+	e.Ping(t, far4)
+	e.Ping(t, far6)
 	e.LAN.Outside.Run(t, "ip", "route", "add", far4Net, "via", harness.LanIPv4)
 	e.LAN.Outside.Run(t, "ip", "route", "add", far6Net, "via", harness.LanIPv6)
 	return far

@@ -15,11 +15,6 @@ import (
 // of its user's choice are not reached from gangway's, nor the other way; nor are
 // bridges of other programs.
 func testForeignBridges(t *testing.T, e *harness.Engine) {
-	// Flows of the host's own pings are to be over with the test.
-	const setting = "/proc/sys/net/netfilter/nf_conntrack_icmp_timeout"
-	before := e.Run(t, "cat", setting)
-	e.Run(t, "sh", "-c", "echo 1 >"+setting)
-	t.Cleanup(func() { e.Run(t, "sh", "-c", "echo "+before+" >"+setting) })
 	e.Network(t, "mine", "--subnet", "10.91.0.0/24")
 	e.Serve(t, harness.Container{Name: "c1", Network: "mine"}, "tcp", "0.0.0.0:80", "udp", "0.0.0.0:80")
 	mine := e.Address(t, "c1", "mine")
@@ -50,6 +45,7 @@ func testForeignBridges(t *testing.T, e *harness.Engine) {
 // while the host reaches both.
 func apart(t *testing.T, e *harness.Engine, mine, theirName, theirs string) {
 	t.Helper()
+	forget(t, e, theirs)
 	by(t, "the host asks "+theirName, e.Get(t, "tcp", theirs+":80"), theirName)
 	by(t, "the host asks c1", e.Get(t, "tcp", mine+":80"), "c1")
 	for _, proto := range []string{"tcp", "udp"} {
@@ -64,11 +60,19 @@ func apart(t *testing.T, e *harness.Engine, mine, theirName, theirs string) {
 	}
 }
 
+// forget ends the host's flows with somebody who is none of gangway's at the end of
+// the test.
+func forget(t *testing.T, e *harness.Engine, addr string) {
+	t.Helper()
+	t.Cleanup(func() { e.Run(t, "sh", "-c", fmt.Sprintf("conntrack -D -d %[1]s; conntrack -D -s %[1]s; true", addr)) })
+}
+
 // addGuest makes a bridge as other programs do, with a machine on it that the
 // host reaches.
 func addGuest(t *testing.T, e *harness.Engine, bridge, gateway, guest string) {
 	t.Helper()
 	t.Cleanup(func() { e.Run(t, "ip", "link", "del", bridge) })
+	forget(t, e, guest)
 	e.Run(t, "sh", "-ec", fmt.Sprintf(`ip link add %[1]s type bridge
 		ip addr add %[2]s/24 dev %[1]s
 		ip link set %[1]s up
@@ -78,7 +82,7 @@ func addGuest(t *testing.T, e *harness.Engine, bridge, gateway, guest string) {
 		$in addr add %[3]s/24 dev eth0
 		$in link set eth0 up
 		$in route add default via %[2]s`, bridge, gateway, guest, machine(t, e)))
-	e.Host.Ping(t, guest)
+	e.Ping(t, guest)
 }
 
 // machine makes a network namespace beside the host's until the end of the test,
