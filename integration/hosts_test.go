@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/gangway-net/gangway/integration/harness"
@@ -54,7 +55,7 @@ const (
 // testRouter: who turns forwarding on closes what that opens. A host that was no
 // router forwards for gangway's networks only; one that was a router stays one.
 func testRouter(t *testing.T, e *harness.Engine, before bool) {
-	secondLAN(t, e)
+	far := secondLAN(t, e)
 	value := map[bool]string{false: "0", true: "1"}[before]
 	// The policy is the administrator's; the engine may have set another one.
 	e.Run(t, "sh", "-ec", fmt.Sprintf(`iptables -P FORWARD ACCEPT; ip6tables -P FORWARD ACCEPT
@@ -64,11 +65,11 @@ func testRouter(t *testing.T, e *harness.Engine, before bool) {
 	out := e.LAN.Outside
 	crosses := func(when string, want bool) {
 		t.Helper()
-		for _, far := range []string{far4, far6} {
-			sent := received(t, e)
-			err := out.TryPing(far)
-			if n := received(t, e) - sent; (err == nil) != want || n > 0 != want {
-				t.Errorf("%s: the neighbour's ping to %s: %d packets arrive (%v), want some: %t", when, far, n, err, want)
+		for _, to := range []string{far4, far6} {
+			sent := echoes(t, e, far)
+			err := out.TryPing(to)
+			if n := echoes(t, e, far) - sent; (err == nil) != want || n > 0 != want {
+				t.Errorf("%s: the neighbour's ping to %s: %d packets arrive (%v), want some: %t", when, to, n, err, want)
 			}
 		}
 	}
@@ -90,27 +91,31 @@ func testRouter(t *testing.T, e *harness.Engine, before bool) {
 	crosses("after a restart of gangway", before)
 }
 
-// secondLAN joins the host to another machine, which the neighbour has a route to.
-func secondLAN(t *testing.T, e *harness.Engine) {
+// secondLAN joins the host to another machine, which the neighbour has a route to,
+// and returns that machine's process.
+func secondLAN(t *testing.T, e *harness.Engine) string {
 	t.Helper()
-	e.Run(t, "sh", "-ec", `ip netns add far
-		ip link add lan1 type veth peer name eth0 netns far
+	far := machine(t, e)
+	e.Run(t, "sh", "-ec", fmt.Sprintf(`ip link add lan1 type veth peer name eth0 netns %[1]s
 		ip addr add 198.51.100.1/24 dev lan1; ip addr add 2001:db8:2::1/64 dev lan1 nodad; ip link set lan1 up
-		ip -n far addr add 198.51.100.2/24 dev eth0; ip -n far addr add 2001:db8:2::2/64 dev eth0 nodad; ip -n far link set eth0 up
-		ip -n far route add default via 198.51.100.1; ip -n far -6 route add default via 2001:db8:2::1`)
-	e.Host.Ping(t, far4)
-	e.Host.Ping(t, far6)
+		in="nsenter --target %[1]s --net ip"
+		$in addr add %[2]s/24 dev eth0; $in addr add %[3]s/64 dev eth0 nodad; $in link set eth0 up
+		$in route add default via 198.51.100.1; $in -6 route add default via 2001:db8:2::1`, far, far4, far6))
+	e.Ping(t, far4)
+	e.Ping(t, far6)
 	e.LAN.Outside.Run(t, "ip", "route", "add", far4Net, "via", harness.LanIPv4)
 	e.LAN.Outside.Run(t, "ip", "route", "add", far6Net, "via", harness.LanIPv6)
+	return far
 }
 
-// received is how many echo requests have come in by the far machine's link.
-func received(t *testing.T, e *harness.Engine) int {
+// echoes is how many echo requests have come in by the far machine's link.
+func echoes(t *testing.T, e *harness.Engine, far string) int {
 	t.Helper()
-	var n int
-	out := e.Run(t, "sh", "-c", `ip netns exec far awk '/^Icmp: [0-9]/ { n += $10 } /^Icmp6InEchos/ { n += $2 } END { print n }' /proc/net/snmp /proc/net/snmp6`)
-	if _, err := fmt.Sscan(out, &n); err != nil {
-		t.Fatalf("counters of the far machine: %q: %v", out, err)
+	out := e.Run(t, "awk", `/^Icmp: [0-9]/ { n += $10 } /^Icmp6InEchos/ { n += $2 } END { print n }`,
+		"/proc/"+far+"/net/snmp", "/proc/"+far+"/net/snmp6")
+	n, err := strconv.Atoi(out)
+	if err != nil {
+		t.Fatalf("counters of the far machine: %v", err)
 	}
 	return n
 }

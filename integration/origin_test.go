@@ -26,7 +26,8 @@ const (
 func testOrigin(t *testing.T, e *harness.Engine) {
 	published := publish(fmt.Sprintf("%d:%d/udp", originPublished, originPort))
 	e.Network(t, "n1", dual(e, "10.74.0.0/24", "fd00:74::/64")...)
-	e.Network(t, "n2", dual(e, "10.74.1.0/24", "fd00:741::/64")...)
+	// Without masquerade the reply goes to the victim's own address, whoever asks.
+	e.Network(t, "n2", append(dual(e, "10.74.1.0/24", "fd00:741::/64"), "-o", "com.docker.network.bridge.enable_ip_masquerade=false")...)
 	e.Network(t, "n3", append(dual(e, "10.74.2.0/24", "fd00:742::/64"), "-o", "com.docker.network.bridge.enable_icc=false")...)
 	for name, network := range map[string]string{"v2": "n2", "v3": "n3"} {
 		e.Serve(t, harness.Container{Name: name, Network: network}, "udp", "[::]:80")

@@ -15,11 +15,6 @@ import (
 // of its user's choice are not reached from gangway's, nor the other way; nor are
 // bridges of other programs.
 func testForeignBridges(t *testing.T, e *harness.Engine) {
-	// Flows of the host's own pings are to be over with the test.
-	const setting = "/proc/sys/net/netfilter/nf_conntrack_icmp_timeout"
-	before := e.Run(t, "cat", setting)
-	e.Run(t, "sh", "-c", "echo 1 >"+setting)
-	t.Cleanup(func() { e.Run(t, "sh", "-c", "umount /run/netns; rmdir /run/netns; echo "+before+" >"+setting) })
 	e.Network(t, "mine", "--subnet", "10.91.0.0/24")
 	e.Serve(t, harness.Container{Name: "c1", Network: "mine"}, "tcp", "0.0.0.0:80", "udp", "0.0.0.0:80")
 	mine := e.Address(t, "c1", "mine")
@@ -50,6 +45,7 @@ func testForeignBridges(t *testing.T, e *harness.Engine) {
 // while the host reaches both.
 func apart(t *testing.T, e *harness.Engine, mine, theirName, theirs string) {
 	t.Helper()
+	forget(t, e, theirs)
 	by(t, "the host asks "+theirName, e.Get(t, "tcp", theirs+":80"), theirName)
 	by(t, "the host asks c1", e.Get(t, "tcp", mine+":80"), "c1")
 	for _, proto := range []string{"tcp", "udp"} {
@@ -64,23 +60,40 @@ func apart(t *testing.T, e *harness.Engine, mine, theirName, theirs string) {
 	}
 }
 
+// forget ends the host's flows with somebody who is none of gangway's at the end of
+// the test.
+func forget(t *testing.T, e *harness.Engine, addr string) {
+	t.Helper()
+	t.Cleanup(func() { e.Run(t, "sh", "-c", fmt.Sprintf("conntrack -D -d %[1]s; conntrack -D -s %[1]s; true", addr)) })
+}
+
 // addGuest makes a bridge as other programs do, with a machine on it that the
 // host reaches.
 func addGuest(t *testing.T, e *harness.Engine, bridge, gateway, guest string) {
 	t.Helper()
-	t.Cleanup(func() {
-		e.Run(t, "sh", "-c", fmt.Sprintf("ip netns del g-%[1]s; ip link del %[1]s", bridge))
-	})
-	e.Run(t, "sh", "-ec", fmt.Sprintf(`ip netns add g-%[1]s
-		ip link add %[1]s type bridge
+	t.Cleanup(func() { e.Run(t, "ip", "link", "del", bridge) })
+	forget(t, e, guest)
+	e.Run(t, "sh", "-ec", fmt.Sprintf(`ip link add %[1]s type bridge
 		ip addr add %[2]s/24 dev %[1]s
 		ip link set %[1]s up
-		ip link add t-%[1]s type veth peer name eth0 netns g-%[1]s
+		ip link add t-%[1]s type veth peer name eth0 netns %[4]s
 		ip link set t-%[1]s master %[1]s up
-		ip -n g-%[1]s addr add %[3]s/24 dev eth0
-		ip -n g-%[1]s link set eth0 up
-		ip -n g-%[1]s route add default via %[2]s`, bridge, gateway, guest))
-	e.Host.Ping(t, guest)
+		in="nsenter --target %[4]s --net ip"
+		$in addr add %[3]s/24 dev eth0
+		$in link set eth0 up
+		$in route add default via %[2]s`, bridge, gateway, guest, machine(t, e)))
+	e.Ping(t, guest)
+}
+
+// machine makes a network namespace beside the host's until the end of the test,
+// and returns a process in it.
+func machine(t *testing.T, e *harness.Engine) string {
+	t.Helper()
+	pid := e.Run(t, "sh", "-ec", `unshare --net sleep 1000000 >/dev/null 2>&1 &
+		until [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do :; done
+		echo $!`)
+	t.Cleanup(func() { e.Run(t, "sh", "-c", "kill "+pid) })
+	return pid
 }
 
 // testUplinkBridge: the host's link to the outside may be a bridge, called like the

@@ -48,6 +48,11 @@ func (s *suite) portShadow(t *testing.T) {
 			w.cast(t, shadows)
 		})
 	}
+	t.Run("with an address of its own", func(t *testing.T) {
+		w := newWorld(t, s.opts, setting{policy: "ACCEPT", bridged: true})
+		s.backend(t, w.host).add(t, manyModes())
+		w.cast(t, []shadow{{"n1", "tcp", 8080, "a1"}, {"a1", "tcp", 8091, "n1"}, {"n1", "udp", shadowedPort, "host"}})
+	})
 }
 
 // ends of the n-th shadow: what the container sends from, and the host outside.
@@ -63,7 +68,7 @@ func (c shadow) packet(from, to netip.AddrPort, text string) []byte {
 }
 
 // cast sends what makes the shadows, then an answer to each, and a new packet to
-// each port.
+// each port, of the address that the container's packets had taken.
 func (w *world) cast(t *testing.T, list []shadow) {
 	t.Helper()
 	ears, wires := w.ears(t), w.wires(t)
@@ -90,10 +95,12 @@ func (w *world) cast(t *testing.T, list []shadow) {
 		if len(first) != 1 {
 			t.Fatalf("%s %v: %d packets reach the outside", f, c, len(first))
 		}
-		if back, ok := rawip.Source(first[0]); ok {
-			send("outside", c.packet(peer, back, mark("reply", n, f)))
-		}
-		send("outside", c.packet(peer, netip.AddrPortFrom(addresses["host"][f], c.port), mark("newer", n, f)))
+		back, _ := rawip.Source(first[0])
+		send("outside", c.packet(peer, back, mark("reply", n, f)))
+		owned := netip.AddrPortFrom(back.Addr(), c.port)
+		send("outside", c.packet(peer, owned, mark("newer", n, f)))
+		// From a port that no container has a flow to.
+		send("outside", c.packet(netip.AddrPortFrom(peer.Addr(), peer.Port()+1000), owned, mark("other", n, f)))
 	})
 	got := w.heard(t, ears, "end of the replies")
 	each(func(n int, c shadow, f family) {
@@ -104,8 +111,10 @@ func (w *world) cast(t *testing.T, list []shadow) {
 			if count := len(carrying(got[c.by], mark("newer", n, f))); count != 0 {
 				t.Errorf("%d packets for the port of %s reach the container", count, c.owner)
 			}
-			if count := len(carrying(got[c.owner], mark("newer", n, f))); count == 0 && c.owner != "host" {
-				t.Errorf("packets for its port do not reach %s", c.owner)
+			for _, packet := range []string{"newer", "other"} {
+				if count := len(carrying(got[c.owner], mark(packet, n, f))); count == 0 && c.owner != "host" {
+					t.Errorf("the %s packet for its port does not reach %s", packet, c.owner)
+				}
 			}
 		})
 	})
