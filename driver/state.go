@@ -24,6 +24,9 @@ type Network struct {
 	Subnet4, Subnet6 netip.Prefix
 	// Gateway4 and Gateway6 carry the subnet's prefix length; invalid for none.
 	Gateway4, Gateway6 netip.Prefix
+	// Router4 and Router6 are the containers' default gateways where the user has
+	// named others than the bridge's addresses.
+	Router4, Router6 netip.Addr
 	// Space is the address space of the subnets; empty for a network that was
 	// stored before this was known.
 	Space string `json:",omitempty"`
