@@ -38,7 +38,7 @@ func (h *Handle) InspectBridge(ctx context.Context, name string, subnets []netip
 		}
 		for _, a := range all {
 			switch {
-			case !a.global():
+			case !a.global() && !autoIP(a):
 			case a.link == own:
 				info.Addresses = append(info.Addresses, a.Prefix)
 			case slices.ContainsFunc(subnets, func(s netip.Prefix) bool { return s.Contains(a.Addr()) }):
@@ -48,6 +48,10 @@ func (h *Handle) InspectBridge(ctx context.Context, name string, subnets []netip
 	}
 	return info, nil
 }
+
+// autoIP says whether the address is a link-local one of IPv4. The kernel knows one
+// such address in a namespace, whereas each link has those of IPv6 for itself.
+func autoIP(a address) bool { return a.Addr().Is4() && a.Addr().IsLinkLocalUnicast() }
 
 func (h *Handle) addressesOf(ctx context.Context, family int) ([]address, error) {
 	if family == unix.AF_INET {

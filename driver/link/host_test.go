@@ -31,6 +31,7 @@ func TestInspectBridge(t *testing.T) {
 		f.sh("ip addr add 192.0.2.9/32 dev br0 scope link")
 		f.sh("ip addr add fe80::9/64 dev br0 nodad")
 		f.sh("ip link add v0 type veth peer name v1")
+		f.sh("ip addr add 169.254.3.4/16 dev v0 scope link")
 		ours, theirs := prefixes("10.7.0.1/24", "fd07::1/64"), prefixes("192.0.2.1/24")
 		v4 := spec.LinkAddress{Link: "gw-0123456789ab", Address: ours[0]}
 		v6 := spec.LinkAddress{Link: "gw-0123456789ab", Address: ours[1]}
@@ -43,10 +44,12 @@ func TestInspectBridge(t *testing.T) {
 		}{
 			{"gw-0123456789ab", both, spec.BridgeInfo{Exists: true, Kind: "bridge", Owner: netID, Addresses: ours, Elsewhere: []spec.LinkAddress{other}}},
 			{"br0", both, spec.BridgeInfo{Exists: true, Kind: "bridge", Addresses: theirs, Elsewhere: []spec.LinkAddress{v4, v6}}},
-			{"v0", both, spec.BridgeInfo{Exists: true, Kind: "veth", Elsewhere: []spec.LinkAddress{v4, other, v6}}},
+			{"v0", both, spec.BridgeInfo{Exists: true, Kind: "veth", Addresses: prefixes("169.254.3.4/16"), Elsewhere: []spec.LinkAddress{v4, other, v6}}},
 			{"br9", both, spec.BridgeInfo{Elsewhere: []spec.LinkAddress{v4, other, v6}}},
 			{"br9", prefixes("10.7.0.0/25"), spec.BridgeInfo{Elsewhere: []spec.LinkAddress{v4}}},
 			{"br9", prefixes("fd07::/64", "10.7.0.128/25"), spec.BridgeInfo{Elsewhere: []spec.LinkAddress{v6}}},
+			{"br9", prefixes("169.254.3.0/24", "fe80::/64"), spec.BridgeInfo{Elsewhere: []spec.LinkAddress{{Link: "v0", Address: netip.MustParsePrefix("169.254.3.4/16")}}}},
+			{"br9", prefixes("169.254.4.0/24"), spec.BridgeInfo{}},
 			{"gw-0123456789ab", prefixes("fd08::/64"), spec.BridgeInfo{Exists: true, Kind: "bridge", Owner: netID, Addresses: ours[1:]}},
 		}
 		for _, c := range tests {
