@@ -30,6 +30,7 @@ func testRefused(t *testing.T, e *harness.Engine) {
 		{"option under another prefix", []string{"com.docker.network.mtu", "did you mean com.docker.network.driver.mtu"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.mtu=1400"}},
 		{"option of another driver", []string{"parent", "macvlan", "com.docker.network.bridge.name"}, []string{"--subnet", "10.77.1.0/24", "-o", "parent=eth0"}},
 		{"option that is a flag", []string{"internal", "use --internal"}, []string{"--subnet", "10.77.1.0/24", "-o", "internal=true"}},
+		{"option of the address manager", []string{"size=28", "--ipam-opt", "--subnet"}, args(own, []string{"--ipam-opt", "size=28"})},
 		{"malformed switch", []string{"enable_icc", "maybe"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.bridge.enable_icc=maybe"}},
 		{"long bridge name", []string{"abcdefghijklmnop", "15"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.bridge.name=abcdefghijklmnop"}},
 		{"bridge with a foreign address", []string{"foreign0", "10.99.0.1"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.bridge.name=foreign0"}},
