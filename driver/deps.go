@@ -47,6 +47,17 @@ type Host interface {
 	Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (removed []string, err error)
 }
 
+// Facts tells what of the host nobody stores and Gangway does not make. Package link
+// is the real one.
+type Facts interface {
+	// HostAddresses returns the addresses of all links of the host.
+	HostAddresses(ctx context.Context) (map[netip.Addr]bool, error)
+	// HasLink says whether the host has a link of that name.
+	HasLink(ctx context.Context, name string) (bool, error)
+	// LinkTo names the link by which the host reaches an address; empty for none.
+	LinkTo(ctx context.Context, addr netip.Addr) (string, error)
+}
+
 // Changes tells that the kernel may differ from the state. Package watch is the
 // real one.
 type Changes interface {
@@ -56,6 +67,9 @@ type Changes interface {
 	// Take returns the links that have changed, or of which something has, since
 	// the last call. What it does not return yet Changes tells later.
 	Take() spec.Scope
+	// Mind has Changes tell of these links and addresses of the host as well, in
+	// place of those of the last call.
+	Mind(links map[string]bool, addrs map[netip.Addr]bool)
 }
 
 // HostPorts holds host ports with bound sockets. Package hostport is the real

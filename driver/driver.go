@@ -15,6 +15,7 @@ import (
 type Options struct {
 	Links    Linker
 	Host     Host
+	Facts    Facts
 	Firewall firewall.Backend
 	// Zones, if set, speaks with the manager of the host's firewall.
 	Zones Zones
@@ -74,6 +75,8 @@ type health struct {
 	repairs   uint64
 	lastCheck time.Time
 	problem   string
+	// unmet has a line for each condition that is not met.
+	unmet []string
 	// fights has a line for each repair that somebody keeps undoing.
 	fights []string
 	// missing holds the endpoints whose link pair was in no container at the last

@@ -3,6 +3,8 @@ package driver
 import (
 	"context"
 	"errors"
+	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 	"sync"
@@ -19,6 +21,17 @@ type news struct {
 	told  chan struct{}
 	mu    sync.Mutex
 	links spec.Scope
+	// minded are the names and addresses that the driver asked for last.
+	minded []string
+}
+
+func (n *news) Mind(links map[string]bool, addrs map[netip.Addr]bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.minded = slices.Sorted(maps.Keys(links))
+	for a := range addrs {
+		n.minded = append(n.minded, a.String())
+	}
 }
 
 func (n *news) Changes() <-chan struct{} { return n.told }

@@ -13,7 +13,8 @@ import (
 )
 
 // Status tells how the datapath is.
-func (d *Driver) Status(context.Context) Status {
+func (d *Driver) Status(ctx context.Context) Status {
+	unmet := d.unmet(ctx, d.needs())
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := Status{
@@ -27,6 +28,7 @@ func (d *Driver) Status(context.Context) Status {
 		Unguarded: d.o.Unguarded,
 		Problem:   d.health.problem,
 	}
+	s.Degraded = append(s.Degraded, unmet...)
 	for _, e := range d.state.endpoints {
 		for _, r := range e.Published {
 			s.Ports += r.Len()

@@ -23,6 +23,39 @@ func comparePrefixes() cmp.Option {
 	return cmpopts.EquateComparable(netip.Prefix{})
 }
 
+func TestFacts(t *testing.T) {
+	inside(t, func(f fixture) {
+		f.sh("ip link add br0 type bridge")
+		f.sh("ip link set br0 up")
+		f.sh("ip link property add dev br0 altname other")
+		f.sh("ip addr add 192.0.2.1/24 dev br0")
+		f.sh("ip addr add fd00::1/64 dev br0 nodad")
+		f.sh("ip route add 198.51.100.0/24 dev br0")
+		f.sh("ip route add unreachable 203.0.113.0/24")
+		have, err := f.HostAddresses(t.Context())
+		f.ok(err)
+		for addr, want := range map[string]bool{"192.0.2.1": true, "fd00::1": true, "192.0.2.2": false, "fd00::2": false} {
+			if have[netip.MustParseAddr(addr)] != want {
+				t.Errorf("%s is the host's: %t", addr, !want)
+			}
+		}
+		for name, want := range map[string]bool{"br0": true, "br1": false, "other": false} {
+			has, err := f.HasLink(t.Context(), name)
+			f.ok(err)
+			if has != want {
+				t.Errorf("link %s: %t", name, has)
+			}
+		}
+		for addr, want := range map[string]string{"192.0.2.9": "br0", "198.51.100.1": "br0", "fd00::9": "br0", "203.0.113.1": "", "10.1.2.3": "", "fd01::1": ""} {
+			by, err := f.LinkTo(t.Context(), netip.MustParseAddr(addr))
+			f.ok(err)
+			if by != want {
+				t.Errorf("%s is reached by %q, want %q", addr, by, want)
+			}
+		}
+	})
+}
+
 func TestInspectBridge(t *testing.T) {
 	inside(t, func(f fixture) {
 		f.ensure(dualStack(), "bridge gw-0123456789ab was missing: created")

@@ -2,7 +2,9 @@ package watch
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -24,6 +26,14 @@ var routeGroups = []int{
 type links struct {
 	known map[int32]marked // by index
 	tree  *tree
+	// minded is set by others.
+	minded atomic.Pointer[minded]
+}
+
+// minded is what of the host is told of though it is not gangway's.
+type minded struct {
+	links map[string]bool
+	addrs map[netip.Addr]bool
 }
 
 // marked is a link with gangway's mark; bridge says that it is one whose sysctls are
@@ -33,11 +43,17 @@ type marked struct {
 	bridge bool
 }
 
-func newLinks(t *tree) *links { return &links{known: map[int32]marked{}, tree: t} }
+func newLinks(t *tree) *links {
+	l := &links{known: map[int32]marked{}, tree: t}
+	l.minded.Store(&minded{})
+	return l
+}
 
-// see takes a datagram and returns which links of gangway it is about.
-func (l *links) see(b []byte) (about spec.Scope) {
+// see takes a datagram and returns which links of gangway it is about, and whether it
+// is about what is minded beside these.
+func (l *links) see(b []byte) (about spec.Scope, other bool) {
 	for kind, m := range messages(b) {
+		other = other || l.minded.Load().about(kind, m)
 		switch kind {
 		case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 			l.link(&about, kind, m)
@@ -50,7 +66,30 @@ func (l *links) see(b []byte) (about spec.Scope) {
 			l.netconf(&about, m)
 		}
 	}
-	return about
+	return about, other
+}
+
+// about says whether a message is about what is minded. A link that gets another
+// name is told by that one alone.
+func (w *minded) about(kind uint16, m []byte) bool {
+	switch kind {
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		if len(m) < unix.SizeofIfInfomsg {
+			return false
+		}
+		now, _ := mark(m[unix.SizeofIfInfomsg:])
+		return w.links[now.name]
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		if len(m) < unix.SizeofIfAddrmsg {
+			return false
+		}
+		for kind, v := range attributes(m[unix.SizeofIfAddrmsg:]) {
+			if a, ok := netip.AddrFromSlice(v); ok && (kind == unix.IFA_LOCAL || kind == unix.IFA_ADDRESS) && w.addrs[a] {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // index looks at a message about something of a link, whose number is the second

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"sync"
 
@@ -77,7 +78,7 @@ func New(o Options) (*Watcher, error) {
 	} else {
 		o.Log.WithError(err).Warn("rules that somebody changes are mended later than they could be")
 	}
-	w.read(route, "links", func(b []byte) { w.tell(w.links.see(b)) }, func() {
+	w.read(route, "links", w.linksChanged, func() {
 		w.lost()
 		w.dump(route)
 	})
@@ -88,6 +89,12 @@ func New(o Options) (*Watcher, error) {
 // Changes receives a value after a change. It holds one: who receives it finds
 // everything that changed before, as far as it is links' by Take.
 func (w *Watcher) Changes() <-chan struct{} { return w.changes }
+
+// Mind has Changes tell of these links and addresses of the host, whoever's they are,
+// in place of those of the last call.
+func (w *Watcher) Mind(links map[string]bool, addrs map[netip.Addr]bool) {
+	w.links.minded.Store(&minded{links, addrs})
+}
 
 // Take returns which links of gangway, or what of theirs, changed since the last
 // call; none, if all that changed is the firewall's. What it does not return yet
@@ -160,6 +167,14 @@ func (w *Watcher) lost() { w.tell(spec.Scope{All: true}) }
 func (w *Watcher) dump(route *os.File) {
 	if _, err := route.Write(dumpLinks()); err != nil {
 		w.log.WithError(err).Warn("list the links: changes are noticed later than they could be")
+	}
+}
+
+func (w *Watcher) linksChanged(b []byte) {
+	about, other := w.links.see(b)
+	w.tell(about)
+	if other {
+		w.Changed()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
@@ -182,6 +183,33 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestMind: links and addresses that the driver asked for are told of, though they
+// are not gangway's, until it asks for others; what is like them is not.
+func TestMind(t *testing.T) {
+	sh(t, "ip link add theirs type bridge && ip link set theirs up")
+	w := start(t)
+	addrs := map[netip.Addr]bool{netip.MustParseAddr("10.8.0.1"): true, netip.MustParseAddr("fd08::1"): true}
+	w.Mind(map[string]bool{"wg0": true}, addrs)
+	for _, script := range []string{
+		"ip link add wg0 type bridge",
+		"ip link del wg0",
+		"ip addr add 10.8.0.1/24 dev theirs",
+		"ip addr del 10.8.0.1/24 dev theirs",
+		"ip addr add fd08::1/64 dev theirs nodad",
+		"ip addr del fd08::1/64 dev theirs",
+	} {
+		if all := told(t, w, script); !all.Empty() {
+			t.Errorf("%s is about gangway's links %+v", script, all)
+		}
+	}
+	for _, script := range []string{"ip link add wg1 type bridge", "ip addr add 10.8.0.2/24 dev theirs", "ip addr add fd08::2/64 dev theirs nodad"} {
+		untold(t, w, script)
+	}
+	w.Mind(nil, nil)
+	untold(t, w, "ip link add wg0 type bridge && ip addr add 10.8.0.1/24 dev theirs")
+	sh(t, "ip link del wg0; ip link del wg1; ip link del theirs")
+}
+
 // TestRoutes: of routes, only the loss of the kernel's own is told.
 func TestRoutes(t *testing.T) {
 	f, err := listen(unix.NETLINK_ROUTE, routeGroups)
@@ -287,7 +315,7 @@ func TestMissingSysctls(t *testing.T) {
 	l := newLinks(nil)
 	b := dumpLinks()
 	binary.NativeEndian.PutUint16(b[4:], unix.RTM_NEWLINK)
-	if !l.see(b).Empty() || !l.see(nil).Empty() {
+	if about, _ := l.see(b); !about.Empty() {
 		t.Error("an unmarked link counts")
 	}
 }

@@ -161,7 +161,7 @@ func (h *host) start(backend string) {
 	h.ok(err)
 	h.t.Cleanup(p.Close)
 	h.driver = driver.New(driver.Options{
-		Links: p.Links, Host: p.Links, Firewall: p.Firewall, Ports: p.Ports, Flows: p.Flows,
+		Links: p.Links, Host: p.Links, Facts: p.Links, Firewall: p.Firewall, Ports: p.Ports, Flows: p.Flows,
 		Store: noStore{}, BootID: "boot", Log: testkit.Quiet(),
 	})
 	h.ok(h.driver.Restore(h.t.Context()))
