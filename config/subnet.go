@@ -44,6 +44,11 @@ func CheckRange(p netip.Prefix) error {
 // can. Link-local addresses can: those of IPv4 are addresses as any other to the
 // kernel, and those of IPv6 reach as far as the bridge.
 func CheckSubnet(p netip.Prefix) error {
+	if p.Addr().IsUnspecified() && p.Bits() > 0 {
+		// Older engines ask for it anew at each start, and a plugin is not told how old
+		// an engine is: another subnet would be granted each time.
+		return fmt.Errorf("subnet %s cannot be used: engines from 29 on take it for the size of a subnet, with their own address manager alone; leave out --ipam-driver, or name a subnet", p)
+	}
 	for _, s := range special {
 		if s.prefix.Overlaps(p) {
 			return fmt.Errorf("subnet %s cannot be used: %s are %s", p, s.prefix, s.what)

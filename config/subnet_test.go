@@ -13,7 +13,10 @@ func TestCheckSubnet(t *testing.T) {
 		}
 	}
 	for bad, part := range map[string]string{
-		"0.0.0.0/24":   "unspecified",
+		"0.0.0.0/24":   "take it for the size of a subnet, with their own address manager alone; leave out --ipam-driver",
+		"::/120":       "leave out --ipam-driver",
+		"0.1.0.0/24":   "unspecified",
+		"0.0.0.0/0":    "cannot be used",
 		"127.1.0.0/16": "loopback",
 		"126.0.0.0/7":  "loopback",
 		"224.0.0.0/24": "multicast",
