@@ -58,8 +58,8 @@ func endpointOption(name string, v any) error {
 	if _, ok := v.(string); !ok {
 		return nil
 	}
-	if hint, ok := elsewhere(name); ok {
-		return fmt.Errorf("endpoint option %s %s", name, hint)
+	if f, ok := elsewhere(name); ok {
+		return fmt.Errorf("endpoint option %s %s", name, f.hint)
 	}
 	if slices.Contains(networkOptionNames(), name) {
 		return fmt.Errorf("endpoint option %s is an option of networks: give it to docker network create -o", name)

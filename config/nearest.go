@@ -19,17 +19,23 @@ const maxGuess = 100
 
 // nearest returns the known name that needs the fewest changes to become name,
 // or "" if that would be another word. Names are compared whole and by their
-// last part, so that "enable_icc" finds the option whose prefix was left out.
+// last part, so that "enable_icc" and "com.docker.network.mtu" find the options
+// whose prefix was left out, or is another one. Behind another prefix the last part
+// has to be nearer.
 func nearest(name string, known []string) string {
 	if name == "" || len(name) > maxGuess {
 		return ""
 	}
 	best, least := "", len(name)+1
 	for _, k := range known {
-		d := distance(name, k)
-		limit := max(2, len(last(k))/3)
-		if !strings.Contains(name, ".") {
-			d = min(d, distance(name, last(k)))
+		word := last(k)
+		limit := max(2, len(word)/3)
+		d, part := distance(name, k), distance(last(name), word)
+		switch {
+		case !strings.Contains(name, "."):
+			d = min(d, part)
+		case part <= len(word)/4:
+			d = min(d, part+1)
 		}
 		if d <= limit && d < least {
 			best, least = k, d

@@ -136,25 +136,9 @@ func networkOptionNames() []string {
 	return append(names, engineOptions()...)
 }
 
-// elsewhere says what to do about options that docker knows and that are
-// nothing for this place.
-func elsewhere(name string) (hint string, known bool) {
-	switch name {
-	case "com.docker.network.bridge.default_bridge":
-		return "is the engine's own mark of its network bridge: leave it out", true
-	case keyInternal:
-		return "is not a driver option: use --internal", true
-	case keyEnableIPv6:
-		return "is not a driver option: use --ipv6", true
-	case keyEnableIPv4:
-		return "is not a driver option: use --ipv4", true
-	}
-	return "", false
-}
-
 // ParseNetwork reads the options of CreateNetwork and GwAllocCheck as decoded
 // from JSON. The user's are strings under com.docker.network.generic; an unknown
-// one, a malformed one and one of the built-in driver that gangway lacks are
+// one, a malformed one and one of another driver that asks for something are
 // errors. What stands beside them comes from the engine alone: what is unknown
 // there is a newer engine's and is passed over, since no user could take it out.
 func ParseNetwork(options map[string]any) (Network, error) {
@@ -167,7 +151,7 @@ func ParseNetwork(options map[string]any) (Network, error) {
 			return Network{}, err
 		}
 	}
-	given, err := generic(options)
+	given, err := generic(n, options)
 	if err != nil {
 		return Network{}, err
 	}
@@ -205,8 +189,9 @@ func engineFlag(options map[string]any, key string, to *bool) error {
 	return nil
 }
 
-// generic returns the user's options, all of known names.
-func generic(options map[string]any) (map[string]string, error) {
+// generic returns the user's options, all of known names. n has what the engine says
+// beside them.
+func generic(n Network, options map[string]any) (map[string]string, error) {
 	v := options[keyGeneric]
 	values, ok := v.(map[string]any)
 	if !ok && v != nil {
@@ -215,13 +200,16 @@ func generic(options map[string]any) (map[string]string, error) {
 	known := networkOptionNames()
 	given := map[string]string{}
 	for _, name := range sortedKeys(values) {
-		if hint, ok := elsewhere(name); ok {
-			return nil, fmt.Errorf("network option %s %s", name, hint)
+		text, ok := values[name].(string)
+		if f, foreign := elsewhere(name); foreign {
+			if ok && f.idle != nil && f.idle(n, text) {
+				continue
+			}
+			return nil, fmt.Errorf("network option %s %s", name, f.hint)
 		}
 		if !slices.Contains(known, name) {
 			return nil, fmt.Errorf("%w (options: see README)", unknown("network option", name, known))
 		}
-		text, ok := values[name].(string)
 		if !ok {
 			return nil, fmt.Errorf("network option %s: %s instead of a string", name, kind(values[name]))
 		}

@@ -21,6 +21,8 @@ type Settings struct {
 	// Firewall is auto, nftables or iptables: what keeps the rules. auto means
 	// nftables where the kernel can do it, else iptables.
 	Firewall string
+	// Mark is the bits of the packet mark that the rules use.
+	Mark Mark
 	// Pools are the ranges for automatic subnets; never empty.
 	Pools []PoolRange
 }
@@ -62,6 +64,11 @@ func SettingsTable() []Setting {
 				s.Firewall, err = oneOf("firewall", v, firewalls())
 				return err
 			},
+		},
+		{
+			Flag: "mark", Env: "GANGWAY_MARK", Default: "0x0c000000",
+			Help: "two bits of the packet mark, as a mask, which the rules use while a packet is forwarded; no other program may use them",
+			set:  func(s *Settings, v string) (err error) { s.Mark, err = parseMark(v); return err },
 		},
 		{
 			Flag: "pools", Env: "GANGWAY_POOLS", Default: "10.200.0.0/13:24,fd67:7761:7900::/48:64",

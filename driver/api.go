@@ -75,14 +75,15 @@ type GatewayCheck struct {
 
 // NetworkStatus is one network as the admin API shows it.
 type NetworkStatus struct {
-	ID       string         `json:"id"`
-	Bridge   string         `json:"bridge"`
-	Adopted  bool           `json:"adopted,omitempty"`
-	Subnets  []netip.Prefix `json:"subnets"`
-	Gateways []netip.Addr   `json:"gateways"`
-	MTU      int            `json:"mtu,omitempty"`
-	Internal bool           `json:"internal"`
-	ICC      bool           `json:"icc"`
+	ID      string         `json:"id"`
+	Bridge  string         `json:"bridge"`
+	Adopted bool           `json:"adopted,omitempty"`
+	Subnets []netip.Prefix `json:"subnets"`
+	// Gateways are where containers send what leaves the network.
+	Gateways []netip.Addr `json:"gateways"`
+	MTU      int          `json:"mtu,omitempty"`
+	Internal bool         `json:"internal"`
+	ICC      bool         `json:"icc"`
 	// Guarded says that containers are kept from claiming addresses that are not
 	// theirs.
 	Guarded   bool `json:"guarded"`
@@ -140,6 +141,9 @@ type Status struct {
 	LastCheck time.Time `json:"lastCheck"`
 	// Fights are the repairs that somebody keeps undoing.
 	Fights []string `json:"fights,omitempty"`
+	// Degraded has a line for each thing that does not work as it should, or is not
+	// seen to, though the last check ended well.
+	Degraded []string `json:"degraded,omitempty"`
 	// Unguarded says why containers are not kept from claiming addresses that
 	// are not theirs; empty if they are.
 	Unguarded string `json:"unguarded,omitempty"`

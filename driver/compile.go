@@ -127,7 +127,7 @@ func (n *Network) policy() firewall.Network {
 	if n.Options.Internal {
 		return fw
 	}
-	for _, subnet := range n.subnets() {
+	for _, subnet := range n.forwarded() {
 		mode := n.Options.Mode(subnet.Addr().Is6())
 		if mode == config.Routed {
 			fw.Routed.Add(subnet.Addr().Is6())
@@ -181,7 +181,7 @@ func (p *plan) addEndpoint(n *Network, e *Endpoint) {
 	})
 	if !n.Options.Internal {
 		p.forward4 = p.forward4 || e.IPv4.IsValid()
-		p.forward6 = p.forward6 || e.IPv6.IsValid()
+		p.forward6 = p.forward6 || forwarded(e.IPv6.Addr())
 	}
 	for _, run := range e.Published {
 		if byNAT(run) {
@@ -254,6 +254,9 @@ func openPorts(n *Network, e *Endpoint) []firewall.Open {
 	}
 	var open []firewall.Open
 	for _, addr := range e.addrs() {
+		if !forwarded(addr) {
+			continue
+		}
 		var from []string
 		bindings := e.Publish.Bindings
 		switch n.Options.Mode(addr.Is6()) {

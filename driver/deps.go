@@ -47,8 +47,15 @@ type Host interface {
 	Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (removed []string, err error)
 }
 
-// Facts says what plans depend on and nobody stores. Package link is the real one.
+// Facts tells what of the host nobody stores and Gangway does not make. Package link
+// is the real one.
 type Facts interface {
+	// HostAddresses returns the addresses of all links of the host.
+	HostAddresses(ctx context.Context) (map[netip.Addr]bool, error)
+	// HasLink says whether the host has a link of that name.
+	HasLink(ctx context.Context, name string) (bool, error)
+	// LinkTo names the link by which the host reaches an address; empty for none.
+	LinkTo(ctx context.Context, addr netip.Addr) (string, error)
 	// Outside returns the links that lead outside, sorted by name.
 	Outside(ctx context.Context) ([]spec.Outside, error)
 }

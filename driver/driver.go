@@ -76,6 +76,8 @@ type health struct {
 	repairs   uint64
 	lastCheck time.Time
 	problem   string
+	// unmet has a line for each condition that is not met.
+	unmet []string
 	// fights has a line for each repair that somebody keeps undoing.
 	fights []string
 	// missing holds the endpoints whose link pair was in no container at the last

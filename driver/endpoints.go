@@ -114,11 +114,11 @@ func joinResult(n *Network, e *Endpoint) JoinResult {
 	if n.Options.Internal {
 		return r
 	}
-	if e.IPv4.IsValid() && n.Gateway4.IsValid() {
-		r.Gateway4 = n.Gateway4.Addr()
+	if e.IPv4.IsValid() {
+		r.Gateway4 = n.defaultGateway(e.IPv4.Addr())
 	}
-	if e.IPv6.IsValid() && n.Gateway6.IsValid() {
-		r.Gateway6 = n.Gateway6.Addr()
+	if e.IPv6.IsValid() {
+		r.Gateway6 = n.defaultGateway(e.IPv6.Addr())
 	}
 	return r
 }

@@ -40,6 +40,8 @@ type fakeHost struct {
 	// addresses that were asked for.
 	occupied map[netip.Addr]net.HardwareAddr
 	asked    []netip.Addr
+	// facts are the addresses and links that the host has, and the ways that it knows.
+	facts map[string]string
 	// failAt fails the operation of that number, counting from 1; 0 for none.
 	failAt, ops int
 }
@@ -84,6 +86,40 @@ func (f *fakeHost) EnsureBridge(_ context.Context, b spec.Bridge) ([]string, err
 	}
 	f.bridges[b.Name] = b
 	return []string{"bridge " + b.Name}, nil
+}
+
+func (f *fakeHost) HostAddresses(context.Context) (map[netip.Addr]bool, error) {
+	unlock, err := f.step()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	have := map[netip.Addr]bool{}
+	for text := range f.facts {
+		if a, err := netip.ParseAddr(text); err == nil {
+			have[a] = true
+		}
+	}
+	return have, nil
+}
+
+func (f *fakeHost) HasLink(_ context.Context, name string) (bool, error) {
+	unlock, err := f.step()
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	_, ok := f.facts[name]
+	return ok, nil
+}
+
+func (f *fakeHost) LinkTo(_ context.Context, addr netip.Addr) (string, error) {
+	unlock, err := f.step()
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	return f.facts["to "+addr.String()], nil
 }
 
 func (f *fakeHost) DeleteBridge(_ context.Context, b spec.Bridge) error {

@@ -87,6 +87,7 @@ func (d *Driver) Keep(ctx context.Context, changes Changes, p Pace) {
 		}
 		of.All = of.All || !start.Before(next)
 		r := d.reconcile(once, of, changed)
+		d.review(once)
 		cancel()
 		changed, missing = time.Now(), len(r.missing) > 0
 		if of.All {

@@ -20,8 +20,8 @@ const (
 	// EventPeace that it no longer is.
 	EventFight = "fight"
 	EventPeace = "peace"
-	// EventProblem says that the kernel could not be made what it should be,
-	// EventSolved that it could again.
+	// EventProblem says that the kernel could not be made what it should be, or that
+	// the host lacks what a network names; EventSolved that it is so no longer.
 	EventProblem = "problem"
 	EventSolved  = "solved"
 )

@@ -44,30 +44,42 @@ func (d *Driver) CreateNetwork(ctx context.Context, r CreateNetworkRequest) erro
 		return err
 	}
 	defer unlock()
-	info, err := d.o.Host.InspectBridge(ctx, n.Bridge, n.subnets())
+	elsewhere, err := d.lookAtBridge(ctx, n)
 	if err != nil {
 		return err
 	}
-	if info.Exists && info.Kind != "bridge" {
-		return fmt.Errorf("link %s exists and is a %s, not a bridge: choose another com.docker.network.bridge.name", n.Bridge, info.Kind)
-	}
-	n.Adopted = info.Exists && info.Owner != n.ID
-	if err := d.vacantGateway(ctx, n, info.Addresses); err != nil {
-		return err
-	}
+	to := requestedRouters(r)
 	defer d.doubt()
 	return d.commit(ctx, func(s *state) (change, error) {
 		if old := s.networks[n.ID]; old != nil {
-			return change{}, sameNetwork(old, n)
+			return repeated(old, n, to)
+		}
+		if err := n.route(to); err != nil {
+			return change{}, err
 		}
 		if err := s.admit(n); err != nil {
 			return change{}, err
 		}
-		if err := n.avoid(info.Elsewhere); err != nil {
+		if err := n.avoid(elsewhere); err != nil {
 			return change{}, err
 		}
 		return change{network: networkChange{after: n}}, nil
 	})
+}
+
+// lookAtBridge finds out whether the bridge of a new network is there already, and
+// whether it can take the gateway's addresses. It returns the addresses of the
+// host's other links that are in the way.
+func (d *Driver) lookAtBridge(ctx context.Context, n *Network) (elsewhere []spec.LinkAddress, err error) {
+	info, err := d.o.Host.InspectBridge(ctx, n.Bridge, n.subnets())
+	if err != nil {
+		return nil, err
+	}
+	if info.Exists && info.Kind != "bridge" {
+		return nil, fmt.Errorf("link %s exists and is a %s, not a bridge: choose another com.docker.network.bridge.name", n.Bridge, info.Kind)
+	}
+	n.Adopted = info.Exists && info.Owner != n.ID
+	return info.Elsewhere, d.vacantGateway(ctx, n, info.Addresses)
 }
 
 // DeleteNetwork removes a network and every endpoint that is still on it. An
@@ -176,8 +188,10 @@ func checkID(what, id string) error {
 	return nil
 }
 
-// sameNetwork tells a repeated request from a contradictory one.
-func sameNetwork(old, n *Network) error {
+// repeated tells a repeated request from a contradictory one. Routers may be new:
+// the first request has come to a version that passed over them. What is wrong with
+// them is no reason to refuse a network that there is.
+func repeated(old, n *Network, to routers) (change, error) {
 	same := *n
 	// Whether the bridge was there before was settled by the first request.
 	same.Adopted = old.Adopted
@@ -185,11 +199,17 @@ func sameNetwork(old, n *Network) error {
 	if old.Space == "" {
 		same.Space = ""
 	}
-	if *old == same {
-		return nil
+	bare := same
+	err := same.route(to)
+	switch {
+	case *old == same:
+		return change{}, nil
+	case *old == bare && err == nil:
+		return change{network: networkChange{before: old, after: &same}}, nil
 	}
-	return conflictf("network %s exists with bridge %s, subnets %v, gateways %v, options %+v; now asked for with bridge %s, subnets %v, gateways %v, options %+v",
-		short(n.ID), old.Bridge, old.subnets(), old.gateways(), old.Options, n.Bridge, n.subnets(), n.gateways(), n.Options)
+	return change{}, conflictf("network %s exists with bridge %s, subnets %v, gateways %v and %v, options %+v; now asked for with bridge %s, subnets %v, gateways %v and %v, options %+v",
+		short(n.ID), old.Bridge, old.subnets(), old.gateways(), old.defaultGateways(), old.Options,
+		same.Bridge, same.subnets(), same.gateways(), same.defaultGateways(), same.Options)
 }
 
 // admit checks a new network against all others.

@@ -76,16 +76,20 @@ func portRequests(n *Network, e *Endpoint, want config.Publish) []spec.PortReque
 	if n.Options.Internal {
 		return nil
 	}
+	four, six := e.reached()
+	if !four.IsValid() && !six.IsValid() {
+		return nil
+	}
 	out := make([]spec.PortRequest, 0, len(want.Bindings))
 	for _, b := range want.Bindings {
 		hosts := hostIPs(n, b.HostIP)
 		implied := !b.HostIP.IsValid()
-		if !e.IPv6.IsValid() && (want.NoProxy6To4 || implied && spec.Protocol(b.Proto) == spec.SCTP) {
+		if !six.IsValid() && (want.NoProxy6To4 || implied && spec.Protocol(b.Proto) == spec.SCTP) {
 			// Another endpoint of the container serves its IPv6 ports; or a relay
 			// would have to, which SCTP has none of and nobody asked for.
 			hosts = slices.DeleteFunc(hosts, netip.Addr.Is6)
 		}
-		if implied && !e.IPv4.IsValid() {
+		if implied && !four.IsValid() {
 			// As with docker, IPv4 leads to an endpoint without it only where an
 			// address was named: another endpoint of the container may serve the
 			// IPv4 ports, and the engine does not tell.
@@ -99,8 +103,8 @@ func portRequests(n *Network, e *Endpoint, want config.Publish) []spec.PortReque
 			HostIPs:       hosts,
 			First:         b.HostPort,
 			Last:          b.HostPortEnd,
-			Container4:    e.IPv4.Addr(),
-			Container6:    e.IPv6.Addr(),
+			Container4:    four,
+			Container6:    six,
 			ContainerPort: b.Port,
 		})
 	}

@@ -119,6 +119,7 @@ func (d *Driver) reservePorts(ctx context.Context, s *state) {
 // for. Runs do not tell: one of them may go on where the other ends.
 func restoreRequests(e *Endpoint) []spec.PortRequest {
 	var out []spec.PortRequest
+	four, six := e.reached()
 	for _, r := range e.Published {
 		for i := range r.Len() {
 			port, container := r.First+uint16(i), r.ContainerFirst+uint16(i)
@@ -134,8 +135,8 @@ func restoreRequests(e *Endpoint) []spec.PortRequest {
 				HostIPs:       hosts,
 				First:         port,
 				Last:          port,
-				Container4:    e.IPv4.Addr(),
-				Container6:    e.IPv6.Addr(),
+				Container4:    four,
+				Container6:    six,
 				ContainerPort: container,
 			})
 		}

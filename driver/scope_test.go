@@ -3,6 +3,8 @@ package driver
 import (
 	"context"
 	"errors"
+	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 	"sync"

@@ -24,6 +24,9 @@ type Network struct {
 	Subnet4, Subnet6 netip.Prefix
 	// Gateway4 and Gateway6 carry the subnet's prefix length; invalid for none.
 	Gateway4, Gateway6 netip.Prefix
+	// Router4 and Router6 are the containers' default gateways where the user has
+	// named others than the bridge's addresses.
+	Router4, Router6 netip.Addr
 	// Space is the address space of the subnets; empty for a network that was
 	// stored before this was known.
 	Space string `json:",omitempty"`
@@ -96,6 +99,15 @@ func (e *Endpoint) addrs() []netip.Addr {
 	return out
 }
 
+// reached returns the addresses that published ports can lead to; invalid for none.
+func (e *Endpoint) reached() (four, six netip.Addr) {
+	four, six = e.IPv4.Addr(), e.IPv6.Addr()
+	if !forwarded(six) {
+		six = netip.Addr{}
+	}
+	return four, six
+}
+
 // subnets returns the network's subnets, IPv4 first.
 func (n *Network) subnets() []netip.Prefix {
 	var out []netip.Prefix
@@ -111,6 +123,16 @@ func (n *Network) subnets() []netip.Prefix {
 func (n *Network) routed() bool {
 	return slices.ContainsFunc(n.subnets(), func(p netip.Prefix) bool { return n.Options.Mode(p.Addr().Is6()) == config.Routed })
 }
+
+// forwarded returns the subnets whose packets may pass from link to link. The
+// kernel forwards none from a link-local IPv6 address (ip6_forward), and looks for
+// one only on the link that the packet came by; every link has such addresses, so
+// that no rule can go by them.
+func (n *Network) forwarded() []netip.Prefix {
+	return slices.DeleteFunc(n.subnets(), func(p netip.Prefix) bool { return !forwarded(p.Addr()) })
+}
+
+func forwarded(a netip.Addr) bool { return a.IsValid() && (a.Is4() || !a.IsLinkLocalUnicast()) }
 
 // gateways returns the network's gateway addresses, IPv4 first.
 func (n *Network) gateways() []netip.Prefix {

@@ -13,7 +13,8 @@ import (
 )
 
 // Status tells how the datapath is.
-func (d *Driver) Status(context.Context) Status {
+func (d *Driver) Status(ctx context.Context) Status {
+	unmet := d.unmet(ctx, d.needs())
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := Status{
@@ -27,6 +28,7 @@ func (d *Driver) Status(context.Context) Status {
 		Unguarded: d.o.Unguarded,
 		Problem:   d.health.problem,
 	}
+	s.Degraded = append(s.Degraded, unmet...)
 	for _, e := range d.state.endpoints {
 		for _, r := range e.Published {
 			s.Ports += r.Len()
@@ -41,23 +43,19 @@ func (d *Driver) Networks(context.Context) []NetworkStatus {
 	defer d.mu.Unlock()
 	out := make([]NetworkStatus, 0, len(d.state.networks))
 	for _, n := range d.state.networks {
-		status := NetworkStatus{
+		out = append(out, NetworkStatus{
 			ID:        n.ID,
 			Bridge:    n.Bridge,
 			Adopted:   n.Adopted,
 			Subnets:   n.subnets(),
-			Gateways:  []netip.Addr{},
+			Gateways:  n.defaultGateways(),
 			MTU:       n.Options.MTU,
 			Internal:  n.Options.Internal,
 			ICC:       n.Options.ICC,
 			Guarded:   n.Options.AntiSpoofing != config.SpoofingAllowed && d.o.Unguarded == "",
 			Endpoints: len(d.state.members[n.ID]),
 			Engine:    n.Engine,
-		}
-		for _, g := range n.gateways() {
-			status.Gateways = append(status.Gateways, g.Addr())
-		}
-		out = append(out, status)
+		})
 	}
 	slices.SortFunc(out, func(a, b NetworkStatus) int { return cmp.Compare(a.Bridge, b.Bridge) })
 	return out

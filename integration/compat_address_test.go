@@ -86,6 +86,57 @@ func testLinkLocal(t *testing.T, e *harness.Engine) {
 	from(t, "link-local IPv4", e.Inside("c2").Get(t, "tcp", "169.254.9.9:80"), "c1", "169.254.9.10")
 }
 
+// testLinkLocalSubnets: networks have link-local subnets, with either address
+// manager. Those of IPv4 are as any other; those of IPv6 reach as far as the bridge,
+// so that ports at the host's IPv6 addresses lead to the container's IPv4 address.
+func testLinkLocalSubnets(t *testing.T, e *harness.Engine) {
+	e.LAN.Outside.Serve(t, "tcp", "[::]:99")
+	// The flows of addresses that the driver did not give out end by themselves.
+	t.Cleanup(func() { e.Run(t, "sh", "-c", "conntrack -D -f ipv6 -p icmpv6 || true") })
+	managers := [][]string{nil}
+	if own := gangwayIPAM(e); own != nil {
+		managers = append(managers, own)
+	}
+	for i, subnet6 := range []string{"fe80::/64", "fe80:1::/64"} {
+		for _, manager := range managers {
+			name := fmt.Sprintf("n%d%d", i, len(manager))
+			id := e.Network(t, name, args(manager, []string{"--ipv6", "--subnet", "169.254.170.0/24", "--subnet", subnet6})...)
+			linkLocalNetwork(t, e, name, "gw-"+id[:12])
+			if health := strings.TrimSpace(e.Gangway(t, "health")); health != "ok" {
+				t.Errorf("%s: %s", subnet6, health)
+			}
+			e.Docker(t, "rm", "-f", "c1", "c2")
+			e.Docker(t, "network", "rm", name)
+		}
+	}
+	for _, manager := range managers {
+		if manager != nil || e.Suite == harness.Forky { // older engines know no such subnet
+			e.Refused(t, []string{"fe80::/80", "fe80::/64"}, args([]string{"network", "create", "-d", e.Driver}, manager, []string{"--ipv6", "--subnet", "fe80::/80", "bad"})...)
+		}
+	}
+}
+
+func linkLocalNetwork(t *testing.T, e *harness.Engine, name, bridge string) {
+	e.Serve(t, harness.Container{Name: "c1", Network: name, Args: publish("8000:80")}, "tcp", "[::]:80")
+	e.Sleep(t, harness.Container{Name: "c2", Network: name})
+	four, six := e.Address(t, "c1", name), e.Address6(t, "c1", name)
+	from(t, "within", e.Inside("c2").Get(t, "tcp", four+":80"), "c1", e.Address(t, "c2", name))
+	by(t, "within, IPv6", e.Inside("c2").Get(t, "tcp", "["+six+"%eth0]:80"), "c1")
+	from(t, "host", e.Get(t, "tcp", four+":80"), "c1", "169.254.170.1")
+	by(t, "host, IPv6", e.Get(t, "tcp", "["+six+"%"+bridge+"]:80"), "c1")
+	// The kernel's own address of the container is made from its hardware address.
+	kernels := strings.Fields(e.Exec(t, "c1", "sh", "-c", "ip -6 -o addr show dev eth0 | awk '$4 ~ /ff:fe/ {print $4}' | cut -d/ -f1"))
+	if len(kernels) != 1 {
+		t.Fatalf("link-local addresses that the kernel has made: %v", kernels)
+	}
+	harness.Eventually(t, 5*time.Second, "the kernel's address", func() error { return e.Inside("c2").TryPing(kernels[0] + "%eth0") })
+	outside := e.LAN.Outside
+	from(t, "asks outside", e.Inside("c1").Get(t, "tcp", "192.0.2.2:99"), "outside", harness.LanIPv4)
+	from(t, "published", outside.Get(t, "tcp", "192.0.2.1:8000"), "c1", outside.IPv4)
+	by(t, "published at IPv6", outside.Get(t, "tcp", "[2001:db8::1]:8000"), "c1")
+	outside.Ping(t, "2001:db8::1")
+}
+
 // testAnnounced: who has talked to an address reaches the container that has it
 // now, at once, though its MAC address is another.
 func testAnnounced(t *testing.T, e *harness.Engine) {

@@ -37,6 +37,7 @@ func compatScenarios() []scenario {
 		{name: "link-local", run: testLinkLocal},
 		{name: "announced", run: testAnnounced, own: true},
 		{name: "adopted", run: testAdopted, plugin: true},
+		{name: "link-local-subnets", run: testLinkLocalSubnets, own: true, rules: true, plugin: true},
 		{name: "occupied", run: testOccupied, own: true, plugin: true},
 		{name: "internal-host", run: testInternalHost, own: true},
 		{name: "point-to-point", run: testPointToPoint, own: true},

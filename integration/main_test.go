@@ -65,6 +65,8 @@ func scenarios() []scenario {
 		{name: "isolated", run: testIsolated, own: true},
 		{name: "trusted-interfaces", run: testTrustedInterfaces, own: true, rules: true},
 		{name: "inhibit-ipv4", run: testInhibitIPv4, own: true},
+		{name: "default-gateway", run: testDefaultGateway, plugin: true},
+		{name: "unmet", run: testUnmet, own: true, plugin: true},
 		{name: "host-addresses", run: testHostAddresses, own: true, rules: true},
 		{name: "compose", run: testCompose, plugin: true},
 		{name: "see", run: testSee, plugin: true, own: true, rules: true},

@@ -27,6 +27,10 @@ func testRefused(t *testing.T, e *harness.Engine) {
 		{"invalid MTU", []string{"mtu", "12"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.driver.mtu=12"}},
 		{"MTU that is no number", []string{"mtu", "big"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.driver.mtu=big"}},
 		{"unknown option", []string{"com.docker.network.driver.mtuu", "com.docker.network.driver.mtu"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.driver.mtuu=1400"}},
+		{"option under another prefix", []string{"com.docker.network.mtu", "did you mean com.docker.network.driver.mtu"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.mtu=1400"}},
+		{"option of another driver", []string{"parent", "macvlan", "com.docker.network.bridge.name"}, []string{"--subnet", "10.77.1.0/24", "-o", "parent=eth0"}},
+		{"option that is a flag", []string{"internal", "use --internal"}, []string{"--subnet", "10.77.1.0/24", "-o", "internal=true"}},
+		{"option of the address manager", []string{"size=28", "--ipam-opt", "--subnet"}, args(own, []string{"--ipam-opt", "size=28"})},
 		{"malformed switch", []string{"enable_icc", "maybe"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.bridge.enable_icc=maybe"}},
 		{"long bridge name", []string{"abcdefghijklmnop", "15"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.bridge.name=abcdefghijklmnop"}},
 		{"bridge with a foreign address", []string{"foreign0", "10.99.0.1"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.bridge.name=foreign0"}},
@@ -37,6 +41,10 @@ func testRefused(t *testing.T, e *harness.Engine) {
 			e.Refused(t, c.words, args([]string{"network", "create", "-d", e.Driver}, c.args, []string{"bad"})...)
 		})
 	}
+	t.Run("what-asks-for-nothing", func(t *testing.T) { // as Pterodactyl's Wings does
+		e.Network(t, "wings", "--subnet", "10.77.1.0/24", "-o", "encryption=false", "-o", "com.docker.network.bridge.default_bridge=false",
+			"-o", "com.docker.network.bridge.enable_icc=true", "-o", "com.docker.network.driver.mtu=1500")
+	})
 	t.Run("address-that-the-host-gets-and-gives-up", func(t *testing.T) {
 		create := []string{"network", "create", "-d", e.Driver, "--subnet", "10.77.1.0/24", "late"}
 		e.Run(t, "ip", "addr", "add", "10.77.1.9/24", "dev", "foreign0")

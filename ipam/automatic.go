@@ -19,7 +19,7 @@ func checkRange(r config.PoolRange) error {
 		return fmt.Errorf("range %s for automatic pools cannot be cut into pools of size /%d: sizes are /%d to /%d",
 			r.Base, r.Size, r.Base.Bits(), r.Base.Addr().BitLen()-2)
 	}
-	if err := config.CheckSubnet(r.Base); err != nil {
+	if err := config.CheckRange(r.Base); err != nil {
 		return fmt.Errorf("range for automatic pools: %w", err)
 	}
 	return nil

@@ -59,8 +59,7 @@ type PoolRequest struct {
 	// V6 is the family of an automatic pool. With an explicit one the prefix
 	// decides: swarm asks for IPv6 subnets with V6 unset.
 	V6 bool
-	// Options are the user's (--ipam-opt). None is known: they are logged and
-	// have no effect.
+	// Options are the user's (--ipam-opt), none of which is known, and swarm's.
 	Options map[string]string
 }
 

@@ -15,10 +15,13 @@ import (
 // space (not with another range either); an automatic one overlaps nothing of
 // the host and no pool of either space, and is another one at each call.
 func (a *Allocator) RequestPool(ctx context.Context, req PoolRequest) (Pool, error) {
-	a.warnOptions(req)
+	unknown := checkOptions(req)
 	if !req.Pool.IsValid() {
 		if req.SubPool.IsValid() {
 			return Pool{}, fmt.Errorf("range %s without a subnet: name the subnet too (--subnet)", req.SubPool)
+		}
+		if unknown != nil {
+			return Pool{}, unknown
 		}
 		return a.automaticPool(ctx, req)
 	}
@@ -27,7 +30,7 @@ func (a *Allocator) RequestPool(ctx context.Context, req PoolRequest) (Pool, err
 		return Pool{}, err
 	}
 	for {
-		p, err := a.admit(id)
+		p, err := a.admit(id, unknown)
 		if err != nil {
 			return Pool{}, err
 		}
@@ -43,12 +46,16 @@ func (a *Allocator) RequestPool(ctx context.Context, req PoolRequest) (Pool, err
 
 // admit enters a new pool in the indexes, locked, so that nobody else gets an
 // overlapping one while it is written to the store. It returns nil if there is
-// a pool of that very id.
-func (a *Allocator) admit(id poolID) (*pool, error) {
+// a pool of that very id. unknown is what is wrong with a new one's options: a pool
+// that there is may have been granted by a version that passed over them.
+func (a *Allocator) admit(id poolID, unknown error) (*pool, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.byID[id.String()] != nil {
 		return nil, nil
+	}
+	if unknown != nil {
+		return nil, unknown
 	}
 	if other := a.space[id.space].overlap(id.subnet); other != nil {
 		return nil, fmt.Errorf("subnet %s overlaps pool %s: choose another subnet, or remove the network that has it",
@@ -144,15 +151,17 @@ func (a *Allocator) release(p *pool) error {
 	return nil
 }
 
-// warnOptions tells of --ipam-opt options, none of which means anything here.
-// They are not refused, because swarm puts options of its own among them.
-func (a *Allocator) warnOptions(req PoolRequest) {
+// checkOptions refuses --ipam-opt options, none of which means anything here. Swarm
+// puts options of its own among them.
+func checkOptions(req PoolRequest) error {
 	for _, name := range slices.Sorted(maps.Keys(req.Options)) {
 		if strings.HasPrefix(name, "com.docker.network.") || name == "RequestAddressType" {
 			continue
 		}
-		a.o.Log.Warnf("address manager option %s=%s has no effect: gangway knows no --ipam-opt options", name, req.Options[name])
+		return fmt.Errorf("address manager option %s=%s: gangway's address manager has no options: leave --ipam-opt out; --subnet says how large a network is, and GANGWAY_POOLS how large those are that name none",
+			name, req.Options[name])
 	}
+	return nil
 }
 
 // RetainPool is told when the driver refused a network although the network's

@@ -38,7 +38,7 @@ func (h *Handle) InspectBridge(ctx context.Context, name string, subnets []netip
 		}
 		for _, a := range all {
 			switch {
-			case !a.global():
+			case !a.global() && !autoIP(a):
 			case a.link == own:
 				info.Addresses = append(info.Addresses, a.Prefix)
 			case slices.ContainsFunc(subnets, func(s netip.Prefix) bool { return s.Contains(a.Addr()) }):
@@ -49,11 +49,57 @@ func (h *Handle) InspectBridge(ctx context.Context, name string, subnets []netip
 	return info, nil
 }
 
+// autoIP says whether the address is a link-local one of IPv4. The kernel knows one
+// such address in a namespace, whereas each link has those of IPv6 for itself.
+func autoIP(a address) bool { return a.Addr().Is4() && a.Addr().IsLinkLocalUnicast() }
+
 func (h *Handle) addressesOf(ctx context.Context, family int) ([]address, error) {
 	if family == unix.AF_INET {
 		return h.addresses4(ctx)
 	}
 	return h.addresses(ctx, nil, family)
+}
+
+// HostAddresses returns the addresses of all links of the host.
+func (h *Handle) HostAddresses(ctx context.Context) (map[netip.Addr]bool, error) {
+	have := map[netip.Addr]bool{}
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		all, err := h.addressesOf(ctx, family)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range all {
+			have[a.Addr()] = true
+		}
+	}
+	return have, nil
+}
+
+// HasLink says whether there is a link of that name.
+func (h *Handle) HasLink(ctx context.Context, name string) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	link, err := h.find(name)
+	return link != nil && link.Attrs().Name == name, err
+}
+
+// LinkTo names the link by which a packet of the host to an address leaves; it is
+// empty where there is no way.
+func (h *Handle) LinkTo(ctx context.Context, addr netip.Addr) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	routes, err := h.nl.RouteGet(addr.AsSlice())
+	switch {
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EACCES):
+		return "", nil // no route, or one that refuses
+	case err != nil:
+		return "", fmt.Errorf("look for the way to %s: %w", addr, err)
+	case len(routes) == 0:
+		return "", nil
+	}
+	return h.nameOf(routes[0].LinkIndex), nil
 }
 
 // families returns the address families of prefixes, each once, IPv4 first.

@@ -23,6 +23,39 @@ func comparePrefixes() cmp.Option {
 	return cmpopts.EquateComparable(netip.Prefix{})
 }
 
+func TestFacts(t *testing.T) {
+	inside(t, func(f fixture) {
+		f.sh("ip link add br0 type bridge")
+		f.sh("ip link set br0 up")
+		f.sh("ip link property add dev br0 altname other")
+		f.sh("ip addr add 192.0.2.1/24 dev br0")
+		f.sh("ip addr add fd00::1/64 dev br0 nodad")
+		f.sh("ip route add 198.51.100.0/24 dev br0")
+		f.sh("ip route add unreachable 203.0.113.0/24")
+		have, err := f.HostAddresses(t.Context())
+		f.ok(err)
+		for addr, want := range map[string]bool{"192.0.2.1": true, "fd00::1": true, "192.0.2.2": false, "fd00::2": false} {
+			if have[netip.MustParseAddr(addr)] != want {
+				t.Errorf("%s is the host's: %t", addr, !want)
+			}
+		}
+		for name, want := range map[string]bool{"br0": true, "br1": false, "other": false} {
+			has, err := f.HasLink(t.Context(), name)
+			f.ok(err)
+			if has != want {
+				t.Errorf("link %s: %t", name, has)
+			}
+		}
+		for addr, want := range map[string]string{"192.0.2.9": "br0", "198.51.100.1": "br0", "fd00::9": "br0", "203.0.113.1": "", "10.1.2.3": "", "fd01::1": ""} {
+			by, err := f.LinkTo(t.Context(), netip.MustParseAddr(addr))
+			f.ok(err)
+			if by != want {
+				t.Errorf("%s is reached by %q, want %q", addr, by, want)
+			}
+		}
+	})
+}
+
 func TestInspectBridge(t *testing.T) {
 	inside(t, func(f fixture) {
 		f.ensure(dualStack(), "bridge gw-0123456789ab was missing: created")
@@ -31,6 +64,7 @@ func TestInspectBridge(t *testing.T) {
 		f.sh("ip addr add 192.0.2.9/32 dev br0 scope link")
 		f.sh("ip addr add fe80::9/64 dev br0 nodad")
 		f.sh("ip link add v0 type veth peer name v1")
+		f.sh("ip addr add 169.254.3.4/16 dev v0 scope link")
 		ours, theirs := prefixes("10.7.0.1/24", "fd07::1/64"), prefixes("192.0.2.1/24")
 		v4 := spec.LinkAddress{Link: "gw-0123456789ab", Address: ours[0]}
 		v6 := spec.LinkAddress{Link: "gw-0123456789ab", Address: ours[1]}
@@ -43,10 +77,12 @@ func TestInspectBridge(t *testing.T) {
 		}{
 			{"gw-0123456789ab", both, spec.BridgeInfo{Exists: true, Kind: "bridge", Owner: netID, Addresses: ours, Elsewhere: []spec.LinkAddress{other}}},
 			{"br0", both, spec.BridgeInfo{Exists: true, Kind: "bridge", Addresses: theirs, Elsewhere: []spec.LinkAddress{v4, v6}}},
-			{"v0", both, spec.BridgeInfo{Exists: true, Kind: "veth", Elsewhere: []spec.LinkAddress{v4, other, v6}}},
+			{"v0", both, spec.BridgeInfo{Exists: true, Kind: "veth", Addresses: prefixes("169.254.3.4/16"), Elsewhere: []spec.LinkAddress{v4, other, v6}}},
 			{"br9", both, spec.BridgeInfo{Elsewhere: []spec.LinkAddress{v4, other, v6}}},
 			{"br9", prefixes("10.7.0.0/25"), spec.BridgeInfo{Elsewhere: []spec.LinkAddress{v4}}},
 			{"br9", prefixes("fd07::/64", "10.7.0.128/25"), spec.BridgeInfo{Elsewhere: []spec.LinkAddress{v6}}},
+			{"br9", prefixes("169.254.3.0/24", "fe80::/64"), spec.BridgeInfo{Elsewhere: []spec.LinkAddress{{Link: "v0", Address: netip.MustParsePrefix("169.254.3.4/16")}}}},
+			{"br9", prefixes("169.254.4.0/24"), spec.BridgeInfo{}},
 			{"gw-0123456789ab", prefixes("fd08::/64"), spec.BridgeInfo{Exists: true, Kind: "bridge", Owner: netID, Addresses: ours[1:]}},
 		}
 		for _, c := range tests {

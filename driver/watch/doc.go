@@ -15,7 +15,8 @@
 // of the same procfs, as sysctl(8) does.
 //
 // The package refuses to change anything, and to look at links that carry no
-// mark of gangway: what other containers come and go with is noise.
+// mark of gangway, besides those and the addresses that it was asked to mind: what
+// other containers come and go with is noise.
 //
 // A Watcher belongs to the network namespace of the thread that called New,
 // which must be that of the process as well.

@@ -46,7 +46,8 @@ func newLinks(t *tree) *links {
 	return &links{known: map[int32]marked{}, others: map[int32]other{}, tree: t}
 }
 
-// see takes a datagram and returns which links of gangway it is about.
+// see takes a datagram and returns which links of gangway it is about, or what leads
+// outside.
 func (l *links) see(b []byte) (about spec.Scope) {
 	for kind, m := range messages(b) {
 		switch kind {

@@ -304,7 +304,7 @@ func TestMissingSysctls(t *testing.T) {
 	if got := l.see(b); got.All || len(got.Links) > 0 {
 		t.Error("an unmarked link counts as gangway's")
 	}
-	if !l.see(nil).Empty() {
+	if got := l.see(nil); !got.Empty() {
 		t.Error("nothing counts")
 	}
 }

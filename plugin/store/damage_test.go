@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -208,8 +209,8 @@ func TestForeign(t *testing.T) {
 		err    string
 	}{
 		"newer schema": {
-			func(tx tx) error { return tx.Bucket(metaBucket).Put(schemaKey, []byte("4")) },
-			"written by a newer gangway (schema 4, this one knows 3): install that version again",
+			func(tx tx) error { return tx.Bucket(metaBucket).Put(schemaKey, []byte(strconv.Itoa(schema+1))) },
+			fmt.Sprintf("written by a newer gangway (schema %d, this one knows %d): install that version again", schema+1, schema),
 		},
 		"schema 0":       {func(tx tx) error { return tx.Bucket(metaBucket).Put(schemaKey, []byte("0")) }, "never in use"},
 		"schema no word": {func(tx tx) error { return tx.Bucket(metaBucket).Put(schemaKey, []byte("x")) }, "not a number"},

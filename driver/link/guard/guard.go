@@ -155,12 +155,12 @@ func (p *program) own(o Port) {
 
 	p.mark(ip6)
 	p.enough(ip6End)
-	p.own6(ip6Src, o, outside, discovery)
+	p.own6(ip6Src, o, second, outside, discovery)
 	p.mark(discovery)
 	p.judgeDiscovery()
 	p.mark(target)
 	p.enough(ndTargetEnd)
-	p.own6(ndTarget, o, outsideTarget, pass)
+	p.own6(ndTarget, o, secondTarget, outsideTarget, pass)
 }
 
 // own4 judges the address that was loaded. 0.0.0.0 is nobody's: ARP probes come
@@ -188,7 +188,7 @@ func (p *program) own4(o Port) {
 // a hardware address (RFC 4291, appendix A), as the kernel's are, the bridge's
 // included, must be made from the container's own; one in 65536 of those that are
 // chosen at random looks like that. Other link-local ones pass.
-func (p *program) own6(offset uint32, o Port, elsewhere, allowed place) {
+func (p *program) own6(offset uint32, o Port, second, elsewhere, allowed place) {
 	for _, subnet := range o.Reserved {
 		if !subnet.Addr().Is6() {
 			continue
@@ -196,22 +196,25 @@ func (p *program) own6(offset uint32, o Port, elsewhere, allowed place) {
 		for i := 0; i < subnet.Bits(); i += 32 {
 			p.part6(offset, subnet, i, next, elsewhere)
 		}
-		var own *netip.Addr
-		for _, a := range o.Addresses {
-			if subnet.Contains(a) {
-				own = &a
+		candidates := o.within(subnet)
+		for i, own := range candidates {
+			otherwise := drop
+			if last := i == len(candidates)-1; !last {
+				otherwise = second
+			}
+			// What the subnet has in common with it was looked at.
+			whole := netip.PrefixFrom(own, 128)
+			for bit := subnet.Bits() / 32 * 32; bit < 128; bit += 32 {
+				p.part6(offset, whole, bit, next, otherwise)
+			}
+			p.jump(allowed)
+			if i == 0 {
+				p.mark(second)
 			}
 		}
-		if own == nil {
+		if len(candidates) == 0 {
 			p.jump(drop)
-			continue
 		}
-		// What the subnet has in common with it was looked at.
-		whole := netip.PrefixFrom(*own, 128)
-		for i := subnet.Bits() / 32 * 32; i < 128; i += 32 {
-			p.part6(offset, whole, i, next, drop)
-		}
-		p.jump(allowed)
 	}
 	p.mark(elsewhere)
 	fromMAC := netip.PrefixFrom(linkLocal(o.MAC), 128)
@@ -221,6 +224,21 @@ func (p *program) own6(offset uint32, o Port, elsewhere, allowed place) {
 	p.equal(0xfffe, next, allowed)
 	p.part6(offset, fromMAC, 64, next, drop)
 	p.part6(offset, fromMAC, 96, allowed, drop)
+}
+
+// within returns the container's own addresses in an IPv6 subnet, at most two: the
+// one of the network, and where the subnet is the kernel's link-local one, that
+// which the kernel makes.
+func (o Port) within(subnet netip.Prefix) (own []netip.Addr) {
+	for _, a := range o.Addresses {
+		if subnet.Contains(a) {
+			own = []netip.Addr{a}
+		}
+	}
+	if kernels := linkLocal(o.MAC); subnet.Contains(kernels) && subnet.Addr().IsLinkLocalUnicast() {
+		own = append(own, kernels)
+	}
+	return own
 }
 
 // part6 compares 32 bits of the IPv6 address at an offset with a prefix, or as

@@ -148,6 +148,38 @@ func TestProgram(t *testing.T) {
 	}
 }
 
+// TestLinkLocalSubnet: the network's subnet is the one of which the kernel gives
+// each interface an address, too.
+func TestLinkLocalSubnet(t *testing.T) {
+	p := container()
+	p.Addresses[1] = netip.MustParseAddr("fe80::2")
+	p.Reserved[1] = netip.MustParsePrefix("fe80::/64")
+	list := assemble(t, p)
+	udp := make([]byte, 8)
+	for name, tt := range map[string]judgement{
+		"its own":                 {ip6Frame(p.Addresses[1], 17, 64, udp), true},
+		"the kernel's":            {ip6Frame(linkLocal(mac), 17, 64, udp), true},
+		"passed on":               {ip6Frame(far6, 17, 64, udp), true},
+		"from nowhere":            {ip6Frame(none6, 17, 64, udp), true},
+		"outside of the subnet":   {ip6Frame(netip.MustParseAddr("fe80:0:0:1::2"), 17, 64, udp), true},
+		"the gateway's":           {ip6Frame(netip.MustParseAddr("fe80::1"), 17, 64, udp), false},
+		"a neighbour's":           {ip6Frame(netip.MustParseAddr("fe80::3"), 17, 64, udp), false},
+		"a chosen one":            {ip6Frame(link6, 17, 64, udp), false},
+		"a neighbour's kernel's":  {ip6Frame(linkLocal(otherMAC), 17, 64, udp), false},
+		"the bridge's kernel's":   {ip6Frame(linkLocal(bridgeMAC), 17, 64, udp), false},
+		"advertises its own":      {ndFrame(p.Addresses[1], 136, p.Addresses[1]), true},
+		"advertises the kernel's": {ndFrame(linkLocal(mac), 136, linkLocal(mac)), true},
+		"asks before use":         {ndFrame(none6, 135, linkLocal(mac)), true},
+		"for the gateway":         {ndFrame(p.Addresses[1], 136, netip.MustParseAddr("fe80::1")), false},
+		"for a neighbour":         {ndFrame(linkLocal(mac), 136, linkLocal(otherMAC)), false},
+		"disputes a neighbour's":  {ndFrame(none6, 135, netip.MustParseAddr("fe80::3")), false},
+	} {
+		if got := judge(t, list, tt.frame); got != tt.passes {
+			t.Errorf("%s: passes %t, want %t: %x", name, got, tt.passes, tt.frame)
+		}
+	}
+}
+
 func TestHostOnly(t *testing.T) {
 	to := func(dst net.HardwareAddr, frame []byte) []byte { return join(dst, frame[6:]) }
 	group := net.HardwareAddr{0x33, 0x33, 0xff, 0, 0, 1}

@@ -21,11 +21,13 @@ const (
 	ip4
 	claim4
 	ip6
+	second
 	outside
 	discovery
 	chain
 	message
 	target
+	secondTarget
 	outsideTarget
 	places
 )
