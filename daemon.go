@@ -17,6 +17,7 @@ import (
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/driver/conntrack"
+	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/firewall/firewalld"
 	"github.com/gangway-net/gangway/driver/hostport"
 	"github.com/gangway-net/gangway/driver/link"
@@ -137,7 +138,7 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 		return nil, err
 	}
 	d.closers = append(d.closers, flows.Close)
-	rules, err := newFirewall(ctx, settings.Firewall, log)
+	rules, err := newFirewall(ctx, settings.Firewall, firewall.Mark(settings.Mark), log)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/sirupsen/logrus"
@@ -27,9 +28,12 @@ import (
 //
 // With nftables, iptables commands are needed only on hosts that use iptables:
 // their FORWARD chains have to follow what nftables decides.
-func newFirewall(ctx context.Context, setting string, log *logrus.Entry) (firewall.Backend, error) {
+func newFirewall(ctx context.Context, setting string, mark firewall.Mark, log *logrus.Entry) (firewall.Backend, error) {
+	if err := checkMark(ctx, mark, log); err != nil {
+		return nil, err
+	}
 	if setting != "iptables" {
-		b, err := newNftables(ctx, log)
+		b, err := newNftables(ctx, mark, log)
 		switch {
 		case err == nil:
 			log.Info("firewall: nftables")
@@ -39,23 +43,39 @@ func newFirewall(ctx context.Context, setting string, log *logrus.Entry) (firewa
 		}
 		log.WithError(err).Info("firewall: no nftables here")
 	}
-	b, err := newIPTables(ctx, log)
+	b, err := newIPTables(ctx, mark, log)
 	if err != nil {
 		return nil, fmt.Errorf("firewall: %w", err)
 	}
 	log.Info("firewall: iptables")
-	old, err := nftables.New(ctx, nftables.Options{Log: log})
+	old, err := nftables.New(ctx, nftables.Options{Log: log, Mark: mark})
 	if err != nil {
 		return b, nil //nolint:nilerr // what the kernel cannot do has left nothing behind
 	}
 	return &successor{Backend: b, old: old, log: log}, nil
 }
 
+// checkMark refuses a choice of bits that rules of the host use as well. The default is
+// nobody's choice: who is in the way of that is told.
+func checkMark(ctx context.Context, mark firewall.Mark, log *logrus.Entry) error {
+	users, err := iptables.MarkUsers(ctx, mark)
+	if err != nil || len(users) == 0 {
+		return err
+	}
+	text := fmt.Sprintf("the bits %#08x of the packet mark are used by rules of this host as well (%s): set GANGWAY_MARK to two others, docs/firewalls.md says who uses which",
+		mark.Mask(), strings.Join(users, "; "))
+	if mark != firewall.DefaultMark() {
+		return errors.New(text)
+	}
+	log.Warn(text)
+	return nil
+}
+
 // newNftables makes the backend with its gate in iptables, which removes what
 // the iptables backend has left.
-func newNftables(ctx context.Context, log *logrus.Entry) (firewall.Backend, error) {
-	options := nftables.Options{Log: log}
-	gate, err := iptables.NewGate(log)
+func newNftables(ctx context.Context, mark firewall.Mark, log *logrus.Entry) (firewall.Backend, error) {
+	options := nftables.Options{Log: log, Mark: mark}
+	gate, err := iptables.NewGate(log, mark)
 	if err != nil {
 		log.WithError(err).Info("firewall: this host's iptables, if any, are left alone")
 	} else {
@@ -66,9 +86,9 @@ func newNftables(ctx context.Context, log *logrus.Entry) (firewall.Backend, erro
 
 // newIPTables makes the backend with its valve in nf_tables, if the kernel can
 // keep one.
-func newIPTables(ctx context.Context, log *logrus.Entry) (*iptables.Backend, error) {
-	options := iptables.Options{Log: log}
-	v, err := nftables.NewValve(ctx)
+func newIPTables(ctx context.Context, mark firewall.Mark, log *logrus.Entry) (*iptables.Backend, error) {
+	options := iptables.Options{Log: log, Mark: mark}
+	v, err := nftables.NewValve(ctx, mark)
 	if err == nil {
 		options.Valve = v
 	} else {

@@ -51,7 +51,7 @@ func TestFirewallSwitch(t *testing.T) {
 				last := func() {}
 				for _, setting := range order {
 					last() // as its process ends
-					b, err := newFirewall(t.Context(), setting, testkit.Quiet())
+					b, err := newFirewall(t.Context(), setting, firewall.DefaultMark(), testkit.Quiet())
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -97,7 +97,7 @@ func TestFirewallBesideNftablesEngine(t *testing.T) {
 			}
 			`, "nft", "-f", "-")
 		}
-		b, err := newFirewall(t.Context(), "auto", testkit.Quiet())
+		b, err := newFirewall(t.Context(), "auto", firewall.DefaultMark(), testkit.Quiet())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,4 +157,25 @@ func TestSuccessor(t *testing.T) {
 			t.Errorf("check %d: %v, leftovers removed %d times, want %v, %d", i+1, err, len(old.calls), want.err, want.cleanup)
 		}
 	}
+}
+
+// TestFirewallMark: bits that a rule of the host uses are refused where somebody chose
+// them, and told where nobody did.
+func TestFirewallMark(t *testing.T) {
+	nstest.Do(t, func() {
+		output(t, "*mangle\n-A PREROUTING -j MARK --set-xmark 0x4000100/0x4000100\nCOMMIT\n", "iptables-nft-restore")
+		for mark, refused := range map[firewall.Mark]bool{
+			firewall.DefaultMark():         false,
+			{Accept: 0x100, Drop: 0x200}:   true,
+			{Accept: 0x1000, Drop: 0x2000}: false,
+		} {
+			b, err := newFirewall(t.Context(), "auto", mark, testkit.Quiet())
+			if (err != nil) != refused || refused && !strings.Contains(err.Error(), "GANGWAY_MARK") {
+				t.Errorf("%+v: %v", mark, err)
+			}
+			if c, ok := b.(interface{ Close() }); ok {
+				c.Close()
+			}
+		}
+	})
 }

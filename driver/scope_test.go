@@ -3,8 +3,6 @@ package driver
 import (
 	"context"
 	"errors"
-	"maps"
-	"net/netip"
 	"reflect"
 	"slices"
 	"sync"

@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"

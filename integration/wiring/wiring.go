@@ -67,22 +67,22 @@ func Open(ctx context.Context, backend string, log *logrus.Entry) (_ *Parts, err
 // newBackend makes a backend as the daemon does where its user asks for it.
 func newBackend(ctx context.Context, name string, log *logrus.Entry) (firewall.Backend, error) {
 	if name == "iptables" {
-		v, err := nftables.NewValve(ctx)
+		v, err := nftables.NewValve(ctx, firewall.DefaultMark())
 		if err != nil {
 			return nil, err
 		}
-		b, err := iptables.New(ctx, iptables.Options{Log: log, Valve: v})
+		b, err := iptables.New(ctx, iptables.Options{Log: log, Mark: firewall.DefaultMark(), Valve: v})
 		if err != nil {
 			v.Close()
 			return nil, err
 		}
 		return b, nil
 	}
-	gate, err := iptables.NewGate(log)
+	gate, err := iptables.NewGate(log, firewall.DefaultMark())
 	if err != nil {
 		return nil, err
 	}
-	return nftables.New(ctx, nftables.Options{Log: log, Gate: gate, Shared: name == SharedTable})
+	return nftables.New(ctx, nftables.Options{Log: log, Mark: firewall.DefaultMark(), Gate: gate, Shared: name == SharedTable})
 }
 
 // Close gives up the parts, the last first. What they made in the kernel stays.

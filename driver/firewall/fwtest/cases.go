@@ -152,7 +152,7 @@ func (w *world) dockerUser(t *testing.T) {
 }
 
 // ownRules are a table of the administrator's. A drop is final there, an accept
-// says nothing to the chains of others, and firewall.MarkAccept does.
+// says nothing to the chains of others, and the mark for "accept" does.
 const ownRules = `table %[1]s own {
 	chain forward {
 		type filter hook forward priority filter;
@@ -168,7 +168,7 @@ func (w *world) ownTable(t *testing.T) {
 	for _, f := range families {
 		w.host.mustCommand(t, fmt.Sprintf(ownRules, [...]string{"ip", "ip6"}[f],
 			addresses["outside"][f], addresses["a2"][f], addresses["lan"][f], addresses["b1"][f],
-			^firewall.MarkMask, firewall.MarkAccept), "nft", "-f", "-")
+			^w.opts.Mark.Mask(), w.opts.Mark.Accept), "nft", "-f", "-")
 	}
 }
 

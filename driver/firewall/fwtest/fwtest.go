@@ -26,6 +26,8 @@ import (
 
 // Options say in what surroundings the backend is tested, and what it can do.
 type Options struct {
+	// Mark is the bits of the packet mark that the backend uses.
+	Mark firewall.Mark
 	// IPTables is the command that the engine and the administrator of the
 	// tests' hosts use: "iptables" if empty, or "iptables-nft" or
 	// "iptables-legacy".

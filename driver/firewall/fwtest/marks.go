@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/gangway-net/gangway/driver/firewall"
 )
 
 // watchTable marks what comes in as an administrator's rules may, and counts
@@ -47,14 +46,14 @@ func (s *suite) marks(t *testing.T) {
 			w := newWorld(t, s.opts, set)
 			b := s.backend(t, w.host)
 			b.add(t, manyModes())
-			w.host.mustCommand(t, fmt.Sprintf(watchTable, userMark, firewall.MarkMask), "nft", "-f", "-")
+			w.host.mustCommand(t, fmt.Sprintf(watchTable, userMark, s.opts.Mark.Mask()), "nft", "-f", "-")
 			w.check(t, markProbes())
 			for name, want := range map[string]bool{"left": false, "kept": true, "others": true} {
 				if n := w.counted(t, name); n > 0 != want {
 					t.Errorf("counter %s has %d packets", name, n)
 				}
 			}
-			for _, bits := range []uint32{firewall.MarkAccept, firewall.MarkDrop, firewall.MarkMask} {
+			for _, bits := range []uint32{s.opts.Mark.Accept, s.opts.Mark.Drop, s.opts.Mark.Mask()} {
 				w.host.mustCommand(t, fmt.Sprintf("flush table inet watch\nadd rule inet watch prerouting meta mark set meta mark | %#x\n", bits), "nft", "-f", "-")
 				t.Run(fmt.Sprintf("marked %#x", bits), func(t *testing.T) { w.check(t, markProbes()) })
 			}

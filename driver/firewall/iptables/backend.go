@@ -28,6 +28,8 @@ type Valve interface {
 // Options are what New needs.
 type Options struct {
 	Log *logrus.Entry
+	// Mark is the bits that the rules use, and the valve heeds.
+	Mark firewall.Mark
 	// Valve is nil where the kernel cannot keep one.
 	Valve Valve
 }
@@ -36,6 +38,7 @@ type Options struct {
 // go one after the other, as they do in the kernel.
 type Backend struct {
 	log   *logrus.Entry
+	mark  firewall.Mark
 	valve Valve
 	// installed holds the variants of this host, the default one first.
 	installed []variant
@@ -69,7 +72,7 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{log: o.Log, valve: o.Valve, installed: found, variant: found[0], families: nothingKnown()}
+	b := &Backend{log: o.Log, mark: o.Mark, valve: o.Valve, installed: found, variant: found[0], families: nothingKnown()}
 	for _, v := range found {
 		there, err := v.hasEngine()
 		if err != nil {
@@ -138,7 +141,7 @@ func (b *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 }
 
 func (b *Backend) form(six bool) form {
-	return form{six: six, valve: b.valve != nil, user: b.families[six].user}
+	return form{mark: b.mark, six: six, valve: b.valve != nil, user: b.families[six].user}
 }
 
 // list looks at what the kernel holds.

@@ -23,7 +23,7 @@ import (
 // start makes a backend of one variant, as if the engine used that one.
 func start(t *testing.T, v variant) *Backend {
 	t.Helper()
-	b, err := New(context.Background(), Options{Log: testkit.Quiet()})
+	b, err := New(context.Background(), Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +271,7 @@ func TestFollowEngine(t *testing.T) {
 	for _, to := range []variant{nft, legacy} {
 		t.Run(string(to), func(t *testing.T) {
 			nstest.Do(t, func() {
-				b, err := New(ctx, Options{Log: testkit.Quiet()})
+				b, err := New(ctx, Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark()})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -296,7 +296,7 @@ func TestFollowEngine(t *testing.T) {
 					t.Errorf("the second Sync found %q, %v", again, err)
 				}
 				// A new daemon starts there.
-				next, err := New(ctx, Options{Log: testkit.Quiet()})
+				next, err := New(ctx, Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark()})
 				if err != nil || next.variant != to {
 					t.Errorf("a new backend uses %q, %v", next.variant, err)
 				}
@@ -344,7 +344,7 @@ func TestExplain(t *testing.T) {
 
 func TestMissingCommands(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	_, err := New(context.Background(), Options{Log: testkit.Quiet()})
+	_, err := New(context.Background(), Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark()})
 	if err == nil || !strings.Contains(err.Error(), "apt-get install iptables") {
 		t.Errorf("error %v", err)
 	}
@@ -352,7 +352,7 @@ func TestMissingCommands(t *testing.T) {
 
 func TestMissingPrivilege(t *testing.T) {
 	if os.Getenv("GANGWAY_TEST_UNPRIVILEGED") != "" {
-		_, err := New(context.Background(), Options{Log: testkit.Quiet()})
+		_, err := New(context.Background(), Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark()})
 		t.Fatalf("New says: %v", err)
 	}
 	exe, err := os.Executable()
@@ -371,7 +371,7 @@ func TestMissingPrivilege(t *testing.T) {
 func TestIncompatibleTable(t *testing.T) {
 	nstest.Do(t, func() {
 		sh(t, "nft 'add table ip nat; add chain ip nat PREROUTING { type nat hook prerouting priority -100; }; add rule ip nat PREROUTING meta mark set numgen inc mod 2'")
-		_, err := New(context.Background(), Options{Log: testkit.Quiet()})
+		_, err := New(context.Background(), Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark()})
 		if err == nil || !strings.Contains(err.Error(), "cannot read table nat") {
 			t.Errorf("error %v", err)
 		}

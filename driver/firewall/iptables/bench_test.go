@@ -31,7 +31,7 @@ func BenchmarkApply(b *testing.B) {
 
 func benchmark(b *testing.B, v variant, present int, p firewall.Port) {
 	ctx := context.Background()
-	backend, err := New(ctx, Options{Log: testkit.Quiet()})
+	backend, err := New(ctx, Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark()})
 	if err != nil {
 		b.Error(err)
 		return

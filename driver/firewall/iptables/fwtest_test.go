@@ -17,21 +17,21 @@ import (
 // legacy runs has one of them.
 func TestBackend(t *testing.T) {
 	for name, o := range map[string]fwtest.Options{
-		"nft":       {IPTables: "iptables-nft"},
-		"legacy":    {IPTables: "iptables-legacy", Marker: "DOCKER"},
-		"valveless": {IPTables: "iptables-legacy", Marker: "DOCKER", Open: true},
+		"nft":       {Mark: firewall.DefaultMark(), IPTables: "iptables-nft"},
+		"legacy":    {Mark: firewall.Mark{Accept: 1 << 20, Drop: 1 << 4}, IPTables: "iptables-legacy", Marker: "DOCKER"},
+		"valveless": {Mark: firewall.DefaultMark(), IPTables: "iptables-legacy", Marker: "DOCKER", Open: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fwtest.Run(t, start(!o.Open), o)
+			fwtest.Run(t, start(o.Mark, !o.Open), o)
 		})
 	}
 }
 
-func start(valve bool) fwtest.NewBackend {
+func start(mark firewall.Mark, valve bool) fwtest.NewBackend {
 	return func(ctx context.Context) (firewall.Backend, error) {
-		options := iptables.Options{Log: testkit.Quiet()}
+		options := iptables.Options{Log: testkit.Quiet(), Mark: mark}
 		if valve {
-			v, err := nftables.NewValve(ctx)
+			v, err := nftables.NewValve(ctx, mark)
 			if err != nil {
 				return nil, err
 			}
@@ -44,6 +44,6 @@ func start(valve bool) fwtest.NewBackend {
 // BenchmarkForward compares the rules with and without a valve; package nftables
 // has the way without any rules.
 func BenchmarkForward(b *testing.B) {
-	b.Run("valveless", func(b *testing.B) { fwtest.Forward(b, start(false)) })
-	b.Run("with valve", func(b *testing.B) { fwtest.Forward(b, start(true)) })
+	b.Run("valveless", func(b *testing.B) { fwtest.Forward(b, start(firewall.DefaultMark(), false)) })
+	b.Run("with valve", func(b *testing.B) { fwtest.Forward(b, start(firewall.DefaultMark(), true)) })
 }

@@ -16,8 +16,8 @@ import (
 // may be DROP, and DOCKER-USER has to keep the last word.
 //
 // The other side marks forwarded packets of gangway's bridges (see
-// firewall.MarkMask) before they come to iptables, and drops what comes out of
-// it marked firewall.MarkDrop. The gate is a constant number of rules:
+// firewall.Mark) before they come to iptables, and drops what comes out of
+// it marked to be dropped. The gate is a constant number of rules:
 //
 //	filter FORWARD → GANGWAY-FORWARD   packets of gangway's bridges
 //	               → GANGWAY-VERDICT   asks DOCKER-USER, then accepts and drops as marked
@@ -27,6 +27,7 @@ import (
 // removed.
 type Gate struct {
 	log       *logrus.Entry
+	mark      firewall.Mark
 	installed []variant
 	// placed holds where the gate stood at the last Sync.
 	placed map[place]bool
@@ -39,36 +40,38 @@ type place struct {
 
 // NewGate finds the iptables commands. It fails if there are none; then there
 // is nobody on the host to follow the marks either.
-func NewGate(log *logrus.Entry) (*Gate, error) {
+func NewGate(log *logrus.Entry, mark firewall.Mark) (*Gate, error) {
 	found, err := installed()
 	if err != nil {
 		return nil, err
 	}
-	return &Gate{log: log, installed: found, placed: map[place]bool{}}, nil
+	return &Gate{log: log, mark: mark, installed: found, placed: map[place]bool{}}, nil
 }
 
 // marked matches marks by gangway's bits.
-func marked(bits uint32) string { return fmt.Sprintf("--mark %#x/%#x", bits, firewall.MarkMask) }
+func marked(m firewall.Mark, bits uint32) string {
+	return fmt.Sprintf("--mark %#x/%#x", bits, m.Mask())
+}
 
 // gateHooks returns the gate's hook. It looks at the mark first, so that packets of
 // others pass with one comparison.
-func gateHooks() []hook {
-	return []hook{{filterForward, "-m mark ! " + marked(0) + " -j " + forwardChain.name, forwardChain}}
+func gateHooks(m firewall.Mark) []hook {
+	return []hook{{filterForward, "-m mark ! " + marked(m, 0) + " -j " + forwardChain.name, forwardChain}}
 }
 
 // gateRules returns the gate's chains; user says that there is a DOCKER-USER. The
 // bits may be somebody else's on packets that are not of gangway's bridges.
-func gateRules(user bool) rules {
-	mark := func(bits uint32) string { return "-m mark " + marked(bits) + " " }
-	accept := mark(firewall.MarkAccept) + "-j ACCEPT"
-	drop := fmt.Sprintf("-m mark --mark %#x/%#x -j DROP", firewall.MarkDrop, firewall.MarkDrop) // MarkAsked too
+func gateRules(m firewall.Mark, user bool) rules {
+	mark := func(bits uint32) string { return "-m mark " + marked(m, bits) + " " }
+	accept := mark(m.Accept) + "-j ACCEPT"
+	drop := fmt.Sprintf("-m mark --mark %#x/%#x -j DROP", m.Drop, m.Drop) // asked or not
 	verdict := []string{accept, drop}
 	if user {
 		verdict = []string{
-			mark(firewall.MarkDrop) + setMark(firewall.MarkAsked),
+			mark(m.Drop) + setMark(m, m.Asked()),
 			"-j " + dockerUser.name,
 			accept,
-			mark(firewall.MarkAsked) + setMark(firewall.MarkDrop), // in case somebody deletes the next one
+			mark(m.Asked()) + setMark(m, m.Drop), // in case somebody deletes the next one
 			drop,
 		}
 	}
@@ -104,7 +107,7 @@ func (g *Gate) sync(ctx context.Context, p place, open bool) ([]string, error) {
 	if p.variant == legacy && len(legacyTablesOf(p.six)) == 0 {
 		return nil, nil
 	}
-	is, err := p.variant.list(ctx, p.six, gateHooks())
+	is, err := p.variant.list(ctx, p.six, gateHooks(g.mark))
 	switch {
 	case errors.Is(err, errIncompatible):
 		// No engine can use iptables here.
@@ -115,7 +118,7 @@ func (g *Gate) sync(ctx context.Context, p place, open bool) ([]string, error) {
 	}
 	var want rules
 	if open && is.decides() {
-		want = gateRules(is.user)
+		want = gateRules(g.mark, is.user)
 	}
 	s := converge(is, want)
 	if text := s.String(); text != "" {

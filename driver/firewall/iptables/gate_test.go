@@ -18,7 +18,7 @@ import (
 // gateOf makes a gate that knows one variant only.
 func gateOf(t *testing.T, v variant) *Gate {
 	t.Helper()
-	g, err := NewGate(testkit.Quiet())
+	g, err := NewGate(testkit.Quiet(), firewall.DefaultMark())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,20 +131,20 @@ func TestGateConverges(t *testing.T) {
 	for range 1000 {
 		k := bare()
 		if rnd.IntN(2) == 0 {
-			if err := k.restore(converge(k.list(t, false), compile(pick(rnd, rich()), form{valve: true})).String()); err != nil {
+			if err := k.restore(converge(k.list(t, false), compile(pick(rnd, rich()), form{mark: firewall.DefaultMark(), valve: true})).String()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for _, want := range []rules{gateRules(true), nil, gateRules(true)} {
+		for _, want := range []rules{gateRules(firewall.DefaultMark(), true), nil, gateRules(firewall.DefaultMark(), true)} {
 			for range rnd.IntN(4) {
 				k.damage(rnd)
 			}
 			others := k.others()
-			s := converge(k.listFor(t, gateHooks()), want)
+			s := converge(k.listFor(t, gateHooks(firewall.DefaultMark())), want)
 			if err := k.restore(s.String()); err != nil {
 				t.Fatalf("script\n%s\n%v", s, err)
 			}
-			l := k.listFor(t, gateHooks())
+			l := k.listFor(t, gateHooks(firewall.DefaultMark()))
 			if d := cmp.Diff(text(want), text(l.own)); d != "" {
 				t.Fatalf("script\n%s\n(-want +got)\n%s", s, d)
 			}
@@ -161,10 +161,7 @@ func TestGateConverges(t *testing.T) {
 // The words of the rules are those of iptables-save: what stands there is
 // never taken for something else.
 func TestGateWords(t *testing.T) {
-	if firewall.MarkAccept|firewall.MarkDrop != firewall.MarkMask || firewall.MarkAccept&firewall.MarkDrop != 0 {
-		t.Error("the bits are not the mask's")
-	}
-	for _, h := range gateHooks() {
+	for _, h := range gateHooks(firewall.DefaultMark()) {
 		if m := ownRule.FindStringSubmatch(h.rule); m == nil || !strings.HasPrefix(m[1], ownPrefix) || m[1] != h.to.name {
 			t.Errorf("%q does not lead to %s", h.rule, h.to)
 		}

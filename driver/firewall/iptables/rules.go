@@ -71,7 +71,8 @@ var (
 
 // form is what rules depend on beside the ruleset.
 type form struct {
-	six bool
+	mark firewall.Mark
+	six  bool
 	// valve says that a Valve looks at the marks of packets.
 	valve bool
 	// user says that there is a DOCKER-USER.
@@ -79,8 +80,8 @@ type form struct {
 }
 
 // setMark sets gangway's bits of the mark.
-func setMark(bits uint32) string {
-	return fmt.Sprintf("-j MARK --set-xmark %#x/%#x", bits, firewall.MarkMask)
+func setMark(m firewall.Mark, bits uint32) string {
+	return fmt.Sprintf("-j MARK --set-xmark %#x/%#x", bits, m.Mask())
 }
 
 // asked are the rules that ask DOCKER-USER. What that has accepted bears
@@ -92,7 +93,7 @@ func asked(f form) []string {
 		r = append(r, "-j "+dockerUser.name)
 	}
 	if f.valve {
-		r = slices.Concat([]string{setMark(firewall.MarkAsked)}, r, []string{setMark(firewall.MarkDrop)})
+		r = slices.Concat([]string{setMark(f.mark, f.mark.Asked())}, r, []string{setMark(f.mark, f.mark.Drop)})
 	}
 	return r
 }
@@ -150,7 +151,7 @@ func shared(f form) rules {
 		outsideChain: nil,
 	}
 	if f.valve {
-		r[acceptChain] = []string{setMark(firewall.MarkAccept), "-j ACCEPT"}
+		r[acceptChain] = []string{setMark(f.mark, f.mark.Accept), "-j ACCEPT"}
 	}
 	sharedOrigin(r, f.six)
 	sharedSource(r, f.six)

@@ -89,9 +89,9 @@ func text(r rules) string {
 }
 
 func TestCompile(t *testing.T) {
-	golden.Compare(t, "testdata/compile-ipv4.golden", text(compile(rich(), form{valve: true, user: true})))
-	golden.Compare(t, "testdata/compile-ipv6.golden", text(compile(rich(), form{six: true, valve: true, user: true})))
-	if r := compile(firewall.Ruleset{}, form{valve: true, user: true}); len(r) != 0 {
+	golden.Compare(t, "testdata/compile-ipv4.golden", text(compile(rich(), form{mark: firewall.DefaultMark(), valve: true, user: true})))
+	golden.Compare(t, "testdata/compile-ipv6.golden", text(compile(rich(), form{mark: firewall.DefaultMark(), six: true, valve: true, user: true})))
+	if r := compile(firewall.Ruleset{}, form{mark: firewall.DefaultMark(), valve: true, user: true}); len(r) != 0 {
 		t.Errorf("nothing compiles to %v", r)
 	}
 }
@@ -155,16 +155,16 @@ func minus(a, b firewall.Ruleset) firewall.Ruleset {
 func TestWithIsCompile(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for _, six := range []bool{false, true} {
-		now, is := firewall.Ruleset{}, compile(firewall.Ruleset{}, form{six: six, valve: true, user: true})
+		now, is := firewall.Ruleset{}, compile(firewall.Ruleset{}, form{mark: firewall.DefaultMark(), six: six, valve: true, user: true})
 		for range 300 {
 			next := pick(rnd, rich())
 			before := text(is)
-			changed := is.with(firewall.Delta{Remove: minus(now, next), Add: minus(next, now)}, form{six: six, valve: true, user: true})
+			changed := is.with(firewall.Delta{Remove: minus(now, next), Add: minus(next, now)}, form{mark: firewall.DefaultMark(), six: six, valve: true, user: true})
 			if text(is) != before {
 				t.Fatal("with changed what it was called on")
 			}
 			now, is = next, changed
-			if d := cmp.Diff(text(compile(now, form{six: six, valve: true, user: true})), text(is)); d != "" {
+			if d := cmp.Diff(text(compile(now, form{mark: firewall.DefaultMark(), six: six, valve: true, user: true})), text(is)); d != "" {
 				t.Fatalf("(-compile +with):\n%s", d)
 			}
 		}
@@ -173,19 +173,19 @@ func TestWithIsCompile(t *testing.T) {
 
 // Adding what is there and removing what is gone change nothing.
 func TestWithTwice(t *testing.T) {
-	once := compile(rich(), form{valve: true, user: true})
-	if d := cmp.Diff(text(once), text(once.with(firewall.Delta{Add: rich()}, form{valve: true, user: true}))); d != "" {
+	once := compile(rich(), form{mark: firewall.DefaultMark(), valve: true, user: true})
+	if d := cmp.Diff(text(once), text(once.with(firewall.Delta{Add: rich()}, form{mark: firewall.DefaultMark(), valve: true, user: true}))); d != "" {
 		t.Errorf("add twice:\n%s", d)
 	}
-	gone := once.with(firewall.Delta{Remove: rich()}, form{valve: true, user: true})
+	gone := once.with(firewall.Delta{Remove: rich()}, form{mark: firewall.DefaultMark(), valve: true, user: true})
 	if len(gone) != 0 {
 		t.Errorf("left over: %v", gone)
 	}
-	if again := gone.with(firewall.Delta{Remove: rich()}, form{valve: true, user: true}); len(again) != 0 {
+	if again := gone.with(firewall.Delta{Remove: rich()}, form{mark: firewall.DefaultMark(), valve: true, user: true}); len(again) != 0 {
 		t.Errorf("remove twice: %v", again)
 	}
 	// What is removed and added in one delta stays.
-	if d := cmp.Diff(text(once), text(once.with(firewall.Delta{Remove: rich(), Add: rich()}, form{valve: true, user: true}))); d != "" {
+	if d := cmp.Diff(text(once), text(once.with(firewall.Delta{Remove: rich(), Add: rich()}, form{mark: firewall.DefaultMark(), valve: true, user: true}))); d != "" {
 		t.Errorf("replace by itself:\n%s", d)
 	}
 }
@@ -193,12 +193,12 @@ func TestWithTwice(t *testing.T) {
 // The order of the elements is not the order of the rules.
 func TestCompileShuffled(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
-	want := text(compile(rich(), form{valve: true, user: true}))
+	want := text(compile(rich(), form{mark: firewall.DefaultMark(), valve: true, user: true}))
 	for range 50 {
 		set := rich()
 		rnd.Shuffle(len(set.Networks), reflect.Swapper(set.Networks))
 		rnd.Shuffle(len(set.Ports), reflect.Swapper(set.Ports))
-		if d := cmp.Diff(want, text(compile(set, form{valve: true, user: true}))); d != "" {
+		if d := cmp.Diff(want, text(compile(set, form{mark: firewall.DefaultMark(), valve: true, user: true}))); d != "" {
 			t.Fatalf("order matters:\n%s", d)
 		}
 	}

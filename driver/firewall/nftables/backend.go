@@ -16,6 +16,8 @@ import (
 // Options are what New needs.
 type Options struct {
 	Log *logrus.Entry
+	// Mark is the bits that the rules use.
+	Mark firewall.Mark
 	// Gate is nil on hosts without iptables commands.
 	Gate Gate
 	// Shared makes the table without an owner, as kernels before 6.9 need it, and
@@ -53,14 +55,14 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	b := &Backend{log: o.Log, gate: gate{iptables: o.Gate}}
+	b := &Backend{log: o.Log, kernel: kernel{mark: o.Mark}, gate: gate{iptables: o.Gate}}
 	if err := b.kernel.probe(o.Shared); err != nil {
 		return nil, err
 	}
 	if b.kernel.flags != 0 || o.Valveless {
 		return b, nil
 	}
-	v, err := NewValve(ctx)
+	v, err := NewValve(ctx, o.Mark)
 	switch {
 	case errors.Is(err, ErrNoValve):
 		o.Log.WithError(err).Info(Unguarded)

@@ -14,7 +14,7 @@
 //
 // A verdict in a chain of nf_tables does not end the way through the chains of
 // iptables, and an engine's policy there may be DROP. So forwarded packets are
-// classified before iptables, by two bits of the mark (firewall.MarkMask), and
+// classified before iptables, by two bits of the mark (firewall.Mark), and
 // a Gate puts a constant number of rules into iptables that follow the mark,
 // once DOCKER-USER has had its say, the administrator's last word. A packet to drop that
 // never came to DOCKER-USER, since there are no iptables or somebody flushed

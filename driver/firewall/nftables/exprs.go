@@ -195,17 +195,17 @@ func jump(to string) []expr.Any {
 }
 
 // markAs sets gangway's bits of the mark.
-func markAs(bits uint32) []expr.Any {
+func markAs(m firewall.Mark, bits uint32) []expr.Any {
 	return rule(meta(expr.MetaKeyMARK, 1), []expr.Any{
-		masked(^firewall.MarkMask, bits),
+		masked(^m.Mask(), bits),
 		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: 1},
 	})
 }
 
 // markIs compares gangway's bits of the mark.
-func markIs(op expr.CmpOp, bits uint32) []expr.Any {
+func markIs(m firewall.Mark, op expr.CmpOp, bits uint32) []expr.Any {
 	return rule(meta(expr.MetaKeyMARK, 1), []expr.Any{
-		masked(firewall.MarkMask, 0),
+		masked(m.Mask(), 0),
 		&expr.Cmp{Op: op, Register: 1, Data: word(bits)},
 	})
 }

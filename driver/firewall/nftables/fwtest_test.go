@@ -16,16 +16,16 @@ import (
 // change, and, which is the same for packets, with one that they cannot.
 func TestBackend(t *testing.T) {
 	for name, o := range map[string]fwtest.Options{
-		"nft":    {IPTables: "iptables-nft", Marks: true, Owned: true},
-		"legacy": {IPTables: "iptables-legacy", Marks: true},
-		"none":   {NoIPTables: true, Marks: true, Owned: true},
+		"nft":    {Mark: firewall.DefaultMark(), IPTables: "iptables-nft", Marks: true, Owned: true},
+		"legacy": {Mark: firewall.Mark{Accept: 1 << 20, Drop: 1 << 4}, IPTables: "iptables-legacy", Marks: true},
+		"none":   {Mark: firewall.DefaultMark(), NoIPTables: true, Marks: true, Owned: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := testkit.Quiet()
 			fwtest.Run(t, func(ctx context.Context) (firewall.Backend, error) {
-				options := nftables.Options{Log: log, Shared: !o.Owned}
+				options := nftables.Options{Log: log, Mark: o.Mark, Shared: !o.Owned}
 				if !o.NoIPTables {
-					gate, err := iptables.NewGate(log)
+					gate, err := iptables.NewGate(log, o.Mark)
 					if err != nil {
 						return nil, err
 					}
@@ -44,9 +44,9 @@ func BenchmarkForward(b *testing.B) {
 		name    string
 		options nftables.Options
 	}{
-		{"owner", nftables.Options{Log: testkit.Quiet()}},
-		{"shared", nftables.Options{Log: testkit.Quiet(), Shared: true, Valveless: true}},
-		{"shared with valve", nftables.Options{Log: testkit.Quiet(), Shared: true}},
+		{"owner", nftables.Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark()}},
+		{"shared", nftables.Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark(), Shared: true, Valveless: true}},
+		{"shared with valve", nftables.Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark(), Shared: true}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			fwtest.Forward(b, func(ctx context.Context) (firewall.Backend, error) { return nftables.New(ctx, c.options) })

@@ -6,6 +6,8 @@ import (
 
 	nft "github.com/google/nftables"
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/firewall"
 )
 
 // perMessage is how many elements one message takes at most: the kernel counts
@@ -15,6 +17,8 @@ const perMessage = 256
 // kernel is a connection to the table, in the namespace of the thread that uses
 // it first.
 type kernel struct {
+	// mark is what the rules use.
+	mark firewall.Mark
 	// wire writes, and owns the table.
 	wire wire
 	// conn reads, through the library.

@@ -7,6 +7,8 @@ import (
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/firewall"
 )
 
 // tableName is the table's name, in the inet family.
@@ -91,8 +93,8 @@ type chain struct {
 }
 
 // chains returns the chains, in a table; those that rules lead to come first.
-func chains(t *nft.Table) []chain {
-	all := slices.Concat(verdictChains(), openChains(), portChains(), originChains(), sourceChains(), baseChains())
+func chains(t *nft.Table, m firewall.Mark) []chain {
+	all := slices.Concat(verdictChains(m), openChains(), portChains(), originChains(), sourceChains(), baseChains())
 	for i := range all {
 		all[i].Table = t
 	}

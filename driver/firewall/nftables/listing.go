@@ -85,7 +85,7 @@ func (k *kernel) checkChains(l *listing) error {
 			found[c.Name] = c
 		}
 	}
-	for _, want := range chains(t) {
+	for _, want := range chains(t, k.mark) {
 		is := found[want.Name]
 		delete(found, want.Name)
 		switch {

@@ -53,13 +53,13 @@ func quiet() *logrus.Entry {
 // table is open to the changes of others, and there is no valve.
 func start(t testing.TB) *Backend {
 	t.Helper()
-	return startWith(t, Options{Log: quiet(), Shared: true, Valveless: true})
+	return startWith(t, Options{Log: quiet(), Mark: firewall.DefaultMark(), Shared: true, Valveless: true})
 }
 
 // startOwner makes a backend that owns its table.
 func startOwner(t testing.TB) *Backend {
 	t.Helper()
-	b := startWith(t, Options{Log: quiet()})
+	b := startWith(t, Options{Log: quiet(), Mark: firewall.DefaultMark()})
 	if b.kernel.flags == 0 {
 		t.Fatal("needs a kernel whose tables can have an owner and outlive him: Linux 6.9 or newer")
 	}

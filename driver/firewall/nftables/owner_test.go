@@ -229,7 +229,7 @@ func TestUpgrade(t *testing.T) {
 				old.Close()
 				ask := connected(t, old)
 				var log bytes.Buffer
-				b := startWith(t, Options{Log: logged(&log)})
+				b := startWith(t, Options{Log: logged(&log), Mark: firewall.DefaultMark()})
 				before := generation(t, b)
 				want, full := first(t, b)
 				if n := generation(t, b) - before; n != want {

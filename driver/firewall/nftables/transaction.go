@@ -6,6 +6,8 @@ import (
 
 	nft "github.com/google/nftables"
 	"github.com/google/nftables/expr"
+
+	"github.com/gangway-net/gangway/driver/firewall"
 )
 
 // transaction is one change of the table.
@@ -14,6 +16,8 @@ type transaction struct {
 	remove, create bool
 	// adopt makes the connection the owner of a table that has none.
 	adopt bool
+	// mark is what the rules of a table that is made use.
+	mark firewall.Mark
 	// table is the name; the probe has one of its own.
 	table string
 	// gone and fresh are the items to delete and to add, in this order.
@@ -28,6 +32,7 @@ func (k *kernel) commit(tx transaction) error {
 	if err := k.open(); err != nil {
 		return err
 	}
+	tx.mark = k.mark
 	tx.adopt = !tx.create && !tx.remove && k.flags != 0 && !k.owns
 	if err := k.wire.commit(tx.table, k.flags, tx.writer(k.sets)); err != nil {
 		return explain(err)
@@ -50,7 +55,7 @@ func (tx transaction) write(c *nft.Conn, all []set) error {
 		c.AddTable(t)
 	}
 	if tx.create {
-		list := chains(t)
+		list := chains(t, tx.mark)
 		for i := range list {
 			c.AddChain(&list[i].Chain)
 		}

@@ -47,6 +47,7 @@ const Unguarded = "firewall: a flush of all rules by others opens networks until
 // All calls have to come on threads of one network namespace. It is safe for
 // concurrent use.
 type Valve struct {
+	mark firewall.Mark
 	mu   sync.Mutex
 	wire wire
 	// held are the bridges in the table that was this process's at the end of the
@@ -54,13 +55,13 @@ type Valve struct {
 	held []string
 }
 
-// NewValve tries whether the kernel can keep a valve, without leaving anything
-// there. The error of one that cannot matches ErrNoValve.
-func NewValve(ctx context.Context) (*Valve, error) {
+// NewValve tries whether the kernel can keep a valve that heeds these marks, without
+// leaving anything there. The error of one that cannot matches ErrNoValve.
+func NewValve(ctx context.Context, mark firewall.Mark) (*Valve, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	v := &Valve{}
+	v := &Valve{mark: mark}
 	if err := v.try(flagOwner); err != nil {
 		v.Close()
 		return nil, fmt.Errorf("try a table with an owner: %w", err)
@@ -77,7 +78,7 @@ func (v *Valve) try(flags uint32) error {
 	const name = valveName + "-probe"
 	err := v.wire.commit(name, flags, func(c *nft.Conn) error {
 		defer c.DelTable(table(name))
-		return writeValve(c, table(name), []string{valveName})
+		return writeValve(c, table(name), v.mark, []string{valveName})
 	})
 	switch {
 	case err == nil:
@@ -166,7 +167,7 @@ func (v *Valve) set(is state, bridges []string) error {
 		if len(bridges) == 0 {
 			return nil
 		}
-		return writeValve(c, table(valveName), bridges)
+		return writeValve(c, table(valveName), v.mark, bridges)
 	})
 }
 
@@ -207,9 +208,9 @@ func valveBridges(t *nft.Table) *nft.Set {
 }
 
 // writeValve collects what makes the table.
-func writeValve(c *nft.Conn, t *nft.Table, bridges []string) error {
+func writeValve(c *nft.Conn, t *nft.Table, m firewall.Mark, bridges []string) error {
 	c.AddTable(t)
-	list := valveChains()
+	list := valveChains(m)
 	for i := range list {
 		list[i].Table = t
 		c.AddChain(&list[i].Chain)
@@ -232,11 +233,11 @@ func writeValve(c *nft.Conn, t *nft.Table, bridges []string) error {
 // valveChains returns the chains; those that rules lead to come first. What a
 // container sends to a foreign bridge may have no mark: flows that were translated by a
 // published port are left to the rules of others there.
-func valveChains() []chain {
+func valveChains(m firewall.Mark) []chain {
 	filter := nft.ChainTypeFilter
-	accepted := rule(markHas(expr.CmpOpNeq, firewall.MarkAccept), jump("accepted"))
+	accepted := rule(markHas(expr.CmpOpNeq, m.Accept), jump("accepted"))
 	return []chain{
-		regular("accepted", rule(markAs(0))),
+		regular("accepted", rule(markAs(m, 0))),
 		regular("to_bridge", accepted, rule(verdict(expr.VerdictDrop))),
 		regular("from_bridge", accepted,
 			rule(ctBits(expr.CtKeySTATUS, ctDestNAT), jump("accepted")),

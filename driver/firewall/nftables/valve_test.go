@@ -18,7 +18,7 @@ import (
 // newValve makes a valve, which the kernel has to be able to keep.
 func newValve(t *testing.T) *Valve {
 	t.Helper()
-	v, err := NewValve(t.Context())
+	v, err := NewValve(t.Context(), firewall.DefaultMark())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestNoValve(t *testing.T) {
 // more than its transaction.
 func TestValveWithTable(t *testing.T) {
 	nstest.Do(t, func() {
-		b := startWith(t, Options{Log: quiet(), Shared: true})
+		b := startWith(t, Options{Log: quiet(), Mark: firewall.DefaultMark(), Shared: true})
 		before := generation(t, b)
 		add(t, b, rich())
 		if n := generation(t, b) - before; n != 2 {
@@ -192,7 +192,7 @@ func TestValveRefused(t *testing.T) {
 		other := newValve(t)
 		turn(t, other, some)
 		want := dumped(t)
-		b := startWith(t, Options{Log: quiet(), Shared: true})
+		b := startWith(t, Options{Log: quiet(), Mark: firewall.DefaultMark(), Shared: true})
 		if err := b.Apply(t.Context(), firewall.Delta{Add: rich()}); !errors.Is(err, errOwned) {
 			t.Errorf("error %v", err)
 		}

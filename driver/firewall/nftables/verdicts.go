@@ -38,15 +38,15 @@ func (h header) address(offset, register uint32) []expr.Any {
 // takes away opens nothing. What the tracked flow says counts for nothing before the
 // link that a packet came by: between two networks, or to a foreign bridge, a flow is
 // one that was translated by a published port, or an answer of what is open.
-func verdictChains() []chain {
+func verdictChains(m firewall.Mark) []chain {
 	translated := func(to string) []expr.Any { return rule(ctBits(expr.CtKeySTATUS, ctDestNAT), jump(to)) }
 	answer := func(h header) []expr.Any { return rule(ctReply(), ctKnown(), h.own(), jump("answer"+h.name)) }
 	four, six := headers()[0], headers()[1]
 	external := func(key expr.MetaKey) []expr.Any { return rule(meta(key, 1), notIn(externalSet), jump("deny")) }
 	return []chain{
-		regular(chainPermit, rule(markAs(firewall.MarkAccept))),
-		regular("deny", rule(markAs(firewall.MarkDrop))),
-		regular("undecided", rule(markAs(0))),
+		regular(chainPermit, rule(markAs(m, m.Accept))),
+		regular("deny", rule(markAs(m, m.Drop))),
+		regular("undecided", rule(markAs(m, 0))),
 		regular(chainIsolated, translated(chainPermit), rule(jump("deny"))),
 		regular("into",
 			rule(meta(expr.MetaKeyIIFNAME, 1), meta(expr.MetaKeyOIFNAME, 2), verdictOf(withinMap)),
@@ -70,8 +70,8 @@ func verdictChains() []chain {
 			rule(jump("foreign"))),
 		regular("foreign", translated("undecided"), answer(four), answer(six), rule(jump("deny"))),
 		regular("settle",
-			rule(markIs(expr.CmpOpEq, firewall.MarkDrop), verdict(expr.VerdictDrop)),
-			rule(markIs(expr.CmpOpNeq, 0), markAs(0))),
+			rule(markIs(m, expr.CmpOpEq, m.Drop), verdict(expr.VerdictDrop)),
+			rule(markIs(m, expr.CmpOpNeq, 0), markAs(m, 0))),
 	}
 }
 
