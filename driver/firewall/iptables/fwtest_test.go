@@ -18,7 +18,7 @@ import (
 func TestBackend(t *testing.T) {
 	for name, o := range map[string]fwtest.Options{
 		"nft":       {Mark: firewall.DefaultMark(), IPTables: "iptables-nft"},
-		"legacy":    {Mark: firewall.Mark{Accept: 1 << 20, Drop: 1 << 4}, IPTables: "iptables-legacy", Marker: "DOCKER"},
+		"legacy":    {Mark: firewall.Mark{Accept: 1 << 20, Drop: 1 << 9}, IPTables: "iptables-legacy", Marker: "DOCKER"},
 		"valveless": {Mark: firewall.DefaultMark(), IPTables: "iptables-legacy", Marker: "DOCKER", Open: true},
 	} {
 		t.Run(name, func(t *testing.T) {

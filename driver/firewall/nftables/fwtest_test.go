@@ -17,7 +17,7 @@ import (
 func TestBackend(t *testing.T) {
 	for name, o := range map[string]fwtest.Options{
 		"nft":    {Mark: firewall.DefaultMark(), IPTables: "iptables-nft", Marks: true, Owned: true},
-		"legacy": {Mark: firewall.Mark{Accept: 1 << 20, Drop: 1 << 4}, IPTables: "iptables-legacy", Marks: true},
+		"legacy": {Mark: firewall.Mark{Accept: 1 << 20, Drop: 1 << 9}, IPTables: "iptables-legacy", Marks: true},
 		"none":   {Mark: firewall.DefaultMark(), NoIPTables: true, Marks: true, Owned: true},
 	} {
 		t.Run(name, func(t *testing.T) {
