@@ -14,17 +14,21 @@ func TestAbandonedNetworkMakesRoom(t *testing.T) {
 		// oldSpace is the older network's, and used says that it has an endpoint.
 		oldSpace string
 		used     bool
-		next     CreateNetworkRequest
-		refused  bool
+		// named says that an engine has named it as its own.
+		named   bool
+		next    CreateNetworkRequest
+		refused bool
 	}{
-		"abandoned":              {"s", false, request(netB, "10.0.0.0/24", "10.0.0.1", "s", true), false},
-		"abandoned, larger":      {"s", false, request(netB, "10.0.0.0/16", "10.0.0.1", "s", true), false},
-		"not known to be":        {"s", false, request(netB, "10.0.0.0/24", "10.0.0.1", "s", false), true},
-		"in use":                 {"s", true, request(netB, "10.0.0.0/24", "10.0.0.1", "s", true), true},
-		"of another space":       {"x", false, request(netB, "10.0.0.0/24", "10.0.0.1", "s", true), true},
-		"of an unknown space":    {"", false, request(netB, "10.0.0.0/24", "10.0.0.1", "", true), true},
-		"with another subnet":    {"s", false, request(netB, "10.0.1.0/24", "10.0.1.1", "s", true), false},
-		"the same network again": {"s", false, request(netA, "10.0.0.0/24", "10.0.0.1", "s", true), false},
+		"abandoned":              {"s", false, false, request(netB, "10.0.0.0/24", "10.0.0.1", "s", true), false},
+		"abandoned, larger":      {"s", false, false, request(netB, "10.0.0.0/16", "10.0.0.1", "s", true), false},
+		"not known to be":        {"s", false, false, request(netB, "10.0.0.0/24", "10.0.0.1", "s", false), true},
+		"in use":                 {"s", true, false, request(netB, "10.0.0.0/24", "10.0.0.1", "s", true), true},
+		"an engine's":            {"LocalDefault", false, true, request(netB, "10.0.0.0/24", "10.0.0.1", "LocalDefault", true), true},
+		"an engine's, larger":    {"LocalDefault", false, true, request(netB, "10.0.0.0/16", "10.0.0.1", "LocalDefault", true), true},
+		"of another space":       {"x", false, false, request(netB, "10.0.0.0/24", "10.0.0.1", "s", true), true},
+		"of an unknown space":    {"", false, false, request(netB, "10.0.0.0/24", "10.0.0.1", "", true), true},
+		"with another subnet":    {"s", false, false, request(netB, "10.0.1.0/24", "10.0.1.1", "s", true), false},
+		"the same network again": {"s", false, false, request(netA, "10.0.0.0/24", "10.0.0.1", "s", true), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFakeHost()
@@ -33,6 +37,9 @@ func TestAbandonedNetworkMakesRoom(t *testing.T) {
 			must(t, d.CreateNetwork(ctx, request(netA, "10.0.0.0/24", "10.0.0.1", c.oldSpace, true)))
 			if c.used {
 				must(t, endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, ep1, "10.0.0.2/24"))))
+			}
+			if c.named {
+				attended(t, d, roll(netA), []string{netA}, nil)
 			}
 			if err := d.CreateNetwork(ctx, c.next); (err != nil) != c.refused {
 				t.Errorf("refused: %v, want %t", err, c.refused)

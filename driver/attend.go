@@ -94,6 +94,11 @@ func (s *state) claim(n *Network) Claim {
 // one with endpoints stays, and one that the store does not let go. What the kernel
 // does not give up is an error, and for Reconcile.
 func (d *Driver) Forget(ctx context.Context, id string) (bool, error) {
+	return d.forget(ctx, id, func(*Network) bool { return true })
+}
+
+// forget is Forget for a network that still is as it was when that was decided.
+func (d *Driver) forget(ctx context.Context, id string, still func(*Network) bool) (bool, error) {
 	unlock, err := d.networks.lock(ctx, id)
 	if err != nil {
 		return false, err
@@ -101,7 +106,7 @@ func (d *Driver) Forget(ctx context.Context, id string) (bool, error) {
 	defer unlock()
 	var gone *Network
 	err = d.retire(ctx, func(s *state) (change, error) {
-		if n := s.networks[id]; n != nil && len(s.members[id]) == 0 {
+		if n := s.networks[id]; n != nil && len(s.members[id]) == 0 && still(n) {
 			gone = n
 			return change{network: networkChange{before: n}}, nil
 		}
