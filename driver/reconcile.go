@@ -67,21 +67,46 @@ func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time
 	}
 	r.judge(changed)
 	for id, networkID := range d.forgotten() {
-		d.lose(ctx, networkID, id, "never joined a container")
+		d.lose(ctx, networkID, id, "never joined a container", func(e *Endpoint) bool { return e.Sandbox == "" })
 	}
 	for id, m := range r.lost(ctx) {
-		d.lose(ctx, m.networkID, id, m.why())
+		d.lose(ctx, m.networkID, id, m.why(), func(*Endpoint) bool { return d.stillMissing(ctx, id, m) })
 	}
 	return r
 }
 
-// lose removes an endpoint that the engine does not know any more.
-func (d *Driver) lose(ctx context.Context, networkID, id, why string) {
-	d.o.Log.WithField("ep", short(id)).Warn("endpoint " + why + ": removed")
-	d.journal.add(EventLost, "endpoint "+short(id)+" "+why+": removed")
-	if err := d.DeleteEndpoint(ctx, networkID, id); err != nil {
-		d.o.Log.WithError(err).WithField("ep", short(id)).Error("remove the lost endpoint")
+// lose removes an endpoint that the engine does not know any more. It is removed if
+// that is so still when no verb is about its network: one may have joined it since it
+// was looked at, or is doing so.
+func (d *Driver) lose(ctx context.Context, networkID, id, why string, still func(*Endpoint) bool) {
+	log := d.o.Log.WithField("ep", short(id))
+	unlock, err := d.networks.lock(ctx, networkID)
+	if err != nil {
+		log.WithError(err).Error("remove the lost endpoint")
+		return
 	}
+	defer unlock()
+	d.mu.Lock()
+	e := d.state.members[networkID][id]
+	d.mu.Unlock()
+	if e == nil || !still(e) {
+		return
+	}
+	log.Warn("endpoint " + why + ": removed")
+	d.journal.add(EventLost, "endpoint "+short(id)+" "+why+": removed")
+	err = d.retire(ctx, func(*state) (change, error) {
+		return change{endpoints: []endpointChange{{before: e}}}, nil
+	})
+	if err != nil {
+		log.WithError(err).Error("remove the lost endpoint")
+	}
+}
+
+// stillMissing looks once more at an endpoint's pair.
+func (d *Driver) stillMissing(ctx context.Context, id string, m missing) bool {
+	want := d.desired()
+	found, err := d.o.Host.Check(ctx, spec.Scope{Links: map[string]bool{vethHost(id): true}}, want.bridges, want.veths)
+	return err == nil && (found.Gone[id] || m.outside && found.Outside[id])
 }
 
 // forgotten returns the expected endpoints whose time is over, with their
