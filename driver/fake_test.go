@@ -42,6 +42,8 @@ type fakeHost struct {
 	asked    []netip.Addr
 	// failAt fails the operation of that number, counting from 1; 0 for none.
 	failAt, ops int
+	// failFrom fails all operations from that number on; 0 for none.
+	failFrom int
 }
 
 func newFakeHost() *fakeHost {
@@ -62,7 +64,7 @@ func newFakeHost() *fakeHost {
 func (f *fakeHost) step() (unlock func(), err error) {
 	f.mu.Lock()
 	f.ops++
-	if f.ops == f.failAt {
+	if f.ops == f.failAt || f.failFrom != 0 && f.ops >= f.failFrom {
 		f.mu.Unlock()
 		return nil, errInjected
 	}

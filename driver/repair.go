@@ -54,6 +54,7 @@ func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
 	if mend && d.o.Zones != nil {
 		r.note(d.o.Zones.Sync(ctx, d.zoned))
 	}
+	r.store(ctx)
 	r.finish()
 	return r
 }
