@@ -140,6 +140,9 @@ type Status struct {
 	LastCheck time.Time `json:"lastCheck"`
 	// Fights are the repairs that somebody keeps undoing.
 	Fights []string `json:"fights,omitempty"`
+	// Degraded has a line for each thing that does not work as it should, or is not
+	// seen to, though the last check ended well.
+	Degraded []string `json:"degraded,omitempty"`
 	// Unguarded says why containers are not kept from claiming addresses that
 	// are not theirs; empty if they are.
 	Unguarded string `json:"unguarded,omitempty"`

@@ -53,7 +53,8 @@ type Driver struct {
 	moving map[string]int
 	// expected holds the restored endpoints that are in no container, and since
 	// when: the engine may be about to join them, or has forgotten them.
-	expected map[string]time.Time
+	expected  map[string]time.Time
+	unclaimed unclaimed
 	// unstored holds the keys, by the id of their network, whose stored values may
 	// differ from the state; see store.
 	unstored map[string]map[string]bool

@@ -151,7 +151,7 @@ func (f *fakeHost) Veths(context.Context) (map[string]spec.VethInfo, error) {
 	defer unlock()
 	out := map[string]spec.VethInfo{}
 	for id, v := range f.veths {
-		out[id] = spec.VethInfo{Host: v.Host, Peer: v.Peer, Moved: !f.outside[id]}
+		out[id] = spec.VethInfo{Host: v.Host, Peer: v.Peer, Moved: !f.outside[id], Bridge: v.Bridge, NetworkID: f.bridges[v.Bridge].NetworkID}
 	}
 	return out, nil
 }

@@ -104,8 +104,7 @@ func (d *Driver) lose(ctx context.Context, networkID, id, why string, still func
 
 // stillMissing looks once more at an endpoint's pair.
 func (d *Driver) stillMissing(ctx context.Context, id string, m missing) bool {
-	want := d.desired()
-	found, err := d.o.Host.Check(ctx, spec.Scope{Links: map[string]bool{vethHost(id): true}}, want.bridges, want.veths)
+	found, err := d.check(ctx, spec.Scope{Links: map[string]bool{vethHost(id): true}}, d.desired())
 	return err == nil && (found.Gone[id] || m.outside && found.Outside[id])
 }
 

@@ -27,6 +27,9 @@ func (d *Driver) Status(context.Context) Status {
 		Unguarded: d.o.Unguarded,
 		Problem:   d.health.problem,
 	}
+	if why := d.unclaimed.text(); why != "" {
+		s.Degraded = append(s.Degraded, why)
+	}
 	for _, e := range d.state.endpoints {
 		for _, r := range e.Published {
 			s.Ports += r.Len()

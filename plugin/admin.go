@@ -27,6 +27,9 @@ const (
 	HealthOK       = "ok"
 	HealthStarting = "starting"
 	HealthProblem  = "problem"
+	// HealthDegraded says that something does not work as it should, or is not seen
+	// to, though all that is seen to is as it should be.
+	HealthDegraded = "degraded"
 )
 
 // Health is the shortest answer to whether all is well. Its HTTP status is 200
@@ -34,6 +37,8 @@ const (
 type Health struct {
 	State   string `json:"state"`
 	Problem string `json:"problem,omitempty"`
+	// Degraded has the reasons of HealthDegraded, one a line.
+	Degraded []string `json:"degraded,omitempty"`
 	// Unguarded says why containers are not kept from claiming addresses that
 	// are not theirs; empty if they are. It is no problem of the moment.
 	Unguarded string `json:"unguarded,omitempty"`
@@ -142,25 +147,29 @@ func (s *Server) health(ctx context.Context) Health {
 		return Health{State: HealthStarting}
 	}
 	status := s.o.Inspector.Status(ctx)
-	health := Health{State: HealthOK, Problem: status.Problem, Unguarded: status.Unguarded}
-	if health.Problem != "" {
-		health.State = HealthProblem
+	return Health{State: stateOf(status), Problem: status.Problem, Degraded: status.Degraded, Unguarded: status.Unguarded}
+}
+
+// stateOf says how a restored datapath is in one word.
+func stateOf(s driver.Status) string {
+	switch {
+	case s.Problem != "":
+		return HealthProblem
+	case len(s.Degraded) > 0:
+		return HealthDegraded
 	}
-	return health
+	return HealthOK
 }
 
 func (s *Server) status(ctx context.Context) Status {
-	out := Status{
-		Status:   s.o.Inspector.Status(ctx),
-		State:    HealthOK,
+	status := s.o.Inspector.Status(ctx)
+	return Status{
+		Status:   status,
+		State:    stateOf(status),
 		Version:  s.o.Version,
 		Started:  s.started,
 		InFlight: s.inFlight.Load(),
 		Served:   s.served.Load(),
 		Failed:   s.failed.Load(),
 	}
-	if out.Problem != "" {
-		out.State = HealthProblem
-	}
-	return out
 }
