@@ -88,7 +88,7 @@ type recoverer struct {
 func (r *recoverer) ask(ctx context.Context) error {
 	roll, err := r.Engine.Networks(ctx)
 	if err != nil {
-		return fmt.Errorf("the engine does not say which networks it has: %w", err)
+		return fmt.Errorf("the engine at GANGWAY_ENGINE does not say which networks it has: %w", err)
 	}
 	lost := r.Unclaimed.Unclaimed()
 	var known, foreign []string

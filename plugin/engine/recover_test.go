@@ -165,7 +165,7 @@ func TestRecover(t *testing.T) {
 		"of another engine": {has: map[string][]string{"a": nil}, lost: map[string][]string{"b": {"1"}}, why: "no network b"},
 		"nobody knows":      {has: map[string][]string{"a": nil}, lost: map[string][]string{"": {"1"}}, why: "has no network"},
 		"silent": {has: map[string][]string{"a": {"1"}}, lost: map[string][]string{"a": {"1"}}, silent: "networks",
-			later: func(w *wreck) { w.silent = "" }, done: []string{"1 of this after 10s"}, why: "does not say which networks", ends: true},
+			later: func(w *wreck) { w.silent = "" }, done: []string{"1 of this after 10s"}, why: "GANGWAY_ENGINE does not say which networks", ends: true},
 		"half silent": {has: map[string][]string{"a": nil}, lost: map[string][]string{"a": {"1"}}, silent: "inventory", why: "does not say what it has"},
 		"refused": {has: map[string][]string{"a": {"1"}}, lost: map[string][]string{"a": {"1"}}, refuses: errors.New("port 80 is taken"),
 			later: func(w *wreck) { w.refuses = nil }, done: []string{"1 of this after 10s"}, why: "take back network a: port 80 is taken", ends: true},
