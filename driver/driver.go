@@ -78,8 +78,9 @@ type health struct {
 	repairs   uint64
 	lastCheck time.Time
 	problem   string
-	// fights has a line for each repair that somebody keeps undoing.
-	fights []string
+	// fights has a line for each repair that somebody keeps undoing, flapping also for
+	// those that do not last for now.
+	fights, flapping []string
 	// missing holds the endpoints whose link pair was in no container at the last
 	// check.
 	missing map[string]missing

@@ -47,7 +47,8 @@ func (m missing) why() string {
 }
 
 // Reconcile compares the kernel with the state, mends what differs, and
-// returns how many things it mended. Each repair is one Warn line and an event.
+// returns how many things it mended. Each repair is one Warn line and an event, but
+// for those of a fight, which is told of when it begins and ends.
 // An endpoint whose link pair stays away, or in no container, has lost its container
 // without the engine telling (it forgot it in a crash, or its call found nobody): it
 // is removed with its ports.
@@ -62,6 +63,10 @@ func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time
 	defer d.healing.Unlock()
 	r := d.repair(ctx, of)
 	for _, line := range r.fixed {
+		if d.fights.known(line) { // has been told, and would take the place of what has not
+			d.o.Log.Debug("repaired: " + line)
+			continue
+		}
 		d.o.Log.Warn("repaired: " + line)
 		d.journal.add(EventRepair, line)
 	}
@@ -137,7 +142,7 @@ func (r *repair) judge(changed time.Time) {
 		if who := r.suspect(); who != "" {
 			text += "; the firewall's rules were changed last by " + who
 		}
-		r.o.Log.Error(text + "; as long as that happens at once, it is repaired less often")
+		r.o.Log.Error(text + "; as long as that happens at once, it is repaired less often, and not told each time")
 		r.journal.add(EventFight, text)
 	}
 	for _, line := range over {
@@ -146,7 +151,7 @@ func (r *repair) judge(changed time.Time) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.health.fights = r.fights.on()
+	r.health.fights, r.health.flapping = r.fights.on(), r.fights.flapping()
 }
 
 func (d *Driver) suspect() string {
