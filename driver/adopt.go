@@ -132,6 +132,7 @@ func (d *Driver) adoptEndpoint(ctx context.Context, n *Network, a AdoptedEndpoin
 		}
 		e.Asked = asked.Bindings
 	}
+	d.remember(e)
 	veths, err := d.o.Host.Veths(ctx)
 	if err != nil {
 		return false, err
@@ -145,7 +146,25 @@ func (d *Driver) adoptEndpoint(ctx context.Context, n *Network, a AdoptedEndpoin
 		}
 		return change{endpoints: []endpointChange{{after: e}}}, s.admitEndpoint(n, e)
 	})
-	return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	one := newState()
+	one.addEndpoint(e)
+	d.reservePorts(ctx, one) // those that are remembered
+	return true, nil
+}
+
+// remember completes an endpoint with what is stored of it: no engine knows the ports
+// that were left to gangway to choose.
+func (d *Driver) remember(e *Endpoint) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.unclaimed.stored[e.ID]
+	if s == nil || s.NetworkID != e.NetworkID || s.IPv4 != e.IPv4 || s.IPv6 != e.IPv6 || s.Sandbox != e.Sandbox {
+		return
+	}
+	e.Asked, e.Publish, e.Published = s.Asked, s.Publish, s.Published
 }
 
 // regain is commit for what is in use already. What the kernel refuses is for the next

@@ -38,7 +38,8 @@ func (d *Driver) persist(c change) error {
 	return nil
 }
 
-// unsaved notes that the store may hold the objects of c as they should not be.
+// unsaved notes that the store may hold the objects of c as they should not be: after a
+// change that failed, or because they were kept there without being in the state.
 func (d *Driver) unsaved(c change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -91,12 +92,12 @@ func (d *Driver) storeNetwork(ctx context.Context, id string) (fixed []string, e
 		return nil, err
 	}
 	if err := d.o.Store.Update(values); err != nil {
-		return nil, fmt.Errorf("store again what a failed change of network %s has left: %w", short(id), err)
+		return nil, fmt.Errorf("store the state of network %s again: %w", short(id), err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.unstored, id)
-	return []string{fmt.Sprintf("the stored state of network %s was in doubt after a failed change: written again", short(id))}, nil
+	return []string{fmt.Sprintf("the stored state of network %s was in doubt: written again", short(id))}, nil
 }
 
 // value is what the store has to hold under a key of a network or an endpoint.

@@ -31,18 +31,17 @@ func (d *Driver) Restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Flows of orphans go on if a container uses their links.
 	changed, orphans := change{}, change{}
 	for _, e := range s.endpoints {
 		_, alive := veths[e.ID]
 		switch {
 		case s.orphaned(e):
-			d.o.Log.WithField("ep", short(e.ID)).Warnf("endpoint is on network %s, which is not stored: no longer stored either", short(e.NetworkID))
-			if veths[e.ID].Moved {
+			if veths[e.ID].Moved { // a container uses it: see unclaimed
 				orphans.endpoints = append(orphans.endpoints, endpointChange{before: e})
-			} else {
-				changed.endpoints = append(changed.endpoints, endpointChange{before: e})
+				continue
 			}
+			changed.endpoints = append(changed.endpoints, endpointChange{before: e})
+			d.o.Log.WithField("ep", short(e.ID)).Warnf("endpoint is on network %s, which is not stored: removed", short(e.NetworkID))
 			continue
 		case host.BootID != d.o.BootID:
 			changed.endpoints = append(changed.endpoints, endpointChange{before: e})
@@ -57,12 +56,12 @@ func (d *Driver) Restore(ctx context.Context) error {
 	}
 	s.apply(changed)
 	s.apply(orphans)
-	if err := d.persistRestored(change{endpoints: slices.Concat(changed.endpoints, orphans.endpoints)}, host); err != nil {
+	if err := d.persistRestored(changed, host); err != nil {
 		return err
 	}
 	d.mu.Lock()
 	d.state = s
-	d.unclaimed.find(s, veths)
+	d.unclaimed.find(s, veths, orphans)
 	for _, e := range s.endpoints {
 		if e.Sandbox == "" {
 			d.expected[e.ID] = time.Now()

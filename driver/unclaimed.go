@@ -23,13 +23,19 @@ import (
 type unclaimed struct {
 	// endpoints are the host ends of their pairs, by endpoint.
 	endpoints map[string]spec.VethInfo
+	// stored are those of them that are stored still, though not their networks.
+	stored map[string]*Endpoint
 	// why says what stands in the way of knowing more.
 	why string
 }
 
-// find fills u after a restore; the pairs are the host's.
-func (u *unclaimed) find(s *state, veths map[string]spec.VethInfo) {
-	u.endpoints = map[string]spec.VethInfo{}
+// find fills u after a restore; the pairs are the host's, and the orphans are what was
+// stored without a network.
+func (u *unclaimed) find(s *state, veths map[string]spec.VethInfo, orphans change) {
+	u.endpoints, u.stored = map[string]spec.VethInfo{}, map[string]*Endpoint{}
+	for _, e := range orphans.endpoints {
+		u.stored[e.before.ID] = e.before
+	}
 	for id, v := range veths {
 		if v.Moved && s.endpoints[id] == nil && checkID("endpoint", id) == nil {
 			u.endpoints[id] = v
@@ -114,7 +120,12 @@ func (d *Driver) settled(id, how string) {
 	_, was := d.unclaimed.endpoints[id]
 	delete(d.unclaimed.endpoints, id)
 	last := was && len(d.unclaimed.endpoints) == 0
+	stored := d.unclaimed.stored[id]
+	delete(d.unclaimed.stored, id)
 	d.mu.Unlock()
+	if stored != nil {
+		d.unsaved(change{endpoints: []endpointChange{{before: stored}}}) // unless it was taken back
+	}
 	if was {
 		d.o.Log.WithField("ep", short(id)).Info("endpoint that no stored state had " + how)
 	}

@@ -82,6 +82,45 @@ func TestLostState(t *testing.T) {
 	}
 }
 
+// TestLostNetworks: what is stored of an endpoint is not lost with its network. A port
+// that was left to gangway to choose stays the same, also if the process ends once
+// more before the engine has said anything.
+func TestLostNetworks(t *testing.T) {
+	f, _ := running(t)
+	d := newTestDriver(t, f, "boot")
+	must(t, d.Publish(t.Context(), netA, ep1, portmap(0, 80)))
+	kernel, before := f.kernel(), maps.Clone(f.stored)
+	f.lose(networkKey)
+	for range 2 {
+		d.Wait()
+		f.held = map[string][]spec.Published{"other": nil, "another": nil, "third": nil} // another port would be chosen
+		d = newTestDriver(t, f, "boot")
+		d.Reconcile(t.Context())
+	}
+	a := adoption()
+	a.Endpoints[0].Ports = portmap(0, 80)
+	must(t, d.Adopt(t.Context(), a))
+	d.Reconcile(t.Context())
+	inSync(t, f, d)
+	if got := f.kernel(); !reflect.DeepEqual(kernel, got) || !reflect.DeepEqual(before, f.stored) || len(f.held[ep1]) == 0 {
+		t.Errorf("the kernel holds\n%+v\nwant\n%+v\nstored %s\nwant %s\nports %v", got, kernel, f.stored, before, f.held)
+	}
+	maps.DeleteFunc(f.held, func(owner string, _ []spec.Published) bool { return owner != ep1 })
+	torn(t, f, d)
+}
+
+// TestDisownedIsNotStored: what is stored of an endpoint goes with the doubt about it.
+func TestDisownedIsNotStored(t *testing.T) {
+	f, _ := running(t)
+	f.lose(networkKey)
+	d := newTestDriver(t, f, "boot")
+	d.Disown([]string{ep1})
+	d.Reconcile(t.Context())
+	if len(f.stored) != 1 || len(f.veths) != 0 { // the record of the boot stays
+		t.Errorf("stored %s, links %v", f.stored, f.veths)
+	}
+}
+
 // doubted fails the test unless status tells of the container, and nothing was mended.
 func doubted(t *testing.T, d *Driver) {
 	t.Helper()
