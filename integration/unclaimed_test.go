@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/integration/harness"
 )
 
@@ -45,11 +46,43 @@ func testUnclaimed(t *testing.T, e *harness.Engine) {
 		t.Errorf("c2 and c3 have the address %s", a)
 	}
 	by(t, "c2 asks c3", e.Inside("c2").Get(t, "tcp", e.Address(t, "c3", "n2")+":80"), "c3")
+	if e.Driver == string(harness.Daemon) {
+		lostNetworks(t, e)
+	}
 	e.Docker(t, "rm", "-f", "c1", "c2", "c3")
 	e.Docker(t, "network", "rm", "n1", "n2", "n3")
 	if left := kept(t, e); len(left) != 0 {
 		t.Errorf("networks %+v are left", left)
 	}
+}
+
+// lostNetworks: the file with the networks is lost, and that of this boot is not. A port
+// that was left to gangway to choose stays the same.
+func lostNetworks(t *testing.T, e *harness.Engine) {
+	t.Helper()
+	e.Serve(t, harness.Container{Name: "c4", Network: "n1", Args: publish("80")}, "tcp", "[::]:80")
+	id := e.Docker(t, "inspect", "-f", "{{.NetworkSettings.Networks.n1.EndpointID}}", "c4")
+	port := func() (first uint16) {
+		var ports []driver.PortStatus
+		e.GangwayJSON(t, &ports, "ports")
+		for _, p := range ports {
+			if p.EndpointID == id {
+				first = p.First
+			}
+		}
+		return first
+	}
+	before := port()
+	e.KillGangway(t)
+	e.Run(t, "rm", "/var/lib/gangway/gangway.db")
+	e.StartGangway(t)
+	regained(t, e)
+	if now := port(); now != before || before == 0 {
+		t.Errorf("c4 has port %d, had %d", now, before)
+	}
+	answers(t, e)
+	by(t, "a port that was chosen", e.LAN.Outside.Get(t, "tcp", fmt.Sprintf("192.0.2.1:%d", before)), "c4")
+	e.Docker(t, "rm", "-f", "c4")
 }
 
 // testUnclaimedOff: nothing is removed where no engine is asked, and status says what
