@@ -36,8 +36,9 @@ type AdoptedEndpoint struct {
 
 // Adopt takes back a network of which the state knows nothing, or not all, while
 // running containers use it. What the kernel has of it is gone on with. What is known
-// already stays as it is, and an endpoint whose container has gone meanwhile is left
-// out. An endpoint with an error is unclaimed still, and may be adopted again.
+// already stays as it is, an endpoint that is not unclaimed is the engine's calls'
+// matter, and one whose container has gone meanwhile is left out. An endpoint with an
+// error is unclaimed still, and may be adopted again.
 func (d *Driver) Adopt(ctx context.Context, a Adoption) error {
 	unlock, err := d.networks.lock(ctx, a.Network.ID)
 	if err != nil {
@@ -46,8 +47,8 @@ func (d *Driver) Adopt(ctx context.Context, a Adoption) error {
 	n, err := d.adoptNetwork(ctx, a)
 	var adopted []AdoptedEndpoint
 	for _, e := range a.Endpoints {
-		if n == nil {
-			break
+		if n == nil || !d.isUnclaimed(e.EndpointID) {
+			continue
 		}
 		there, failed := d.adoptEndpoint(ctx, n, e)
 		err = errors.Join(err, failed)

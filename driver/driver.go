@@ -55,8 +55,10 @@ type Driver struct {
 	// when: the engine may be about to join them, or has forgotten them.
 	expected  map[string]time.Time
 	unclaimed unclaimed
+	// absent holds the networks that were not in their engine's last answer.
+	absent map[string]bool
 	// unstored holds the keys, by the id of their network, whose stored values may
-	// differ from the state; see store.
+	// differ from the state, and whether they do; see store.
 	unstored map[string]map[string]bool
 
 	// healing lets one Reconcile run at a time; it guards fights and turn.
@@ -88,7 +90,7 @@ type health struct {
 
 // New returns a driver without any state; see Restore.
 func New(o Options) *Driver {
-	return &Driver{o: o, state: newState(), moving: map[string]int{}, expected: map[string]time.Time{}, unstored: map[string]map[string]bool{}, fights: newFights(), doubts: make(chan struct{}, 1)}
+	return &Driver{o: o, state: newState(), moving: map[string]int{}, expected: map[string]time.Time{}, unstored: map[string]map[string]bool{}, absent: map[string]bool{}, fights: newFights(), doubts: make(chan struct{}, 1)}
 }
 
 // undoTime bounds the work of undoing a change whose own time may be over.
@@ -149,7 +151,7 @@ func (d *Driver) begin(look planner) (c change, before, after plan, err error) {
 	}
 	if err = d.persist(c); err != nil {
 		d.unstage(c)
-		d.unsaved(c) // who failed half-way may have failed to go back
+		d.unsaved(c, false) // a store that failed half-way may have failed to go back
 		d.settle(c)
 		return c, before, after, err
 	}
@@ -210,7 +212,7 @@ func (d *Driver) undo(ctx context.Context, c change, back delta, err error) erro
 	}
 	d.unstage(c)
 	if storeErr := d.persist(c.inverse()); storeErr != nil {
-		d.unsaved(c)
+		d.unsaved(c, true)
 		err = fmt.Errorf("%w (and putting the stored state back: %w)", err, storeErr)
 	}
 	return err

@@ -40,14 +40,15 @@ func (d *Driver) persist(c change) error {
 
 // unsaved notes that the store may hold the objects of c as they should not be: after a
 // change that failed, or because they were kept there without being in the state.
-func (d *Driver) unsaved(c change) {
+// It is sure if it does.
+func (d *Driver) unsaved(c change, sure bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	note := func(networkID, key string) {
 		if d.unstored[networkID] == nil {
 			d.unstored[networkID] = map[string]bool{}
 		}
-		d.unstored[networkID][key] = true
+		d.unstored[networkID][key] = d.unstored[networkID][key] || sure
 	}
 	for _, n := range []*Network{c.network.before, c.network.after} {
 		if n != nil {
@@ -82,7 +83,9 @@ func (d *Driver) storeNetwork(ctx context.Context, id string) (fixed []string, e
 	defer unlock()
 	values := map[string][]byte{}
 	d.mu.Lock()
-	for key := range d.unstored[id] {
+	differs := false
+	for key, sure := range d.unstored[id] {
+		differs = differs || sure
 		if err = d.state.value(values, key); err != nil {
 			break
 		}
@@ -97,7 +100,10 @@ func (d *Driver) storeNetwork(ctx context.Context, id string) (fixed []string, e
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.unstored, id)
-	return []string{fmt.Sprintf("the stored state of network %s was in doubt: written again", short(id))}, nil
+	if !differs {
+		return nil, nil // nothing is known to have been wrong
+	}
+	return []string{fmt.Sprintf("the stored state of network %s was not what it should be: written again", short(id))}, nil
 }
 
 // value is what the store has to hold under a key of a network or an endpoint.

@@ -124,7 +124,7 @@ func (d *Driver) settled(id, how string) {
 	delete(d.unclaimed.stored, id)
 	d.mu.Unlock()
 	if stored != nil {
-		d.unsaved(change{endpoints: []endpointChange{{before: stored}}}) // unless it was taken back
+		d.unsaved(change{endpoints: []endpointChange{{before: stored}}}, false) // unless it was taken back
 	}
 	if was {
 		d.o.Log.WithField("ep", short(id)).Info("endpoint that no stored state had " + how)
@@ -132,6 +132,23 @@ func (d *Driver) settled(id, how string) {
 	if last {
 		d.journal.add(EventSolved, "solved: no running container has a link that is not in the state")
 	}
+}
+
+func (d *Driver) isUnclaimed(endpointID string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, is := d.unclaimed.endpoints[endpointID]
+	return is
+}
+
+// on says whether any of the endpoints is on the network.
+func (u *unclaimed) on(networkID string) bool {
+	for _, v := range u.endpoints {
+		if v.NetworkID == networkID {
+			return true
+		}
+	}
+	return false
 }
 
 // keeps says whether there is anything that nobody has claimed.

@@ -109,6 +109,56 @@ func TestLostNetworks(t *testing.T) {
 	torn(t, f, d)
 }
 
+// TestUnclaimedIsNotEmpty: a network whose endpoints are unclaimed makes room for no
+// other one, and is not forgotten.
+func TestUnclaimedIsNotEmpty(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	first := networkRequest(netA, "10.0.0.0/24", "10.0.0.1")
+	first.IPv4[0].Space = "s"
+	must(t, d.CreateNetwork(t.Context(), first)) // no engine names it
+	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+	f.held = map[string][]spec.Published{}
+	f.lose(EndpointKeys)
+	kernel := f.kernel()
+	d = newTestDriver(t, f, "boot")
+	next := networkRequest(netB, "10.0.0.0/24", "10.0.0.1")
+	next.Exclusive = true
+	next.IPv4[0].Space = "s"
+	if err := d.CreateNetwork(t.Context(), next); err == nil {
+		t.Error("another network has its subnet")
+	}
+	if gone, err := d.Forget(t.Context(), netA); gone || err != nil {
+		t.Errorf("forgotten: %t, %v", gone, err)
+	}
+	if got := f.kernel(); !reflect.DeepEqual(kernel, got) {
+		t.Errorf("the kernel holds\n%+v\nwant\n%+v", got, kernel)
+	}
+}
+
+// TestAdoptUnclaimedOnly: an endpoint that the state knows, or that is in no container
+// that the kernel shows, is left to the engine's calls.
+func TestAdoptUnclaimedOnly(t *testing.T) {
+	f, _ := running(t)
+	f.lose("")
+	d := newTestDriver(t, f, "boot")
+	a := adoption()
+	other := a.Endpoints[0]
+	other.EndpointID, other.IPv4 = ep2, netip.MustParsePrefix("10.0.0.3/24")
+	other.MAC, other.Ports = net.HardwareAddr{0x02, 0x42, 10, 0, 0, 3}, portmap(9090, 90)
+	a.Endpoints = append(a.Endpoints, other)
+	must(t, d.Adopt(t.Context(), a))
+	if s := d.Status(t.Context()); s.Endpoints != 1 || s.Ports != 2 {
+		t.Errorf("status %+v", s)
+	}
+	// Known by now, it is not asked to publish anything else either.
+	a.Endpoints[0].Ports = portmap(8081, 80)
+	must(t, d.Adopt(t.Context(), a))
+	if f.held[ep1][0].First != 8080 {
+		t.Errorf("ports %v", f.held)
+	}
+}
+
 // TestDisownedIsNotStored: what is stored of an endpoint goes with the doubt about it.
 func TestDisownedIsNotStored(t *testing.T) {
 	f, _ := running(t)
@@ -209,8 +259,7 @@ func TestAdoptFails(t *testing.T) {
 // nothing if it does not hold.
 func TestAdoptRefuses(t *testing.T) {
 	for name, spoil := range map[string]func(*Adoption){
-		"bad network id":  func(a *Adoption) { a.Network.ID = "../x" },
-		"bad endpoint id": func(a *Adoption) { a.Endpoints[0].EndpointID = "" },
+		"bad network id": func(a *Adoption) { a.Network.ID = "../x" },
 		"unknown option": func(a *Adoption) {
 			a.Network.Options = map[string]any{"com.docker.network.generic": map[string]any{"x": "y"}}
 		},

@@ -109,6 +109,9 @@ func (c *Client) Inventory(ctx context.Context, engine string, ids []string) ([]
 // held asks for one network and for the containers on it that are not known yet.
 func (c *Client) held(ctx context.Context, id string, networks map[string]network, containers map[string]container) (Held, error) {
 	var n network
+	if !isID(id) {
+		return Held{}, fmt.Errorf("network id %q: want small letters and digits", id)
+	}
 	if err := c.getJSON(ctx, "/networks/"+id, &n); err != nil {
 		return Held{}, err
 	}

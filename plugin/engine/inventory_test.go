@@ -99,6 +99,7 @@ func TestGatewayOf(t *testing.T) {
 func TestInventoryRefuses(t *testing.T) {
 	for name, change := range map[string]func(map[string]string){
 		"no list":    func(a map[string]string) { a["/networks"] = `{}` },
+		"bad id":     func(a map[string]string) { a["/networks"] = strings.Replace(networkList, `"bb"`, `"../bb"`, 1) },
 		"no network": func(a map[string]string) { delete(a, "/networks/bb") },
 		"bad subnet": func(a map[string]string) {
 			a["/networks/aa"] = strings.Replace(networkA, "10.0.0.0/24", "10.0.0/24", 1)
