@@ -203,9 +203,15 @@ func thisBoot() (string, error) {
 func (d *daemon) keep(ctx context.Context, socket string, log *logrus.Entry) {
 	var follow sync.WaitGroup
 	if socket != "" {
+		client := engine.NewClient(socket)
 		follow.Go(func() {
-			engine.Follow(ctx, engine.Options{Engine: engine.NewClient(socket), Networks: d.driver, Addresses: d.addresses, Log: log})
+			engine.Recover(ctx, engine.RecoverOptions{Engine: client, Unclaimed: d.driver, Pools: d.addresses})
 		})
+		follow.Go(func() {
+			engine.Follow(ctx, engine.Options{Engine: client, Networks: d.driver, Addresses: d.addresses, Log: log})
+		})
+	} else {
+		d.driver.Doubt(engine.Off)
 	}
 	d.driver.Keep(ctx, d.changes, driver.Pace{})
 	follow.Wait()

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 )
 
@@ -40,7 +41,11 @@ func (d *Driver) Attend(ctx context.Context, r Roll) (present, absent []Claim, e
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	maps.DeleteFunc(d.absent, func(id string, _ bool) bool { return d.state.networks[id] == nil })
 	for _, n := range d.state.networks {
+		if n.Engine == r.Engine {
+			d.absent[n.ID] = !r.Networks[n.ID]
+		}
 		switch {
 		case n.Engine != r.Engine:
 		case r.Networks[n.ID]:
@@ -91,9 +96,15 @@ func (s *state) claim(n *Network) Claim {
 }
 
 // Forget removes a network that its engine has no more, and says whether it did:
-// one with endpoints stays, and one that the store does not let go. What the kernel
+// one with endpoints stays, unclaimed ones among them, and one that the store does not
+// let go. What the kernel
 // does not give up is an error, and for Reconcile.
 func (d *Driver) Forget(ctx context.Context, id string) (bool, error) {
+	return d.forget(ctx, id, func(*Network) bool { return true })
+}
+
+// forget is Forget for a network that still is as it was when that was decided.
+func (d *Driver) forget(ctx context.Context, id string, still func(*Network) bool) (bool, error) {
 	unlock, err := d.networks.lock(ctx, id)
 	if err != nil {
 		return false, err
@@ -101,7 +112,7 @@ func (d *Driver) Forget(ctx context.Context, id string) (bool, error) {
 	defer unlock()
 	var gone *Network
 	err = d.retire(ctx, func(s *state) (change, error) {
-		if n := s.networks[id]; n != nil && len(s.members[id]) == 0 {
+		if n := s.networks[id]; n != nil && len(s.members[id]) == 0 && !d.unclaimed.on(id) && still(n) {
 			gone = n
 			return change{network: networkChange{before: n}}, nil
 		}

@@ -55,7 +55,13 @@ type Driver struct {
 	moving map[string]int
 	// expected holds the restored endpoints that are in no container, and since
 	// when: the engine may be about to join them, or has forgotten them.
-	expected map[string]time.Time
+	expected  map[string]time.Time
+	unclaimed unclaimed
+	// absent holds the networks that were not in their engine's last answer.
+	absent map[string]bool
+	// unstored holds the keys, by the id of their network, whose stored values may
+	// differ from the state, and whether they do; see store.
+	unstored map[string]map[string]bool
 
 	// healing lets one Reconcile run at a time; it guards fights and turn.
 	healing sync.Mutex
@@ -78,8 +84,9 @@ type health struct {
 	problem   string
 	// unmet has a line for each condition that is not met.
 	unmet []string
-	// fights has a line for each repair that somebody keeps undoing.
-	fights []string
+	// fights has a line for each repair that somebody keeps undoing, flapping also for
+	// those that do not last for now.
+	fights, flapping []string
 	// missing holds the endpoints whose link pair was in no container at the last
 	// check.
 	missing map[string]missing
@@ -87,7 +94,7 @@ type health struct {
 
 // New returns a driver without any state; see Restore.
 func New(o Options) *Driver {
-	return &Driver{o: o, state: newState(), moving: map[string]int{}, expected: map[string]time.Time{}, fights: newFights(), doubts: make(chan struct{}, 1)}
+	return &Driver{o: o, state: newState(), moving: map[string]int{}, expected: map[string]time.Time{}, unstored: map[string]map[string]bool{}, absent: map[string]bool{}, fights: newFights(), doubts: make(chan struct{}, 1)}
 }
 
 // undoTime bounds the work of undoing a change whose own time may be over.
@@ -148,6 +155,7 @@ func (d *Driver) begin(look planner) (c change, before, after plan, err error) {
 	}
 	if err = d.persist(c); err != nil {
 		d.unstage(c)
+		d.unsaved(c, false) // a store that failed half-way may have failed to go back
 		d.settle(c)
 		return c, before, after, err
 	}
@@ -200,8 +208,8 @@ func (d *Driver) unstage(c change) {
 	d.state.apply(c.inverse())
 }
 
-// undo puts everything back after err. What it cannot put back is for
-// Reconcile, since the state says again what it said before.
+// undo puts everything back after err. What it cannot put back, in the kernel or
+// in the store, is for Reconcile, since the state says again what it said before.
 func (d *Driver) undo(ctx context.Context, c change, back delta, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()
@@ -210,6 +218,7 @@ func (d *Driver) undo(ctx context.Context, c change, back delta, err error) erro
 	}
 	d.unstage(c)
 	if storeErr := d.persist(c.inverse()); storeErr != nil {
+		d.unsaved(c, true)
 		err = fmt.Errorf("%w (and putting the stored state back: %w)", err, storeErr)
 	}
 	return err

@@ -44,6 +44,8 @@ type fakeHost struct {
 	facts map[string]string
 	// failAt fails the operation of that number, counting from 1; 0 for none.
 	failAt, ops int
+	// failFrom fails all operations from that number on; 0 for none.
+	failFrom int
 }
 
 func newFakeHost() *fakeHost {
@@ -64,7 +66,7 @@ func newFakeHost() *fakeHost {
 func (f *fakeHost) step() (unlock func(), err error) {
 	f.mu.Lock()
 	f.ops++
-	if f.ops == f.failAt {
+	if f.ops == f.failAt || f.failFrom != 0 && f.ops >= f.failFrom {
 		f.mu.Unlock()
 		return nil, errInjected
 	}
@@ -189,7 +191,7 @@ func (f *fakeHost) Veths(context.Context) (map[string]spec.VethInfo, error) {
 	defer unlock()
 	out := map[string]spec.VethInfo{}
 	for id, v := range f.veths {
-		out[id] = spec.VethInfo{Host: v.Host, Peer: v.Peer, Moved: !f.outside[id]}
+		out[id] = spec.VethInfo{Host: v.Host, Peer: v.Peer, Moved: !f.outside[id], Bridge: v.Bridge, NetworkID: f.bridges[v.Bridge].NetworkID}
 	}
 	return out, nil
 }

@@ -23,6 +23,9 @@ const (
 	// some twelve seconds, longer than a reload. So are as many that were not,
 	// those between not counted: the row is then one of somebody's reloads.
 	fightRepairs = 30
+	// flapRepairs in a row that were undone at once, some four seconds, are worth
+	// telling who asks for the status: what they mend works half of the time at best.
+	flapRepairs = 10
 )
 
 // fights notices repairs that do not last. It is used by one goroutine.
@@ -90,14 +93,27 @@ func (f *fights) note(changed, now time.Time, fixed []string) (began, over []str
 }
 
 // on has a sorted line for each fight that goes on.
-func (f *fights) on() (lines []string) {
+func (f *fights) on() []string { return f.lines(func(r *row) bool { return r.fight }) }
+
+// flapping has a sorted line for each repair that does not last.
+func (f *fights) flapping() []string {
+	return f.lines(func(r *row) bool { return r.fight || r.quick >= flapRepairs })
+}
+
+func (f *fights) lines(of func(*row) bool) (lines []string) {
 	for _, r := range f.rows {
-		if r.fight {
+		if of(r) {
 			lines = append(lines, r.line)
 		}
 	}
 	slices.Sort(lines)
 	return lines
+}
+
+// known says whether a repair is one of a fight that goes on.
+func (f *fights) known(line string) bool {
+	r := f.rows[sameRepair(line)]
+	return r != nil && r.fight
 }
 
 // undone says how often in a row what is repaired now had been undone at once.

@@ -16,7 +16,8 @@ type Pace struct {
 	// within a second.
 	Least, Most time.Duration
 	// Undone is the longest pause after a repair that somebody had undone at once,
-	// Fight after one of a fight.
+	// Fight after one of a fight. As long as that lasts what he damaged last stays
+	// closed, so it is not for sparing work alone.
 	Undone, Fight time.Duration
 	// Every is the time after which it compares everything without a change of it:
 	// not every change is told. It is longer where that takes long.
@@ -34,7 +35,7 @@ func (p Pace) orDefaults() Pace {
 		{&p.Least, 200 * time.Millisecond},
 		{&p.Most, 800 * time.Millisecond},
 		{&p.Undone, 400 * time.Millisecond},
-		{&p.Fight, 20 * time.Second},
+		{&p.Fight, 1500 * time.Millisecond},
 		{&p.Every, 3 * time.Second},
 		{&p.Limit, time.Minute},
 	} {

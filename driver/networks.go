@@ -106,10 +106,12 @@ func (d *Driver) DeleteNetwork(ctx context.Context, id string) error {
 // retireAbandoned removes the networks without endpoints that have n's subnets
 // in n's address space, of which the address manager knows nothing any more: the
 // connection broke when the engine removed them, and it never repeats that. They
-// would be in the way for ever, since no engine can name them.
+// would be in the way for ever, since no engine can name them. One that an engine
+// has named stays until that has answered without it (see Attend): each engine has an
+// address manager of its own under the same name, so n may be another engine's.
 func (d *Driver) retireAbandoned(ctx context.Context, n *Network) error {
 	for _, old := range d.abandoned(n) {
-		if _, err := d.Forget(ctx, old.ID); err != nil {
+		if _, err := d.forget(ctx, old.ID, d.nobodys); err != nil {
 			return fmt.Errorf("remove network %s, which the engine has removed before: %w", short(old.ID), err)
 		}
 	}
@@ -121,12 +123,17 @@ func (d *Driver) abandoned(n *Network) []*Network {
 	defer d.mu.Unlock()
 	var found []*Network
 	for _, old := range d.state.networks {
-		if old.ID != n.ID && old.Space == n.Space && n.Space != "" && len(d.state.members[old.ID]) == 0 && old.overlaps(n) {
+		empty := len(d.state.members[old.ID]) == 0 && !d.unclaimed.on(old.ID)
+		if old.ID != n.ID && empty && d.nobodys(old) && old.Space == n.Space && n.Space != "" && old.overlaps(n) {
 			found = append(found, old)
 		}
 	}
 	return found
 }
+
+// nobodys says that no engine has named a network, or that the one which did has it no
+// more. The caller holds mu.
+func (d *Driver) nobodys(n *Network) bool { return n.Engine == "" || d.absent[n.ID] }
 
 // newNetwork turns a request into the network it asks for.
 func newNetwork(r CreateNetworkRequest) (*Network, error) {

@@ -2,10 +2,13 @@ package driver
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -31,6 +34,86 @@ func (d *Driver) persist(c change) error {
 	}
 	if err := d.o.Store.Update(values); err != nil {
 		return fmt.Errorf("store the state: %w", err)
+	}
+	return nil
+}
+
+// unsaved notes that the store may hold the objects of c as they should not be: after a
+// change that failed, or because they were kept there without being in the state.
+// It is sure if it does.
+func (d *Driver) unsaved(c change, sure bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	note := func(networkID, key string) {
+		if d.unstored[networkID] == nil {
+			d.unstored[networkID] = map[string]bool{}
+		}
+		d.unstored[networkID][key] = d.unstored[networkID][key] || sure
+	}
+	for _, n := range []*Network{c.network.before, c.network.after} {
+		if n != nil {
+			note(n.ID, networkKey+n.ID)
+		}
+	}
+	for _, e := range c.endpoints {
+		for _, e := range []*Endpoint{e.before, e.after} {
+			if e != nil {
+				note(e.NetworkID, EndpointKeys+e.ID)
+			}
+		}
+	}
+}
+
+// store writes what could not be stored or put back, as the state has it now: what
+// an undone change has left would count again after a restart.
+func (r *repair) store(ctx context.Context) {
+	r.mu.Lock()
+	ids := slices.Sorted(maps.Keys(r.unstored))
+	r.mu.Unlock()
+	for _, id := range ids {
+		r.note(r.storeNetwork(ctx, id))
+	}
+}
+
+func (d *Driver) storeNetwork(ctx context.Context, id string) (fixed []string, err error) {
+	unlock, err := d.networks.lock(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	values := map[string][]byte{}
+	d.mu.Lock()
+	differs := false
+	for key, sure := range d.unstored[id] {
+		differs = differs || sure
+		if err = d.state.value(values, key); err != nil {
+			break
+		}
+	}
+	d.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if err := d.o.Store.Update(values); err != nil {
+		return nil, fmt.Errorf("store the state of network %s again: %w", short(id), err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.unstored, id)
+	if !differs {
+		return nil, nil // nothing is known to have been wrong
+	}
+	return []string{fmt.Sprintf("the stored state of network %s was not what it should be: written again", short(id))}, nil
+}
+
+// value is what the store has to hold under a key of a network or an endpoint.
+func (s *state) value(values map[string][]byte, key string) error {
+	values[key] = nil
+	if n := s.networks[strings.TrimPrefix(key, networkKey)]; n != nil && strings.HasPrefix(key, networkKey) {
+		return encode(values, key, n)
+	}
+	if e := s.endpoints[strings.TrimPrefix(key, EndpointKeys)]; e != nil && strings.HasPrefix(key, EndpointKeys) {
+		return encode(values, key, e)
 	}
 	return nil
 }

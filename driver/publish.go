@@ -16,6 +16,11 @@ import (
 // internal network nothing is published, whatever is asked (engines from 29 on
 // do ask).
 func (d *Driver) Publish(ctx context.Context, networkID, endpointID string, options config.EndpointOptions) error {
+	return d.publish(ctx, networkID, endpointID, options, d.commit)
+}
+
+// publish is Publish by commit or regain.
+func (d *Driver) publish(ctx context.Context, networkID, endpointID string, options config.EndpointOptions, commit func(context.Context, planner) error) error {
 	want, err := config.ParsePublish(options)
 	if err != nil {
 		return err
@@ -45,15 +50,14 @@ func (d *Driver) Publish(ctx context.Context, networkID, endpointID string, opti
 	}
 	published := *e
 	published.Asked, published.Publish, published.Published = nil, want, runs
-	err = d.commit(ctx, func(*state) (change, error) {
+	err = commit(ctx, func(*state) (change, error) {
 		return change{endpoints: []endpointChange{{before: e, after: &published}}}, nil
 	})
-	if err != nil {
-		d.o.Ports.Keep(e.ID, e.Published)
-		return err
-	}
+	d.mu.Lock()
+	runs = d.state.endpoints[e.ID].Published // as the change left it
+	d.mu.Unlock()
 	d.o.Ports.Keep(e.ID, runs)
-	return nil
+	return err
 }
 
 // Unpublish takes all published ports of the endpoint back

@@ -47,7 +47,8 @@ func (m missing) why() string {
 }
 
 // Reconcile compares the kernel with the state, mends what differs, and
-// returns how many things it mended. Each repair is one Warn line and an event.
+// returns how many things it mended. Each repair is one Warn line and an event, but
+// for those of a fight, which is told of when it begins and ends.
 // An endpoint whose link pair stays away, or in no container, has lost its container
 // without the engine telling (it forgot it in a crash, or its call found nobody): it
 // is removed with its ports.
@@ -62,26 +63,54 @@ func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time
 	defer d.healing.Unlock()
 	r := d.repair(ctx, of)
 	for _, line := range r.fixed {
+		if d.fights.known(line) { // has been told, and would take the place of what has not
+			d.o.Log.Debug("repaired: " + line)
+			continue
+		}
 		d.o.Log.Warn("repaired: " + line)
 		d.journal.add(EventRepair, line)
 	}
 	r.judge(changed)
 	for id, networkID := range d.forgotten() {
-		d.lose(ctx, networkID, id, "never joined a container")
+		d.lose(ctx, networkID, id, "never joined a container", func(e *Endpoint) bool { return e.Sandbox == "" })
 	}
 	for id, m := range r.lost(ctx) {
-		d.lose(ctx, m.networkID, id, m.why())
+		d.lose(ctx, m.networkID, id, m.why(), func(*Endpoint) bool { return d.stillMissing(ctx, id, m) })
 	}
 	return r
 }
 
-// lose removes an endpoint that the engine does not know any more.
-func (d *Driver) lose(ctx context.Context, networkID, id, why string) {
-	d.o.Log.WithField("ep", short(id)).Warn("endpoint " + why + ": removed")
-	d.journal.add(EventLost, "endpoint "+short(id)+" "+why+": removed")
-	if err := d.DeleteEndpoint(ctx, networkID, id); err != nil {
-		d.o.Log.WithError(err).WithField("ep", short(id)).Error("remove the lost endpoint")
+// lose removes an endpoint that the engine does not know any more. It is removed if
+// that is so still when no verb is about its network: one may have joined it since it
+// was looked at, or is doing so.
+func (d *Driver) lose(ctx context.Context, networkID, id, why string, still func(*Endpoint) bool) {
+	log := d.o.Log.WithField("ep", short(id))
+	unlock, err := d.networks.lock(ctx, networkID)
+	if err != nil {
+		log.WithError(err).Error("remove the lost endpoint")
+		return
 	}
+	defer unlock()
+	d.mu.Lock()
+	e := d.state.members[networkID][id]
+	d.mu.Unlock()
+	if e == nil || !still(e) {
+		return
+	}
+	log.Warn("endpoint " + why + ": removed")
+	d.journal.add(EventLost, "endpoint "+short(id)+" "+why+": removed")
+	err = d.retire(ctx, func(*state) (change, error) {
+		return change{endpoints: []endpointChange{{before: e}}}, nil
+	})
+	if err != nil {
+		log.WithError(err).Error("remove the lost endpoint")
+	}
+}
+
+// stillMissing looks once more at an endpoint's pair.
+func (d *Driver) stillMissing(ctx context.Context, id string, m missing) bool {
+	found, err := d.check(ctx, spec.Scope{Links: map[string]bool{vethHost(id): true}}, d.desired())
+	return err == nil && (found.Gone[id] || m.outside && found.Outside[id])
 }
 
 // forgotten returns the expected endpoints whose time is over, with their
@@ -113,7 +142,7 @@ func (r *repair) judge(changed time.Time) {
 		if who := r.suspect(); who != "" {
 			text += "; the firewall's rules were changed last by " + who
 		}
-		r.o.Log.Error(text + "; as long as that happens at once, it is repaired less often")
+		r.o.Log.Error(text + "; as long as that happens at once, it is repaired less often, and not told each time")
 		r.journal.add(EventFight, text)
 	}
 	for _, line := range over {
@@ -122,7 +151,7 @@ func (r *repair) judge(changed time.Time) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.health.fights = r.fights.on()
+	r.health.fights, r.health.flapping = r.fights.on(), r.fights.flapping()
 }
 
 func (d *Driver) suspect() string {

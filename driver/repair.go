@@ -48,13 +48,16 @@ const patience = time.Second
 func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
 	r, start := &repair{Driver: d, of: d.unsettled(of), missing: map[string]missing{}}, time.Now()
 	r.learn(ctx)
-	r.alone(ctx, func(want plan) ([]string, error) { return d.o.Firewall.Sync(ctx, want.rules) })
+	if !d.keeps() {
+		r.alone(ctx, func(want plan) ([]string, error) { return d.o.Firewall.Sync(ctx, want.rules) })
+	}
 	mend := len(r.failed) == 0
 	r.links(ctx, mend)
 	r.took = time.Since(start)
 	if mend && d.o.Zones != nil {
 		r.note(d.o.Zones.Sync(ctx, d.zoned))
 	}
+	r.store(ctx)
 	r.finish()
 	return r
 }
@@ -69,6 +72,9 @@ func (d *Driver) unsettled(of spec.Scope) spec.Scope {
 	}
 	for id := range d.health.missing {
 		of.Add(vethHost(id))
+	}
+	for _, v := range d.unclaimed.endpoints {
+		of.Add(v.Host)
 	}
 	return of
 }
@@ -107,7 +113,7 @@ func (r *repair) note(fixed []string, err error) {
 // another name is not missing: it gets its own before anything is made anew.
 func (r *repair) links(ctx context.Context, mend bool) {
 	want := r.desired()
-	found, err := r.o.Host.Check(ctx, r.of, want.bridges, want.veths)
+	found, err := r.check(ctx, r.of, want)
 	if err != nil {
 		r.note(nil, err)
 		return
@@ -118,7 +124,7 @@ func (r *repair) links(ctx context.Context, mend bool) {
 		r.bridges(ctx, want)
 	}
 	if len(r.fixed) > known {
-		if found, err = r.o.Host.Check(ctx, r.of, want.bridges, want.veths); err != nil {
+		if found, err = r.check(ctx, r.of, want); err != nil {
 			r.note(nil, err)
 			return
 		}
@@ -216,14 +222,16 @@ func (r *repair) strays(ctx context.Context, found spec.LinkCheck) {
 	if len(found.Strays) == 0 {
 		return
 	}
-	want := r.desired()
-	found, err := r.o.Host.Check(ctx, spec.Scope{Links: found.Strays}, want.bridges, want.veths)
+	found, err := r.check(ctx, spec.Scope{Links: found.Strays}, r.desired())
 	if err != nil {
 		r.note(nil, err)
 		return
 	}
 	if len(found.Strays) > 0 {
-		r.alone(ctx, func(want plan) ([]string, error) { return r.o.Host.Sweep(ctx, want.bridges, want.veths) })
+		r.alone(ctx, func(want plan) ([]string, error) {
+			bridges, veths := r.unswept(want)
+			return r.o.Host.Sweep(ctx, bridges, veths)
+		})
 	}
 }
 
@@ -277,8 +285,7 @@ func (r *repair) lost(ctx context.Context) map[string]missing {
 	if len(over) == 0 {
 		return nil
 	}
-	want := r.desired()
-	found, err := r.o.Host.Check(ctx, spec.Scope{All: true}, want.bridges, want.veths)
+	found, err := r.check(ctx, spec.Scope{All: true}, r.desired())
 	if err != nil {
 		return nil
 	}

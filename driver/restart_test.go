@@ -69,29 +69,6 @@ func TestRestoreRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	}
 }
 
-// TestRestoreWithoutNetworks: the file with the networks may be another one than that
-// of the endpoints.
-func TestRestoreWithoutNetworks(t *testing.T) {
-	f, d := withContainer(t)
-	for key := range f.stored {
-		if strings.HasPrefix(key, networkKey) {
-			delete(f.stored, key)
-		}
-	}
-	d.Wait()
-	f.held = map[string][]spec.Published{} // sockets end with the process
-	d = newTestDriver(t, f, "boot")
-	if s := d.Status(t.Context()); s.Networks != 0 || s.Endpoints != 0 || len(f.veths)+len(f.bridges)+len(f.held) != 0 {
-		t.Errorf("status %+v, left %v %v %v", s, f.veths, f.bridges, f.held)
-	}
-	inSync(t, f, d)
-	for key := range f.stored {
-		if key != hostKey {
-			t.Errorf("stored: %s", key)
-		}
-	}
-}
-
 func TestReconcileMends(t *testing.T) {
 	f, d := withContainer(t)
 	delete(f.bridges, "gw-aaaaaaaaaaaa")

@@ -20,7 +20,8 @@ import (
 // as the engine may take to repeat that (see joinTime), and no ports. A
 // state that cannot be read is an error and stays as it is; what the kernel
 // refuses is logged, shown as a problem, and tried again by Reconcile, since
-// the networks that do work are worth having.
+// the networks that do work are worth having. What running containers use and the
+// state does not know stays as it is; see unclaimed.
 func (d *Driver) Restore(ctx context.Context) error {
 	s, host, err := load(d.o.Store)
 	if err != nil {
@@ -30,11 +31,15 @@ func (d *Driver) Restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	changed := change{}
+	changed, orphans := change{}, change{}
 	for _, e := range s.endpoints {
 		_, alive := veths[e.ID]
 		switch {
 		case s.orphaned(e):
+			if veths[e.ID].Moved { // a container uses it: see unclaimed
+				orphans.endpoints = append(orphans.endpoints, endpointChange{before: e})
+				continue
+			}
 			changed.endpoints = append(changed.endpoints, endpointChange{before: e})
 			d.o.Log.WithField("ep", short(e.ID)).Warnf("endpoint is on network %s, which is not stored: removed", short(e.NetworkID))
 			continue
@@ -50,17 +55,20 @@ func (d *Driver) Restore(ctx context.Context) error {
 		d.o.Log.WithField("ep", short(e.ID)).Info("endpoint did not outlive its container")
 	}
 	s.apply(changed)
+	s.apply(orphans)
 	if err := d.persistRestored(changed, host); err != nil {
 		return err
 	}
 	d.mu.Lock()
 	d.state = s
+	d.unclaimed.find(s, veths, orphans)
 	for _, e := range s.endpoints {
 		if e.Sandbox == "" {
 			d.expected[e.ID] = time.Now()
 		}
 	}
 	d.mu.Unlock()
+	d.tellUnclaimed()
 	d.reservePorts(ctx, s)
 	r := d.repair(ctx, spec.Scope{All: true})
 	d.dropFlows(ctx, changed)

@@ -29,6 +29,12 @@ func (d *Driver) Status(ctx context.Context) Status {
 		Problem:   d.health.problem,
 	}
 	s.Degraded = append(s.Degraded, unmet...)
+	if why := d.unclaimed.text(); why != "" {
+		s.Degraded = append(s.Degraded, why)
+	}
+	for _, line := range d.health.flapping {
+		s.Degraded = append(s.Degraded, "somebody undoes a repair again and again: "+line+"; gangway events may tell who")
+	}
 	for _, e := range d.state.endpoints {
 		for _, r := range e.Published {
 			s.Ports += r.Len()

@@ -38,6 +38,11 @@ func (d *Driver) zoned() (bridges, moving []string) {
 	for name := range d.moving {
 		moving = append(moving, name)
 	}
+	for _, v := range d.unclaimed.endpoints {
+		if d.moving[v.Bridge] == 0 && d.state.bridges[v.Bridge] == nil && !slices.Contains(moving, v.Bridge) {
+			moving = append(moving, v.Bridge)
+		}
+	}
 	for name, n := range d.state.bridges {
 		if !n.Adopted && d.moving[name] == 0 {
 			bridges = append(bridges, name)

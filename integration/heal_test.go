@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -205,4 +206,35 @@ func (p *patient) whole(t *testing.T) string {
 		{ ip route show dev %[1]s; ip -6 route show dev %[1]s; } 2>/dev/null | grep -v ^fe80 | sed "s/ linkdown//"
 		cd /proc/sys/net; grep -s . ipv4/ip_forward ipv6/conf/all/forwarding ipv4/conf/%[1]s/route_localnet ipv6/conf/%[1]s/accept_ra ipv6/conf/%[1]s/disable_ipv6 || :`, // a bridge may have none
 		p.bridge, p.veth))
+}
+
+// testFight: somebody undoes each repair at once, for longer than it takes to call that
+// a fight. Status says so while it lasts, and soon after the last damage containers are
+// reached again: within two seconds (TestAfterTheLastDamage), if nothing else takes the
+// machine's time.
+func testFight(t *testing.T, e *harness.Engine) {
+	e.Network(t, "n1", "--subnet", "10.87.0.0/24")
+	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: publish("8000:80")}, "tcp", "0.0.0.0:80")
+	bridge := kept(t, e)[0].Bridge
+	fighter := e.Daemon(t, "sh", "-c", "while ip link set "+bridge+" down; do sleep 0.02; done")
+	harness.Eventually(t, time.Minute, "it is called a fight", func() error {
+		out, err := e.TryGangway("status")
+		if err == nil || !strings.Contains(out, "degraded") || !strings.Contains(out, "Fights:") {
+			return fmt.Errorf("status %s, %w", out, err)
+		}
+		return nil
+	})
+	fighter.Signal(t, syscall.SIGKILL, 10*time.Second)
+	e.Run(t, "ip", "link", "set", bridge, "down")
+	last := time.Now()
+	harness.Eventually(t, 5*time.Second, "the bridge is up", func() error {
+		_, err := e.Try("sh", "-c", "ip link show "+bridge+" up | grep -q "+bridge)
+		return err
+	})
+	t.Logf("up again %s after the last damage", time.Since(last).Round(10*time.Millisecond))
+	by(t, "from outside", e.LAN.Outside.Get(t, "tcp", "192.0.2.1:8000"), "c1")
+	harness.Eventually(t, 2*time.Minute, "the fight is over", func() error {
+		_, err := e.TryGangway("health")
+		return err
+	})
 }

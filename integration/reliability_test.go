@@ -63,12 +63,15 @@ func reliability() []restart {
 		{name: "killed-in-verbs", run: testKilledInVerbs},
 		{name: "killed-in-each-verb", run: testKilledInEachVerb, daemon: true},
 		{name: "lost-removal", run: testLostRemoval},
+		{name: "unclaimed", run: testUnclaimed},
+		{name: "unclaimed-off", run: testUnclaimedOff, daemon: true},
 		{name: "disabled", run: testDisabled, plugin: true},
 		{name: "given-up", run: testGivenUp, plugin: true},
 		{name: "engine-first", run: testEngineFirst, daemon: true},
 		{name: "socket-unit", run: testSocketUnit, daemon: true},
 		{name: "live-restore", run: testLiveRestore},
 		{name: "heal", run: testHeal},
+		{name: "fight", run: testFight, daemon: true},
 	}
 }
 

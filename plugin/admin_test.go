@@ -79,6 +79,13 @@ func TestAdmin(t *testing.T) {
 	d.domain.status = driver.Status{Firewall: "iptables", Problem: "bridge gw-1 is gone"}
 	d.domain.mu.Unlock()
 	d.expect(t, "health", 503, `{"state":"problem","problem":"bridge gw-1 is gone"}`)
+	d.domain.mu.Lock()
+	d.domain.status = driver.Status{Firewall: "iptables", Degraded: []string{"port 80 is not held"}}
+	d.domain.mu.Unlock()
+	d.expect(t, "health", 503, `{"state":"degraded","degraded":["port 80 is not held"]}`)
+	d.domain.mu.Lock()
+	d.domain.status.Problem = "bridge gw-1 is gone"
+	d.domain.mu.Unlock()
 	var s Status
 	_, text := d.get(t, "status")
 	if err := json.Unmarshal([]byte(text), &s); err != nil {

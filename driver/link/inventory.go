@@ -20,9 +20,12 @@ func (h *Handle) Veths(ctx context.Context) (map[string]spec.VethInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := make(map[int]string, len(all))
+	names, networks := make(map[int]string, len(all)), map[int]string{}
 	for _, link := range all {
 		names[link.Attrs().Index] = link.Attrs().Name
+		if link.Type() == kindBridge {
+			networks[link.Attrs().Index] = user(link)
+		}
 	}
 	veths := map[string]spec.VethInfo{}
 	for _, link := range all {
@@ -35,6 +38,7 @@ func (h *Handle) Veths(ctx context.Context) (map[string]spec.VethInfo, error) {
 		}
 		a := link.Attrs()
 		info := spec.VethInfo{Host: a.Name, HostIndex: a.Index, PeerIndex: a.ParentIndex, Moved: a.NetNsID >= 0}
+		info.Bridge, info.NetworkID = names[a.MasterIndex], networks[a.MasterIndex]
 		if info.Moved {
 			info.Peer = h.nameIn(a.NetNsID, a.ParentIndex)
 		} else {
@@ -43,6 +47,18 @@ func (h *Handle) Veths(ctx context.Context) (map[string]spec.VethInfo, error) {
 		veths[id] = info
 	}
 	return veths, nil
+}
+
+// user is the network that a bridge was made for, or, of an adopted one, changed for.
+func user(bridge netlink.Link) string {
+	id := owner(bridge)
+	for lender := range loans(bridge) {
+		if id != "" {
+			return "" // of several
+		}
+		id = lender
+	}
+	return id
 }
 
 // nameIn asks for the name of a link in another network namespace, which the

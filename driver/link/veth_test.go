@@ -227,7 +227,7 @@ func TestVeths(t *testing.T) {
 			return l.Attrs().Index
 		}
 		want := map[string]spec.VethInfo{
-			epID: {Host: v.Host, HostIndex: index(v.Host), Peer: v.Peer, PeerIndex: index(v.Peer)},
+			epID: {Host: v.Host, HostIndex: index(v.Host), Peer: v.Peer, PeerIndex: index(v.Peer), Bridge: v.Bridge},
 		}
 		if d := cmp.Diff(want, f.veths()); d != "" {
 			t.Errorf("peer here (-want +got):\n%s", d)
@@ -242,8 +242,9 @@ func TestVeths(t *testing.T) {
 				return
 			}
 			want := map[string]spec.VethInfo{
-				epID: {Host: v.Host, HostIndex: index(v.Host), Peer: "eth0", PeerIndex: eth.Attrs().Index, Moved: true},
+				epID: {Host: v.Host, HostIndex: index(v.Host), Peer: "eth0", PeerIndex: eth.Attrs().Index, Moved: true, Bridge: v.Bridge, NetworkID: "n1"},
 			}
+			f.sh("ip link set br0 alias " + spec.OwnerAlias + "n1")
 			if d := cmp.Diff(want, f.veths()); d != "" {
 				t.Errorf("peer moved (-want +got):\n%s", d)
 			}

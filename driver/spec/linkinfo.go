@@ -32,6 +32,9 @@ type VethInfo struct {
 	PeerIndex int
 	// Moved says that the peer has left the host's namespace.
 	Moved bool
+	// Bridge is the bridge that holds the host end, and NetworkID whose that is, as far
+	// as the bridge itself tells.
+	Bridge, NetworkID string
 }
 
 // LinkCheck is what one look at links shows of those that were looked at.

@@ -137,14 +137,29 @@ func (e *Engine) installPlugin(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const inside = "/srv/plugin"
 	if err := os.MkdirAll(e.Path("/srv"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := command("/", "cp", "-a", dir, e.Path(inside)); err != nil {
+	if err := command("/", "cp", "-a", dir, e.Path(pluginInside)); err != nil {
 		t.Fatal(err)
 	}
-	e.Docker(t, "plugin", "create", "gangway", inside)
+	e.enablePlugin(t)
+}
+
+// pluginInside is where the engine's host has what the plugin is made of.
+const pluginInside = "/srv/plugin"
+
+// ReinstallPlugin removes the managed plugin with its state, whatever uses it, and
+// creates and enables it again.
+func (e *Engine) ReinstallPlugin(t testing.TB) {
+	t.Helper()
+	e.Docker(t, "plugin", "rm", "-f", "gangway")
+	e.enablePlugin(t)
+}
+
+func (e *Engine) enablePlugin(t testing.TB) {
+	t.Helper()
+	e.Docker(t, "plugin", "create", "gangway", pluginInside)
 	for _, setting := range e.cfg.Env {
 		e.Docker(t, "plugin", "set", "gangway", setting)
 	}

@@ -13,6 +13,9 @@ func TestNormalise(t *testing.T) {
 			"tcp 6 src=10.0.0.2 dst=192.0.2.2 sport=1 dport=2 [ASSURED]"},
 		{"udp flow", "udp      17 29 src=10.0.0.2 dst=192.0.2.2 sport=1 dport=2 [UNREPLIED] mark=0 use=1",
 			"udp 17 src=10.0.0.2 dst=192.0.2.2 sport=1 dport=2 [UNREPLIED]"},
+		{"plugin", "s 600 /run/docker/plugins/0d271499e9b76f5b26a5da3082830ea8dda4a0869253c9d0971a0a51f47bf3a7/gangway.sock", "s 600 /run/docker/plugins/ID/gangway.sock"},
+		{"plugin's output", "p 700 /run/docker/plugins/0d271499e9b76f5b26a5da3082830ea8dda4a0869253c9d0971a0a51f47bf3a7/8085a94ec07d597906acb771cf903a426d73bd65a6e526950b2048603937ae3b-stderr",
+			"p 700 /run/docker/plugins/ID/ID-stderr"},
 		{"rule", "-A FORWARD -i gw-0 -j ACCEPT", "-A FORWARD -i gw-0 -j ACCEPT"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

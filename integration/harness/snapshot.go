@@ -55,6 +55,9 @@ var volatile = []struct {
 	{regexp.MustCompile(` # progname .*`), ""},       // the owner of a table, if he happens to have the right port
 	{regexp.MustCompile(`^(\w+\s+\d+) \d+ `), "$1 "}, // a flow's time to live
 	{regexp.MustCompile(` (SYN_SENT|SYN_RECV|ESTABLISHED|FIN_WAIT|CLOSE_WAIT|LAST_ACK|TIME_WAIT|CLOSE) `), " "},
+	// The ids of a managed plugin and its process, after a new installation.
+	{regexp.MustCompile(`/plugins/[0-9a-f]{64}`), "/plugins/ID"},
+	{regexp.MustCompile(`/[0-9a-f]{64}-std(err|out)$`), "/ID-std$1"},
 	{regexp.MustCompile(` (use|mark|zone)=\d+`), ""},
 	{regexp.MustCompile(`\s+`), " "},
 }

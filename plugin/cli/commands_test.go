@@ -40,6 +40,12 @@ func TestUnguarded(t *testing.T) {
 	compare(t, "unguarded", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
 }
 
+func TestDegraded(t *testing.T) {
+	i := busyHost()
+	i.status.Degraded = []string{"2 links of running containers are in no stored state", "the rule somebody takes away"}
+	compare(t, "degraded", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
+}
+
 func TestHealth(t *testing.T) {
 	compare(t, "health", transcript(t, host(t, busyHost()), "health", "health --json"))
 }

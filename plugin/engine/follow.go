@@ -63,13 +63,13 @@ type follower struct {
 	open bool
 }
 
-// Follow asks the engine now, after networks were made and when one could not be
+// Follow asks the engine at once, after networks were made and when one could not be
 // removed, and gives up what it does not have any more, until ctx ends. Networks
 // must be restored.
 func Follow(ctx context.Context, o Options) {
 	f := &follower{Options: o}
 	pace, step := pace(), 0
-	timer := time.NewTimer(pace[step])
+	timer := time.NewTimer(0) // who removed a network meanwhile may want its subnet
 	defer timer.Stop()
 	for {
 		select {

@@ -165,8 +165,8 @@ func some(names ...string) map[string]bool {
 func TestFollow(t *testing.T) {
 	w := &world{networks: some("a"), claims: []driver.Claim{claim("a", "LocalDefault"), claim("b", "LocalDefault"), claim("c", ipam.LocalSpace)}}
 	follow(t, w, 10*time.Minute, nil)
-	want(t, "given up", w.gone, []string{"network b after 31s", "network c after 31s", "pool 10.0.0.0/24 after 31s"})
-	want(t, "asked", w.asked, []string{"1s", "31s", "1m31s"})
+	want(t, "given up", w.gone, []string{"network b after 30s", "network c after 30s", "pool 10.0.0.0/24 after 30s"})
+	want(t, "asked", w.asked, []string{"0s", "30s", "1m30s"})
 }
 
 // TestFollowTheLate: an engine that removes the network itself, or names it again,
@@ -178,8 +178,8 @@ func TestFollowTheLate(t *testing.T) {
 		50 * time.Second: func() { w.networks = some() },
 	})
 	// Missed again at the last question, it is asked for until that is settled.
-	want(t, "given up", w.gone, []string{"network a after 2m31s", "pool 10.0.0.0/24 after 2m31s"})
-	want(t, "asked", w.asked, []string{"1s", "31s", "1m31s", "2m31s"})
+	want(t, "given up", w.gone, []string{"network a after 2m30s", "pool 10.0.0.0/24 after 2m30s"})
+	want(t, "asked", w.asked, []string{"0s", "30s", "1m30s", "2m30s"})
 }
 
 // TestFollowTheSilent: an engine that cannot be asked is asked later, for as long
@@ -193,8 +193,8 @@ func TestFollowTheSilent(t *testing.T) {
 			follow(t, w, 30*time.Minute, map[time.Duration]func(){
 				3 * time.Minute: func() { w.silent, w.busy = false, false },
 			})
-			want(t, "given up", w.gone, []string{"network a after 4m31s"})
-			want(t, "asked", w.asked, []string{"1s", "31s", "1m31s", "2m31s", "3m31s", "4m31s"})
+			want(t, "given up", w.gone, []string{"network a after 4m30s"})
+			want(t, "asked", w.asked, []string{"0s", "30s", "1m30s", "2m30s", "3m30s", "4m30s"})
 		})
 	}
 }
@@ -209,11 +209,11 @@ func TestFollowDoubts(t *testing.T) {
 		}
 	}
 	follow(t, w, 10*time.Minute, map[time.Duration]func(){
-		0:                doubt,
+		time.Second:      doubt,
 		10 * time.Second: doubt, // the schedule begins again
 		5 * time.Minute:  func() { doubt(); doubt() },
 	})
-	want(t, "asked", w.asked, []string{"1s", "11s", "41s", "1m41s", "5m1s", "5m31s", "6m31s"})
+	want(t, "asked", w.asked, []string{"0s", "2s", "11s", "41s", "1m41s", "5m1s", "5m31s", "6m31s"})
 	want(t, "given up", w.gone, []string{})
 }
 
@@ -230,14 +230,14 @@ func TestFollowAddresses(t *testing.T) {
 		space string
 		gone  []string
 	}{
-		"ours":       {ipam.LocalSpace, []string{"addresses [10.0.0.4] after 31s"}},
+		"ours":       {ipam.LocalSpace, []string{"addresses [10.0.0.4] after 30s"}},
 		"of another": {"LocalDefault", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &world{networks: some("a"), claims: []driver.Claim{claim("a", c.space, "10.0.0.2")}, unclaimed: addrs(), used: addrs()[1:2]}
 			follow(t, w, 10*time.Minute, nil)
 			want(t, "given up", w.gone, c.gone)
-			want(t, "asked", w.asked, []string{"1s", "31s", "1m31s"})
+			want(t, "asked", w.asked, []string{"0s", "30s", "1m30s"})
 		})
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"strconv"
 	"testing"
-
 )
 
 // watchTable marks what comes in as an administrator's rules may, and counts

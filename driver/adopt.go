@@ -1,0 +1,182 @@
+package driver
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/gangway-net/gangway/config"
+)
+
+// Adoption is what an engine says of one of its networks, in the terms of the calls
+// by which it was made: it is checked as these are.
+type Adoption struct {
+	// Engine is as in Roll.
+	Engine  string
+	Network CreateNetworkRequest
+	// Endpoints are those of running containers.
+	Endpoints []AdoptedEndpoint
+}
+
+// AdoptedEndpoint is what an engine says of an endpoint in a running container.
+type AdoptedEndpoint struct {
+	CreateEndpointRequest
+	// Sandbox is as in Join.
+	Sandbox string
+	// Ports are the container's, as in Join and Publish.
+	Ports config.EndpointOptions
+	// Gateway says that the endpoint is the container's way out, by which its ports are
+	// published.
+	Gateway bool
+}
+
+// Adopt takes back a network of which the state knows nothing, or not all, while
+// running containers use it. What the kernel has of it is gone on with. What is known
+// already stays as it is, an endpoint that is not unclaimed is the engine's calls'
+// matter, and one whose container has gone meanwhile is left out. An endpoint with an
+// error is unclaimed still, and may be adopted again.
+func (d *Driver) Adopt(ctx context.Context, a Adoption) error {
+	unlock, err := d.networks.lock(ctx, a.Network.ID)
+	if err != nil {
+		return err
+	}
+	n, err := d.adoptNetwork(ctx, a)
+	var adopted []AdoptedEndpoint
+	for _, e := range a.Endpoints {
+		if n == nil || !d.isUnclaimed(e.EndpointID) {
+			continue
+		}
+		there, failed := d.adoptEndpoint(ctx, n, e)
+		err = errors.Join(err, failed)
+		if there {
+			adopted = append(adopted, e)
+		}
+	}
+	unlock()
+	for _, e := range adopted {
+		if e.Gateway {
+			if failed := d.publish(ctx, n.ID, e.EndpointID, e.Ports, d.regain); failed != nil {
+				err = errors.Join(err, fmt.Errorf("publish the ports of endpoint %s again: %w", short(e.EndpointID), failed))
+				continue
+			}
+		}
+		d.settled(e.EndpointID, "is network "+short(n.ID)+"'s: taken back")
+	}
+	return err
+}
+
+// adoptNetwork returns the network that there is, or the one of the adoption. It is
+// nil if that cannot be.
+func (d *Driver) adoptNetwork(ctx context.Context, a Adoption) (*Network, error) {
+	d.mu.Lock()
+	known := d.state.networks[a.Network.ID]
+	d.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	n, err := newNetwork(a.Network)
+	if err != nil {
+		return nil, err
+	}
+	n.Engine = a.Engine
+	info, err := d.o.Host.InspectBridge(ctx, n.Bridge, n.subnets())
+	if err != nil {
+		return nil, err
+	}
+	if info.Exists && info.Kind != "bridge" {
+		return nil, fmt.Errorf("link %s of network %s is a %s, not a bridge", n.Bridge, short(n.ID), info.Kind)
+	}
+	n.Adopted = info.Exists && info.Owner != n.ID
+	n.Gateway4 = knownGateway(n.Gateway4, n.Subnet4, info.Addresses)
+	n.Gateway6 = knownGateway(n.Gateway6, n.Subnet6, info.Addresses)
+	err = d.regain(ctx, func(s *state) (change, error) {
+		return change{network: networkChange{after: n}}, cmp.Or(s.admit(n), n.avoid(info.Elsewhere))
+	})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state.networks[n.ID], err
+}
+
+// knownGateway is the gateway's address: what the engine says, or else what the
+// bridge has. Engines do not tell one that the user left to them.
+func knownGateway(told, subnet netip.Prefix, have []netip.Prefix) netip.Prefix {
+	if told.IsValid() || !subnet.IsValid() {
+		return told
+	}
+	i := slices.IndexFunc(have, func(p netip.Prefix) bool { return subnet.Contains(p.Addr()) })
+	if i < 0 {
+		return told
+	}
+	return netip.PrefixFrom(have[i].Addr(), subnet.Bits())
+}
+
+// adoptEndpoint makes an endpoint of a running container part of the state, and says
+// whether it is.
+func (d *Driver) adoptEndpoint(ctx context.Context, n *Network, a AdoptedEndpoint) (there bool, err error) {
+	e, err := newEndpoint(a.CreateEndpointRequest)
+	if err != nil {
+		return false, err
+	}
+	if a.Sandbox == "" {
+		return false, fmt.Errorf("endpoint %s is in no sandbox", short(e.ID))
+	}
+	e.Sandbox = a.Sandbox
+	e.MACChosen = bytes.Equal(e.MAC, chooseMAC(e))
+	if n.routed() {
+		asked, bad := config.ParsePublish(a.Ports)
+		if bad != nil {
+			return false, bad
+		}
+		e.Asked = asked.Bindings
+	}
+	d.remember(e)
+	veths, err := d.o.Host.Veths(ctx)
+	if err != nil {
+		return false, err
+	}
+	if !veths[e.ID].Moved {
+		return false, nil // its container has ended; the next check finds that
+	}
+	err = d.regain(ctx, func(s *state) (change, error) {
+		if s.endpoints[e.ID] != nil {
+			return change{}, nil
+		}
+		return change{endpoints: []endpointChange{{after: e}}}, s.admitEndpoint(n, e)
+	})
+	if err != nil {
+		return false, err
+	}
+	one := newState()
+	one.addEndpoint(e)
+	d.reservePorts(ctx, one) // those that are remembered
+	return true, nil
+}
+
+// remember completes an endpoint with what is stored of it: no engine knows the ports
+// that were left to gangway to choose.
+func (d *Driver) remember(e *Endpoint) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.unclaimed.stored[e.ID]
+	if s == nil || s.NetworkID != e.NetworkID || s.IPv4 != e.IPv4 || s.IPv6 != e.IPv6 || s.Sandbox != e.Sandbox {
+		return
+	}
+	e.Asked, e.Publish, e.Published = s.Asked, s.Publish, s.Published
+}
+
+// regain is commit for what is in use already. What the kernel refuses is for the next
+// check; undone, the change would take along what running containers use.
+func (d *Driver) regain(ctx context.Context, look planner) error {
+	d.gate.RLock()
+	defer d.gate.RUnlock()
+	c, before, after, err := d.begin(look)
+	if err != nil || c.empty() {
+		return err
+	}
+	defer d.settle(c)
+	return d.apply(ctx, diff(before, after))
+}

@@ -1,0 +1,192 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// unclaimed is what running containers use and a restored state does not know: the
+// state files were lost, moved or put back from an older copy, or the plugin was
+// removed and installed again. That nobody knows of it does not tell whose it is, so
+// nothing of it is removed until an engine has said that it has no such endpoint;
+// what an engine says that it has is taken back (see Adopt).
+//
+// Until then the firewall's rules are not compared with the state: those of the
+// unclaimed networks and ports are among them, and cannot be told from what is left
+// over. The other way, to compare with what the kernel shows of these networks,
+// would take their published ports away.
+type unclaimed struct {
+	// endpoints are the host ends of their pairs, by endpoint.
+	endpoints map[string]spec.VethInfo
+	// stored are those of them that are stored still, though not their networks.
+	stored map[string]*Endpoint
+	// why says what stands in the way of knowing more.
+	why string
+}
+
+// find fills u after a restore; the pairs are the host's, and the orphans are what was
+// stored without a network.
+func (u *unclaimed) find(s *state, veths map[string]spec.VethInfo, orphans change) {
+	u.endpoints, u.stored = map[string]spec.VethInfo{}, map[string]*Endpoint{}
+	for _, e := range orphans.endpoints {
+		u.stored[e.before.ID] = e.before
+	}
+	for id, v := range veths {
+		if v.Moved && s.endpoints[id] == nil && checkID("endpoint", id) == nil {
+			u.endpoints[id] = v
+		}
+	}
+}
+
+// networks returns the ids of the networks that the endpoints are on, sorted. One
+// whose bridge does not tell is not among them.
+func (u *unclaimed) networks() []string {
+	ids := map[string]bool{}
+	for _, v := range u.endpoints {
+		if checkID("network", v.NetworkID) == nil {
+			ids[v.NetworkID] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(ids))
+}
+
+// text is what there is to say; empty for nothing.
+func (u *unclaimed) text() string {
+	if len(u.endpoints) == 0 {
+		return ""
+	}
+	var on []string
+	for _, id := range u.networks() {
+		on = append(on, short(id))
+	}
+	text := fmt.Sprintf("%d links of running containers (networks %s) are in no stored state: they and all rules are left as they are until an engine has said whose they are",
+		len(u.endpoints), strings.Join(on, ", "))
+	if u.why != "" {
+		text += "; " + u.why
+	}
+	return text
+}
+
+// tellUnclaimed tells of what Restore has found.
+func (d *Driver) tellUnclaimed() {
+	d.mu.Lock()
+	text := d.unclaimed.text()
+	d.mu.Unlock()
+	if text != "" {
+		d.o.Log.Warn(text)
+		d.journal.add(EventProblem, text)
+	}
+}
+
+// Unclaimed returns the endpoints that running containers use and that the state does
+// not know, by network. The network is empty if the kernel does not tell it.
+func (d *Driver) Unclaimed() map[string][]string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := map[string][]string{}
+	for id, v := range d.unclaimed.endpoints {
+		out[v.NetworkID] = append(out[v.NetworkID], id)
+	}
+	return out
+}
+
+// Doubt says why it is not known yet whose the unclaimed endpoints are, for who asks
+// for the status.
+func (d *Driver) Doubt(why string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if why != d.unclaimed.why && why != "" && len(d.unclaimed.endpoints) > 0 {
+		d.o.Log.Warn("whose the links of running containers are is not known: " + why)
+	}
+	d.unclaimed.why = why
+}
+
+// Disown says that an engine has none of these unclaimed endpoints, though it has
+// their network: the next check removes what is left of them.
+func (d *Driver) Disown(endpointIDs []string) {
+	for _, id := range endpointIDs {
+		d.settled(id, "is no engine's: removed")
+	}
+}
+
+// settled ends the doubt about an endpoint.
+func (d *Driver) settled(id, how string) {
+	d.mu.Lock()
+	_, was := d.unclaimed.endpoints[id]
+	delete(d.unclaimed.endpoints, id)
+	last := was && len(d.unclaimed.endpoints) == 0
+	stored := d.unclaimed.stored[id]
+	delete(d.unclaimed.stored, id)
+	d.mu.Unlock()
+	if stored != nil {
+		d.unsaved(change{endpoints: []endpointChange{{before: stored}}}, false) // unless it was taken back
+	}
+	if was {
+		d.o.Log.WithField("ep", short(id)).Info("endpoint that no stored state had " + how)
+	}
+	if last {
+		d.journal.add(EventSolved, "solved: no running container has a link that is not in the state")
+	}
+}
+
+func (d *Driver) isUnclaimed(endpointID string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, is := d.unclaimed.endpoints[endpointID]
+	return is
+}
+
+// on says whether any of the endpoints is on the network.
+func (u *unclaimed) on(networkID string) bool {
+	for _, v := range u.endpoints {
+		if v.NetworkID == networkID {
+			return true
+		}
+	}
+	return false
+}
+
+// keeps says whether there is anything that nobody has claimed.
+func (d *Driver) keeps() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.unclaimed.endpoints) > 0
+}
+
+// unswept adds to what should be there what nobody has claimed.
+func (d *Driver) unswept(want plan) ([]spec.Bridge, []spec.Veth) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	bridges, veths := slices.Clone(want.bridges), slices.Clone(want.veths)
+	for id, v := range d.unclaimed.endpoints {
+		if d.state.networks[v.NetworkID] == nil && v.NetworkID != "" {
+			// Whatever its name is, as that of one that gangway only uses.
+			bridges = append(bridges, spec.Bridge{Name: v.Bridge, NetworkID: v.NetworkID, Adopted: true})
+		}
+		if d.state.endpoints[id] == nil {
+			veths = append(veths, spec.Veth{EndpointID: id, Host: v.Host, Bridge: v.Bridge})
+		}
+	}
+	return bridges, veths
+}
+
+// check takes one look at links. An unclaimed pair that is gone, or in no container
+// any more, is used by nobody.
+func (d *Driver) check(ctx context.Context, of spec.Scope, want plan) (spec.LinkCheck, error) {
+	bridges, veths := d.unswept(want)
+	found, err := d.o.Host.Check(ctx, of, bridges, veths)
+	if err != nil {
+		return found, err
+	}
+	for _, v := range veths {
+		if found.Gone[v.EndpointID] || found.Outside[v.EndpointID] {
+			d.settled(v.EndpointID, "is in no container any more")
+		}
+	}
+	return found, nil
+}

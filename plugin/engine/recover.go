@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/ipam"
+)
+
+// Inventory is who is asked what it has in full; *Client is the real one.
+type Inventory interface {
+	Networks(ctx context.Context) (driver.Roll, error)
+	Inventory(ctx context.Context, engine string, networkIDs []string) ([]Held, error)
+}
+
+// Unclaimed is what finds in the kernel what running containers use and the stored
+// state does not know; *driver.Driver is the real one.
+type Unclaimed interface {
+	Unclaimed() map[string][]string
+	Adopt(ctx context.Context, a driver.Adoption) error
+	Disown(endpointIDs []string)
+	Doubt(why string)
+}
+
+// Pools takes back what the address manager held; *ipam.Allocator is the real one.
+type Pools interface {
+	Reclaim(ctx context.Context, h ipam.Holding) error
+}
+
+// RecoverOptions are what Recover works with.
+type RecoverOptions struct {
+	Engine    Inventory
+	Unclaimed Unclaimed
+	Pools     Pools
+}
+
+// The pauses between two questions as long as something is unclaimed: short at first,
+// since containers wait for their ports.
+const (
+	soon       = time.Second
+	soonTimes  = 30
+	afterwards = 10 * time.Second
+)
+
+// Off is what there is to do where no engine is asked.
+const Off = "GANGWAY_ENGINE is off: set it to the engine's API socket and start gangway again, or stop these containers and create their networks anew"
+
+// Recover has the driver take back what an engine says that it has, until nothing is
+// unclaimed or ctx ends. Of what the engine does not have it says so when that has
+// been so for the time of grace, as Follow does. Of networks that the engine does not
+// have nothing is said: they may be another engine's.
+func Recover(ctx context.Context, o RecoverOptions) {
+	r := &recoverer{RecoverOptions: o}
+	for times := 0; len(o.Unclaimed.Unclaimed()) > 0; times++ {
+		why := ""
+		if err := r.ask(ctx); err != nil {
+			why = err.Error()
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		o.Unclaimed.Doubt(why)
+		pause := soon
+		if times >= soonTimes {
+			pause = afterwards
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+type recoverer struct {
+	RecoverOptions
+	// missing has the endpoints that the engine did not name in the last answer,
+	// though it has their network, and since when.
+	missing map[string]time.Time
+}
+
+// ask asks once and has what the engine says taken back. The error says what is not
+// settled.
+func (r *recoverer) ask(ctx context.Context) error {
+	roll, err := r.Engine.Networks(ctx)
+	if err != nil {
+		return fmt.Errorf("the engine at GANGWAY_ENGINE does not say which networks it has: %w", err)
+	}
+	lost := r.Unclaimed.Unclaimed()
+	var known, foreign []string
+	for id := range lost {
+		if roll.Networks[id] {
+			known = append(known, id)
+		} else {
+			foreign = append(foreign, id[:min(len(id), 12)])
+		}
+	}
+	var errs []error
+	if len(foreign) > 0 {
+		errs = append(errs, fmt.Errorf("the engine has no network %s: another engine may have it, else stop the containers that use its bridge", strings.Join(foreign, ", ")))
+	}
+	if len(known) == 0 {
+		return errors.Join(errs...)
+	}
+	all, err := r.Engine.Inventory(ctx, roll.Engine, known)
+	if err != nil {
+		return errors.Join(append(errs, fmt.Errorf("the engine does not say what it has: %w", err))...)
+	}
+	there := map[string]bool{}
+	for _, h := range all {
+		for _, e := range h.Endpoints {
+			there[e.EndpointID] = true
+		}
+		errs = append(errs, r.adopt(ctx, h))
+	}
+	r.disown(lost, known, there)
+	return errors.Join(errs...)
+}
+
+// adopt takes back a network, its addresses first, so that nobody else gets them.
+func (r *recoverer) adopt(ctx context.Context, h Held) error {
+	var errs []error
+	for _, p := range h.Pools {
+		errs = append(errs, r.Pools.Reclaim(ctx, p))
+	}
+	if err := errors.Join(append(errs, r.Unclaimed.Adopt(ctx, h.Adoption))...); err != nil {
+		return fmt.Errorf("take back network %s: %w", h.Network.ID[:min(len(h.Network.ID), 12)], err)
+	}
+	return nil
+}
+
+// disown tells of the endpoints that the engine has not had for the time of grace.
+func (r *recoverer) disown(lost map[string][]string, known []string, there map[string]bool) {
+	missing := map[string]time.Time{}
+	var over []string
+	for _, network := range known {
+		for _, id := range lost[network] {
+			since, before := r.missing[id]
+			switch {
+			case there[id]:
+				continue
+			case !before:
+				since = time.Now()
+			case time.Since(since) >= grace:
+				over = append(over, id)
+			}
+			missing[id] = since
+		}
+	}
+	r.missing = missing
+	r.Unclaimed.Disown(over)
+}
