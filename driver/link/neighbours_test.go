@@ -2,6 +2,7 @@ package link_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -106,6 +107,12 @@ func gatewayed(x fixture, name string) *wire {
 	for _, address := range []string{"10.7.0.1/24", "fd07::1/64 nodad"} {
 		x.sh("ip addr add " + address + " dev br0")
 	}
+	x.eventually("the group of those who ask for the gateway", func() error {
+		if show := x.sh("ip maddr show dev br0"); !strings.Contains(show, "ff02::1:ff00:1") {
+			return errors.New(show)
+		}
+		return nil
+	})
 	if name == "guarded" {
 		return newWire(x, guarded)
 	}
