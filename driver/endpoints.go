@@ -113,16 +113,17 @@ func (d *Driver) askedPorts(networkID string, options config.EndpointOptions) ([
 }
 
 // joinResult names no gateway on an internal network: the engine would install
-// the route and publish the container's ports there.
+// the route and publish the container's ports there. Nor does it name the
+// endpoint itself, where that is the gateway.
 func joinResult(n *Network, e *Endpoint) JoinResult {
 	r := JoinResult{SrcName: vethPeer(e.ID), DstPrefix: n.Options.IfacePrefix, DisableGatewayService: true}
 	if n.Options.Internal {
 		return r
 	}
-	if e.IPv4.IsValid() && n.Gateway4.IsValid() {
+	if e.IPv4.IsValid() && n.Gateway4.IsValid() && n.Gateway4.Addr() != e.IPv4.Addr() {
 		r.Gateway4 = n.Gateway4.Addr()
 	}
-	if e.IPv6.IsValid() && n.Gateway6.IsValid() {
+	if e.IPv6.IsValid() && n.Gateway6.IsValid() && n.Gateway6.Addr() != e.IPv6.Addr() {
 		r.Gateway6 = n.Gateway6.Addr()
 	}
 	return r
@@ -265,7 +266,7 @@ func (s *state) admitEndpoint(n *Network, e *Endpoint) error {
 		if what := nobodys(p.subnet, a); what != "" {
 			return fmt.Errorf("address %s of network %s is %s: choose another --ip or --ip6", a, short(n.ID), what)
 		}
-		if p.gateway.IsValid() && p.gateway.Addr() == a {
+		if p.gateway.IsValid() && p.gateway.Addr() == a && !n.leaves(a) {
 			return fmt.Errorf("address %s is the gateway of network %s: choose another --ip", a, short(n.ID))
 		}
 		if h := s.holders[a]; h != nil {

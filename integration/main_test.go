@@ -62,6 +62,7 @@ func scenarios() []scenario {
 		{name: "isolated", run: testIsolated, own: true},
 		{name: "trusted-interfaces", run: testTrustedInterfaces, own: true, rules: true},
 		{name: "inhibit-ipv4", run: testInhibitIPv4, own: true},
+		{name: "container-gateway", run: testContainerGateway, own: true},
 		{name: "host-addresses", run: testHostAddresses, own: true, rules: true},
 		{name: "compose", run: testCompose, plugin: true},
 		{name: "see", run: testSee, plugin: true, own: true, rules: true},
