@@ -165,7 +165,7 @@ func (d *Driver) retireEndpoint(ctx context.Context, networkID, endpointID strin
 func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
 	d.mu.Lock()
 	var holders []*Endpoint
-	if h := d.state.macHolder(e); h != nil && !e.MACChosen {
+	if h := d.state.macHolder(e); h != nil && !e.MACChosen && d.state.endpoints[e.ID] == nil {
 		holders = append(holders, h)
 	}
 	for _, a := range e.addrs() {

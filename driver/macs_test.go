@@ -61,6 +61,25 @@ func TestMACsDiffer(t *testing.T) {
 	must(t, endpointErr(d.CreateEndpoint(ctx, withMAC(endpointRequest(netB, ep2, "10.1.0.2/24"), first.MAC...))))
 }
 
+// TestMACsOfOld: two endpoints with one hardware address, as earlier versions made
+// them, stay, also when the engine repeats the second one's request.
+func TestMACsOfOld(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	ctx := t.Context()
+	must(t, d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	request := withMAC(endpointRequest(netA, ep2, "10.0.0.3/24"), 2, 0, 0, 0, 0, 2)
+	must(t, endpointErr(d.CreateEndpoint(ctx, withMAC(endpointRequest(netA, ep1, "10.0.0.2/24"), 2, 0, 0, 0, 0, 1))), endpointErr(d.CreateEndpoint(ctx, request)))
+	of := *d.state.endpoints[ep1]
+	of.MAC = HardwareAddr(request.MAC)
+	d.state.apply(change{endpoints: []endpointChange{{before: d.state.endpoints[ep1], after: &of}}})
+	before := f.picture()
+	must(t, endpointErr(d.CreateEndpoint(ctx, request)))
+	if after := f.picture(); len(d.state.endpoints) != 2 || !reflect.DeepEqual(before, after) {
+		t.Errorf("repeating changed something:\n%+v\n%+v", before, after)
+	}
+}
+
 // TestMACYields: an endpoint that the engine forgot in a crash does not keep its
 // hardware address from a new one.
 func TestMACYields(t *testing.T) {
