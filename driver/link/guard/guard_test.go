@@ -150,6 +150,21 @@ func TestSubnets(t *testing.T) {
 	}
 }
 
+// TestReach: no program is so long that a jump does not reach its end, whatever
+// the subnets are.
+func TestReach(t *testing.T) {
+	for _, own := range []netip.Addr{own6, netip.MustParseAddr("fe80::2")} {
+		for bits := range 129 {
+			p := isolated()
+			p.Addresses[1] = own
+			p.Reserved[1] = netip.PrefixFrom(own, bits).Masked()
+			if list := assemble(t, p); !judge(t, list, ip6Frame(own, tcp, 64, nil)) || judge(t, list, ndFrame(own, 136, linkLocal(bridgeMAC))) {
+				t.Errorf("%s is not as others", p.Reserved[1])
+			}
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for name, change := range map[string]func(*Port){
 		"no MAC":        func(p *Port) { p.MAC = nil },
