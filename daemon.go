@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -157,6 +158,7 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	d.closers = append(d.closers, func() { logError(log, ports.Close()) })
 	d.addresses, err = ipam.New(ipam.Options{
 		Ranges: settings.Pools, Store: pools, Used: links.Prefixes, Log: log,
+		Shared: func(a netip.Addr) bool { return d.driver.Shared(a) },
 	})
 	if err != nil {
 		return nil, err

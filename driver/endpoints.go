@@ -3,7 +3,6 @@ package driver
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"net"
 	"net/netip"
@@ -26,6 +25,9 @@ func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (C
 	if err = d.vacantEndpoint(ctx, e); err != nil {
 		return CreateEndpointResult{}, err
 	}
+	if err = d.vacantMAC(ctx, e); err != nil {
+		return CreateEndpointResult{}, err
+	}
 	unlock, err := d.networks.lock(ctx, e.NetworkID)
 	if err != nil {
 		return CreateEndpointResult{}, err
@@ -40,6 +42,9 @@ func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (C
 			return change{}, unknownNetwork(e.NetworkID)
 		}
 		if old := s.endpoints[e.ID]; old != nil {
+			if old.MACChosen && e.MACChosen {
+				e.MAC = old.MAC
+			}
 			return change{}, sameEndpoint(old, e)
 		}
 		return change{endpoints: []endpointChange{{after: e}}}, s.admitEndpoint(n, e)
@@ -108,17 +113,19 @@ func (d *Driver) askedPorts(networkID string, options config.EndpointOptions) ([
 }
 
 // joinResult names no gateway on an internal network: the engine would install
-// the route and publish the container's ports there.
+// the route and publish the container's ports there. Nor does it name the
+// endpoint itself, where that is the gateway.
 func joinResult(n *Network, e *Endpoint) JoinResult {
 	r := JoinResult{SrcName: vethPeer(e.ID), DstPrefix: n.Options.IfacePrefix, DisableGatewayService: true}
 	if n.Options.Internal {
 		return r
 	}
-	if e.IPv4.IsValid() {
-		r.Gateway4 = n.defaultGateway(e.IPv4.Addr())
+	// Who has the gateway's address himself has no gateway.
+	if g := n.defaultGateway(e.IPv4.Addr()); e.IPv4.IsValid() && g != e.IPv4.Addr() {
+		r.Gateway4 = g
 	}
-	if e.IPv6.IsValid() {
-		r.Gateway6 = n.defaultGateway(e.IPv6.Addr())
+	if g := n.defaultGateway(e.IPv6.Addr()); e.IPv6.IsValid() && g != e.IPv6.Addr() {
+		r.Gateway6 = g
 	}
 	return r
 }
@@ -153,12 +160,15 @@ func (d *Driver) retireEndpoint(ctx context.Context, networkID, endpointID strin
 	})
 }
 
-// retireHolders removes endpoints that hold e's addresses although their link is
-// gone, or in no container. The kernel is asked only when there is a conflict at
-// all.
+// retireHolders removes endpoints that hold e's addresses, or the hardware address
+// that was asked for, although their link is gone, or in no container. The kernel
+// is asked only when there is a conflict at all.
 func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
 	d.mu.Lock()
 	var holders []*Endpoint
+	if h := d.state.macHolder(e); h != nil && !e.MACChosen && d.state.endpoints[e.ID] == nil {
+		holders = append(holders, h)
+	}
 	for _, a := range e.addrs() {
 		h := d.state.holders[a]
 		if h != nil && h.ID != e.ID && h.NetworkID == e.NetworkID && !slices.Contains(holders, h) { // once for both families
@@ -177,7 +187,7 @@ func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
 		if veths[h.ID].Moved {
 			continue
 		}
-		d.o.Log.WithField("ep", short(h.ID)).Warn("endpoint is in no container any more and yields its address")
+		d.o.Log.WithField("ep", short(h.ID)).Warn("endpoint is in no container any more and yields its addresses")
 		err = d.retire(ctx, func(s *state) (change, error) {
 			return change{endpoints: []endpointChange{{before: s.endpoints[h.ID]}}}, nil
 		})
@@ -220,8 +230,7 @@ func chooseMAC(e *Endpoint) HardwareAddr {
 		a := e.IPv4.Addr().As4()
 		return HardwareAddr{0x02, 0x42, a[0], a[1], a[2], a[3]}
 	}
-	h := sha256.Sum256(e.IPv6.Addr().AsSlice())
-	return HardwareAddr{0x02, 0x42, h[0], h[1], h[2], h[3]}
+	return hashMAC(e.IPv6.Addr(), 0)
 }
 
 // sameEndpoint tells a repeated request from a contradictory one.
@@ -255,7 +264,10 @@ func (s *state) admitEndpoint(n *Network, e *Endpoint) error {
 		if !p.subnet.IsValid() || !p.subnet.Contains(a) {
 			return fmt.Errorf("address %s is not inside network %s (subnets %v)", a, short(n.ID), n.subnets())
 		}
-		if p.gateway.IsValid() && p.gateway.Addr() == a {
+		if what := nobodys(p.subnet, a); what != "" {
+			return fmt.Errorf("address %s of network %s is %s: choose another --ip or --ip6", a, short(n.ID), what)
+		}
+		if p.gateway.IsValid() && p.gateway.Addr() == a && !n.leaves(a) {
 			return fmt.Errorf("address %s is the gateway of network %s: choose another --ip", a, short(n.ID))
 		}
 		if h := s.holders[a]; h != nil {
@@ -264,7 +276,7 @@ func (s *state) admitEndpoint(n *Network, e *Endpoint) error {
 			return err
 		}
 	}
-	return nil
+	return s.admitMAC(e)
 }
 
 // find returns an endpoint and its network.

@@ -176,7 +176,7 @@ func (f *fakeHost) InspectBridge(_ context.Context, name string, _ []netip.Prefi
 	}
 	defer unlock()
 	if b, ok := f.bridges[name]; ok {
-		return spec.BridgeInfo{Exists: true, Kind: "bridge", Owner: b.NetworkID, Elsewhere: f.elsewhere}, nil
+		return spec.BridgeInfo{Exists: true, Kind: "bridge", Owner: b.NetworkID, MAC: bridgeMAC(), Elsewhere: f.elsewhere}, nil
 	}
 	info := f.foreign[name]
 	info.Elsewhere = f.elsewhere

@@ -67,6 +67,7 @@ func scenarios() []scenario {
 		{name: "inhibit-ipv4", run: testInhibitIPv4, own: true},
 		{name: "default-gateway", run: testDefaultGateway, plugin: true},
 		{name: "unmet", run: testUnmet, own: true, plugin: true},
+		{name: "container-gateway", run: testContainerGateway, own: true},
 		{name: "host-addresses", run: testHostAddresses, own: true, rules: true},
 		{name: "compose", run: testCompose, plugin: true},
 		{name: "see", run: testSee, plugin: true, own: true, rules: true},

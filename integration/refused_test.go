@@ -53,11 +53,18 @@ func testRefused(t *testing.T, e *harness.Engine) {
 		e.Docker(t, create...)
 		e.Docker(t, "network", "rm", "late")
 	})
+	bridge := bridgeOf(t, e, "n1")
+	bridgeMAC := strings.TrimSpace(e.Run(t, "cat", "/sys/class/net/"+bridge+"/address"))
+	e.Sleep(t, harness.Container{Name: "first", Network: "n1", Args: []string{"--mac-address", "02:aa:bb:cc:dd:01"}})
 	for _, c := range []struct {
 		name  string
 		words []string
 		args  []string
 	}{
+		{"MAC address of the bridge", []string{bridgeMAC, bridge, "--mac-address"}, []string{"--mac-address", bridgeMAC}},
+		{"MAC address of another container", []string{"02:aa:bb:cc:dd:01", "--mac-address"}, []string{"--mac-address", "02:aa:bb:cc:dd:01"}},
+		{"MAC address of everybody", []string{"ff:ff:ff:ff:ff:ff"}, []string{"--mac-address", "ff:ff:ff:ff:ff:ff"}},
+		{"broadcast address", []string{"10.77.0.255"}, []string{"--ip", "10.77.0.255"}},
 		{"address outside the pool", []string{"10.78.0.5"}, []string{"--ip", "10.78.0.5"}},
 		{"gateway's address", []string{"10.77.0.1"}, []string{"--ip", "10.77.0.1"}},
 		{"host port of an address the host has not", []string{"198.51.100.1"}, publish("198.51.100.1:8000:80")},

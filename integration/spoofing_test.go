@@ -136,6 +136,29 @@ func attacks() []attack {
 	}
 }
 
+// inventions are what a container says in names that are nobody's.
+func inventions() []attack {
+	remembers := func(a string) func(r *room) bool {
+		return func(r *room) bool {
+			return strings.Contains(r.e.Run(r.t, "ip", "neigh", "show", a, "dev", r.bridge), r.hostileMAC.String())
+		}
+	}
+	outside4, outside6, chosen := netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("2001:db8::7"), netip.MustParseAddr("fe80::c38b:21ff:ab01:9d52")
+	return []attack{
+		{"ARP question from an invented address", func(r *room) {
+			frame := arpAnswer(everybodyMAC, r.hostileMAC, outside4, r.gate4)
+			frame[21] = 1 // a request
+			r.send(frame)
+		}, remembers(outside4.String())},
+		{"solicitation from an invented address", func(r *room) { r.send(solicitation(r.hostileMAC, outside6, r.gate6)) }, remembers(outside6.String())},
+		{"solicitation from an invented link-local address", func(r *room) { r.send(solicitation(r.hostileMAC, chosen, r.gate6)) }, remembers(chosen.String())},
+		{"answer of a DHCP server", func(r *room) { r.send(dhcpAnswer(r.victimMAC, r.hostileMAC, outside4, r.victim4)) }, func(r *room) bool {
+			// The victim counts it as for a port that nothing listens at.
+			return strings.Fields(r.e.Exec(r.t, r.victim, "sh", "-c", "grep ^Udp: /proc/net/snmp | tail -n 1"))[2] != "0"
+		}},
+	}
+}
+
 // testSpoofing: a container with every right over its own network can neither
 // take another's address nor be the gateway or a router. That each try would
 // work is shown in a network without the protection.
@@ -151,7 +174,7 @@ func testSpoofing(t *testing.T, e *harness.Engine) {
 	}
 	by(t, "in its own name", e.Inside(guarded.hostile).Get(t, "tcp", guarded.victim+":80"), guarded.victim)
 	by(t, "in its own name, IPv6", e.Inside(guarded.hostile).Get(t, "tcp", netip.AddrPortFrom(guarded.victim6, 80).String()), guarded.victim)
-	for _, a := range attacks() {
+	for _, a := range slices.Concat(inventions(), attacks()) {
 		// What is enough for one is enough for the other.
 		harness.Eventually(t, 15*time.Second, a.name+" without the protection", func() error {
 			a.try(guarded)
@@ -185,15 +208,36 @@ func arpAnswer(dst, src net.HardwareAddr, ip, to netip.Addr) []byte {
 
 // neighbourAdvertisement tells all nodes that target is at src.
 func neighbourAdvertisement(src net.HardwareAddr, target netip.Addr) []byte {
+	return discovery(src, target, slices.Concat([]byte{136, 0, 0, 0, 0x20, 0, 0, 0}, target.AsSlice(), []byte{2, 1}, src))
+}
+
+// solicitation asks all nodes where target is, and says that from is at src.
+func solicitation(src net.HardwareAddr, from, target netip.Addr) []byte {
+	return discovery(src, from, slices.Concat([]byte{135, 0, 0, 0, 0, 0, 0, 0}, target.AsSlice(), []byte{1, 1}, src))
+}
+
+// discovery is a message to all nodes.
+func discovery(src net.HardwareAddr, from netip.Addr, message []byte) []byte {
 	nodes := netip.MustParseAddr("ff02::1").AsSlice()
-	message := slices.Concat([]byte{136, 0, 0, 0, 0x20, 0, 0, 0}, target.AsSlice(), []byte{2, 1}, src)
-	sum := uint32(len(message) + 58)
-	for _, b := range slices.Collect(slices.Chunk(slices.Concat(target.AsSlice(), nodes, message), 2)) {
+	binary.BigEndian.PutUint16(message[2:], sum(slices.Concat(from.AsSlice(), nodes, message), len(message)+58))
+	return slices.Concat([]byte{0x33, 0x33, 0, 0, 0, 1}, src, []byte{0x86, 0xdd, 0x60, 0, 0, 0, 0, byte(len(message)), 58, 255}, from.AsSlice(), nodes, message)
+}
+
+// dhcpAnswer is a datagram from a server's port to a client's.
+func dhcpAnswer(dst, src net.HardwareAddr, from, to netip.Addr) []byte {
+	header := slices.Concat([]byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0}, from.AsSlice(), to.AsSlice())
+	binary.BigEndian.PutUint16(header[10:], sum(header, 0))
+	return slices.Concat(dst, src, []byte{8, 0}, header, []byte{0, 67, 0, 68, 0, 8, 0, 0})
+}
+
+// sum is the checksum of an even number of bytes and of what is added to them.
+func sum(bytes []byte, more int) uint16 {
+	sum := uint32(more)
+	for b := range slices.Chunk(bytes, 2) {
 		sum += uint32(binary.BigEndian.Uint16(b))
 	}
 	for sum > 0xffff {
 		sum = sum>>16 + sum&0xffff
 	}
-	binary.BigEndian.PutUint16(message[2:], ^uint16(sum))
-	return slices.Concat([]byte{0x33, 0x33, 0, 0, 0, 1}, src, []byte{0x86, 0xdd, 0x60, 0, 0, 0, 0, byte(len(message)), 58, 255}, target.AsSlice(), nodes, message)
+	return ^uint16(sum)
 }

@@ -45,15 +45,22 @@ func (a *Allocator) requestAddress(ctx context.Context, req AddressRequest) (net
 	if err != nil {
 		return netip.Prefix{}, err
 	}
-	if p.held[want.addr] != nil {
-		err = a.replayAddress(p, want)
-	} else {
+	switch h := p.held[want.addr]; {
+	case h == nil:
 		err = a.grant(p, want)
+	case h.confirmed < want.generation || !a.shared(p, want.addr):
+		err = a.replayAddress(p, want)
 	}
 	if err != nil {
 		return netip.Prefix{}, err
 	}
 	return netip.PrefixFrom(want.addr, p.id.subnet.Bits()), nil
+}
+
+// shared says whether an address that is held for a network is a container's to
+// have as well.
+func (a *Allocator) shared(p *pool, addr netip.Addr) bool {
+	return p.id.space == LocalSpace && a.o.Shared != nil && a.o.Shared(addr)
 }
 
 // wanted is a request for an address on its way.
@@ -206,6 +213,9 @@ func (a *Allocator) ReleaseAddress(ctx context.Context, poolID string, addr neti
 	}
 	if h.retained {
 		h.claim = claim{withdrawn: true}
+		return nil
+	}
+	if a.shared(p, addr) {
 		return nil
 	}
 	r := p.record()

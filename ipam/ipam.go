@@ -42,6 +42,12 @@ type Options struct {
 	// as an endpoint and its network, or "" if it does not know. It completes
 	// the error about an address in use. Optional; called without locks held.
 	Holder func(addr netip.Addr) string
+	// Shared says whether an address of a LocalSpace pool, which is held for a
+	// network, is left for a container to have: the gateway where the bridge has no
+	// address. Then it is given to whoever names it, and kept when that gives it
+	// back; the network's driver lets one have it at a time. Optional; called with
+	// the pool's lock held.
+	Shared func(addr netip.Addr) bool
 	// Log is optional.
 	Log *logrus.Entry
 }

@@ -14,6 +14,10 @@ units=/etc/systemd/system
 # bash-completion reads the first when gangway is completed, the second at once.
 completion=$prefix/share/bash-completion/completions/gangway
 docker_completion=/etc/bash_completion.d/gangway
+# What keeps managers of the host's network off the links. Files for every link
+# have names like 99-default.network and come later.
+networkd=/etc/systemd/network/00-gangway.network
+network_manager=/etc/NetworkManager/conf.d/00-gangway.conf
 
 fail() {
 	echo "daemon.sh: $*" >&2
@@ -22,6 +26,12 @@ fail() {
 
 # systemd says whether there is one to talk to.
 systemd() { [ -z "$destdir" ] && [ -d /run/systemd/system ]; }
+
+# reread has the managers of the host's network that run read their files again.
+reread() {
+	if systemctl --quiet is-active systemd-networkd.service; then networkctl reload; fi
+	if systemctl --quiet is-active NetworkManager.service; then nmcli general reload conf; fi
+}
 
 # works waits until the daemon has restored its networks.
 works() {
@@ -41,12 +51,15 @@ install)
 	install -D -m 755 "$2" "$destdir$program"
 	install -D -m 644 packaging/gangway-completion.bash "$destdir$completion"
 	install -D -m 644 packaging/docker-completion.bash "$destdir$docker_completion"
+	install -D -m 644 packaging/gangway.network "$destdir$networkd"
+	install -D -m 644 packaging/gangway-networkmanager.conf "$destdir$network_manager"
 	mkdir -p "$destdir$units"
 	for unit in gangway.service gangway.socket; do
 		sed "s|/usr/local/bin/gangway|$program|" "packaging/$unit" >"$destdir$units/$unit"
 	done
 	if systemd; then
 		systemctl daemon-reload
+		reread
 		# A daemon that made its own socket is in the unit's way.
 		systemctl --quiet is-active gangway.socket || systemctl stop gangway.service
 		systemctl enable gangway.socket gangway.service
@@ -72,9 +85,10 @@ uninstall)
 		done
 	fi
 	rm -f "$destdir$program" "$destdir$units/gangway.service" "$destdir$units/gangway.socket" \
-		"$destdir$completion" "$destdir$docker_completion"
+		"$destdir$completion" "$destdir$docker_completion" "$destdir$networkd" "$destdir$network_manager"
 	if systemd; then
 		systemctl daemon-reload
+		reread
 	fi
 	echo "The daemon is removed. Its state is kept in /var/lib/gangway."
 	;;

@@ -94,3 +94,13 @@ func lines(all []address) []string {
 	slices.Sort(found)
 	return found
 }
+
+// RequestARP is requestARP.
+func RequestARP(sender, target netip.Addr, mac net.HardwareAddr) []byte {
+	return requestARP(sender, target, mac)
+}
+
+// Discovery is discovery.
+func Discovery(mac net.HardwareAddr, from, to netip.Addr, icmp []byte) []byte {
+	return discovery(mac, from, to, icmp)
+}

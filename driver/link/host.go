@@ -29,6 +29,7 @@ func (h *Handle) InspectBridge(ctx context.Context, name string, subnets []netip
 	info, own := spec.BridgeInfo{}, 0
 	if link != nil {
 		info.Exists, info.Kind, info.Owner = true, link.Type(), owner(link)
+		info.MAC = link.Attrs().HardwareAddr
 		own = link.Attrs().Index
 	}
 	for _, family := range families(subnets) {

@@ -88,6 +88,10 @@ func TestInspectBridge(t *testing.T) {
 		for _, c := range tests {
 			got, err := f.InspectBridge(context.Background(), c.name, c.subnets)
 			f.ok(err)
+			if c.want.Exists {
+				f.contains(f.sh("ip link show "+c.name), "link/ether "+got.MAC.String())
+			}
+			got.MAC = nil
 			if d := cmp.Diff(c.want, got, comparePrefixes()); d != "" {
 				t.Errorf("%s for %v (-want +got):\n%s", c.name, c.subnets, d)
 			}

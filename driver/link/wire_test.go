@@ -138,7 +138,11 @@ func framesOf(v spec.Veth) []frame {
 	packet := func(src netip.Addr) []byte {
 		return slices.Concat(everybody, v.MAC, []byte{8, 0}, header4(src))
 	}
+	dhcp4, dhcp6 := answerOfDHCP(v)
 	return []frame{
+		{"answer of DHCP", dhcp4, false},
+		{"answer of DHCP in a VLAN of number 0", tag(dhcp4, 0x81, 0, 0, 0), false},
+		{"answer of DHCPv6", dhcp6, false},
 		{"raw frame", raw(v.MAC), true},
 		{"raw frame with another's MAC", raw(net.HardwareAddr{2, 0x42, 10, 7, 0, 3}), false},
 		{"packet", packet(v.Addresses[0]), true},

@@ -1,6 +1,9 @@
 package spec
 
-import "net/netip"
+import (
+	"net"
+	"net/netip"
+)
 
 // BridgeInfo describes a link that may serve as a network's bridge, and what
 // its network has to leave alone.
@@ -10,6 +13,8 @@ type BridgeInfo struct {
 	Kind string
 	// Owner is the network id of a bridge that gangway created, else empty.
 	Owner string
+	// MAC is its hardware address.
+	MAC net.HardwareAddr
 	// Addresses are its global addresses, of the families that the network has.
 	Addresses []netip.Prefix
 	// Elsewhere are the global addresses of all other links that lie within the

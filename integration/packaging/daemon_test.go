@@ -3,6 +3,7 @@ package packaging
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -27,6 +28,12 @@ func TestDaemonInstall(t *testing.T) {
 	for _, file := range completions {
 		run(t, nil, "bash", "-n", file)
 	}
+	managers := []string{dest + "/etc/systemd/network/00-gangway.network", dest + "/etc/NetworkManager/conf.d/00-gangway.conf"}
+	for _, file := range managers {
+		if content, err := os.ReadFile(file); err != nil || !strings.Contains(string(content), "gw-*") {
+			t.Errorf("%s: %v: %s", file, err, content)
+		}
+	}
 
 	// systemd looks for the program in the machine's own root.
 	here := strings.ReplaceAll(string(text), program[1], dest+program[1])
@@ -39,7 +46,7 @@ func TestDaemonInstall(t *testing.T) {
 	}
 
 	run(t, append(where, "DOCKER=/nonexistent/docker"), "make", "-e", "uninstall")
-	for _, file := range append(completions, unit, socket, dest+program[1]) {
+	for _, file := range append(slices.Concat(completions, managers), unit, socket, dest+program[1]) {
 		if _, err := os.Stat(file); err == nil {
 			t.Errorf("%s is left", file)
 		}

@@ -21,6 +21,7 @@ var (
 	near4, near6 = netip.MustParseAddr("10.9.0.3"), netip.MustParseAddr("fd09::3")
 	far4, far6   = netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")
 	link4, link6 = netip.MustParseAddr("169.254.3.4"), netip.MustParseAddr("fe80::7")
+	random6      = netip.MustParseAddr("fe80::c38b:21ff:ab01:9d52")
 	none4, none6 = netip.IPv4Unspecified(), netip.IPv6Unspecified()
 )
 
@@ -59,6 +60,31 @@ func packet4(src netip.Addr) []byte {
 }
 
 func ip4Frame(src netip.Addr) []byte { return ether(bridgeMAC, mac, typeIPv4, packet4(src)) }
+
+// udpTo is the start of a datagram for a port.
+func udpTo(port int) []byte { return join(short(5000), short(port), short(8), short(0)) }
+
+// ip4Frame4 is a frame of UDP, or of a fragment of it.
+func ip4Frame4(src netip.Addr, fragment int, payload []byte) []byte {
+	f := ip4Frame(src)[:ip4End]
+	copy(f[ip4Fragment:], short(fragment))
+	return join(f, payload)
+}
+
+// ip4Options is a frame with an option of four bytes.
+func ip4Options(src netip.Addr, payload []byte, option ...byte) []byte {
+	f := ip4Frame(src)[:ip4End]
+	f[network] = 0x46
+	padded := make([]byte, 4)
+	copy(padded[2:], option)
+	return join(f, padded, payload)
+}
+
+// toLL sends a frame of IPv6 to a link-local address.
+func toLL(f []byte) []byte {
+	copy(f[ip6Dst:], link6.AsSlice())
+	return f
+}
 
 func packet6(src netip.Addr, header, hops int, payload []byte) []byte {
 	return join([]byte{0x60, 0, 0, 0}, short(len(payload)), []byte{byte(header), byte(hops)}, src.AsSlice(), far6.AsSlice(), payload)

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -19,18 +20,27 @@ const (
 	arpToAll
 	arp
 	ip4
-	claim4
+	mine4
+	answer4
 	ip6
-	second
-	outside
+	mine6
+	others6
+	unknown
+	advertised
 	discovery
-	chain
 	message
-	target
-	secondTarget
-	outsideTarget
+	udp6
+	fragment6
+	fragmentUDP
+	extension
+	behind6
+	hidden
+	unbelieved
+	// places is the first of those that program.place gives.
 	places
 )
+
+const jumpGreaterEqual = unix.BPF_JGE
 
 // What a program returns (linux/pkt_cls.h). A frame that passes goes on to the
 // filters that others may have put behind this one.
@@ -43,8 +53,15 @@ const (
 // demands, and at most 255 instructions far.
 type program struct {
 	code  []unix.SockFilter
-	at    [places]int
+	at    map[place][]int
+	given place
 	jumps []jump
+}
+
+// place returns one that has no name.
+func (p *program) place() place {
+	p.given++
+	return places + p.given
 }
 
 // jump is an instruction whose ways are still to be resolved.
@@ -58,8 +75,9 @@ func (p *program) add(code uint16, value uint32) {
 	p.code = append(p.code, unix.SockFilter{Code: code, K: value})
 }
 
-// mark says that the next instruction is the place.
-func (p *program) mark(here place) { p.at[here] = len(p.code) }
+// mark says that the next instruction is the place. If there are several, jumps
+// lead to the nearest.
+func (p *program) mark(here place) { p.at[here] = append(p.at[here], len(p.code)) }
 
 // byteAt, half and word load 1, 2 and 4 bytes at an offset of the frame. The
 // kernel ends a program that reads past the end with 0, which lets the frame
@@ -73,9 +91,39 @@ func (p *program) word(offset uint32) { p.add(unix.BPF_LD|unix.BPF_W|unix.BPF_AB
 func (p *program) and(mask uint32) { p.add(unix.BPF_ALU|unix.BPF_AND|unix.BPF_K, mask) }
 
 // enough drops frames of fewer than the given number of bytes.
-func (p *program) enough(length uint32) {
+func (p *program) enough(length uint32) { p.short(length, drop) }
+
+// short goes on at then if the frame has fewer than the given number of bytes.
+func (p *program) short(length uint32, then place) {
 	p.add(unix.BPF_LD|unix.BPF_W|unix.BPF_LEN, 0)
-	p.when(unix.BPF_JGE, length, next, drop)
+	p.when(jumpGreaterEqual, length, next, then)
+}
+
+// headerLength loads the length of the IPv4 header at an offset.
+func (p *program) headerLength(offset uint32) {
+	p.add(unix.BPF_LDX|unix.BPF_B|unix.BPF_MSH, offset)
+	p.add(unix.BPF_MISC|unix.BPF_TXA, 0)
+}
+
+// units8 turns the length of an IPv6 extension header, as it is written, into
+// bytes.
+func (p *program) units8() {
+	p.add(unix.BPF_ALU|unix.BPF_ADD|unix.BPF_K, 1)
+	p.add(unix.BPF_ALU|unix.BPF_LSH|unix.BPF_K, 3)
+}
+
+// portBehind goes on at then if UDP for the port comes behind the header at an
+// offset, of which the length was loaded; otherwise the frame passes. The frame
+// reaches beyond the offset.
+func (p *program) portBehind(offset, port uint32, then place) {
+	p.add(unix.BPF_ALU|unix.BPF_ADD|unix.BPF_K, udpPortEnd)
+	p.add(unix.BPF_MISC|unix.BPF_TAX, 0)
+	p.add(unix.BPF_LD|unix.BPF_W|unix.BPF_LEN, 0)
+	p.add(unix.BPF_ALU|unix.BPF_SUB|unix.BPF_K, offset)
+	p.jumps = append(p.jumps, jump{len(p.code), next, pass})
+	p.add(unix.BPF_JMP|unix.BPF_JGE|unix.BPF_X, 0)
+	p.add(unix.BPF_LD|unix.BPF_H|unix.BPF_IND, offset+udpPort-udpPortEnd)
+	p.equal(port, then, pass)
 }
 
 // equal jumps by whether what was loaded has the value.
@@ -94,25 +142,37 @@ func (p *program) jump(to place) { p.equal(0, to, to) }
 // allow lets what comes here pass.
 func (p *program) allow() { p.add(unix.BPF_RET|unix.BPF_K, actUnspec) }
 
-// finish adds the ends and resolves the jumps.
-func (p *program) finish() ([]unix.SockFilter, error) {
+// ends puts the ends here, after an instruction that does not go on.
+func (p *program) ends() {
 	p.mark(pass)
 	p.allow()
 	p.mark(drop)
 	p.add(unix.BPF_RET|unix.BPF_K, actShot)
+}
+
+// finish adds the ends and resolves the jumps.
+func (p *program) finish() ([]unix.SockFilter, error) {
+	p.ends()
 	for _, j := range p.jumps {
-		var skip [2]uint8
-		for i, to := range []place{j.then, j.otherwise} {
-			n := p.at[to] - j.from - 1
-			switch {
-			case to == next:
-				n = 0
-			case n < 0 || n > 255:
-				return nil, fmt.Errorf("instruction %d of the filter cannot jump to %d", j.from, p.at[to])
-			}
-			skip[i] = uint8(n)
+		then, err := p.distance(j.from, j.then)
+		otherwise, err2 := p.distance(j.from, j.otherwise)
+		if err = errors.Join(err, err2); err != nil {
+			return nil, err
 		}
-		p.code[j.from].Jt, p.code[j.from].Jf = skip[0], skip[1]
+		p.code[j.from].Jt, p.code[j.from].Jf = then, otherwise
 	}
 	return p.code, nil
+}
+
+// distance is how many instructions a jump passes over.
+func (p *program) distance(from int, to place) (uint8, error) {
+	if to == next {
+		return 0, nil
+	}
+	for _, at := range p.at[to] {
+		if n := at - from - 1; n >= 0 && n <= 255 {
+			return uint8(n), nil
+		}
+	}
+	return 0, fmt.Errorf("instruction %d of the filter cannot jump to %d at %d", from, to, p.at[to])
 }

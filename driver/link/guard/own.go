@@ -1,0 +1,205 @@
+package guard
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+)
+
+// Link-local addresses, which an interface may have beside those of its network.
+func linkLocal4() netip.Prefix { return netip.MustParsePrefix("169.254.0.0/16") }
+
+func linkLocal6() netip.Prefix { return netip.MustParsePrefix("fe80::/64") }
+
+// lowest bounds the link-local addresses that a person chooses for a router,
+// fe80::1 to fe80::f. The program remembers nothing, so that it cannot let a
+// container have "a few": these are few.
+const lowest = 16
+
+// own lets pass what claims no more than the container's own addresses.
+func (p *program) own(o Port) {
+	p.mac(etherSrc, o.MAC, next, drop)
+	p.half(etherType)
+	p.equal(typeIPv4, ip4, next)
+	p.equal(typeIPv6, ip6, next)
+	p.equal(typeARP, arp, next)
+	for _, vlan := range vlanTypes() {
+		p.equal(vlan, drop, next)
+	}
+	p.allow()
+
+	p.mark(arp)
+	p.ownARP(o)
+
+	p.mark(ip4)
+	p.enough(ip4End)
+	p.own4(o)
+	p.noAnswers4()
+	p.ends()
+
+	p.mark(ip6)
+	p.enough(ip6End)
+	p.own6(ip6Src, o, mine6, others6)
+	p.neighbours6(o)
+	p.protocols6()
+	p.advertised6(o)
+}
+
+// ownARP lets ARP of any kind name the container's own address as its sender's.
+// Whoever is asked remembers who asks (RFC 826), in a table that the kernel shares
+// out among all namespaces: an address outside of the network's subnets, of which
+// there are as many as one likes, may be the source of packets, never of this.
+// 0.0.0.0 is nobody's; probes come from it, and nobody remembers it (RFC 5227).
+//
+// Link-local addresses (docker run --link-local-ip) are the engine's to give, and
+// it tells no driver. They talk to each other only: then nobody remembers them who
+// has none.
+func (p *program) ownARP(o Port) {
+	p.enough(arpEnd)
+	p.word(arpFormat)
+	p.equal(arpIPv4, next, drop)
+	p.mac(arpSenderMAC, o.MAC, next, drop)
+	p.word(arpSenderIP)
+	p.equal(0, pass, next)
+	for _, a := range o.Addresses {
+		if a.Is4() {
+			p.equal(word4(a), pass, next)
+		}
+	}
+	for _, subnet := range o.Reserved {
+		if subnet.Overlaps(linkLocal4()) {
+			p.jump(drop)
+			return
+		}
+	}
+	for _, offset := range []uint32{arpSenderIP, arpTargetIP} {
+		p.word(offset)
+		p.and(mask(linkLocal4().Bits()))
+		p.equal(word4(linkLocal4().Addr()), next, drop)
+	}
+	p.allow()
+}
+
+// own4 judges the source of a packet. 0.0.0.0 is nobody's: clients of DHCP have
+// it.
+func (p *program) own4(o Port) {
+	for _, subnet := range o.Reserved {
+		if !subnet.Addr().Is4() {
+			continue
+		}
+		p.word(ip4Src)
+		for _, a := range o.Addresses {
+			if a.Is4() {
+				p.equal(word4(a), mine4, next)
+			}
+		}
+		p.equal(0, mine4, next)
+		p.and(mask(subnet.Bits()))
+		p.equal(word4(subnet.Masked().Addr()), drop, next)
+	}
+	p.mark(mine4)
+}
+
+// noAnswers4 drops what clients of DHCP take for an answer. The host may have one
+// on the bridge, where a network manager takes care of every link, and would get
+// an address and a default route from the container. Clients read the port where it
+// is without options of IP, or behind these.
+func (p *program) noAnswers4() {
+	p.byteAt(ip4Protocol)
+	p.equal(udp, next, pass)
+	p.short(ip4End+udpPortEnd, pass)
+	p.half(ip4End + udpPort)
+	p.equal(dhcpClient, answer4, next)
+	p.byteAt(network)
+	p.equal(4<<4|5, pass, next) // version 4, a header of 5 words
+	p.headerLength(network)
+	p.portBehind(network, dhcpClient, answer4)
+	p.mark(answer4)
+	p.half(ip4Fragment)
+	p.and(0x1fff)
+	p.equal(0, drop, pass)
+}
+
+// own6 judges the IPv6 address at an offset: it goes on at mine for the
+// container's own, and at others for one that is not its own and nobody's either.
+// A link-local address that is made from a hardware address (RFC 4291, appendix
+// A), as the kernel's are, the bridge's included, must be made from the
+// container's own; one in 65536 of those that are chosen at random looks like
+// that.
+func (p *program) own6(offset uint32, o Port, mine, others place) {
+	fromMAC := netip.PrefixFrom(linkLocal(o.MAC), 128)
+	elsewhere := p.place()
+	for _, subnet := range o.Reserved {
+		if !subnet.Addr().Is6() {
+			continue
+		}
+		for i := 0; i < subnet.Bits(); i += 32 {
+			p.part6(offset, subnet, i, next, elsewhere)
+		}
+		// What the subnet has in common with an address was looked at.
+		rest := subnet.Bits() / 32 * 32
+		for _, a := range o.Addresses {
+			if subnet.Contains(a) {
+				p.whole6(offset, netip.PrefixFrom(a, 128), rest, mine)
+			}
+		}
+		if subnet.Overlaps(linkLocal6()) {
+			p.whole6(offset, fromMAC, 0, mine)
+		}
+		p.jump(drop)
+	}
+	p.mark(elsewhere)
+	p.part6(offset, fromMAC, 0, next, others)
+	p.part6(offset, fromMAC, 32, next, others)
+	p.half(offset + 11)
+	p.equal(0xfffe, next, others)
+	p.part6(offset, fromMAC, 64, next, drop)
+	p.part6(offset, fromMAC, 96, mine, drop)
+}
+
+// whole6 goes on at then if the address at an offset is the given one from a bit
+// on.
+func (p *program) whole6(offset uint32, a netip.Prefix, from int, then place) {
+	other := p.place()
+	for i := from; i < 128; i += 32 {
+		p.part6(offset, a, i, next, other)
+	}
+	p.jump(then)
+	p.mark(other)
+}
+
+// part6 compares 32 bits of the IPv6 address at an offset with a prefix, or as
+// many of them as the prefix has.
+func (p *program) part6(offset uint32, prefix netip.Prefix, bit int, then, otherwise place) {
+	b := prefix.Masked().Addr().As16()
+	p.word(offset + uint32(bit/8))
+	if here := prefix.Bits() - bit; here < 32 {
+		p.and(mask(here))
+	}
+	p.equal(binary.BigEndian.Uint32(b[bit/8:]), then, otherwise)
+}
+
+// low6 goes on at then if the address at an offset is one of the lowest
+// link-local ones, and drops the frame if not.
+func (p *program) low6(offset uint32, then place) {
+	for i := 0; i < 96; i += 32 {
+		p.part6(offset, netip.PrefixFrom(linkLocal6().Addr(), 128), i, next, drop)
+	}
+	p.word(offset + 12)
+	p.equal(0, drop, next)
+	p.when(jumpGreaterEqual, lowest, drop, then)
+}
+
+// mask has the given number of leading ones.
+func mask(bits int) uint32 { return ^uint32(0) << (32 - bits) }
+
+func word4(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
+}
+
+// linkLocal is the address that the kernel makes from a hardware address.
+func linkLocal(mac net.HardwareAddr) netip.Addr {
+	a := [16]byte{0xfe, 0x80, 8: mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]}
+	return netip.AddrFrom16(a)
+}
