@@ -14,6 +14,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/plugin"
+	"github.com/gangway-net/gangway/printable"
 )
 
 func statusCommand() command {
@@ -71,10 +72,10 @@ func healthCommand() command {
 		if !printed {
 			line := h.State
 			if h.Problem != "" {
-				line += ": " + h.Problem
+				line += ": " + printable.Text(h.Problem)
 			}
 			if h.Unguarded != "" {
-				line += "\nunguarded: " + h.Unguarded
+				line += "\nunguarded: " + printable.Text(h.Unguarded)
 			}
 			if _, err := fmt.Fprintln(q.out, line); err != nil {
 				return err
@@ -201,14 +202,19 @@ func versionCommand(client plugin.Version) command {
 	}}
 }
 
-// table writes rows in columns; header may be nil.
+// table writes rows in columns; header may be nil. A cell may hold anything: no
+// container's name for its interface makes a column or a line.
 func (q query) table(header []string, rows [][]string) error {
 	w := tabwriter.NewWriter(q.out, 0, 0, 3, ' ', 0)
 	if header != nil {
 		rows = append([][]string{header}, rows...)
 	}
 	for _, row := range rows {
-		if _, err := fmt.Fprintln(w, strings.Join(row, "\t")); err != nil {
+		cells := make([]string, 0, len(row))
+		for _, cell := range row {
+			cells = append(cells, printable.Word(cell))
+		}
+		if _, err := fmt.Fprintln(w, strings.Join(cells, "\t")); err != nil {
 			return err
 		}
 	}
