@@ -57,11 +57,11 @@ func TestHolderName(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := os.WriteFile(own, before, 0); err != nil {
-			t.Error(err)
+		if failed := os.WriteFile(own, before, 0); failed != nil {
+			t.Error(failed)
 		}
 	})
-	if err := os.WriteFile(own, []byte("a\x1b[2J\u009b\nb"), 0); err != nil {
+	if err = os.WriteFile(own, []byte("a\x1b[2J\u009b\nb"), 0); err != nil {
 		t.Fatal(err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
