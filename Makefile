@@ -52,6 +52,11 @@ plugin: build ## make the managed plugin's folder: build/plugin (needs no regist
 install: plugin ## create and enable the plugin gangway:latest in the local engine
 	@scripts/install-plugin.sh $(PLUGIN)
 
+.PHONY: upgrade
+upgrade: plugin ## put this build in the place of the plugin, with networks and containers running
+	@scripts/deps.sh upgrade
+	@scripts/install-plugin.sh --upgrade $(PLUGIN)
+
 .PHONY: push
 push: plugin ## push the plugin as REGISTRY/gangway:TAG, as in REGISTRY=registry.example.org/net
 	@scripts/push.sh $(PLUGIN) '$(REGISTRY)' '$(TAG)'

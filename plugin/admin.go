@@ -71,7 +71,7 @@ func (s *Server) routeAdmin(h sdk.Handler) {
 		return list(s.o.Inspector.Ports(ctx)), nil
 	})
 	s.routeEvents(h)
-	s.adminRoute(h, "status", func(ctx context.Context) (any, error) { return s.status(ctx), nil })
+	s.routeStatus(h)
 	h.HandleFunc(AdminPath+"version", getOnly(func(w http.ResponseWriter, _ *http.Request) {
 		adminJSON(w, http.StatusOK, s.o.Version)
 	}))
@@ -102,6 +102,17 @@ func (s *Server) adminRoute(h sdk.Handler, name string, ask func(context.Context
 			return
 		}
 		adminJSON(w, http.StatusOK, answer)
+	}))
+}
+
+// routeStatus answers how the daemon is, also if it cannot work.
+func (s *Server) routeStatus(h sdk.Handler) {
+	if s.o.Refuse == nil {
+		s.adminRoute(h, "status", func(ctx context.Context) (any, error) { return s.status(s.o.Inspector.Status(ctx)), nil })
+		return
+	}
+	h.HandleFunc(AdminPath+"status", getOnly(func(w http.ResponseWriter, _ *http.Request) {
+		adminJSON(w, http.StatusOK, s.status(driver.Status{Problem: s.o.Refuse.Error()}))
 	}))
 }
 
@@ -138,6 +149,9 @@ func (s *Server) restored() bool {
 }
 
 func (s *Server) health(ctx context.Context) Health {
+	if s.o.Refuse != nil {
+		return Health{State: HealthProblem, Problem: s.o.Refuse.Error()}
+	}
 	if !s.restored() {
 		return Health{State: HealthStarting}
 	}
@@ -149,9 +163,9 @@ func (s *Server) health(ctx context.Context) Health {
 	return health
 }
 
-func (s *Server) status(ctx context.Context) Status {
+func (s *Server) status(datapath driver.Status) Status {
 	out := Status{
-		Status:   s.o.Inspector.Status(ctx),
+		Status:   datapath,
 		State:    HealthOK,
 		Version:  s.o.Version,
 		Started:  s.started,

@@ -41,6 +41,10 @@ const (
 
 // Options are what a Server works with. Zero times stand for the defaults.
 type Options struct {
+	// Refuse is why the daemon cannot work, such as a setting that is wrong. Then
+	// every call of the engine that asks for something to be done is answered with
+	// it, and there are no Networks, Addresses and Inspector.
+	Refuse    error
 	Networks  Networks
 	Addresses Addresses
 	Inspector Inspector
@@ -82,8 +86,9 @@ type Server struct {
 
 // New returns a server that does not listen yet; see Listen and Serve.
 func New(o Options) (*Server, error) {
-	if o.Networks == nil || o.Addresses == nil || o.Inspector == nil || o.Log == nil {
-		return nil, errors.New("plugin server: Networks, Addresses, Inspector and Log are needed")
+	works := o.Networks != nil && o.Addresses != nil && o.Inspector != nil
+	if works == (o.Refuse != nil) || o.Log == nil {
+		return nil, errors.New("plugin server: Log is needed, and either Networks, Addresses and Inspector, or Refuse")
 	}
 	o.VerbTime = orDefault(o.VerbTime, verbTime)
 	o.UndoTime = orDefault(o.UndoTime, undoTime)
@@ -142,6 +147,9 @@ func (s *Server) greet() {
 
 // waitReady waits until calls may be carried out.
 func (s *Server) waitReady(ctx context.Context) error {
+	if s.o.Refuse != nil {
+		return s.o.Refuse
+	}
 	select {
 	case <-s.ready:
 		return nil

@@ -23,21 +23,34 @@ fail() {
 # systemd says whether there is one to talk to.
 systemd() { [ -z "$destdir" ] && [ -d /run/systemd/system ]; }
 
-# works waits until the daemon has restored its networks.
+# works waits until the daemon has restored its networks, and shows what it says.
 works() {
 	tries=40
-	until "$program" status >/dev/null 2>&1; do
+	until status=$("$program" status 2>&1); do
 		tries=$((tries - 1))
-		[ $tries -gt 0 ] || return 1
+		[ $tries -gt 0 ] || fail "the daemon does not work: $status
+journalctl -u gangway says more"
 		sleep 0.5
 	done
 }
 
 need_root() { [ -n "$destdir" ] || [ "$(id -u)" = 0 ] || fail "run it as root"; }
 
+# alone refuses a host that the managed plugin serves. Its socket has a folder named by
+# the plugin's id, as long as it is enabled.
+alone() {
+	[ -z "$destdir" ] || return 0
+	for socket in /run/docker/plugins/*/gangway.sock; do
+		if [ -S "$socket" ] && [ -n "$("$1" health --socket "$socket" 2>/dev/null)" ]; then
+			fail "the managed plugin serves this host: make uninstall removes it, or docker plugin disable gangway"
+		fi
+	done
+}
+
 case ${1:-} in
 install)
 	need_root
+	alone "$2"
 	install -D -m 755 "$2" "$destdir$program"
 	install -D -m 644 packaging/gangway-completion.bash "$destdir$completion"
 	install -D -m 644 packaging/docker-completion.bash "$destdir$docker_completion"
@@ -52,7 +65,7 @@ install)
 		systemctl enable gangway.socket gangway.service
 		systemctl start gangway.socket
 		systemctl restart gangway.service
-		works || fail "the daemon does not work: $program status and journalctl -u gangway say why"
+		works
 		echo "The daemon runs. Try: docker network create -d gangway NAME"
 	else
 		echo "Installed $destdir$program and $destdir$units/gangway.*. Without systemd, start it by hand: $program serve"
