@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -69,7 +70,7 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	}
 	server, err := plugin.New(plugin.Options{
 		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver,
-		Version: version, Log: log, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
+		Version: version, Log: log, NotifySocket: os.Getenv("NOTIFY_SOCKET"), Watchdog: watchdog(os.Getenv),
 	})
 	if err != nil {
 		return errors.Join(err, sock.Close())
@@ -93,6 +94,18 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 		err = errors.Join(cause, err)
 	}
 	return err
+}
+
+// watchdog is what the service manager asks of this process (sd_watchdog_enabled(3)).
+func watchdog(getenv func(string) string) time.Duration {
+	if pid := getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
+		return 0
+	}
+	usec, err := strconv.ParseInt(getenv("WATCHDOG_USEC"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(usec) * time.Microsecond
 }
 
 // listen takes the socket that a service manager made, if there is one, or makes

@@ -56,6 +56,9 @@ type Options struct {
 	// engine is ordered after the daemon, and is not to wait for that. Its calls
 	// do.
 	NotifySocket string
+	// Watchdog is within what time the service manager wants to hear again and again
+	// that the daemon works ($WATCHDOG_USEC, see sd_watchdog_enabled(3)); 0 for never.
+	Watchdog time.Duration
 	// VerbTime bounds each call; UndoTime is added for a call that ran out of
 	// it. DrainTime bounds the end of Serve.
 	VerbTime, UndoTime, DrainTime time.Duration
@@ -76,10 +79,12 @@ type Server struct {
 	stopping chan struct{}
 	stopOnce sync.Once
 
-	// mu guards the two fields below.
+	// mu guards the fields below.
 	mu      sync.Mutex
 	isReady bool
 	greeted bool
+	// readyAt is when the state was restored.
+	readyAt time.Time
 
 	inFlight, served, failed atomic.Int64
 }
@@ -129,7 +134,7 @@ func (s *Server) Ready() {
 	if s.greeted {
 		s.o.Addresses.Greet()
 	}
-	s.isReady = true
+	s.isReady, s.readyAt = true, time.Now()
 	close(s.ready)
 }
 
@@ -173,6 +178,9 @@ func (s *Server) Serve(ctx context.Context, sock *Socket) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.http.Serve(sock.listener) }()
 	s.notify("READY=1")
+	watched, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	go s.feed(watched)
 	select {
 	case err := <-ended:
 		s.stopOnce.Do(func() { close(s.stopping) })

@@ -138,12 +138,15 @@ exec "$name" nc -l -p 8001
 	want := `busybox\x1b[2J (pid ` + pid + `)`
 	body := strings.ReplaceAll(container[3].body, "8000", "8001")
 	harness.Eventually(t, 10*time.Second, "the port is taken", func() error {
-		err := s.call(container[3].verb, body)
-		if err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), `\\`, `\`), want) {
-			return fmt.Errorf("a port that %s holds: %w; %s", want, err, s.Run(t, "sh", "-c", "systemctl --no-pager status holder.service; true"))
+		out, err := s.Try("sh", "-c", "cat /proc/net/tcp /proc/net/tcp6 | grep ':1F41 0*:0000 0A '")
+		if err != nil {
+			return fmt.Errorf("%s: %w", out, err)
 		}
 		return nil
 	})
+	if err := s.call(container[3].verb, body); err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), `\\`, `\`), want) {
+		t.Errorf("a port that %s holds: %v", want, err)
+	}
 }
 
 // keepsRules: the iptables backend works in the variant that the host uses.
@@ -161,5 +164,40 @@ func (s systemd) keepsRules(t *testing.T, variant string) {
 	rules := s.Run(t, "iptables-"+variant, "-t", "nat", "-S", "GANGWAY-DNAT")
 	if !strings.Contains(rules, "10.60.0.2:80") {
 		t.Errorf("%s: the published port is not in:\n%s", variant, rules)
+	}
+}
+
+// TestWatchdog: a daemon that hangs is started again, and who called it has an answer.
+func TestWatchdog(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	makeIn(t, dir, nil, "build")
+	s := systemd{Node: harness.StartSystemd(t), script: root(t) + "/scripts/daemon.sh"}
+	s.daemonScript(t, "install", dir+"/gangway")
+	if asked := s.Run(t, "systemctl", "show", "--property", "WatchdogUSec", "--value", "gangway.service"); asked != "30s" {
+		t.Errorf("WatchdogSec is %s", asked)
+	}
+	s.dropIn(t, "WatchdogSec=4s")
+	s.Run(t, "systemctl", "restart", "gangway.service")
+	s.calls(t, 1)
+	first := s.daemonPid(t)
+	s.Run(t, "kill", "-STOP", fmt.Sprint(first))
+	s.answers(t, "while the daemon hangs") // the next one takes it from the socket
+	if s.daemonPid(t) == first {
+		t.Error("the daemon was not started again")
+	}
+	if status := s.Run(t, prefix+"/bin/gangway", "status"); !strings.Contains(status, "Networks:          1\n") {
+		t.Errorf("status:\n%s", status)
+	}
+	// One that works is left alone: it has been told so by then.
+	second := s.daemonPid(t)
+	harness.Eventually(t, 30*time.Second, "some checks", func() error {
+		if out, err := s.Try("sh", "-c", prefix+`/bin/gangway status --json | sed -n 's/.*"checks": \([0-9]*\),/\1/p' | grep -x '[3-9]\|[1-9][0-9]*'`); err != nil {
+			return fmt.Errorf("%s: %w", out, err)
+		}
+		return nil
+	})
+	if s.daemonPid(t) != second {
+		t.Error("a daemon that works was started again")
 	}
 }

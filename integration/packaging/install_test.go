@@ -71,7 +71,7 @@ func (l local) status(t *testing.T) (version string, networks int) {
 func TestInstall(t *testing.T) {
 	t.Parallel()
 	l := startLocal(t, harness.Trixie, harness.Builtin)
-	l.Engine.Driver = string(harness.Managed)
+	l.Driver = string(harness.Managed)
 	if out, err := l.script("--upgrade", project+"/build/plugin"); err == nil || !strings.Contains(out, "make install") {
 		t.Errorf("an upgrade of nothing: %v\n%s", err, out)
 	}
@@ -82,7 +82,7 @@ func TestInstall(t *testing.T) {
 			t.Errorf("version %s is installed, want %s", got, version)
 		}
 	}
-	l.Docker(t, "network", "create", "-d", l.Engine.Driver, "n1")
+	l.Docker(t, "network", "create", "-d", l.Driver, "n1")
 	for _, verb := range []string{project + "/build/plugin", "--remove"} {
 		out, err := l.script(verb)
 		if err == nil || !strings.Contains(out, "docker network rm n1") {
@@ -114,13 +114,13 @@ func TestUpgrade(t *testing.T) {
 		t.Run(string(suite), func(t *testing.T) {
 			t.Parallel()
 			l := startLocal(t, suite, harness.Builtin)
-			l.Engine.Driver = string(harness.Managed)
+			l.Driver = string(harness.Managed)
 			l.build(t, "1")
 			l.mustScript(t, project+"/build/plugin")
 			l.Docker(t, "plugin", "disable", "gangway")
 			l.Docker(t, "plugin", "set", "gangway", "GANGWAY_POOLS=10.201.0.0/16:26")
 			l.Docker(t, "plugin", "enable", "gangway")
-			l.Network(t, "n1", "--subnet", "10.90.0.0/24", "--ipam-driver", l.Engine.Driver)
+			l.Network(t, "n1", "--subnet", "10.90.0.0/24", "--ipam-driver", l.Driver)
 			l.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: []string{"-p", "8000:80"}}, "tcp", "0.0.0.0:80")
 			stream := l.LAN.Outside.Stream(t, harness.LanIPv4+":8000")
 			questions := l.LAN.Outside.Repeat(t, "tcp", harness.LanIPv4+":8000")
@@ -149,7 +149,7 @@ func (l local) afterUpgrade(t *testing.T) {
 	if address := l.Address(t, "c2", "n1"); address != "10.90.0.3" {
 		t.Errorf("address of a second container: %s", address)
 	}
-	l.Network(t, "n2", "--ipam-driver", l.Engine.Driver)
+	l.Network(t, "n2", "--ipam-driver", l.Driver)
 	if subnet := l.Docker(t, "network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", "n2"); !strings.HasPrefix(subnet, "10.201.") {
 		t.Errorf("the pools that were set: %s", subnet)
 	}
@@ -180,8 +180,8 @@ func TestInstallBeside(t *testing.T) {
 	l.Refused(t, []string{"another gangway", "stop it first"}, "network", "create", "-d", string(harness.Managed), "n1")
 	l.StopGangway(t)
 	harness.Eventually(t, 30*time.Second, "the plugin works", func() error {
-		_, err := l.TryDocker("network", "create", "-d", string(harness.Managed), "n1")
-		return err
+		_, failed := l.TryDocker("network", "create", "-d", string(harness.Managed), "n1")
+		return failed
 	})
 	l.Docker(t, "network", "rm", "n1")
 
