@@ -11,6 +11,7 @@ prefix=${PREFIX:-/usr/local}
 destdir=${DESTDIR:-}
 program=$prefix/bin/gangway
 units=/etc/systemd/system
+alias=/run/docker/plugins/gangway:latest.sock
 # bash-completion reads the first when gangway is completed, the second at once.
 completion=$prefix/share/bash-completion/completions/gangway
 docker_completion=/etc/bash_completion.d/gangway
@@ -64,6 +65,9 @@ install)
 		systemctl --quiet is-active gangway.socket || systemctl stop gangway.service
 		systemctl enable gangway.socket gangway.service
 		systemctl start gangway.socket
+		# One that was made before its unit had a second name gets it now: it cannot be
+		# made anew while the daemon runs, and calls that come wait there.
+		[ -e "$alias" ] || ln -s gangway.sock "$alias"
 		systemctl restart gangway.service
 		works
 		echo "The daemon runs. Try: docker network create -d gangway NAME"
@@ -84,6 +88,7 @@ uninstall)
 			[ ! -e "$units/$unit" ] || systemctl disable --now "$unit"
 		done
 	fi
+	[ -n "$destdir" ] || rm -f "$alias"
 	rm -f "$destdir$program" "$destdir$units/gangway.service" "$destdir$units/gangway.socket" \
 		"$destdir$completion" "$destdir$docker_completion"
 	if systemd; then
