@@ -24,7 +24,7 @@ help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 .PHONY: demo
-demo: plugin ## show it at work: network, two containers, a published port (PORT=8080)
+demo: plugin ## show it at work: network, two containers, a published port (PORT=8080, DEMO=name)
 	@scripts/deps.sh demo
 	@PORT=$(PORT) scripts/demo.sh up
 
