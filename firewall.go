@@ -68,7 +68,7 @@ func newNftables(ctx context.Context, log *logrus.Entry) (firewall.Backend, erro
 // keep one.
 func newIPTables(ctx context.Context, log *logrus.Entry) (*iptables.Backend, error) {
 	options := iptables.Options{Log: log}
-	v, err := nftables.NewValve(ctx)
+	v, err := nftables.NewValve(ctx, log)
 	if err == nil {
 		options.Valve = v
 	} else {

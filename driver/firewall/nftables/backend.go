@@ -60,7 +60,7 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 	if b.kernel.flags != 0 || o.Valveless {
 		return b, nil
 	}
-	v, err := NewValve(ctx)
+	v, err := NewValve(ctx, o.Log)
 	switch {
 	case errors.Is(err, ErrNoValve):
 		o.Log.WithError(err).Info(Unguarded)
@@ -205,6 +205,7 @@ func (b *Backend) change(ctx context.Context, c change) error {
 
 // commit puts a transaction into the kernel.
 func (b *Backend) commit(tx transaction) error {
+	b.log.Debugf("nft -f -\n%s", tx)
 	err := b.kernel.commit(tx)
 	if err == nil {
 		b.wrote(1)

@@ -10,6 +10,7 @@ import (
 	nft "github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/firewall"
@@ -49,6 +50,7 @@ const Unguarded = "firewall: a flush of all rules by others opens networks until
 type Valve struct {
 	mu   sync.Mutex
 	wire wire
+	log  *logrus.Entry
 	// held are the bridges in the table that was this process's at the end of the
 	// last call; none, if it had no table.
 	held []string
@@ -56,11 +58,11 @@ type Valve struct {
 
 // NewValve tries whether the kernel can keep a valve, without leaving anything
 // there. The error of one that cannot matches ErrNoValve.
-func NewValve(ctx context.Context) (*Valve, error) {
+func NewValve(ctx context.Context, log *logrus.Entry) (*Valve, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	v := &Valve{}
+	v := &Valve{log: log}
 	if err := v.try(flagOwner); err != nil {
 		v.Close()
 		return nil, fmt.Errorf("try a table with an owner: %w", err)
@@ -187,6 +189,7 @@ func (v *Valve) commit(bridges []string, write func(*nft.Conn) error) error {
 		return fmt.Errorf("write table inet %s: %w", valveName, explain(err))
 	}
 	v.held = slices.Clone(bridges)
+	v.log.Debugf("table inet %s is for bridges %q now", valveName, bridges)
 	return nil
 }
 
