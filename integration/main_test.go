@@ -74,6 +74,7 @@ func scenarios() []scenario {
 		{name: "reboot", run: testReboot, plugin: true, own: true, rules: true},
 		{name: "migration", run: testMigration, plugin: true, own: true},
 		{name: "both-names", run: testBothNames, own: true},
+		{name: "strange-names", run: testStrangeNames, own: true},
 	}...)
 }
 
