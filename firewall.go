@@ -68,9 +68,10 @@ func newNftables(ctx context.Context, log *logrus.Entry) (firewall.Backend, erro
 // keep one.
 func newIPTables(ctx context.Context, log *logrus.Entry) (*iptables.Backend, error) {
 	options := iptables.Options{Log: log}
-	v, err := nftables.NewValve(ctx, log)
+	v, err := nftables.NewValve(ctx)
 	if err == nil {
 		options.Valve = v
+		v.Log = log
 	} else {
 		log.WithError(err).Info(nftables.Unguarded)
 	}

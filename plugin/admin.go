@@ -108,13 +108,22 @@ func (s *Server) adminRoute(h sdk.Handler, name string, ask func(context.Context
 // routeStatus answers how the daemon is, also if it cannot work.
 func (s *Server) routeStatus(h sdk.Handler) {
 	if s.o.Refuse == nil {
-		s.adminRoute(h, "status", func(ctx context.Context) (any, error) { return s.status(s.o.Inspector.Status(ctx)), nil })
+		s.adminRoute(h, "status", func(ctx context.Context) (any, error) { return s.status(ctx), nil })
 		return
 	}
-	h.HandleFunc(AdminPath+"status", getOnly(func(w http.ResponseWriter, _ *http.Request) {
-		adminJSON(w, http.StatusOK, s.status(driver.Status{Problem: s.o.Refuse.Error()}))
+	h.HandleFunc(AdminPath+"status", getOnly(func(w http.ResponseWriter, r *http.Request) {
+		adminJSON(w, http.StatusOK, s.status(r.Context()))
 	}))
 }
+
+// refusing is the Inspector of a daemon that cannot work. Nothing but its status is
+// asked for.
+type refusing struct {
+	Inspector
+	why error
+}
+
+func (r refusing) Status(context.Context) driver.Status { return driver.Status{Problem: r.why.Error()} }
 
 func getOnly(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -163,9 +172,9 @@ func (s *Server) health(ctx context.Context) Health {
 	return health
 }
 
-func (s *Server) status(datapath driver.Status) Status {
+func (s *Server) status(ctx context.Context) Status {
 	out := Status{
-		Status:   datapath,
+		Status:   s.o.Inspector.Status(ctx),
 		State:    HealthOK,
 		Version:  s.o.Version,
 		Started:  s.started,

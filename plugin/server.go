@@ -95,6 +95,9 @@ func New(o Options) (*Server, error) {
 	if works == (o.Refuse != nil) || o.Log == nil {
 		return nil, errors.New("plugin server: Log is needed, and either Networks, Addresses and Inspector, or Refuse")
 	}
+	if o.Refuse != nil {
+		o.Inspector = refusing{why: o.Refuse}
+	}
 	o.VerbTime = orDefault(o.VerbTime, verbTime)
 	o.UndoTime = orDefault(o.UndoTime, undoTime)
 	o.DrainTime = orDefault(o.DrainTime, drainTime)

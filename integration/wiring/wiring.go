@@ -67,7 +67,7 @@ func Open(ctx context.Context, backend string, log *logrus.Entry) (_ *Parts, err
 // newBackend makes a backend as the daemon does where its user asks for it.
 func newBackend(ctx context.Context, name string, log *logrus.Entry) (firewall.Backend, error) {
 	if name == "iptables" {
-		v, err := nftables.NewValve(ctx, log)
+		v, err := nftables.NewValve(ctx)
 		if err != nil {
 			return nil, err
 		}

@@ -31,7 +31,7 @@ func start(valve bool) fwtest.NewBackend {
 	return func(ctx context.Context) (firewall.Backend, error) {
 		options := iptables.Options{Log: testkit.Quiet()}
 		if valve {
-			v, err := nftables.NewValve(ctx, testkit.Quiet())
+			v, err := nftables.NewValve(ctx)
 			if err != nil {
 				return nil, err
 			}

@@ -50,19 +50,21 @@ const Unguarded = "firewall: a flush of all rules by others opens networks until
 type Valve struct {
 	mu   sync.Mutex
 	wire wire
-	log  *logrus.Entry
 	// held are the bridges in the table that was this process's at the end of the
 	// last call; none, if it had no table.
 	held []string
+
+	// Log has each change of the table, with debugging; nil for nowhere.
+	Log *logrus.Entry
 }
 
 // NewValve tries whether the kernel can keep a valve, without leaving anything
 // there. The error of one that cannot matches ErrNoValve.
-func NewValve(ctx context.Context, log *logrus.Entry) (*Valve, error) {
+func NewValve(ctx context.Context) (*Valve, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	v := &Valve{log: log}
+	v := &Valve{}
 	if err := v.try(flagOwner); err != nil {
 		v.Close()
 		return nil, fmt.Errorf("try a table with an owner: %w", err)
@@ -189,7 +191,9 @@ func (v *Valve) commit(bridges []string, write func(*nft.Conn) error) error {
 		return fmt.Errorf("write table inet %s: %w", valveName, explain(err))
 	}
 	v.held = slices.Clone(bridges)
-	v.log.Debugf("table inet %s is for bridges %q now", valveName, bridges)
+	if v.Log != nil {
+		v.Log.Debugf("table inet %s is for bridges %q now", valveName, bridges)
+	}
 	return nil
 }
 

@@ -18,7 +18,7 @@ import (
 // newValve makes a valve, which the kernel has to be able to keep.
 func newValve(t *testing.T) *Valve {
 	t.Helper()
-	v, err := NewValve(t.Context(), quiet())
+	v, err := NewValve(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
