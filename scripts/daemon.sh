@@ -24,12 +24,15 @@ fail() {
 # systemd says whether there is one to talk to.
 systemd() { [ -z "$destdir" ] && [ -d /run/systemd/system ]; }
 
+# degraded says whether what health printed is of a daemon that works, if not in all.
+degraded() { case $1 in degraded*) true ;; *) false ;; esac; }
+
 # works waits until the daemon has restored its networks, and shows what it says.
 works() {
 	tries=40
-	until status=$("$program" status 2>&1); do
+	until health=$("$program" health 2>&1) || degraded "$health"; do
 		tries=$((tries - 1))
-		[ $tries -gt 0 ] || fail "the daemon does not work: $status
+		[ $tries -gt 0 ] || fail "the daemon does not work: $health
 journalctl -u gangway says more"
 		sleep 0.5
 	done

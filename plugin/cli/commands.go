@@ -72,12 +72,12 @@ func healthCommand() command {
 		if !printed {
 			line := h.State
 			if h.Problem != "" {
-				line += ": " + printable.Text(h.Problem)
+				line += ": " + h.Problem
 			}
 			if h.Unguarded != "" {
-				line += "\nunguarded: " + printable.Text(h.Unguarded)
+				line += "\nunguarded: " + h.Unguarded
 			}
-			if _, err := fmt.Fprintln(q.out, line); err != nil {
+			if _, err := fmt.Fprintln(q.out, printable.Text(line)); err != nil {
 				return err
 			}
 		}
