@@ -24,7 +24,7 @@ help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 .PHONY: demo
-demo: plugin ## show it at work: network, two containers, a published port (PORT=8080)
+demo: plugin ## show it at work: network, two containers, a published port (PORT=8080, DEMO=name)
 	@scripts/deps.sh demo
 	@PORT=$(PORT) scripts/demo.sh up
 
@@ -51,6 +51,11 @@ plugin: build ## make the managed plugin's folder: build/plugin (needs no regist
 .PHONY: install
 install: plugin ## create and enable the plugin gangway:latest in the local engine
 	@scripts/install-plugin.sh $(PLUGIN)
+
+.PHONY: upgrade
+upgrade: plugin ## put this build in the place of the plugin, with networks and containers running
+	@scripts/deps.sh upgrade
+	@scripts/install-plugin.sh --upgrade $(PLUGIN)
 
 .PHONY: push
 push: plugin ## push the plugin as REGISTRY/gangway:TAG, as in REGISTRY=registry.example.org/net

@@ -18,6 +18,7 @@ const module = "github.com/gangway-net/gangway"
 var arrows = map[string][]string{
 	"":                          {"config", "ipam", "driver", "driver/link", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/store", "plugin/cli"},
 	"config":                    {},
+	"printable":                 {},
 	"ipam":                      {"config"},
 	"driver":                    {"config", "driver/spec", "driver/firewall"},
 	"driver/spec":               {},
@@ -27,18 +28,18 @@ var arrows = map[string][]string{
 	"driver/firewall/firewalld": {},
 	"driver/firewall/iptables":  {"driver/firewall", "driver/spec"},
 	"driver/firewall/nftables":  {"driver/firewall", "driver/spec"},
-	"driver/hostport":           {"driver/spec"},
+	"driver/hostport":           {"driver/spec", "printable"},
 	"driver/conntrack":          {"driver/spec"},
-	"driver/watch":              {"driver/spec"},
-	"plugin":                    {"config", "driver", "ipam"},
+	"driver/watch":              {"driver/spec", "printable"},
+	"plugin":                    {"config", "driver", "ipam", "printable"},
 	"plugin/engine":             {"driver", "ipam"},
 	"plugin/store":              {},
-	"plugin/cli":                {"config", "driver", "plugin"},
+	"plugin/cli":                {"config", "driver", "plugin", "printable"},
 }
 
 // standardOnly lists packages that may import nothing but the standard library
 // and the project.
-var standardOnly = []string{"config", "driver/spec", "driver/firewall"}
+var standardOnly = []string{"config", "driver/spec", "driver/firewall", "printable"}
 
 // forTests lists packages that exist for tests and are imported by tests only.
 func forTests(pkg string) bool {

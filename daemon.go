@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -33,6 +34,9 @@ import (
 // engine that was killed leaves its plugin running for a moment.
 const takeoverTime = 8 * time.Second
 
+// errTaken says that a second daemon was started on one host.
+var errTaken = errors.New("another gangway (plain daemon or managed plugin) serves this host already")
+
 // gcPercent is by how much the heap grows before it is collected: with many
 // endpoints nearly all of it lives long, and half of it again as garbage is
 // enough. GOGC in the environment takes precedence.
@@ -53,14 +57,14 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	if err != nil {
 		return err
 	}
-	lock, err := takeOver(ctx)
+	lock, err := takeOver(ctx, takeoverTime)
 	if err != nil {
-		return errors.Join(err, sock.Close())
+		return refuseStart(ctx, sock, log, version, err)
 	}
 	defer func() { logError(log, lock.Close()) }()
 	d, err := newDaemon(ctx, settings, log)
 	if err != nil {
-		return errors.Join(err, sock.Close())
+		return refuseStart(ctx, sock, log, version, err)
 	}
 	defer d.close()
 	if err = dropCapabilities(); err != nil {
@@ -68,7 +72,7 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	}
 	server, err := plugin.New(plugin.Options{
 		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver,
-		Version: version, Log: log, NotifySocket: os.Getenv("NOTIFY_SOCKET"),
+		Version: version, Log: log, NotifySocket: os.Getenv("NOTIFY_SOCKET"), Watchdog: watchdog(os.Getenv),
 	})
 	if err != nil {
 		return errors.Join(err, sock.Close())
@@ -92,6 +96,18 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 		err = errors.Join(cause, err)
 	}
 	return err
+}
+
+// watchdog is what the service manager asks of this process (sd_watchdog_enabled(3)).
+func watchdog(getenv func(string) string) time.Duration {
+	if pid := getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
+		return 0
+	}
+	usec, err := strconv.ParseInt(getenv("WATCHDOG_USEC"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(usec) * time.Microsecond
 }
 
 // listen takes the socket that a service manager made, if there is one, or makes
@@ -228,9 +244,10 @@ func (d *daemon) close() {
 // takeOver makes this process the only gangway of its network namespace. The
 // lock is an abstract unix socket: it belongs to the namespace, as bridges and
 // rules do, needs no file, and ends with the process. Two daemons with
-// different sockets and state would remove each other's rules.
-func takeOver(ctx context.Context) (net.Listener, error) {
-	deadline := time.Now().Add(takeoverTime)
+// different sockets and state would remove each other's rules. Whoever is there gets
+// some patience for its end.
+func takeOver(ctx context.Context, patience time.Duration) (net.Listener, error) {
+	deadline := time.Now().Add(patience)
 	for {
 		var lc net.ListenConfig
 		l, err := lc.Listen(ctx, "unix", "@gangway")
@@ -238,7 +255,7 @@ func takeOver(ctx context.Context) (net.Listener, error) {
 			return l, nil
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("another gangway (plain daemon or managed plugin) serves this host already: stop it first (%w)", err)
+			return nil, fmt.Errorf("%w: stop it first (%w)", errTaken, err)
 		}
 		select {
 		case <-ctx.Done():

@@ -91,6 +91,7 @@ func newIPTables(ctx context.Context, mark firewall.Mark, log *logrus.Entry) (*i
 	v, err := nftables.NewValve(ctx, mark)
 	if err == nil {
 		options.Valve = v
+		v.Log = log
 	} else {
 		log.WithError(err).Info(nftables.Unguarded)
 	}

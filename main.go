@@ -29,8 +29,11 @@ func main() {
 		Version:    build(),
 		ServeFlags: serveFlags,
 		Serve: func(cmd *cobra.Command, _ []string) error {
-			settings, err := config.LoadSettings(given(cmd.Flags()), os.Environ())
-			if err != nil {
+			settings, answer, err := loadSettings(given(cmd.Flags()), os.Environ())
+			switch {
+			case answer:
+				return refuseSettings(cmd.Context(), settings, build(), err)
+			case err != nil:
 				return err
 			}
 			return serve(cmd.Context(), settings, build())

@@ -71,6 +71,9 @@ func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time
 		d.journal.add(EventRepair, line)
 	}
 	r.judge(changed)
+	if ctx.Err() != nil {
+		return r // nothing can be removed any more
+	}
 	for id, networkID := range d.forgotten() {
 		d.lose(ctx, networkID, id, "never joined a container", func(e *Endpoint) bool { return e.Sandbox == "" })
 	}

@@ -58,7 +58,10 @@ func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
 		r.note(d.o.Zones.Sync(ctx, d.zoned))
 	}
 	r.store(ctx)
-	r.finish()
+	// What breaks off since the daemon stops says nothing about the kernel.
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		r.finish()
+	}
 	return r
 }
 

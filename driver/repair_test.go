@@ -1,9 +1,14 @@
 package driver
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -33,6 +38,49 @@ func (h *slowHost) EnsureBridge(ctx context.Context, b spec.Bridge) ([]string, e
 func (h *slowHost) EnsureVeth(ctx context.Context, v spec.Veth) ([]string, error) {
 	h.run(v.Host)
 	return h.fakeHost.EnsureVeth(ctx, v)
+}
+
+// A stop of the daemon in the middle of a comparison is no problem of the kernel's, and
+// removes nothing; a comparison that takes too long is one.
+func TestStopDuringComparison(t *testing.T) {
+	for _, stop := range []bool{true, false} {
+		h := &slowHost{fakeHost: newFakeHost()}
+		d := newTestDriver(t, h.fakeHost, "boot")
+		d.o.Links, d.o.Host = h, stoppable{h}
+		must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+		container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+		must(t, endpointErr(d.CreateEndpoint(t.Context(), endpointRequest(netA, ep2, "10.0.0.3/24"))))
+		d.expected = map[string]time.Time{ep2: time.Now().Add(-2 * joinTime)}
+		var log bytes.Buffer
+		d.o.Log = logrus.NewEntry(&logrus.Logger{Out: &log, Formatter: &logrus.TextFormatter{}, Level: logrus.InfoLevel})
+		ctx, cancel := context.WithCancel(t.Context())
+		if !stop {
+			ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
+		}
+		h.during = func(string) {
+			if stop {
+				cancel()
+			}
+			<-ctx.Done()
+		}
+		d.Reconcile(ctx)
+		cancel()
+		problem, events := d.Status(t.Context()).Problem, d.Events(t.Context(), 0, 0)
+		if stop != (problem == "" && log.Len() == 0 && len(events) == 0) {
+			t.Errorf("stop %t: problem %q, events %v, log:\n%s", stop, problem, events, log.String())
+		}
+		if d.state.endpoints[ep2] == nil {
+			t.Errorf("stop %t: the endpoint is removed", stop)
+		}
+	}
+}
+
+// stoppable heeds its context, as the kernel's interfaces do.
+type stoppable struct{ *slowHost }
+
+func (h stoppable) Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error) {
+	c, err := h.slowHost.Check(ctx, of, bridges, veths)
+	return c, errors.Join(err, ctx.Err())
 }
 
 // Verbs go on while links are compared: all of them during the look at all, and

@@ -78,6 +78,9 @@ func scenarios() []scenario {
 		{name: "restart-gangway", run: testRestartGangway, own: true, rules: true},
 		{name: "restart-engine", run: testRestartEngine, plugin: true, own: true, rules: true},
 		{name: "reboot", run: testReboot, plugin: true, own: true, rules: true},
+		{name: "migration", run: testMigration, plugin: true, own: true},
+		{name: "both-names", run: testBothNames, own: true},
+		{name: "strange-names", run: testStrangeNames, own: true},
 	}...)
 }
 

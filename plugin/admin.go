@@ -76,7 +76,7 @@ func (s *Server) routeAdmin(h sdk.Handler) {
 		return list(s.o.Inspector.Ports(ctx)), nil
 	})
 	s.routeEvents(h)
-	s.adminRoute(h, "status", func(ctx context.Context) (any, error) { return s.status(ctx), nil })
+	s.routeStatus(h)
 	h.HandleFunc(AdminPath+"version", getOnly(func(w http.ResponseWriter, _ *http.Request) {
 		adminJSON(w, http.StatusOK, s.o.Version)
 	}))
@@ -109,6 +109,26 @@ func (s *Server) adminRoute(h sdk.Handler, name string, ask func(context.Context
 		adminJSON(w, http.StatusOK, answer)
 	}))
 }
+
+// routeStatus answers how the daemon is, also if it cannot work.
+func (s *Server) routeStatus(h sdk.Handler) {
+	if s.o.Refuse == nil {
+		s.adminRoute(h, "status", func(ctx context.Context) (any, error) { return s.status(ctx), nil })
+		return
+	}
+	h.HandleFunc(AdminPath+"status", getOnly(func(w http.ResponseWriter, r *http.Request) {
+		adminJSON(w, http.StatusOK, s.status(r.Context()))
+	}))
+}
+
+// refusing is the Inspector of a daemon that cannot work. Nothing but its status is
+// asked for.
+type refusing struct {
+	Inspector
+	why error
+}
+
+func (r refusing) Status(context.Context) driver.Status { return driver.Status{Problem: r.why.Error()} }
 
 func getOnly(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -143,6 +163,9 @@ func (s *Server) restored() bool {
 }
 
 func (s *Server) health(ctx context.Context) Health {
+	if s.o.Refuse != nil {
+		return Health{State: HealthProblem, Problem: s.o.Refuse.Error()}
+	}
 	if !s.restored() {
 		return Health{State: HealthStarting}
 	}

@@ -7,6 +7,8 @@ import (
 	"net/http"
 
 	"github.com/docker/go-plugins-helpers/sdk"
+
+	"github.com/gangway-net/gangway/printable"
 )
 
 // errorResponse is an error as both sides of the engine read it: from a status
@@ -52,14 +54,16 @@ func (e *panicError) Error() string {
 }
 
 // writeError answers with err. The status is never 404: the engine takes that
-// for success when it publishes ports.
+// for success when it publishes ports. The text ends up on the terminal of whoever
+// ran the command, as it is: the engine and its command pass it on.
 func writeError(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
 	var bad *requestError
 	if errors.As(err, &bad) {
 		status = bad.status
 	}
-	writeJSON(w, status, errorResponse{Err: err.Error(), Error: err.Error()})
+	text := printable.Text(err.Error())
+	writeJSON(w, status, errorResponse{Err: text, Error: text})
 }
 
 // writeJSON answers a call of the protocol with v.

@@ -46,6 +46,10 @@ func (s *Server) routeEvents(h sdk.Handler) {
 			adminJSON(w, http.StatusBadRequest, ErrorBody{Error: err.Error()})
 			return
 		}
+		if s.o.Refuse != nil {
+			adminJSON(w, http.StatusServiceUnavailable, ErrorBody{Error: s.o.Refuse.Error()})
+			return
+		}
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		go func() {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/docker/go-plugins-helpers/sdk"
+
+	"github.com/gangway-net/gangway/printable"
 )
 
 // manifest answers Plugin.Activate, which only plain daemons are asked: for a
@@ -37,7 +39,7 @@ func (s *Server) newMux() (http.Handler, error) {
 				mux = server.Handler
 			}
 		})
-		msg := fmt.Sprintf("%s %s: gangway has no such call; see the gangway command for its own API", r.Method, r.URL.Path)
+		msg := printable.Text(fmt.Sprintf("%s %s: gangway has no such call; see the gangway command for its own API", r.Method, r.URL.Path))
 		writeJSON(w, http.StatusNotFound, errorResponse{Err: msg, Error: msg})
 	})
 	if err := askOnce(h); err != nil {

@@ -41,6 +41,10 @@ const (
 
 // Options are what a Server works with. Zero times stand for the defaults.
 type Options struct {
+	// Refuse is why the daemon cannot work, such as a setting that is wrong. Then
+	// every call of the engine that asks for something to be done is answered with
+	// it, and there are no Networks, Addresses and Inspector.
+	Refuse    error
 	Networks  Networks
 	Addresses Addresses
 	Inspector Inspector
@@ -52,6 +56,9 @@ type Options struct {
 	// engine is ordered after the daemon, and is not to wait for that. Its calls
 	// do.
 	NotifySocket string
+	// Watchdog is within what time the service manager wants to hear again and again
+	// that the daemon works ($WATCHDOG_USEC, see sd_watchdog_enabled(3)); 0 for never.
+	Watchdog time.Duration
 	// VerbTime bounds each call; UndoTime is added for a call that ran out of
 	// it. DrainTime bounds the end of Serve.
 	VerbTime, UndoTime, DrainTime time.Duration
@@ -72,18 +79,24 @@ type Server struct {
 	stopping chan struct{}
 	stopOnce sync.Once
 
-	// mu guards the two fields below.
+	// mu guards the fields below.
 	mu      sync.Mutex
 	isReady bool
 	greeted bool
+	// readyAt is when the state was restored.
+	readyAt time.Time
 
 	inFlight, served, failed atomic.Int64
 }
 
 // New returns a server that does not listen yet; see Listen and Serve.
 func New(o Options) (*Server, error) {
-	if o.Networks == nil || o.Addresses == nil || o.Inspector == nil || o.Log == nil {
-		return nil, errors.New("plugin server: Networks, Addresses, Inspector and Log are needed")
+	works := o.Networks != nil && o.Addresses != nil && o.Inspector != nil
+	if works == (o.Refuse != nil) || o.Log == nil {
+		return nil, errors.New("plugin server: Log is needed, and either Networks, Addresses and Inspector, or Refuse")
+	}
+	if o.Refuse != nil {
+		o.Inspector = refusing{why: o.Refuse}
 	}
 	o.VerbTime = orDefault(o.VerbTime, verbTime)
 	o.UndoTime = orDefault(o.UndoTime, undoTime)
@@ -124,7 +137,7 @@ func (s *Server) Ready() {
 	if s.greeted {
 		s.o.Addresses.Greet()
 	}
-	s.isReady = true
+	s.isReady, s.readyAt = true, time.Now()
 	close(s.ready)
 }
 
@@ -142,6 +155,9 @@ func (s *Server) greet() {
 
 // waitReady waits until calls may be carried out.
 func (s *Server) waitReady(ctx context.Context) error {
+	if s.o.Refuse != nil {
+		return s.o.Refuse
+	}
 	select {
 	case <-s.ready:
 		return nil
@@ -165,6 +181,9 @@ func (s *Server) Serve(ctx context.Context, sock *Socket) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.http.Serve(sock.listener) }()
 	s.notify("READY=1")
+	watched, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	go s.feed(watched)
 	select {
 	case err := <-ended:
 		s.stopOnce.Do(func() { close(s.stopping) })

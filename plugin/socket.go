@@ -75,10 +75,18 @@ func tryListen(ctx context.Context, path string) (*Socket, error) {
 		return nil, fmt.Errorf("lock folder of socket %s: %w", path, err)
 	}
 	defer unlock()
-	if err := clearName(ctx, path); err != nil {
+	if err = clearName(ctx, path); err != nil {
 		return nil, err
 	}
-	return bind(ctx, path)
+	s, err := bind(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if err := makeAlias(path); err != nil {
+		// Not Close, which takes the folder's lock.
+		return nil, errors.Join(err, os.Remove(path), s.listener.Close())
+	}
+	return s, nil
 }
 
 // Close removes the socket's name, if it is still ours, and stops listening.
@@ -121,7 +129,7 @@ func (s *Socket) remove() error {
 	if err := os.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove socket: %w", err)
 	}
-	return nil
+	return removeAlias(s.path)
 }
 
 // bind listens on a name that is free. The mode is set on the socket before it

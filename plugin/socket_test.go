@@ -2,6 +2,8 @@ package plugin
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -64,6 +66,46 @@ func TestSocketMode(t *testing.T) {
 	wg.Wait()
 	if n := wrong.Load(); n > 0 {
 		t.Errorf("the socket was seen %d of %d times with another mode than 0600", n, seen.Load())
+	}
+}
+
+// TestSecondName: the socket is found under the name with the tag, too, for as long as
+// the daemon listens; nobody else's file is touched.
+func TestSecondName(t *testing.T) {
+	path := socketPath(t)
+	second := strings.TrimSuffix(path, ".sock") + ":latest.sock"
+	s := listen(t, path)
+	c, err := net.Dial("unix", second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(second); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the second name is left: %v", err)
+	}
+	// What a daemon that was killed left is no obstacle.
+	if err := os.Symlink("gangway.sock", second); err != nil {
+		t.Fatal(err)
+	}
+	listen(t, path).Close()
+	if err := os.WriteFile(second, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(t.Context(), path); err == nil || !strings.Contains(err.Error(), second) {
+		t.Errorf("beside another's file: %v", err)
+	}
+	for _, file := range []string{path, second} {
+		if _, err := os.Lstat(file); (err == nil) != (file == second) {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	for name, want := range map[string]string{"/a/gw.sock": "/a/gw:latest.sock", "/a/gw:1.sock": "", "/a/gw": "", "/a/.sock": ""} {
+		if got := aliasOf(name); got != want {
+			t.Errorf("the second name of %s is %q, want %q", name, got, want)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ prefix=${PREFIX:-/usr/local}
 destdir=${DESTDIR:-}
 program=$prefix/bin/gangway
 units=/etc/systemd/system
+alias=/run/docker/plugins/gangway:latest.sock
 # bash-completion reads the first when gangway is completed, the second at once.
 completion=$prefix/share/bash-completion/completions/gangway
 docker_completion=/etc/bash_completion.d/gangway
@@ -33,21 +34,37 @@ reread() {
 	if systemctl --quiet is-active NetworkManager.service; then nmcli general reload conf; fi
 }
 
-# works waits until the daemon has restored its networks.
+# degraded says whether what health printed is of a daemon that works, if not in all.
+degraded() { case $1 in degraded*) true ;; *) false ;; esac; }
+
+# works waits until the daemon has restored its networks, and shows what it says.
 works() {
 	tries=40
-	until "$program" status >/dev/null 2>&1; do
+	until health=$("$program" health 2>&1) || degraded "$health"; do
 		tries=$((tries - 1))
-		[ $tries -gt 0 ] || return 1
+		[ $tries -gt 0 ] || fail "the daemon does not work: $health
+journalctl -u gangway says more"
 		sleep 0.5
 	done
 }
 
 need_root() { [ -n "$destdir" ] || [ "$(id -u)" = 0 ] || fail "run it as root"; }
 
+# alone refuses a host that the managed plugin serves. Its socket has a folder named by
+# the plugin's id, as long as it is enabled.
+alone() {
+	[ -z "$destdir" ] || return 0
+	for socket in /run/docker/plugins/*/gangway.sock; do
+		if [ -S "$socket" ] && [ -n "$("$1" health --socket "$socket" 2>/dev/null)" ]; then
+			fail "the managed plugin serves this host: make uninstall removes it, or docker plugin disable gangway"
+		fi
+	done
+}
+
 case ${1:-} in
 install)
 	need_root
+	alone "$2"
 	install -D -m 755 "$2" "$destdir$program"
 	install -D -m 644 packaging/gangway-completion.bash "$destdir$completion"
 	install -D -m 644 packaging/docker-completion.bash "$destdir$docker_completion"
@@ -64,8 +81,11 @@ install)
 		systemctl --quiet is-active gangway.socket || systemctl stop gangway.service
 		systemctl enable gangway.socket gangway.service
 		systemctl start gangway.socket
+		# One that was made before its unit had a second name gets it now: it cannot be
+		# made anew while the daemon runs, and calls that come wait there.
+		[ -e "$alias" ] || ln -s gangway.sock "$alias"
 		systemctl restart gangway.service
-		works || fail "the daemon does not work: $program status and journalctl -u gangway say why"
+		works
 		echo "The daemon runs. Try: docker network create -d gangway NAME"
 	else
 		echo "Installed $destdir$program and $destdir$units/gangway.*. Without systemd, start it by hand: $program serve"
@@ -84,6 +104,7 @@ uninstall)
 			[ ! -e "$units/$unit" ] || systemctl disable --now "$unit"
 		done
 	fi
+	[ -n "$destdir" ] || rm -f "$alias"
 	rm -f "$destdir$program" "$destdir$units/gangway.service" "$destdir$units/gangway.socket" \
 		"$destdir$completion" "$destdir$docker_completion" "$destdir$networkd" "$destdir$network_manager"
 	if systemd; then

@@ -171,12 +171,22 @@ make_outside() {
 
 ask() { outside timeout 2 busybox wget -q -O - "http://$host:$port/cgi-bin/hello"; }
 
+# ours refuses what another clone of the project has made, as long as that clone is
+# there: its demo may be in use.
+ours() {
+	clone=$(cat "$dir/clone" 2>/dev/null) || return 0
+	[ "$clone" = "$here" ] || [ ! -d "$clone" ] ||
+		fail "there is a demo of $clone: run 'make demo-clean' there, or choose another name here: make $1 DEMO=$name-2"
+}
+
 # --- up ----------------------------------------------------------------------
 
 up() {
 	[ "$(id -u)" = 0 ] || fail "run it as root: it starts containers and makes network namespaces"
+	ours demo
 	down
 	mkdir -p "$dir"
+	printf '%s\n' "$here" >"$dir/clone"
 	title "1. An engine with the plugin"
 	start_engine
 	install_plugin
@@ -268,6 +278,7 @@ case ${1:-} in
 up) up ;;
 down)
 	[ "$(id -u)" = 0 ] || fail "run it as root"
+	ours demo-clean
 	down
 	say "Nothing of the demo is left."
 	;;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh WHAT: installs the programs that WHAT needs and that are missing.
-# WHAT is build, plugin, lint, vuln, demo, test or bench. Nothing that is there is changed.
+# WHAT is build, plugin, upgrade, lint, vuln, demo, test or bench. Nothing that is there is changed.
 set -eu
 
 # golangci_version is the linter's version that the configuration is written for.
@@ -8,6 +8,9 @@ golangci_version=2.15.0
 
 # govulncheck_version is that of the search for known vulnerabilities.
 govulncheck_version=1.8.0
+
+# lock_seconds is how long to wait for another program that installs packages.
+lock_seconds=600
 
 fail() {
 	echo "deps.sh: $*" >&2
@@ -38,8 +41,10 @@ install_missing() {
 	export DEBIAN_FRONTEND=noninteractive
 	# The lists may be absent or too old on a fresh machine. A source that
 	# cannot be reached is no reason to give up: the install tells.
+	# Other programs install packages, too: unattended-upgrades, right after a boot.
+	wait=DPkg::Lock::Timeout=$lock_seconds
 	# shellcheck disable=SC2086 # a list of words
-	if ! { apt-get update -q; apt-get install -q -y --no-install-recommends $missing; } >"$log" 2>&1; then
+	if ! { apt-get -o "$wait" update -q; apt-get -o "$wait" install -q -y --no-install-recommends $missing; } >"$log" 2>&1; then
 		cat "$log" >&2
 		rm -f "$log"
 		fail "apt-get could not install:$missing"
@@ -102,6 +107,7 @@ need_go
 case ${1:-} in
 build) ;;
 plugin) need_plugin ;;
+upgrade) need docker-registry docker-registry ;;
 lint) need_linter ;;
 vuln) need_govulncheck ;;
 demo)
@@ -132,6 +138,6 @@ bench)
 	need nft nftables
 	need iperf3 iperf3
 	;;
-*) fail "unknown: '${1:-}'; one of build, plugin, lint, vuln, demo, test, bench" ;;
+*) fail "unknown: '${1:-}'; one of build, plugin, upgrade, lint, vuln, demo, test, bench" ;;
 esac
 install_missing

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/gangway-net/gangway/driver/spec"
+	"github.com/gangway-net/gangway/printable"
 )
 
 // findHolder names the process that holds a port that k cannot be bound
@@ -93,7 +94,7 @@ func parseSocketLine(line string) (local netip.AddrPort, state string, inode uin
 	return netip.AddrPortFrom(ip, uint16(p)), fields[3], inode, err == nil
 }
 
-// processOf names the process that has a socket open.
+// processOf names the process that has a socket open. A process chooses its name.
 func processOf(ctx context.Context, inode uint64) string {
 	want := fmt.Sprintf("socket:[%d]", inode)
 	procs, err := os.ReadDir("/proc")
@@ -110,7 +111,8 @@ func processOf(ctx context.Context, inode uint64) string {
 		}
 		if hasOpen(pid, want) {
 			comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-			return fmt.Sprintf("%s (pid %d)", strings.TrimSpace(string(comm)), pid)
+			name := printable.Word(strings.TrimSuffix(string(comm), "\n"))
+			return fmt.Sprintf("%s (pid %d)", name, pid)
 		}
 	}
 	return ""

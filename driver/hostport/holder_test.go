@@ -1,7 +1,10 @@
 package hostport
 
 import (
+	"fmt"
+	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
@@ -42,6 +45,34 @@ func TestFindInode(t *testing.T) {
 		if got := findInode(strings.NewReader(tt.table), key{tt.ip, tt.port, spec.TCP}); got != tt.want {
 			t.Errorf("%s:%d gives inode %d, want %d", tt.ip, tt.port, got, tt.want)
 		}
+	}
+}
+
+// TestHolderName: a process names itself as it likes; the name is shown without what
+// a terminal obeys, in one line.
+func TestHolderName(t *testing.T) {
+	const own = "/proc/self/comm"
+	before, err := os.ReadFile(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if failed := os.WriteFile(own, before, 0); failed != nil {
+			t.Error(failed)
+		}
+	})
+	if err = os.WriteFile(own, []byte("a\x1b[2J\u009b\nb"), 0); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := netip.MustParseAddrPort(l.Addr().String()).Port()
+	want := fmt.Sprintf(`a\x1b[2J\u009b\nb (pid %d)`, os.Getpid())
+	if got := findHolder(t.Context(), key{loopback4, port, spec.TCP}); got != want {
+		t.Errorf("the holder is %q, want %q", got, want)
 	}
 }
 

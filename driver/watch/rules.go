@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/printable"
 )
 
 // newGeneration is the message that ends every transaction of nftables.
@@ -51,14 +53,14 @@ func author(g generation) (who string, own bool) {
 	name, parent, err := process(g.pid)
 	if err != nil || name != g.name {
 		self, _, _ := process(uint32(os.Getpid()))
-		return g.name, g.name == "" || g.name == self || strings.Contains(g.name, "tables")
+		return printable.Word(g.name), g.name == "" || g.name == self || strings.Contains(g.name, "tables")
 	}
 	if _, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", g.pid)); err == nil || int(parent) == os.Getpid() {
 		return "", true
 	}
-	who = fmt.Sprintf("%s (pid %d)", g.name, g.pid)
+	who = fmt.Sprintf("%s (pid %d)", printable.Word(g.name), g.pid)
 	if by, _, err := process(parent); err == nil && parent > 1 {
-		who += " run by " + by
+		who += " run by " + printable.Word(by)
 	}
 	return who, false
 }

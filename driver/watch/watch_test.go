@@ -290,6 +290,7 @@ func TestAuthor(t *testing.T) {
 		{generation{1 << 30, "iptables-nft-re"}, "iptables-nft-re", true},
 		{generation{1 << 30, self}, self, true},
 		{generation{}, "", true},
+		{generation{1 << 30, "a\x1b[2J\u009b\u202e"}, `a\x1b[2J\u009b\u202e`, false},
 	} {
 		if who, own := author(tt.g); who != tt.who || own != tt.own {
 			t.Errorf("author(%+v) = %q, %t, want %q, %t", tt.g, who, own, tt.who, tt.own)

@@ -1,7 +1,11 @@
 package packaging
 
 import (
+	"context"
+	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -26,55 +30,121 @@ func said(t *testing.T, out string) {
 	}
 }
 
-// TestDemoPrivate: where no engine runs the demo starts a private one, and
-// leaves nothing on the machine, also after it failed half-way.
-func TestDemoPrivate(t *testing.T) {
-	makeDefault(t)
-	// Nobody answers there, so it does not use an engine of the machine.
-	env := []string{"DOCKER_HOST=unix:///nonexistent/docker.sock", "DEMO=gangway-demo-test"}
-	before := machine(t)
-	down := func() {
-		t.Helper()
-		run(t, env, "scripts/demo.sh", "down")
-		if _, err := os.Stat("/var/lib/gangway-demo-test"); err == nil {
-			t.Error("files are left")
-		}
-		groups, err := filepath.Glob("/sys/fs/cgroup/*/gangway-demo-test")
-		if err != nil || len(groups) > 0 {
-			t.Errorf("cgroups are left: %v, %v", groups, err)
-		}
-		if diff := before.Diff(machine(t)); diff != "" {
-			t.Errorf("left on the machine:\n%s", diff)
-		}
+// demoName is what everything that the test's private demos make starts with.
+const demoName = "gangway-demo-test"
+
+// room is where the demo sees mounts and links of its own: those of others come and
+// go on a machine that does other things as well.
+type room struct{ pid int }
+
+func startRoom(t *testing.T) room {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--net", "sh", "-c", "echo here; exec sleep infinity")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Cleanup(down)
-	out, err := try(t, append(env, "PORT=99999"), "scripts/demo.sh", "up")
-	if err == nil || !strings.Contains(out, "make demo-clean") {
-		t.Errorf("a port that does not exist: %v:\n%s", err, out)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	down()
-	said(t, run(t, env, "scripts/demo.sh", "up"))
-	// Again, in place of the first one.
-	said(t, run(t, append(env, "PORT=8081"), "scripts/demo.sh", "up"))
+	t.Cleanup(func() {
+		cancel()
+		_ = cmd.Wait() // killed
+	})
+	if _, err := io.ReadFull(out, make([]byte, len("here"))); err != nil {
+		t.Fatalf("no namespaces of its own: %v", err)
+	}
+	return room{cmd.Process.Pid}
 }
 
-// machine is what the demo could leave on the machine. Processes are told by
-// their arguments, as other engines may run.
-func machine(t *testing.T) harness.Snapshot {
+func (r room) try(t *testing.T, env []string, args ...string) (string, error) {
 	t.Helper()
-	all := harness.Machine(t)
-	s := harness.Snapshot{"links": all["links"], "mounts": all["mounts"]}
+	return try(t, env, append([]string{"nsenter", "--target", fmt.Sprint(r.pid), "--mount", "--net", "--"}, args...)...)
+}
+
+func (r room) run(t *testing.T, env []string, args ...string) string {
+	t.Helper()
+	out, err := r.try(t, env, args...)
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// machine is what the demo could leave. Processes are told by their arguments.
+func (r room) machine(t *testing.T) harness.Snapshot {
+	t.Helper()
+	lines := func(args ...string) []string { return strings.Split(strings.TrimSpace(r.run(t, nil, args...)), "\n") }
+	s := harness.Snapshot{"links": lines("ip", "-br", "link"), "mounts": lines("cat", "/proc/self/mounts")}
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range files {
 		line, err := os.ReadFile(file)
-		if err == nil && strings.Contains(string(line), "/var/lib/gangway-demo-test") {
+		if err == nil && strings.Contains(string(line), "/var/lib/"+demoName) {
 			s["processes"] = append(s["processes"], strings.ReplaceAll(string(line), "\x00", " "))
 		}
 	}
 	return s
+}
+
+// TestDemoPrivate: where no engine runs the demo starts a private one, and
+// leaves nothing on the machine, also after it failed half-way. Another clone of the
+// project leaves it alone.
+func TestDemoPrivate(t *testing.T) {
+	makeDefault(t)
+	r, script := startRoom(t), root(t)+"/scripts/demo.sh"
+	// Nobody answers there, so it does not use an engine of the machine.
+	env := []string{"DOCKER_HOST=unix:///nonexistent/docker.sock", "DEMO=" + demoName}
+	before := r.machine(t)
+	down := func() {
+		t.Helper()
+		r.run(t, env, script, "down")
+		if _, err := os.Stat("/var/lib/" + demoName); err == nil {
+			t.Error("files are left")
+		}
+		groups, err := filepath.Glob("/sys/fs/cgroup/*/" + demoName)
+		if err != nil || len(groups) > 0 {
+			t.Errorf("cgroups are left: %v, %v", groups, err)
+		}
+		if diff := before.Diff(r.machine(t)); diff != "" {
+			t.Errorf("left on the machine:\n%s", diff)
+		}
+	}
+	t.Cleanup(down)
+	out, err := r.try(t, append(env, "PORT=99999"), script, "up")
+	if err == nil || !strings.Contains(out, "make demo-clean") {
+		t.Errorf("a port that does not exist: %v:\n%s", err, out)
+	}
+	down()
+	said(t, r.run(t, env, script, "up"))
+	r.secondClone(t, env)
+	// Again, in place of the first one.
+	said(t, r.run(t, append(env, "PORT=8081"), script, "up"))
+}
+
+// secondClone: another clone's demo, and its clean-up, are refused with the first
+// one's folder and the way out, and leave the first one running.
+func (r room) secondClone(t *testing.T, env []string) {
+	t.Helper()
+	clone := t.TempDir()
+	run(t, nil, "cp", "-a", "scripts", clone)
+	engine := r.run(t, nil, "cat", "/var/lib/"+demoName+"/engine.pid")
+	for _, verb := range []string{"up", "down"} {
+		out, err := r.try(t, env, clone+"/scripts/demo.sh", verb)
+		if err == nil || !strings.Contains(out, root(t)) || !strings.Contains(out, "DEMO=") {
+			t.Errorf("demo.sh %s of another clone: %v\n%s", verb, err, out)
+		}
+	}
+	if now := r.run(t, nil, "cat", "/var/lib/"+demoName+"/engine.pid"); now != engine {
+		t.Errorf("the first clone's engine was %q, is %q", engine, now)
+	}
+	pid, _, _ := strings.Cut(engine, " ")
+	if _, err := os.Stat("/proc/" + pid); err != nil {
+		t.Errorf("the first clone's engine has ended: %v", err)
+	}
 }
 
 // TestDemoLocal: where an engine runs the demo uses it and leaves it as it was,

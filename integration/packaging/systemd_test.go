@@ -34,6 +34,8 @@ func TestSystemd(t *testing.T) {
 	}
 	s.answers(t, "after the installation")
 
+	s.secondName(t)
+
 	s.kill(t)
 	s.answers(t, "while the daemon restarts")
 	s.Run(t, "systemctl", "stop", "gangway.service")
@@ -74,6 +76,18 @@ func TestSystemdOwnSocket(t *testing.T) {
 	s.daemonScript(t, "install", dir+"/gangway")
 	s.kill(t)
 	s.answers(t, "while the daemon restarts")
+	// A socket unit of the time before the second name gets it without a restart.
+	s.Run(t, "rm", "/run/docker/plugins/gangway:latest.sock")
+	s.daemonScript(t, "install", dir+"/gangway")
+	s.secondName(t)
+}
+
+// secondName: the driver has its name with the tag, too.
+func (s systemd) secondName(t *testing.T) {
+	t.Helper()
+	if leads := s.Run(t, "readlink", "-f", "/run/docker/plugins/gangway:latest.sock"); leads != socket {
+		t.Errorf("the second name leads to %q", leads)
+	}
 }
 
 // installOld installs what was installed before there was a socket unit.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/plugin"
+	"github.com/gangway-net/gangway/printable"
 )
 
 const (
@@ -209,6 +210,6 @@ func (q query) printJSON(raw json.RawMessage) error {
 		return err
 	}
 	b.WriteByte('\n')
-	_, err := b.WriteTo(q.out)
+	_, err := q.out.Write([]byte(printable.JSON(b.String())))
 	return err
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/plugin"
+	"github.com/gangway-net/gangway/printable"
 )
 
 func statusCommand() command {
@@ -84,7 +85,7 @@ func healthCommand() command {
 			if h.Unguarded != "" {
 				line += "\nunguarded: " + h.Unguarded
 			}
-			if _, err := fmt.Fprintln(q.out, line); err != nil {
+			if _, err := fmt.Fprintln(q.out, printable.Text(line)); err != nil {
 				return err
 			}
 		}
@@ -209,14 +210,19 @@ func versionCommand(client plugin.Version) command {
 	}}
 }
 
-// table writes rows in columns; header may be nil.
+// table writes rows in columns; header may be nil. A cell may hold anything: no
+// container's name for its interface makes a column or a line.
 func (q query) table(header []string, rows [][]string) error {
 	w := tabwriter.NewWriter(q.out, 0, 0, 3, ' ', 0)
 	if header != nil {
 		rows = append([][]string{header}, rows...)
 	}
 	for _, row := range rows {
-		if _, err := fmt.Fprintln(w, strings.Join(row, "\t")); err != nil {
+		cells := make([]string, 0, len(row))
+		for _, cell := range row {
+			cells = append(cells, printable.Word(cell))
+		}
+		if _, err := fmt.Fprintln(w, strings.Join(cells, "\t")); err != nil {
 			return err
 		}
 	}

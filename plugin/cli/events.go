@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/plugin"
+	"github.com/gangway-net/gangway/printable"
 )
 
 const eventsLong = `List what the daemon did or noticed without a request, oldest first.
@@ -84,7 +86,9 @@ func (q query) nextEvents(ctx context.Context, d *daemon, after uint64) (events 
 
 func (q query) printEvents(events []driver.Event) error {
 	for _, e := range events {
-		if _, err := fmt.Fprintf(q.out, "%s  %-7s  %s\n", stamp(e.Time), e.Kind, e.Text); err != nil {
+		// Nothing in a text looks like the next event.
+		text := strings.ReplaceAll(printable.Text(e.Text), "\n", "\n    ")
+		if _, err := fmt.Fprintf(q.out, "%s  %-7s  %s\n", stamp(e.Time), printable.Word(e.Kind), text); err != nil {
 			return err
 		}
 	}
@@ -101,6 +105,6 @@ func (q query) printLines(events []driver.Event) error {
 			return err
 		}
 	}
-	_, err := b.WriteTo(q.out)
+	_, err := q.out.Write([]byte(printable.JSON(b.String())))
 	return err
 }

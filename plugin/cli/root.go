@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gangway-net/gangway/plugin"
+	"github.com/gangway-net/gangway/printable"
 )
 
 // PluginDir is where the engine looks for plugins: the plain daemon's socket is
@@ -93,7 +94,7 @@ func Execute(ctx context.Context, root *cobra.Command, stderr io.Writer) int {
 		return 0
 	case errors.Is(err, errSilent):
 	default:
-		_, _ = fmt.Fprintf(stderr, "%s: %v\n", cmd.CommandPath(), err)
+		_, _ = fmt.Fprintf(stderr, "%s: %s\n", cmd.CommandPath(), printable.Text(err.Error()))
 	}
 	return 1
 }

@@ -70,6 +70,9 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 		b.Close()
 		return nil, err
 	}
+	if v != nil {
+		v.Log = o.Log
+	}
 	b.valve = v
 	return b, nil
 }
@@ -207,6 +210,7 @@ func (b *Backend) change(ctx context.Context, c change) error {
 
 // commit puts a transaction into the kernel.
 func (b *Backend) commit(tx transaction) error {
+	b.log.Debugf("nft -f -\n%s", tx)
 	err := b.kernel.commit(tx)
 	if err == nil {
 		b.wrote(1)

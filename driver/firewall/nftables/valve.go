@@ -10,6 +10,7 @@ import (
 	nft "github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/firewall"
@@ -53,6 +54,9 @@ type Valve struct {
 	// held are the bridges in the table that was this process's at the end of the
 	// last call; none, if it had no table.
 	held []string
+
+	// Log has each change of the table, with debugging; nil for nowhere.
+	Log *logrus.Entry
 }
 
 // NewValve tries whether the kernel can keep a valve that heeds these marks, without
@@ -188,6 +192,9 @@ func (v *Valve) commit(bridges []string, write func(*nft.Conn) error) error {
 		return fmt.Errorf("write table inet %s: %w", valveName, explain(err))
 	}
 	v.held = slices.Clone(bridges)
+	if v.Log != nil {
+		v.Log.Debugf("table inet %s is for bridges %q now", valveName, bridges)
+	}
 	return nil
 }
 
