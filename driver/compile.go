@@ -118,10 +118,11 @@ func (n *Network) policy() firewall.Network {
 	return fw
 }
 
-// addEndpoint adds what an endpoint of n contributes. One that has not joined
-// contributes nothing: it is an address and no more.
+// addEndpoint adds what an endpoint of n contributes. One that is in no container
+// is an address, and a pair that is cut off, if it has one still.
 func (p *plan) addEndpoint(n *Network, e *Endpoint) {
 	if e.Sandbox == "" {
+		p.veths = append(p.veths, spec.Veth{EndpointID: e.ID, Host: vethHost(e.ID), Peer: vethPeer(e.ID), Detached: true})
 		return
 	}
 	var reserved []netip.Prefix
@@ -237,10 +238,30 @@ func compareOpen(a, b firewall.Open) int {
 }
 
 // delta is the difference of two plans.
-type delta struct{ remove, add plan }
+type delta struct {
+	remove, add plan
+	// detach are pairs that stay and are cut off.
+	detach []spec.Veth
+}
+
+// leaving makes it a delta by which containers are left: their pairs are cut off
+// rather than removed. The engine takes its end out of the container and puts it
+// back where it was; one that it does not find any more stays in its list of the
+// container's interfaces, of which docker stats then reads none.
+func (d delta) leaving() delta {
+	for _, v := range d.add.veths {
+		i := slices.IndexFunc(d.remove.veths, func(o spec.Veth) bool { return v.Detached && o.EndpointID == v.EndpointID })
+		if i >= 0 {
+			d.remove.veths = slices.Delete(slices.Clone(d.remove.veths), i, i+1)
+			d.detach = append(d.detach, v)
+		}
+	}
+	return d
+}
 
 // diff says what leads from one plan to another. An element that differs in
-// any field is removed and added.
+// any field is removed and added. Joining removes what an endpoint's last
+// container may have left of its pair.
 func diff(before, after plan) delta {
 	var d delta
 	d.remove.bridges, d.add.bridges = difference(before.bridges, after.bridges)

@@ -17,7 +17,8 @@ type Linker interface {
 	// gives back what it changed. What is gone already is no error.
 	DeleteBridge(ctx context.Context, b spec.Bridge) error
 	// EnsureVeth creates the pair, or mends the host end of an existing one.
-	// A host end whose peer is in a container is never re-created.
+	// A host end whose peer is in a container is never re-created. Of a detached
+	// pair nothing is created, and what there is is cut off.
 	EnsureVeth(ctx context.Context, v spec.Veth) (fixed []string, err error)
 	// DeleteVeth removes the pair, wherever the peer is. What is gone already
 	// is no error.

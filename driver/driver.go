@@ -51,8 +51,9 @@ type Driver struct {
 	// moving holds the bridges of networks that verbs are making or removing, and by
 	// how many: they enter or leave the zone of the host's firewall manager any time.
 	moving map[string]int
-	// expected holds the restored endpoints that are in no container, and since
-	// when: the engine may be about to join them, or has forgotten them.
+	// expected holds the endpoints that left their container or were restored in
+	// none, and since when: the engine may be about to delete or to join them, or
+	// has forgotten them.
 	expected map[string]time.Time
 
 	// healing lets one Reconcile run at a time; it guards fights and turn.
@@ -113,7 +114,8 @@ func (d *Driver) commit(ctx context.Context, look planner) error {
 }
 
 // retire is commit for changes that only take away: it goes on past errors and
-// the state never comes back. A store that refuses does stop it, since after a
+// the state never comes back. Endpoints that leave their containers keep their
+// pairs. A store that refuses does stop it, since after a
 // restart the objects would be there again.
 func (d *Driver) retire(ctx context.Context, look planner) error {
 	d.gate.RLock()
@@ -123,7 +125,7 @@ func (d *Driver) retire(ctx context.Context, look planner) error {
 		return err
 	}
 	defer d.settle(c)
-	err = d.apply(ctx, diff(before, after))
+	err = d.apply(ctx, diff(before, after).leaving())
 	for _, e := range c.endpoints {
 		if e.after == nil {
 			d.o.Ports.Keep(e.before.ID, nil)

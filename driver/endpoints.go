@@ -9,14 +9,15 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/gangway-net/gangway/config"
 )
 
 // CreateEndpoint makes an endpoint with the addresses that the engine
 // allocated. Nothing of it is in the kernel before Join. An address that
-// another endpoint holds is a ConflictError, unless that endpoint's link is
-// gone: then the engine forgot it in a crash, and it yields. One that a machine
+// another endpoint holds is a ConflictError, unless that endpoint has left or its
+// link is gone: then the engine forgot it in a crash, and it yields. One that a machine
 // on an adopted bridge uses is refused.
 func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (CreateEndpointResult, error) {
 	e, err := newEndpoint(r)
@@ -123,14 +124,22 @@ func joinResult(n *Network, e *Endpoint) JoinResult {
 	return r
 }
 
-// Leave takes the endpoint out of its container: link pair and published ports
-// go, the addresses stay until DeleteEndpoint. An endpoint that is unknown or
+// Leave takes the endpoint out of its container: published ports go, and nothing
+// passes by its link any more. Addresses and link stay until DeleteEndpoint, since
+// the engine moves the link back after this call. If it forgets to delete the
+// endpoint, that goes after a while (see joinTime). An endpoint that is unknown or
 // has left already is no error; engines from 29 on send Leave twice.
 func (d *Driver) Leave(ctx context.Context, networkID, endpointID string) error {
-	return d.retireEndpoint(ctx, networkID, endpointID, func(_ *Network, e *Endpoint) *Endpoint {
+	err := d.retireEndpoint(ctx, networkID, endpointID, func(_ *Network, e *Endpoint) *Endpoint {
 		left := e.left()
 		return &left
 	})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e := d.state.members[networkID][endpointID]; e != nil && e.Sandbox == "" {
+		d.expected[endpointID] = time.Now()
+	}
+	return err
 }
 
 // retireEndpoint takes away what follow leaves out; nil takes it all.
@@ -153,8 +162,8 @@ func (d *Driver) retireEndpoint(ctx context.Context, networkID, endpointID strin
 	})
 }
 
-// retireHolders removes endpoints that hold e's addresses although their link is
-// gone, or in no container. The kernel is asked only when there is a conflict at
+// retireHolders removes endpoints that hold e's addresses although they have left,
+// or their link is gone or in no container. The kernel is asked only when there is a conflict at
 // all.
 func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
 	d.mu.Lock()
@@ -174,7 +183,7 @@ func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
 		return err
 	}
 	for _, h := range holders {
-		if veths[h.ID].Moved {
+		if h.Sandbox != "" && veths[h.ID].Moved {
 			continue
 		}
 		d.o.Log.WithField("ep", short(h.ID)).Warn("endpoint is in no container any more and yields its address")

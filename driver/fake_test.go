@@ -98,7 +98,10 @@ func (f *fakeHost) EnsureVeth(_ context.Context, v spec.Veth) ([]string, error) 
 		return nil, err
 	}
 	defer unlock()
-	if _, ok := f.bridges[v.Bridge]; !ok {
+	if _, there := f.veths[v.EndpointID]; v.Detached && !there {
+		return nil, nil
+	}
+	if _, ok := f.bridges[v.Bridge]; !ok && !v.Detached {
 		return nil, fmt.Errorf("bridge %s is missing", v.Bridge)
 	}
 	if reflect.DeepEqual(f.veths[v.EndpointID], v) {

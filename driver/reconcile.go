@@ -13,8 +13,8 @@ import (
 // engine may be about to tell.
 const lostTime = 3 * time.Second
 
-// joinTime is how long a restored endpoint may stay out of any container. The
-// engine repeats a call that broke off for some 15 s.
+// joinTime is how long an endpoint that left or was restored may stay out of any
+// container. The engine repeats a call that broke off for some 15 s.
 const joinTime = time.Minute
 
 // outsideTime is how long both ends of a link pair have to be in the host's
@@ -67,7 +67,7 @@ func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time
 	}
 	r.judge(changed)
 	for id, networkID := range d.forgotten() {
-		d.lose(ctx, networkID, id, "never joined a container")
+		d.lose(ctx, networkID, id, "is in no container, and no engine has asked for it since")
 	}
 	for id, m := range r.lost(ctx) {
 		d.lose(ctx, m.networkID, id, m.why())

@@ -71,7 +71,7 @@ func joinErr(_ JoinResult, err error) error { return err }
 func inSync(t *testing.T, f *fakeHost, d *Driver) {
 	t.Helper()
 	want, got := expected(d), f.picture()
-	got.Held, got.Stored = nil, nil
+	got.Held, got.Stored, got.Detached = nil, nil, nil
 	if !reflect.DeepEqual(want, got) {
 		t.Fatalf("the kernel differs from the state:\nwant %+v\ngot  %+v", want, got)
 	}

@@ -52,6 +52,7 @@ func scenarios() []scenario {
 		{name: "automatic-subnets", run: testAutomaticSubnets, own: true},
 		{name: "mtu", run: testMTU},
 		{name: "connect", run: testConnect},
+		{name: "disconnect", run: testDisconnect, plugin: true},
 		{name: "internal", run: testInternal, own: true, rules: true},
 		{name: "no-icc", run: testNoICC, rules: true},
 		{name: "spoofing", run: testSpoofing, plugin: true, own: true},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -203,6 +204,64 @@ func TestVethInContainer(t *testing.T) {
 			if _, err := inner.LinkByName("eth0"); err == nil {
 				t.Error("the container's end is still there")
 			}
+		})
+	})
+}
+
+// TestVethDetached: of a container that left nothing passes any more, however the
+// engine goes on with its end, and what somebody opens is closed again.
+func TestVethDetached(t *testing.T) {
+	bridged(t, func(f fixture, v spec.Veth) {
+		left := spec.Veth{EndpointID: v.EndpointID, Host: v.Host, Peer: v.Peer, Detached: true}
+		f.ensureVeth(left) // there is none: nothing to do
+		f.ensureVeth(v, "veth "+v.Host+" was missing: created")
+		f.sh("ip addr add 10.7.0.1/24 dev br0")
+		moved(f, v, func(container netns.NsHandle) {
+			inner, err := netlink.NewHandleAt(container)
+			f.ok(err)
+			defer inner.Close()
+			eth, err := inner.LinkByName("eth0")
+			f.ok(err)
+			f.ok(inner.LinkSetUp(eth))
+			received := func() uint64 {
+				now, lost := inner.LinkByName("eth0")
+				f.ok(lost)
+				return now.Attrs().Statistics.RxPackets
+			}
+			// The neighbour's question for the container's address.
+			ask := func() {
+				f.sh("ip neigh flush dev br0")
+				_ = exec.Command("ping", "-c1", "-W1", "10.7.0.2").Run()
+			}
+			before := received()
+			if ask(); received() == before {
+				t.Error("nothing reached the container before it left")
+			}
+			down, off := "veth "+v.Host+" of a container that left was up: set down", "veth "+v.Host+" of a container that left was on a bridge: taken off"
+			f.ensureVeth(left, down, off)
+			f.ensureVeth(left)
+			before = received()
+			if ask(); received() != before {
+				t.Errorf("%d frames reached the container after it left", received()-before)
+			}
+			for line, fixed := range map[string]string{"ip link set HOST up": down, "ip link set HOST master br0": off} {
+				f.sh(strings.ReplaceAll(line, "HOST", v.Host))
+				if c := f.check(nil, left); !c.Amiss[epID] || len(c.Gone)+len(c.Outside) != 0 {
+					t.Errorf("%s: %+v", line, c)
+				}
+				f.ensureVeth(left, fixed)
+			}
+			f.same(nothing(), f.check(nil, left))
+			// The engine puts it back.
+			f.ok(inner.LinkSetDown(eth))
+			f.ok(inner.LinkSetName(eth, v.Peer))
+			here, err := netns.Get()
+			f.ok(err)
+			defer here.Close()
+			f.ok(inner.LinkSetNsFd(eth, int(here)))
+			f.same(nothing(), f.check(nil, left))
+			f.ok(f.DeleteVeth(context.Background(), left))
+			f.same(nothing(), f.check(nil, left))
 		})
 	})
 }
