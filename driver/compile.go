@@ -38,8 +38,8 @@ func compile(s *state) plan {
 }
 
 // compileChange says what the kernel should contain for the objects of c
-// before and after it. network is the one that c's endpoints are on.
-func compileChange(c change, network *Network) (before, after plan) {
+// before and after it. networks are those that c's endpoints are on, by id.
+func compileChange(c change, networks map[string]*Network) (before, after plan) {
 	if c.network.before != nil {
 		before.addNetwork(c.network.before)
 	}
@@ -47,6 +47,7 @@ func compileChange(c change, network *Network) (before, after plan) {
 		after.addNetwork(c.network.after)
 	}
 	for _, e := range c.endpoints {
+		network := networks[e.network()]
 		if e.before != nil {
 			before.addEndpoint(network, e.before)
 		}

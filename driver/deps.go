@@ -59,8 +59,8 @@ type Changes interface {
 	Take() spec.Scope
 }
 
-// HostPorts holds host ports with bound sockets. Package hostport is the real
-// one.
+// HostPorts holds host ports with bound sockets. Their owners are containers, by
+// the keys of their sandboxes. Package hostport is the real one.
 type HostPorts interface {
 	// Reserve finds and binds the host ports for owner's requests beside what
 	// owner holds already; a request that owner's holdings satisfy keeps its

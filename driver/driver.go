@@ -39,7 +39,8 @@ type Driver struct {
 	o Options
 
 	// networks serialises the verbs of each network, and what Reconcile mends
-	// of its links. Taken before gate and mu.
+	// of its links. Taken before gate and mu; of several networks in the order of
+	// their ids.
 	networks keyedLock
 	// gate lets verbs change the kernel side by side, and Reconcile's comparison
 	// of the rules alone: what should exist must not change meanwhile.
@@ -95,7 +96,7 @@ const undoTime = 8 * time.Second
 // lock.
 type planner func(s *state) (change, error)
 
-// commit is the only writer. The caller holds the lock of the network that the
+// commit is the only writer. The caller holds the locks of the networks that the
 // change is about. If a step fails, state, store and kernel are put back as
 // they were, and the error says what failed.
 func (d *Driver) commit(ctx context.Context, look planner) error {
@@ -127,10 +128,8 @@ func (d *Driver) retire(ctx context.Context, look planner) error {
 	defer d.settle(c)
 	err = d.apply(ctx, diff(before, after).leaving())
 	for _, e := range c.endpoints {
-		if e.after == nil {
-			d.o.Ports.Keep(e.before.ID, nil)
-		} else {
-			d.o.Ports.Keep(e.after.ID, e.after.Published)
+		if e.before != nil && e.before.Sandbox != "" {
+			d.keepPorts(e.before.Sandbox)
 		}
 	}
 	d.dropFlows(ctx, c)
@@ -140,7 +139,7 @@ func (d *Driver) retire(ctx context.Context, look planner) error {
 // begin stages and persists a change, and says what the kernel has to contain
 // for its objects before and after it. Unless it fails, settle ends the change.
 func (d *Driver) begin(look planner) (c change, before, after plan, err error) {
-	c, network, err := d.stage(look)
+	c, networks, err := d.stage(look)
 	if err != nil || c.empty() {
 		return c, before, after, err
 	}
@@ -149,34 +148,29 @@ func (d *Driver) begin(look planner) (c change, before, after plan, err error) {
 		d.settle(c)
 		return c, before, after, err
 	}
-	before, after = compileChange(c, network)
+	before, after = compileChange(c, networks)
 	return c, before, after, nil
 }
 
 // stage makes the state follow at once, so that verbs on other
-// networks see what is taken. It returns the network that the endpoints of the
+// networks see what is taken. It returns the networks that the endpoints of the
 // change are on.
-func (d *Driver) stage(look planner) (change, *Network, error) {
+func (d *Driver) stage(look planner) (change, map[string]*Network, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c, err := look(d.state)
 	if err != nil || c.empty() {
 		return change{}, nil, err
 	}
-	network := c.network.before
-	if network == nil && len(c.endpoints) > 0 {
-		e := c.endpoints[0]
-		if e.after != nil {
-			network = d.state.networks[e.after.NetworkID]
-		} else {
-			network = d.state.networks[e.before.NetworkID]
-		}
+	networks := map[string]*Network{}
+	for _, e := range c.endpoints {
+		networks[e.network()] = d.state.networks[e.network()]
 	}
 	d.state.apply(c)
 	for _, name := range c.network.bridges() {
 		d.moving[name]++
 	}
-	return c, network, nil
+	return c, networks, nil
 }
 
 // settle ends a change: its network's bridge is where it stays.

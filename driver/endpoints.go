@@ -142,23 +142,27 @@ func (d *Driver) Leave(ctx context.Context, networkID, endpointID string) error 
 	return err
 }
 
-// retireEndpoint takes away what follow leaves out; nil takes it all.
+// retireEndpoint takes away what follow leaves out; nil takes it all. What the
+// endpoint served of its container's ports goes back to the others.
 func (d *Driver) retireEndpoint(ctx context.Context, networkID, endpointID string, follow func(*Network, *Endpoint) *Endpoint) error {
-	unlock, err := d.networks.lock(ctx, networkID)
+	unlock, err := d.lockSharing(ctx, networkID, endpointID, false)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return d.retire(ctx, func(s *state) (change, error) {
-		e := s.members[networkID][endpointID]
-		if e == nil {
-			return change{}, nil
-		}
-		after := follow(s.networks[networkID], e)
-		if after != nil && reflect.DeepEqual(e, after) {
-			return change{}, nil
-		}
-		return change{endpoints: []endpointChange{{before: e, after: after}}}, nil
+	d.mu.Lock()
+	n, e := d.state.networks[networkID], d.state.members[networkID][endpointID]
+	d.mu.Unlock()
+	if e == nil {
+		return nil
+	}
+	after := follow(n, e)
+	if after != nil && reflect.DeepEqual(e, after) {
+		return nil
+	}
+	back := d.giveBack(ctx, e)
+	return d.retire(ctx, func(*state) (change, error) {
+		return change{endpoints: append([]endpointChange{{before: e, after: after}}, back...)}, nil
 	})
 }
 

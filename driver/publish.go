@@ -12,7 +12,8 @@ import (
 // Publish makes the endpoint's published ports exactly those of options
 // (ProgramExternalConnectivity). The engine calls it for the endpoint that is
 // the container's gateway, possibly again with other ports and no Unpublish
-// between. A repeated request keeps the host ports that were chosen. On an
+// between. A repeated request keeps the host ports that were chosen, and another
+// endpoint of the container gives up what is this one's to serve (see serving). On an
 // internal network nothing is published, whatever is asked (engines from 29 on
 // do ask).
 func (d *Driver) Publish(ctx context.Context, networkID, endpointID string, options config.EndpointOptions) error {
@@ -20,13 +21,13 @@ func (d *Driver) Publish(ctx context.Context, networkID, endpointID string, opti
 	if err != nil {
 		return err
 	}
-	unlock, err := d.networks.lock(ctx, networkID)
+	unlock, err := d.lockSharing(ctx, networkID, endpointID, len(want.Bindings) > 0)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	d.mu.Lock()
-	n, e, err := d.state.find(networkID, endpointID)
+	_, e, err := d.state.find(networkID, endpointID)
 	d.mu.Unlock()
 	if err != nil {
 		return err
@@ -37,23 +38,17 @@ func (d *Driver) Publish(ctx context.Context, networkID, endpointID string, opti
 	if e.Publish.Equal(want) {
 		return nil
 	}
-	var runs []spec.Published
-	if requests := portRequests(n, e, want); len(requests) > 0 {
-		if runs, err = d.o.Ports.Reserve(ctx, e.ID, requests); err != nil {
-			return err
-		}
-	}
 	published := *e
-	published.Asked, published.Publish, published.Published = nil, want, runs
-	err = d.commit(ctx, func(*state) (change, error) {
-		return change{endpoints: []endpointChange{{before: e, after: &published}}}, nil
-	})
+	published.Asked, published.Publish = nil, want
+	changes, err := d.sharePorts(ctx, e, &published)
 	if err != nil {
-		d.o.Ports.Keep(e.ID, e.Published)
 		return err
 	}
-	d.o.Ports.Keep(e.ID, runs)
-	return nil
+	err = d.commit(ctx, func(*state) (change, error) {
+		return change{endpoints: append([]endpointChange{{before: e, after: &published}}, changes...)}, nil
+	})
+	d.keepPorts(e.Sandbox)
+	return err
 }
 
 // Unpublish takes all published ports of the endpoint back
@@ -72,13 +67,14 @@ func (d *Driver) Unpublish(ctx context.Context, networkID, endpointID string) er
 }
 
 // portRequests turns what the user asked for into host addresses and ports.
-func portRequests(n *Network, e *Endpoint, want config.Publish) []spec.PortRequest {
+func portRequests(n *Network, e *Endpoint, of families) []spec.PortRequest {
 	if n.Options.Internal {
 		return nil
 	}
+	want := e.Publish
 	out := make([]spec.PortRequest, 0, len(want.Bindings))
 	for _, b := range want.Bindings {
-		hosts := hostIPs(n, b.HostIP)
+		hosts := slices.DeleteFunc(hostIPs(n, b.HostIP), func(a netip.Addr) bool { return !of.has(a) })
 		implied := !b.HostIP.IsValid()
 		if !e.IPv6.IsValid() && (want.NoProxy6To4 || implied && spec.Protocol(b.Proto) == spec.SCTP) {
 			// Another endpoint of the container serves its IPv6 ports; or a relay
@@ -101,6 +97,7 @@ func portRequests(n *Network, e *Endpoint, want config.Publish) []spec.PortReque
 			Last:          b.HostPortEnd,
 			Container4:    e.IPv4.Addr(),
 			Container6:    e.IPv6.Addr(),
+			Endpoint:      e.ID,
 			ContainerPort: b.Port,
 		})
 	}

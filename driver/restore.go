@@ -108,7 +108,7 @@ func (d *Driver) reservePorts(ctx context.Context, s *state) {
 		if len(e.Published) == 0 {
 			continue
 		}
-		if _, err := d.o.Ports.Reserve(ctx, e.ID, restoreRequests(e)); err != nil {
+		if _, err := d.o.Ports.Reserve(ctx, e.Sandbox, restoreRequests(e)); err != nil {
 			d.o.Log.WithError(err).WithField("ep", short(e.ID)).Warn("published ports are not reserved on the host")
 		}
 	}
@@ -136,6 +136,7 @@ func restoreRequests(e *Endpoint) []spec.PortRequest {
 				Last:          port,
 				Container4:    e.IPv4.Addr(),
 				Container6:    e.IPv6.Addr(),
+				Endpoint:      e.ID,
 				ContainerPort: container,
 			})
 		}

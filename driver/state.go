@@ -133,6 +133,8 @@ type state struct {
 	// bridges and holders lead from a bridge or an address to who holds it.
 	bridges map[string]*Network
 	holders map[netip.Addr]*Endpoint
+	// sandboxes lists the endpoints of each container.
+	sandboxes map[string]map[string]*Endpoint
 }
 
 func newState() *state {
@@ -142,6 +144,7 @@ func newState() *state {
 		members:   map[string]map[string]*Endpoint{},
 		bridges:   map[string]*Network{},
 		holders:   map[netip.Addr]*Endpoint{},
+		sandboxes: map[string]map[string]*Endpoint{},
 	}
 }
 
@@ -188,6 +191,14 @@ func (c networkChange) bridges() (names []string) {
 
 type endpointChange struct{ before, after *Endpoint }
 
+// network is the id of the network that the endpoint is on.
+func (c endpointChange) network() string {
+	if c.after != nil {
+		return c.after.NetworkID
+	}
+	return c.before.NetworkID
+}
+
 func (c change) empty() bool {
 	return c.network == networkChange{} && len(c.endpoints) == 0
 }
@@ -231,6 +242,10 @@ func (s *state) dropEndpoint(e *Endpoint) {
 	if len(s.members[e.NetworkID]) == 0 {
 		delete(s.members, e.NetworkID)
 	}
+	delete(s.sandboxes[e.Sandbox], e.ID)
+	if len(s.sandboxes[e.Sandbox]) == 0 {
+		delete(s.sandboxes, e.Sandbox)
+	}
 	for _, a := range e.addrs() {
 		if h := s.holders[a]; h != nil && h.ID == e.ID {
 			delete(s.holders, a)
@@ -247,6 +262,12 @@ func (s *state) addEndpoint(e *Endpoint) {
 		s.members[e.NetworkID] = map[string]*Endpoint{}
 	}
 	s.members[e.NetworkID][e.ID] = e
+	if e.Sandbox != "" {
+		if s.sandboxes[e.Sandbox] == nil {
+			s.sandboxes[e.Sandbox] = map[string]*Endpoint{}
+		}
+		s.sandboxes[e.Sandbox][e.ID] = e
+	}
 	for _, a := range e.addrs() {
 		s.holders[a] = e
 	}

@@ -44,6 +44,7 @@ func scenarios() []scenario {
 		{name: "ports-bindings", run: testPortBindings, own: true, rules: true},
 		{name: "ports-taken", run: testPortsTaken},
 		{name: "ports-follow-gateway", run: testPortsFollowGateway, own: true},
+		{name: "ports-two-gateways", run: testTwoGateways, own: true, plugin: true},
 		{name: "published-only", run: testPublishedOnly, own: true},
 		{name: "isolation", run: testIsolation, own: true, rules: true},
 		{name: "docker-user", run: testDockerUser, rules: true},
