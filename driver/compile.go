@@ -267,6 +267,10 @@ func diff(before, after plan) delta {
 	var d delta
 	d.remove.bridges, d.add.bridges = difference(before.bridges, after.bridges)
 	d.remove.veths, d.add.veths = difference(before.veths, after.veths)
+	// A container's pair that is to be another is mended: it cannot be made again.
+	d.remove.veths = slices.DeleteFunc(d.remove.veths, func(v spec.Veth) bool {
+		return !v.Detached && slices.ContainsFunc(d.add.veths, func(o spec.Veth) bool { return !o.Detached && o.EndpointID == v.EndpointID })
+	})
 	d.remove.rules.Networks, d.add.rules.Networks = difference(before.rules.Networks, after.rules.Networks)
 	d.remove.rules.Ports, d.add.rules.Ports = setDifference(before.rules.Ports, after.rules.Ports)
 	d.remove.rules.Open, d.add.rules.Open = setDifference(before.rules.Open, after.rules.Open)
@@ -335,9 +339,7 @@ func staleFlows(c change) (s stale) {
 		var before, after []spec.Published
 		if e.before != nil {
 			before = e.before.Published
-			if e.before.Sandbox != "" && (e.after == nil || e.after.Sandbox == "") {
-				s.left = append(s.left, e.before.addrs()...)
-			}
+			s.left = append(s.left, e.left()...)
 		}
 		if e.after != nil {
 			after = e.after.Published

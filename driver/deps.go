@@ -23,6 +23,9 @@ type Linker interface {
 	// DeleteVeth removes the pair, wherever the peer is. What is gone already
 	// is no error.
 	DeleteVeth(ctx context.Context, v spec.Veth) error
+	// LacksIPv6 says that the container's end of the pair can have no IPv6 address:
+	// IPv6 is off there. It says no as well where nothing tells.
+	LacksIPv6(ctx context.Context, v spec.Veth) (bool, error)
 }
 
 // Host answers questions about the host and sets what is not one network's.

@@ -3,12 +3,14 @@ package driver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // Options are what a Driver works with.
@@ -107,11 +109,23 @@ func (d *Driver) commit(ctx context.Context, look planner) error {
 		return err
 	}
 	defer d.settle(c)
-	if err = d.apply(ctx, diff(before, after)); err != nil {
+	if err = d.apply(ctx, d.fresh(diff(before, after))); err != nil {
 		return d.undo(ctx, c, diff(after, before), err)
 	}
 	d.dropFlows(ctx, c)
 	return nil
+}
+
+// fresh leaves out of a delta the pairs that there have never been: those of
+// endpoints that join for the first time. Looking for them would cost each Join.
+func (d *Driver) fresh(dl delta) delta {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	dl.remove.veths = slices.DeleteFunc(dl.remove.veths, func(v spec.Veth) bool {
+		_, left := d.expected[v.EndpointID]
+		return v.Detached && !left
+	})
+	return dl
 }
 
 // retire is commit for changes that only take away: it goes on past errors and

@@ -5,10 +5,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"reflect"
-	"slices"
 	"time"
 
 	"github.com/gangway-net/gangway/config"
@@ -27,7 +27,13 @@ func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (C
 	if err = d.vacantEndpoint(ctx, e); err != nil {
 		return CreateEndpointResult{}, err
 	}
-	unlock, err := d.networks.lock(ctx, e.NetworkID)
+	unlock, err := d.lockNetworks(ctx, func(s *state) map[string]bool {
+		ids := map[string]bool{e.NetworkID: true}
+		for _, h := range s.holdersOf(e) {
+			maps.Copy(ids, s.sharing(h.NetworkID, h, false))
+		}
+		return ids
+	})
 	if err != nil {
 		return CreateEndpointResult{}, err
 	}
@@ -167,17 +173,12 @@ func (d *Driver) retireEndpoint(ctx context.Context, networkID, endpointID strin
 }
 
 // retireHolders removes endpoints that hold e's addresses although they have left,
-// or their link is gone or in no container. The kernel is asked only when there is a conflict at
-// all.
+// or their link is gone or in no container. One whose container has IPv6 switched
+// off gives up its IPv6 address. The kernel is asked only when there is a conflict
+// at all.
 func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
 	d.mu.Lock()
-	var holders []*Endpoint
-	for _, a := range e.addrs() {
-		h := d.state.holders[a]
-		if h != nil && h.ID != e.ID && h.NetworkID == e.NetworkID && !slices.Contains(holders, h) { // once for both families
-			holders = append(holders, h)
-		}
-	}
+	holders := d.state.holdersOf(e)
 	d.mu.Unlock()
 	if len(holders) == 0 {
 		return nil
@@ -187,13 +188,16 @@ func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
 		return err
 	}
 	for _, h := range holders {
-		if h.Sandbox != "" && veths[h.ID].Moved {
-			continue
+		switch {
+		case h.Sandbox == "" || !veths[h.ID].Moved:
+			d.o.Log.WithField("ep", short(h.ID)).Warn("endpoint is in no container any more and yields its address")
+			back := d.giveBack(ctx, h)
+			err = d.retire(ctx, func(*state) (change, error) {
+				return change{endpoints: append([]endpointChange{{before: h}}, back...)}, nil
+			})
+		case h.IPv6.IsValid() && h.IPv6.Addr() == e.IPv6.Addr() && d.lacksIPv6(ctx, h):
+			err = d.giveUpIPv6(ctx, h)
 		}
-		d.o.Log.WithField("ep", short(h.ID)).Warn("endpoint is in no container any more and yields its address")
-		err = d.retire(ctx, func(s *state) (change, error) {
-			return change{endpoints: []endpointChange{{before: s.endpoints[h.ID]}}}, nil
-		})
 		if err != nil {
 			return err
 		}

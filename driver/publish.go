@@ -15,7 +15,8 @@ import (
 // between. A repeated request keeps the host ports that were chosen, and another
 // endpoint of the container gives up what is this one's to serve (see serving). On an
 // internal network nothing is published, whatever is asked (engines from 29 on
-// do ask).
+// do ask). From engine 28 on the container's interface is set up by now; where its
+// IPv6 is off, the endpoint gives up its IPv6 address.
 func (d *Driver) Publish(ctx context.Context, networkID, endpointID string, options config.EndpointOptions) error {
 	want, err := config.ParsePublish(options)
 	if err != nil {
@@ -35,10 +36,13 @@ func (d *Driver) Publish(ctx context.Context, networkID, endpointID string, opti
 	if e.Sandbox == "" {
 		return conflictf("endpoint %s cannot publish ports before it joined a container", short(e.ID))
 	}
-	if e.Publish.Equal(want) {
+	published := *e
+	if d.lacksIPv6(ctx, e) {
+		published.IPv6 = netip.Prefix{}
+	}
+	if e.Publish.Equal(want) && e.IPv6 == published.IPv6 {
 		return nil
 	}
-	published := *e
 	published.Asked, published.Publish = nil, want
 	changes, err := d.sharePorts(ctx, e, &published)
 	if err != nil {
@@ -68,7 +72,7 @@ func (d *Driver) Unpublish(ctx context.Context, networkID, endpointID string) er
 
 // portRequests turns what the user asked for into host addresses and ports.
 func portRequests(n *Network, e *Endpoint, of families) []spec.PortRequest {
-	if n.Options.Internal {
+	if n.Options.Internal || len(e.addrs()) == 0 {
 		return nil
 	}
 	want := e.Publish

@@ -94,12 +94,10 @@ func (d *Driver) forgotten() map[string]string {
 		e := d.state.endpoints[id]
 		switch {
 		case e == nil || e.Sandbox != "":
-		case time.Since(since) < joinTime:
-			continue
-		default:
+			delete(d.expected, id)
+		case time.Since(since) >= joinTime:
 			over[id] = e.NetworkID
 		}
-		delete(d.expected, id)
 	}
 	return over
 }

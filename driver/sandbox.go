@@ -30,48 +30,49 @@ func (f families) has(a netip.Addr) bool { return a.Is4() && f.four || a.Is6() &
 // Where several could serve a family all the same, it is the latest that was asked;
 // without it, who serves it already. A family that nobody has is relayed.
 func serving(all []*Endpoint, latest string) map[string]families {
-	is4, is6 := func(e *Endpoint) bool { return e.IPv4.IsValid() }, func(e *Endpoint) bool { return e.IPv6.IsValid() }
 	out := map[string]families{}
-	if e := server(all, latest, is4, is6); e != nil {
+	for _, four := range []bool{true, false} {
+		e := server(all, latest, four)
+		if e == nil {
+			continue
+		}
 		f := out[e.ID]
-		f.four = true
-		out[e.ID] = f
-	}
-	if e := server(all, latest, is6, is4); e != nil {
-		f := out[e.ID]
-		f.six = true
+		f.four, f.six = f.four || four, f.six || !four
 		out[e.ID] = f
 	}
 	return out
 }
 
-// server chooses the endpoint that serves a family, which it has or has not.
-func server(all []*Endpoint, latest string, has, hasOther func(*Endpoint) bool) *Endpoint {
-	rank := func(e *Endpoint) int {
+// server chooses the endpoint that serves a family, nil if there is none at all.
+func server(all []*Endpoint, latest string, four bool) *Endpoint {
+	ranks := func(e *Endpoint) (family, time int) {
+		has, other := e.IPv4.IsValid(), e.IPv6.IsValid()
+		if !four {
+			has, other = other, has
+		}
 		switch {
-		case has(e) && !hasOther(e):
-			return 0
-		case has(e):
-			return 1
+		case !has:
+			family = 2
+		case other:
+			family = 1
 		}
-		return 2
-	}
-	first := func(a, b *Endpoint) int {
-		later := func(e *Endpoint) int {
-			switch {
-			case e.ID == latest:
-				return 0
-			case len(e.Published) > 0:
-				return 1
-			}
-			return 2
+		switch {
+		case e.ID == latest:
+		case slices.ContainsFunc(e.Published, func(r spec.Published) bool { return r.HostIP.Is4() == four }):
+			time = 1
+		default:
+			time = 2
 		}
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(later(a), later(b)), strings.Compare(a.ID, b.ID))
+		return family, time
 	}
 	if len(all) == 0 {
 		return nil
 	}
-	return slices.MinFunc(all, first)
+	return slices.MinFunc(all, func(a, b *Endpoint) int {
+		familyA, timeA := ranks(a)
+		familyB, timeB := ranks(b)
+		return cmp.Or(cmp.Compare(familyA, familyB), cmp.Compare(timeA, timeB), strings.Compare(a.ID, b.ID))
+	})
 }
 
 // publishing returns the endpoints of a container that publish ports, besides one,
@@ -108,7 +109,11 @@ func (d *Driver) sharePorts(ctx context.Context, before, after *Endpoint) ([]end
 	if after.Sandbox != "" && !networks[after.NetworkID].Options.Internal && len(after.Publish.Bindings) > 0 {
 		group = append(group, after)
 	}
-	serves := serving(group, after.ID)
+	latest := after.ID
+	if after.Publish.Equal(before.Publish) {
+		latest = "" // nobody asked
+	}
+	serves := serving(group, latest)
 	var requests []spec.PortRequest
 	for _, e := range group {
 		requests = append(requests, portRequests(networks[e.NetworkID], e, serves[e.ID])...)
@@ -131,9 +136,10 @@ func (d *Driver) sharePorts(ctx context.Context, before, after *Endpoint) ([]end
 	return changes, nil
 }
 
-// lastIPv6 says that an endpoint stops publishing that was the only one with IPv6.
+// lastIPv6 says that of the endpoints that publish a container's ports the only one
+// with IPv6 stops doing so, or loses that.
 func lastIPv6(before, after *Endpoint, others []*Endpoint) bool {
-	return before.IPv6.IsValid() && len(before.Publish.Bindings) > 0 && len(after.Publish.Bindings) == 0 &&
+	return before.IPv6.IsValid() && len(before.Publish.Bindings) > 0 && (len(after.Publish.Bindings) == 0 || !after.IPv6.IsValid()) &&
 		!slices.ContainsFunc(others, func(o *Endpoint) bool { return o.IPv6.IsValid() })
 }
 
@@ -177,30 +183,89 @@ func (d *Driver) keepPorts(sandbox string) {
 	d.o.Ports.Keep(sandbox, runs)
 }
 
+// lacksIPv6 says whether the container of an endpoint with an IPv6 address has IPv6
+// switched off on its interface. The engine takes the address back then, from 29 on
+// also from the address manager, and does not tell. Where nobody tells, it is taken
+// to be there.
+func (d *Driver) lacksIPv6(ctx context.Context, e *Endpoint) bool {
+	if e.Sandbox == "" || !e.IPv6.IsValid() {
+		return false
+	}
+	lacks, err := d.o.Links.LacksIPv6(ctx, spec.Veth{EndpointID: e.ID, Host: vethHost(e.ID)})
+	if err != nil {
+		d.o.Log.WithError(err).WithField("ep", short(e.ID)).Warn("whether the container has IPv6 is not known")
+	}
+	if lacks {
+		d.o.Log.WithField("ep", short(e.ID)).Infof("IPv6 is off in the container: the endpoint gives up %s", e.IPv6.Addr())
+	}
+	return lacks
+}
+
+// giveUpIPv6 has an endpoint do without its IPv6 address. The caller holds the locks
+// of lockSharing.
+func (d *Driver) giveUpIPv6(ctx context.Context, e *Endpoint) error {
+	bare := *e
+	bare.IPv6 = netip.Prefix{}
+	var changes []endpointChange
+	if len(e.Publish.Bindings) > 0 {
+		var err error
+		if changes, err = d.sharePorts(ctx, e, &bare); err != nil {
+			return err
+		}
+	}
+	err := d.commit(ctx, func(*state) (change, error) {
+		return change{endpoints: append([]endpointChange{{before: e, after: &bare}}, changes...)}, nil
+	})
+	d.keepPorts(e.Sandbox)
+	return err
+}
+
 // lockSharing takes the locks of an endpoint's network and of those that its
 // container's ports are published on as well, if it publishes any or is about to.
 func (d *Driver) lockSharing(ctx context.Context, networkID, endpointID string, publishes bool) (unlock func(), err error) {
+	return d.lockNetworks(ctx, func(s *state) map[string]bool {
+		return s.sharing(networkID, s.members[networkID][endpointID], publishes)
+	})
+}
+
+// lockNetworks takes the locks of the networks that which names at the time.
+func (d *Driver) lockNetworks(ctx context.Context, which func(*state) map[string]bool) (unlock func(), err error) {
+	names := func() []string {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return slices.Sorted(maps.Keys(which(d.state)))
+	}
 	for {
-		ids := d.sharing(networkID, endpointID, publishes)
+		ids := names()
 		if unlock, err = d.networks.lockAll(ctx, ids); err != nil {
 			return nil, err
 		}
-		if slices.Equal(ids, d.sharing(networkID, endpointID, publishes)) {
+		if slices.Equal(ids, names()) {
 			return unlock, nil
 		}
-		unlock() // the container has joined or left a network meanwhile
+		unlock() // somebody has joined or left a network meanwhile
 	}
 }
 
-// sharing returns the ids of these networks, sorted.
-func (d *Driver) sharing(networkID, endpointID string, publishes bool) []string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+// sharing returns the ids of a network and of those that are concerned when an
+// endpoint of it publishes or stops publishing. The endpoint may be nil.
+func (s *state) sharing(networkID string, e *Endpoint, publishes bool) map[string]bool {
 	ids := map[string]bool{networkID: true}
-	if e := d.state.members[networkID][endpointID]; e != nil && e.Sandbox != "" && (publishes || len(e.Publish.Bindings) > 0) {
-		for _, o := range d.state.sandboxes[e.Sandbox] {
+	if e != nil && e.Sandbox != "" && (publishes || len(e.Publish.Bindings) > 0) {
+		for _, o := range s.sandboxes[e.Sandbox] {
 			ids[o.NetworkID] = true
 		}
 	}
-	return slices.Sorted(maps.Keys(ids))
+	return ids
+}
+
+// holdersOf returns who on e's network holds an address of it, each once.
+func (s *state) holdersOf(e *Endpoint) (holders []*Endpoint) {
+	for _, a := range e.addrs() {
+		h := s.holders[a]
+		if h != nil && h.ID != e.ID && h.NetworkID == e.NetworkID && !slices.Contains(holders, h) { // once for both families
+			holders = append(holders, h)
+		}
+	}
+	return holders
 }

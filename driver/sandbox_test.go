@@ -171,3 +171,79 @@ func TestGatewaysAtOnce(t *testing.T) {
 	}
 	inSync(t, f, d)
 }
+
+// TestIPv6Off: an endpoint whose container has IPv6 switched off gives its IPv6
+// address up as soon as it publishes, be it nothing, and its ports lead to IPv4.
+func TestIPv6Off(t *testing.T) {
+	for _, ports := range [][]float64{{8080, 80}, nil} {
+		f, d := threeNetworks(t)
+		f.noIPv6[both] = true
+		must(t, d.Publish(t.Context(), both, both, portmap(ports...)))
+		inSync(t, f, d)
+		for _, p := range d.Ports(t.Context()) {
+			if p.ContainerIP != netip.MustParseAddr("10.46.0.2") {
+				t.Errorf("published %+v", p)
+			}
+		}
+		if len(ports) > 0 && servers(t, d) != "both both" {
+			t.Errorf("served by %s", servers(t, d))
+		}
+		if !slices.Contains(f.dropped, netip.MustParseAddr("fd46::2")) || slices.Contains(f.dropped, netip.MustParseAddr("10.46.0.2")) {
+			t.Errorf("flows dropped of %v", f.dropped)
+		}
+		next := endpointRequest(both, ep1, "10.46.0.3/24")
+		next.IPv6 = netip.MustParsePrefix("fd46::2/64")
+		must(t, endpointErr(d.CreateEndpoint(t.Context(), next)), joinErr(d.Join(t.Context(), both, ep1, "/netns/1", nil)))
+		f.held = map[string][]spec.Published{}
+		d = newTestDriver(t, f, "boot")
+		inSync(t, f, d)
+		must(t, d.DeleteEndpoint(t.Context(), both, both), d.DeleteEndpoint(t.Context(), both, ep1))
+	}
+}
+
+// TestIPv6OffElsewhere: on a network that nothing is published on, the holder's
+// container is looked into when another one gets the address, and nothing is taken
+// from one that has IPv6.
+func TestIPv6OffElsewhere(t *testing.T) {
+	for _, publishes := range []bool{false, true} {
+		f, d := threeNetworks(t)
+		if publishes {
+			must(t, gatewayStep{call: "publish four flagged"}.run(t, d), gatewayStep{call: "publish both"}.run(t, d))
+		}
+		next := endpointRequest(both, ep1, "10.46.0.3/24")
+		next.IPv6 = netip.MustParsePrefix("fd46::2/64")
+		if err := endpointErr(d.CreateEndpoint(t.Context(), next)); err == nil || !strings.Contains(err.Error(), "fd46::2 is held by endpoint") {
+			t.Fatalf("the address of a container with IPv6: %v", err)
+		}
+		f.noIPv6[both] = true
+		joined := f.veths[both]
+		must(t, endpointErr(d.CreateEndpoint(t.Context(), next)))
+		inSync(t, f, d)
+		if v := f.veths[both]; v.Detached || !slices.Equal(v.Addresses, joined.Addresses[:1]) {
+			t.Errorf("the holder's link: %+v", v)
+		}
+		if got := servers(t, d); publishes && got != "four both" {
+			t.Errorf("served by %s", got)
+		}
+		next.EndpointID, next.IPv4 = ep2, netip.MustParsePrefix("10.46.0.2/24")
+		if err := endpointErr(d.CreateEndpoint(t.Context(), next)); err == nil {
+			t.Error("the holder lost its IPv4 address, too")
+		}
+	}
+}
+
+// TestIPv6OffAlone: an endpoint that had IPv6 alone is left without any address, and
+// everything else goes on.
+func TestIPv6OffAlone(t *testing.T) {
+	f, d := threeNetworks(t)
+	f.noIPv6[six] = true
+	must(t, gatewayStep{call: "publish six"}.run(t, d))
+	inSync(t, f, d)
+	if all, err := d.Endpoints(t.Context()); err != nil || len(all) != 3 {
+		t.Errorf("endpoints %+v, %v", all, err)
+	}
+	f.held = map[string][]spec.Published{}
+	d = newTestDriver(t, f, "boot")
+	must(t, d.Leave(t.Context(), six, six), d.DeleteEndpoint(t.Context(), six, six))
+	inSync(t, f, d)
+}

@@ -326,3 +326,54 @@ func TestPortLimit(t *testing.T) {
 		f.ensureVeth(v, "veth "+v.Host+" was missing: created")
 	})
 }
+
+// TestLacksIPv6: whether the container's end may have IPv6 is seen from outside, and
+// nothing of the host's own links is taken for it.
+func TestLacksIPv6(t *testing.T) {
+	bridged(t, func(f fixture, v spec.Veth) {
+		lacks := func(what string, want bool) {
+			f.t.Helper()
+			got, err := f.LacksIPv6(context.Background(), v)
+			if f.ok(err); got != want {
+				t.Errorf("%s: %t, want %t", what, got, want)
+			}
+		}
+		lacks("no pair", false)
+		f.ensureVeth(v, "veth "+v.Host+" was missing: created")
+		f.sh("sysctl -qw net.ipv6.conf." + v.Peer + ".disable_ipv6=1")
+		lacks("not in a container yet", false)
+		f.sh("sysctl -qw net.ipv6.conf." + v.Peer + ".disable_ipv6=0")
+		moved(f, v, func(container netns.NsHandle) {
+			f.sh(fmt.Sprintf("ip link add decoy index %d type bridge", f.veths()[epID].PeerIndex))
+			inNamespace(f, container, "sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1")
+			lacks("not set up yet", false)
+			inNamespace(f, container, "ip link set eth0 up")
+			for _, off := range []string{"0", "1", "0"} {
+				inNamespace(f, container, "sysctl -qw net.ipv6.conf.eth0.disable_ipv6="+off)
+				f.sh("sysctl -qw net.ipv6.conf.decoy.disable_ipv6=" + map[string]string{"0": "1", "1": "0"}[off])
+				lacks("disable_ipv6="+off, off == "1")
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			if _, err := f.LacksIPv6(ctx, v); err != nil && !strings.Contains(err.Error(), v.Host) {
+				t.Errorf("without time: %v", err)
+			}
+			other := v
+			other.EndpointID = "e9"
+			if got, err := f.LacksIPv6(context.Background(), other); got || err != nil {
+				t.Errorf("another endpoint's name: %t, %v", got, err)
+			}
+		})
+	})
+}
+
+// inNamespace runs a command line in another network namespace.
+func inNamespace(f fixture, ns netns.NsHandle, line string) {
+	f.t.Helper()
+	here, err := netns.Get()
+	f.ok(err)
+	defer here.Close()
+	f.ok(netns.Set(ns))
+	defer func() { f.ok(netns.Set(here)) }()
+	f.sh(line)
+}
