@@ -63,6 +63,7 @@ func (d *Driver) Restore(ctx context.Context) error {
 	d.mu.Unlock()
 	d.reservePorts(ctx, s)
 	r := d.repair(ctx, spec.Scope{All: true})
+	d.takeOver(ctx, changed.endpoints)
 	d.dropFlows(ctx, changed)
 	d.taken.change(d, nil, s.publishedUDP())
 	d.o.Log.Infof("restored %d networks and %d endpoints; %d things were missing in the kernel", len(s.networks), len(s.endpoints), len(r.fixed))

@@ -171,6 +171,32 @@ func (d *Driver) giveBack(ctx context.Context, e *Endpoint) []endpointChange {
 	return changes
 }
 
+// takeOver has the other endpoints of a container serve what one served that has
+// gone with its network or without a call.
+func (d *Driver) takeOver(ctx context.Context, gone []endpointChange) {
+	for _, c := range gone {
+		e := c.before
+		if len(e.Publish.Bindings) == 0 {
+			continue
+		}
+		unlock, err := d.lockNetworks(ctx, func(s *state) map[string]bool {
+			ids := map[string]bool{}
+			for _, o := range s.sandboxes[e.Sandbox] {
+				ids[o.NetworkID] = true
+			}
+			return ids
+		})
+		if err == nil {
+			back := d.giveBack(ctx, e)
+			err = d.retire(ctx, func(*state) (change, error) { return change{endpoints: back}, nil })
+			unlock()
+		}
+		if err != nil {
+			d.o.Log.WithError(err).WithField("ep", short(e.ID)).Warn("another endpoint of the container does not take over the published ports")
+		}
+	}
+}
+
 // keepPorts releases the host ports of a container that none of its endpoints
 // publishes any more.
 func (d *Driver) keepPorts(sandbox string) {

@@ -123,6 +123,37 @@ func TestTwoGateways(t *testing.T) {
 	}
 }
 
+// TestGatewayGone: a gateway that goes without a call of its own leaves its family to
+// the other one.
+func TestGatewayGone(t *testing.T) {
+	for name, gone := range map[string]func(t *testing.T, f *fakeHost, d *Driver) *Driver{
+		"with its network": func(t *testing.T, _ *fakeHost, d *Driver) *Driver {
+			must(t, d.DeleteNetwork(t.Context(), six))
+			return d
+		},
+		"while gangway was down": func(t *testing.T, f *fakeHost, _ *Driver) *Driver {
+			delete(f.veths, six)
+			f.held = map[string][]spec.Published{}
+			return newTestDriver(t, f, "boot")
+		},
+		"and gives its address to another": func(t *testing.T, f *fakeHost, d *Driver) *Driver {
+			delete(f.veths, six)
+			must(t, endpointErr(d.CreateEndpoint(t.Context(), CreateEndpointRequest{NetworkID: six, EndpointID: ep1, IPv6: netip.MustParsePrefix("fd06::2/64")})))
+			return d
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, d := threeNetworks(t)
+			must(t, gatewayStep{call: "publish four"}.run(t, d), gatewayStep{call: "publish six"}.run(t, d))
+			d = gone(t, f, d)
+			if got := servers(t, d); got != "four four" || len(f.held[box]) != 2 {
+				t.Errorf("served by %s, held %v", got, f.held)
+			}
+			inSync(t, f, d)
+		})
+	}
+}
+
 // TestGatewayRefused: a gateway whose ports cannot be had changes nothing for the
 // other one, at whatever step it fails.
 func TestGatewayRefused(t *testing.T) {
