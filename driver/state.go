@@ -130,11 +130,12 @@ type state struct {
 	endpoints map[string]*Endpoint
 	// members lists the endpoints of each network.
 	members map[string]map[string]*Endpoint
+	// sandboxes lists the endpoints in each container's namespace. The lists never
+	// change, they are replaced.
+	sandboxes map[string][]*Endpoint
 	// bridges and holders lead from a bridge or an address to who holds it.
 	bridges map[string]*Network
 	holders map[netip.Addr]*Endpoint
-	// sandboxes lists the endpoints of each container.
-	sandboxes map[string]map[string]*Endpoint
 }
 
 func newState() *state {
@@ -142,9 +143,9 @@ func newState() *state {
 		networks:  map[string]*Network{},
 		endpoints: map[string]*Endpoint{},
 		members:   map[string]map[string]*Endpoint{},
+		sandboxes: map[string][]*Endpoint{},
 		bridges:   map[string]*Network{},
 		holders:   map[netip.Addr]*Endpoint{},
-		sandboxes: map[string]map[string]*Endpoint{},
 	}
 }
 
@@ -162,7 +163,7 @@ func (s *state) snapshot() *state {
 	for id, on := range s.members {
 		members[id] = maps.Clone(on)
 	}
-	return &state{networks: maps.Clone(s.networks), members: members}
+	return &state{networks: maps.Clone(s.networks), members: members, sandboxes: maps.Clone(s.sandboxes)}
 }
 
 // publishedUDP returns the UDP ports that all endpoints have.
@@ -252,9 +253,11 @@ func (s *state) dropEndpoint(e *Endpoint) {
 	if len(s.members[e.NetworkID]) == 0 {
 		delete(s.members, e.NetworkID)
 	}
-	delete(s.sandboxes[e.Sandbox], e.ID)
-	if len(s.sandboxes[e.Sandbox]) == 0 {
-		delete(s.sandboxes, e.Sandbox)
+	if e.Sandbox != "" {
+		s.sandboxes[e.Sandbox] = slices.DeleteFunc(slices.Clone(s.sandboxes[e.Sandbox]), func(o *Endpoint) bool { return o.ID == e.ID })
+		if len(s.sandboxes[e.Sandbox]) == 0 {
+			delete(s.sandboxes, e.Sandbox)
+		}
 	}
 	for _, a := range e.addrs() {
 		if h := s.holders[a]; h != nil && h.ID == e.ID {
@@ -273,10 +276,7 @@ func (s *state) addEndpoint(e *Endpoint) {
 	}
 	s.members[e.NetworkID][e.ID] = e
 	if e.Sandbox != "" {
-		if s.sandboxes[e.Sandbox] == nil {
-			s.sandboxes[e.Sandbox] = map[string]*Endpoint{}
-		}
-		s.sandboxes[e.Sandbox][e.ID] = e
+		s.sandboxes[e.Sandbox] = append(slices.Clone(s.sandboxes[e.Sandbox]), e)
 	}
 	for _, a := range e.addrs() {
 		s.holders[a] = e
