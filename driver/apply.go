@@ -3,6 +3,8 @@ package driver
 import (
 	"context"
 	"errors"
+
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // apply makes the kernel follow a delta. Links go before the rules that guard
@@ -10,7 +12,7 @@ import (
 // network's isolation. Removing goes on past errors; building stops at the
 // first.
 //
-//  1. veth pairs that go
+//  1. veth pairs that go or are cut off
 //  2. bridges that go
 //  3. rules and published ports, both ways, in one step
 //  4. bridges that come, and forwarding between links
@@ -19,7 +21,7 @@ import (
 // With its bridge a network enters or leaves the zone of the host's firewall
 // manager, as far as that follows.
 func (d *Driver) apply(ctx context.Context, dl delta) error {
-	err := d.removeLinks(ctx, dl.remove)
+	err := errors.Join(d.detach(ctx, dl.detach), d.removeLinks(ctx, dl.remove))
 	if rules := dl.rules(); !rules.Empty() {
 		err = errors.Join(err, d.o.Firewall.Apply(ctx, rules))
 	}
@@ -27,6 +29,15 @@ func (d *Driver) apply(ctx context.Context, dl delta) error {
 		return err
 	}
 	return d.addLinks(ctx, dl.add)
+}
+
+func (d *Driver) detach(ctx context.Context, veths []spec.Veth) error {
+	var errs []error
+	for _, v := range veths {
+		_, err := d.o.Links.EnsureVeth(ctx, v)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 func (d *Driver) removeLinks(ctx context.Context, p plan) error {
@@ -58,6 +69,9 @@ func (d *Driver) addLinks(ctx context.Context, p plan) error {
 		}
 	}
 	for _, v := range p.veths {
+		if v.Detached {
+			continue
+		}
 		if _, err := d.o.Links.EnsureVeth(ctx, v); err != nil {
 			return err
 		}

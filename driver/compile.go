@@ -64,8 +64,8 @@ func (p *plan) addAround(s *state, f facts, c change, side func(endpointChange) 
 }
 
 // compileChange adds what the kernel should contain for the objects of c themselves
-// before and after it. network is the one that c's endpoints are on.
-func compileChange(c change, network *Network, before, after *plan) {
+// before and after it. networks are those that c's endpoints are on, by id.
+func compileChange(c change, networks map[string]*Network, before, after *plan) {
 	if c.network.before != nil {
 		before.addNetwork(c.network.before)
 	}
@@ -73,6 +73,7 @@ func compileChange(c change, network *Network, before, after *plan) {
 		after.addNetwork(c.network.after)
 	}
 	for _, e := range c.endpoints {
+		network := networks[e.network()]
 		if e.before != nil {
 			before.addEndpoint(network, e.before)
 		}
@@ -158,10 +159,11 @@ func (n *Network) source(six bool) netip.Addr {
 	return n.Options.Host4
 }
 
-// addEndpoint adds what an endpoint of n contributes. One that has not joined
-// contributes nothing: it is an address and no more.
+// addEndpoint adds what an endpoint of n contributes. One that is in no container
+// is an address, and a pair that is cut off, if it has one still.
 func (p *plan) addEndpoint(n *Network, e *Endpoint) {
 	if e.Sandbox == "" {
+		p.veths = append(p.veths, spec.Veth{EndpointID: e.ID, Host: vethHost(e.ID), Peer: vethPeer(e.ID), Detached: true})
 		return
 	}
 	var reserved []netip.Prefix
@@ -345,14 +347,38 @@ func compareDirect(a, b firewall.Direct) int {
 }
 
 // delta is the difference of two plans.
-type delta struct{ remove, add plan }
+type delta struct {
+	remove, add plan
+	// detach are pairs that stay and are cut off.
+	detach []spec.Veth
+}
+
+// leaving makes it a delta by which containers are left: their pairs are cut off
+// rather than removed. The engine takes its end out of the container and puts it
+// back where it was; one that it does not find any more stays in its list of the
+// container's interfaces, of which docker stats then reads none.
+func (d delta) leaving() delta {
+	for _, v := range d.add.veths {
+		i := slices.IndexFunc(d.remove.veths, func(o spec.Veth) bool { return v.Detached && o.EndpointID == v.EndpointID })
+		if i >= 0 {
+			d.remove.veths = slices.Delete(slices.Clone(d.remove.veths), i, i+1)
+			d.detach = append(d.detach, v)
+		}
+	}
+	return d
+}
 
 // diff says what leads from one plan to another. An element that differs in
-// any field is removed and added.
+// any field is removed and added. Joining removes what an endpoint's last
+// container may have left of its pair.
 func diff(before, after plan) delta {
 	var d delta
 	d.remove.bridges, d.add.bridges = difference(before.bridges, after.bridges)
 	d.remove.veths, d.add.veths = difference(before.veths, after.veths)
+	// A container's pair that is to be another is mended: it cannot be made again.
+	d.remove.veths = slices.DeleteFunc(d.remove.veths, func(v spec.Veth) bool {
+		return !v.Detached && slices.ContainsFunc(d.add.veths, func(o spec.Veth) bool { return !o.Detached && o.EndpointID == v.EndpointID })
+	})
 	d.remove.rules.Networks, d.add.rules.Networks = difference(before.rules.Networks, after.rules.Networks)
 	d.remove.rules.Ports, d.add.rules.Ports = setDifference(before.rules.Ports, after.rules.Ports)
 	d.remove.rules.Open, d.add.rules.Open = setDifference(before.rules.Open, after.rules.Open)
@@ -424,9 +450,7 @@ func staleFlows(c change) (s stale) {
 		var before, after []spec.Published
 		if e.before != nil {
 			before = e.before.Published
-			if e.before.Sandbox != "" && (e.after == nil || e.after.Sandbox == "") {
-				s.left = append(s.left, e.before.addrs()...)
-			}
+			s.left = append(s.left, e.left()...)
 		}
 		if e.after != nil {
 			after = e.after.Published

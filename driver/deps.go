@@ -17,11 +17,15 @@ type Linker interface {
 	// gives back what it changed. What is gone already is no error.
 	DeleteBridge(ctx context.Context, b spec.Bridge) error
 	// EnsureVeth creates the pair, or mends the host end of an existing one.
-	// A host end whose peer is in a container is never re-created.
+	// A host end whose peer is in a container is never re-created. Of a detached
+	// pair nothing is created, and what there is is cut off.
 	EnsureVeth(ctx context.Context, v spec.Veth) (fixed []string, err error)
 	// DeleteVeth removes the pair, wherever the peer is. What is gone already
 	// is no error.
 	DeleteVeth(ctx context.Context, v spec.Veth) error
+	// LacksIPv6 says that the container's end of the pair can have no IPv6 address:
+	// IPv6 is off there. It says no as well where nothing tells.
+	LacksIPv6(ctx context.Context, v spec.Veth) (bool, error)
 }
 
 // Host answers questions about the host and sets what is not one network's.
@@ -71,8 +75,8 @@ type Changes interface {
 	Take() spec.Scope
 }
 
-// HostPorts holds host ports with bound sockets. Package hostport is the real
-// one.
+// HostPorts holds host ports with bound sockets. Their owners are containers, by
+// the keys of their sandboxes. Package hostport is the real one.
 type HostPorts interface {
 	// Reserve finds and binds the host ports for owner's requests beside what
 	// owner holds already; a request that owner's holdings satisfy keeps its

@@ -3,12 +3,14 @@ package driver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // Options are what a Driver works with.
@@ -40,7 +42,8 @@ type Driver struct {
 	o Options
 
 	// networks serialises the verbs of each network, and what Reconcile mends
-	// of its links. Taken before gate and mu.
+	// of its links. Taken before gate and mu; of several networks in the order of
+	// their ids.
 	networks keyedLock
 	// gate lets verbs change the kernel side by side, and Reconcile's comparison
 	// of the rules alone: what should exist must not change meanwhile.
@@ -53,8 +56,9 @@ type Driver struct {
 	// moving holds the bridges of networks that verbs are making or removing, and by
 	// how many: they enter or leave the zone of the host's firewall manager any time.
 	moving map[string]int
-	// expected holds the restored endpoints that are in no container, and since
-	// when: the engine may be about to join them, or has forgotten them.
+	// expected holds the endpoints that left their container or were restored in
+	// none, and since when: the engine may be about to delete or to join them, or
+	// has forgotten them.
 	expected  map[string]time.Time
 	unclaimed unclaimed
 	// absent holds the networks that were not in their engine's last answer.
@@ -105,7 +109,7 @@ const undoTime = 8 * time.Second
 // lock.
 type planner func(s *state) (change, error)
 
-// commit is the only writer. The caller holds the lock of the network that the
+// commit is the only writer. The caller holds the locks of the networks that the
 // change is about. If a step fails, state, store and kernel are put back as
 // they were, and the error says what failed.
 func (d *Driver) commit(ctx context.Context, look planner) error {
@@ -116,15 +120,28 @@ func (d *Driver) commit(ctx context.Context, look planner) error {
 		return err
 	}
 	defer d.settle(c)
-	if err = d.apply(ctx, diff(before, after)); err != nil {
+	if err = d.apply(ctx, d.fresh(diff(before, after))); err != nil {
 		return d.undo(ctx, c, diff(after, before), err)
 	}
 	d.dropFlows(ctx, c)
 	return nil
 }
 
+// fresh leaves out of a delta the pairs that there have never been: those of
+// endpoints that join for the first time. Looking for them would cost each Join.
+func (d *Driver) fresh(dl delta) delta {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	dl.remove.veths = slices.DeleteFunc(dl.remove.veths, func(v spec.Veth) bool {
+		_, left := d.expected[v.EndpointID]
+		return v.Detached && !left
+	})
+	return dl
+}
+
 // retire is commit for changes that only take away: it goes on past errors and
-// the state never comes back. A store that refuses does stop it, since after a
+// the state never comes back. Endpoints that leave their containers keep their
+// pairs. A store that refuses does stop it, since after a
 // restart the objects would be there again.
 func (d *Driver) retire(ctx context.Context, look planner) error {
 	d.gate.RLock()
@@ -134,12 +151,10 @@ func (d *Driver) retire(ctx context.Context, look planner) error {
 		return err
 	}
 	defer d.settle(c)
-	err = d.apply(ctx, diff(before, after))
+	err = d.apply(ctx, diff(before, after).leaving())
 	for _, e := range c.endpoints {
-		if e.after == nil {
-			d.o.Ports.Keep(e.before.ID, nil)
-		} else {
-			d.o.Ports.Keep(e.after.ID, e.after.Published)
+		if e.before != nil && e.before.Sandbox != "" {
+			d.keepPorts(e.before.Sandbox)
 		}
 	}
 	d.dropFlows(ctx, c)
@@ -149,7 +164,7 @@ func (d *Driver) retire(ctx context.Context, look planner) error {
 // begin stages and persists a change, and says what the kernel has to contain
 // for its objects before and after it. Unless it fails, settle ends the change.
 func (d *Driver) begin(look planner) (c change, before, after plan, err error) {
-	c, network, err := d.stage(look, &before, &after)
+	c, networks, err := d.stage(look, &before, &after)
 	if err != nil || c.empty() {
 		return c, before, after, err
 	}
@@ -159,28 +174,23 @@ func (d *Driver) begin(look planner) (c change, before, after plan, err error) {
 		d.settle(c)
 		return c, before, after, err
 	}
-	compileChange(c, network, &before, &after)
+	compileChange(c, networks, &before, &after)
 	return c, before, after, nil
 }
 
 // stage makes the state follow at once, so that verbs on other
-// networks see what is taken. It returns the network that the endpoints of the
+// networks see what is taken. It returns the networks that the endpoints of the
 // change are on, and adds to the plans what they contribute together with others.
-func (d *Driver) stage(look planner, before, after *plan) (change, *Network, error) {
+func (d *Driver) stage(look planner, before, after *plan) (change, map[string]*Network, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c, err := look(d.state)
 	if err != nil || c.empty() {
 		return change{}, nil, err
 	}
-	network := c.network.before
-	if network == nil && len(c.endpoints) > 0 {
-		e := c.endpoints[0]
-		if e.after != nil {
-			network = d.state.networks[e.after.NetworkID]
-		} else {
-			network = d.state.networks[e.before.NetworkID]
-		}
+	networks := map[string]*Network{}
+	for _, e := range c.endpoints {
+		networks[e.network()] = d.state.networks[e.network()]
 	}
 	before.addAround(d.state, d.facts, c, func(e endpointChange) *Endpoint { return e.before })
 	d.state.apply(c)
@@ -188,7 +198,7 @@ func (d *Driver) stage(look planner, before, after *plan) (change, *Network, err
 	for _, name := range c.network.bridges() {
 		d.moving[name]++
 	}
-	return c, network, nil
+	return c, networks, nil
 }
 
 // settle ends a change: its network's bridge is where it stays.

@@ -4,18 +4,19 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"reflect"
-	"slices"
+	"time"
 
 	"github.com/gangway-net/gangway/config"
 )
 
 // CreateEndpoint makes an endpoint with the addresses that the engine
 // allocated. Nothing of it is in the kernel before Join. An address that
-// another endpoint holds is a ConflictError, unless that endpoint's link is
-// gone: then the engine forgot it in a crash, and it yields. One that a machine
+// another endpoint holds is a ConflictError, unless that endpoint has left or its
+// link is gone: then the engine forgot it in a crash, and it yields. One that a machine
 // on an adopted bridge uses is refused.
 func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (CreateEndpointResult, error) {
 	e, err := newEndpoint(r)
@@ -28,7 +29,13 @@ func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (C
 	if err = d.vacantMAC(ctx, e); err != nil {
 		return CreateEndpointResult{}, err
 	}
-	unlock, err := d.networks.lock(ctx, e.NetworkID)
+	unlock, err := d.lockNetworks(ctx, func(s *state) map[string]bool {
+		ids := map[string]bool{e.NetworkID: true}
+		for _, h := range s.holdersOf(e) {
+			maps.Copy(ids, s.sharing(h.NetworkID, h, false))
+		}
+		return ids
+	})
 	if err != nil {
 		return CreateEndpointResult{}, err
 	}
@@ -130,51 +137,55 @@ func joinResult(n *Network, e *Endpoint) JoinResult {
 	return r
 }
 
-// Leave takes the endpoint out of its container: link pair and published ports
-// go, the addresses stay until DeleteEndpoint. An endpoint that is unknown or
+// Leave takes the endpoint out of its container: published ports go, and nothing
+// passes by its link any more. Addresses and link stay until DeleteEndpoint, since
+// the engine moves the link back after this call. If it forgets to delete the
+// endpoint, that goes after a while (see joinTime). An endpoint that is unknown or
 // has left already is no error; engines from 29 on send Leave twice.
 func (d *Driver) Leave(ctx context.Context, networkID, endpointID string) error {
-	return d.retireEndpoint(ctx, networkID, endpointID, func(_ *Network, e *Endpoint) *Endpoint {
+	err := d.retireEndpoint(ctx, networkID, endpointID, func(_ *Network, e *Endpoint) *Endpoint {
 		left := e.left()
 		return &left
 	})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e := d.state.members[networkID][endpointID]; e != nil && e.Sandbox == "" {
+		d.expected[endpointID] = time.Now()
+	}
+	return err
 }
 
-// retireEndpoint takes away what follow leaves out; nil takes it all.
+// retireEndpoint takes away what follow leaves out; nil takes it all. What the
+// endpoint served of its container's ports goes back to the others.
 func (d *Driver) retireEndpoint(ctx context.Context, networkID, endpointID string, follow func(*Network, *Endpoint) *Endpoint) error {
-	unlock, err := d.networks.lock(ctx, networkID)
+	unlock, err := d.lockSharing(ctx, networkID, endpointID, false)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	return d.retire(ctx, func(s *state) (change, error) {
-		e := s.members[networkID][endpointID]
-		if e == nil {
-			return change{}, nil
-		}
-		after := follow(s.networks[networkID], e)
-		if after != nil && reflect.DeepEqual(e, after) {
-			return change{}, nil
-		}
-		return change{endpoints: []endpointChange{{before: e, after: after}}}, nil
+	d.mu.Lock()
+	n, e := d.state.networks[networkID], d.state.members[networkID][endpointID]
+	d.mu.Unlock()
+	if e == nil {
+		return nil
+	}
+	after := follow(n, e)
+	if after != nil && reflect.DeepEqual(e, after) {
+		return nil
+	}
+	back := d.giveBack(ctx, e)
+	return d.retire(ctx, func(*state) (change, error) {
+		return change{endpoints: append([]endpointChange{{before: e, after: after}}, back...)}, nil
 	})
 }
 
 // retireHolders removes endpoints that hold e's addresses, or the hardware address
-// that was asked for, although their link is gone, or in no container. The kernel
-// is asked only when there is a conflict at all.
+// that was asked for, although they have left, or their link is gone or in no
+// container. One whose container has IPv6 switched off gives up its IPv6 address. The
+// kernel is asked only when there is a conflict at all.
 func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
 	d.mu.Lock()
-	var holders []*Endpoint
-	if h := d.state.macHolder(e); h != nil && !e.MACChosen && d.state.endpoints[e.ID] == nil {
-		holders = append(holders, h)
-	}
-	for _, a := range e.addrs() {
-		h := d.state.holders[a]
-		if h != nil && h.ID != e.ID && h.NetworkID == e.NetworkID && !slices.Contains(holders, h) { // once for both families
-			holders = append(holders, h)
-		}
-	}
+	holders := d.state.holdersOf(e)
 	d.mu.Unlock()
 	if len(holders) == 0 {
 		return nil
@@ -184,13 +195,16 @@ func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
 		return err
 	}
 	for _, h := range holders {
-		if veths[h.ID].Moved {
-			continue
+		switch {
+		case h.Sandbox == "" || !veths[h.ID].Moved:
+			d.o.Log.WithField("ep", short(h.ID)).Warn("endpoint is in no container any more and yields its address")
+			back := d.giveBack(ctx, h)
+			err = d.retire(ctx, func(*state) (change, error) {
+				return change{endpoints: append([]endpointChange{{before: h}}, back...)}, nil
+			})
+		case h.IPv6.IsValid() && h.IPv6.Addr() == e.IPv6.Addr() && d.lacksIPv6(ctx, h):
+			err = d.giveUpIPv6(ctx, h)
 		}
-		d.o.Log.WithField("ep", short(h.ID)).Warn("endpoint is in no container any more and yields its addresses")
-		err = d.retire(ctx, func(s *state) (change, error) {
-			return change{endpoints: []endpointChange{{before: s.endpoints[h.ID]}}}, nil
-		})
 		if err != nil {
 			return err
 		}

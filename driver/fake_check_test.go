@@ -22,6 +22,10 @@ func (f *fakeHost) Check(_ context.Context, of spec.Scope, bridges []spec.Bridge
 			continue
 		}
 		is, there := f.veths[v.EndpointID]
+		if v.Detached {
+			c.Amiss[v.EndpointID] = there && !is.Detached
+			continue
+		}
 		c.Gone[v.EndpointID] = !there
 		c.Amiss[v.EndpointID] = !reflect.DeepEqual(is, v)
 		c.Outside[v.EndpointID] = there && f.outside[v.EndpointID]

@@ -26,7 +26,9 @@ type fakeHost struct {
 	bridges map[string]spec.Bridge
 	veths   map[string]spec.Veth // by endpoint
 	// outside are the endpoints both ends of whose pair are the host's.
-	outside  map[string]bool
+	outside map[string]bool
+	// noIPv6 are those whose container has IPv6 switched off.
+	noIPv6   map[string]bool
 	networks map[string]firewall.Network
 	ports    map[firewall.Port]bool
 	open     map[firewall.Open]bool
@@ -53,6 +55,7 @@ func newFakeHost() *fakeHost {
 		bridges:  map[string]spec.Bridge{},
 		veths:    map[string]spec.Veth{},
 		outside:  map[string]bool{},
+		noIPv6:   map[string]bool{},
 		networks: map[string]firewall.Network{},
 		ports:    map[firewall.Port]bool{},
 		open:     map[firewall.Open]bool{},
@@ -140,7 +143,10 @@ func (f *fakeHost) EnsureVeth(_ context.Context, v spec.Veth) ([]string, error) 
 		return nil, err
 	}
 	defer unlock()
-	if _, ok := f.bridges[v.Bridge]; !ok {
+	if _, there := f.veths[v.EndpointID]; v.Detached && !there {
+		return nil, nil
+	}
+	if _, ok := f.bridges[v.Bridge]; !ok && !v.Detached {
 		return nil, fmt.Errorf("bridge %s is missing", v.Bridge)
 	}
 	if reflect.DeepEqual(f.veths[v.EndpointID], v) {
@@ -158,6 +164,12 @@ func (f *fakeHost) DeleteVeth(_ context.Context, v spec.Veth) error {
 	defer unlock()
 	delete(f.veths, v.EndpointID)
 	return nil
+}
+
+func (f *fakeHost) LacksIPv6(_ context.Context, v spec.Veth) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.noIPv6[v.EndpointID], nil
 }
 
 func (f *fakeHost) EnableForwarding(context.Context, bool, bool) ([]string, error) {

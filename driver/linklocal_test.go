@@ -24,10 +24,10 @@ func TestLinkLocalSubnets(t *testing.T) {
 		t.Errorf("the firewall is told of %v and %v", fw.Masquerade, fw.Hairpin)
 	}
 	container := netip.MustParseAddr("169.254.170.2")
-	if len(f.held[ep1]) != 2 {
-		t.Errorf("published: %v, want both families", f.held[ep1])
+	if len(f.held["/netns/"+ep1]) != 2 {
+		t.Errorf("published: %v, want both families", f.held["/netns/"+ep1])
 	}
-	for _, run := range f.held[ep1] {
+	for _, run := range f.held["/netns/"+ep1] {
 		if run.ContainerIP != container || run.HostIP.Is6() && byNAT(run) {
 			t.Errorf("%v leads to %s, want %s, by a relay from IPv6", run.HostIP, run.ContainerIP, container)
 		}

@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -39,6 +40,26 @@ func (k *keyedLock) lock(ctx context.Context, key string) (unlock func(), err er
 		k.release(key, e)
 		return nil, fmt.Errorf("wait for another request on network %s: %w", short(key), ctx.Err())
 	}
+}
+
+// lockAll takes several locks, which have to be sorted: everybody takes them in the
+// same order then.
+func (k *keyedLock) lockAll(ctx context.Context, keys []string) (unlock func(), err error) {
+	var held []func()
+	unlock = func() {
+		for _, release := range slices.Backward(held) {
+			release()
+		}
+	}
+	for _, key := range keys {
+		release, err := k.lock(ctx, key)
+		if err != nil {
+			unlock()
+			return nil, err
+		}
+		held = append(held, release)
+	}
+	return unlock, nil
 }
 
 func (k *keyedLock) release(key string, e *lockEntry) {

@@ -89,14 +89,17 @@ func (d *Driver) DeleteNetwork(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	var gone []endpointChange
 	err = d.retire(ctx, func(s *state) (change, error) {
 		c := change{network: networkChange{before: s.networks[id]}}
 		for _, e := range s.members[id] {
 			c.endpoints = append(c.endpoints, endpointChange{before: e})
 		}
+		gone = c.endpoints
 		return c, nil
 	})
+	unlock()
+	d.takeOver(ctx, gone)
 	if err != nil {
 		d.doubt()
 	}

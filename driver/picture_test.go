@@ -18,6 +18,8 @@ type picture struct {
 	Open     map[firewall.Open]bool
 	Held     map[string][]spec.Published
 	Stored   map[string]string
+	// Detached are pairs of endpoints in no container, which need not exist.
+	Detached map[string]spec.Veth
 }
 
 func (f *fakeHost) picture() picture {
@@ -26,7 +28,13 @@ func (f *fakeHost) picture() picture {
 	p := picture{
 		Bridges: maps.Clone(f.bridges), Veths: maps.Clone(f.veths),
 		Networks: maps.Clone(f.networks), Ports: maps.Clone(f.ports), Open: maps.Clone(f.open),
-		Held: map[string][]spec.Published{}, Stored: map[string]string{},
+		Held: map[string][]spec.Published{}, Stored: map[string]string{}, Detached: map[string]spec.Veth{},
+	}
+	for id, v := range f.veths {
+		if v.Detached {
+			delete(p.Veths, id)
+			p.Detached[id] = v
+		}
 	}
 	for owner, runs := range f.held {
 		runs = slices.Clone(runs)
@@ -55,7 +63,9 @@ func expected(d *Driver) picture {
 		p.Bridges[b.Name] = b
 	}
 	for _, v := range want.veths {
-		p.Veths[v.EndpointID] = v
+		if !v.Detached {
+			p.Veths[v.EndpointID] = v
+		}
 	}
 	for _, n := range want.rules.Networks {
 		p.Networks[n.ID] = n

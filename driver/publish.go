@@ -12,9 +12,11 @@ import (
 // Publish makes the endpoint's published ports exactly those of options
 // (ProgramExternalConnectivity). The engine calls it for the endpoint that is
 // the container's gateway, possibly again with other ports and no Unpublish
-// between. A repeated request keeps the host ports that were chosen. On an
+// between. A repeated request keeps the host ports that were chosen, and another
+// endpoint of the container gives up what is this one's to serve (see serving). On an
 // internal network nothing is published, whatever is asked (engines from 29 on
-// do ask).
+// do ask). From engine 28 on the container's interface is set up by now; where its
+// IPv6 is off, the endpoint gives up its IPv6 address.
 func (d *Driver) Publish(ctx context.Context, networkID, endpointID string, options config.EndpointOptions) error {
 	return d.publish(ctx, networkID, endpointID, options, d.commit)
 }
@@ -25,13 +27,13 @@ func (d *Driver) publish(ctx context.Context, networkID, endpointID string, opti
 	if err != nil {
 		return err
 	}
-	unlock, err := d.networks.lock(ctx, networkID)
+	unlock, err := d.lockSharing(ctx, networkID, endpointID, len(want.Bindings) > 0)
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	d.mu.Lock()
-	n, e, err := d.state.find(networkID, endpointID)
+	_, e, err := d.state.find(networkID, endpointID)
 	d.mu.Unlock()
 	if err != nil {
 		return err
@@ -39,24 +41,22 @@ func (d *Driver) publish(ctx context.Context, networkID, endpointID string, opti
 	if e.Sandbox == "" {
 		return conflictf("endpoint %s cannot publish ports before it joined a container", short(e.ID))
 	}
-	if e.Publish.Equal(want) {
+	published := *e
+	if d.lacksIPv6(ctx, e) {
+		published.IPv6 = netip.Prefix{}
+	}
+	if e.Publish.Equal(want) && e.IPv6 == published.IPv6 {
 		return nil
 	}
-	var runs []spec.Published
-	if requests := portRequests(n, e, want); len(requests) > 0 {
-		if runs, err = d.o.Ports.Reserve(ctx, e.ID, requests); err != nil {
-			return err
-		}
+	published.Asked, published.Publish = nil, want
+	changes, err := d.sharePorts(ctx, e, &published)
+	if err != nil {
+		return err
 	}
-	published := *e
-	published.Asked, published.Publish, published.Published = nil, want, runs
 	err = commit(ctx, func(*state) (change, error) {
-		return change{endpoints: []endpointChange{{before: e, after: &published}}}, nil
+		return change{endpoints: append([]endpointChange{{before: e, after: &published}}, changes...)}, nil
 	})
-	d.mu.Lock()
-	runs = d.state.endpoints[e.ID].Published // as the change left it
-	d.mu.Unlock()
-	d.o.Ports.Keep(e.ID, runs)
+	d.keepPorts(e.Sandbox)
 	return err
 }
 
@@ -76,17 +76,18 @@ func (d *Driver) Unpublish(ctx context.Context, networkID, endpointID string) er
 }
 
 // portRequests turns what the user asked for into host addresses and ports.
-func portRequests(n *Network, e *Endpoint, want config.Publish) []spec.PortRequest {
-	if n.Options.Internal {
+func portRequests(n *Network, e *Endpoint, of families) []spec.PortRequest {
+	if n.Options.Internal || len(e.addrs()) == 0 {
 		return nil
 	}
 	four, six := e.reached()
 	if !four.IsValid() && !six.IsValid() {
 		return nil
 	}
+	want := e.Publish
 	out := make([]spec.PortRequest, 0, len(want.Bindings))
 	for _, b := range want.Bindings {
-		hosts := hostIPs(n, b.HostIP)
+		hosts := slices.DeleteFunc(hostIPs(n, b.HostIP), func(a netip.Addr) bool { return !of.has(a) })
 		implied := !b.HostIP.IsValid()
 		if !six.IsValid() && (want.NoProxy6To4 || implied && spec.Protocol(b.Proto) == spec.SCTP) {
 			// Another endpoint of the container serves its IPv6 ports; or a relay
@@ -109,6 +110,7 @@ func portRequests(n *Network, e *Endpoint, want config.Publish) []spec.PortReque
 			Last:          b.HostPortEnd,
 			Container4:    four,
 			Container6:    six,
+			Endpoint:      e.ID,
 			ContainerPort: b.Port,
 		})
 	}

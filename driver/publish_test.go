@@ -31,10 +31,11 @@ func TestPortFamilies(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			n := &Network{Options: config.Network{HostBinding4: "0.0.0.0"}}
 			e := &Endpoint{IPv4: c.four, IPv6: c.six}
-			got := portRequests(n, e, config.Publish{
+			e.Publish = config.Publish{
 				Bindings:    []config.PortBinding{{Proto: 6, Port: 80, HostIP: c.asked}},
 				NoProxy6To4: c.noProxy6To,
-			})
+			}
+			got := portRequests(n, e, families{true, true})
 			if len(got) != 1 || !slices.Equal(got[0].HostIPs, c.want) {
 				t.Errorf("requests %+v, want one on %v", got, c.want)
 			}
@@ -88,7 +89,8 @@ func TestSCTPRoutedIPv4(t *testing.T) {
 		asked netip.Addr
 		want  int
 	}{{132, netip.Addr{}, 0}, {132, netip.IPv6Unspecified(), 1}, {6, netip.Addr{}, 1}} {
-		got := portRequests(n, e, config.Publish{Bindings: []config.PortBinding{{Proto: c.proto, Port: 80, HostIP: c.asked}}})
+		e.Publish.Bindings = []config.PortBinding{{Proto: c.proto, Port: 80, HostIP: c.asked}}
+		got := portRequests(n, e, families{true, true})
 		if len(got) != c.want {
 			t.Errorf("protocol %d on %v: %d requests, want %d", c.proto, c.asked, len(got), c.want)
 		}

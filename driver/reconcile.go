@@ -13,8 +13,8 @@ import (
 // engine may be about to tell.
 const lostTime = 3 * time.Second
 
-// joinTime is how long a restored endpoint may stay out of any container. The
-// engine repeats a call that broke off for some 15 s.
+// joinTime is how long an endpoint that left or was restored may stay out of any
+// container. The engine repeats a call that broke off for some 15 s.
 const joinTime = time.Minute
 
 // outsideTime is how long both ends of a link pair have to be in the host's
@@ -75,7 +75,7 @@ func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time
 		return r // nothing can be removed any more
 	}
 	for id, networkID := range d.forgotten() {
-		d.lose(ctx, networkID, id, "never joined a container", func(e *Endpoint) bool { return e.Sandbox == "" })
+		d.lose(ctx, networkID, id, "is in no container, and no engine has asked for it since", func(e *Endpoint) bool { return e.Sandbox == "" })
 	}
 	for id, m := range r.lost(ctx) {
 		d.lose(ctx, m.networkID, id, m.why(), func(*Endpoint) bool { return d.stillMissing(ctx, id, m) })
@@ -87,18 +87,25 @@ func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time
 // that is so still when no verb is about its network: one may have joined it since it
 // was looked at, or is doing so.
 func (d *Driver) lose(ctx context.Context, networkID, id, why string, still func(*Endpoint) bool) {
+	if e := d.removeLost(ctx, networkID, id, why, still); e != nil {
+		d.takeOver(ctx, []endpointChange{{before: e}})
+	}
+}
+
+// removeLost returns the endpoint that it removed, if any.
+func (d *Driver) removeLost(ctx context.Context, networkID, id, why string, still func(*Endpoint) bool) *Endpoint {
 	log := d.o.Log.WithField("ep", short(id))
 	unlock, err := d.networks.lock(ctx, networkID)
 	if err != nil {
 		log.WithError(err).Error("remove the lost endpoint")
-		return
+		return nil
 	}
 	defer unlock()
 	d.mu.Lock()
 	e := d.state.members[networkID][id]
 	d.mu.Unlock()
 	if e == nil || !still(e) {
-		return
+		return nil
 	}
 	log.Warn("endpoint " + why + ": removed")
 	d.journal.add(EventLost, "endpoint "+short(id)+" "+why+": removed")
@@ -108,6 +115,7 @@ func (d *Driver) lose(ctx context.Context, networkID, id, why string, still func
 	if err != nil {
 		log.WithError(err).Error("remove the lost endpoint")
 	}
+	return e
 }
 
 // stillMissing looks once more at an endpoint's pair.
@@ -126,12 +134,10 @@ func (d *Driver) forgotten() map[string]string {
 		e := d.state.endpoints[id]
 		switch {
 		case e == nil || e.Sandbox != "":
-		case time.Since(since) < joinTime:
-			continue
-		default:
+			delete(d.expected, id)
+		case time.Since(since) >= joinTime:
 			over[id] = e.NetworkID
 		}
-		delete(d.expected, id)
 	}
 	return over
 }

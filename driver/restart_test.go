@@ -143,6 +143,76 @@ func TestOutsideForAMoment(t *testing.T) {
 	})
 }
 
+// TestLeaveKeepsTheLink: the engine finds the link that it gave to the container, cut
+// off, until it deletes the endpoint or joins it again.
+func TestLeaveKeepsTheLink(t *testing.T) {
+	f, d := withContainer(t)
+	joined := f.veths[ep1]
+	must(t, d.Leave(t.Context(), netA, ep1))
+	if v, there := f.veths[ep1]; !there || !v.Detached || v.Host != joined.Host || v.Peer != joined.Peer {
+		t.Fatalf("after Leave: %t, %+v", there, v)
+	}
+	if len(f.ports)+len(f.held) != 0 {
+		t.Errorf("after Leave: ports %v, held %v", f.ports, f.held)
+	}
+	must(t, joinErr(d.Join(t.Context(), netA, ep1, "/netns/2", nil)))
+	if v := f.veths[ep1]; !reflect.DeepEqual(v, joined) {
+		t.Errorf("joined again: %+v, want %+v", v, joined)
+	}
+	must(t, d.Leave(t.Context(), netA, ep1), d.DeleteEndpoint(t.Context(), netA, ep1))
+	if len(f.veths) != 0 {
+		t.Errorf("after DeleteEndpoint: %v", f.veths)
+	}
+	inSync(t, f, d)
+}
+
+// TestDeleteEndpointLost: an endpoint that left and that nobody deletes goes by
+// itself with its link, whether the engine has put that back or not, and not before
+// the engine had the time to.
+func TestDeleteEndpointLost(t *testing.T) {
+	for name, then := range map[string]func(t *testing.T, f *fakeHost, d *Driver) *Driver{
+		"in the container": func(_ *testing.T, _ *fakeHost, d *Driver) *Driver { return d },
+		"put back":         func(_ *testing.T, f *fakeHost, d *Driver) *Driver { f.outside[ep1] = true; return d },
+		"gone with it":     func(_ *testing.T, f *fakeHost, d *Driver) *Driver { delete(f.veths, ep1); return d },
+		"restarted":        func(t *testing.T, f *fakeHost, _ *Driver) *Driver { return newTestDriver(t, f, "boot") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFakeHost()
+				d := newTestDriver(t, f, "boot")
+				must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+				container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+				must(t, d.Leave(t.Context(), netA, ep1))
+				d = then(t, f, d)
+				time.Sleep(joinTime - time.Second)
+				d.Reconcile(t.Context())
+				if s := d.Status(t.Context()); s.Endpoints != 1 || len(f.veths) == 0 && name != "gone with it" {
+					t.Fatalf("too early: status %+v, links %v", s, f.veths)
+				}
+				time.Sleep(time.Second)
+				d.Reconcile(t.Context())
+				if s := d.Status(t.Context()); s.Endpoints != 0 || len(f.veths) != 0 {
+					t.Fatalf("status %+v, links %v", s, f.veths)
+				}
+				inSync(t, f, d)
+			})
+		})
+	}
+}
+
+// TestKilledInTheMiddleOfLeave: what was stored is done at the next start.
+func TestKilledInTheMiddleOfLeave(t *testing.T) {
+	f, d := withContainer(t)
+	left := d.state.endpoints[ep1].left()
+	must(t, encode(f.stored, EndpointKeys+ep1, &left))
+	f.held = map[string][]spec.Published{}
+	d = newTestDriver(t, f, "boot")
+	if v := f.veths[ep1]; !v.Detached || len(f.ports) != 0 {
+		t.Errorf("link %+v, ports %v", v, f.ports)
+	}
+	inSync(t, f, d)
+}
+
 // TestRestoreInTheMiddleOfJoin: an endpoint whose link was not made yet can join
 // again, without its ports, and goes when nobody asks for it.
 func TestRestoreInTheMiddleOfJoin(t *testing.T) {
@@ -247,7 +317,7 @@ func TestFaultAtEveryStep(t *testing.T) {
 			for _, next := range life()[target+1:] {
 				must(t, next.run(t, d))
 			}
-			if got := f.picture(); len(got.Bridges)+len(got.Veths)+len(got.Networks)+len(got.Ports)+len(got.Held) != 0 {
+			if got := f.picture(); len(got.Bridges)+len(got.Veths)+len(got.Detached)+len(got.Networks)+len(got.Ports)+len(got.Held) != 0 {
 				t.Fatalf("%s, fault %d: left behind at the end: %+v", v.name, n, got)
 			}
 		}
@@ -267,7 +337,7 @@ func TestRandomVerbs(t *testing.T) {
 		for step := range 150 {
 			d = randomStep(t, rng, f, d)
 			want, got := expected(d), f.picture()
-			got.Held, got.Stored = nil, nil
+			got.Held, got.Stored, got.Detached = nil, nil, nil
 			if !reflect.DeepEqual(want, got) {
 				t.Fatalf("seed %d, step %d: kernel differs from state:\n%+v\n%+v", seed, step, want, got)
 			}

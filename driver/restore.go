@@ -71,6 +71,7 @@ func (d *Driver) Restore(ctx context.Context) error {
 	d.tellUnclaimed()
 	d.reservePorts(ctx, s)
 	r := d.repair(ctx, spec.Scope{All: true})
+	d.takeOver(ctx, changed.endpoints)
 	d.dropFlows(ctx, changed)
 	d.taken.change(d, nil, s.publishedUDP())
 	d.o.Log.Infof("restored %d networks and %d endpoints; %d things were missing in the kernel", len(s.networks), len(s.endpoints), len(r.fixed))
@@ -116,7 +117,7 @@ func (d *Driver) reservePorts(ctx context.Context, s *state) {
 		if len(e.Published) == 0 {
 			continue
 		}
-		if _, err := d.o.Ports.Reserve(ctx, e.ID, restoreRequests(e)); err != nil {
+		if _, err := d.o.Ports.Reserve(ctx, e.Sandbox, restoreRequests(e)); err != nil {
 			d.o.Log.WithError(err).WithField("ep", short(e.ID)).Warn("published ports are not reserved on the host")
 		}
 	}
@@ -145,6 +146,7 @@ func restoreRequests(e *Endpoint) []spec.PortRequest {
 				Last:          port,
 				Container4:    four,
 				Container6:    six,
+				Endpoint:      e.ID,
 				ContainerPort: container,
 			})
 		}

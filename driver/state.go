@@ -214,6 +214,24 @@ func (c networkChange) bridges() (names []string) {
 
 type endpointChange struct{ before, after *Endpoint }
 
+// network is the id of the network that the endpoint is on.
+func (c endpointChange) network() string {
+	if c.after != nil {
+		return c.after.NetworkID
+	}
+	return c.before.NetworkID
+}
+
+// left returns the addresses that are in no container any more.
+func (c endpointChange) left() []netip.Addr {
+	if c.before == nil || c.before.Sandbox == "" {
+		return nil
+	}
+	return slices.DeleteFunc(c.before.addrs(), func(a netip.Addr) bool {
+		return c.after != nil && c.after.Sandbox != "" && slices.Contains(c.after.addrs(), a)
+	})
+}
+
 func (c change) empty() bool {
 	return c.network == networkChange{} && len(c.endpoints) == 0
 }

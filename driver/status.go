@@ -101,9 +101,18 @@ func (d *Driver) Endpoints(ctx context.Context) ([]EndpointStatus, error) {
 		out = append(out, status)
 	}
 	slices.SortFunc(out, func(a, b EndpointStatus) int {
-		return cmp.Or(cmp.Compare(a.Bridge, b.Bridge), a.Addresses[0].Addr().Compare(b.Addresses[0].Addr()), strings.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.Bridge, b.Bridge), compareFirst(a.Addresses, b.Addresses), strings.Compare(a.ID, b.ID))
 	})
 	return out, nil
+}
+
+// compareFirst orders by the first address; an endpoint that had to give up its only
+// one has none.
+func compareFirst(a, b []netip.Prefix) int {
+	if len(a) == 0 || len(b) == 0 {
+		return cmp.Compare(len(a), len(b))
+	}
+	return a[0].Addr().Compare(b[0].Addr())
 }
 
 // Ports lists the runs of published ports, sorted by host port.

@@ -71,7 +71,7 @@ func TestLostState(t *testing.T) {
 			}
 			d.Reconcile(t.Context())
 			inSync(t, f, d)
-			if got := f.kernel(); !reflect.DeepEqual(kernel, got) || len(f.held[ep1]) == 0 {
+			if got := f.kernel(); !reflect.DeepEqual(kernel, got) || len(f.held["/run/docker/netns/"+short(ep1)]) == 0 {
 				t.Errorf("at last the kernel holds\n%+v\nwant\n%+v\nports %v", got, kernel, f.held)
 			}
 			if !reflect.DeepEqual(before, f.stored) {
@@ -102,10 +102,10 @@ func TestLostNetworks(t *testing.T) {
 	must(t, d.Adopt(t.Context(), a))
 	d.Reconcile(t.Context())
 	inSync(t, f, d)
-	if got := f.kernel(); !reflect.DeepEqual(kernel, got) || !reflect.DeepEqual(before, f.stored) || len(f.held[ep1]) == 0 {
+	if got := f.kernel(); !reflect.DeepEqual(kernel, got) || !reflect.DeepEqual(before, f.stored) || len(f.held["/run/docker/netns/"+short(ep1)]) == 0 {
 		t.Errorf("the kernel holds\n%+v\nwant\n%+v\nstored %s\nwant %s\nports %v", got, kernel, f.stored, before, f.held)
 	}
-	maps.DeleteFunc(f.held, func(owner string, _ []spec.Published) bool { return owner != ep1 })
+	maps.DeleteFunc(f.held, func(owner string, _ []spec.Published) bool { return owner != "/run/docker/netns/"+short(ep1) })
 	torn(t, f, d)
 }
 
@@ -154,7 +154,7 @@ func TestAdoptUnclaimedOnly(t *testing.T) {
 	// Known by now, it is not asked to publish anything else either.
 	a.Endpoints[0].Ports = portmap(8081, 80)
 	must(t, d.Adopt(t.Context(), a))
-	if f.held[ep1][0].First != 8080 {
+	if f.held["/run/docker/netns/"+short(ep1)][0].First != 8080 {
 		t.Errorf("ports %v", f.held)
 	}
 }

@@ -71,7 +71,7 @@ func joinErr(_ JoinResult, err error) error { return err }
 func inSync(t *testing.T, f *fakeHost, d *Driver) {
 	t.Helper()
 	want, got := expected(d), f.picture()
-	got.Held, got.Stored = nil, nil
+	got.Held, got.Stored, got.Detached = nil, nil, nil
 	if !reflect.DeepEqual(want, got) {
 		t.Fatalf("the kernel differs from the state:\nwant %+v\ngot  %+v", want, got)
 	}
@@ -225,7 +225,7 @@ func TestPublishReplaces(t *testing.T) {
 	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80, 9090, 90)
 	must(t, d.Publish(ctx, netA, ep1, portmap(9090, 91)))
 	inSync(t, f, d)
-	if len(f.ports) != 1 || len(f.held[ep1]) != 2 {
+	if len(f.ports) != 1 || len(f.held["/run/docker/netns/111111111111"]) != 2 {
 		t.Fatalf("ports %v, held %v", f.ports, f.held)
 	}
 	// A port of another container fails and leaves what was there.

@@ -36,10 +36,10 @@ func testUnclaimed(t *testing.T, e *harness.Engine) {
 		t.Errorf("links %v, want those of %v", now, links)
 	}
 	stop(t)
-	answers(t, e)
+	answersFromOutside(t, e)
 	e.Docker(t, "restart", "-t", "1", "c1")
 	e.Serving(t, "c1")
-	answers(t, e)
+	answersFromOutside(t, e)
 	// An address of a container that was taken back is nobody else's.
 	e.Serve(t, harness.Container{Name: "c3", Network: "n2"}, "tcp", "0.0.0.0:80")
 	if a, b := e.Address(t, "c3", "n2"), e.Address(t, "c2", "n2"); a == b {
@@ -80,7 +80,7 @@ func lostNetworks(t *testing.T, e *harness.Engine) {
 	if now := port(); now != before || before == 0 {
 		t.Errorf("c4 has port %d, had %d", now, before)
 	}
-	answers(t, e)
+	answersFromOutside(t, e)
 	by(t, "a port that was chosen", e.LAN.Outside.Get(t, "tcp", fmt.Sprintf("192.0.2.1:%d", before)), "c4")
 	e.Docker(t, "rm", "-f", "c4")
 }
@@ -120,7 +120,7 @@ func testUnclaimedOff(t *testing.T, e *harness.Engine) {
 	e.StartGangway(t)
 	regained(t, e)
 	stop(t)
-	answers(t, e)
+	answersFromOutside(t, e)
 	e.Docker(t, "rm", "-f", "c1", "c2")
 	e.Docker(t, "network", "rm", "n1", "n2", "n3")
 }
@@ -136,7 +136,7 @@ func lostBeside(t *testing.T, e *harness.Engine) (stop func(t *testing.T)) {
 		"tcp", "[::]:80", "udp", "[::]:80", "tcp", "[::]:9005")
 	e.Serve(t, harness.Container{Name: "c2", Network: "n2", Args: publish("127.0.0.1:8002:80")}, "tcp", "0.0.0.0:80")
 	e.Docker(t, "network", "connect", "n3", "c2")
-	answers(t, e)
+	answersFromOutside(t, e)
 	stream := e.LAN.Outside.Stream(t, "192.0.2.1:8001")
 	return func(t *testing.T) {
 		t.Helper()
@@ -153,7 +153,7 @@ func answersByNAT(t *testing.T, e *harness.Engine) {
 	by(t, "a port of the host alone", e.Get(t, "tcp", "127.0.0.1:8002"), "c2")
 }
 
-func answers(t *testing.T, e *harness.Engine) {
+func answersFromOutside(t *testing.T, e *harness.Engine) {
 	t.Helper()
 	answersByNAT(t, e)
 	by(t, "a relayed port", e.Get(t, "tcp", "[::1]:8001"), "c1")

@@ -25,6 +25,7 @@ func TestReplay(t *testing.T) {
 		"engine-20.10-container-life", "engine-20.10-restarts",
 		"engine-26.1-container-life", "engine-26.1-restarts",
 		"engine-28.5-container-life", "engine-28.5-restarts",
+		"engine-29-container-life", "engine-29-restarts",
 	} {
 		t.Run(recording, func(t *testing.T) {
 			name := filepath.Join("testdata", recording)

@@ -60,6 +60,16 @@ func deleteEndpoint(ctx context.Context, w *world) error {
 	return w.DeleteEndpoint(ctx, network, endpoint)
 }
 
+// unjoin undoes join: an endpoint that left has its link still.
+func unjoin(ctx context.Context, w *world) error {
+	return errors.Join(leave(ctx, w), deleteEndpoint(ctx, w), createEndpoint(ctx, w))
+}
+
+// createLeft undoes the deletion of an endpoint that left.
+func createLeft(ctx context.Context, w *world) error {
+	return errors.Join(createEndpoint(ctx, w), join(ctx, w), leave(ctx, w))
+}
+
 func deleteNetwork(ctx context.Context, w *world) error { return w.DeleteNetwork(ctx, network) }
 
 // attend has an engine name the network as its own, and disown has nobody.
@@ -86,12 +96,12 @@ func verbs() []verb {
 		{"create network", createNetwork, deleteNetwork, false},
 		{"attend", attend, disown, false},
 		{"create endpoint", createEndpoint, deleteEndpoint, false},
-		{"join", join, leave, false},
+		{"join", join, unjoin, false},
 		{"publish", publish, unpublish, false},
 		{"publish others", publishOthers, publish, false},
 		{"unpublish", unpublish, publishOthers, true},
 		{"leave", leave, join, true},
-		{"delete endpoint", deleteEndpoint, createEndpoint, true},
+		{"delete endpoint", deleteEndpoint, createLeft, true},
 		{"delete network", deleteNetwork, createAttended, true},
 		{"create network again", createNetwork, deleteNetwork, false},
 		{"forget network", forget, createNetwork, true},

@@ -24,6 +24,8 @@ func (k key) String() string {
 type target struct {
 	ip   netip.Addr
 	port uint16
+	// endpoint is whose it is, for messages.
+	endpoint string
 }
 
 func (t target) addrPort() netip.AddrPort { return netip.AddrPortFrom(t.ip, t.port) }

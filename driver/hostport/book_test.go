@@ -22,7 +22,7 @@ func TestCover(t *testing.T) {
 		{any6, 81, spec.TCP}: 0, {any6, 79, spec.TCP}: 0, {any6, 80, spec.UDP}: 0, {host6, 80, spec.TCP}: 0, {any4, 80, spec.SCTP}: 0,
 	} {
 		got, ok := c.target(k)
-		if ok != (want != 0) || ok && (got != target{cont4, want}) {
+		if ok != (want != 0) || ok && (got != target{ip: cont4, port: want}) {
 			t.Errorf("%s: got %v, %v, want %d", k, got, ok, want)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// Manager holds host ports for owners (endpoint ids). It is safe for
-// concurrent use.
+// Manager holds host ports for owners (keys of containers' namespaces, whose
+// endpoints share them). It is safe for concurrent use.
 type Manager struct {
 	relays *relays
 	fds    *budget
@@ -128,6 +128,7 @@ func (m *Manager) Keep(owner string, runs []spec.Published) {
 			m.drop(s)
 			continue
 		}
+		t.endpoint = s.target.endpoint
 		if err := s.lead(m.relays, t); err != nil {
 			m.relays.log.WithError(err).WithField("ep", short(owner)).Warn("a published port is held, but not relayed")
 		}

@@ -125,7 +125,7 @@ func targetOf(w *spec.PortRequest, host netip.Addr) target {
 	if !same.IsValid() {
 		same = other
 	}
-	return target{ip: same, port: w.ContainerPort}
+	return target{ip: same, port: w.ContainerPort, endpoint: w.Endpoint}
 }
 
 // servable says why an address cannot be published on, nil if it can.

@@ -84,7 +84,7 @@ func FuzzParseRequest(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(q.ends) != 1 || q.first > q.last || q.ends[0].ip != h || !c.Is4() || q.ends[0].to != (target{c, port}) || port == 0 {
+		if len(q.ends) != 1 || q.first > q.last || q.ends[0].ip != h || !c.Is4() || q.ends[0].to != (target{ip: c, port: port}) || port == 0 {
 			t.Errorf("%v gives %v", w, q)
 		}
 	})

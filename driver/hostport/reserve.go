@@ -1,6 +1,7 @@
 package hostport
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -196,7 +197,7 @@ func (r *reservation) claim(k key, to target, fixed bool) error {
 // open makes a socket and enters it into the book.
 func (r *reservation) open(b binding) (*socket, error) {
 	if other := r.m.book.conflict(b.key); other != nil {
-		return nil, &ConflictError{Proto: b.proto, HostIP: b.ip, Port: b.port, Owner: other.owner, self: other.owner == r.owner}
+		return nil, &ConflictError{Proto: b.proto, HostIP: b.ip, Port: b.port, Owner: cmp.Or(other.target.endpoint, other.owner), self: other.owner == r.owner}
 	}
 	fd, err := r.bind(b)
 	switch {

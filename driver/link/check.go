@@ -65,7 +65,8 @@ func (b *brief) Type() string { return "" }
 // Check takes one look at the links of a scope. It shows which of the veths are
 // gone or not as EnsureVeth would have them, as far as a link's own message tells,
 // and whether Sweep would find anything; the lists are those of Sweep. A pair whose
-// peer is in the host's namespace counts as amiss: that is short, or wrong.
+// peer is in the host's namespace counts as amiss: that is short, or wrong. A
+// detached one is never gone.
 func (h *Handle) Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error) {
 	of = widened(of, veths)
 	all, err := h.look(ctx, of, idsOf(bridges, veths))
@@ -75,28 +76,40 @@ func (h *Handle) Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge
 	c := spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Outside: map[string]bool{}, Strays: all.strays}
 	for _, v := range veths {
 		is, there := all.ends[v.EndpointID]
-		if !there {
-			if of.Has(v.Host) {
-				c.Gone[v.EndpointID] = true
+		switch {
+		case v.Detached:
+			if there && is.name == v.Host && (is.up || is.master != 0) {
+				c.Amiss[v.EndpointID] = true
 			}
-			continue
-		}
-		if !of.All && all.bridges[v.Bridge] == nil {
-			if err := h.lookAt(v.Bridge, &all); err != nil {
+		case there:
+			if err := h.checkEnd(of, v, &all, c); err != nil {
 				return spec.LinkCheck{}, err
 			}
-		}
-		if !is.moved {
-			c.Outside[v.EndpointID] = true
-		}
-		if is.name != v.Host {
-			continue // its name comes first: see Sweep
-		}
-		if !is.serves(v, all.bridges[v.Bridge]) || !h.guards(is, all.bridges[v.Bridge], v) {
-			c.Amiss[v.EndpointID] = true
+		case of.Has(v.Host):
+			c.Gone[v.EndpointID] = true
 		}
 	}
 	return c, nil
+}
+
+// checkEnd compares the host end of a pair that is there.
+func (h *Handle) checkEnd(of spec.Scope, v spec.Veth, all *view, c spec.LinkCheck) error {
+	if !of.All && all.bridges[v.Bridge] == nil {
+		if err := h.lookAt(v.Bridge, all); err != nil {
+			return err
+		}
+	}
+	is := all.ends[v.EndpointID]
+	if !is.moved {
+		c.Outside[v.EndpointID] = true
+	}
+	if is.name != v.Host {
+		return nil // its name comes first: see Sweep
+	}
+	if !is.serves(v, all.bridges[v.Bridge]) || !h.guards(is, all.bridges[v.Bridge], v) {
+		c.Amiss[v.EndpointID] = true
+	}
+	return nil
 }
 
 // widened adds the pairs that depend on more of a bridge than their own link tells:

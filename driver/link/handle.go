@@ -37,7 +37,8 @@ type Handle struct {
 	packets int
 	book    *addressBook
 	sys     sysctls
-	// removals counts the removals of links that the kernel has not answered.
+	// removals counts the removals of links, and the looks into containers, that the
+	// kernel has not answered.
 	removals sync.WaitGroup
 	// unguarded says that the kernel cannot filter what containers send.
 	unguarded atomic.Bool

@@ -3,11 +3,14 @@ package link
 import (
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // attach makes the host end of a pair a port of the bridge.
@@ -21,6 +24,28 @@ func (h *Handle) attach(host, bridge netlink.Link) error {
 			host.Attrs().Name, bridge.Attrs().Name, err)
 	}
 	return fmt.Errorf("attach veth %s to bridge %s: %w", host.Attrs().Name, bridge.Attrs().Name, err)
+}
+
+// detach cuts the pair off from everything, if it is there. The host end goes down
+// first: up and on no bridge, it would hand what comes in to the host itself.
+func (h *Handle) detach(v spec.Veth) (fixed []string, err error) {
+	host, err := h.find(v.Host)
+	if err != nil || !owns(host, v.Host, v.EndpointID) {
+		return nil, err
+	}
+	if host.Attrs().Flags&net.FlagUp != 0 {
+		if err := h.nl.LinkSetDown(host); err != nil && !notFound(err) {
+			return nil, fmt.Errorf("set veth %s down: %w", v.Host, err)
+		}
+		fixed = append(fixed, "veth "+v.Host+" of a container that left was up: set down")
+	}
+	if host.Attrs().MasterIndex != 0 {
+		if err := h.nl.LinkSetNoMaster(host); err != nil && !notFound(err) {
+			return fixed, fmt.Errorf("take veth %s off its bridge: %w", v.Host, err)
+		}
+		fixed = append(fixed, "veth "+v.Host+" of a container that left was on a bridge: taken off")
+	}
+	return fixed, nil
 }
 
 // portFlags are the settings of a bridge port that matter here. They are the

@@ -18,13 +18,17 @@ import (
 // not as it should be. A pair whose peer has left the host's namespace is never
 // re-created: the peer is a running container's interface. A pair that cannot
 // be finished is removed again. A name that is taken by another link is an
-// error and nothing is changed.
+// error and nothing is changed. Of a detached pair it creates nothing, and cuts off
+// what is there.
 func (h *Handle) EnsureVeth(ctx context.Context, v spec.Veth) ([]string, error) {
 	if err := checkVeth(v); err != nil {
 		return nil, fmt.Errorf("veth %q: %w", v.Host, err)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if v.Detached {
+		return h.detach(v)
 	}
 	bridge, err := h.find(v.Bridge)
 	switch {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -207,6 +208,64 @@ func TestVethInContainer(t *testing.T) {
 	})
 }
 
+// TestVethDetached: of a container that left nothing passes any more, however the
+// engine goes on with its end, and what somebody opens is closed again.
+func TestVethDetached(t *testing.T) {
+	bridged(t, func(f fixture, v spec.Veth) {
+		left := spec.Veth{EndpointID: v.EndpointID, Host: v.Host, Peer: v.Peer, Detached: true}
+		f.ensureVeth(left) // there is none: nothing to do
+		f.ensureVeth(v, "veth "+v.Host+" was missing: created")
+		f.sh("ip addr add 10.7.0.1/24 dev br0")
+		moved(f, v, func(container netns.NsHandle) {
+			inner, err := netlink.NewHandleAt(container)
+			f.ok(err)
+			defer inner.Close()
+			eth, err := inner.LinkByName("eth0")
+			f.ok(err)
+			f.ok(inner.LinkSetUp(eth))
+			received := func() uint64 {
+				now, lost := inner.LinkByName("eth0")
+				f.ok(lost)
+				return now.Attrs().Statistics.RxPackets
+			}
+			// The neighbour's question for the container's address.
+			ask := func() {
+				f.sh("ip neigh flush dev br0")
+				_ = exec.Command("ping", "-c1", "-W1", "10.7.0.2").Run()
+			}
+			before := received()
+			if ask(); received() == before {
+				t.Error("nothing reached the container before it left")
+			}
+			down, off := "veth "+v.Host+" of a container that left was up: set down", "veth "+v.Host+" of a container that left was on a bridge: taken off"
+			f.ensureVeth(left, down, off)
+			f.ensureVeth(left)
+			before = received()
+			if ask(); received() != before {
+				t.Errorf("%d frames reached the container after it left", received()-before)
+			}
+			for line, fixed := range map[string]string{"ip link set HOST up": down, "ip link set HOST master br0": off} {
+				f.sh(strings.ReplaceAll(line, "HOST", v.Host))
+				if c := f.check(nil, left); !c.Amiss[epID] || len(c.Gone)+len(c.Outside) != 0 {
+					t.Errorf("%s: %+v", line, c)
+				}
+				f.ensureVeth(left, fixed)
+			}
+			f.same(nothing(), f.check(nil, left))
+			// The engine puts it back.
+			f.ok(inner.LinkSetDown(eth))
+			f.ok(inner.LinkSetName(eth, v.Peer))
+			here, err := netns.Get()
+			f.ok(err)
+			defer here.Close()
+			f.ok(inner.LinkSetNsFd(eth, int(here)))
+			f.same(nothing(), f.check(nil, left))
+			f.ok(f.DeleteVeth(context.Background(), left))
+			f.same(nothing(), f.check(nil, left))
+		})
+	})
+}
+
 func (f fixture) veths() map[string]spec.VethInfo {
 	f.t.Helper()
 	all, err := f.Veths(context.Background())
@@ -267,4 +326,55 @@ func TestPortLimit(t *testing.T) {
 		f.sh("ip link del p17")
 		f.ensureVeth(v, "veth "+v.Host+" was missing: created")
 	})
+}
+
+// TestLacksIPv6: whether the container's end may have IPv6 is seen from outside, and
+// nothing of the host's own links is taken for it.
+func TestLacksIPv6(t *testing.T) {
+	bridged(t, func(f fixture, v spec.Veth) {
+		lacks := func(what string, want bool) {
+			f.t.Helper()
+			got, err := f.LacksIPv6(context.Background(), v)
+			if f.ok(err); got != want {
+				t.Errorf("%s: %t, want %t", what, got, want)
+			}
+		}
+		lacks("no pair", false)
+		f.ensureVeth(v, "veth "+v.Host+" was missing: created")
+		f.sh("sysctl -qw net.ipv6.conf." + v.Peer + ".disable_ipv6=1")
+		lacks("not in a container yet", false)
+		f.sh("sysctl -qw net.ipv6.conf." + v.Peer + ".disable_ipv6=0")
+		moved(f, v, func(container netns.NsHandle) {
+			f.sh(fmt.Sprintf("ip link add decoy index %d type bridge", f.veths()[epID].PeerIndex))
+			inNamespace(f, container, "sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1")
+			lacks("not set up yet", false)
+			inNamespace(f, container, "ip link set eth0 up")
+			for _, off := range []string{"0", "1", "0"} {
+				inNamespace(f, container, "sysctl -qw net.ipv6.conf.eth0.disable_ipv6="+off)
+				f.sh("sysctl -qw net.ipv6.conf.decoy.disable_ipv6=" + map[string]string{"0": "1", "1": "0"}[off])
+				lacks("disable_ipv6="+off, off == "1")
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			if _, err := f.LacksIPv6(ctx, v); err != nil && !strings.Contains(err.Error(), v.Host) {
+				t.Errorf("without time: %v", err)
+			}
+			other := v
+			other.EndpointID = "e9"
+			if got, err := f.LacksIPv6(context.Background(), other); got || err != nil {
+				t.Errorf("another endpoint's name: %t, %v", got, err)
+			}
+		})
+	})
+}
+
+// inNamespace runs a command line in another network namespace.
+func inNamespace(f fixture, ns netns.NsHandle, line string) {
+	f.t.Helper()
+	here, err := netns.Get()
+	f.ok(err)
+	defer here.Close()
+	f.ok(netns.Set(ns))
+	defer func() { f.ok(netns.Set(here)) }()
+	f.sh(line)
 }

@@ -47,7 +47,8 @@ type LinkCheck struct {
 	// Gone and Amiss are the endpoints whose pair is not there, and those whose
 	// host end is, or may be, not as it should be.
 	Gone, Amiss map[string]bool
-	// Outside are the endpoints both ends of whose pair are in the host's namespace.
+	// Outside are the endpoints both ends of whose pair are in the host's namespace,
+	// though it is not detached.
 	Outside map[string]bool
 	// Strays are the names of links that belong, or of bridges that were changed for
 	// what belongs, to no network and no endpoint, and of links that should have

@@ -16,6 +16,9 @@ type PortRequest struct {
 	// Container4 and Container6 are the endpoint's addresses; invalid if it has
 	// none of that family.
 	Container4, Container6 netip.Addr
+	// Endpoint is what conflicts name as the holder of the port; empty for the
+	// owner, which may be several endpoints.
+	Endpoint string
 	// ContainerPort is where the host port leads, 1..65535.
 	ContainerPort uint16
 }

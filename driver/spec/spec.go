@@ -75,6 +75,11 @@ type Veth struct {
 	// Isolated keeps the container from the others of its bridge: it reaches the
 	// host, and others by the host at most.
 	Isolated bool
+	// Detached says that the endpoint is in no container. Its pair need not exist.
+	// One that does, because the engine has not taken its end out of the container
+	// yet, or has put it back, is cut off: the host end is down and on no bridge.
+	// Of the fields above only the id and the names are set then.
+	Detached bool `json:",omitempty"`
 }
 
 // Protocol is an IP protocol number as the engine sends it.
