@@ -47,6 +47,12 @@ type Host interface {
 	Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (removed []string, err error)
 }
 
+// Origins tells links from each other. Package link is the real one.
+type Origins interface {
+	// Origin describes the link of that index.
+	Origin(ctx context.Context, index int) (spec.Origin, error)
+}
+
 // Changes tells that the kernel may differ from the state. Package watch is the
 // real one.
 type Changes interface {

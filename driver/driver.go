@@ -19,8 +19,10 @@ type Options struct {
 	// Zones, if set, speaks with the manager of the host's firewall.
 	Zones Zones
 	Ports HostPorts
-	Flows Flows
-	Store Store
+	// Origins tells relays of Ports where clients come from.
+	Origins Origins
+	Flows   Flows
+	Store   Store
 	// BootID tells one boot of the host from another
 	// (/proc/sys/kernel/random/boot_id).
 	BootID string
@@ -63,6 +65,8 @@ type Driver struct {
 	journal journal
 	// doubts has something in it when engines are to be asked what they have.
 	doubts chan struct{}
+
+	origins origins
 
 	// taken is what is left to do for published ports after the answer.
 	taken takenPorts
@@ -171,6 +175,9 @@ func (d *Driver) stage(look planner) (change, *Network, error) {
 		}
 	}
 	d.state.apply(c)
+	if c.network != (networkChange{}) {
+		d.origins.forget()
+	}
 	for _, name := range c.network.bridges() {
 		d.moving[name]++
 	}
@@ -192,6 +199,7 @@ func (d *Driver) unstage(c change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.state.apply(c.inverse())
+	d.origins.forget()
 }
 
 // undo puts everything back after err. What it cannot put back is for

@@ -36,16 +36,17 @@ type Manager struct {
 // New makes a manager that holds nothing yet. It raises the process's limit of
 // open files as far as it may, and makes room for many, because each port takes a
 // descriptor, two if it is published on different addresses of both families.
-func New(log *logrus.Entry) *Manager {
+// Relays ask origin.
+func New(log *logrus.Entry, origin Origin) *Manager {
 	limit := raiseFileLimit(log)
 	widenFileTable(log, limit)
-	return newManager(log, defaultLimits(limit))
+	return newManager(log, defaultLimits(limit), origin)
 }
 
-func newManager(log *logrus.Entry, l limits) *Manager {
+func newManager(log *logrus.Entry, l limits, origin Origin) *Manager {
 	fds := newBudget(l)
 	return &Manager{
-		relays: newRelays(log, l, fds),
+		relays: newRelays(log, l, fds, origin),
 		fds:    fds,
 		book:   newBook(),
 		cursor: map[spec.Protocol]uint16{},

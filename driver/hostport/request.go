@@ -133,7 +133,7 @@ func servable(proto spec.Protocol, e end, ipv6 *ipv6Probe) error {
 	if e.ip.Is6() && !ipv6.present() {
 		return fmt.Errorf("host has no IPv6, so nothing can be published on %s: enable it or publish on an IPv4 address", e.ip)
 	}
-	if s := scopeOf(e.ip, e.to.ip); proto == spec.SCTP && (s == everything || e.ip.IsLoopback() && s != nothing) {
+	if proto == spec.SCTP && (e.ip.Is4() != e.to.ip.Is4() || e.ip == netip.IPv6Loopback()) {
 		return fmt.Errorf("sctp on %s cannot lead to %s without a relay, which sctp does not have: publish on another host address", e.ip, e.to.ip)
 	}
 	return nil

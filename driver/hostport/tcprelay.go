@@ -25,9 +25,10 @@ const (
 // tcpRelay accepts connections of one socket and joins each with one to the
 // container, which is made on demand.
 type tcpRelay struct {
-	r  *relays
-	fd int
-	id uint32
+	r    *relays
+	fd   int
+	ipv6 bool
+	id   uint32
 
 	mu sync.Mutex
 	// ctx ends every connection of the relay. It comes with the first one: most
@@ -40,8 +41,8 @@ type tcpRelay struct {
 	closed bool
 }
 
-func startTCP(r *relays, s *socket, t target) relay {
-	l := &tcpRelay{r: r, fd: s.fd, to: t}
+func startTCP(r *relays, s *socket, to leads) relay {
+	l := &tcpRelay{r: r, fd: s.fd, ipv6: s.ip.Is6(), to: to.of(s.ip)}
 	// Until the id is known, an event has to wait.
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -112,10 +113,12 @@ func (l *tcpRelay) wake() {
 	}
 }
 
-func (l *tcpRelay) redirect(t target) {
+func (l *tcpRelay) redirect(to leads) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.to = t
+	if l.to = to.four; l.ipv6 {
+		l.to = to.six
+	}
 }
 
 func (l *tcpRelay) close() {
@@ -137,12 +140,18 @@ func (l *tcpRelay) serve(ctx context.Context, fd int, to target) {
 		l.wake()
 		l.r.fds.give(connFiles)
 	}()
+	from, originErr := originOf(fd, l.ipv6)
 	client, err := tcpConn(fd)
 	if err != nil {
 		l.r.log.WithError(err).Debug("accepted connection lost")
 		return
 	}
 	defer func() { _ = client.Close() }()
+	if originErr != nil || !l.r.admits(from, to) {
+		l.r.log.WithError(errors.Join(originErr, errNotAdmitted)).Debugf("relay to %s", to.addrPort())
+		reset(client)
+		return
+	}
 	dialer := net.Dialer{Timeout: l.r.l.dial}
 	conn, err := dialer.DialContext(ctx, "tcp", to.addrPort().String())
 	if err != nil {

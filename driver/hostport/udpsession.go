@@ -29,6 +29,7 @@ type udpSessions struct {
 type session struct {
 	u    *udpRelay
 	from client
+	to   target
 	fd   int
 	id   uint32
 	// addr and oob are where answers go, and where they come from.
@@ -49,11 +50,18 @@ func newUDPSessions(l limits, fds *budget) *udpSessions {
 	}
 }
 
-var errNoSession = errors.New("no descriptor is left for a session")
+var (
+	errNoSession   = errors.New("no descriptor is left for a session")
+	errNotAdmitted = errors.New("a client comes by a link that may not use it, or is a neighbour of the container")
+)
 
 // open starts a session. At a limit the oldest one gives way: one of the same
 // relay if it has any, else of the relay whose oldest was used least lately.
 func (all *udpSessions) open(u *udpRelay, c client) (*session, error) {
+	to := u.to.of(c.peer.Addr())
+	if !to.ip.IsValid() || !u.r.admits(c, to) {
+		return nil, errNotAdmitted
+	}
 	if len(u.sessions) >= all.l.sessions {
 		all.end(u.oldest)
 	}
@@ -65,11 +73,11 @@ func (all *udpSessions) open(u *udpRelay, c client) (*session, error) {
 			return nil, errNoSession
 		}
 	}
-	fd, err := dialUDP(u.to)
+	fd, err := dialUDP(to)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{u: u, from: c, fd: fd, addr: sockaddr(c.peer, c.zone), oob: c.answerFrom()}
+	s := &session{u: u, from: c, to: to, fd: fd, addr: c.answerTo(), oob: c.answerFrom()}
 	s.id = u.r.poll.add(fd, s)
 	u.r.poll.watch()
 	all.fds.take(1)
