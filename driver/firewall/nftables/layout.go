@@ -186,17 +186,21 @@ func baseChains() []chain {
 		rule(family4(), local(), jump("ports4")),
 		rule(family6(), local(), jump("ports6")),
 	}
-	// ::1 has no route to a bridge, so the relays of the daemon answer there.
+	// ::1 has no route to a bridge, and nothing from a link-local address is forwarded
+	// to another link, so the relays of the daemon answer there.
 	// What claims to come to 127.0.0.0/8 from outside is none of the host's.
-	loopback6 := rule(family6(), daddr6(loopbackIPv6), verdict(expr.VerdictAccept))
+	relayed := [][]expr.Any{
+		rule(family6(), daddr6(loopbackIPv6), verdict(expr.VerdictAccept)),
+		rule(family6(), linkLocal6(), verdict(expr.VerdictAccept)),
+	}
 	nat, filter := nft.ChainTypeNAT, nft.ChainTypeFilter
 	return []chain{
 		base("guard", filter, nft.ChainHookPrerouting, *nft.ChainPriorityRaw,
 			rule(ifGroup(expr.MetaKeyIIFGROUP), family4(), loopback4(16), verdict(expr.VerdictDrop)),
 			rule(family4(), loopback4(16), strayIn(), verdict(expr.VerdictDrop))),
 		base("prerouting", nat, nft.ChainHookPrerouting, *nft.ChainPriorityNATDest+1, slices.Concat([][]expr.Any{
-			rule(family4(), loopback4(16), verdict(expr.VerdictAccept)), loopback6}, published)...),
-		base("output", nat, nft.ChainHookOutput, *nft.ChainPriorityNATDest+1, slices.Concat([][]expr.Any{loopback6}, published)...),
+			rule(family4(), loopback4(16), verdict(expr.VerdictAccept))}, relayed, published)...),
+		base("output", nat, nft.ChainHookOutput, *nft.ChainPriorityNATDest+1, slices.Concat(relayed, published)...),
 		base("postrouting", nat, nft.ChainHookPostrouting, *nft.ChainPriorityNATSource+1,
 			rule(ifGroup(expr.MetaKeyOIFGROUP), family4(), loopback4(12), masquerade()),
 			rule(ifGroup(expr.MetaKeyOIFGROUP), ctBits(expr.CtKeySTATUS, ctDestNAT), family4(), saddr4(), meta(expr.MetaKeyOIFNAME, 9), in(hairpinSet+"4"), masquerade()),
