@@ -46,9 +46,6 @@ const (
 	// netOffset is SKF_NET_OFF (-0x100000): offsets from here on count from the
 	// network header.
 	netOffset = 0xfff00000
-	// packetType is SKF_AD_OFF + SKF_AD_PKTTYPE: how the link layer addressed the
-	// packet; 0 (PACKET_HOST) is to this host alone.
-	packetType = 0xfffff000 + 4
 )
 
 // Offsets in headers: destination of IPv4, source and destination of IPv6.
@@ -134,11 +131,16 @@ type test struct {
 	with    uint32
 }
 
-// groups4 are the datagrams that are sent to more than one host: in a broadcast or
-// multicast frame, or, on links without these, to 224.0.0.0 or above.
+// groups4 are the datagrams that may be sent to more than one host: to 224.0.0.0 or
+// above, or to what may be the last address of a subnet, which has at least two bits
+// that are all set. The relay knows more, see udpRelay. How the link layer addressed
+// the frame would not tell on links without broadcast, such as tunnels.
 var groups4 = [][]test{
-	{{[]unix.SockFilter{loadWord(packetType)}, unix.BPF_JGT, 0}},
 	{{[]unix.SockFilter{loadByte(netOffset + destOffset4)}, unix.BPF_JGE, 224}},
+	{{[]unix.SockFilter{
+		loadByte(netOffset + destOffset4 + 3),
+		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 3},
+	}, unix.BPF_JEQ, 3}},
 }
 
 // leftover6 lists the ways to be left over of IPv6; all tests of one have to hold.
@@ -153,9 +155,7 @@ func (sc scope) leftover6() [][]test {
 	}
 	ways := [][]test{loopback, {{linkLocal, unix.BPF_JEQ, 0xfe80}}}
 	if sc.udp {
-		ways = append(ways,
-			[]test{{[]unix.SockFilter{loadWord(packetType)}, unix.BPF_JGT, 0}},
-			[]test{{[]unix.SockFilter{loadByte(netOffset + destOffset6)}, unix.BPF_JEQ, 0xff}})
+		ways = append(ways, []test{{[]unix.SockFilter{loadByte(netOffset + destOffset6)}, unix.BPF_JEQ, 0xff}})
 	}
 	return ways
 }

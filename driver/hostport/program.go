@@ -24,16 +24,12 @@ type instruction struct {
 const (
 	movRegister = unix.BPF_ALU64 | unix.BPF_MOV | unix.BPF_X
 	movValue    = unix.BPF_ALU64 | unix.BPF_MOV | unix.BPF_K
-	loadContext = unix.BPF_LDX | unix.BPF_MEM | unix.BPF_W
 	exit        = unix.BPF_JMP | unix.BPF_EXIT
 	r6FromR1    = 1<<4 | 6
-	r0FromR6    = 6 << 4
-	// contextPacketType is where struct __sk_buff has pkt_type.
-	contextPacketType = 4
 )
 
 // inverse are the comparisons that hold where others do not.
-var inverse = map[uint16]uint8{unix.BPF_JEQ: unix.BPF_JNE, unix.BPF_JGT: unix.BPF_JLE, unix.BPF_JGE: unix.BPF_JLT}
+var inverse = map[uint16]uint8{unix.BPF_JEQ: unix.BPF_JNE, unix.BPF_JGE: unix.BPF_JLT}
 
 // translate turns the instructions that filterOf uses into eBPF ones. A return
 // takes two. A jump leads on in one of its cases: eBPF's only ones lead away if
@@ -59,8 +55,6 @@ func translate(filter []unix.SockFilter) []instruction {
 				code, over = unix.BPF_JMP|inverse[f.Code&0xf0], int(f.Jf)
 			}
 			out = append(out, instruction{code: code, offset: int16(at[i+1+over] - at[i] - 1), value: int32(f.K)})
-		case f.K == packetType:
-			out = append(out, instruction{code: loadContext, registers: r0FromR6, offset: contextPacketType})
 		default: // loads from the packet and arithmetic are the same
 			out = append(out, instruction{code: uint8(f.Code), value: int32(f.K)})
 		}

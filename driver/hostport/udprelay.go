@@ -22,6 +22,8 @@ type udpRelay struct {
 	id       uint32
 	to       leads
 	sessions map[client]*session
+	// clients counts the sessions of each.
+	clients map[netip.Addr]int
 	// oldest and newest are the ends of the list of sessions by last use.
 	oldest, newest *session
 	closed         bool
@@ -53,7 +55,7 @@ func startUDP(r *relays, s *socket, to leads) (relay, error) {
 			return nil, os.NewSyscallError("setsockopt", err)
 		}
 	}
-	u := &udpRelay{r: r, fd: s.fd, to: to, sessions: map[client]*session{}}
+	u := &udpRelay{r: r, fd: s.fd, to: to, sessions: map[client]*session{}, clients: map[netip.Addr]int{}}
 	r.udp.mu.Lock()
 	defer r.udp.mu.Unlock()
 	u.id = r.poll.add(s.fd, u)
