@@ -123,7 +123,8 @@ type PortStatus struct {
 	// ContainerIP and ContainerFirst: where it leads.
 	ContainerIP    netip.Addr `json:"containerIP"`
 	ContainerFirst uint16     `json:"containerFirst"`
-	// Path is "nat", "relay" or "nat+relay" ([::1] beside NAT).
+	// Path is "nat", "relay" or "nat+relay" ([::1] and link-local addresses beside
+	// NAT).
 	Path string `json:"path"`
 }
 
@@ -145,4 +146,7 @@ type Status struct {
 	Unguarded string `json:"unguarded,omitempty"`
 	// Problem is empty if the last check ended well.
 	Problem string `json:"problem,omitempty"`
+	// Degraded has a line for each thing that is not as it should be for reasons that
+	// may pass; it is tried again.
+	Degraded []string `json:"degraded,omitempty"`
 }

@@ -83,6 +83,8 @@ type health struct {
 	// missing holds the endpoints whose link pair was in no container at the last
 	// check.
 	missing map[string]missing
+	// unheld has for endpoints what keeps their host ports from being held.
+	unheld map[string][]string
 }
 
 // New returns a driver without any state; see Restore.

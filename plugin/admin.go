@@ -27,6 +27,7 @@ const (
 	HealthOK       = "ok"
 	HealthStarting = "starting"
 	HealthProblem  = "problem"
+	HealthDegraded = "degraded"
 )
 
 // Health is the shortest answer to whether all is well. Its HTTP status is 200
@@ -34,6 +35,9 @@ const (
 type Health struct {
 	State   string `json:"state"`
 	Problem string `json:"problem,omitempty"`
+	// Degraded has a line for each thing that is not as it should be for reasons that
+	// may pass, such as a host port that another process holds.
+	Degraded []string `json:"degraded,omitempty"`
 	// Unguarded says why containers are not kept from claiming addresses that
 	// are not theirs; empty if they are. It is no problem of the moment.
 	Unguarded string `json:"unguarded,omitempty"`
@@ -142,25 +146,28 @@ func (s *Server) health(ctx context.Context) Health {
 		return Health{State: HealthStarting}
 	}
 	status := s.o.Inspector.Status(ctx)
-	health := Health{State: HealthOK, Problem: status.Problem, Unguarded: status.Unguarded}
-	if health.Problem != "" {
-		health.State = HealthProblem
+	return Health{State: stateOf(status), Problem: status.Problem, Degraded: status.Degraded, Unguarded: status.Unguarded}
+}
+
+func stateOf(s driver.Status) string {
+	switch {
+	case s.Problem != "":
+		return HealthProblem
+	case len(s.Degraded) > 0:
+		return HealthDegraded
 	}
-	return health
+	return HealthOK
 }
 
 func (s *Server) status(ctx context.Context) Status {
 	out := Status{
 		Status:   s.o.Inspector.Status(ctx),
-		State:    HealthOK,
 		Version:  s.o.Version,
 		Started:  s.started,
 		InFlight: s.inFlight.Load(),
 		Served:   s.served.Load(),
 		Failed:   s.failed.Load(),
 	}
-	if out.Problem != "" {
-		out.State = HealthProblem
-	}
+	out.State = stateOf(out.Status)
 	return out
 }

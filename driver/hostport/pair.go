@@ -98,14 +98,14 @@ func (s *socket) part(r *relays) error {
 }
 
 // rebind opens the socket again, whose descriptor is closed, and leads it to
-// where it led.
+// where it led. One that somebody took meanwhile is lost, until Hold.
 func (s *socket) rebind(r *relays) error {
 	to := s.target
 	s.target = target{}
 	var err error
 	s.scope = nothing
 	if s.fd, err = r.filters.bind(binding{key: s.key, scope: s.scope}); err != nil {
-		s.fd = -1
+		s.fd, s.lost = -1, true
 		return err
 	}
 	r.fds.sockets(1)

@@ -21,6 +21,8 @@ type socket struct {
 	// filter lets through.
 	fd    int
 	scope scope
+	// lost says that the port is not held any more, though it should be.
+	lost bool
 	// target is where the port leads; the zero target until lead was called.
 	target target
 	// claim is where the call with the number claimed wants to lead it.

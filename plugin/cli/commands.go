@@ -33,6 +33,11 @@ func runStatus(ctx context.Context, q query) error {
 			rows = append(rows, []string{label, strings.TrimSpace(line)})
 			label = ""
 		}
+		label = "Degraded:"
+		for _, line := range s.Degraded {
+			rows = append(rows, []string{label, line})
+			label = ""
+		}
 		if s.Unguarded != "" {
 			rows = append(rows, []string{"Unguarded:", s.Unguarded})
 		}
@@ -72,6 +77,9 @@ func healthCommand() command {
 			line := h.State
 			if h.Problem != "" {
 				line += ": " + h.Problem
+			}
+			for _, degraded := range h.Degraded {
+				line += "\n" + degraded
 			}
 			if h.Unguarded != "" {
 				line += "\nunguarded: " + h.Unguarded

@@ -34,6 +34,12 @@ func TestStatusProblem(t *testing.T) {
 	compare(t, "problem", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
 }
 
+func TestStatusDegraded(t *testing.T) {
+	i := busyHost()
+	i.status.Degraded = []string{"published port tcp 0.0.0.0:8000 is not held: reserve tcp 0.0.0.0:8000: in use by nginx (pid 12); stop it or publish another port"}
+	compare(t, "degraded", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
+}
+
 func TestUnguarded(t *testing.T) {
 	i := busyHost()
 	i.status.Unguarded = "filter what comes in by gangway-probe (tc qdisc ingress): no such file or directory"
