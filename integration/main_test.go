@@ -41,6 +41,9 @@ func scenarios() []scenario {
 		{name: "ports-ephemeral", run: testPortEphemeral, own: true},
 		{name: "ports-sctp", run: testPortSCTP, own: true, rules: true},
 		{name: "ports-addresses", run: testPortAddresses, rules: true},
+		{name: "relay-origin", run: testRelayOrigin, own: true, rules: true},
+		{name: "link-local-ports", run: testLinkLocalPorts, own: true, rules: true},
+		{name: "broadcast", run: testBroadcast, own: true, rules: true},
 		{name: "ports-bindings", run: testPortBindings, own: true, rules: true},
 		{name: "ports-taken", run: testPortsTaken},
 		{name: "ports-follow-gateway", run: testPortsFollowGateway, own: true},
@@ -71,6 +74,8 @@ func scenarios() []scenario {
 		{name: "removal", run: testRemoval, plugin: true, own: true, rules: true},
 		{name: "restart-gangway", run: testRestartGangway, own: true, rules: true},
 		{name: "restart-engine", run: testRestartEngine, plugin: true, own: true, rules: true},
+		{name: "ports-reserved", run: testPortsReserved, own: true},
+		{name: "ports-restored", run: testPortsRestored, own: true},
 		{name: "reboot", run: testReboot, plugin: true, own: true, rules: true},
 	}...)
 }
