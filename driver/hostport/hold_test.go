@@ -74,9 +74,11 @@ func addAddress(t *testing.T, a netip.Addr) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := netlink.AddrAdd(lo, &netlink.Addr{IPNet: netlink.NewIPNet(a.AsSlice())}); err != nil {
+	addr := &netlink.Addr{IPNet: netlink.NewIPNet(a.AsSlice())}
+	if err := netlink.AddrAdd(lo, addr); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = netlink.AddrDel(lo, addr) })
 }
 
 // Each loss is noticed and mended, and what is held beyond is given up.
