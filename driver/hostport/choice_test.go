@@ -57,7 +57,8 @@ func setIPv4(t *testing.T, name, text string) {
 	if err := os.WriteFile(path, []byte(text), 0); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.WriteFile(path, old, 0) })
+	// To write nothing would change nothing.
+	t.Cleanup(func() { _ = os.WriteFile(path, append(old, '\n'), 0) })
 }
 
 func TestEphemeral(t *testing.T) {
