@@ -170,7 +170,7 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	d.closers = append(d.closers, func() { logError(log, kernel.Close()) })
 	zone := firewalld.New(firewalld.Options{Changed: kernel.Changed, Log: log})
 	d.closers = append(d.closers, func() { logError(log, zone.Close()) })
-	ports := hostport.New(log)
+	ports := hostport.New(log, d)
 	d.closers = append(d.closers, func() { logError(log, ports.Close()) })
 	d.addresses, err = ipam.New(ipam.Options{
 		Ranges: settings.Pools, Store: pools, Used: links.Prefixes, Log: log,
@@ -185,12 +185,17 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 		log.Warn("containers are not kept from claiming addresses of their neighbours: " + unguarded + "; load the kernel modules sch_ingress and cls_bpf and start gangway again")
 	}
 	d.driver = driver.New(driver.Options{
-		Links: links, Host: links, Facts: links, Firewall: rules, Zones: zone, Ports: ports, Flows: flows,
+		Links: links, Host: links, Facts: links, Firewall: rules, Zones: zone, Ports: ports, Origins: links, Flows: flows,
 		Store: networks, BootID: boot,
 		Unguarded: unguarded, Suspect: kernel.Suspect, Log: log,
 	})
 	d.closers = append(d.closers, d.driver.Wait)
 	return d, nil
+}
+
+// Admits asks the driver which clients may use relays; it publishes their ports.
+func (d *daemon) Admits(link int, to netip.Addr, group bool) bool {
+	return d.driver.Admits(link, to, group)
 }
 
 // openState opens what the address manager and the driver keep in a folder.

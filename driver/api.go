@@ -124,7 +124,8 @@ type PortStatus struct {
 	// ContainerIP and ContainerFirst: where it leads.
 	ContainerIP    netip.Addr `json:"containerIP"`
 	ContainerFirst uint16     `json:"containerFirst"`
-	// Path is "nat", "relay" or "nat+relay" ([::1] beside NAT).
+	// Path is "nat", "relay" or "nat+relay" ([::1] and link-local addresses beside
+	// NAT).
 	Path string `json:"path"`
 }
 

@@ -64,6 +64,12 @@ type Facts interface {
 	Outside(ctx context.Context) ([]spec.Outside, error)
 }
 
+// Origins tells links from each other. Package link is the real one.
+type Origins interface {
+	// Origin describes the link of that index.
+	Origin(ctx context.Context, index int) (spec.Origin, error)
+}
+
 // Changes tells that the kernel may differ from the state. Package watch is the
 // real one.
 type Changes interface {
@@ -84,6 +90,14 @@ type HostPorts interface {
 	Reserve(ctx context.Context, owner string, want []spec.PortRequest) ([]spec.Published, error)
 	// Keep releases what owner holds beyond the given runs; nil releases all.
 	Keep(owner string, runs []spec.Published)
+	// Hold is Reserve for fixed ports that are published already, each for itself. It
+	// returns a line for what it took, and one for what it could not.
+	Hold(ctx context.Context, owner string, want []spec.PortRequest) (held, unheld []string)
+	// Lacking returns the owners that do not hold exactly what is given for them,
+	// with the relays; of those that are not given who holds anything.
+	Lacking(want map[string][]spec.Published) (owners []string)
+	// IPv6 says whether the host has IPv6 at present.
+	IPv6() bool
 }
 
 // Zones has a manager of the host's firewall let bridges be that would reject

@@ -22,8 +22,10 @@ type Options struct {
 	// Zones, if set, speaks with the manager of the host's firewall.
 	Zones Zones
 	Ports HostPorts
-	Flows Flows
-	Store Store
+	// Origins tells relays of Ports where clients come from.
+	Origins Origins
+	Flows   Flows
+	Store   Store
 	// BootID tells one boot of the host from another
 	// (/proc/sys/kernel/random/boot_id).
 	BootID string
@@ -76,6 +78,8 @@ type Driver struct {
 	// doubts has something in it when engines are to be asked what they have.
 	doubts chan struct{}
 
+	origins origins
+
 	// taken is what is left to do for published ports after the answer.
 	taken takenPorts
 }
@@ -94,6 +98,8 @@ type health struct {
 	// missing holds the endpoints whose link pair was in no container at the last
 	// check.
 	missing map[string]missing
+	// unheld has for endpoints what keeps their host ports from being held.
+	unheld map[string][]string
 }
 
 // New returns a driver without any state; see Restore.
@@ -195,6 +201,9 @@ func (d *Driver) stage(look planner, before, after *plan) (change, map[string]*N
 	before.addAround(d.state, d.facts, c, func(e endpointChange) *Endpoint { return e.before })
 	d.state.apply(c)
 	after.addAround(d.state, d.facts, c, func(e endpointChange) *Endpoint { return e.after })
+	if c.network != (networkChange{}) {
+		d.origins.forget()
+	}
 	for _, name := range c.network.bridges() {
 		d.moving[name]++
 	}
@@ -216,6 +225,7 @@ func (d *Driver) unstage(c change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.state.apply(c.inverse())
+	d.origins.forget()
 }
 
 // undo puts everything back after err. What it cannot put back, in the kernel or

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -42,3 +43,58 @@ func (f *fakeHost) Check(_ context.Context, of spec.Scope, bridges []spec.Bridge
 	}
 	return c, nil
 }
+
+// Hold takes the ports that f.busy does not name, and Lacking compares what was
+// held or kept last.
+func (f *fakeHost) Hold(_ context.Context, owner string, want []spec.PortRequest) (held, unheld []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, w := range want {
+		for _, ip := range w.HostIPs {
+			to := w.Container4
+			if ip.Is6() && w.Container6.IsValid() || !to.IsValid() {
+				to = w.Container6
+			}
+			run := spec.Published{Proto: w.Proto, HostIP: ip, First: w.First, Last: w.First, ContainerIP: to, ContainerFirst: w.ContainerPort}
+			line := fmt.Sprintf("published port %s %s:%d", w.Proto, ip, w.First)
+			switch {
+			case f.busy[w.First]:
+				unheld = append(unheld, line+" is not held: in use by somebody")
+			case !holdsPort(f.held[owner], run):
+				f.held[owner] = append(f.held[owner], run)
+				held = append(held, line)
+			}
+		}
+	}
+	return held, unheld
+}
+
+func holdsPort(runs []spec.Published, p spec.Published) bool {
+	return slices.ContainsFunc(runs, func(r spec.Published) bool {
+		return r.Proto == p.Proto && r.HostIP == p.HostIP && r.First <= p.First && p.First <= r.Last
+	})
+}
+
+func (f *fakeHost) Lacking(want map[string][]spec.Published) (owners []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for owner, runs := range want {
+		for _, r := range runs {
+			for i := range r.Len() {
+				p := r
+				p.First += uint16(i)
+				if !holdsPort(f.held[owner], p) && !slices.Contains(owners, owner) {
+					owners = append(owners, owner)
+				}
+			}
+		}
+	}
+	for owner := range f.held {
+		if len(want[owner]) == 0 {
+			owners = append(owners, owner)
+		}
+	}
+	return owners
+}
+
+func (f *fakeHost) IPv6() bool { return !f.lacksIPv6 }

@@ -33,8 +33,11 @@ type fakeHost struct {
 	ports    map[firewall.Port]bool
 	open     map[firewall.Open]bool
 	held     map[string][]spec.Published
-	stored   map[string][]byte
-	foreign  map[string]spec.BridgeInfo
+	// busy are ports that somebody else holds.
+	busy      map[uint16]bool
+	lacksIPv6 bool
+	stored    map[string][]byte
+	foreign   map[string]spec.BridgeInfo
 	// elsewhere are addresses of links that are no bridges.
 	elsewhere []spec.LinkAddress
 	dropped   []netip.Addr
@@ -346,7 +349,7 @@ func (f *fakeHost) Keep(owner string, runs []spec.Published) {
 		delete(f.held, owner)
 		return
 	}
-	f.held[owner] = slices.Clone(runs)
+	f.held[owner] = slices.DeleteFunc(slices.Clone(runs), func(r spec.Published) bool { return !holdsPort(f.held[owner], r) })
 }
 
 func (f *fakeHost) Load(visit func(string, []byte) error) error {

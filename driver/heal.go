@@ -90,7 +90,7 @@ func (d *Driver) Keep(ctx context.Context, changes Changes, p Pace) {
 		r := d.reconcile(once, of, changed)
 		d.review(once)
 		cancel()
-		changed, missing = time.Now(), len(r.missing) > 0
+		changed, missing = time.Now(), len(r.missing)+len(r.unheld) > 0
 		if of.All {
 			next = changed.Add(max(p.Every, min(wholeShare*r.took, wholeMost)))
 		}

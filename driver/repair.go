@@ -25,6 +25,8 @@ type repair struct {
 	failed []error
 	// missing holds the endpoints whose link pair is in no container.
 	missing map[string]missing
+	// unheld has for endpoints what keeps their host ports from being held.
+	unheld map[string][]string
 	// took is how long the comparison worked, without the time in which it waited
 	// for a manager of the host's firewall: while that starts, it does not answer.
 	took time.Duration
@@ -46,13 +48,14 @@ const patience = time.Second
 // that is not isolated, and without rules no link gets to carry anything. A manager
 // of the host's firewall, which may take its time, comes last; verbs go on meanwhile.
 func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
-	r, start := &repair{Driver: d, of: d.unsettled(of), missing: map[string]missing{}}, time.Now()
+	r, start := &repair{Driver: d, of: d.unsettled(of), missing: map[string]missing{}, unheld: map[string][]string{}}, time.Now()
 	r.learn(ctx)
 	if !d.keeps() {
 		r.alone(ctx, func(want plan) ([]string, error) { return d.o.Firewall.Sync(ctx, want.rules) })
 	}
 	mend := len(r.failed) == 0
 	r.links(ctx, mend)
+	r.hostPorts(ctx)
 	r.took = time.Since(start)
 	if mend && d.o.Zones != nil {
 		r.note(d.o.Zones.Sync(ctx, d.zoned))

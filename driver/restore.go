@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/gangway-net/gangway/driver/spec"
@@ -110,30 +109,18 @@ func (d *Driver) persistRestored(changed change, host hostRecord) error {
 	return nil
 }
 
-// reservePorts binds again what the last process held. A port that somebody
-// took meanwhile stays published: its rules precede any socket.
-func (d *Driver) reservePorts(ctx context.Context, s *state) {
-	for _, e := range s.endpoints {
-		if len(e.Published) == 0 {
-			continue
-		}
-		if _, err := d.o.Ports.Reserve(ctx, e.Sandbox, restoreRequests(e)); err != nil {
-			d.o.Log.WithError(err).WithField("ep", short(e.ID)).Warn("published ports are not reserved on the host")
-		}
-	}
-}
-
 // restoreRequests asks for exactly the ports that the endpoint has. Those that
 // lead to the same port in both families share a socket, as when they were asked
 // for. Runs do not tell: one of them may go on where the other ends.
 func restoreRequests(e *Endpoint) []spec.PortRequest {
+	twins := everywhere(e.Published)
 	var out []spec.PortRequest
 	four, six := e.reached()
 	for _, r := range e.Published {
 		for i := range r.Len() {
 			port, container := r.First+uint16(i), r.ContainerFirst+uint16(i)
 			hosts := []netip.Addr{r.HostIP}
-			if r.HostIP.IsUnspecified() && hasTwin(e, r, port, container) {
+			if r.HostIP.IsUnspecified() && twins[lead{r.Proto, !r.HostIP.Is6(), port, container}] {
 				if r.HostIP.Is6() {
 					continue
 				}
@@ -154,11 +141,22 @@ func restoreRequests(e *Endpoint) []spec.PortRequest {
 	return out
 }
 
-// hasTwin says whether a port of run r, on all addresses of one family, leads to
-// the same one of the container on all addresses of the other family.
-func hasTwin(e *Endpoint, r spec.Published, port, container uint16) bool {
-	return slices.ContainsFunc(e.Published, func(o spec.Published) bool {
-		return o.Proto == r.Proto && o.HostIP != r.HostIP && o.HostIP.IsUnspecified() &&
-			o.First <= port && port <= o.Last && o.ContainerFirst+(port-o.First) == container
-	})
+// lead is a port on all addresses of one family, and the container's.
+type lead struct {
+	proto           spec.Protocol
+	six             bool
+	port, container uint16
+}
+
+// everywhere returns the single ports of runs that are on all addresses of a family.
+func everywhere(runs []spec.Published) map[lead]bool {
+	all := map[lead]bool{}
+	for _, r := range runs {
+		for i := range r.Len() {
+			if r.HostIP.IsUnspecified() {
+				all[lead{r.Proto, r.HostIP.Is6(), r.First + uint16(i), r.ContainerFirst + uint16(i)}] = true
+			}
+		}
+	}
+	return all
 }

@@ -27,6 +27,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 		Fights:    slices.Clone(d.health.fights),
 		Unguarded: d.o.Unguarded,
 		Problem:   d.health.problem,
+		Degraded:  d.health.degraded(),
 	}
 	s.Degraded = append(s.Degraded, unmet...)
 	if why := d.unclaimed.text(); why != "" {
@@ -115,13 +116,18 @@ func compareFirst(a, b []netip.Prefix) int {
 	return a[0].Addr().Compare(b[0].Addr())
 }
 
-// Ports lists the runs of published ports, sorted by host port.
+// Ports lists the runs of published ports, sorted by host port. Those on every
+// address of IPv6 are not there while the host has none.
 func (d *Driver) Ports(context.Context) []PortStatus {
+	six := d.o.Ports.IPv6()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := []PortStatus{}
 	for _, e := range d.state.endpoints {
 		for _, r := range e.Published {
+			if !six && r.HostIP == netip.IPv6Unspecified() {
+				continue
+			}
 			out = append(out, PortStatus{
 				EndpointID:     e.ID,
 				NetworkID:      e.NetworkID,

@@ -76,6 +76,10 @@ func TestAdmin(t *testing.T) {
 
 	d.call(t, "NetworkDriver.Leave", `{}`)
 	d.domain.mu.Lock()
+	d.domain.status = driver.Status{Firewall: "iptables", Degraded: []string{"port 1"}}
+	d.domain.mu.Unlock()
+	d.expect(t, "health", 503, `{"state":"degraded","degraded":["port 1"]}`)
+	d.domain.mu.Lock()
 	d.domain.status = driver.Status{Firewall: "iptables", Problem: "bridge gw-1 is gone"}
 	d.domain.mu.Unlock()
 	d.expect(t, "health", 503, `{"state":"problem","problem":"bridge gw-1 is gone"}`)

@@ -60,9 +60,10 @@ func open(ctx context.Context, backend, dir string) (_ *world, err error) {
 	w.closers = append(w.closers, p.Close)
 	w.Driver = driver.New(driver.Options{
 		Links: faultyLinks{w.faults, p.Links}, Host: faultyHost{w.faults, p.Links}, Facts: faultyFacts{w.faults, p.Links}, Firewall: faultyRules{w.faults, p.Firewall},
-		Ports: faultyPorts{w.faults, p.Ports}, Flows: p.Flows, Store: faultyStore{w.faults, w.state},
+		Ports: faultyPorts{w.faults, p.Ports}, Origins: p.Links, Flows: p.Flows, Store: faultyStore{w.faults, w.state},
 		BootID: boot, Log: log,
 	})
+	p.Origin = w.Driver
 	w.closers = append(w.closers, w.Wait)
 	return w, w.Restore(ctx)
 }

@@ -44,7 +44,12 @@ func TestFixedGoBeforeChoices(t *testing.T) {
 
 func setPortRange(t *testing.T, text string) {
 	t.Helper()
-	const path = "/proc/sys/net/ipv4/ip_local_port_range"
+	setIPv4(t, "ip_local_port_range", text)
+}
+
+func setIPv4(t *testing.T, name, text string) {
+	t.Helper()
+	path := "/proc/sys/net/ipv4/" + name
 	old, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +57,8 @@ func setPortRange(t *testing.T, text string) {
 	if err := os.WriteFile(path, []byte(text), 0); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.WriteFile(path, old, 0) })
+	// To write nothing would change nothing.
+	t.Cleanup(func() { _ = os.WriteFile(path, append(old, '\n'), 0) })
 }
 
 func TestEphemeral(t *testing.T) {
@@ -91,5 +97,38 @@ func TestEphemeralNotReusedAtOnce(t *testing.T) {
 	}
 	if want := []uint16{40000, 40001, 40002, 40000, 40001}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// Ports that an administrator keeps from automatic choice are not chosen, in
+// neither protocol; named by a user, alone or in a range, they are taken.
+func TestEphemeralLeavesReserved(t *testing.T) {
+	m := manager(t)
+	setPortRange(t, "40000 40004")
+	setIPv4(t, "ip_local_reserved_ports", "40000,40002-40003,50000")
+	for i, p := range []spec.Protocol{spec.TCP, spec.UDP} {
+		for j, want := range []uint16{40001, 40004} {
+			if got := reserve(t, m, fmt.Sprint("owner", i, j), proto(p, ask(0, 0, 80, any4, any6)))[0].First; got != want {
+				t.Errorf("%s got port %d, want %d", p, got, want)
+			}
+		}
+	}
+	if got := reserve(t, m, ownerA, ask(40002, 40003, 80, any4), ask(40000, 40000, 81, any4)); ports(got) != 2 || got[0].First != 40000 || got[1].First != 40002 {
+		t.Errorf("named ports: %v", got)
+	}
+	setIPv4(t, "ip_local_reserved_ports", "40000-40004")
+	_, err := m.Reserve(context.Background(), ownerB, []spec.PortRequest{ask(0, 0, 80, any4)})
+	if err == nil || !strings.Contains(err.Error(), "ip_local_reserved_ports has all of them") {
+		t.Errorf("without a port to choose: %v", err)
+	}
+}
+
+func TestParseReservedPorts(t *testing.T) {
+	for text, want := range map[string][]portRange{
+		"\n": nil, "": nil, "80\n": {{80, 80}}, "80,8000-8010\n": {{80, 80}, {8000, 8010}}, "x,70000,1-,5\n": {{5, 5}},
+	} {
+		if got := parseReservedPorts(text); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
 	}
 }

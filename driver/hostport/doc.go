@@ -14,10 +14,15 @@
 // Relayed inside the daemon, without a process or a goroutine for each port:
 //   - runs whose host and container address are of different families
 //     (spec.Published.Relayed);
-//   - [::1], because the kernel routes nothing from ::1 to another link. On a
-//     socket for [::] whose container has IPv6 the relay takes what is sent to
-//     ::1 and nothing else: everything else belongs to NAT, which keeps the
-//     client's address.
+//   - [::1] and link-local clients, because the kernel forwards neither to
+//     another link. On an IPv6 socket whose container has IPv6 the relay takes
+//     these and nothing else: everything else belongs to NAT, which keeps the
+//     client's address;
+//   - UDP broadcasts and multicasts to a port on every address of a family: no
+//     rule takes them, and without a relay they would end at the socket.
+//
+// A relay knows by which link a client came before it believes anything else of
+// it, and asks Origin who may pass. Descriptors are shared out by port and client.
 //
 // A relayed container sees the host's address as the client. TCP passes on
 // half-closes and resets; UDP keeps a session for each client address until it

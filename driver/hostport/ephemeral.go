@@ -3,6 +3,7 @@ package hostport
 import (
 	"fmt"
 	"os"
+	"strings"
 )
 
 // The range of ephemeral ports where the kernel does not say one, as in moby
@@ -36,4 +37,41 @@ func parseEphemeralRange(text string) (low, high uint16) {
 		return defaultLow, defaultHigh
 	}
 	return low, high
+}
+
+// portRange is first to last.
+type portRange struct{ first, last uint16 }
+
+func isKept(kept []portRange, port uint16) bool {
+	for _, r := range kept {
+		if r.first <= port && port <= r.last {
+			return true
+		}
+	}
+	return false
+}
+
+// reservedPorts is net.ipv4.ip_local_reserved_ports: what administrators keep from
+// being chosen, as the kernel does when a program binds port 0.
+func reservedPorts() []portRange {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_reserved_ports")
+	if err != nil {
+		return nil
+	}
+	return parseReservedPorts(string(text))
+}
+
+// parseReservedPorts reads "80,8000-8010"; what is no port or range is passed over.
+func parseReservedPorts(text string) (kept []portRange) {
+	for part := range strings.SplitSeq(strings.TrimSpace(text), ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		if !isRange {
+			last = first
+		}
+		var r portRange
+		if n, err := fmt.Sscan(first+" "+last, &r.first, &r.last); n == 2 && err == nil {
+			kept = append(kept, r)
+		}
+	}
+	return kept
 }

@@ -2,31 +2,57 @@ package hostport
 
 import (
 	"fmt"
-	"runtime"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// scope says which packets to a port are for the relay.
-type scope int
+// part says which packets of one family a socket sees.
+type part uint8
 
 const (
-	nothing scope = iota
-	// onlyLoopback is what is sent to ::1 and no other address.
-	onlyLoopback
-	// onlyIPv6 is everything, on a socket that IPv4 packets reach, too.
-	onlyIPv6
-	everything
+	none part = iota
+	// leftover is what address translation leaves to the host: of IPv6 what is sent
+	// to ::1, and what comes from a link-local address, both of which the kernel
+	// forwards to no other link; of UDP also what is sent to more than one host.
+	leftover
+	all
 )
 
+// scope says which packets to a port are for the relay.
+type scope struct {
+	four, six part
+	// udp says that leftover has to do with UDP.
+	udp bool
+}
+
+var (
+	// nothing is the scope of a socket that only reserves.
+	nothing = scope{}
+	// everything needs no filter.
+	everything = scope{four: all, six: all}
+)
+
+// scopes are those of sockets that have a filter.
+var scopes = []scope{
+	nothing,
+	{six: leftover}, {six: all},
+	{four: leftover, udp: true}, {six: leftover, udp: true},
+	{four: leftover, six: leftover, udp: true}, {four: leftover, six: all, udp: true},
+}
+
+// Constants of linux/filter.h.
 const (
 	acceptAll = 0xffffffff
-	// netOffset is SKF_NET_OFF of linux/filter.h (-0x100000): offsets from
-	// here on count from the network header.
+	// netOffset is SKF_NET_OFF (-0x100000): offsets from here on count from the
+	// network header.
 	netOffset = 0xfff00000
-	// destOffset is where an IPv6 header has its destination.
-	destOffset = 24
+)
+
+// Offsets in headers: destination of IPv4, source and destination of IPv6.
+const (
+	destOffset4   = 16
+	sourceOffset6 = 8
+	destOffset6   = 24
 )
 
 // filters attach socket filters. A dropped packet gets no answer at all: a SYN
@@ -43,7 +69,7 @@ type filters struct {
 
 func newFilters() *filters {
 	f := &filters{programs: map[scope]int{}}
-	for _, sc := range []scope{nothing, onlyLoopback, onlyIPv6} {
+	for _, sc := range scopes {
 		fd, err := loadProgram(filterOf(sc))
 		if err != nil {
 			f.close()
@@ -84,95 +110,86 @@ func (f *filters) attach(fd int, sc scope) error {
 	return nil
 }
 
+// filterOf accepts the packets of a scope. An accepted connection inherits it,
+// which is right: all of its packets have the same addresses.
 func filterOf(sc scope) []unix.SockFilter {
-	switch sc {
-	case onlyIPv6:
-		return ipv6Filter()
-	case onlyLoopback:
-		return ipv6Filter(0, 0, 0, 1)
+	if sc == nothing {
+		return []unix.SockFilter{ret(0)}
 	}
-	return []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
-}
-
-// ipv6Filter accepts IPv6 packets to the address that starts with the words.
-// Accepted connections inherit it, which is right, since all of their packets
-// go to the same address.
-func ipv6Filter(dest ...uint32) []unix.SockFilter {
-	drop := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0}
-	out := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: netOffset},
+	four := accepting(sc.four, groups4)
+	return append(append([]unix.SockFilter{
+		loadByte(netOffset),
 		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0xf0},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: 1, K: 0x60},
-		drop,
-	}
-	for i, w := range dest {
-		out = append(out,
-			unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: netOffset + destOffset + uint32(4*i)},
-			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: 1, K: w},
-			drop)
-	}
-	return append(out, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: acceptAll})
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: uint8(len(four)), K: 0x60},
+	}, four...), accepting(sc.six, sc.leftover6())...)
 }
 
-// instruction is struct bpf_insn of linux/bpf.h.
-type instruction struct {
-	code uint8
-	// registers are the destination in the lower and the source in the upper
-	// half.
-	registers uint8
-	offset    int16
-	value     int32
+// test is a comparison of what was loaded; the packet passes if it holds.
+type test struct {
+	load    []unix.SockFilter
+	compare uint16
+	with    uint32
 }
 
-// Codes of eBPF that classic BPF lacks, and its register conventions: r0 is
-// the result and what loads from the packet write to, which need the context,
-// given in r1, in r6.
-const (
-	movRegister = unix.BPF_ALU64 | unix.BPF_MOV | unix.BPF_X
-	movValue    = unix.BPF_ALU64 | unix.BPF_MOV | unix.BPF_K
-	jumpUnequal = unix.BPF_JMP | unix.BPF_JNE | unix.BPF_K
-	exit        = unix.BPF_JMP | unix.BPF_EXIT
-	r6FromR1    = 1<<4 | 6
-)
+// groups4 are the datagrams that may be sent to more than one host: to 224.0.0.0 or
+// above, or to what may be the last address of a subnet, which has at least two bits
+// that are all set. The relay knows more, see udpRelay. How the link layer addressed
+// the frame would not tell on links without broadcast, such as tunnels.
+var groups4 = [][]test{
+	{{[]unix.SockFilter{loadByte(netOffset + destOffset4)}, unix.BPF_JGE, 224}},
+	{{[]unix.SockFilter{
+		loadByte(netOffset + destOffset4 + 3),
+		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 3},
+	}, unix.BPF_JEQ, 3}},
+}
 
-// translate turns the instructions that filterOf uses into eBPF ones. A return
-// takes two; a jump is only ever one over the return that follows it.
-func translate(filter []unix.SockFilter) []instruction {
-	out := []instruction{{code: movRegister, registers: r6FromR1}}
-	for _, f := range filter {
-		switch f.Code {
-		case unix.BPF_RET | unix.BPF_K:
-			out = append(out, instruction{code: movValue, value: int32(f.K)}, instruction{code: exit})
-		case unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K:
-			out = append(out, instruction{code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, offset: 2 * int16(f.Jt), value: int32(f.K)})
-		default: // loads from the packet and arithmetic are the same
-			out = append(out, instruction{code: uint8(f.Code), value: int32(f.K)})
+// leftover6 lists the ways to be left over of IPv6; all tests of one have to hold.
+func (sc scope) leftover6() [][]test {
+	linkLocal := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: netOffset + sourceOffset6},
+		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0xffc0},
+	}
+	var loopback []test
+	for i, w := range []uint32{0, 0, 0, 1} {
+		loopback = append(loopback, test{[]unix.SockFilter{loadWord(netOffset + destOffset6 + uint32(4*i))}, unix.BPF_JEQ, w})
+	}
+	ways := [][]test{loopback, {{linkLocal, unix.BPF_JEQ, 0xfe80}}}
+	if sc.udp {
+		ways = append(ways, []test{{[]unix.SockFilter{loadByte(netOffset + destOffset6)}, unix.BPF_JEQ, 0xff}})
+	}
+	return ways
+}
+
+// accepting is the end of a filter for one family. A test that fails leads to the
+// next way.
+func accepting(p part, ways [][]test) (out []unix.SockFilter) {
+	switch p {
+	case all:
+		return []unix.SockFilter{ret(acceptAll)}
+	case none:
+		return []unix.SockFilter{ret(0)}
+	}
+	for _, way := range ways {
+		size := 1
+		for _, t := range way {
+			size += len(t.load) + 1
 		}
+		end := len(out) + size
+		for _, t := range way {
+			out = append(out, t.load...)
+			out = append(out, unix.SockFilter{Code: unix.BPF_JMP | t.compare | unix.BPF_K, Jf: uint8(end - len(out) - 1), K: t.with})
+		}
+		out = append(out, ret(acceptAll))
 	}
-	return out
+	return append(out, ret(0))
 }
 
-// loadProgram gives a filter to the kernel as a program for sockets, bpf(2).
-func loadProgram(filter []unix.SockFilter) (int, error) {
-	program := translate(filter)
-	license := []byte("Apache-2.0\x00")
-	attr := struct {
-		kind, count       uint32
-		instructions      uint64
-		license           uint64
-		logLevel, logSize uint32
-		logBuffer         uint64
-		kernel, flags     uint32
-	}{
-		kind: unix.BPF_PROG_TYPE_SOCKET_FILTER, count: uint32(len(program)),
-		instructions: uint64(uintptr(unsafe.Pointer(&program[0]))), license: uint64(uintptr(unsafe.Pointer(&license[0]))),
-	}
-	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
-	runtime.KeepAlive(program)
-	runtime.KeepAlive(license)
-	if errno != 0 {
-		return -1, fmt.Errorf("load socket filter: %w", errno)
-	}
-	unix.CloseOnExec(int(fd))
-	return int(fd), nil
+func ret(k uint32) unix.SockFilter { return unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: k} }
+
+func loadByte(at uint32) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: at}
+}
+
+func loadWord(at uint32) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: at}
 }

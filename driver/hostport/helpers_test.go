@@ -133,7 +133,7 @@ func managerWith(t testing.TB, change func(*limits)) *Manager {
 	if change != nil {
 		change(&l)
 	}
-	m := newManager(quiet(), l)
+	m := newManager(quiet(), l, anyLink{})
 	t.Cleanup(func() { _ = m.Close() })
 	return m
 }
@@ -246,3 +246,8 @@ func openSockets(t testing.TB) int {
 	}
 	return n
 }
+
+// anyLink admits everybody, as a host without internal networks does.
+type anyLink struct{}
+
+func (anyLink) Admits(link int, _ netip.Addr, _ bool) bool { return link > 0 }

@@ -3,6 +3,7 @@ package hostport
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -99,17 +100,19 @@ func widenFileTable(log *logrus.Entry, limit int) {
 type budget struct {
 	l limits
 
-	mu     sync.Mutex
-	held   int
-	relay  int
-	waits  []waiter
-	warned time.Time
+	mu    sync.Mutex
+	held  int
+	relay int
+	// clients has what of relay each client has.
+	clients map[netip.Addr]int
+	waits   []waiter
+	warned  time.Time
 }
 
 // waiter is told when descriptors have come free.
 type waiter interface{ wake() }
 
-func newBudget(l limits) *budget { return &budget{l: l} }
+func newBudget(l limits) *budget { return &budget{l: l, clients: map[netip.Addr]int{}} }
 
 // check says whether n more sockets fit.
 func (b *budget) check(n int) error {
@@ -136,28 +139,90 @@ func (b *budget) exhaustedLocked(n int) error {
 // sockets counts n sockets more; less if n is negative.
 func (b *budget) sockets(n int) { b.count(n, 0) }
 
-// fits says whether relays may use n descriptors more. If not, w (unless it is
-// nil) is woken when some came free. Only the poller's goroutine takes
-// descriptors, so what fits can then be taken.
-func (b *budget) fits(n int, w waiter) (ok, warn bool) {
+// Descriptors are shared out by port, as what is used elsewhere leaves room: a port
+// may have as many as it leaves free for the others, so that however many a few ports
+// have, there are some for the next one. Nothing is set aside for ports that are not
+// asked. One client gets half of what a port may have at most, and half of all.
+
+// mostLocked is how many connections a port may have at present, of n descriptors
+// each, where it has some already and bound is the most of any port.
+func (b *budget) mostLocked(n, have, bound int) int {
+	free := b.freeLocked()
+	if free < n {
+		return min(bound, have)
+	}
+	return min(bound, (n*have+free-n)/2/n+1)
+}
+
+// freeLocked is how many descriptors relays may use more.
+func (b *budget) freeLocked() int {
+	return max(0, min(b.l.relayFiles, b.l.files-b.l.headroom-b.held)-b.relay)
+}
+
+// ofOne is how much of something one client may have. Very little is not shared.
+func ofOne(most int) int {
+	if most < 4 {
+		return most
+	}
+	return most / 2
+}
+
+// clientFits says whether a client may have a connection more to a port, of which it
+// has own already and the port have.
+func (b *budget) clientFits(from netip.Addr, n, own, have, bound int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.relay+n <= b.l.relayFiles && b.held+b.relay+n <= b.l.files-b.l.headroom {
+	everywhere := (b.relay + b.freeLocked()) / n
+	return own < ofOne(b.mostLocked(n, have, bound)) && b.clients[from]/n < ofOne(everywhere)
+}
+
+// fits says whether a port may have one connection more. If not, w (unless it is
+// nil) is woken when descriptors came free. Only the poller's goroutine takes
+// descriptors, so what fits can then be taken.
+func (b *budget) fits(n, have, bound int, w waiter) (ok, warn bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if have < b.mostLocked(n, have, bound) {
 		return true, false
 	}
 	if w != nil {
 		b.waits = append(b.waits, w)
 	}
-	if now := time.Now(); now.Sub(b.warned) > time.Minute {
-		b.warned, warn = now, true
-	}
-	return false, warn
+	return false, b.warnLocked()
 }
 
-func (b *budget) take(n int) { b.count(0, n) }
+// warn says whether it is time to say again that something waits or is refused.
+func (b *budget) warn() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.warnLocked()
+}
+
+func (b *budget) warnLocked() bool {
+	now := time.Now()
+	if now.Sub(b.warned) <= time.Minute {
+		return false
+	}
+	b.warned = now
+	return true
+}
+
+func (b *budget) take(n int, from netip.Addr) {
+	b.mu.Lock()
+	b.clients[from] += n
+	b.mu.Unlock()
+	b.count(0, n)
+}
 
 // give returns n descriptors that take took.
-func (b *budget) give(n int) { b.count(0, -n) }
+func (b *budget) give(n int, from netip.Addr) {
+	b.mu.Lock()
+	if b.clients[from] -= n; b.clients[from] <= 0 {
+		delete(b.clients, from)
+	}
+	b.mu.Unlock()
+	b.count(0, -n)
+}
 
 // count wakes everybody who waits when something came free: whom to wake alone
 // cannot be known, because it may not need it any more. The caller then holds

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 
 	"github.com/sirupsen/logrus"
 
@@ -16,8 +15,6 @@ import (
 type Manager struct {
 	relays *relays
 	fds    *budget
-	// ipv6 says that the host has IPv6.
-	ipv6 atomic.Bool
 
 	// mu guards what follows. It is held across bind and listen, so that of
 	// two owners that want one port exactly one gets it, and never across
@@ -36,16 +33,17 @@ type Manager struct {
 // New makes a manager that holds nothing yet. It raises the process's limit of
 // open files as far as it may, and makes room for many, because each port takes a
 // descriptor, two if it is published on different addresses of both families.
-func New(log *logrus.Entry) *Manager {
+// Relays ask origin.
+func New(log *logrus.Entry, origin Origin) *Manager {
 	limit := raiseFileLimit(log)
 	widenFileTable(log, limit)
-	return newManager(log, defaultLimits(limit))
+	return newManager(log, defaultLimits(limit), origin)
 }
 
-func newManager(log *logrus.Entry, l limits) *Manager {
+func newManager(log *logrus.Entry, l limits, origin Origin) *Manager {
 	fds := newBudget(l)
 	return &Manager{
-		relays: newRelays(log, l, fds),
+		relays: newRelays(log, l, fds, origin),
 		fds:    fds,
 		book:   newBook(),
 		cursor: map[spec.Protocol]uint16{},
@@ -66,7 +64,7 @@ func newManager(log *logrus.Entry, l limits) *Manager {
 // All or nothing: on an error owner holds what it held before. A port that
 // somebody else holds gives a *ConflictError.
 func (m *Manager) Reserve(ctx context.Context, owner string, want []spec.PortRequest) ([]spec.Published, error) {
-	reqs, err := parseRequests(want, ipv6Probe{known: &m.ipv6})
+	reqs, err := parseRequests(want, ipv6Probe{})
 	if err != nil {
 		return nil, err
 	}
@@ -160,6 +158,9 @@ func (m *Manager) drop(s *socket) {
 	if t := s.twin; t != nil {
 		s.twin, t.twin = nil, nil
 		m.widows = append(m.widows, t)
+		return
+	}
+	if s.lost {
 		return
 	}
 	if s.fd >= 0 {

@@ -264,7 +264,7 @@ func TestHostWithoutIPv6(t *testing.T) {
 				return
 			}
 		}
-		m := newManager(quiet(), defaultLimits(10000))
+		m := newManager(quiet(), defaultLimits(10000), anyLink{})
 		defer m.Close()
 		got, err := m.Reserve(context.Background(), ownerA, []spec.PortRequest{ask(8080, 8080, 80, any4, any6), ask(0, 0, 80, any6, any4)})
 		if err != nil || ports(got) != 2 || !got[0].HostIP.Is4() {

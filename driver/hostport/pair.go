@@ -15,8 +15,8 @@ import (
 // Twins part as soon as one of them goes or has to be relayed by itself.
 
 // pair returns the one descriptor that both sockets of q can share. IPv4 must
-// not need a relay: one descriptor has one filter, and that of a pair leaves
-// everything of IPv4 to NAT.
+// be served by NAT: one descriptor has one filter, and that of a pair takes of IPv4
+// what NAT leaves over.
 func (q *request) pair(port uint16) (b binding, ok bool) {
 	if len(q.ends) != 2 || q.proto == spec.SCTP {
 		return b, false
@@ -28,12 +28,8 @@ func (q *request) pair(port uint16) (b binding, ok bool) {
 	if v4.ip != netip.IPv4Unspecified() || v6.ip != netip.IPv6Unspecified() || !v4.to.ip.Is4() {
 		return b, false
 	}
-	b = bindingOf(key{v6.ip, port, q.proto}, v6.to.ip)
-	b.both = true
-	if b.scope == everything {
-		b.scope = onlyIPv6
-	}
-	return b, true
+	k := key{v6.ip, port, q.proto}
+	return binding{key: k, scope: pairScope(k, v6.to.ip), both: true}, true
 }
 
 // bindings are all descriptors that q needs to have a port.
@@ -102,14 +98,14 @@ func (s *socket) part(r *relays) error {
 }
 
 // rebind opens the socket again, whose descriptor is closed, and leads it to
-// where it led.
+// where it led. One that somebody took meanwhile is lost, until Hold.
 func (s *socket) rebind(r *relays) error {
 	to := s.target
 	s.target = target{}
 	var err error
 	s.scope = nothing
 	if s.fd, err = r.filters.bind(binding{key: s.key, scope: s.scope}); err != nil {
-		s.fd = -1
+		s.fd, s.lost = -1, true
 		return err
 	}
 	r.fds.sockets(1)

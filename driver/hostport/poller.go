@@ -30,6 +30,8 @@ type poller struct {
 	// waiting are descriptors that the kernel is to be told of, by their id.
 	waiting map[uint32]int
 	telling bool
+	// refused says that the kernel did not take some of waiting.
+	refused bool
 	tellers sync.WaitGroup
 	log     *logrus.Entry
 }
@@ -80,8 +82,8 @@ func (p *poller) add(fd int, h handler) (id uint32) {
 
 // watch has the kernel told of what was added, a little later: with ten thousand
 // ports that takes long, nobody has to wait for it, and what comes in meanwhile
-// waits at the descriptor. So a refusal can only be logged; the kernel's limit
-// (max_user_watches) is one for some 4 KiB of memory.
+// waits at the descriptor. So a refusal can only be logged, and tried again by the
+// next call; the kernel's limit (max_user_watches) is one for some 4 KiB of memory.
 func (p *poller) watch() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -110,13 +112,24 @@ func (p *poller) tellSome() (more bool) {
 		if n++; n > tellBatch {
 			return true
 		}
-		delete(p.waiting, id)
 		if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, event(id, unix.EPOLLIN)); err != nil {
-			p.log.WithError(err).Warn("a published port is held, but not relayed: epoll")
+			if !p.refused {
+				p.log.WithError(err).Warnf("%d published ports are held, but not relayed: epoll", len(p.waiting))
+			}
+			p.telling, p.refused = false, true
+			return false
 		}
+		delete(p.waiting, id)
 	}
-	p.telling = false
+	p.telling, p.refused = false, false
 	return false
+}
+
+// refuses says whether the kernel did not take some descriptors.
+func (p *poller) refuses() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.refused
 }
 
 // remove ends the calls of a handler. The descriptor has to be closed then, which

@@ -2,6 +2,7 @@ package hostport
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 
 	"github.com/sirupsen/logrus"
@@ -12,11 +13,22 @@ import (
 // relay serves one socket. Its methods are called with the book locked, and
 // never after close.
 type relay interface {
-	// redirect makes it lead to another container port from now on.
-	redirect(target)
+	// redirect makes it lead elsewhere from now on.
+	redirect(leads)
 	// close ends it with everything that goes through it. The socket stays
 	// open: it has to be closed, or detached from the poller.
 	close()
+}
+
+// leads are the container ports that a relay leads to, by the family of the client.
+// A descriptor of both families may have both.
+type leads struct{ four, six target }
+
+func (l leads) of(client netip.Addr) target {
+	if client.Is4() {
+		return l.four
+	}
+	return l.six
 }
 
 // relays is what all relays share.
@@ -26,6 +38,7 @@ type relays struct {
 	fds     *budget
 	udp     *udpSessions
 	filters *filters
+	origin  Origin
 	// ctx ends with close.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -35,15 +48,15 @@ type relays struct {
 	poll *poller
 }
 
-func newRelays(log *logrus.Entry, l limits, fds *budget) *relays {
-	r := &relays{log: log, l: l, fds: fds, filters: newFilters()}
+func newRelays(log *logrus.Entry, l limits, fds *budget, origin Origin) *relays {
+	r := &relays{log: log, l: l, fds: fds, filters: newFilters(), origin: origin}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.udp = newUDPSessions(l, fds)
 	return r
 }
 
 // start serves s, which must be TCP or UDP.
-func (r *relays) start(s *socket, t target) (relay, error) {
+func (r *relays) start(s *socket, l leads) (relay, error) {
 	if r.poll == nil {
 		p, err := newPoller(r.log)
 		if err != nil {
@@ -53,9 +66,9 @@ func (r *relays) start(s *socket, t target) (relay, error) {
 		r.running.Go(p.run)
 	}
 	if s.proto == spec.UDP {
-		return startUDP(r, s, t)
+		return startUDP(r, s, l)
 	}
-	return startTCP(r, s, t), nil
+	return startTCP(r, s, l), nil
 }
 
 // serve lets the relays that were started see what comes in.

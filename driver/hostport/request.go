@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"sync/atomic"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -133,26 +132,21 @@ func servable(proto spec.Protocol, e end, ipv6 *ipv6Probe) error {
 	if e.ip.Is6() && !ipv6.present() {
 		return fmt.Errorf("host has no IPv6, so nothing can be published on %s: enable it or publish on an IPv4 address", e.ip)
 	}
-	if s := scopeOf(e.ip, e.to.ip); proto == spec.SCTP && (s == everything || e.ip.IsLoopback() && s != nothing) {
+	if proto == spec.SCTP && (e.ip.Is4() != e.to.ip.Is4() || e.ip == netip.IPv6Loopback()) {
 		return fmt.Errorf("sctp on %s cannot lead to %s without a relay, which sctp does not have: publish on another host address", e.ip, e.to.ip)
 	}
 	return nil
 }
 
-// ipv6Probe finds out whether the host has IPv6, once in a call; and once for
-// all when it has: a look costs more than a socket, and a port that is held in a
-// family that the host has given up harms nobody.
-type ipv6Probe struct {
-	asked bool
-	// known is shared by all calls.
-	known *atomic.Bool
-}
+// ipv6Probe finds out whether the host has IPv6, once in a call: a look costs more
+// than a socket. It may be turned off, or on, at any time.
+type ipv6Probe struct{ asked, known bool }
 
 // present says whether any link has an IPv6 address. Binding [::] would tell
 // less: it succeeds on a host whose links all have disable_ipv6=1.
 func (s *ipv6Probe) present() bool {
-	if s.known.Load() || s.asked {
-		return s.known.Load()
+	if s.asked {
+		return s.known
 	}
 	s.asked = true
 	f, err := os.Open("/proc/thread-self/net/if_inet6")
@@ -161,6 +155,6 @@ func (s *ipv6Probe) present() bool {
 	}
 	defer func() { _ = f.Close() }()
 	_, err = io.ReadFull(f, make([]byte, 1))
-	s.known.Store(err == nil)
-	return err == nil
+	s.known = err == nil
+	return s.known
 }

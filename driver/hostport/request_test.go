@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/gangway-net/gangway/driver/spec"
@@ -73,14 +72,12 @@ func FuzzParseEphemeralRange(f *testing.F) {
 
 func FuzzParseRequest(f *testing.F) {
 	f.Add(byte(6), []byte{0, 0, 0, 0}, []byte{}, uint16(80), uint16(80), uint16(80))
-	var present atomic.Bool
-	present.Store(true)
 	f.Add(byte(17), make([]byte, 16), []byte{127, 0, 0, 1}, uint16(0), uint16(0), uint16(53))
 	f.Fuzz(func(t *testing.T, p byte, host, container []byte, first, last, port uint16) {
 		h, _ := netip.AddrFromSlice(host)
 		c, _ := netip.AddrFromSlice(container)
 		w := spec.PortRequest{Proto: spec.Protocol(p), HostIPs: []netip.Addr{h}, First: first, Last: last, Container4: c, ContainerPort: port}
-		q, err := parseRequest(&w, &ipv6Probe{known: &present})
+		q, err := parseRequest(&w, &ipv6Probe{asked: true, known: true})
 		if err != nil {
 			return
 		}

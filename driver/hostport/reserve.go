@@ -26,8 +26,10 @@ type reservation struct {
 	// it is needed first.
 	held map[heldKey][]uint16
 	runs []spec.Published
-	// low and high bound ephemeral ports; 0 until they are needed.
+	// low and high bound ephemeral ports, of which kept are not to be chosen; 0 until
+	// they are needed.
 	low, high uint16
+	kept      []portRange
 }
 
 type heldKey struct {
@@ -54,6 +56,7 @@ func (r *reservation) place(q *request) error {
 	}
 	if r.low == 0 {
 		r.low, r.high = ephemeralRange()
+		r.kept = reservedPorts()
 	}
 	start := r.m.cursor[q.proto]
 	if start < r.low || start > r.high {
@@ -72,13 +75,17 @@ func (r *reservation) place(q *request) error {
 	return nil
 }
 
-// placeIn tries first..last once around, from start on.
+// placeIn tries first..last once around, from start on. A range that a user names may
+// have ports that are kept from automatic choice: that is what they are kept for.
 func (r *reservation) placeIn(q *request, first, last, start uint16) error {
 	var held *ConflictError
 	for i, n := 0, int(last)-int(first)+1; i < n; i++ {
 		port := int(start) + i
 		if port > int(last) {
 			port -= n
+		}
+		if q.last == 0 && isKept(r.kept, uint16(port)) {
+			continue
 		}
 		err := r.try(q, uint16(port))
 		busy := (*ConflictError)(nil)
@@ -89,6 +96,9 @@ func (r *reservation) placeIn(q *request, first, last, start uint16) error {
 			held = busy
 			held.First, held.Last = first, last
 		}
+	}
+	if held == nil {
+		return fmt.Errorf("no %s port of net.ipv4.ip_local_port_range (%d-%d) may be chosen: net.ipv4.ip_local_reserved_ports has all of them; name the host port", q.proto, first, last)
 	}
 	return held
 }

@@ -139,7 +139,7 @@ func TestNewWidensFileTable(t *testing.T) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
 		t.Fatal(err)
 	}
-	New(quiet())
+	New(quiet(), anyLink{})
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +161,7 @@ func TestNewRaisesFileLimit(t *testing.T) {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
 		t.Fatal(err)
 	}
-	m := New(quiet())
+	m := New(quiet(), anyLink{})
 	defer m.Close()
 	// Beyond the hard limit only with CAP_SYS_RESOURCE.
 	if got := m.fds.l.files; got != int(old.Max) && got != maxFiles {

@@ -21,6 +21,8 @@ type socket struct {
 	// filter lets through.
 	fd    int
 	scope scope
+	// lost says that the port is not held any more, though it should be.
+	lost bool
 	// target is where the port leads; the zero target until lead was called.
 	target target
 	// claim is where the call with the number claimed wants to lead it.
@@ -35,18 +37,31 @@ type socket struct {
 	twin *socket
 }
 
-// scopeOf says what NAT cannot serve between two addresses. An invalid
-// container address needs no relay yet.
-func scopeOf(host, container netip.Addr) scope {
+// scopeOf says what NAT cannot serve of a port that leads to a container's
+// address. An invalid one needs no relay yet, and SCTP has none.
+func scopeOf(k key, container netip.Addr) scope {
 	switch {
-	case !container.IsValid():
+	case !container.IsValid() || k.proto == spec.SCTP:
 		return nothing
-	case host.Is4() != container.Is4():
+	case k.ip.Is4() != container.Is4():
 		return everything
-	case host.Is6() && (host.IsUnspecified() || host.IsLoopback()):
-		return onlyLoopback
+	case k.ip.Is6():
+		return scope{six: leftover, udp: k.proto == spec.UDP}
+	case k.ip.IsUnspecified() && k.proto == spec.UDP:
+		return scope{four: leftover, udp: true}
 	}
 	return nothing
+}
+
+// pairScope is the scope of a descriptor that holds k's port in both families.
+// Of IPv4 it leaves over what NAT does.
+func pairScope(k key, container6 netip.Addr) scope {
+	sc := scopeOf(k, container6)
+	if sc == nothing {
+		return nothing
+	}
+	four := scopeOf(key{netip.IPv4Unspecified(), k.port, k.proto}, netip.IPv4Unspecified())
+	return scope{four: four.four, six: sc.six, udp: four.udp}
 }
 
 // binding is how a descriptor holds a port.
@@ -62,11 +77,7 @@ type binding struct {
 // bindingOf is how a port that leads to a container's address before long is
 // held.
 func bindingOf(k key, to netip.Addr) binding {
-	b := binding{key: k}
-	if k.proto != spec.SCTP { // which has no relay
-		b.scope = scopeOf(k.ip, to)
-	}
-	return b
+	return binding{key: k, scope: scopeOf(k, to)}
 }
 
 // bind opens a descriptor. It returns -1 if the kernel has no SCTP: then nobody
@@ -143,18 +154,16 @@ func (s *socket) lead(r *relays, t target) error {
 	if t == s.target {
 		return nil
 	}
-	was, is := scopeOf(s.ip, s.target.ip), scopeOf(s.ip, t.ip)
-	if s.proto == spec.SCTP || is == was {
-		s.target = t
-		if s.relay != nil {
-			s.relay.redirect(t)
-		}
-		return nil
-	}
-	if s.twin != nil && s.ip.Is4() {
+	if s.twin != nil && s.ip.Is4() && scopeOf(s.key, t.ip) == everything {
 		if err := s.part(r); err != nil {
 			return err
 		}
+	}
+	was, is := s.needs(s.target), s.needs(t)
+	if is == was || s.twin != nil && s.ip.Is4() {
+		s.target = t
+		s.redirect()
+		return nil
 	}
 	s.stop(r)
 	s.target = target{}
@@ -167,14 +176,44 @@ func (s *socket) lead(r *relays, t target) error {
 	return nil
 }
 
-func (s *socket) start(r *relays, t target, sc scope) error {
-	if sc == everything && s.twin != nil {
-		sc = onlyIPv6
+// needs is what the relay of the socket's descriptor has to see where the socket
+// leads to t.
+func (s *socket) needs(t target) scope {
+	if s.twin != nil && s.ip.Is6() {
+		return pairScope(s.key, t.ip)
 	}
+	return scopeOf(s.key, t.ip)
+}
+
+// redirect tells the relay of the socket's descriptor where its packets go. That
+// of twins is the IPv6 one's.
+func (s *socket) redirect() {
+	if s.relay != nil {
+		s.relay.redirect(s.leads(s.target))
+	}
+	if s.twin != nil && s.twin.relay != nil {
+		s.twin.relay.redirect(s.twin.leads(s.twin.target))
+	}
+}
+
+// leads says where packets of each family go if the socket leads to t.
+func (s *socket) leads(t target) (l leads) {
+	if s.ip.Is4() {
+		l.four = t
+		return l
+	}
+	l.six = t
+	if s.twin != nil {
+		l.four = s.twin.target
+	}
+	return l
+}
+
+func (s *socket) start(r *relays, t target, sc scope) error {
 	if err := s.filter(r, sc); err != nil {
 		return err
 	}
-	started, err := r.start(s, t)
+	started, err := r.start(s, s.leads(t))
 	if err != nil {
 		return errors.Join(err, s.filter(r, nothing))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -25,9 +26,10 @@ const (
 // tcpRelay accepts connections of one socket and joins each with one to the
 // container, which is made on demand.
 type tcpRelay struct {
-	r  *relays
-	fd int
-	id uint32
+	r    *relays
+	fd   int
+	ipv6 bool
+	id   uint32
 
 	mu sync.Mutex
 	// ctx ends every connection of the relay. It comes with the first one: most
@@ -36,12 +38,14 @@ type tcpRelay struct {
 	cancel context.CancelFunc
 	to     target
 	conns  int
-	paused bool
-	closed bool
+	// clients counts the connections of each.
+	clients map[netip.Addr]int
+	paused  bool
+	closed  bool
 }
 
-func startTCP(r *relays, s *socket, t target) relay {
-	l := &tcpRelay{r: r, fd: s.fd, to: t}
+func startTCP(r *relays, s *socket, to leads) relay {
+	l := &tcpRelay{r: r, fd: s.fd, ipv6: s.ip.Is6(), to: to.of(s.ip), clients: map[netip.Addr]int{}}
 	// Until the id is known, an event has to wait.
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -58,16 +62,10 @@ func (l *tcpRelay) ready() {
 		if l.closed || l.full() {
 			return
 		}
-		fd, _, err := unix.Accept4(l.fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+		fd, from, err := unix.Accept4(l.fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
 		switch {
 		case err == nil:
-			l.conns++
-			l.r.fds.take(connFiles)
-			if l.ctx == nil {
-				l.ctx, l.cancel = context.WithCancel(l.r.ctx)
-			}
-			ctx, to := l.ctx, l.to
-			l.r.running.Go(func() { l.serve(ctx, fd, to) })
+			l.take(fd, clientAddr(from))
 		case errors.Is(err, unix.EAGAIN):
 			return
 		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
@@ -80,16 +78,67 @@ func (l *tcpRelay) ready() {
 	}
 }
 
+// take serves an accepted connection, or refuses it if its client has its share of
+// the port: it cannot wait where others have to pass. The caller holds mu.
+func (l *tcpRelay) take(fd int, from netip.Addr) {
+	if !l.r.fds.clientFits(from, connFiles, l.clients[from], l.conns, l.r.l.conns) {
+		if l.r.fds.warn() {
+			l.r.log.Warnf("a relayed connection of %s is refused, because it has its share of descriptors (relay to %s, %d connections)", from, l.to.addrPort(), l.clients[from])
+		}
+		_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		_ = unix.Close(fd)
+		return
+	}
+	l.conns++
+	l.clients[from]++
+	l.r.fds.take(connFiles, from)
+	if l.ctx == nil {
+		l.ctx, l.cancel = context.WithCancel(l.r.ctx)
+	}
+	ctx, to := l.ctx, l.to
+	l.r.running.Go(func() {
+		defer l.give(from)
+		l.serve(ctx, fd, to)
+	})
+}
+
+// give counts the end of a connection.
+func (l *tcpRelay) give(from netip.Addr) {
+	l.mu.Lock()
+	l.conns--
+	if l.clients[from]--; l.clients[from] == 0 {
+		delete(l.clients, from)
+	}
+	l.mu.Unlock()
+	l.wake()
+	l.r.fds.give(connFiles, from)
+}
+
+// clientAddr tells clients from each other. Of IPv6 it is a network: who has one
+// address has as many as he wants.
+func clientAddr(sa unix.Sockaddr) netip.Addr {
+	switch a := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrFrom4(a.Addr)
+	case *unix.SockaddrInet6:
+		return networkOf(netip.AddrFrom16(a.Addr))
+	}
+	return netip.Addr{}
+}
+
+func networkOf(a netip.Addr) netip.Addr {
+	if a.Is4() || a.IsLoopback() {
+		return a
+	}
+	return netip.PrefixFrom(a, 64).Masked().Addr()
+}
+
 // full says whether a limit is reached, and then pauses the relay until it is
 // woken. The caller holds mu.
 func (l *tcpRelay) full() bool {
-	if l.conns >= l.r.l.conns {
-		l.pause()
-		return true
-	}
-	ok, warn := l.r.fds.fits(connFiles, l)
+	ok, warn := l.r.fds.fits(connFiles, l.conns, l.r.l.conns, l)
 	if warn {
-		l.r.log.Warnf("relayed connections wait, because all descriptors for them are in use (relay to %s)", l.to.addrPort())
+		l.r.log.Warnf("relayed connections wait, because the descriptors that their port may have are in use (relay to %s)", l.to.addrPort())
 	}
 	if !ok {
 		l.pause()
@@ -112,10 +161,12 @@ func (l *tcpRelay) wake() {
 	}
 }
 
-func (l *tcpRelay) redirect(t target) {
+func (l *tcpRelay) redirect(to leads) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.to = t
+	if l.to = to.four; l.ipv6 {
+		l.to = to.six
+	}
 }
 
 func (l *tcpRelay) close() {
@@ -130,19 +181,18 @@ func (l *tcpRelay) close() {
 
 // serve relays one connection until both directions have ended.
 func (l *tcpRelay) serve(ctx context.Context, fd int, to target) {
-	defer func() {
-		l.mu.Lock()
-		l.conns--
-		l.mu.Unlock()
-		l.wake()
-		l.r.fds.give(connFiles)
-	}()
+	from, originErr := originOf(fd, l.ipv6)
 	client, err := tcpConn(fd)
 	if err != nil {
 		l.r.log.WithError(err).Debug("accepted connection lost")
 		return
 	}
 	defer func() { _ = client.Close() }()
+	if originErr != nil || !l.r.admits(from, to) {
+		l.r.log.WithError(errors.Join(originErr, errNotAdmitted)).Debugf("relay to %s", to.addrPort())
+		reset(client)
+		return
+	}
 	dialer := net.Dialer{Timeout: l.r.l.dial}
 	conn, err := dialer.DialContext(ctx, "tcp", to.addrPort().String())
 	if err != nil {

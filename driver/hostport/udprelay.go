@@ -1,6 +1,7 @@
 package hostport
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -18,33 +19,43 @@ const datagramBatch = 64
 type udpRelay struct {
 	r        *relays
 	fd       int
-	ipv6     bool
 	id       uint32
-	to       target
+	to       leads
 	sessions map[client]*session
+	// clients counts the sessions of each.
+	clients map[netip.Addr]int
 	// oldest and newest are the ends of the list of sessions by last use.
 	oldest, newest *session
 	closed         bool
 }
 
-// client is who sends, and the address that it sends to, which is where its
-// answers must come from.
+// client is who sends, by which link, and the address that it sends to, which is
+// where its answers must come from.
 type client struct {
 	peer  netip.AddrPort
 	local netip.Addr
-	// zone is the link that a link-local peer is on.
-	zone uint32
+	link  int
+	// group says that it sends to more than one host; local is an address of the
+	// host at the link then, or, of IPv6, the group's.
+	group bool
 }
 
-func startUDP(r *relays, s *socket, t target) (relay, error) {
-	level, option := unix.IPPROTO_IP, unix.IP_PKTINFO
-	if s.ip.Is6() {
-		level, option = unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO
+func startUDP(r *relays, s *socket, to leads) (relay, error) {
+	type option struct{ level, name int }
+	// Who has no address yet is answered by broadcast.
+	options := []option{{unix.IPPROTO_IP, unix.IP_PKTINFO}, {unix.SOL_SOCKET, unix.SO_BROADCAST}}
+	switch {
+	case s.ip.Is6() && s.twin == nil:
+		options = []option{{unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO}}
+	case s.ip.Is6():
+		options = append(options, option{unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO})
 	}
-	if err := unix.SetsockoptInt(s.fd, level, option, 1); err != nil {
-		return nil, os.NewSyscallError("setsockopt PKTINFO", err)
+	for _, o := range options {
+		if err := unix.SetsockoptInt(s.fd, o.level, o.name, 1); err != nil {
+			return nil, os.NewSyscallError("setsockopt", err)
+		}
 	}
-	u := &udpRelay{r: r, fd: s.fd, ipv6: s.ip.Is6(), to: t, sessions: map[client]*session{}}
+	u := &udpRelay{r: r, fd: s.fd, to: to, sessions: map[client]*session{}, clients: map[netip.Addr]int{}}
 	r.udp.mu.Lock()
 	defer r.udp.mu.Unlock()
 	u.id = r.poll.add(s.fd, u)
@@ -71,7 +82,7 @@ func (u *udpRelay) ready() {
 		s := u.sessions[c]
 		if s == nil {
 			if s, err = all.open(u, c); err != nil {
-				u.r.log.WithError(err).Debugf("relay to %s", u.to.addrPort())
+				u.r.log.WithError(err).Debugf("relay to %s", u.to.of(c.peer.Addr()).addrPort())
 				continue
 			}
 		}
@@ -85,11 +96,15 @@ func (u *udpRelay) ready() {
 	}
 }
 
-func (u *udpRelay) redirect(t target) {
+func (u *udpRelay) redirect(to leads) {
 	u.r.udp.mu.Lock()
 	defer u.r.udp.mu.Unlock()
-	u.to = t
-	u.r.udp.drop(u)
+	u.to = to
+	for c, s := range u.sessions {
+		if s.to != to.of(c.peer.Addr()) {
+			u.r.udp.end(s)
+		}
+	}
 }
 
 func (u *udpRelay) close() {
@@ -101,33 +116,60 @@ func (u *udpRelay) close() {
 	all.drop(u)
 }
 
-// clientOf reads who sent a datagram, and to which address.
+// clientOf reads who sent a datagram, by which link, and to which address.
 func clientOf(from unix.Sockaddr, oob []byte) (c client, ok bool) {
 	switch a := from.(type) {
 	case *unix.SockaddrInet4:
 		c.peer = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
 	case *unix.SockaddrInet6:
-		c.peer = netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
-		c.zone = a.ZoneId
+		c.peer = netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
 	default:
 		return c, false
 	}
+	return c, c.read(oob) == nil && c.peer.Port() != 0
+}
+
+// read takes the link and the host's address out of control messages. On a socket
+// of both families there are two with an IPv4 datagram; the IPv4 one tells more.
+func (c *client) read(oob []byte) error {
 	for len(oob) > 0 {
 		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
 		if err != nil {
-			return c, false
+			return err
 		}
 		oob = rest
 		// in_pktinfo: index, local address (what a broadcast came in by),
 		// destination. in6_pktinfo: destination, index.
 		switch {
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+			c.link = int(binary.NativeEndian.Uint32(data))
 			c.local = netip.AddrFrom4([4]byte(data[4:8]))
-		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
-			c.local = netip.AddrFrom16([16]byte(data[:16]))
+			c.group = [4]byte(data[4:8]) != [4]byte(data[8:12])
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo && !c.local.Is4():
+			c.link = int(binary.NativeEndian.Uint32(data[16:]))
+			c.local = netip.AddrFrom16([16]byte(data[:16])).Unmap()
+			c.group = c.local.IsMulticast()
 		}
 	}
-	return c, c.peer.Port() != 0
+	return nil
+}
+
+// answerTo is where the client is: one without an address yet, as with DHCP, is
+// somewhere on its link.
+func (c client) answerTo() unix.Sockaddr {
+	if c.peer.Addr() == netip.IPv4Unspecified() {
+		return sockaddr(netip.AddrPortFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), c.peer.Port()), 0)
+	}
+	return sockaddr(c.peer, c.zone())
+}
+
+// zone is the link, where an address has a meaning on its link only.
+func (c client) zone() uint32 {
+	peer := c.peer.Addr()
+	if peer.Is6() && (peer.IsLinkLocalUnicast() || c.local.IsLinkLocalUnicast()) || peer == netip.IPv4Unspecified() {
+		return uint32(c.link)
+	}
+	return 0
 }
 
 // answerFrom is the control message that makes a datagram leave with the
@@ -138,9 +180,9 @@ func (c client) answerFrom() []byte {
 	case !c.local.IsValid() || c.local.IsMulticast():
 		return nil
 	case c.local.Is4():
-		return unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: c.local.As4()})
+		return unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: c.local.As4(), Ifindex: int32(c.zone())})
 	}
-	return unix.PktInfo6(&unix.Inet6Pktinfo{Addr: c.local.As16(), Ifindex: c.zone})
+	return unix.PktInfo6(&unix.Inet6Pktinfo{Addr: c.local.As16(), Ifindex: c.zone()})
 }
 
 // dialUDP returns a socket that is connected to the container.

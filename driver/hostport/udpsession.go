@@ -29,6 +29,7 @@ type udpSessions struct {
 type session struct {
 	u    *udpRelay
 	from client
+	to   target
 	fd   int
 	id   uint32
 	// addr and oob are where answers go, and where they come from.
@@ -49,31 +50,34 @@ func newUDPSessions(l limits, fds *budget) *udpSessions {
 	}
 }
 
-var errNoSession = errors.New("no descriptor is left for a session")
+var (
+	errNoSession   = errors.New("no descriptor is left for a session")
+	errNotAGroup   = errors.New("a datagram to this host alone has passed the rules: they are not there, or nothing tracks its flow")
+	errNotAdmitted = errors.New("a client comes by a link that may not use it, or is a neighbour of the container")
+)
 
-// open starts a session. At a limit the oldest one gives way: one of the same
-// relay if it has any, else of the relay whose oldest was used least lately.
+// open starts a session. At a limit another one gives way, see makeRoom.
 func (all *udpSessions) open(u *udpRelay, c client) (*session, error) {
-	if len(u.sessions) >= all.l.sessions {
-		all.end(u.oldest)
+	to := u.to.of(c.peer.Addr())
+	if c.local.Is4() && to.ip.Is4() && !c.group {
+		return nil, errNotAGroup // it is for NAT, which keeps the client's address
 	}
-	if ok, _ := all.fds.fits(1, nil); !ok {
-		if victim := all.victim(u); victim != nil {
-			all.end(victim)
-		}
-		if ok, _ := all.fds.fits(1, nil); !ok {
-			return nil, errNoSession
-		}
+	if !to.ip.IsValid() || !u.r.admits(c, to) {
+		return nil, errNotAdmitted
 	}
-	fd, err := dialUDP(u.to)
+	if !all.makeRoom(u, c) {
+		return nil, errNoSession
+	}
+	fd, err := dialUDP(to)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{u: u, from: c, fd: fd, addr: sockaddr(c.peer, c.zone), oob: c.answerFrom()}
+	s := &session{u: u, from: c, to: to, fd: fd, addr: c.answerTo(), oob: c.answerFrom()}
 	s.id = u.r.poll.add(fd, s)
 	u.r.poll.watch()
-	all.fds.take(1)
+	all.fds.take(1, networkOf(c.peer.Addr()))
 	u.sessions[c] = s
+	u.clients[networkOf(c.peer.Addr())]++
 	all.active[u] = struct{}{}
 	if all.sweeper == nil && !all.closed {
 		all.sweeper = time.AfterFunc(all.l.idle/4, all.sweep)
@@ -81,17 +85,37 @@ func (all *udpSessions) open(u *udpRelay, c client) (*session, error) {
 	return s, nil
 }
 
-func (all *udpSessions) victim(u *udpRelay) *session {
-	if u.oldest != nil {
-		return u.oldest
+// makeRoom ends a session if that of c would be one too many: the oldest of its
+// client, if that has its share of the port, else the oldest of the port; if that has
+// none, the oldest of the port that has most.
+func (all *udpSessions) makeRoom(u *udpRelay, c client) bool {
+	from := networkOf(c.peer.Addr())
+	fits := func() bool {
+		ok, _ := all.fds.fits(1, len(u.sessions), all.l.sessions, nil)
+		return ok
 	}
-	var v *session
-	for a := range all.active {
-		if v == nil || a.oldest.used.Before(v.used) {
-			v = a.oldest
+	if n := u.clients[from]; n > 0 && !all.fds.clientFits(from, 1, n, len(u.sessions), all.l.sessions) {
+		s := u.oldest
+		for networkOf(s.from.peer.Addr()) != from {
+			s = s.newer
+		}
+		all.end(s)
+	}
+	if fits() {
+		return true
+	}
+	victim := u.oldest
+	if victim == nil {
+		for a := range all.active {
+			if victim == nil || len(a.sessions) > len(victim.u.sessions) {
+				victim = a.oldest
+			}
 		}
 	}
-	return v
+	if victim != nil {
+		all.end(victim)
+	}
+	return fits()
 }
 
 // end closes a session.
@@ -99,12 +123,17 @@ func (all *udpSessions) end(s *session) {
 	s.closed = true
 	s.unlink()
 	delete(s.u.sessions, s.from)
+	if from := networkOf(s.from.peer.Addr()); s.u.clients[from] > 1 {
+		s.u.clients[from]--
+	} else {
+		delete(s.u.clients, from)
+	}
 	if len(s.u.sessions) == 0 {
 		delete(all.active, s.u)
 	}
 	s.u.r.poll.remove(s.id)
 	_ = unix.Close(s.fd)
-	all.fds.give(1)
+	all.fds.give(1, networkOf(s.from.peer.Addr()))
 }
 
 // drop ends all sessions of a relay.

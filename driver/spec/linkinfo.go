@@ -64,3 +64,14 @@ type Outside struct {
 	// Bridge says that it is a bridge.
 	Bridge bool
 }
+
+// Origin describes the link that a packet came in by, as the host sees it. Of one on
+// top of another link, such as a VLAN of a bridge, it is that one.
+type Origin struct {
+	Name string
+	// Owner is the id of the network, or endpoint, that the link was made for.
+	Owner string
+	// Marked says that it is in the interface group of gangway's bridges.
+	Marked   bool
+	Loopback bool
+}

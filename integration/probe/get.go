@@ -18,8 +18,11 @@ import (
 // of the answer.
 func get(proto, addr, from string, timeout time.Duration) (string, error) {
 	deadline := time.Now().Add(timeout)
-	if proto == "sctp" {
+	switch proto {
+	case "sctp":
 		return getSCTP(addr, deadline)
+	case "broadcast":
+		return getBroadcast(addr, deadline)
 	}
 	conn, err := dial(proto, addr, from, deadline)
 	if err != nil {
@@ -30,6 +33,27 @@ func get(proto, addr, from string, timeout time.Duration) (string, error) {
 		if _, werr := fmt.Fprintln(conn, "hello"); werr != nil {
 			return "", werr
 		}
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	return strings.TrimSpace(line), err
+}
+
+// getBroadcast sends one datagram to everybody, and takes the answer of anybody.
+func getBroadcast(addr string, deadline time.Time) (string, error) {
+	to, err := net.ResolveUDPAddr("udp4", addr)
+	if err != nil {
+		return "", err
+	}
+	conn, err := net.ListenUDP("udp4", nil)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close() //nolint:errcheck // the answer is what counts
+	if err = conn.SetDeadline(deadline); err != nil {
+		return "", err
+	}
+	if _, err = conn.WriteTo([]byte("hello\n"), to); err != nil {
+		return "", err
 	}
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	return strings.TrimSpace(line), err

@@ -10,7 +10,8 @@
 //	probe advertise INTERFACE PREFIX
 //	probe send [-count N] INTERFACE FRAME
 //
-// PROTO is tcp, udp or sctp. A server tells every client the address it saw the
+// PROTO is tcp, udp or sctp; for get also broadcast: UDP to everybody, answered by
+// anybody. A server tells every client the address it saw the
 // client come from, the address it was reached at and its own host name, as one
 // line "client=ADDR:PORT local=ADDR:PORT host=NAME".
 //

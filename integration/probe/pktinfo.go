@@ -31,7 +31,8 @@ func enablePktinfo(conn *net.UDPConn) error {
 }
 
 // destination reads the address a datagram was sent to from its control
-// messages, and returns the control message that sends the answer from there.
+// messages, and returns the control message that sends the answer from there; of a
+// broadcast from the address of the link.
 func destination(oob []byte) (net.IP, []byte, error) {
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
@@ -43,8 +44,8 @@ func destination(oob []byte) (net.IP, []byte, error) {
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(d) >= 12:
 			// struct in_pktinfo: ifindex, spec_dst, addr.
 			dst := net.IP(append([]byte(nil), d[8:12]...))
-			return dst, unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: [4]byte(d[8:12])}), nil
-		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(d) >= 20:
+			return dst, unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: [4]byte(d[4:8])}), nil
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(d) >= 20 && net.IP(d[:16]).To4() == nil:
 			dst := net.IP(append([]byte(nil), d[:16]...))
 			return dst, unix.PktInfo6(&unix.Inet6Pktinfo{Addr: [16]byte(d[:16])}), nil
 		}

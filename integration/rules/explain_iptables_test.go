@@ -27,9 +27,10 @@ func iptablesArrival() []explanation {
 
 		{"nat PREROUTING", "", "Not Gangway's chain: one rule in it, behind all others, leads to GANGWAY-DNAT as long as ports are published. Chains of nat see the first packet of a flow only; the connection table does the same to all others, and the reverse to the answers."},
 		{"nat PREROUTING", "! -d LOOPBACK -m addrtype --dst-type LOCAL -j GANGWAY-DNAT", "To an address of the host: may be a published port. Not to loopback: 127.0.0.0/8 is nobody's but the host's, and for `[::1]` the relays of the daemon answer."},
+		{"nat PREROUTING", "! -s fe80::/10 ! -d LOOPBACK -m addrtype --dst-type LOCAL -j GANGWAY-DNAT", "The same in IPv6. What comes from a link-local address the kernel forwards to no other link: the relays answer it, too."},
 		{"nat OUTPUT", "", "Not Gangway's chain: the same for packets that the host itself sends, which never come by PREROUTING."},
 		{"nat OUTPUT", "-m addrtype --dst-type LOCAL -j GANGWAY-DNAT", "To an address of the host, 127.0.0.1 included: may be a published port."},
-		{"nat OUTPUT", "! -d LOOPBACK -m addrtype --dst-type LOCAL -j GANGWAY-DNAT", "The same in IPv6, without `[::1]`, where the relays of the daemon answer."},
+		{"nat OUTPUT", "! -s fe80::/10 ! -d LOOPBACK -m addrtype --dst-type LOCAL -j GANGWAY-DNAT", "The same in IPv6, without `[::1]` and link-local addresses, where the relays of the daemon answer."},
 		{"nat GANGWAY-DNAT", "", "Published ports, one rule for each run of ports. A new connection is compared with one after the other."},
 		{"nat GANGWAY-DNAT", "-p PROTO -m PROTO --dport PORTS -j DNAT --to-destination TARGET", "Published on all addresses of the host: the packet gets the container's address as its destination, and the container's port where that is another one. `8000-8002` leading to `80-82/8000` counts from 80 as the host's ports count from 8000."},
 		{"nat GANGWAY-DNAT", "-d ADDR -p PROTO -m PROTO --dport PORTS -j DNAT --to-destination TARGET", "Published on one address of the host."},

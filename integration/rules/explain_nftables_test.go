@@ -28,10 +28,12 @@ func nftablesArrival() []explanation {
 		{"chain prerouting", "", "Finds published ports, for packets that come from elsewhere. Like all chains of type nat it sees the first packet of a flow only; the connection table does the same to all others, and the reverse to the answers. Rules of yours in nat PREROUTING of iptables come one step before it."},
 		{"chain prerouting", "ip daddr 127.0.0.0/8 accept", "To the host's loopback, from outside: nobody but the host itself has business there, so no published port is looked up."},
 		{"chain prerouting", "ip daddr ::1 accept", "To `[::1]`: the kernel does not route it to a bridge, so the relays of the daemon answer there."},
+		{"chain prerouting", "ip saddr fe80::/10 accept", "From a link-local address of IPv6, and so to one: the kernel forwards neither to another link, so the relays of the daemon answer."},
 		{"chain prerouting", "meta nfproto ipv4 fib daddr type local goto ports4", "To an address of the host, whichever it is: may be a published port. Everything else passes through the host and is none."},
 
 		{"chain output", "", "Finds published ports, for packets that the host itself sends: these never come by prerouting."},
 		{"chain output", "ip daddr ::1 accept", "To `[::1]`: left to the relays of the daemon, as in prerouting."},
+		{"chain output", "ip saddr fe80::/10 accept", "From a link-local address: the same."},
 		{"chain output", "meta nfproto ipv4 fib daddr type local goto ports4", "To an address of the host, 127.0.0.1 included: may be a published port."},
 
 		{"chain ports4", "", "Looks up the port that the packet asks for. The first map that has it decides; a port of one address goes before the same port of all addresses. What is in none of them stays as it is, and reaches the host."},

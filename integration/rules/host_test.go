@@ -161,9 +161,10 @@ func (h *host) start(backend string) {
 	h.ok(err)
 	h.t.Cleanup(p.Close)
 	h.driver = driver.New(driver.Options{
-		Links: p.Links, Host: p.Links, Facts: p.Links, Firewall: p.Firewall, Ports: p.Ports, Flows: p.Flows,
+		Links: p.Links, Host: p.Links, Facts: p.Links, Firewall: p.Firewall, Ports: p.Ports, Origins: p.Links, Flows: p.Flows,
 		Store: noStore{}, BootID: "boot", Log: testkit.Quiet(),
 	})
+	p.Origin = h.driver
 	h.ok(h.driver.Restore(h.t.Context()))
 }
 

@@ -8,6 +8,7 @@ package wiring
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 
 	"github.com/sirupsen/logrus"
@@ -33,7 +34,15 @@ type Parts struct {
 	Flows    *conntrack.Table
 	Firewall firewall.Backend
 	Ports    *hostport.Manager
-	closers  []func()
+	// Origin is the driver, asked by relays of Ports; set it before anything is
+	// published.
+	Origin  hostport.Origin
+	closers []func()
+}
+
+// Admits asks the driver.
+func (p *Parts) Admits(link int, to netip.Addr, group bool) bool {
+	return p.Origin != nil && p.Origin.Admits(link, to, group)
 }
 
 // Open makes the parts with the backend of that name. An error leaves nothing
@@ -59,7 +68,7 @@ func Open(ctx context.Context, backend string, log *logrus.Entry) (_ *Parts, err
 	if c, ok := p.Firewall.(interface{ Close() }); ok {
 		p.closers = append(p.closers, c.Close)
 	}
-	p.Ports = hostport.New(log)
+	p.Ports = hostport.New(log, p)
 	p.closers = append(p.closers, func() { _ = p.Ports.Close() })
 	return p, nil
 }

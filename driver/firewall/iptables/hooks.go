@@ -15,8 +15,9 @@ type hook struct {
 // hooks returns the hooks of a family; each is wanted as long as its target
 // exists. Packets to the host's own addresses are the only ones that published
 // ports concern. For 127.0.0.0/8 these are the host's own alone: whatever
-// claims to come to it from outside is none. ::1 has no route to a bridge, so
-// the relays of the daemon answer there.
+// claims to come to it from outside is none. ::1 has no route to a bridge, and
+// nothing from a link-local address is forwarded to another link, so the relays of
+// the daemon answer there.
 func hooks(six bool) []hook {
 	local := "-m addrtype --dst-type LOCAL -j " + dnatChain.name
 	all := []hook{
@@ -25,9 +26,10 @@ func hooks(six bool) []hook {
 		{chain{"nat", "POSTROUTING"}, "-j " + snatChain.name, snatChain},
 	}
 	if six {
+		local = "! -s fe80::/10 ! -d ::1/128 " + local
 		return append(all,
-			hook{chain{"nat", "PREROUTING"}, "! -d ::1/128 " + local, dnatChain},
-			hook{chain{"nat", "OUTPUT"}, "! -d ::1/128 " + local, dnatChain})
+			hook{chain{"nat", "PREROUTING"}, local, dnatChain},
+			hook{chain{"nat", "OUTPUT"}, local, dnatChain})
 	}
 	return append(all,
 		hook{chain{"nat", "PREROUTING"}, "! -d 127.0.0.0/8 " + local, dnatChain},

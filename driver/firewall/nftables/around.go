@@ -2,6 +2,7 @@ package nftables
 
 import (
 	"encoding/binary"
+	"slices"
 
 	nft "github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -77,13 +78,17 @@ func baseChains() []chain {
 		rule(family4(), local(), jump("ports4")),
 		rule(family6(), local(), jump("ports6")),
 	}
-	// ::1 has no route to a bridge, so the relays of the daemon answer there.
+	// ::1 has no route to a bridge, and nothing from a link-local address is forwarded
+	// to another link, so the relays of the daemon answer there.
 	// What claims to come to 127.0.0.0/8 from outside is none of the host's.
-	loopback6 := rule(family6(), daddr6(loopbackIPv6), verdict(expr.VerdictAccept))
+	relayed := [][]expr.Any{
+		rule(family6(), daddr6(loopbackIPv6), verdict(expr.VerdictAccept)),
+		rule(family6(), linkLocal6(), verdict(expr.VerdictAccept)),
+	}
 	nat, filter := nft.ChainTypeNAT, nft.ChainTypeFilter
 	first := base("prerouting", nat, nft.ChainHookPrerouting, *nft.ChainPriorityNATDest+1,
-		append([][]expr.Any{rule(family4(), loopback4(16), verdict(expr.VerdictAccept)), loopback6}, published...)...)
-	second := base("output", nat, nft.ChainHookOutput, *nft.ChainPriorityNATDest+1, append([][]expr.Any{loopback6}, published...)...)
+		slices.Concat([][]expr.Any{rule(family4(), loopback4(16), verdict(expr.VerdictAccept))}, relayed, published)...)
+	second := base("output", nat, nft.ChainHookOutput, *nft.ChainPriorityNATDest+1, slices.Concat(relayed, published)...)
 	return []chain{
 		first, second, postrouting(),
 		base("classify", filter, nft.ChainHookForward, *nft.ChainPriorityFilter-1,

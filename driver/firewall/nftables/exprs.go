@@ -96,6 +96,16 @@ func saddr6() []expr.Any { return network(8, 16) }
 
 func daddr6(a []byte) []expr.Any { return rule(network(24, 16), is(a...)) }
 
+// linkLocal6 matches what comes from fe80::/10.
+func linkLocal6() []expr.Any {
+	mask, prefix := make([]byte, 16), make([]byte, 16)
+	copy(mask, []byte{0xff, 0xc0})
+	copy(prefix, []byte{0xfe, 0x80})
+	return rule(saddr6(), []expr.Any{
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 16, Mask: mask, Xor: make([]byte, 16)},
+	}, is(prefix...))
+}
+
 // loopback4 matches 127.0.0.0/8 as the address at an offset of the header: 12
 // is the source, 16 the destination. A prefix of whole bytes is loaded as such.
 func loopback4(offset uint32) []expr.Any { return rule(network(offset, 1), is(127)) }

@@ -1,0 +1,105 @@
+package driver
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// originTime bounds how long a relay believes what the kernel said of a link, and
+// askTime how long the kernel may take for it. What the state says of the link's
+// network counts at once.
+const (
+	originTime = 5 * time.Second
+	askTime    = time.Second
+)
+
+// origins remembers of links what relays were told: with a client a packet, the
+// kernel would be asked for each.
+type origins struct {
+	mu   sync.Mutex
+	seen map[int]origin
+}
+
+// origin is what is known of a link: whether its clients may use relays, and the
+// network whose bridge it is.
+type origin struct {
+	open    bool
+	network *Network
+	until   time.Time
+}
+
+// forget is for a network that came or went.
+func (o *origins) forget() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.seen = nil
+}
+
+func (o *origins) get(link int) (origin, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	known, ok := o.seen[link]
+	return known, ok && time.Now().Before(known.until)
+}
+
+// Admits says whether what came in by a link may go on through a relay to a
+// container: not from an internal network, out of which nothing leads, and not from
+// what seems to be gangway's, but of which network is not known. What was sent to
+// many has reached those of the container's own network without a relay.
+func (d *Driver) Admits(link int, to netip.Addr, group bool) bool {
+	known, ok := d.origins.get(link)
+	if !ok {
+		known = d.askOrigin(link)
+	}
+	return known.open && (!group || known.network == nil || !known.network.contains(to))
+}
+
+func (d *Driver) askOrigin(link int) origin {
+	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	defer cancel()
+	seen, err := d.o.Origins.Origin(ctx, link)
+	if err != nil {
+		d.o.Log.WithError(err).Debugf("a relay refuses what comes in by link %d", link)
+		return origin{}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o := d.state.origin(seen)
+	o.until = time.Now().Add(originTime)
+	// With mu held no network comes or goes before this is known.
+	d.origins.mu.Lock()
+	defer d.origins.mu.Unlock()
+	if d.origins.seen == nil || len(d.origins.seen) > maxOrigins {
+		d.origins.seen = map[int]origin{}
+	}
+	d.origins.seen[link] = o
+	return o
+}
+
+// maxOrigins is how many links are remembered: more than a host has at a time.
+const maxOrigins = 4096
+
+// origin judges a link. Its name is asked last: whoever may name links could call one
+// as a network's bridge is called, but an internal network's is known otherwise too.
+func (s *state) origin(l spec.Origin) origin {
+	n := s.networks[l.Owner]
+	if n == nil {
+		n = s.bridges[l.Name]
+	}
+	switch {
+	case l.Loopback:
+		return origin{open: true}
+	case n != nil:
+		return origin{open: !n.Options.Internal, network: n}
+	}
+	return origin{open: l.Owner == "" && !l.Marked}
+}
+
+// contains says whether an address is in one of the network's subnets.
+func (n *Network) contains(a netip.Addr) bool {
+	return n.Subnet4.Contains(a) || n.Subnet6.Contains(a)
+}

@@ -1,0 +1,93 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// someOrigins are links by index, and how often they were asked for.
+type someOrigins struct {
+	links map[int]spec.Origin
+	asked int
+}
+
+func (s *someOrigins) Origin(_ context.Context, index int) (spec.Origin, error) {
+	s.asked++
+	o, ok := s.links[index]
+	if !ok {
+		return o, errors.New("no such link")
+	}
+	return o, nil
+}
+
+// Relays are closed to internal networks, however their bridge is called, and to what
+// is not known; what was sent to many is not brought to who has it already.
+func TestAdmits(t *testing.T) {
+	inner := &Network{ID: "inner", Bridge: "gw-inner", Options: config.Network{Internal: true}}
+	outer := &Network{ID: "outer", Bridge: "gw-outer", Subnet4: netip.MustParsePrefix("10.0.0.0/24")}
+	adopted := &Network{ID: "adopted", Bridge: "br9", Adopted: true, Options: config.Network{Internal: true}}
+	neighbour, other := netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.1.2")
+	for _, c := range []struct {
+		name        string
+		link        spec.Origin
+		open, group bool
+	}{
+		{"the host", spec.Origin{Name: "lo", Loopback: true}, true, true},
+		{"an uplink", spec.Origin{Name: "eth0"}, true, true},
+		{"an engine's bridge", spec.Origin{Name: "br-123456789abc"}, true, true},
+		{"a network", spec.Origin{Name: "gw-outer", Owner: "outer", Marked: true}, true, false},
+		{"an internal network", spec.Origin{Name: "gw-inner", Owner: "inner", Marked: true}, false, false},
+		{"an internal network, renamed and out of the group", spec.Origin{Name: "eth9", Owner: "inner"}, false, false},
+		{"an internal network, called as another one's bridge", spec.Origin{Name: "gw-outer", Owner: "inner"}, false, false},
+		{"an internal network on an adopted bridge", spec.Origin{Name: "br9", Marked: true}, false, false},
+		{"one on an adopted bridge out of the group", spec.Origin{Name: "br9"}, false, false},
+		{"an adopted bridge, renamed", spec.Origin{Name: "eth9", Marked: true}, false, false},
+		{"a network that is gone", spec.Origin{Name: "gw-gone", Owner: "gone", Marked: true}, false, false},
+		{"an endpoint's link outside of its bridge", spec.Origin{Name: "gv-1", Owner: "1"}, false, false},
+	} {
+		o := &someOrigins{links: map[int]spec.Origin{7: c.link}}
+		d := New(Options{Origins: o})
+		d.state.apply(change{network: networkChange{after: inner}})
+		d.state.apply(change{network: networkChange{after: outer}})
+		d.state.apply(change{network: networkChange{after: adopted}})
+		for _, a := range []struct {
+			to    netip.Addr
+			group bool
+			want  bool
+		}{{neighbour, false, c.open}, {neighbour, true, c.group}, {other, true, c.open}, {other, false, c.open}} {
+			if got := d.Admits(7, a.to, a.group); got != a.want {
+				t.Errorf("%s to %s, group %v: %v, want %v", c.name, a.to, a.group, got, a.want)
+			}
+		}
+		if o.asked != 1 {
+			t.Errorf("%s: the kernel was asked %d times", c.name, o.asked)
+		}
+	}
+}
+
+// What is known of a link ends with each change of a network.
+func TestAdmitsFollowsNetworks(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	d.o.Origins = &someOrigins{links: map[int]spec.Origin{7: {Name: "gw-" + short(netA), Owner: netA, Marked: true}}}
+	to := netip.MustParseAddr("10.9.0.2")
+	admits := func(want bool, when string) {
+		t.Helper()
+		if got := d.Admits(7, to, false); got != want {
+			t.Errorf("%s: %v, want %v", when, got, want)
+		}
+	}
+	admits(false, "before the network")
+	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	admits(true, "with the network")
+	must(t, d.DeleteNetwork(t.Context(), netA))
+	admits(false, "after the network")
+	if d.Admits(8, to, false) {
+		t.Error("a link that is not there is admitted")
+	}
+}
