@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/gangway-net/gangway/integration/harness"
@@ -26,7 +27,7 @@ type scenario struct {
 }
 
 func scenarios() []scenario {
-	return append(compatScenarios(), []scenario{
+	return slices.Concat(compatScenarios(), []scenario{
 		{name: "namespaces", run: testNamespaces},
 		{name: "veth", run: testVeth, plugin: true, own: true},
 		{name: "bridge", run: testBridge, plugin: true},
@@ -63,6 +64,12 @@ func scenarios() []scenario {
 		{name: "origin", run: testOrigin, plugin: true, own: true, rules: true},
 		{name: "foreign-bridges", run: testForeignBridges, own: true, rules: true},
 		{name: "uplink-bridge", run: testUplinkBridge, own: true, rules: true},
+	}, modeScenarios(), lifeScenarios())
+}
+
+// modeScenarios are about families, gateway modes, and what the host has.
+func modeScenarios() []scenario {
+	return []scenario{
 		{name: "ipv6-only", run: testIPv6Only},
 		{name: "ipv6-off", run: testIPv6Off, plugin: true, own: true},
 		{name: "routed", run: testRouted, own: true, rules: true},
@@ -75,6 +82,12 @@ func scenarios() []scenario {
 		{name: "unmet", run: testUnmet, own: true, plugin: true},
 		{name: "container-gateway", run: testContainerGateway, own: true},
 		{name: "host-addresses", run: testHostAddresses, own: true, rules: true},
+	}
+}
+
+// lifeScenarios are about what happens to engine and daemon.
+func lifeScenarios() []scenario {
+	return []scenario{
 		{name: "compose", run: testCompose, plugin: true},
 		{name: "see", run: testSee, plugin: true, own: true, rules: true},
 		{name: "privileges", run: testPrivileges, plugin: true, own: true},
@@ -89,7 +102,7 @@ func scenarios() []scenario {
 		{name: "migration", run: testMigration, plugin: true, own: true},
 		{name: "both-names", run: testBothNames, own: true},
 		{name: "strange-names", run: testStrangeNames, own: true},
-	}...)
+	}
 }
 
 // TestDaemon runs every scenario with gangway as a plain daemon.

@@ -53,6 +53,12 @@ func testRefused(t *testing.T, e *harness.Engine) {
 		e.Docker(t, create...)
 		e.Docker(t, "network", "rm", "late")
 	})
+	refusedContainers(t, e)
+}
+
+// refusedContainers is the same for containers on the network n1.
+func refusedContainers(t *testing.T, e *harness.Engine) {
+	t.Helper()
 	bridge := bridgeOf(t, e, "n1")
 	bridgeMAC := strings.TrimSpace(e.Run(t, "cat", "/sys/class/net/"+bridge+"/address"))
 	e.Sleep(t, harness.Container{Name: "first", Network: "n1", Args: []string{"--mac-address", "02:aa:bb:cc:dd:01"}})
