@@ -48,6 +48,8 @@ func scenarios() []scenario {
 		{name: "ports-bindings", run: testPortBindings, own: true, rules: true},
 		{name: "ports-taken", run: testPortsTaken},
 		{name: "ports-follow-gateway", run: testPortsFollowGateway, own: true},
+		{name: "ports-two-networks", run: testPortsTwoNetworks, rules: true},
+		{name: "behind-container", run: testBehindContainer, own: true, rules: true},
 		{name: "ports-two-gateways", run: testTwoGateways, plugin: true, own: true},
 		{name: "published-only", run: testPublishedOnly, own: true},
 		{name: "isolation", run: testIsolation, own: true, rules: true},
