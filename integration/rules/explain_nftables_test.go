@@ -55,9 +55,8 @@ func nftablesVerdicts() []explanation {
 		{"chain classify", "iifgroup 18263 oifgroup != 18263 goto outof", "Came in by a bridge of Gangway and leaves by another link."},
 
 		{"chain into", "", "What may enter a network. Whoever matches nothing here is dropped."},
-		{"chain into", "iifname . oifname vmap @within", "From and to the same network: the map says whether its containers may talk to each other."},
+		{"chain into", "iifgroup 18263 goto between", "From a network of Gangway."},
 		{"chain into", "oifname != @external goto deny", "Into an internal network, from anywhere else. What is not internal is listed, so that nothing opens when an element is lost."},
-		{"chain into", "iifgroup 18263 goto between", "From another network of Gangway."},
 		{"chain into", "meta iifkind \"bridge\" iifname != @uplinks goto unasked", "From a bridge of others with containers or virtual machines: no container has asked these anything, but by a published port."},
 		{"chain into", "ct state established,related goto permit", "From outside: an answer to what a container asked, or an error message about it."},
 		{"chain into", "goto unasked", "Asks something itself."},
@@ -67,7 +66,9 @@ func nftablesVerdicts() []explanation {
 		{"chain unasked", "meta nfproto ipv4 goto open4", "A new flow to a container's own address: only networks in other gateway modes than nat, and trusted links, allow some."},
 		{"chain unasked", "goto deny", "Neither IPv4 nor IPv6."},
 
-		{"chain between", "", "From one network to another. That the connection table knows a flow is not enough here: the way between two networks is a published port, or what a network opens."},
+		{"chain between", "", "From a network of Gangway to another one, or within one. That the connection table knows a flow is not enough here: the way between two networks is a published port, or what a network opens."},
+		{"chain between", "iifname . oifname vmap @within", "From and to the same network: the map says whether its containers may talk to each other."},
+		{"chain between", "oifname != @external goto deny", "Into an internal network."},
 		{"chain between", "iifname != @external goto deny", "Out of an internal network."},
 		{"chain between", "ct status dnat goto permit", "Was sent to a published port, or is the answer."},
 		{"chain between", "ct direction reply ct state established,related meta nfproto ipv4 goto answer4", "Goes the way of answers: may be one of what is open."},
