@@ -68,6 +68,7 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 		{"Modes", s.modes},
 		{"LastWord", s.lastWord},
 		{"Marks", s.marks},
+		{"Closed", s.closed},
 		{"Changes", s.changes},
 		{"Deltas", s.deltas},
 		{"Sequences", s.sequences},

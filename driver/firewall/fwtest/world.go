@@ -50,6 +50,9 @@ var addresses = map[string]both{
 	"n2":       pair("10.4.0.3", "fd00:4::3"),
 	"D":        pair("172.17.0.1", "fd00:d::1"),
 	"d1":       pair("172.17.0.2", "fd00:d::2"),
+	"V":        pair("10.8.0.1", "fd00:8::1"),
+	"v1":       pair("10.8.0.2", "fd00:8::2"),
+	"v2":       pair("10.8.0.3", "fd00:8::3"),
 }
 
 // subnet is the prefix around an address of the world.

@@ -19,7 +19,7 @@ func TestHookPlace(t *testing.T) {
 		rules rules
 	}{
 		"backend": {hooks(false), compile(set, form{user: true})},
-		"gate":    {gateHooks(), gateRules(true)},
+		"gate":    {gateHooks(), gateRules(firewall.Gate{Networks: true}, false, true)},
 	} {
 		i := slices.IndexFunc(of.hooks, func(h hook) bool { return h.at == filterForward })
 		for _, tc := range hookPlaces {

@@ -44,6 +44,9 @@ var (
 	userChain = chain{"filter", "GANGWAY-USER"}
 	// verdictChain is the Gate's, which has forwardChain too.
 	verdictChain = chain{"filter", "GANGWAY-VERDICT"}
+	// closedChain is behind all rules of others in FORWARD: what comes to it nobody has
+	// decided about.
+	closedChain = chain{"filter", "GANGWAY-CLOSED"}
 )
 
 // dockerUser is the chain that the engine keeps for the administrator's rules.
@@ -66,6 +69,8 @@ var (
 	toBridge   = "-m devgroup --dst" + group
 	fromBridge = "-m devgroup --src" + group
 	leaving    = fromBridge + " ! --dst" + group
+	// elsewhere matches what goes to none of them.
+	elsewhere = "-m devgroup ! --dst" + group
 )
 
 // form is what rules depend on beside the ruleset.
@@ -102,6 +107,10 @@ const (
 	known   = "-m conntrack --ctstate RELATED,ESTABLISHED"
 	answers = known + " --ctdir REPLY"
 )
+
+// fresh matches packets of flows that nobody has decided about yet: neither known nor
+// translated by their destination.
+const fresh = "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT"
 
 // translated matches flows to published ports, and their answers.
 const translated = "-m conntrack --ctstate DNAT"
@@ -373,7 +382,7 @@ func elements(set firewall.Ruleset, six bool) rules {
 		}
 	}
 	for _, l := range set.Outside {
-		add(outsideChain, "-o "+l.Name+" -j "+acceptChain.name)
+		add(outsideChain, outsideRule(l.Name))
 	}
 	return all
 }
@@ -382,20 +391,23 @@ func elements(set firewall.Ruleset, six bool) rules {
 // changes share their slice.
 func (r rules) with(d firewall.Delta, f form) rules {
 	minus, plus := elements(d.Remove, f.six), elements(d.Add, f.six)
-	next := maps.Clone(r)
-	if next == nil {
-		next = rules{}
-	}
+	_, closed := r[closedChain]
+	is := r.opened()
+	next := maps.Clone(is)
 	for _, change := range []rules{minus, plus} {
 		for c := range change {
-			if lines := edited(r[c], minus[c], plus[c]); len(lines) > 0 {
+			if lines := edited(is[c], minus[c], plus[c]); len(lines) > 0 {
 				next[c] = lines
 			} else {
 				delete(next, c)
 			}
 		}
 	}
-	return next.settled(f)
+	next.settle(f)
+	if closed && !d.Remove.Closed.Has(f.six) || d.Add.Closed.Has(f.six) {
+		next.close()
+	}
+	return next
 }
 
 // edited returns the sorted lines, without minus and with plus.
@@ -433,8 +445,8 @@ func (r rules) bridges() []string {
 	return all
 }
 
-// settled adds the shared rules if there is a network, and removes them otherwise.
-func (r rules) settled(f form) rules {
+// settle adds the shared rules if there is a network, and removes them otherwise.
+func (r rules) settle(f form) {
 	networks, accepts := len(r[iccChain]) > 0, len(r[openChain])+len(r[answerChain])+len(r[outsideChain]) > 0
 	for c, lines := range shared(f) {
 		switch {
@@ -452,8 +464,47 @@ func (r rules) settled(f form) rules {
 			}
 		}
 	}
-	return r
 }
+
+// close adds closedChain, with a rule for each link that leads outside. Without
+// networks it is all there is: the links are named there as well.
+func (r rules) close() {
+	lines := []string{}
+	for _, l := range r[outsideChain] {
+		name := strings.Fields(l)[1]
+		lines = append(lines, "-i "+name+" ! -o "+name+" -j DROP")
+	}
+	slices.Sort(lines)
+	r[closedChain] = lines
+	if len(r[iccChain]) > 0 {
+		return
+	}
+	delete(r, outsideChain)
+	if len(r[openChain])+len(r[answerChain]) == 0 {
+		delete(r, acceptChain)
+	}
+}
+
+// opened returns the rules as they are without close.
+func (r rules) opened() rules {
+	all := maps.Clone(r)
+	if all == nil {
+		all = rules{}
+	}
+	delete(all, closedChain)
+	if len(r[iccChain]) > 0 {
+		return all
+	}
+	for _, l := range r[closedChain] {
+		if f := strings.Fields(l); len(f) > 1 && f[0] == "-i" {
+			all[outsideChain] = append(all[outsideChain], outsideRule(f[1]))
+		}
+	}
+	slices.Sort(all[outsideChain])
+	return all
+}
+
+func outsideRule(link string) string { return "-o " + link + " -j " + acceptChain.name }
 
 // compile returns the whole set's rules in one family.
 func compile(set firewall.Ruleset, f form) rules {

@@ -39,6 +39,7 @@ func rich() firewall.Ruleset {
 	both := firewall.Families{V4: true, V6: true}
 	return firewall.Ruleset{
 		Outside: []spec.Outside{{Name: "eth0"}, {Name: "br-lan", Bridge: true}},
+		Closed:  both,
 		Direct: []firewall.Direct{
 			{NetworkID: id("a"), EndpointID: id("1"), Clients: netip.MustParsePrefix("10.200.1.0/24"), Addr: netip.MustParseAddr("10.200.0.2")},
 			{NetworkID: id("a"), EndpointID: id("1"), Clients: netip.MustParsePrefix("fd00:d::/64"), Addr: netip.MustParseAddr("fd00:a::2")},
@@ -125,6 +126,7 @@ func pick(rnd *rand.Rand, set firewall.Ruleset) firewall.Ruleset {
 		}
 	}
 	some.Direct, some.Keep, some.Outside = half(rnd, set.Direct), half(rnd, set.Keep), half(rnd, set.Outside)
+	some.Closed = firewall.Families{V4: set.Closed.V4 && rnd.IntN(2) == 0, V6: set.Closed.V6 && rnd.IntN(2) == 0}
 	return some
 }
 
@@ -147,6 +149,7 @@ func minus(a, b firewall.Ruleset) firewall.Ruleset {
 		}
 	}
 	rest.Direct, rest.Keep, rest.Outside = without(a.Direct, b.Direct), without(a.Keep, b.Keep), without(a.Outside, b.Outside)
+	rest.Closed = a.Closed.Without(b.Closed)
 	return rest
 }
 

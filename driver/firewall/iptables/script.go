@@ -89,7 +89,7 @@ func (s *script) unhook(is listing, want rules) (insert []hook) {
 		i := slices.Index(all, h.rule)
 		wrong := "was missing"
 		if i >= 0 {
-			if wrong = h.misplaced(all[:i], is.others[dockerUser]); slices.Contains(all[i+1:], h.rule) {
+			if wrong = h.misplaced(all[:i], all[i+1:], is.others[dockerUser]); slices.Contains(all[i+1:], h.rule) {
 				wrong = "stood there twice"
 			}
 		}
