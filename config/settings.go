@@ -21,6 +21,9 @@ type Settings struct {
 	// Firewall is auto, nftables or iptables: what keeps the rules. auto means
 	// nftables where the kernel can do it, else iptables.
 	Firewall string
+	// Router says that the host may be a router: what forwarding opens between links of
+	// others stays open.
+	Router bool
 	// Pools are the ranges for automatic subnets; never empty.
 	Pools []PoolRange
 }
@@ -60,6 +63,16 @@ func SettingsTable() []Setting {
 			Help: "what keeps the rules (" + strings.Join(firewalls(), ", ") + "); auto is nftables where the kernel can do it, else iptables",
 			set: func(s *Settings, v string) (err error) {
 				s.Firewall, err = oneOf("firewall", v, firewalls())
+				return err
+			},
+		},
+		{
+			Flag: "forwarding", Env: "GANGWAY_FORWARDING", Default: "closed",
+			Help: "whether the host passes packets of others on between its other links where Gangway turned forwarding on (" +
+				strings.Join(forwardings(), ", ") + "); closed drops them unless a rule of yours accepts them, open is for routers",
+			set: func(s *Settings, v string) error {
+				v, err := oneOf("forwarding", v, forwardings())
+				s.Router = v == "open"
 				return err
 			},
 		},
@@ -191,6 +204,8 @@ func engineSocket(path string) (string, error) {
 func logLevels() []string { return []string{"error", "warn", "info", "debug"} }
 
 func firewalls() []string { return []string{"auto", "nftables", "iptables"} }
+
+func forwardings() []string { return []string{"closed", "open"} }
 
 func oneOf(what, v string, known []string) (string, error) {
 	if !slices.Contains(known, v) {

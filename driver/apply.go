@@ -3,6 +3,8 @@ package driver
 import (
 	"context"
 	"errors"
+
+	"github.com/gangway-net/gangway/driver/firewall"
 )
 
 // apply makes the kernel follow a delta. Links go before the rules that guard
@@ -48,8 +50,8 @@ func (d *Driver) addLinks(ctx context.Context, p plan) error {
 		}
 	}
 	d.zones(ctx, p.bridges, Zones.Enter)
-	if p.forward4 || p.forward6 {
-		fixed, err := d.o.Host.EnableForwarding(ctx, p.forward4, p.forward6)
+	if p.forward != (firewall.Families{}) {
+		fixed, err := d.forward(ctx, p.forward)
 		if err != nil {
 			return err
 		}

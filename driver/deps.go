@@ -51,6 +51,9 @@ type Host interface {
 type Facts interface {
 	// Outside returns the links that lead outside, sorted by name.
 	Outside(ctx context.Context) ([]spec.Outside, error)
+	// Forwarding says whether the host forwards packets of a family, if only from some
+	// link.
+	Forwarding(ctx context.Context, six bool) (bool, error)
 }
 
 // Changes tells that the kernel may differ from the state. Package watch is the

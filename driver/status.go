@@ -25,6 +25,7 @@ func (d *Driver) Status(context.Context) Status {
 		LastCheck: d.health.lastCheck,
 		Fights:    slices.Clone(d.health.fights),
 		Unguarded: d.o.Unguarded,
+		Closed:    familyNames(d.facts.closed),
 		Problem:   d.health.problem,
 	}
 	for _, e := range d.state.endpoints {

@@ -208,8 +208,8 @@ func TestForeign(t *testing.T) {
 		err    string
 	}{
 		"newer schema": {
-			func(tx tx) error { return tx.Bucket(metaBucket).Put(schemaKey, []byte("4")) },
-			"written by a newer gangway (schema 4, this one knows 3): install that version again",
+			func(tx tx) error { return tx.Bucket(metaBucket).Put(schemaKey, []byte("5")) },
+			"written by a newer gangway (schema 5, this one knows 4): install that version again",
 		},
 		"schema 0":       {func(tx tx) error { return tx.Bucket(metaBucket).Put(schemaKey, []byte("0")) }, "never in use"},
 		"schema no word": {func(tx tx) error { return tx.Bucket(metaBucket).Put(schemaKey, []byte("x")) }, "not a number"},

@@ -26,7 +26,7 @@ type migration func(stored contents) (changed contents, err error)
 // migrations lead from the schema oldest+i to the one after it. A new schema is
 // needed when a stored value gets, loses or changes a part.
 func migrations() []migration {
-	return []migration{gatewayModes, endpointsApart}
+	return []migration{gatewayModes, endpointsApart, forwardingNoted}
 }
 
 // migrate brings the content from a schema to the present one.
@@ -91,6 +91,11 @@ func gatewayModes(stored contents) (contents, error) {
 // their own (see Split, which moves them). An older version, which does not know that,
 // would take the links of running containers for left over.
 func endpointsApart(contents) (contents, error) { return nil, nil }
+
+// forwardingNoted leads from schema 3 to 4, with which the record of the host says whose
+// forwarding gangway has turned on since the boot. Until the next one nobody knows of what
+// an older version turned on, and it stays as it was.
+func forwardingNoted(contents) (contents, error) { return nil, nil }
 
 // withParts adds to an object inside of a JSON object the parts that it lacks.
 func withParts(value []byte, inside string, parts map[string]string) ([]byte, error) {

@@ -50,14 +50,7 @@ func (s *suite) closedOn(t *testing.T, set setting) {
 	if through {
 		t.Run("a flow from before", alive)
 	}
-	t.Run("of one family", func(t *testing.T) {
-		b.remove(t, firewall.Ruleset{Closed: firewall.Families{V4: true}})
-		w.check(t, only(v6, []probe{{"lan", "tcp", "outside", 80, dropped}}))
-		if through {
-			w.check(t, only(v4, []probe{{"lan", "tcp", "outside", 80, "outside:80 lan"}}))
-		}
-		b.add(t, firewall.Ruleset{Closed: firewall.Families{V4: true}})
-	})
+	t.Run("of one family", func(t *testing.T) { w.oneFamily(t, b) })
 	t.Run("somebody accepts", func(t *testing.T) {
 		undo := s.acceptAcross(t, w)
 		b.sync(t, full)
@@ -74,6 +67,29 @@ func (s *suite) closedOn(t *testing.T, set setting) {
 		t.Run("FORWARD flushed", func(t *testing.T) { s.flushForward(t, w) })
 		b.sync(t, full)
 	}
+	s.closedAlone(t, w, b, func() {
+		if set.policy == "" || !through {
+			sameDump(t, "open again", dump(t, w.host), open)
+		}
+	})
+	if !t.Failed() && (s.opts.NoIPTables || set.policy == "") {
+		sameDump(t, "after Cleanup", dump(t, w.host), before)
+	}
+}
+
+// oneFamily opens one of the closed families for a moment.
+func (w *world) oneFamily(t *testing.T, b *backend) {
+	b.remove(t, firewall.Ruleset{Closed: firewall.Families{V4: true}})
+	w.check(t, only(v6, []probe{{"lan", "tcp", "outside", 80, dropped}}))
+	if w.set.policy != "DROP" {
+		w.check(t, only(v4, []probe{{"lan", "tcp", "outside", 80, "outside:80 lan"}}))
+	}
+	b.add(t, firewall.Ruleset{Closed: firewall.Families{V4: true}})
+}
+
+// closedAlone takes the networks away from a closed host, and brings them back to one
+// that opens; it ends with Cleanup of a closed one.
+func (s *suite) closedAlone(t *testing.T, w *world, b *backend, open func()) {
 	rest := firewall.Ruleset{Outside: outside(), Closed: bothFamilies}
 	without := everything()
 	without.Outside = nil
@@ -83,18 +99,12 @@ func (s *suite) closedOn(t *testing.T, set setting) {
 	b.settled(t, rest)
 	t.Run("without networks", func(t *testing.T) { w.crosses(t, false) })
 	b.add(t, without)
-	b.settled(t, full)
 	b.remove(t, firewall.Ruleset{Closed: bothFamilies})
 	b.settled(t, everything())
-	if set.policy == "" || !through {
-		sameDump(t, "open again", dump(t, w.host), open)
-	}
-	t.Run("open again", func(t *testing.T) { w.crosses(t, through) })
+	open()
+	t.Run("open again", func(t *testing.T) { w.crosses(t, w.set.policy != "DROP") })
 	b.add(t, firewall.Ruleset{Closed: bothFamilies})
 	b.cleanup(t)
-	if !t.Failed() && (s.opts.NoIPTables || set.policy == "") {
-		sameDump(t, "after Cleanup", dump(t, w.host), before)
-	}
 }
 
 var bothFamilies = firewall.Families{V4: true, V6: true}
