@@ -404,9 +404,7 @@ func (r rules) with(d firewall.Delta, f form) rules {
 		}
 	}
 	next.settle(f)
-	if closed && !d.Remove.Closed.Has(f.six) || d.Add.Closed.Has(f.six) {
-		next.close()
-	}
+	next.finish(closed && !d.Remove.Closed.Has(f.six) || d.Add.Closed.Has(f.six))
 	return next
 }
 
@@ -466,41 +464,56 @@ func (r rules) settle(f form) {
 	}
 }
 
-// close adds closedChain, with a rule for each link that leads outside. Without
-// networks it is all there is: the links are named there as well.
-func (r rules) close() {
-	lines := []string{}
-	for _, l := range r[outsideChain] {
-		name := strings.Fields(l)[1]
-		lines = append(lines, "-i "+name+" ! -o "+name+" -j DROP")
+// remembered is no chain: it holds the rules of outsideChain for as long as there is no
+// network that needs them.
+var remembered = chain{}
+
+// finish adds closedChain to a closed family, with a rule for each link that leads
+// outside, and leaves nothing else without networks.
+func (r rules) finish(closed bool) {
+	if closed {
+		lines := []string{}
+		for _, l := range r[outsideChain] {
+			name := strings.Fields(l)[1]
+			lines = append(lines, "-i "+name+" ! -o "+name+" -j DROP")
+		}
+		slices.Sort(lines)
+		r[closedChain] = lines
 	}
-	slices.Sort(lines)
-	r[closedChain] = lines
-	if len(r[iccChain]) > 0 {
+	if len(r[iccChain]) > 0 || len(r[outsideChain]) == 0 {
 		return
 	}
+	r[remembered] = r[outsideChain]
 	delete(r, outsideChain)
 	if len(r[openChain])+len(r[answerChain]) == 0 {
 		delete(r, acceptChain)
 	}
 }
 
-// opened returns the rules as they are without close.
+// opened returns the rules as they are before finish. What the kernel holds remembers
+// nothing, but closedChain names the links as well.
 func (r rules) opened() rules {
 	all := maps.Clone(r)
 	if all == nil {
 		all = rules{}
 	}
 	delete(all, closedChain)
-	if len(r[iccChain]) > 0 {
+	delete(all, remembered)
+	if len(r[outsideChain]) > 0 {
 		return all
 	}
-	for _, l := range r[closedChain] {
-		if f := strings.Fields(l); len(f) > 1 && f[0] == "-i" {
-			all[outsideChain] = append(all[outsideChain], outsideRule(f[1]))
+	lines := slices.Clone(r[remembered])
+	if lines == nil {
+		for _, l := range r[closedChain] {
+			if f := strings.Fields(l); len(f) > 1 && f[0] == "-i" {
+				lines = append(lines, outsideRule(f[1]))
+			}
 		}
+		slices.Sort(lines)
 	}
-	slices.Sort(all[outsideChain])
+	if len(lines) > 0 {
+		all[outsideChain] = lines
+	}
 	return all
 }
 

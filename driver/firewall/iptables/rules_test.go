@@ -193,6 +193,24 @@ func TestWithTwice(t *testing.T) {
 	}
 }
 
+// A family that is not closed has nothing without networks, whatever the other has;
+// and what a network needs then is known all the same.
+func TestClosedAlone(t *testing.T) {
+	alone := firewall.Ruleset{Outside: rich().Outside, Closed: firewall.Families{V4: true}}
+	for _, six := range []bool{false, true} {
+		f := form{six: six, valve: true, user: true}
+		is, want := compile(alone, f), map[bool]int{false: 1, true: 0}[six]
+		if n := len(is.chains()); n != want {
+			t.Errorf("IPv6 %t: %d chains, want %d:\n%s", six, n, want, text(is))
+		}
+		full := alone
+		full.Networks = rich().Networks
+		if d := cmp.Diff(text(compile(full, f)), text(is.with(firewall.Delta{Add: firewall.Ruleset{Networks: full.Networks}}, f))); d != "" {
+			t.Errorf("IPv6 %t, with networks (-compile +with):\n%s", six, d)
+		}
+	}
+}
+
 // The order of the elements is not the order of the rules.
 func TestCompileShuffled(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))

@@ -236,7 +236,9 @@ func step(is, want rules) (s *script, ok bool) {
 func (r rules) chains() []chain {
 	all := make([]chain, 0, len(r))
 	for c := range r {
-		all = append(all, c)
+		if c != remembered {
+			all = append(all, c)
+		}
 	}
 	slices.SortFunc(all, func(a, b chain) int { return strings.Compare(a.String(), b.String()) })
 	return all
