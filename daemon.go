@@ -186,7 +186,7 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	}
 	d.driver = driver.New(driver.Options{
 		Links: links, Host: links, Facts: links, Firewall: rules, Zones: zone, Ports: ports, Origins: links, Flows: flows,
-		Store: networks, BootID: boot,
+		Store: networks, BootID: boot, Router: settings.Router,
 		Unguarded: unguarded, Suspect: kernel.Suspect, Log: log,
 	})
 	d.closers = append(d.closers, d.driver.Wait)

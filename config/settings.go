@@ -23,6 +23,9 @@ type Settings struct {
 	Firewall string
 	// Mark is the bits of the packet mark that the rules use.
 	Mark Mark
+	// Router says that the host may be a router: what forwarding opens between links of
+	// others stays open.
+	Router bool
 	// Pools are the ranges for automatic subnets; never empty.
 	Pools []PoolRange
 }
@@ -69,6 +72,16 @@ func SettingsTable() []Setting {
 			Flag: "mark", Env: "GANGWAY_MARK", Default: "0x0c000000",
 			Help: "two bits of the packet mark, as a mask, which the rules use while a packet is forwarded; no other program may use them",
 			set:  func(s *Settings, v string) (err error) { s.Mark, err = parseMark(v); return err },
+		},
+		{
+			Flag: "forwarding", Env: "GANGWAY_FORWARDING", Default: "closed",
+			Help: "whether the host passes packets of others on between its other links where Gangway turned forwarding on (" +
+				strings.Join(forwardings(), ", ") + "); closed drops them unless a rule of yours accepts them, open is for routers",
+			set: func(s *Settings, v string) error {
+				v, err := oneOf("forwarding", v, forwardings())
+				s.Router = v == "open"
+				return err
+			},
 		},
 		{
 			Flag: "pools", Env: "GANGWAY_POOLS", Default: "10.200.0.0/13:24,fd67:7761:7900::/48:64",
@@ -198,6 +211,8 @@ func engineSocket(path string) (string, error) {
 func logLevels() []string { return []string{"error", "warn", "info", "debug"} }
 
 func firewalls() []string { return []string{"auto", "nftables", "iptables"} }
+
+func forwardings() []string { return []string{"closed", "open"} }
 
 func oneOf(what, v string, known []string) (string, error) {
 	if !slices.Contains(known, v) {

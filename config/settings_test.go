@@ -46,8 +46,8 @@ func TestLoadSettings(t *testing.T) {
 	}{
 		"nothing":   {nil, nil, defaults()},
 		"unrelated": {nil, []string{"PATH=/bin", "XGANGWAY_STATE=x", "GANGWAY=x", "gangway_state=x", "=", ""}, defaults()},
-		"environment": {nil, []string{"GANGWAY_STATE=/s", "GANGWAY_SOCKET=/k.sock", "GANGWAY_ENGINE=/e.sock", "GANGWAY_LOG_LEVEL=debug", "GANGWAY_FIREWALL=iptables", "GANGWAY_MARK=0x3", "GANGWAY_POOLS=10.0.0.0/8:16"},
-			Settings{"/s", "/k.sock", "/e.sock", "debug", "iptables", Mark{1, 2}, []PoolRange{{netip.MustParsePrefix("10.0.0.0/8"), 16}}}},
+		"environment": {nil, []string{"GANGWAY_STATE=/s", "GANGWAY_SOCKET=/k.sock", "GANGWAY_ENGINE=/e.sock", "GANGWAY_LOG_LEVEL=debug", "GANGWAY_FIREWALL=iptables", "GANGWAY_MARK=0x3", "GANGWAY_FORWARDING=open", "GANGWAY_POOLS=10.0.0.0/8:16"},
+			Settings{"/s", "/k.sock", "/e.sock", "debug", "iptables", Mark{1, 2}, true, []PoolRange{{netip.MustParsePrefix("10.0.0.0/8"), 16}}}},
 		"flag wins":     {map[string]string{"state": "/flag"}, []string{"GANGWAY_STATE=/env"}, with(func(s *Settings) { s.StateDir = "/flag" })},
 		"flag hides":    {map[string]string{"log-level": "warn"}, []string{"GANGWAY_LOG_LEVEL=nonsense"}, with(func(s *Settings) { s.LogLevel = "warn" })},
 		"empty is none": {nil, []string{"GANGWAY_STATE=", "GANGWAY_POOLS=", "GANGWAY_LOG_LEVEL", "GANGWAY_SOCKET="}, defaults()},
@@ -74,7 +74,7 @@ func TestRefusedSettings(t *testing.T) {
 	}{
 		{nil, "GANGWAY_STAET=/x", `unknown environment variable "GANGWAY_STAET": did you mean GANGWAY_STATE?`},
 		{nil, "GANGWAY_LOGLEVEL=", "did you mean GANGWAY_LOG_LEVEL?"},
-		{nil, "GANGWAY_WHATEVER=1", "known are GANGWAY_STATE, GANGWAY_SOCKET, GANGWAY_ENGINE, GANGWAY_FIREWALL, GANGWAY_MARK, GANGWAY_POOLS, GANGWAY_LOG_LEVEL"},
+		{nil, "GANGWAY_WHATEVER=1", "known are GANGWAY_STATE, GANGWAY_SOCKET, GANGWAY_ENGINE, GANGWAY_FIREWALL, GANGWAY_MARK, GANGWAY_FORWARDING, GANGWAY_POOLS, GANGWAY_LOG_LEVEL"},
 		{nil, "GANGWAY_STATE=var/lib", `GANGWAY_STATE: path "var/lib" is not absolute`},
 		{map[string]string{"state": ""}, "", `--state: path "" is not absolute`},
 		{map[string]string{"state": "/"}, "", "root folder"},
@@ -88,6 +88,7 @@ func TestRefusedSettings(t *testing.T) {
 		{nil, "GANGWAY_FIREWALL=nft", `GANGWAY_FIREWALL: unknown firewall "nft": known are auto, nftables, iptables`},
 		{nil, "GANGWAY_MARK=0x04000000", `GANGWAY_MARK: mark "0x04000000" has 1 bit set`},
 		{map[string]string{"mark": "1"}, "", `--mark: mark "1" is not a number`},
+		{nil, "GANGWAY_FORWARDING=yes", `GANGWAY_FORWARDING: unknown forwarding "yes": known are closed, open`},
 		{nil, "GANGWAY_LOG_LEVEL=warning", `GANGWAY_LOG_LEVEL: unknown log level "warning": known are error, warn, info, debug`},
 		{nil, "GANGWAY_LOG_LEVEL=INFO", "did you mean info?"},
 		{map[string]string{"sate": "/x"}, "", `unknown flag "sate": did you mean state?`},
@@ -100,7 +101,7 @@ func TestRefusedSettings(t *testing.T) {
 // TestSettingsTable keeps the table complete: each row sets its own field, by
 // flag and by environment, and its default is what holds without it.
 func TestSettingsTable(t *testing.T) {
-	other := map[string]string{"state": "/elsewhere", "socket": "/elsewhere.sock", "engine": "off", "firewall": "iptables", "mark": "0x00101000", "pools": "10.0.0.0/8:24", "log-level": "error"}
+	other := map[string]string{"state": "/elsewhere", "socket": "/elsewhere.sock", "engine": "off", "firewall": "iptables", "mark": "0x00101000", "forwarding": "open", "pools": "10.0.0.0/8:24", "log-level": "error"}
 	table := SettingsTable()
 	if n := reflect.TypeFor[Settings]().NumField(); len(table) != n || len(other) != n {
 		t.Fatalf("%d rows, %d examples and %d fields", len(table), len(other), n)

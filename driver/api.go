@@ -148,6 +148,9 @@ type Status struct {
 	// Unguarded says why containers are not kept from claiming addresses that
 	// are not theirs; empty if they are.
 	Unguarded string `json:"unguarded,omitempty"`
+	// Closed are the families that the host forwards for the networks alone: what its
+	// other links would pass on to one another is dropped.
+	Closed []string `json:"closed,omitempty"`
 	// Problem is empty if the last check ended well.
 	Problem string `json:"problem,omitempty"`
 }

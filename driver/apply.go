@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -59,8 +60,8 @@ func (d *Driver) addLinks(ctx context.Context, p plan) error {
 		}
 	}
 	d.zones(ctx, p.bridges, Zones.Enter)
-	if p.forward4 || p.forward6 {
-		fixed, err := d.o.Host.EnableForwarding(ctx, p.forward4, p.forward6)
+	if p.forward != (firewall.Families{}) {
+		fixed, err := d.forward(ctx, p.forward)
 		if err != nil {
 			return err
 		}

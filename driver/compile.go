@@ -19,14 +19,16 @@ type plan struct {
 	bridges []spec.Bridge
 	veths   []spec.Veth
 	rules   firewall.Ruleset
-	// forward4 and forward6 say that packets must be forwarded between links.
-	forward4, forward6 bool
+	// forward are the families of which packets must be forwarded between links.
+	forward firewall.Families
 }
 
 // facts are what the kernel says and nobody stores, and what plans depend on.
 type facts struct {
 	// outside are the links that lead outside, sorted.
 	outside []spec.Outside
+	// closed are the families that the host forwards for gangway's sake alone.
+	closed firewall.Families
 }
 
 // compile says what the kernel should contain for a whole state and these facts. It
@@ -45,9 +47,10 @@ func compile(s *state, f facts) plan {
 	return p
 }
 
-// addFacts adds what the networks have in common.
+// addFacts adds what the networks have in common, and what outlives them.
 func (p *plan) addFacts(s *state, f facts) {
-	if len(s.networks) > 0 {
+	p.rules.Closed = f.closed
+	if len(s.networks) > 0 || f.closed != (firewall.Families{}) {
 		p.rules.Outside = f.outside
 	}
 }
@@ -182,8 +185,7 @@ func (p *plan) addEndpoint(n *Network, e *Endpoint) {
 		Isolated:   !n.Options.ICC,
 	})
 	if !n.Options.Internal {
-		p.forward4 = p.forward4 || e.IPv4.IsValid()
-		p.forward6 = p.forward6 || forwarded(e.IPv6.Addr())
+		p.forward = p.forward.With(firewall.Families{V4: e.IPv4.IsValid(), V6: forwarded(e.IPv6.Addr())})
 	}
 	for _, run := range e.Published {
 		if byNAT(run) {
@@ -385,8 +387,9 @@ func diff(before, after plan) delta {
 	d.remove.rules.Keep, d.add.rules.Keep = setDifference(before.rules.Keep, after.rules.Keep)
 	d.remove.rules.Direct, d.add.rules.Direct = setDifference(before.rules.Direct, after.rules.Direct)
 	d.remove.rules.Outside, d.add.rules.Outside = setDifference(before.rules.Outside, after.rules.Outside)
+	d.remove.rules.Closed, d.add.rules.Closed = before.rules.Closed.Without(after.rules.Closed), after.rules.Closed.Without(before.rules.Closed)
 	if len(d.add.veths) > 0 {
-		d.add.forward4, d.add.forward6 = after.forward4, after.forward6
+		d.add.forward = after.forward
 	}
 	return d
 }

@@ -62,6 +62,9 @@ type Facts interface {
 	LinkTo(ctx context.Context, addr netip.Addr) (string, error)
 	// Outside returns the links that lead outside, sorted by name.
 	Outside(ctx context.Context) ([]spec.Outside, error)
+	// Forwarding says whether the host forwards packets of a family, if only from some
+	// link.
+	Forwarding(ctx context.Context, six bool) (bool, error)
 }
 
 // Origins tells links from each other. Package link is the real one.

@@ -29,6 +29,8 @@ type Options struct {
 	// BootID tells one boot of the host from another
 	// (/proc/sys/kernel/random/boot_id).
 	BootID string
+	// Router says that the host may be a router: nothing is closed that forwarding opens.
+	Router bool
 	// Unguarded says why the host's kernel cannot filter what containers send;
 	// empty if it can.
 	Unguarded string
@@ -55,6 +57,9 @@ type Driver struct {
 	state  *state
 	facts  facts
 	health health
+	// turned are the families whose forwarding gangway has turned on since the host
+	// booted.
+	turned firewall.Families
 	// moving holds the bridges of networks that verbs are making or removing, and by
 	// how many: they enter or leave the zone of the host's firewall manager any time.
 	moving map[string]int
@@ -69,6 +74,8 @@ type Driver struct {
 	// differ from the state, and whether they do; see store.
 	unstored map[string]map[string]bool
 
+	// forwarding lets one at a time turn forwarding on.
+	forwarding sync.Mutex
 	// healing lets one Reconcile run at a time; it guards fights and turn.
 	healing sync.Mutex
 	fights  *fights

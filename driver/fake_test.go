@@ -47,6 +47,10 @@ type fakeHost struct {
 	asked    []netip.Addr
 	// facts are the addresses and links that the host has, and the ways that it knows.
 	facts map[string]string
+	// off are the families that the host does not forward, turned what was turned on.
+	off, turned firewall.Families
+	// closed are the families that rules close.
+	closed firewall.Families
 	// failAt fails the operation of that number, counting from 1; 0 for none.
 	failAt, ops int
 	// failFrom fails all operations from that number on; 0 for none.
@@ -175,13 +179,21 @@ func (f *fakeHost) LacksIPv6(_ context.Context, v spec.Veth) (bool, error) {
 	return f.noIPv6[v.EndpointID], nil
 }
 
-func (f *fakeHost) EnableForwarding(context.Context, bool, bool) ([]string, error) {
+func (f *fakeHost) EnableForwarding(_ context.Context, v4, v6 bool) ([]string, error) {
 	unlock, err := f.step()
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
+	on := firewall.Families{V4: v4 && f.off.V4, V6: v6 && f.off.V6}
+	f.off, f.turned = f.off.Without(on), f.turned.With(on)
 	return nil, nil
+}
+
+func (f *fakeHost) Forwarding(_ context.Context, six bool) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.off.Has(six), nil
 }
 
 func (f *fakeHost) InspectBridge(_ context.Context, name string, _ []netip.Prefix) (spec.BridgeInfo, error) {
@@ -251,6 +263,7 @@ func (f *fakeHost) Apply(_ context.Context, d firewall.Delta) error {
 		return err
 	}
 	defer unlock()
+	f.closed = f.closed.Without(d.Remove.Closed).With(d.Add.Closed)
 	for _, n := range d.Remove.Networks {
 		delete(f.networks, n.ID)
 	}
@@ -289,6 +302,9 @@ func (f *fakeHost) Sync(_ context.Context, full firewall.Ruleset) ([]string, err
 		open[o] = true
 	}
 	var fixed []string
+	if full.Closed != f.closed {
+		fixed, f.closed = append(fixed, "closed families"), full.Closed
+	}
 	if !reflect.DeepEqual(networks, f.networks) || !reflect.DeepEqual(ports, f.ports) || !reflect.DeepEqual(open, f.open) {
 		fixed = append(fixed, "rules")
 	}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -30,16 +29,15 @@ func (r *repair) learn(ctx context.Context) {
 	r.gate.Lock()
 	defer r.gate.Unlock()
 	r.mu.Lock()
-	gone, fresh := setDifference(r.facts.outside, outside)
-	r.facts = facts{outside: outside}
-	networks := len(r.state.networks)
+	var before, after plan
+	before.addFacts(r.state, r.facts)
+	r.facts.outside = outside
+	after.addFacts(r.state, r.facts)
 	r.mu.Unlock()
 	r.o.Log.Infof("outside is what leaves by %s", names(outside))
-	if networks == 0 {
-		return
+	if change := diff(before, after).rules(); !change.Empty() {
+		r.note(nil, r.o.Firewall.Apply(ctx, change))
 	}
-	err = r.o.Firewall.Apply(ctx, firewall.Delta{Remove: firewall.Ruleset{Outside: gone}, Add: firewall.Ruleset{Outside: fresh}})
-	r.note(nil, err)
 }
 
 // names lists links for people; bridges are called so.

@@ -10,6 +10,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/gangway-net/gangway/driver/firewall"
 )
 
 // EndpointKeys is what the keys of endpoints begin with in the store. They need not
@@ -24,7 +26,21 @@ const (
 )
 
 // hostRecord is what the store remembers of the host.
-type hostRecord struct{ BootID string }
+type hostRecord struct {
+	BootID string
+	// Forwarding4 and Forwarding6 say that since that boot forwarding was off until
+	// gangway turned it on.
+	Forwarding4 bool `json:",omitempty"`
+	Forwarding6 bool `json:",omitempty"`
+}
+
+// turned are the families whose forwarding gangway has turned on since a boot.
+func (h hostRecord) turned(bootID string) firewall.Families {
+	if h.BootID != bootID {
+		return firewall.Families{}
+	}
+	return firewall.Families{V4: h.Forwarding4, V6: h.Forwarding6}
+}
 
 // persist writes the objects of c as they are after it, all or none.
 func (d *Driver) persist(c change) error {

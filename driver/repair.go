@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -159,8 +160,10 @@ func (r *repair) bridges(ctx context.Context, want plan) {
 			return r.o.Links.EnsureBridge(ctx, p.bridges[0])
 		})
 	}
-	if want.forward4 || want.forward6 {
-		r.note(r.o.Host.EnableForwarding(ctx, want.forward4, want.forward6))
+	if want.forward != (firewall.Families{}) {
+		r.gate.RLock()
+		defer r.gate.RUnlock()
+		r.note(r.forward(ctx, want.forward))
 	}
 }
 

@@ -61,6 +61,7 @@ func (d *Driver) Restore(ctx context.Context) error {
 	d.mu.Lock()
 	d.state = s
 	d.unclaimed.find(s, veths, orphans)
+	d.noteForwarding(host.turned(d.o.BootID))
 	for _, e := range s.endpoints {
 		if e.Sandbox == "" {
 			d.expected[e.ID] = time.Now()
@@ -100,7 +101,7 @@ func (d *Driver) persistRestored(changed change, host hostRecord) error {
 	if err != nil {
 		return err
 	}
-	if err := encode(values, hostKey, hostRecord{BootID: d.o.BootID}); err != nil {
+	if err := encode(values, hostKey, d.host(host.turned(d.o.BootID))); err != nil {
 		return err
 	}
 	if err := d.o.Store.Update(values); err != nil {

@@ -26,6 +26,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 		LastCheck: d.health.lastCheck,
 		Fights:    slices.Clone(d.health.fights),
 		Unguarded: d.o.Unguarded,
+		Closed:    familyNames(d.facts.closed),
 		Problem:   d.health.problem,
 		Degraded:  d.health.degraded(),
 	}

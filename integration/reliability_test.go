@@ -26,9 +26,11 @@ func TestReliability(t *testing.T) {
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				cfg := harness.Config{Suite: suite, Driver: driver}
+				// Who turns forwarding off makes gangway turn it on, and what that closes would
+				// outlive the scenario.
+				cfg := harness.Config{Suite: suite, Driver: driver, Env: []string{"GANGWAY_FORWARDING=open"}}
 				if suite == harness.Bookworm && driver == harness.Daemon {
-					cfg.Env = []string{"GANGWAY_FIREWALL=iptables"} // the others have nftables
+					cfg.Env = append(cfg.Env, "GANGWAY_FIREWALL=iptables") // the others have nftables
 				}
 				e := harness.Start(t, cfg)
 				warmUp(t, e)

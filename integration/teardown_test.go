@@ -132,7 +132,8 @@ func reboot(t *testing.T, e *harness.Engine) {
 		}
 	}
 	e.Run(t, "sh", "-c", "nft delete table inet gangway 2>/dev/null || true")
-	e.Run(t, "sh", "-c", "rm -rf /run/docker /run/containerd /run/docker.pid; echo 0 > /proc/sys/net/ipv4/ip_forward")
+	// Forwarding is on, as by a file in /etc/sysctl.d: TestRouter has hosts where it is off.
+	e.Run(t, "sh", "-c", "rm -rf /run/docker /run/containerd /run/docker.pid; echo 1 > /proc/sys/net/ipv4/ip_forward")
 	if plain {
 		e.StartGangway(t)
 	}

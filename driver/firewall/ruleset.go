@@ -57,7 +57,7 @@ import (
 // (br_netfilter is off) is not its matter; see spec.Veth's Isolated.
 //
 // DOCKER-USER is asked before any decision about what passes, if it exists.
-// Everything that concerns no gangway bridge is untouched.
+// Everything that concerns no gangway bridge is untouched, but for Ruleset.Closed.
 type Network struct {
 	// ID is the engine's network id; rules carry its first 12 characters.
 	ID string
@@ -90,6 +90,12 @@ type Network struct {
 
 // Families is a set of address families.
 type Families struct{ V4, V6 bool }
+
+// With returns the families of both sets.
+func (f Families) With(o Families) Families { return Families{f.V4 || o.V4, f.V6 || o.V6} }
+
+// Without returns the families that are not in another set.
+func (f Families) Without(o Families) Families { return Families{f.V4 && !o.V4, f.V6 && !o.V6} }
 
 // Has says whether a family is in the set.
 func (f Families) Has(six bool) bool { return six && f.V6 || !six && f.V4 }
@@ -170,6 +176,26 @@ type Ruleset struct {
 	// Outside are the links that lead outside, each once. What is not among them
 	// is closed.
 	Outside []spec.Outside
+	// Closed are the families that the host forwards for gangway's sake alone: it is no
+	// router. A packet of such a family that comes by a link that leads outside and
+	// leaves by none of gangway's bridges is dropped, unless
+	//   - it is established or related, or translated by a published port or whoever
+	//     else redirects it;
+	//   - it stays on a bridge: that is no forwarding;
+	//   - a rule of somebody's accepts it: one in the FORWARD chain of iptables, or
+	//     MarkAccept where iptables decide nothing.
+	// What comes by a foreign bridge passes: containers there have to get out. The
+	// policy of FORWARD does not count as a rule that accepts, it may be nobody's choice.
+	// Closed needs no network: the last one leaves forwarding turned on.
+	Closed Families
+}
+
+// Gate is what iptables have to do beside a backend that lives in nf_tables.
+type Gate struct {
+	// Networks says that packets of gangway's bridges are marked.
+	Networks bool
+	// Closed are the families of Ruleset.Closed.
+	Closed Families
 }
 
 // Delta is one change: Remove goes and Add comes in one step. Elements are
@@ -182,7 +208,7 @@ type Delta struct {
 func (d Delta) Empty() bool { return d.Remove.empty() && d.Add.empty() }
 
 func (r Ruleset) empty() bool {
-	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Direct)+len(r.Keep)+len(r.Outside) == 0
+	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Direct)+len(r.Keep)+len(r.Outside) == 0 && r.Closed == Families{}
 }
 
 // Backend puts rulesets into the kernel. Implementations are safe for

@@ -169,6 +169,25 @@ func (h *Handle) EnableForwarding(ctx context.Context, ipv4, ipv6 bool) ([]strin
 	return append(fixed, more...), wrap(err, "turn on IPv6 forwarding")
 }
 
+// Forwarding says whether the host forwards packets of a family, if only from some
+// link. Of IPv4 single links can be told to while the switch is off. Of IPv6 that makes a
+// link a router's in other respects, and only force_forwarding (Linux 6.17) has it
+// forward.
+func (h *Handle) Forwarding(_ context.Context, six bool) (bool, error) {
+	all, links, own := forwarding4, "net/ipv4/conf", "forwarding"
+	if six {
+		all, links, own = forwarding6, "net/ipv6/conf", "force_forwarding"
+	}
+	if !h.sys.has(links) {
+		return false, nil
+	}
+	on, err := h.isOn(all)
+	if err != nil {
+		return false, fmt.Errorf("look whether the host forwards packets: %w", err)
+	}
+	return on || h.sys.any(links, own), nil
+}
+
 func (h *Handle) isOn(name string) (bool, error) {
 	value, err := h.sys.get(name)
 	return value != "0", err

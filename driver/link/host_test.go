@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -334,6 +335,42 @@ func FuzzParseAddress(f *testing.F) {
 			if _, err := netip.ParsePrefix(s); err != nil {
 				t.Error(err)
 			}
+		}
+	})
+}
+
+// TestForwards: a host is asked to forward by the switch of a family, and of IPv4 by
+// that of any link.
+func TestForwards(t *testing.T) {
+	const f4, f6 = "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"
+	const forced = "net/ipv6/conf/card0/force_forwarding"
+	inside(t, func(f fixture) {
+		wants := func(when string, four, six bool) {
+			t.Helper()
+			for _, c := range []struct{ six, want bool }{{false, four}, {true, six}} {
+				got, err := f.Forwarding(context.Background(), c.six)
+				f.ok(err)
+				if got != c.want {
+					t.Errorf("%s: IPv6 %t is forwarded: %t", when, c.six, got)
+				}
+			}
+		}
+		f.set(f4, "0")
+		f.set(f6, "0")
+		f.sh("ip link add card0 up type ifb")
+		wants("off", false, false)
+		f.set("net/ipv4/conf/card0/forwarding", "1")
+		f.set("net/ipv6/conf/card0/forwarding", "1")
+		wants("one link", true, false)
+		f.set("net/ipv4/conf/card0/forwarding", "0")
+		f.set(f6, "1")
+		wants("IPv6", false, true)
+		f.set(f4, "1")
+		wants("both", true, true)
+		if _, err := os.Stat("/proc/sys/" + forced); err == nil {
+			f.set(f6, "0")
+			f.set(forced, "1")
+			wants("forced", true, true)
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -38,6 +39,19 @@ func (s sysctls) has(name string) bool {
 
 // ipv6 says whether the kernel has IPv6 at all.
 func (s sysctls) ipv6() bool { return s.has("net/ipv6/conf") }
+
+// any says whether the setting is on for any of the links whose folders are in a folder.
+// One that goes meanwhile has nothing on.
+func (s sysctls) any(folder, setting string) bool {
+	links, err := os.ReadDir(filepath.Join(s.root, folder))
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(links, func(l os.DirEntry) bool {
+		value, err := s.get(filepath.Join(folder, l.Name(), setting))
+		return err == nil && value != "0"
+	})
+}
 
 func (s sysctls) get(name string) (string, error) {
 	value, err := os.ReadFile(filepath.Join(s.root, name))

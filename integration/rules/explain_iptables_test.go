@@ -105,6 +105,10 @@ func iptablesOut() []explanation {
 		{"filter GANGWAY-FOREIGN", "-m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY -j GANGWAY-ANSWER", "Goes the way of answers: may be one of what is open."},
 		{"filter GANGWAY-FOREIGN", "-j DROP", "A new flow from container to container."},
 
+		{"filter FORWARD", "-m devgroup ! --dst-group 0x4757 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j GANGWAY-CLOSED", "Behind all rules of others: a new flow to no network of Gangway, that nobody publishes and no rule has accepted. It is there in the families that Gangway turned forwarding on for, and stays when the last network goes, as forwarding does, until the host boots."},
+		{"filter GANGWAY-CLOSED", "", "The host was no router before Gangway turned forwarding on, and is none now. With the iptables backend it has one rule for each link that leads outside; what comes by any other is of containers and virtual machines, which have to get out."},
+		{"filter GANGWAY-CLOSED", "-i LINK ! -o LINK -j DROP", "From a neighbour of the host to another link. What stays on its link is a frame on a bridge, which br_netfilter shows to the firewall."},
+
 		{"filter GANGWAY-ACCEPT", "", "May pass."},
 		{"filter GANGWAY-ACCEPT", "-j MARK --set-xmark 0x4000000/0xc000000", "Notes \"accept\" in two bits of the mark, for the valve below."},
 		{"filter GANGWAY-ACCEPT", "-j ACCEPT", "Accepted."},
@@ -170,6 +174,9 @@ func gateRules() []explanation {
 		{"filter FORWARD", "-m mark ! --mark 0x0/0xc000000 -j GANGWAY-FORWARD", "What Gangway has decided about. Packets of others have no mark, and go on to the engine's rules after one comparison."},
 		{"filter GANGWAY-FORWARD", "-m devgroup --dst-group 0x4757 -j GANGWAY-VERDICT", "Only packets to a bridge of Gangway: on others the bits may be somebody else's."},
 		{"filter GANGWAY-FORWARD", "-m devgroup --src-group 0x4757 ! --dst-group 0x4757 -j GANGWAY-VERDICT", "Only packets from a bridge of Gangway to another link."},
+		{"filter GANGWAY-FORWARD", "-m devgroup ! --dst-group 0x4757 -m mark --mark 0x8000000/0xc000000 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK --set-xmark 0xc000000/0xc000000", "From a neighbour of the host to another link, in a family that is forwarded because of Gangway: it is noted that the rules behind this one are asked. What one of these accepts keeps the note, and passes."},
+		{"filter FORWARD", "-m devgroup ! --dst-group 0x4757 -m mark --mark 0xc000000/0xc000000 -j GANGWAY-CLOSED", "Behind all rules of others: none has accepted it."},
+		{"filter GANGWAY-CLOSED", "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j MARK --set-xmark 0x8000000/0xc000000", "Marked as one to drop again: table `inet gangway` does that."},
 		{"filter GANGWAY-VERDICT", "", "Asks DOCKER-USER, your own rules, then does what the mark says."},
 		{"filter GANGWAY-VERDICT", "-m mark --mark 0x8000000/0xc000000 -j MARK --set-xmark 0xc000000/0xc000000", "\"Drop\": it is noted that DOCKER-USER is asked. Who leaves it with this note was accepted there."},
 		{"filter GANGWAY-VERDICT", "-j DOCKER-USER", "The chain that the engine keeps for your own rules. This rule and those around it are there if the chain is."},
@@ -196,7 +203,7 @@ func linkSettings() []explanation {
 		{"port", "bcast_flood", "Off with `enable_icc=false`: what another port sends to everybody does not leave by this one. What the host itself sends to everybody, such as ARP, does."},
 		{"port", "mcast_flood", "The same for multicast."},
 		{"port", "guard", "The filter of what the container sends, which a frame meets before the bridge does (tc, ingress qdisc, classic BPF): with `anti_spoofing` it drops what claims addresses that are not the container's and what poses as a router; with `enable_icc=false` what is for anyone but the host."},
-		{"host", "ip_forward", "Turned on with the first container that has IPv4 and is not on an internal network, and left on: others may rely on it."},
+		{"host", "ip_forward", "Turned on with the first container that has IPv4 and is not on an internal network, and left on: others may rely on it. Where it was off, the host is kept from being a router (GANGWAY-CLOSED, or chain `closed`)."},
 		{"host", "ipv6-forwarding", "The same for IPv6."},
 	}
 }

@@ -84,6 +84,7 @@ func newHost(t *testing.T, backend string) *host {
 			h.run(engineRules, tool+"-nft-restore")
 		}
 		h.start(backend)
+		h.close()
 	})
 	return h
 }
@@ -166,6 +167,16 @@ func (h *host) start(backend string) {
 	})
 	p.Origin = h.driver
 	h.ok(h.driver.Restore(h.t.Context()))
+}
+
+// close has the driver turn forwarding on, so that both families are closed from now on,
+// whatever a test does.
+func (h *host) close() {
+	h.t.Helper()
+	h.set("ipv4/ip_forward", "0")
+	h.set("ipv6/conf/all/forwarding", "0")
+	h.grant(0, wish{create: "--ipv6"})
+	h.ok(h.driver.DeleteNetwork(h.t.Context(), networkID(0)))
 }
 
 // noStore forgets: no host here starts twice.

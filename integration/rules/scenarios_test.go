@@ -16,7 +16,7 @@ type scenario struct {
 func scenarios() []scenario {
 	return []scenario{
 		{"empty-network", "A network without containers", "", none,
-			"The first network also brings what all networks share ([nftables](nftables.md), [iptables](iptables.md)); the last one takes it along. The network itself is a bridge with the gateway's address and these few entries. Nothing can reach it yet, since there is nobody on it.", nil},
+			"The first network also brings what all networks share ([nftables](nftables.md), [iptables](iptables.md)); the last one takes it along, but for what keeps the host from being a router. The network itself is a bridge with the gateway's address and these few entries. Nothing can reach it yet, since there is nobody on it.", nil},
 		{"one-container", "A container that publishes nothing", "", "",
 			"A container adds no rule: what holds for it was said for its network, by the bridge and the subnet. It adds a port to the bridge, and turns on forwarding. It reaches the outside with the host's address; from outside, and from other networks, nobody reaches it.",
 			[]string{"out", "same-network", "same-network-bridged", "host", "unpublished"}},

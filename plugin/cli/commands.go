@@ -21,6 +21,15 @@ func statusCommand() command {
 	return command{use: "status", short: "Show the state of the daemon and its datapath", run: runStatus}
 }
 
+// firewallLine names the backend, and the families that are forwarded for the networks
+// alone.
+func firewallLine(s plugin.Status) string {
+	if len(s.Closed) == 0 {
+		return s.Firewall
+	}
+	return s.Firewall + "; " + strings.Join(s.Closed, " and ") + " forwarded for the networks alone"
+}
+
 func runStatus(ctx context.Context, q query) error {
 	var s plugin.Status
 	printed, err := q.answer(ctx, "status", &s)
@@ -49,7 +58,7 @@ func runStatus(ctx context.Context, q query) error {
 		}
 		rows = append(rows, [][]string{
 			{"Daemon:", versionLine(s.Version) + ", running since " + stamp(s.Started)},
-			{"Firewall:", s.Firewall},
+			{"Firewall:", firewallLine(s)},
 			{"Networks:", strconv.Itoa(s.Networks)},
 			{"Endpoints:", strconv.Itoa(s.Endpoints)},
 			{"Ports:", strconv.Itoa(s.Ports)},

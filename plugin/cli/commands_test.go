@@ -46,6 +46,12 @@ func TestDegraded(t *testing.T) {
 	compare(t, "degraded", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
 }
 
+func TestClosed(t *testing.T) {
+	i := busyHost()
+	i.status.Closed = []string{"IPv4", "IPv6"}
+	compare(t, "closed", transcript(t, host(t, i), "status", "status --json"))
+}
+
 func TestHealth(t *testing.T) {
 	compare(t, "health", transcript(t, host(t, busyHost()), "health", "health --json"))
 }

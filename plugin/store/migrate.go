@@ -26,7 +26,7 @@ type migration func(stored contents) (changed contents, err error)
 // migrations lead from the schema oldest+i to the one after it. A new schema is
 // needed when a stored value gets, loses or changes a part.
 func migrations() []migration {
-	return []migration{gatewayModes, endpointsApart, routers}
+	return []migration{gatewayModes, endpointsApart, routersNoted}
 }
 
 // migrate brings the content from a schema to the present one.
@@ -92,9 +92,11 @@ func gatewayModes(stored contents) (contents, error) {
 // would take the links of running containers for left over.
 func endpointsApart(contents) (contents, error) { return nil, nil }
 
-// routers leads from schema 3 to 4, in which networks can have routers. Those that
-// there were have none. An older version would not read a network that has.
-func routers(contents) (contents, error) { return nil, nil }
+// routersNoted leads from schema 3 to 4, in which networks can have routers, and the
+// record of the host says whose forwarding gangway has turned on since the boot. Those
+// networks that there were have none. Until the next boot nobody knows of what an older
+// version turned on, and it stays as it was.
+func routersNoted(contents) (contents, error) { return nil, nil }
 
 // withParts adds to an object inside of a JSON object the parts that it lacks.
 func withParts(value []byte, inside string, parts map[string]string) ([]byte, error) {

@@ -74,6 +74,7 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 		{"Uplinks", s.uplinks},
 		{"LastWord", s.lastWord},
 		{"Marks", s.marks},
+		{"Closed", s.closed},
 		{"Changes", s.changes},
 		{"Deltas", s.deltas},
 		{"Sequences", s.sequences},

@@ -60,6 +60,9 @@ var addresses = map[string]both{
 	"s1":       pair("10.14.0.2", "fd00:14::2"),
 	"T":        pair("10.15.0.1", "fd00:15::1"),
 	"t1":       pair("10.15.0.2", "fd00:15::2"),
+	"V":        pair("10.8.0.1", "fd00:8::1"),
+	"v1":       pair("10.8.0.2", "fd00:8::2"),
+	"v2":       pair("10.8.0.3", "fd00:8::3"),
 }
 
 // everywhere is the destination of a default route.

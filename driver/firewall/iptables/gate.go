@@ -21,6 +21,13 @@ import (
 //
 //	filter FORWARD → GANGWAY-FORWARD   packets of gangway's bridges
 //	               → GANGWAY-VERDICT   asks DOCKER-USER, then accepts and drops as marked
+//	               → GANGWAY-CLOSED    what nobody's rule has accepted is dropped as marked
+//
+// The other side drops as well what others' links would pass on to one another in a
+// closed family, unless somebody's rule accepts it. So such packets are marked
+// firewall.MarkAsked before all rules of others and firewall.MarkDrop again behind them:
+// what these accept does not come to the last rule. Where iptables are flushed, the first
+// mark stays, and the packet is dropped.
 //
 // They stand in every variant and family whose FORWARD chain decides anything,
 // and in no other. All else with gangway's names is left over from Backend, and
@@ -56,12 +63,30 @@ func marked(m firewall.Mark, bits uint32) string {
 // gateHooks returns the gate's hook. It looks at the mark first, so that packets of
 // others pass with one comparison.
 func gateHooks(m firewall.Mark) []hook {
-	return []hook{{filterForward, "-m mark ! " + marked(m, 0) + " -j " + forwardChain.name, forwardChain}}
+	return []hook{
+		{filterForward, "-m mark ! " + marked(m, 0) + " -j " + forwardChain.name, forwardChain},
+		{filterForward, elsewhere + " -m mark " + marked(m, m.Asked()) + " -j " + closedChain.name, closedChain},
+	}
 }
 
-// gateRules returns the gate's chains; user says that there is a DOCKER-USER. The
-// bits may be somebody else's on packets that are not of gangway's bridges.
-func gateRules(m firewall.Mark, user bool) rules {
+// gateRules returns the gate's chains in one family; user says that there is a
+// DOCKER-USER. The bits may be somebody else's on packets that are not of gangway's
+// bridges.
+func gateRules(m firewall.Mark, want firewall.Gate, six, user bool) rules {
+	r := rules{}
+	if want.Networks {
+		r = verdictRules(m, user)
+	}
+	if want.Closed.Has(six) {
+		mark := "-m mark " + marked(m, m.Drop) + " " + fresh + " "
+		r[forwardChain] = append(r[forwardChain], elsewhere+" "+mark+setMark(m, m.Asked()))
+		r[closedChain] = []string{fresh + " " + setMark(m, m.Drop)}
+	}
+	return r
+}
+
+// verdictRules are for packets of gangway's bridges.
+func verdictRules(m firewall.Mark, user bool) rules {
 	mark := func(bits uint32) string { return "-m mark " + marked(m, bits) + " " }
 	accept := mark(m.Accept) + "-j ACCEPT"
 	drop := fmt.Sprintf("-m mark --mark %#x/%#x -j DROP", m.Drop, m.Drop) // asked or not
@@ -81,18 +106,18 @@ func gateRules(m firewall.Mark, user bool) rules {
 	}
 }
 
-// Sync puts the gate where it is needed, or nowhere if open is false, and
+// Sync puts the gate where it is needed, or nowhere if nothing is wanted of it, and
 // returns one line for each repair. still says that nf_tables have not changed
 // since the last call, so that its variant need not be looked at. Sync must
 // not be called twice at a time.
-func (g *Gate) Sync(ctx context.Context, open, still bool) ([]string, error) {
+func (g *Gate) Sync(ctx context.Context, want firewall.Gate, still bool) ([]string, error) {
 	var repaired []string
 	for _, v := range g.installed {
 		if v == nft && still {
 			continue
 		}
 		for _, six := range families() {
-			lines, err := g.sync(ctx, place{v, six}, open)
+			lines, err := g.sync(ctx, place{v, six}, want)
 			repaired = append(repaired, lines...)
 			if err != nil {
 				return repaired, fmt.Errorf("let %s follow the marks of nf_tables: %w", v.command(six, ""), err)
@@ -102,7 +127,7 @@ func (g *Gate) Sync(ctx context.Context, open, still bool) ([]string, error) {
 	return repaired, nil
 }
 
-func (g *Gate) sync(ctx context.Context, p place, open bool) ([]string, error) {
+func (g *Gate) sync(ctx context.Context, p place, gate firewall.Gate) ([]string, error) {
 	delete(g.placed, p)
 	if p.variant == legacy && len(legacyTablesOf(p.six)) == 0 {
 		return nil, nil
@@ -117,8 +142,8 @@ func (g *Gate) sync(ctx context.Context, p place, open bool) ([]string, error) {
 		return nil, err
 	}
 	var want rules
-	if open && is.decides() {
-		want = gateRules(g.mark, is.user)
+	if is.decides() {
+		want = gateRules(g.mark, gate, p.six, is.user)
 	}
 	s := converge(is, want)
 	if text := s.String(); text != "" {
@@ -127,7 +152,7 @@ func (g *Gate) sync(ctx context.Context, p place, open bool) ([]string, error) {
 			return nil, err
 		}
 	}
-	g.placed[p] = want != nil
+	g.placed[p] = len(want) > 0
 	for i, l := range s.repairs {
 		s.repairs[i] = p.variant.command(p.six, "") + ": " + l
 	}

@@ -37,9 +37,18 @@ func eachGate(t *testing.T, f func(t *testing.T, g *Gate, v variant)) {
 	}
 }
 
+// wholeGate is all that a gate can be for.
+func wholeGate() firewall.Gate {
+	return firewall.Gate{Networks: true, Closed: firewall.Families{V4: true, V6: true}}
+}
+
 func syncGate(t *testing.T, g *Gate, open bool) []string {
 	t.Helper()
-	lines, err := g.Sync(context.Background(), open, false)
+	want := firewall.Gate{}
+	if open {
+		want = wholeGate()
+	}
+	lines, err := g.Sync(context.Background(), want, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +144,9 @@ func TestGateConverges(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, want := range []rules{gateRules(firewall.DefaultMark(), true), nil, gateRules(firewall.DefaultMark(), true)} {
+		for _, want := range []rules{
+			gateRules(firewall.DefaultMark(), wholeGate(), false, true), nil, gateRules(firewall.DefaultMark(), firewall.Gate{Closed: firewall.Families{V4: true}}, false, true), gateRules(firewall.DefaultMark(), wholeGate(), false, true),
+		} {
 			for range rnd.IntN(4) {
 				k.damage(rnd)
 			}

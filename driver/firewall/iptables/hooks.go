@@ -23,6 +23,7 @@ func hooks(six bool) []hook {
 	all := []hook{
 		{rawPrerouting, "! -i lo -j " + originChain.name, originChain},
 		{filterForward, "-j " + forwardChain.name, forwardChain},
+		{filterForward, elsewhere + " " + fresh + " -j " + closedChain.name, closedChain},
 		{chain{"nat", "POSTROUTING"}, "-j " + snatChain.name, snatChain},
 	}
 	if six {
@@ -63,14 +64,23 @@ var (
 var ending = regexp.MustCompile(`-j [A-Z]+_dispatch$`)
 
 // early says whether the hook's chain is one whose rules may take packets past it.
-func (h hook) early() bool { return h.at == filterForward || h.at == rawPrerouting }
+func (h hook) early() bool {
+	return (h.at == filterForward || h.at == rawPrerouting) && !h.final()
+}
 
-// place returns where in the chain's rules, without the hook, the hook belongs. In
+// final says whether the hook is for what no rule has decided about.
+func (h hook) final() bool { return h.to == closedChain }
+
+// place returns where in the chain's rules, without the hook, the hook belongs. The
+// final one is last, whatever is before it. In
 // raw PREROUTING it is first. In FORWARD it is first, or right before DOCKER-USER if the administrator's rules before
 // that only refuse or take note. Elsewhere it is last, where the user's own rules come
 // first, though before the end that firewalld makes.
 func (h hook) place(others []string) int {
-	if !h.early() {
+	switch {
+	case h.final():
+		return len(others)
+	case !h.early():
 		if i := slices.IndexFunc(others, ending.MatchString); i >= 0 {
 			return i
 		}
@@ -87,10 +97,16 @@ func (h hook) place(others []string) int {
 	return 0
 }
 
-// misplaced says what is wrong with the hook standing behind the given rules; ""
+// misplaced says what is wrong with the hook standing between the given rules; ""
 // if nothing. user are the rules of DOCKER-USER.
-func (h hook) misplaced(before, user []string) string {
-	if !h.early() {
+func (h hook) misplaced(before, behind, user []string) string {
+	switch {
+	case h.final():
+		if slices.ContainsFunc(behind, func(r string) bool { return !ownRule.MatchString(r) }) {
+			return "stood before rules of others"
+		}
+		return ""
+	case !h.early():
 		if slices.ContainsFunc(before, ending.MatchString) {
 			return "stood behind firewalld's rules, which accept"
 		}

@@ -19,7 +19,7 @@ func TestHookPlace(t *testing.T) {
 		rules rules
 	}{
 		"backend": {hooks(false), compile(set, form{user: true})},
-		"gate":    {gateHooks(firewall.DefaultMark()), gateRules(firewall.DefaultMark(), true)},
+		"gate":    {gateHooks(firewall.DefaultMark()), gateRules(firewall.DefaultMark(), firewall.Gate{Networks: true}, false, true)},
 	} {
 		i := slices.IndexFunc(of.hooks, func(h hook) bool { return h.at == filterForward })
 		for _, tc := range hookPlaces {

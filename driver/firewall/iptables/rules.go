@@ -45,6 +45,9 @@ var (
 	userChain = chain{"filter", "GANGWAY-USER"}
 	// verdictChain is the Gate's, which has forwardChain too.
 	verdictChain = chain{"filter", "GANGWAY-VERDICT"}
+	// closedChain is behind all rules of others in FORWARD: what comes to it nobody has
+	// decided about.
+	closedChain = chain{"filter", "GANGWAY-CLOSED"}
 )
 
 // dockerUser is the chain that the engine keeps for the administrator's rules.
@@ -67,6 +70,8 @@ var (
 	toBridge   = "-m devgroup --dst" + group
 	fromBridge = "-m devgroup --src" + group
 	leaving    = fromBridge + " ! --dst" + group
+	// elsewhere matches what goes to none of them.
+	elsewhere = "-m devgroup ! --dst" + group
 )
 
 // form is what rules depend on beside the ruleset.
@@ -104,6 +109,10 @@ const (
 	known   = "-m conntrack --ctstate RELATED,ESTABLISHED"
 	answers = known + " --ctdir REPLY"
 )
+
+// fresh matches packets of flows that nobody has decided about yet: neither known nor
+// translated by their destination.
+const fresh = "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT"
 
 // translated matches flows to published ports, and their answers.
 const translated = "-m conntrack --ctstate DNAT"
@@ -376,8 +385,7 @@ func elements(set firewall.Ruleset, six bool) rules {
 		}
 	}
 	for _, l := range set.Outside {
-		add(outsideChain, "-o "+l.Name+" -j "+acceptChain.name)
-		add(knownChain, "-i "+l.Name+" -j "+acceptChain.name)
+		add(outsideChain, outsideRule(l.Name))
 	}
 	return all
 }
@@ -386,20 +394,21 @@ func elements(set firewall.Ruleset, six bool) rules {
 // changes share their slice.
 func (r rules) with(d firewall.Delta, f form) rules {
 	minus, plus := elements(d.Remove, f.six), elements(d.Add, f.six)
-	next := maps.Clone(r)
-	if next == nil {
-		next = rules{}
-	}
+	_, closed := r[closedChain]
+	is := r.opened()
+	next := maps.Clone(is)
 	for _, change := range []rules{minus, plus} {
 		for c := range change {
-			if lines := edited(r[c], minus[c], plus[c]); len(lines) > 0 {
+			if lines := edited(is[c], minus[c], plus[c]); len(lines) > 0 {
 				next[c] = lines
 			} else {
 				delete(next, c)
 			}
 		}
 	}
-	return next.settled(f)
+	next.settle(f)
+	next.finish(closed && !d.Remove.Closed.Has(f.six) || d.Add.Closed.Has(f.six))
+	return next
 }
 
 // edited returns the sorted lines, without minus and with plus.
@@ -437,8 +446,8 @@ func (r rules) bridges() []string {
 	return all
 }
 
-// settled adds the shared rules if there is a network, and removes them otherwise.
-func (r rules) settled(f form) rules {
+// settle adds the shared rules if there is a network, and removes them otherwise.
+func (r rules) settle(f form) {
 	networks, accepts := len(r[iccChain]) > 0, len(r[openChain])+len(r[answerChain])+len(r[outsideChain]) > 0
 	for c, lines := range shared(f) {
 		switch {
@@ -456,8 +465,72 @@ func (r rules) settled(f form) rules {
 			}
 		}
 	}
-	return r
 }
+
+// remembered is no chain: it holds the rules of outsideChain for as long as there is no
+// network that needs them.
+var remembered = chain{}
+
+// finish adds what follows from the links that lead outside: closedChain to a closed
+// family, and knownChain where there are networks. It leaves nothing else without these.
+func (r rules) finish(closed bool) {
+	if closed {
+		lines := []string{}
+		for _, l := range r[outsideChain] {
+			name := strings.Fields(l)[1]
+			lines = append(lines, "-i "+name+" ! -o "+name+" -j DROP")
+		}
+		slices.Sort(lines)
+		r[closedChain] = lines
+	}
+	// Answers come by the links that packets leave by.
+	delete(r, knownChain)
+	if len(r[iccChain]) > 0 {
+		lines := []string{}
+		for _, l := range r[outsideChain] {
+			lines = append(lines, "-i "+strings.Fields(l)[1]+" -j "+acceptChain.name)
+		}
+		slices.Sort(lines)
+		r[knownChain] = lines
+	}
+	if len(r[iccChain]) > 0 || len(r[outsideChain]) == 0 {
+		return
+	}
+	r[remembered] = r[outsideChain]
+	delete(r, outsideChain)
+	if len(r[openChain])+len(r[answerChain]) == 0 {
+		delete(r, acceptChain)
+	}
+}
+
+// opened returns the rules as they are before finish. What the kernel holds remembers
+// nothing, but closedChain names the links as well.
+func (r rules) opened() rules {
+	all := maps.Clone(r)
+	if all == nil {
+		all = rules{}
+	}
+	delete(all, closedChain)
+	delete(all, remembered)
+	if len(r[outsideChain]) > 0 {
+		return all
+	}
+	lines := slices.Clone(r[remembered])
+	if lines == nil {
+		for _, l := range r[closedChain] {
+			if f := strings.Fields(l); len(f) > 1 && f[0] == "-i" {
+				lines = append(lines, outsideRule(f[1]))
+			}
+		}
+		slices.Sort(lines)
+	}
+	if len(lines) > 0 {
+		all[outsideChain] = lines
+	}
+	return all
+}
+
+func outsideRule(link string) string { return "-o " + link + " -j " + acceptChain.name }
 
 // compile returns the whole set's rules in one family.
 func compile(set firewall.Ruleset, f form) rules {

@@ -39,6 +39,7 @@ func rich() firewall.Ruleset {
 	both := firewall.Families{V4: true, V6: true}
 	return firewall.Ruleset{
 		Outside: []spec.Outside{{Name: "eth0"}, {Name: "br-lan", Bridge: true}},
+		Closed:  both,
 		Direct: []firewall.Direct{
 			{NetworkID: id("a"), EndpointID: id("1"), Clients: netip.MustParsePrefix("10.200.1.0/24"), Addr: netip.MustParseAddr("10.200.0.2")},
 			{NetworkID: id("a"), EndpointID: id("1"), Clients: netip.MustParsePrefix("fd00:d::/64"), Addr: netip.MustParseAddr("fd00:a::2")},
@@ -125,6 +126,7 @@ func pick(rnd *rand.Rand, set firewall.Ruleset) firewall.Ruleset {
 		}
 	}
 	some.Direct, some.Keep, some.Outside = half(rnd, set.Direct), half(rnd, set.Keep), half(rnd, set.Outside)
+	some.Closed = firewall.Families{V4: set.Closed.V4 && rnd.IntN(2) == 0, V6: set.Closed.V6 && rnd.IntN(2) == 0}
 	return some
 }
 
@@ -147,6 +149,7 @@ func minus(a, b firewall.Ruleset) firewall.Ruleset {
 		}
 	}
 	rest.Direct, rest.Keep, rest.Outside = without(a.Direct, b.Direct), without(a.Keep, b.Keep), without(a.Outside, b.Outside)
+	rest.Closed = a.Closed.Without(b.Closed)
 	return rest
 }
 
@@ -187,6 +190,24 @@ func TestWithTwice(t *testing.T) {
 	// What is removed and added in one delta stays.
 	if d := cmp.Diff(text(once), text(once.with(firewall.Delta{Remove: rich(), Add: rich()}, form{mark: firewall.DefaultMark(), valve: true, user: true}))); d != "" {
 		t.Errorf("replace by itself:\n%s", d)
+	}
+}
+
+// A family that is not closed has nothing without networks, whatever the other has;
+// and what a network needs then is known all the same.
+func TestClosedAlone(t *testing.T) {
+	alone := firewall.Ruleset{Outside: rich().Outside, Closed: firewall.Families{V4: true}}
+	for _, six := range []bool{false, true} {
+		f := form{six: six, valve: true, user: true}
+		is, want := compile(alone, f), map[bool]int{false: 1, true: 0}[six]
+		if n := len(is.chains()); n != want {
+			t.Errorf("IPv6 %t: %d chains, want %d:\n%s", six, n, want, text(is))
+		}
+		full := alone
+		full.Networks = rich().Networks
+		if d := cmp.Diff(text(compile(full, f)), text(is.with(firewall.Delta{Add: firewall.Ruleset{Networks: full.Networks}}, f))); d != "" {
+			t.Errorf("IPv6 %t, with networks (-compile +with):\n%s", six, d)
+		}
 	}
 }
 

@@ -89,7 +89,7 @@ func (s *script) unhook(is listing, want rules) (insert []hook) {
 		i := slices.Index(all, h.rule)
 		wrong := "was missing"
 		if i >= 0 {
-			if wrong = h.misplaced(all[:i], is.others[dockerUser]); slices.Contains(all[i+1:], h.rule) {
+			if wrong = h.misplaced(all[:i], all[i+1:], is.others[dockerUser]); slices.Contains(all[i+1:], h.rule) {
 				wrong = "stood there twice"
 			}
 		}
@@ -236,7 +236,9 @@ func step(is, want rules) (s *script, ok bool) {
 func (r rules) chains() []chain {
 	all := make([]chain, 0, len(r))
 	for c := range r {
-		all = append(all, c)
+		if c != remembered {
+			all = append(all, c)
+		}
 	}
 	slices.SortFunc(all, func(a, b chain) int { return strings.Compare(a.String(), b.String()) })
 	return all

@@ -85,6 +85,7 @@ func baseChains() []chain {
 		rule(family6(), daddr6(loopbackIPv6), verdict(expr.VerdictAccept)),
 		rule(family6(), linkLocal6(), verdict(expr.VerdictAccept)),
 	}
+	closed := rule(meta(expr.MetaKeyNFPROTO, 1), in(closedSet))
 	nat, filter := nft.ChainTypeNAT, nft.ChainTypeFilter
 	first := base("prerouting", nat, nft.ChainHookPrerouting, *nft.ChainPriorityNATDest+1,
 		slices.Concat([][]expr.Any{rule(family4(), loopback4(16), verdict(expr.VerdictAccept))}, relayed, published)...)
@@ -93,13 +94,15 @@ func baseChains() []chain {
 		first, second, postrouting(),
 		base("classify", filter, nft.ChainHookForward, *nft.ChainPriorityFilter-1,
 			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("into")),
-			rule(ifGroup(expr.MetaKeyIIFGROUP), leaves(), jump("outof"))),
+			rule(ifGroup(expr.MetaKeyIIFGROUP), leaves(), jump("outof")),
+			rule(closed, jump("closed"))),
 		// Behind the valve, which looks at what is cleared here.
 		base("enforce", filter, nft.ChainHookForward, *nft.ChainPriorityFilter+2,
 			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("settle")),
 			rule(strayOut(), verdict(expr.VerdictDrop)),
 			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("settle")),
-			rule(strayIn(), verdict(expr.VerdictDrop))),
+			rule(strayIn(), verdict(expr.VerdictDrop)),
+			rule(closed, jump("closed_end"))),
 	}
 }
 

@@ -112,52 +112,51 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 		return err
 	}
 	c := b.known.delta(d)
-	had := b.known.networks()
-	has := had + len(c.fresh[withinMap]) - len(c.gone[withinMap])
-	if had > 0 && has == 0 {
-		if err := b.shut(ctx); err != nil {
+	had, after := b.known.gate(), b.known.gateAfter(c)
+	if had.Networks && !after.Networks {
+		if err := b.shut(ctx, after); err != nil {
 			return err
 		}
 	}
 	if err := b.change(ctx, c); err != nil {
 		return err // without networks an open gate lets nothing through
 	}
-	if has == 0 {
+	if had == after && !after.Networks {
 		return nil
 	}
-	if err := b.guard(ctx); err != nil {
+	if err := b.guard(ctx, after); err != nil {
 		return b.takeBack(ctx, c, had, err)
 	}
 	return nil
 }
 
 // guard brings valve and gate to where they have to be around the known items.
-func (b *Backend) guard(ctx context.Context) error {
+func (b *Backend) guard(ctx context.Context, want firewall.Gate) error {
 	_, err := b.setValve(ctx, b.known)
-	if err == nil && (!b.gate.open || b.gate.due(&b.kernel)) {
-		err = b.setGate(ctx, true)
+	if err == nil && (b.gate.want != want || want != firewall.Gate{} && b.gate.due(&b.kernel)) {
+		err = b.setGate(ctx, want)
 	}
 	return err
 }
 
-// shut removes gate and valve.
-func (b *Backend) shut(ctx context.Context) error {
-	if err := b.setGate(ctx, false); err != nil {
+// shut removes the valve, and from the gate what is for networks.
+func (b *Backend) shut(ctx context.Context, want firewall.Gate) error {
+	if err := b.setGate(ctx, want); err != nil {
 		return err
 	}
 	_, err := b.setValve(ctx, nil)
 	return err
 }
 
-// takeBack undoes a change that there could be no guard for; had is how many
-// networks there were before. It returns the error with what it meets itself.
-func (b *Backend) takeBack(ctx context.Context, c change, had int, err error) error {
-	if had == 0 {
+// takeBack undoes a change that there could be no guard for; had is what the gate was
+// for before. It returns the error with what it meets itself.
+func (b *Backend) takeBack(ctx context.Context, c change, had firewall.Gate, err error) error {
+	if !had.Networks {
 		_, off := b.setValve(ctx, nil)
 		err = errors.Join(err, off)
 	}
 	again := b.change(ctx, c.inverse())
-	if again == nil && had > 0 {
+	if again == nil && had.Networks {
 		_, again = b.setValve(ctx, b.known)
 	}
 	if again != nil {
@@ -255,12 +254,12 @@ func (b *Backend) sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 	// has changed.
 	table := still || b.known != nil && b.seen != 0 && b.kernel.owns
 	b.seen = now
-	open := len(full.Networks) > 0
+	want := firewall.Gate{Networks: len(full.Networks) > 0, Closed: full.Closed}
 	steps := []func() ([]string, error){
 		func() ([]string, error) { return b.syncTable(ctx, full, table) },
-		func() ([]string, error) { return b.around(ctx, open, still) },
+		func() ([]string, error) { return b.around(ctx, want, still) },
 	}
-	if !open {
+	if want == (firewall.Gate{}) {
 		slices.Reverse(steps)
 	}
 	var repaired []string
@@ -275,16 +274,16 @@ func (b *Backend) sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 }
 
 // around brings valve and gate to where they have to be around the table.
-func (b *Backend) around(ctx context.Context, open, still bool) ([]string, error) {
+func (b *Backend) around(ctx context.Context, want firewall.Gate, still bool) ([]string, error) {
 	var guarded contents
-	if open {
+	if want.Networks {
 		guarded = b.known
 	}
 	lines, err := b.setValve(ctx, guarded)
 	if err != nil {
 		return lines, err
 	}
-	more, err := b.gate.sync(ctx, open, still)
+	more, err := b.gate.sync(ctx, want, still)
 	if len(more) > 0 {
 		b.seen = 0 // iptables has changed nf_tables, maybe
 	}
@@ -328,7 +327,7 @@ func (b *Backend) Cleanup(ctx context.Context) error {
 		return fmt.Errorf("remove the rules: %w", err)
 	}
 	b.known, b.seen = nil, 0
-	if _, err := b.around(ctx, false, false); err != nil {
+	if _, err := b.around(ctx, firewall.Gate{}, false); err != nil {
 		return fmt.Errorf("remove the rules: %w", err)
 	}
 	l, err := b.kernel.list(ctx)
@@ -341,9 +340,9 @@ func (b *Backend) Cleanup(ctx context.Context) error {
 	return nil
 }
 
-// setGate opens or closes the gate; iptables may change nf_tables by it.
-func (b *Backend) setGate(ctx context.Context, open bool) error {
-	_, err := b.gate.sync(ctx, open, false)
+// setGate brings the gate to what is wanted; iptables may change nf_tables by it.
+func (b *Backend) setGate(ctx context.Context, want firewall.Gate) error {
+	_, err := b.gate.sync(ctx, want, false)
 	b.seen = 0
 	return err
 }

@@ -53,6 +53,7 @@ func join(a, b firewall.Ruleset) firewall.Ruleset {
 	return firewall.Ruleset{
 		Networks: slices.Concat(a.Networks, b.Networks), Ports: slices.Concat(a.Ports, b.Ports), Open: slices.Concat(a.Open, b.Open),
 		Direct: slices.Concat(a.Direct, b.Direct), Keep: slices.Concat(a.Keep, b.Keep), Outside: slices.Concat(a.Outside, b.Outside),
+		Closed: a.Closed.With(b.Closed),
 	}
 }
 
@@ -205,10 +206,13 @@ type fakeGate struct {
 	absent bool
 }
 
-func (g *fakeGate) Sync(_ context.Context, open, _ bool) ([]string, error) {
+func (g *fakeGate) Sync(_ context.Context, want firewall.Gate, _ bool) ([]string, error) {
 	call := "close"
-	if open {
+	switch {
+	case want.Networks:
 		call = "open"
+	case want.Closed != firewall.Families{}:
+		call = "families"
 	}
 	if strings.Contains(sh(g.t, "nft list tables"), "inet gangway") {
 		call += " with table"
@@ -239,6 +243,25 @@ func TestGateOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := []string{"open with table", "close with table", "close", "open with table", "open with table", "close with table"}
+		if d := cmp.Diff(want, g.calls); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+// A closed family keeps the gate when the last network goes.
+func TestGateOfClosed(t *testing.T) {
+	nstest.Do(t, func() {
+		g := &fakeGate{t: t}
+		b := start(t)
+		b.gate = gate{iptables: g}
+		networks, closed := firewall.Ruleset{Networks: rich().Networks}, firewall.Ruleset{Closed: firewall.Families{V6: true}}
+		add(t, b, networks)
+		add(t, b, closed)
+		apply(t, b, firewall.Delta{Remove: networks})
+		settledWith(t, b, closed)
+		apply(t, b, firewall.Delta{Remove: closed})
+		want := []string{"open with table", "open with table", "families with table", "families with table", "close"}
 		if d := cmp.Diff(want, g.calls); d != "" {
 			t.Error(d)
 		}

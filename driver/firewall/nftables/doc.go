@@ -10,7 +10,8 @@
 //	output       dstnat+1  → ports4, ports6   published ports, the host's own packets
 //	postrouting  srcnat+1  → leave4, leave6   hairpin; masquerade (→ high_port4, keep_port4)
 //	classify     filter-1  → into, outof      accept or drop, as a mark (→ between, foreign; open4, answer4: by address)
-//	enforce      filter+2    drops what is marked, and clears the marks
+//	             → closed    what others' links pass on to one another in a closed family
+//	enforce      filter+2    drops what is marked, and clears the marks (→ closed_end)
 //
 // A verdict in a chain of nf_tables does not end the way through the chains of
 // iptables, and an engine's policy there may be DROP. So forwarded packets are

@@ -15,6 +15,8 @@ const (
 	externalSet      = "external"        // ifname, of networks that are not internal
 	bridgesSet       = "bridges"         // ifname
 	uplinksSet       = "uplinks"         // ifname, of bridges of others that lead outside
+	sameLinkSet      = "same_link"       // iifname . oifname, of links that lead outside
+	closedSet        = "closed"          // nfproto
 	subnetsSet       = "subnets"         // subnets
 	homeSet          = "home"            // subnets . iifname
 	masqueradeSet    = "masquerade"      // subnets
@@ -109,8 +111,14 @@ func each(r firewall.Ruleset, f func(set string, i item)) {
 		f(directSet+family(d.Addr), item{key: raw(d.Clients.Masked().Addr()) + to, end: raw(last(d.Clients)) + to, note: owner(d.NetworkID, d.EndpointID)})
 	}
 	for _, l := range r.Outside {
+		f(sameLinkSet, item{key: ifname(l.Name) + ifname(l.Name)})
 		if l.Bridge { // other links need not be known
 			f(uplinksSet, item{key: ifname(l.Name)})
+		}
+	}
+	for _, h := range headers() {
+		if r.Closed.Has(h.name == "6") {
+			f(closedSet, item{key: string(h.proto)})
 		}
 	}
 }

@@ -4,15 +4,17 @@ import (
 	"context"
 
 	nft "github.com/google/nftables"
+
+	"github.com/gangway-net/gangway/driver/firewall"
 )
 
 // Gate is what iptables has to do beside the table; see iptables.Gate.
 type Gate interface {
 	// Sync makes every iptables of the host whose FORWARD chain decides
-	// anything follow the marks, or none if open is false, and returns one line
+	// anything follow the marks that want names, and returns one line
 	// for each repair. still says that nf_tables have not changed since the
 	// last call.
-	Sync(ctx context.Context, open, still bool) (repaired []string, err error)
+	Sync(ctx context.Context, want firewall.Gate, still bool) (repaired []string, err error)
 	// Placed says whether any of them had to, at the last call.
 	Placed() bool
 	// UsesLegacy says whether the host has filter tables of legacy iptables.
@@ -22,26 +24,56 @@ type Gate interface {
 // gate remembers what the Gate was told.
 type gate struct {
 	iptables Gate
-	// told says that open is what the Gate was told last.
-	told, open bool
+	// told says that want is what the Gate was told last.
+	told bool
+	want firewall.Gate
 	// looked is the generation at which no iptables needed the gate, moved on by own
 	// changes; 0 if nobody has looked.
 	looked uint32
 }
 
-func (g *gate) sync(ctx context.Context, open, still bool) ([]string, error) {
+func (g *gate) sync(ctx context.Context, want firewall.Gate, still bool) ([]string, error) {
 	if g.iptables == nil {
-		g.told, g.open = true, open
+		g.told, g.want = true, want
 		return nil, nil
 	}
-	still = still && g.told && g.open == open
+	still = still && g.told && g.want == want
 	g.told = false
-	lines, err := g.iptables.Sync(ctx, open, still)
+	lines, err := g.iptables.Sync(ctx, want, still)
 	if err != nil {
 		return lines, err
 	}
-	g.told, g.open = true, open
+	g.told, g.want = true, want
 	return lines, nil
+}
+
+// gate is what iptables have to do beside these items.
+func (c contents) gate() firewall.Gate {
+	want := firewall.Gate{Networks: c.networks() > 0}
+	for _, h := range headers() {
+		if _, closed := c[closedSet][string(h.proto)]; closed {
+			want.Closed.Add(h.name == "6")
+		}
+	}
+	return want
+}
+
+// gateAfter is gate after a change.
+func (c contents) gateAfter(by change) firewall.Gate {
+	want := c.gate()
+	want.Networks = c.networks()+len(by.fresh[withinMap])-len(by.gone[withinMap]) > 0
+	for _, h := range headers() {
+		_, fresh := by.fresh[closedSet][string(h.proto)]
+		_, gone := by.gone[closedSet][string(h.proto)]
+		six := h.name == "6"
+		switch {
+		case fresh:
+			want.Closed.Add(six)
+		case gone:
+			want.Closed = want.Closed.Without(firewall.Families{V4: !six, V6: six})
+		}
+	}
+	return want
 }
 
 // due says whether iptables may have come to decide something since the open

@@ -51,6 +51,8 @@ func sets(t *nft.Table) []set {
 	add(single, nft.Set{Name: externalSet, KeyType: nft.TypeIFName, KeyByteOrder: binaryutil.NativeEndian})
 	add(single, nft.Set{Name: bridgesSet, KeyType: nft.TypeIFName, KeyByteOrder: binaryutil.NativeEndian})
 	add(single, nft.Set{Name: uplinksSet, KeyType: nft.TypeIFName, KeyByteOrder: binaryutil.NativeEndian})
+	add(single, nft.Set{Name: sameLinkSet, Concatenation: true, KeyType: concat(nft.TypeIFName, nft.TypeIFName)})
+	add(single, nft.Set{Name: closedSet, KeyType: nft.TypeNFProto})
 	for _, f := range []struct {
 		name string
 		addr nft.SetDatatype
@@ -94,7 +96,7 @@ type chain struct {
 
 // chains returns the chains, in a table; those that rules lead to come first.
 func chains(t *nft.Table, m firewall.Mark) []chain {
-	all := slices.Concat(verdictChains(m), openChains(), portChains(), originChains(), sourceChains(), baseChains())
+	all := slices.Concat(verdictChains(m), closedChains(), openChains(), portChains(), originChains(), sourceChains(), baseChains())
 	for i := range all {
 		all[i].Table = t
 	}

@@ -14,7 +14,7 @@ func sample() firewall.Ruleset {
 	r := firewall.Ruleset{Networks: []firewall.Network{{
 		ID: "probe", Bridge: "gw-probe", Masquerade: subnets, Hairpin: subnets,
 		Subnets: subnets, Unprotected: both, Routed: both, Internal: true, ICC: true,
-	}}, Outside: []spec.Outside{{Name: "gw-uplink", Bridge: true}}}
+	}}, Outside: []spec.Outside{{Name: "gw-uplink", Bridge: true}}, Closed: both}
 	other := netip.MustParsePrefix("198.51.100.0/24")
 	r.Networks = append(r.Networks, firewall.Network{
 		ID: "source", Bridge: "gw-source", Masquerade: []netip.Prefix{other}, Source: []netip.Addr{other.Addr()},

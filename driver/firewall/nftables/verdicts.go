@@ -76,6 +76,22 @@ func verdictChains(m firewall.Mark) []chain {
 	}
 }
 
+// closedChains are for what others' links would pass on to one another in a closed
+// family; see firewall.Ruleset. closed marks it, and closed_end, behind all rules of
+// others, drops what none of these has accepted.
+func closedChains() []chain {
+	var all []chain
+	for _, c := range []struct{ name, to string }{{"closed", "deny"}, {"closed_end", "settle"}} {
+		all = append(all, regular(c.name,
+			rule(ctKnown(), verdict(expr.VerdictAccept)),
+			rule(ctBits(expr.CtKeySTATUS, ctDestNAT), verdict(expr.VerdictAccept)),
+			rule(meta(expr.MetaKeyIIFNAME, 1), meta(expr.MetaKeyOIFNAME, 2), in(sameLinkSet), verdict(expr.VerdictAccept)),
+			rule(meta(metaIIFKind, 1), not(ifname("bridge")), jump(c.to)),
+			rule(meta(expr.MetaKeyIIFNAME, 1), in(uplinksSet), jump(c.to))))
+	}
+	return all
+}
+
 // openChains let new flows to containers through that are open to anyone, and their
 // answers: these mirror them, with the source in the place of the destination.
 func openChains() []chain {

@@ -1,0 +1,100 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+)
+
+// forward turns forwarding on for the families asked for, and returns one line for each
+// switch that it had to turn.
+//
+// Whoever turns it on makes the host a router for everybody: it would pass packets of
+// its neighbours on to whatever else it is joined to. So a family that nobody's setting
+// has the host forward is closed first (see firewall.Ruleset), and stays closed until
+// the host boots: what was turned on is noted before it is. One that was on already is
+// somebody else's choice, and stays as it is. The caller holds the gate.
+func (d *Driver) forward(ctx context.Context, want firewall.Families) ([]string, error) {
+	d.forwarding.Lock()
+	defer d.forwarding.Unlock()
+	var off firewall.Families
+	for _, six := range []bool{false, true} {
+		if !want.Has(six) {
+			continue
+		}
+		on, err := d.o.Facts.Forwarding(ctx, six)
+		if err != nil {
+			return nil, err
+		}
+		if !on {
+			off.Add(six)
+		}
+	}
+	if off != (firewall.Families{}) {
+		if err := d.closeFamilies(ctx, off); err != nil {
+			return nil, err
+		}
+	}
+	return d.o.Host.EnableForwarding(ctx, want.V4, want.V6)
+}
+
+// closeFamilies notes that gangway turns the forwarding of these families on, and closes
+// them, unless the user wants a router.
+func (d *Driver) closeFamilies(ctx context.Context, off firewall.Families) error {
+	d.mu.Lock()
+	turned, closed := d.turned, d.facts.closed
+	d.mu.Unlock()
+	if fresh := off.Without(turned); fresh != (firewall.Families{}) {
+		turned = turned.With(fresh)
+		values := map[string][]byte{}
+		if err := encode(values, hostKey, d.host(turned)); err != nil {
+			return err
+		}
+		if err := d.o.Store.Update(values); err != nil {
+			return fmt.Errorf("store that forwarding was off: %w", err)
+		}
+		d.mu.Lock()
+		d.turned = turned
+		d.mu.Unlock()
+	}
+	fresh := off.Without(closed)
+	if d.o.Router || fresh == (firewall.Families{}) {
+		return nil
+	}
+	// Networks have brought the links that lead outside.
+	if err := d.o.Firewall.Apply(ctx, firewall.Delta{Add: firewall.Ruleset{Closed: fresh}}); err != nil {
+		return fmt.Errorf("keep the host from being a router: %w", err)
+	}
+	d.mu.Lock()
+	d.facts.closed = closed.With(fresh)
+	d.mu.Unlock()
+	for _, name := range familyNames(fresh) {
+		d.o.Log.Infof("%s forwarding was off and is turned on for the networks alone: what the host's other links would pass on to one another is dropped, "+
+			"unless a rule of yours accepts it; GANGWAY_FORWARDING=open makes the host a router", name)
+	}
+	return nil
+}
+
+// host is what the store has to remember of the host.
+func (d *Driver) host(turned firewall.Families) hostRecord {
+	return hostRecord{BootID: d.o.BootID, Forwarding4: turned.V4, Forwarding6: turned.V6}
+}
+
+// noteForwarding takes over whose forwarding the last process has turned on.
+func (d *Driver) noteForwarding(turned firewall.Families) {
+	d.turned = turned
+	if !d.o.Router {
+		d.facts.closed = turned
+	}
+}
+
+func familyNames(f firewall.Families) (names []string) {
+	if f.V4 {
+		names = append(names, "IPv4")
+	}
+	if f.V6 {
+		names = append(names, "IPv6")
+	}
+	return names
+}
