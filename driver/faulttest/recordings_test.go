@@ -33,11 +33,13 @@ func TestRecordings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// The recorder's user gave an option that no address manager has.
+		calls := strings.ReplaceAll(string(text), `"Options":{"gangway.x":"1"}`, `"Options":null`)
 		t.Run(recording, func(t *testing.T) {
 			eachBackend(t, func(t *testing.T, backend, dir string) {
-				replay(t, backend, dir, string(text))
+				replay(t, backend, dir, calls)
 				if recording == "engine-29-container-life" {
-					replay(t, backend, dir, strings.ReplaceAll(string(text), "fd00:50::5", "fd00:50::4"))
+					replay(t, backend, dir, strings.ReplaceAll(calls, "fd00:50::5", "fd00:50::4"))
 				}
 			})
 		})
