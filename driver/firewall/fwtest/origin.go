@@ -189,13 +189,18 @@ func (s *suite) origin(t *testing.T) {
 			return c.reply.as != "host" || f == v6
 		})
 	})
-	for _, set := range s.possible(
+	for i, set := range s.possible(
 		setting{engine: "26", policy: "DROP", bridged: true},
 		setting{engine: "28", policy: "ACCEPT", bridged: false},
 		setting{engine: engine29, policy: "", bridged: false},
 		setting{engine: "", policy: "ACCEPT", bridged: true},
 	) {
-		for _, filter := range []string{"0", "1", "2"} {
+		// What the kernel itself looks at does not depend on anybody's rules.
+		filters := []string{"2"}
+		if i == 0 {
+			filters = []string{"0", "1", "2"}
+		}
+		for _, filter := range filters {
 			t.Run(set.String()+" rp_filter="+filter, func(t *testing.T) {
 				w := newWorld(t, s.opts, set)
 				w.host.sysctl(t, "ipv4/conf/all/rp_filter", filter)

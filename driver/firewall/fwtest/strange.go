@@ -102,11 +102,15 @@ func (s *suite) uplinks(t *testing.T) {
 	}{
 		{"vmbr0", true}, {"br-lan", true}, {"br-ex", true}, {"br-services", true}, {"br-lan.10", false},
 	} {
-		for _, set := range s.possible(
+		settings := s.possible(
 			setting{engine: "26", policy: "DROP", bridged: true},
 			setting{engine: "28", policy: "ACCEPT", bridged: false},
 			setting{engine: "", policy: "ACCEPT", bridged: false},
-		) {
+		)
+		if c.link != "br-lan" { // one name on hosts of every kind, the others on one
+			settings = settings[:1]
+		}
+		for _, set := range settings {
 			t.Run(fmt.Sprintf("%s bridge=%t %s", c.link, c.bridge, set), func(t *testing.T) {
 				w := newWorld(t, s.opts, set)
 				w.moveUplink(t, c.link, c.bridge)
