@@ -204,8 +204,10 @@ func keptPorts(n *Network, e *Endpoint) []firewall.Keep {
 	}
 	var runs []spec.Published
 	for _, r := range e.Published {
-		if r.Proto == spec.UDP && r.First == r.ContainerFirst && byNAT(r) && !r.HostIP.IsLoopback() {
-			r.HostIP = r.ContainerIP // whichever address of the host it is
+		// Another address of the host may have that port for somebody else.
+		mine := r.HostIP.IsUnspecified() || r.HostIP == n.source(r.HostIP.Is6())
+		if r.Proto == spec.UDP && r.First == r.ContainerFirst && byNAT(r) && mine {
+			r.HostIP = r.ContainerIP // as that of the other family
 			runs = append(runs, r)
 		}
 	}

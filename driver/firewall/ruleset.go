@@ -24,8 +24,6 @@ import (
 // First of all, and before a packet can become part of a tracked flow, its source
 // has to fit the link that it came by:
 //   - with a source in a network's Subnets, but not by its Bridge: dropped.
-//   - out of, with a source that the host has no route to by Bridge, in none of
-//     the network's Subnets: dropped. What is routed to a container passes.
 //   - out of, to 127.0.0.0/8: dropped.
 //
 // Then, of what passes from one link to another:

@@ -98,7 +98,8 @@ func portMaster(master string) bool {
 	return slices.Contains([]string{kindBridge, "bond", "team", "openvswitch"}, master)
 }
 
-// defaultLinks returns the links that a default route leads by, in any table. VPNs cut
+// defaultLinks returns the links that a default route leads by, in any table, one that
+// somebody set. VPNs cut
 // it into two halves.
 func (h *Handle) defaultLinks(ctx context.Context) (map[int]bool, error) {
 	found := map[int]bool{}
@@ -109,7 +110,8 @@ func (h *Handle) defaultLinks(ctx context.Context) (map[int]bool, error) {
 					return
 				}
 			}
-			if r.Type != unix.RTN_UNICAST {
+			// Who sits on the bridge may announce himself as a router.
+			if r.Type != unix.RTN_UNICAST || r.Protocol == unix.RTPROT_RA {
 				return
 			}
 			found[r.LinkIndex] = true

@@ -14,16 +14,9 @@ func iptablesArrival() []explanation {
 		{"raw PREROUTING", "", "Not Gangway's chain: one rule in it, before all that may accept, leads to GANGWAY-ORIGIN."},
 		{"raw PREROUTING", "! -i lo -j GANGWAY-ORIGIN", "Came in from elsewhere."},
 		{"raw GANGWAY-ORIGIN", "", "Drops what has a source that cannot come by the link that it came by. It comes before connection tracking: what the connection table says of a flow can be believed only if the flow began with who it says."},
-		{"raw GANGWAY-ORIGIN", "-m devgroup --src-group 0x4757 -g GANGWAY-SOURCE", "Came in by a bridge of Gangway. All of them are in interface group 0x4757 (\"GW\"), so one comparison finds them, however many networks there are."},
-		{"raw GANGWAY-ORIGIN", "-s SUBNET -j DROP", "Has the address of a container, or of a network's gateway, and came by another link. A container that is in two networks and answers on the wrong one is dropped, too."},
-		{"raw GANGWAY-SOURCE", "", "What came in by a bridge of Gangway."},
-		{"raw GANGWAY-SOURCE", "-d 127.0.0.0/8 -j DROP", "Wants to go to the host's loopback. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction."},
-		{"raw GANGWAY-SOURCE", "-m rpfilter -j RETURN", "The host has a route to its source by that bridge: an address of the network, or what is routed to a container."},
-		{"raw GANGWAY-SOURCE", "-j GANGWAY-HOME", "It has none."},
-		{"raw GANGWAY-SOURCE", "-j DROP", "Somebody else's address: of another network, of one of the engine's, or of the outside."},
-		{"raw GANGWAY-HOME", "", "Where the host has no route: a bridge without an address of the host."},
-		{"raw GANGWAY-HOME", "-s SUBNET -i BRIDGE -j ACCEPT", "An address of the network."},
-		{"raw GANGWAY-HOME", "-s ADDR -j ACCEPT", "Who has no address yet asks for one."},
+		{"raw GANGWAY-ORIGIN", "-d 127.0.0.0/8 -m devgroup --src-group 0x4757 -j DROP", "Came in by a bridge of Gangway and wants to go to the host's loopback. All these bridges are in interface group 0x4757 (\"GW\"), so one comparison finds them, however many networks there are. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction."},
+		{"raw GANGWAY-ORIGIN", "-m devgroup --src-group 0x4757 -m rpfilter -j RETURN", "Came in by a bridge of Gangway, and the host has a route to its source by that bridge: an address of the network, or what is routed to a container."},
+		{"raw GANGWAY-ORIGIN", "-s SUBNET ! -i BRIDGE -j DROP", "Has the address of a container, or of a network's gateway, and came by another link. A container that is in two networks and answers on the wrong one is dropped, too. What has an address of no network of Gangway passes: it may be routed to a container."},
 
 		{"nat PREROUTING", "", "Not Gangway's chain: one rule in it, behind all others, leads to GANGWAY-DNAT as long as ports are published. Chains of nat see the first packet of a flow only; the connection table does the same to all others, and the reverse to the answers."},
 		{"nat PREROUTING", "! -d LOOPBACK -m addrtype --dst-type LOCAL -j GANGWAY-DNAT", "To an address of the host: may be a published port. Not to loopback: 127.0.0.0/8 is nobody's but the host's, and for `[::1]` the relays of the daemon answer."},
@@ -148,7 +141,7 @@ func iptablesDeparture() []explanation {
 // valveChains explain the table that goes with rules that others can take away.
 func valveChains() []explanation {
 	return []explanation{
-		{"chain loopback", "", "Keeps containers from the services that the host offers on 127.0.0.0/8 only, as GANGWAY-SOURCE does."},
+		{"chain loopback", "", "Keeps containers from the services that the host offers on 127.0.0.0/8 only, as GANGWAY-ORIGIN does."},
 		{"chain loopback", "iifgroup 18263 ip daddr 127.0.0.0/8 drop", "Came in by a bridge of Gangway and wants to go to the host's loopback."},
 		{"chain loopback", "ip daddr 127.0.0.0/8 meta iifkind \"bridge\" iifname @bridges drop", "The same by a bridge that somebody took out of the interface group: Gangway puts it back within moments."},
 		{"chain valve", "", "Behind iptables: lets through what has a note that Gangway's rules, or yours in DOCKER-USER, accepted it."},

@@ -21,9 +21,7 @@ func nftablesArrival() []explanation {
 		{"chain by_bridge", "ip daddr 127.0.0.0/8 drop", "Wants to go to the host's loopback. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction."},
 		{"chain by_bridge", "fib saddr . iif oif != 0 accept", "The host has a route to its source by that bridge: an address of the network, or what is routed to a container."},
 		{"chain by_bridge", "ip saddr . iifname @home4 accept", "An address of the network, where the host has no route to it: a bridge without an address of the host."},
-		{"chain by_bridge", "ip saddr 0.0.0.0 accept", "Who has no address yet asks for one."},
-		{"chain by_bridge", "ip saddr :: accept", "The same in IPv6."},
-		{"chain by_bridge", "drop", "Somebody else's address: of another network, of one of the engine's, or of the outside."},
+		{"chain by_bridge", "ip saddr @subnets4 drop", "An address of another network. What has an address of no network of Gangway passes: it may be routed to a container."},
 
 		{"chain prerouting", "", "Finds published ports, for packets that come from elsewhere. Like all chains of type nat it sees the first packet of a flow only; the connection table does the same to all others, and the reverse to the answers. Rules of yours in nat PREROUTING of iptables come one step before it."},
 		{"chain prerouting", "ip daddr 127.0.0.0/8 accept", "To the host's loopback, from outside: nobody but the host itself has business there, so no published port is looked up."},

@@ -14,7 +14,7 @@
 //	nat PREROUTING      → GANGWAY-DNAT      published ports, packets of others
 //	nat OUTPUT          → GANGWAY-DNAT      published ports, the host's own packets
 //	nat POSTROUTING     → GANGWAY-SNAT      source addresses (→ GANGWAY-HAIRPIN, -KEEP, -LEAVE, -PORTS, -REST)
-//	raw PREROUTING      → GANGWAY-ORIGIN    sources fit their links (→ GANGWAY-SOURCE, -HOME)
+//	raw PREROUTING      → GANGWAY-ORIGIN    sources fit their links
 //
 // Invariant: after Sync the kernel holds what compile makes of the ruleset,
 // rule for rule, in an order that depends on the ruleset alone. Elements of a

@@ -32,8 +32,6 @@ var (
 	answerChain   = chain{"filter", "GANGWAY-ANSWER"}
 	acceptChain   = chain{"filter", "GANGWAY-ACCEPT"}
 	originChain   = chain{"raw", "GANGWAY-ORIGIN"}
-	sourceChain   = chain{"raw", "GANGWAY-SOURCE"}
-	homeChain     = chain{"raw", "GANGWAY-HOME"}
 	dnatChain     = chain{"nat", "GANGWAY-DNAT"}
 	snatChain     = chain{"nat", "GANGWAY-SNAT"}
 	hairpinChain  = chain{"nat", "GANGWAY-HAIRPIN"}
@@ -169,19 +167,15 @@ func shared(f form) rules {
 
 // sharedOrigin adds the rules that look, before connection tracking, whether a
 // packet's source fits the link that it came by. Most packets of containers pass with
-// one question to the routing table. homeChain is for bridges that the host has no route
-// by: those without an address of the host. Who has no address yet may ask for one.
+// one question to the routing table. What has an address of nobody's network passes, as it
+// may be routed to a container.
 func sharedOrigin(r rules, six bool) {
-	r[originChain] = []string{fromBridge + " -g " + sourceChain.name}
-	r[sourceChain] = []string{"-m rpfilter -j RETURN", "-j " + homeChain.name, "-j DROP"}
-	r[homeChain] = []string{"-s 0.0.0.0/32 -j ACCEPT"}
-	if six {
-		r[homeChain] = []string{"-s ::/128 -j ACCEPT"}
-		return
+	r[originChain] = []string{fromBridge + " -m rpfilter -j RETURN"}
+	if !six {
+		// The way to containers from 127.0.0.1 (route_localnet) must not be
+		// one from containers to it.
+		r[originChain] = append(r[originChain], "-d 127.0.0.0/8 "+fromBridge+" -j DROP")
 	}
-	// The way to containers from 127.0.0.1 (route_localnet) must not be
-	// one from containers to it.
-	r[sourceChain] = slices.Insert(r[sourceChain], 0, "-d 127.0.0.0/8 -j DROP")
 }
 
 // sharedSource adds the rules that lead to those about source addresses. What a
@@ -207,7 +201,7 @@ func sharedSource(r rules, six bool) {
 // fixed says whether a chain's rules come from shared alone, in their order.
 func fixed(c chain) bool {
 	return slices.Contains([]chain{forwardChain, userChain, inChain, betweenChain, outChain, foreignChain, acceptChain,
-		sourceChain, snatChain, portsChain, verdictChain}, c)
+		snatChain, portsChain, verdictChain}, c)
 }
 
 // networkRules returns what one network adds in one family. The filter rules
@@ -228,8 +222,7 @@ func networkRules(n firewall.Network, six bool) rules {
 		}
 	}
 	for _, p := range ofFamily(n.Subnets, six) {
-		r[originChain] = append(r[originChain], "-s "+p.String()+tag+" -j DROP")
-		r[homeChain] = append(r[homeChain], "-s "+p.String()+" -i "+n.Bridge+tag+" -j ACCEPT")
+		r[originChain] = append(r[originChain], "-s "+p.String()+" ! -i "+n.Bridge+tag+" -j DROP")
 	}
 	for _, p := range ofFamily(n.Masquerade, six) {
 		leaveRules(r, n, p, tag)
@@ -385,7 +378,9 @@ func elements(set firewall.Ruleset, six bool) rules {
 		}
 	}
 	for _, l := range set.Outside {
-		add(outsideChain, outsideRule(l.Name))
+		if !strings.ContainsAny(l.Name, "+\"\\ ") { // iptables takes it for another name, or for none
+			add(outsideChain, outsideRule(l.Name))
+		}
 	}
 	return all
 }

@@ -29,11 +29,9 @@ func originChains() []chain {
 		from = append(from, rule(h.own(), h.address(h.saddr, 1), meta(expr.MetaKeyIIFNAME, register(8+h.words)), in(homeSet+h.name), verdict(expr.VerdictAccept)))
 		elsewhere = append(elsewhere, rule(h.own(), h.address(h.saddr, 1), in(subnetsSet+h.name), drop))
 	}
-	// Who has no address yet asks for one.
-	from = append(from,
-		rule(family4(), saddr4(), is(0, 0, 0, 0), verdict(expr.VerdictAccept)),
-		rule(family6(), saddr6(), is(make([]byte, 16)...), verdict(expr.VerdictAccept)),
-		rule(drop))
+	for _, h := range headers() {
+		from = append(from, rule(h.own(), h.address(h.saddr, 1), in(subnetsSet+h.name), drop))
+	}
 	elsewhere = append(elsewhere, rule(family4(), loopback4(16), strayIn(), drop))
 	return []chain{
 		regular("by_bridge", from...),
