@@ -31,7 +31,9 @@ func testPointToPoint(t *testing.T, e *harness.Engine) {
 
 // testRoutedBeside: a container in a routed network and in one with translation
 // has its published ports open in the routed one, and published at the host if
-// the other is its way out; joined, left and joined again, and over restarts.
+// the other is its way out; joined, left and joined again, and over restarts. From
+// outside they are open if the routed one is its way out: an answer by the other network
+// would have an address that does not come by that network's bridge.
 func testRoutedBeside(t *testing.T, e *harness.Engine) {
 	e.Network(t, "a-nat", dual(e, "10.95.0.0/24", "fd00:95::/64")...)
 	e.Network(t, "routed", append(dual(e, "10.95.1.0/24", "fd00:951::/64"),
@@ -50,7 +52,7 @@ func testRoutedBeside(t *testing.T, e *harness.Engine) {
 	reachable := func(when string) {
 		t.Helper()
 		for _, addr := range []string{direct, direct6} {
-			by(t, when, outside.Get(t, "tcp", addr+":80"), "c1")
+			by(t, when, e.Inside("c2").Get(t, "tcp", addr+":80"), "c1")
 		}
 	}
 	reachable("not the way out")
@@ -67,6 +69,9 @@ func testRoutedBeside(t *testing.T, e *harness.Engine) {
 	)
 	e.Docker(t, "network", "disconnect", "a-nat", "c1")
 	reachable("way out")
+	for _, addr := range []string{direct, direct6} {
+		by(t, "way out, from outside", outside.Get(t, "tcp", addr+":80"), "c1")
+	}
 	e.Docker(t, "network", "connect", "a-nat", "c1")
 	reachable("way out no more, or still")
 	e.Docker(t, "network", "disconnect", "routed", "c1")

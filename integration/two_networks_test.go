@@ -3,6 +3,7 @@ package integration
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -67,7 +68,9 @@ func testBehindContainer(t *testing.T, e *harness.Engine) {
 			// No container's address: nobody else forgets its flows.
 			e.Run(t, "conntrack", "-D", "-d", own.Addr().String())
 		})
-		outside.Ping(t, own.Addr().String())
+		// A container that has just started is still finding out whether its link-local
+		// address is taken (RFC 4862).
+		harness.Eventually(t, 15*time.Second, "ping "+own.String(), func() error { return outside.TryPing(own.Addr().String()) })
 	}
 	by(t, "behind the container", outside.Get(t, "tcp", "10.88.0.1:81"), "vpn")
 	outside.Unreachable(t, "tcp", "[fd00:88::1]:81")

@@ -1,6 +1,7 @@
 package packaging
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -182,6 +183,12 @@ func TestWatchdog(t *testing.T) {
 	s.calls(t, 1)
 	first := s.daemonPid(t)
 	s.Run(t, "kill", "-STOP", fmt.Sprint(first))
+	harness.Eventually(t, 10*time.Second, "the daemon stops", func() error { // all of its threads
+		if state := s.Run(t, "sed", "-n", "s/^State:.//p", fmt.Sprintf("/proc/%d/status", first)); !strings.HasPrefix(state, "T") {
+			return errors.New(state)
+		}
+		return nil
+	})
 	s.answers(t, "while the daemon hangs") // the next one takes it from the socket
 	if s.daemonPid(t) == first {
 		t.Error("the daemon was not started again")
