@@ -91,7 +91,6 @@ func register(word uint32) uint32 {
 	return word
 }
 
-func saddr4() []expr.Any { return network(12, 4) }
 func saddr6() []expr.Any { return network(8, 16) }
 
 func daddr6(a []byte) []expr.Any { return rule(network(24, 16), is(a...)) }
