@@ -192,19 +192,19 @@ func TestRelayUDPEvictsOldest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := managerWith(t, change)
-			reserve(t, m, ownerA, only4(udpAsk(5300, 53, any6)), only4(udpAsk(5301, 53, any6)))
+			reserve(t, m, ownerA, only4(udpAsk(5310, 53, any6)), only4(udpAsk(5311, 53, any6)))
 			serveUDP(t, cont4, 53)
 			var clients []*net.UDPConn
 			var from []string
 			for range 3 {
-				c := dialUDPFrom(t, "", "[::1]:5300")
+				c := dialUDPFrom(t, "", "[::1]:5310")
 				clients, from = append(clients, c), append(from, ping(t, c, "x"))
 			}
 			ping(t, clients[0], "x")
 			// Client 1 is the oldest now; it goes for a fourth one, which none
 			// does for one on another port.
-			ping(t, dialUDPFrom(t, "", "[::1]:5300"), "x")
-			ping(t, dialUDPFrom(t, "", "[::1]:5301"), "x")
+			ping(t, dialUDPFrom(t, "", "[::1]:5310"), "x")
+			ping(t, dialUDPFrom(t, "", "[::1]:5311"), "x")
 			if n := sessions(m); n != 4 {
 				t.Errorf("%d sessions", n)
 			}
