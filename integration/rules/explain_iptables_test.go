@@ -78,8 +78,8 @@ func iptablesForward() []explanation {
 		{"filter GANGWAY-OPEN", "-d ADDR -i LINK -o BRIDGE -p PROTO -m PROTO --dport PORTS -j GANGWAY-ACCEPT", "Published ports, from a link in `trusted_host_interfaces`."},
 
 		{"filter GANGWAY-ANSWER", "", "Answers of what is open: the rules of GANGWAY-OPEN with the source in the place of the destination. They are asked for what goes from one network to another, or to a network of others."},
-		{"filter GANGWAY-ANSWER", "-i BRIDGE -j GANGWAY-ACCEPT", "From gateway mode nat-unprotected."},
-		{"filter GANGWAY-ANSWER", "-i BRIDGE -p icmp -j GANGWAY-ACCEPT", "From gateway mode routed: answers to pings, and error messages."},
+		{"filter GANGWAY-ANSWER", "-s SUBNET -i BRIDGE -j GANGWAY-ACCEPT", "From gateway mode nat-unprotected, and an address of the network: nobody answers in the name of somebody else."},
+		{"filter GANGWAY-ANSWER", "-s SUBNET -i BRIDGE -p icmp -j GANGWAY-ACCEPT", "From gateway mode routed: answers to pings, and error messages."},
 		{"filter GANGWAY-ANSWER", "-s ADDR -i BRIDGE -p PROTO -m PROTO --sport PORTS -j GANGWAY-ACCEPT", "From a port that is published in gateway mode routed."},
 		{"filter GANGWAY-ANSWER", "-s ADDR -i BRIDGE -o LINK -p PROTO -m PROTO --sport PORTS -j GANGWAY-ACCEPT", "From a published port to a link in `trusted_host_interfaces`."},
 	}

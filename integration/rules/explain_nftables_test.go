@@ -83,6 +83,7 @@ func nftablesVerdicts() []explanation {
 		{"chain open4", "goto deny", "Another network, or the outside, asks for what was not published."},
 
 		{"chain answer4", "", "Answers of what is open: the rules of open4 with the source in the place of the destination. They are asked for what goes from one network to another, or to a network of others."},
+		{"chain answer4", "ip saddr . iifname != @home4 goto deny", "From an address that is none of the network's: nobody answers in the name of somebody else."},
 		{"chain answer4", "iifname @unprotected4 goto permit", "From gateway mode nat-unprotected."},
 		{"chain answer4", "meta l4proto icmp iifname @routed4 goto permit", "From gateway mode routed: answers to pings, and error messages."},
 		{"chain answer4", "iifname . meta l4proto . ip saddr . th sport @open4 goto permit", "From a port that is published in gateway mode routed."},

@@ -229,11 +229,19 @@ func networkRules(n firewall.Network, six bool) rules {
 	}
 	if n.Unprotected.Has(six) {
 		r[openChain] = append(r[openChain], "-o "+n.Bridge+tag+" -j "+acceptChain.name)
-		r[answerChain] = append(r[answerChain], "-i "+n.Bridge+tag+" -j "+acceptChain.name)
 	}
 	if n.Routed.Has(six) {
 		r[openChain] = append(r[openChain], "-o "+n.Bridge+" -p "+icmp(six)+tag+" -j "+acceptChain.name)
-		r[answerChain] = append(r[answerChain], "-i "+n.Bridge+" -p "+icmp(six)+tag+" -j "+acceptChain.name)
+	}
+	// Not in the name of an address that somebody else has, such as one outside.
+	for _, p := range ofFamily(n.Subnets, six) {
+		from := "-s " + p.String() + " -i " + n.Bridge
+		if n.Unprotected.Has(six) {
+			r[answerChain] = append(r[answerChain], from+tag+" -j "+acceptChain.name)
+		}
+		if n.Routed.Has(six) {
+			r[answerChain] = append(r[answerChain], from+" -p "+icmp(six)+tag+" -j "+acceptChain.name)
+		}
 	}
 	for _, p := range ofFamily(n.Hairpin, six) {
 		r[hairpinChain] = append(r[hairpinChain], "-s "+p.String()+" -o "+n.Bridge+" "+translated+tag+" -j MASQUERADE")

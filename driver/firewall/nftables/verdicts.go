@@ -97,9 +97,12 @@ func closedChains() []chain {
 func openChains() []chain {
 	var all []chain
 	for _, h := range headers() {
-		all = append(all,
-			openChain("open"+h.name, h, h.daddr, dport, expr.MetaKeyIIFNAME, expr.MetaKeyOIFNAME),
-			openChain("answer"+h.name, h, h.saddr, sport, expr.MetaKeyOIFNAME, expr.MetaKeyIIFNAME))
+		answers := openChain("answer"+h.name, h, h.saddr, sport, expr.MetaKeyOIFNAME, expr.MetaKeyIIFNAME)
+		// Not in the name of an address that somebody else has, such as one outside.
+		answers.rules = append([][]expr.Any{
+			rule(h.own(), h.address(h.saddr, 1), meta(expr.MetaKeyIIFNAME, register(8+h.words)), notIn(homeSet+h.name), jump("deny")),
+		}, answers.rules...)
+		all = append(all, openChain("open"+h.name, h, h.daddr, dport, expr.MetaKeyIIFNAME, expr.MetaKeyOIFNAME), answers)
 	}
 	return all
 }
