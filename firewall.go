@@ -88,10 +88,9 @@ func newNftables(ctx context.Context, mark firewall.Mark, log *logrus.Entry) (fi
 // keep one.
 func newIPTables(ctx context.Context, mark firewall.Mark, log *logrus.Entry) (*iptables.Backend, error) {
 	options := iptables.Options{Log: log, Mark: mark}
-	v, err := nftables.NewValve(ctx, mark)
+	v, err := nftables.NewValve(ctx, log, mark)
 	if err == nil {
 		options.Valve = v
-		v.Log = log
 	} else {
 		log.WithError(err).Info(nftables.Unguarded)
 	}

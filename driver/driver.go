@@ -205,9 +205,9 @@ func (d *Driver) stage(look planner, before, after *plan) (change, map[string]*N
 	for _, e := range c.endpoints {
 		networks[e.network()] = d.state.networks[e.network()]
 	}
-	before.addAround(d.state, d.facts, c, func(e endpointChange) *Endpoint { return e.before })
+	before.addAround(d.state, d.given(), c, func(e endpointChange) *Endpoint { return e.before })
 	d.state.apply(c)
-	after.addAround(d.state, d.facts, c, func(e endpointChange) *Endpoint { return e.after })
+	after.addAround(d.state, d.given(), c, func(e endpointChange) *Endpoint { return e.after })
 	if c.network != (networkChange{}) {
 		d.origins.forget()
 	}
@@ -215,6 +215,13 @@ func (d *Driver) stage(look planner, before, after *plan) (change, map[string]*N
 		d.moving[name]++
 	}
 	return c, networks, nil
+}
+
+// given are the facts as of now. The caller holds the state's lock.
+func (d *Driver) given() facts {
+	f := d.facts
+	f.unclaimed = len(d.unclaimed.endpoints) > 0
+	return f
 }
 
 // settle ends a change: its network's bridge is where it stays.

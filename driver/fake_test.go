@@ -32,7 +32,14 @@ type fakeHost struct {
 	networks map[string]firewall.Network
 	ports    map[firewall.Port]bool
 	open     map[firewall.Open]bool
-	held     map[string][]spec.Published
+	keep     map[firewall.Keep]bool
+	direct   map[firewall.Direct]bool
+	// ways are the links that the rules know to lead outside, uplinks those that do.
+	ways    map[spec.Outside]bool
+	uplinks []spec.Outside
+	// blind has the host not tell its uplinks.
+	blind bool
+	held  map[string][]spec.Published
 	// busy are ports that somebody else holds.
 	busy      map[uint16]bool
 	lacksIPv6 bool
@@ -66,6 +73,10 @@ func newFakeHost() *fakeHost {
 		networks: map[string]firewall.Network{},
 		ports:    map[firewall.Port]bool{},
 		open:     map[firewall.Open]bool{},
+		keep:     map[firewall.Keep]bool{},
+		direct:   map[firewall.Direct]bool{},
+		ways:     map[spec.Outside]bool{},
+		uplinks:  []spec.Outside{{Name: "eth0"}},
 		held:     map[string][]spec.Published{},
 		stored:   map[string][]byte{},
 		foreign:  map[string]spec.BridgeInfo{},
@@ -84,7 +95,12 @@ func (f *fakeHost) step() (unlock func(), err error) {
 }
 
 func (f *fakeHost) Outside(context.Context) ([]spec.Outside, error) {
-	return []spec.Outside{{Name: "eth0"}}, nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.blind {
+		return nil, errInjected
+	}
+	return slices.Clone(f.uplinks), nil
 }
 
 func (f *fakeHost) EnsureBridge(_ context.Context, b spec.Bridge) ([]string, error) {
@@ -267,21 +283,14 @@ func (f *fakeHost) Apply(_ context.Context, d firewall.Delta) error {
 	for _, n := range d.Remove.Networks {
 		delete(f.networks, n.ID)
 	}
-	for _, p := range d.Remove.Ports {
-		delete(f.ports, p)
-	}
-	for _, o := range d.Remove.Open {
-		delete(f.open, o)
-	}
-	for _, o := range d.Add.Open {
-		f.open[o] = true
-	}
 	for _, n := range d.Add.Networks {
 		f.networks[n.ID] = n
 	}
-	for _, p := range d.Add.Ports {
-		f.ports[p] = true
-	}
+	exchange(f.ports, d.Remove.Ports, d.Add.Ports)
+	exchange(f.open, d.Remove.Open, d.Add.Open)
+	exchange(f.keep, d.Remove.Keep, d.Add.Keep)
+	exchange(f.direct, d.Remove.Direct, d.Add.Direct)
+	exchange(f.ways, d.Remove.Outside, d.Add.Outside)
 	return nil
 }
 
@@ -291,25 +300,44 @@ func (f *fakeHost) Sync(_ context.Context, full firewall.Ruleset) ([]string, err
 		return nil, err
 	}
 	defer unlock()
-	networks, ports, open := map[string]firewall.Network{}, map[firewall.Port]bool{}, map[firewall.Open]bool{}
+	networks := map[string]firewall.Network{}
 	for _, n := range full.Networks {
 		networks[n.ID] = n
-	}
-	for _, p := range full.Ports {
-		ports[p] = true
-	}
-	for _, o := range full.Open {
-		open[o] = true
 	}
 	var fixed []string
 	if full.Closed != f.closed {
 		fixed, f.closed = append(fixed, "closed families"), full.Closed
 	}
-	if !reflect.DeepEqual(networks, f.networks) || !reflect.DeepEqual(ports, f.ports) || !reflect.DeepEqual(open, f.open) {
+	same := reflect.DeepEqual(networks, f.networks)
+	f.networks = networks
+	// Each is exchanged, whether an earlier one was as it should be or not.
+	same = become(f.ports, full.Ports) && same
+	same = become(f.open, full.Open) && same
+	same = become(f.keep, full.Keep) && same
+	same = become(f.direct, full.Direct) && same
+	same = become(f.ways, full.Outside) && same
+	if !same {
 		fixed = append(fixed, "rules")
 	}
-	f.networks, f.ports, f.open = networks, ports, open
 	return fixed, nil
+}
+
+// exchange takes elements out of a set and puts others in.
+func exchange[T comparable](set map[T]bool, remove, add []T) {
+	for _, e := range remove {
+		delete(set, e)
+	}
+	for _, e := range add {
+		set[e] = true
+	}
+}
+
+// become makes a set one of these elements, and says whether it was already.
+func become[T comparable](set map[T]bool, want []T) bool {
+	before := maps.Clone(set)
+	clear(set)
+	exchange(set, nil, want)
+	return maps.Equal(before, set)
 }
 
 func (f *fakeHost) Cleanup(context.Context) error { return nil }
@@ -403,6 +431,10 @@ func (f *fakeHost) reboot() {
 	clear(f.veths)
 	clear(f.networks)
 	clear(f.ports)
+	clear(f.open)
+	clear(f.keep)
+	clear(f.direct)
+	clear(f.ways)
 	clear(f.held)
 }
 

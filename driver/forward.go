@@ -28,7 +28,7 @@ func (d *Driver) forward(ctx context.Context, want firewall.Families) ([]string,
 			return nil, err
 		}
 		if !on {
-			off.Add(six)
+			off = off.With(firewall.Family(six))
 		}
 	}
 	if off != (firewall.Families{}) {

@@ -30,9 +30,9 @@ func (r *repair) learn(ctx context.Context) {
 	defer r.gate.Unlock()
 	r.mu.Lock()
 	var before, after plan
-	before.addFacts(r.state, r.facts)
+	before.addFacts(r.state, r.given())
 	r.facts.outside = outside
-	after.addFacts(r.state, r.facts)
+	after.addFacts(r.state, r.given())
 	r.mu.Unlock()
 	r.o.Log.Infof("outside is what leaves by %s", names(outside))
 	if change := diff(before, after).rules(); !change.Empty() {

@@ -36,7 +36,7 @@ func TestLinkLocalSubnets(t *testing.T) {
 	if !slices.Contains(v.Reserved, netip.MustParsePrefix("fe80::/64")) || !slices.Contains(v.Addresses, netip.MustParseAddr("fe80::2")) {
 		t.Errorf("the container may use %v of %v", v.Addresses, v.Reserved)
 	}
-	if p := compile(d.state, d.facts); !p.forward.V4 || p.forward.V6 {
+	if p := compile(d.state, d.given()); !p.forward.V4 || p.forward.V6 {
 		t.Errorf("forwarding: %t, %t, want IPv4 alone", p.forward.V4, p.forward.V6)
 	}
 	// The same requests after a restart.

@@ -64,7 +64,7 @@ func TestModes(t *testing.T) {
 			must(t, err, d.Publish(ctx, netA, ep1, portmap(8080, 80, 8443, 443, 8444, 444)))
 			inSync(t, f, d)
 			d.mu.Lock()
-			plan := compile(d.state, d.facts)
+			plan := compile(d.state, d.given())
 			d.mu.Unlock()
 			approve(t, filepath.Join("testdata", "modes", name+".golden"), map[string]any{
 				"gateway check": check, "join": join, "bridges": plan.bridges, "veths": plan.veths,

@@ -16,6 +16,9 @@ type picture struct {
 	Networks map[string]firewall.Network
 	Ports    map[firewall.Port]bool
 	Open     map[firewall.Open]bool
+	Keep     map[firewall.Keep]bool
+	Direct   map[firewall.Direct]bool
+	Outside  map[spec.Outside]bool
 	Held     map[string][]spec.Published
 	Stored   map[string]string
 	// Detached are pairs of endpoints in no container, which need not exist.
@@ -28,6 +31,7 @@ func (f *fakeHost) picture() picture {
 	p := picture{
 		Bridges: maps.Clone(f.bridges), Veths: maps.Clone(f.veths),
 		Networks: maps.Clone(f.networks), Ports: maps.Clone(f.ports), Open: maps.Clone(f.open),
+		Keep: maps.Clone(f.keep), Direct: maps.Clone(f.direct), Outside: maps.Clone(f.ways),
 		Held: map[string][]spec.Published{}, Stored: map[string]string{}, Detached: map[string]spec.Veth{},
 	}
 	for id, v := range f.veths {
@@ -54,10 +58,11 @@ func (f *fakeHost) picture() picture {
 func expected(d *Driver) picture {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	want := compile(d.state, d.facts)
+	want := compile(d.state, d.given())
 	p := picture{
 		Bridges: map[string]spec.Bridge{}, Veths: map[string]spec.Veth{},
 		Networks: map[string]firewall.Network{}, Ports: map[firewall.Port]bool{}, Open: map[firewall.Open]bool{},
+		Keep: map[firewall.Keep]bool{}, Direct: map[firewall.Direct]bool{}, Outside: map[spec.Outside]bool{},
 	}
 	for _, b := range want.bridges {
 		p.Bridges[b.Name] = b
@@ -70,11 +75,10 @@ func expected(d *Driver) picture {
 	for _, n := range want.rules.Networks {
 		p.Networks[n.ID] = n
 	}
-	for _, r := range want.rules.Ports {
-		p.Ports[r] = true
-	}
-	for _, o := range want.rules.Open {
-		p.Open[o] = true
-	}
+	exchange(p.Ports, nil, want.rules.Ports)
+	exchange(p.Open, nil, want.rules.Open)
+	exchange(p.Keep, nil, want.rules.Keep)
+	exchange(p.Direct, nil, want.rules.Direct)
+	exchange(p.Outside, nil, want.rules.Outside)
 	return p
 }

@@ -89,7 +89,7 @@ func (d *Driver) unsettled(of spec.Scope) spec.Scope {
 // desired is what the kernel should contain by now.
 func (d *Driver) desired() plan {
 	d.mu.Lock()
-	s, f := d.state.snapshot(), d.facts
+	s, f := d.state.snapshot(), d.given()
 	d.mu.Unlock()
 	return compile(s, f)
 }

@@ -72,7 +72,7 @@ func TestRestoreRefusesWhatItDoesNotUnderstand(t *testing.T) {
 func TestReconcileMends(t *testing.T) {
 	f, d := withContainer(t)
 	delete(f.bridges, "gw-aaaaaaaaaaaa")
-	f.ports = nil
+	clear(f.ports)
 	if n := d.Reconcile(t.Context()); n == 0 {
 		t.Fatal("nothing was repaired")
 	}

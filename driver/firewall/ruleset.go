@@ -98,8 +98,8 @@ func (f Families) Without(o Families) Families { return Families{f.V4 && !o.V4, 
 // Has says whether a family is in the set.
 func (f Families) Has(six bool) bool { return six && f.V6 || !six && f.V4 }
 
-// Add puts a family into the set.
-func (f *Families) Add(six bool) { f.V4, f.V6 = f.V4 || !six, f.V6 || six }
+// Family returns the set of one family.
+func Family(six bool) Families { return Families{V4: !six, V6: six} }
 
 // FirstHighPort and LastHighPort bound the source ports that masqueraded flows get, at
 // random. Services and most published ports of the host are below: a container that could

@@ -76,7 +76,7 @@ func Open(ctx context.Context, backend string, log *logrus.Entry) (_ *Parts, err
 // newBackend makes a backend as the daemon does where its user asks for it.
 func newBackend(ctx context.Context, name string, log *logrus.Entry) (firewall.Backend, error) {
 	if name == "iptables" {
-		v, err := nftables.NewValve(ctx, firewall.DefaultMark())
+		v, err := nftables.NewValve(ctx, log, firewall.DefaultMark())
 		if err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/integration/rawip"
 )
 
@@ -44,15 +45,75 @@ func (s *suite) portShadow(t *testing.T) {
 	) {
 		t.Run(set.String(), func(t *testing.T) {
 			w := newWorld(t, s.opts, set)
-			s.backend(t, w.host).add(t, everything())
+			b := s.backend(t, w.host)
+			b.add(t, everything())
 			w.cast(t, shadows)
+			b.add(t, firewall.Ruleset{Keep: keep("a2", 80, 180)})
+			w.leave(t, []parting{{"a2", 85, true}, {"a2", 79, false}, {"a1", 85, false}})
+			b.remove(t, firewall.Ruleset{Keep: keep("a2", 80, 180)})
+			w.leave(t, []parting{{"a2", 86, false}})
 		})
 	}
 	t.Run("with an address of its own", func(t *testing.T) {
 		w := newWorld(t, s.opts, setting{policy: "ACCEPT", bridged: true})
-		s.backend(t, w.host).add(t, manyModes())
+		b := s.backend(t, w.host)
+		b.add(t, manyModes())
 		w.cast(t, []shadow{{"n1", "tcp", 8080, "a1"}, {"a1", "tcp", 8091, "n1"}, {"n1", "udp", shadowedPort, "host"}})
+		b.add(t, firewall.Ruleset{Keep: keep("n1", 500, 500, "host2")})
+		w.leave(t, []parting{{"n1", 500, true}, {"n1", 501, false}})
 	})
+}
+
+// keep has a container keep a run of UDP ports in both families, with the address of
+// its network, if it names one.
+func keep(container string, first, last uint16, source ...string) (all []firewall.Keep) {
+	for _, f := range families {
+		k := firewall.Keep{
+			NetworkID: longID("net" + container[:1]), EndpointID: longID("endpoint" + container),
+			Addr: addresses[container][f], First: first, Last: last,
+		}
+		for _, host := range source {
+			k.Source = addresses[host][f]
+		}
+		all = append(all, k)
+	}
+	return all
+}
+
+// A parting is a UDP flow to the outside, from a port that the container keeps or not.
+type parting struct {
+	by   string
+	port uint16
+	kept bool
+}
+
+// leave sends one packet of each, and looks at the port that it reaches the outside from.
+func (w *world) leave(t *testing.T, list []parting) {
+	t.Helper()
+	ears, wires := w.ears(t), w.wires(t)
+	for n, c := range list {
+		for _, f := range families {
+			from := netip.AddrPortFrom(addresses[c.by][f], c.port)
+			to := netip.AddrPortFrom(addresses["outside"][f], firstOtherPort+500+uint16(n))
+			if err := wires[c.by].send(rawip.Datagram(from, to, mark("parting", n, f))); err != nil {
+				t.Fatalf("%s: %v", c.by, err)
+			}
+		}
+	}
+	seen := w.heard(t, ears, "end of the partings")["outside"]
+	for n, c := range list {
+		for _, f := range families {
+			packets := carrying(seen, mark("parting", n, f))
+			if len(packets) != 1 {
+				t.Errorf("%s %+v: %d packets reach the outside", f, c, len(packets))
+				continue
+			}
+			from, _ := rawip.Source(packets[0])
+			if c.kept && from.Port() != c.port || !c.kept && from.Port() < firewall.FirstHighPort {
+				t.Errorf("%s %+v: it comes from %s", f, c, from)
+			}
+		}
+	}
 }
 
 // ends of the n-th shadow: what the container sends from, and the host outside.

@@ -31,7 +31,7 @@ func start(mark firewall.Mark, valve bool) fwtest.NewBackend {
 	return func(ctx context.Context) (firewall.Backend, error) {
 		options := iptables.Options{Log: testkit.Quiet(), Mark: mark}
 		if valve {
-			v, err := nftables.NewValve(ctx, mark)
+			v, err := nftables.NewValve(ctx, testkit.Quiet(), mark)
 			if err != nil {
 				return nil, err
 			}

@@ -62,16 +62,13 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 	if b.kernel.flags != 0 || o.Valveless {
 		return b, nil
 	}
-	v, err := NewValve(ctx, o.Mark)
+	v, err := NewValve(ctx, o.Log, o.Mark)
 	switch {
 	case errors.Is(err, ErrNoValve):
 		o.Log.WithError(err).Info(Unguarded)
 	case err != nil:
 		b.Close()
 		return nil, err
-	}
-	if v != nil {
-		v.Log = o.Log
 	}
 	b.valve = v
 	return b, nil

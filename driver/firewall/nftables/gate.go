@@ -52,7 +52,7 @@ func (c contents) gate() firewall.Gate {
 	want := firewall.Gate{Networks: c.networks() > 0}
 	for _, h := range headers() {
 		if _, closed := c[closedSet][string(h.proto)]; closed {
-			want.Closed.Add(h.name == "6")
+			want.Closed = want.Closed.With(firewall.Family(h.name == "6"))
 		}
 	}
 	return want
@@ -68,7 +68,7 @@ func (c contents) gateAfter(by change) firewall.Gate {
 		six := h.name == "6"
 		switch {
 		case fresh:
-			want.Closed.Add(six)
+			want.Closed = want.Closed.With(firewall.Family(six))
 		case gone:
 			want.Closed = want.Closed.Without(firewall.Families{V4: !six, V6: six})
 		}

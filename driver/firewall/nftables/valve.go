@@ -48,24 +48,22 @@ const Unguarded = "firewall: a flush of all rules by others opens networks until
 // All calls have to come on threads of one network namespace. It is safe for
 // concurrent use.
 type Valve struct {
+	log  *logrus.Entry
 	mark firewall.Mark
 	mu   sync.Mutex
 	wire wire
 	// held are the bridges in the table that was this process's at the end of the
 	// last call; none, if it had no table.
 	held []string
-
-	// Log has each change of the table, with debugging; nil for nowhere.
-	Log *logrus.Entry
 }
 
 // NewValve tries whether the kernel can keep a valve that heeds these marks, without
-// leaving anything there. The error of one that cannot matches ErrNoValve.
-func NewValve(ctx context.Context, mark firewall.Mark) (*Valve, error) {
+// leaving anything there. The log gets each change of the table, with debugging. The error of one that cannot matches ErrNoValve.
+func NewValve(ctx context.Context, log *logrus.Entry, mark firewall.Mark) (*Valve, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	v := &Valve{mark: mark}
+	v := &Valve{log: log, mark: mark}
 	if err := v.try(flagOwner); err != nil {
 		v.Close()
 		return nil, fmt.Errorf("try a table with an owner: %w", err)
@@ -192,9 +190,7 @@ func (v *Valve) commit(bridges []string, write func(*nft.Conn) error) error {
 		return fmt.Errorf("write table inet %s: %w", valveName, explain(err))
 	}
 	v.held = slices.Clone(bridges)
-	if v.Log != nil {
-		v.Log.Debugf("table inet %s is for bridges %q now", valveName, bridges)
-	}
+	v.log.Debugf("table inet %s is for bridges %q now", valveName, bridges)
 	return nil
 }
 

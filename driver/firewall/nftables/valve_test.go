@@ -13,12 +13,13 @@ import (
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/integration/nstest"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // newValve makes a valve, which the kernel has to be able to keep.
 func newValve(t *testing.T) *Valve {
 	t.Helper()
-	v, err := NewValve(t.Context(), firewall.DefaultMark())
+	v, err := NewValve(t.Context(), testkit.Quiet(), firewall.DefaultMark())
 	if err != nil {
 		t.Fatal(err)
 	}
