@@ -116,6 +116,11 @@ func testUnclaimedOff(t *testing.T, e *harness.Engine) {
 		t.Errorf("links %v, want those of %v", now, links)
 	}
 	answersByNAT(t, e)
+	// The network that is the only known one takes nothing along that others use.
+	e.Network(t, "n4", "--subnet", "10.89.4.0/24")
+	e.Docker(t, "network", "rm", "n4")
+	e.LAN.Outside.Serve(t, "tcp", "0.0.0.0:99")
+	from(t, "c1 asks outside", e.Inside("c1").Get(t, "tcp", "192.0.2.2:99"), "outside", harness.LanIPv4)
 	e.KillGangway(t)
 	e.StartGangway(t)
 	regained(t, e)
