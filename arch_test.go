@@ -20,13 +20,14 @@ var arrows = map[string][]string{
 	"config":                    {},
 	"printable":                 {},
 	"ipam":                      {"config"},
-	"driver":                    {"config", "driver/spec", "driver/firewall"},
+	"driver":                    {"config", "driver/spec", "driver/firewall", "driver/undo"},
 	"driver/spec":               {},
-	"driver/link":               {"driver/link/guard", "driver/spec"},
+	"driver/undo":               {},
+	"driver/link":               {"driver/link/guard", "driver/spec", "driver/undo"},
 	"driver/link/guard":         {},
 	"driver/firewall":           {"driver/spec"},
 	"driver/firewall/firewalld": {},
-	"driver/firewall/iptables":  {"driver/firewall", "driver/spec"},
+	"driver/firewall/iptables":  {"driver/firewall", "driver/spec", "driver/undo"},
 	"driver/firewall/nftables":  {"driver/firewall", "driver/spec"},
 	"driver/hostport":           {"driver/spec", "printable"},
 	"driver/conntrack":          {"driver/spec"},
@@ -39,7 +40,7 @@ var arrows = map[string][]string{
 
 // standardOnly lists packages that may import nothing but the standard library
 // and the project.
-var standardOnly = []string{"config", "driver/spec", "driver/firewall", "printable"}
+var standardOnly = []string{"config", "driver/spec", "driver/firewall", "driver/undo", "printable"}
 
 // forTests lists packages that exist for tests and are imported by tests only.
 func forTests(pkg string) bool {

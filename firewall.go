@@ -118,6 +118,17 @@ type successor struct {
 // Sync implements firewall.Backend.
 func (s *successor) Sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
 	lines, err := s.Backend.Sync(ctx, full)
+	return s.succeed(ctx, lines, err)
+}
+
+// Mend implements firewall.Backend.
+func (s *successor) Mend(ctx context.Context) ([]string, error) {
+	lines, err := s.Backend.Mend(ctx)
+	return s.succeed(ctx, lines, err)
+}
+
+// succeed removes what is left of the other backend after a check that succeeded.
+func (s *successor) succeed(ctx context.Context, lines []string, err error) ([]string, error) {
 	if err != nil {
 		return lines, err
 	}

@@ -171,8 +171,11 @@ func (d *Driver) remember(e *Endpoint) {
 // regain is commit for what is in use already. What the kernel refuses is for the next
 // check; undone, the change would take along what running containers use.
 func (d *Driver) regain(ctx context.Context, look planner) error {
-	d.gate.RLock()
-	defer d.gate.RUnlock()
+	leave, err := d.gate.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	c, before, after, err := d.begin(look)
 	if err != nil || c.empty() {
 		return err

@@ -24,7 +24,7 @@ import (
 func (d *Driver) apply(ctx context.Context, dl delta) error {
 	err := errors.Join(d.detach(ctx, dl.detach), d.removeLinks(ctx, dl.remove))
 	if rules := dl.rules(); !rules.Empty() {
-		err = errors.Join(err, d.o.Firewall.Apply(ctx, rules))
+		err = errors.Join(err, d.changeRules(ctx, rules))
 	}
 	if err != nil {
 		return err

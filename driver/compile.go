@@ -44,28 +44,29 @@ func compile(s *state, f facts) plan {
 			p.addDirect(s, n, e)
 		}
 	}
-	p.addFacts(s, f)
+	common := factRules(s, f)
+	p.rules.Outside, p.rules.Closed = common.Outside, common.Closed
 	p.sort()
 	return p
 }
 
-// addFacts adds what the networks have in common, and what outlives them.
-func (p *plan) addFacts(s *state, f facts) {
-	p.rules.Closed = f.closed
+// factRules is what the networks have in common, and what outlives them.
+func factRules(s *state, f facts) firewall.Ruleset {
+	common := firewall.Ruleset{Closed: f.closed}
 	if len(s.networks) > 0 || f.unclaimed || f.closed != (firewall.Families{}) {
-		p.rules.Outside = f.outside
+		common.Outside = f.outside
 	}
+	return common
 }
 
 // addAround adds what the objects of a change contribute together with others that
 // are there: side says which of the two the state is.
-func (p *plan) addAround(s *state, f facts, c change, side func(endpointChange) *Endpoint) {
+func (p *plan) addAround(s *state, c change, side func(endpointChange) *Endpoint) {
 	for _, e := range c.endpoints {
 		if e := side(e); e != nil && s.networks[e.NetworkID] != nil {
 			p.addDirect(s, s.networks[e.NetworkID], e)
 		}
 	}
-	p.addFacts(s, f)
 }
 
 // compileChange adds what the kernel should contain for the objects of c themselves
@@ -90,6 +91,12 @@ func compileChange(c change, networks map[string]*Network, before, after *plan) 
 
 // addNetwork adds what a network contributes by itself.
 func (p *plan) addNetwork(n *Network) {
+	p.addBridge(n)
+	p.rules.Networks = append(p.rules.Networks, n.policy())
+}
+
+// addBridge adds the network's link.
+func (p *plan) addBridge(n *Network) {
 	p.bridges = append(p.bridges, spec.Bridge{
 		Name:      n.Bridge,
 		NetworkID: n.ID,
@@ -99,7 +106,6 @@ func (p *plan) addNetwork(n *Network) {
 		IPv6:      n.Subnet6.IsValid() && n.Options.Mode(true) != config.Isolated,
 		Localnet:  n.translates4(),
 	})
-	p.rules.Networks = append(p.rules.Networks, n.policy())
 }
 
 // translates4 says whether the network's containers may be reached by ports of
@@ -164,9 +170,24 @@ func (n *Network) source(six bool) netip.Addr {
 	return n.Options.Host4
 }
 
-// addEndpoint adds what an endpoint of n contributes. One that is in no container
-// is an address, and a pair that is cut off, if it has one still.
+// addEndpoint adds what an endpoint of n contributes by itself.
 func (p *plan) addEndpoint(n *Network, e *Endpoint) {
+	p.addPair(n, e)
+	if e.Sandbox == "" {
+		return
+	}
+	for _, run := range e.Published {
+		if byNAT(run) {
+			p.rules.Ports = append(p.rules.Ports, firewall.Port{NetworkID: n.ID, EndpointID: e.ID, Published: run})
+		}
+	}
+	p.rules.Open = append(p.rules.Open, openPorts(n, e)...)
+	p.rules.Keep = append(p.rules.Keep, keptPorts(n, e)...)
+}
+
+// addPair adds the endpoint's link. One that is in no container is an address, and a
+// pair that is cut off, if it has one still.
+func (p *plan) addPair(n *Network, e *Endpoint) {
 	if e.Sandbox == "" {
 		p.veths = append(p.veths, spec.Veth{EndpointID: e.ID, Host: vethHost(e.ID), Peer: vethPeer(e.ID), Detached: true})
 		return
@@ -189,13 +210,6 @@ func (p *plan) addEndpoint(n *Network, e *Endpoint) {
 	if !n.Options.Internal {
 		p.forward = p.forward.With(firewall.Families{V4: e.IPv4.IsValid(), V6: forwarded(e.IPv6.Addr())})
 	}
-	for _, run := range e.Published {
-		if byNAT(run) {
-			p.rules.Ports = append(p.rules.Ports, firewall.Port{NetworkID: n.ID, EndpointID: e.ID, Published: run})
-		}
-	}
-	p.rules.Open = append(p.rules.Open, openPorts(n, e)...)
-	p.rules.Keep = append(p.rules.Keep, keptPorts(n, e)...)
 }
 
 // keptPorts returns the UDP ports that the container publishes as they are, to
@@ -318,9 +332,13 @@ func vethPeer(endpointID string) string { return "gp-" + short(endpointID) }
 // bridgeName names the bridge of a network whose user did not.
 func bridgeName(networkID string) string { return spec.BridgePrefix + short(networkID) }
 
-func (p *plan) sort() {
+func (p *plan) sortLinks() {
 	slices.SortFunc(p.bridges, func(a, b spec.Bridge) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(p.veths, func(a, b spec.Veth) int { return cmp.Compare(a.Host, b.Host) })
+}
+
+func (p *plan) sort() {
+	p.sortLinks()
 	slices.SortFunc(p.rules.Networks, func(a, b firewall.Network) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(p.rules.Ports, comparePorts)
 	slices.SortFunc(p.rules.Open, compareOpen)

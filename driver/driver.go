@@ -11,6 +11,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
+	"github.com/gangway-net/gangway/driver/undo"
 )
 
 // Options are what a Driver works with.
@@ -49,9 +50,10 @@ type Driver struct {
 	// of its links. Taken before gate and mu; of several networks in the order of
 	// their ids.
 	networks keyedLock
-	// gate lets verbs change the kernel side by side, and Reconcile's comparison
-	// of the rules alone: what should exist must not change meanwhile.
-	gate sync.RWMutex
+	// gate lets verbs change the kernel side by side, and Reconcile remove what is
+	// nobody's alone: what should exist must not change meanwhile.
+	gate  gate
+	rules rules
 	// mu guards the fields below. It is never held across I/O.
 	mu     sync.Mutex
 	state  *state
@@ -74,8 +76,8 @@ type Driver struct {
 	// differ from the state, and whether they do; see store.
 	unstored map[string]map[string]bool
 
-	// forwarding lets one at a time turn forwarding on.
-	forwarding sync.Mutex
+	// forwarding lets one at a time turn forwarding on. Taken before the rules' lock.
+	forwarding lock
 	// healing lets one Reconcile run at a time; it guards fights and turn.
 	healing sync.Mutex
 	fights  *fights
@@ -89,6 +91,8 @@ type Driver struct {
 
 	// taken is what is left to do for published ports after the answer.
 	taken takenPorts
+	// asked is what the kernel and other programs have not answered yet.
+	asked questions
 }
 
 // health is what Reconcile found last.
@@ -111,11 +115,13 @@ type health struct {
 
 // New returns a driver without any state; see Restore.
 func New(o Options) *Driver {
-	return &Driver{o: o, state: newState(), moving: map[string]int{}, expected: map[string]time.Time{}, unstored: map[string]map[string]bool{}, absent: map[string]bool{}, fights: newFights(), doubts: make(chan struct{}, 1)}
+	d := &Driver{
+		o: o, state: newState(), moving: map[string]int{}, expected: map[string]time.Time{}, unstored: map[string]map[string]bool{}, absent: map[string]bool{},
+		rules: rules{lock: newLock(), doubt: true}, forwarding: newLock(), fights: newFights(), doubts: make(chan struct{}, 1),
+	}
+	d.o.name(&d.asked)
+	return d
 }
-
-// undoTime bounds the work of undoing a change whose own time may be over.
-const undoTime = 8 * time.Second
 
 // planner looks at the state and says what to change; an empty change means
 // that everything is as asked already. It is pure: it runs under the state's
@@ -126,8 +132,11 @@ type planner func(s *state) (change, error)
 // change is about. If a step fails, state, store and kernel are put back as
 // they were, and the error says what failed.
 func (d *Driver) commit(ctx context.Context, look planner) error {
-	d.gate.RLock()
-	defer d.gate.RUnlock()
+	leave, err := d.gate.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	c, before, after, err := d.begin(look)
 	if err != nil || c.empty() {
 		return err
@@ -136,7 +145,7 @@ func (d *Driver) commit(ctx context.Context, look planner) error {
 	if err = d.apply(ctx, d.fresh(diff(before, after))); err != nil {
 		return d.undo(ctx, c, diff(after, before), err)
 	}
-	d.dropFlows(ctx, c)
+	d.dropFlows(ctx, d.noteFlows(c))
 	return nil
 }
 
@@ -157,11 +166,22 @@ func (d *Driver) fresh(dl delta) delta {
 // pairs. A store that refuses does stop it, since after a
 // restart the objects would be there again.
 func (d *Driver) retire(ctx context.Context, look planner) error {
-	d.gate.RLock()
-	defer d.gate.RUnlock()
+	left, err := d.withdraw(ctx, look)
+	d.dropFlows(ctx, left)
+	return err
+}
+
+// withdraw is retire for callers that drop the flows which it leaves when they have
+// given up the locks of networks: that may take a look at all tracked flows.
+func (d *Driver) withdraw(ctx context.Context, look planner) (left stale, err error) {
+	leave, err := d.gate.enter(ctx)
+	if err != nil {
+		return stale{}, err
+	}
+	defer leave()
 	c, before, after, err := d.begin(look)
 	if err != nil || c.empty() {
-		return err
+		return stale{}, err
 	}
 	defer d.settle(c)
 	err = d.apply(ctx, diff(before, after).leaving())
@@ -170,8 +190,7 @@ func (d *Driver) retire(ctx context.Context, look planner) error {
 			d.keepPorts(e.before.Sandbox)
 		}
 	}
-	d.dropFlows(ctx, c)
-	return err
+	return d.noteFlows(c), err
 }
 
 // begin stages and persists a change, and says what the kernel has to contain
@@ -205,9 +224,9 @@ func (d *Driver) stage(look planner, before, after *plan) (change, map[string]*N
 	for _, e := range c.endpoints {
 		networks[e.network()] = d.state.networks[e.network()]
 	}
-	before.addAround(d.state, d.given(), c, func(e endpointChange) *Endpoint { return e.before })
+	before.addAround(d.state, c, func(e endpointChange) *Endpoint { return e.before })
 	d.state.apply(c)
-	after.addAround(d.state, d.given(), c, func(e endpointChange) *Endpoint { return e.after })
+	after.addAround(d.state, c, func(e endpointChange) *Endpoint { return e.after })
 	if c.network != (networkChange{}) {
 		d.origins.forget()
 	}
@@ -245,12 +264,15 @@ func (d *Driver) unstage(c change) {
 // undo puts everything back after err. What it cannot put back, in the kernel or
 // in the store, is for Reconcile, since the state says again what it said before.
 func (d *Driver) undo(ctx context.Context, c change, back delta, err error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	ctx, cancel := undo.Context(ctx)
 	defer cancel()
 	if undoErr := d.apply(ctx, back); undoErr != nil {
 		err = fmt.Errorf("%w (and undoing it: %w)", err, undoErr)
 	}
 	d.unstage(c)
+	if undoErr := d.changeRules(ctx, firewall.Delta{}); undoErr != nil {
+		err = fmt.Errorf("%w (and undoing it: %w)", err, undoErr)
+	}
 	if storeErr := d.persist(c.inverse()); storeErr != nil {
 		d.unsaved(c, true)
 		err = fmt.Errorf("%w (and putting the stored state back: %w)", err, storeErr)

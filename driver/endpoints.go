@@ -158,23 +158,30 @@ func (d *Driver) Leave(ctx context.Context, networkID, endpointID string) error 
 // retireEndpoint takes away what follow leaves out; nil takes it all. What the
 // endpoint served of its container's ports goes back to the others.
 func (d *Driver) retireEndpoint(ctx context.Context, networkID, endpointID string, follow func(*Network, *Endpoint) *Endpoint) error {
+	left, err := d.withdrawEndpoint(ctx, networkID, endpointID, follow)
+	d.dropFlows(ctx, left)
+	return err
+}
+
+// withdrawEndpoint returns the flows that the endpoint has left.
+func (d *Driver) withdrawEndpoint(ctx context.Context, networkID, endpointID string, follow func(*Network, *Endpoint) *Endpoint) (stale, error) {
 	unlock, err := d.lockSharing(ctx, networkID, endpointID, false)
 	if err != nil {
-		return err
+		return stale{}, err
 	}
 	defer unlock()
 	d.mu.Lock()
 	n, e := d.state.networks[networkID], d.state.members[networkID][endpointID]
 	d.mu.Unlock()
 	if e == nil {
-		return nil
+		return stale{}, nil
 	}
 	after := follow(n, e)
 	if after != nil && reflect.DeepEqual(e, after) {
-		return nil
+		return stale{}, nil
 	}
 	back := d.giveBack(ctx, e)
-	return d.retire(ctx, func(*state) (change, error) {
+	return d.withdraw(ctx, func(*state) (change, error) {
 		return change{endpoints: append([]endpointChange{{before: e, after: after}}, back...)}, nil
 	})
 }

@@ -54,6 +54,8 @@ type fakeHost struct {
 	asked    []netip.Addr
 	// facts are the addresses and links that the host has, and the ways that it knows.
 	facts map[string]string
+	// told is what rules there should be; nil if that is not known.
+	told *firewall.Ruleset
 	// off are the families that the host does not forward, turned what was turned on.
 	off, turned firewall.Families
 	// closed are the families that rules close.
@@ -291,7 +293,26 @@ func (f *fakeHost) Apply(_ context.Context, d firewall.Delta) error {
 	exchange(f.keep, d.Remove.Keep, d.Add.Keep)
 	exchange(f.direct, d.Remove.Direct, d.Add.Direct)
 	exchange(f.ways, d.Remove.Outside, d.Add.Outside)
+	f.told = f.rules()
 	return nil
+}
+
+// rules are those that there are.
+func (f *fakeHost) rules() *firewall.Ruleset {
+	return &firewall.Ruleset{
+		Networks: slices.Collect(maps.Values(f.networks)), Ports: slices.Collect(maps.Keys(f.ports)), Open: slices.Collect(maps.Keys(f.open)),
+		Keep: slices.Collect(maps.Keys(f.keep)), Direct: slices.Collect(maps.Keys(f.direct)), Outside: slices.Collect(maps.Keys(f.ways)), Closed: f.closed,
+	}
+}
+
+func (f *fakeHost) Mend(ctx context.Context) ([]string, error) {
+	f.mu.Lock()
+	told := f.told
+	f.mu.Unlock()
+	if told == nil {
+		return nil, errors.New("nobody has told what rules there should be")
+	}
+	return f.Sync(ctx, *told)
 }
 
 func (f *fakeHost) Sync(_ context.Context, full firewall.Ruleset) ([]string, error) {
@@ -319,6 +340,7 @@ func (f *fakeHost) Sync(_ context.Context, full firewall.Ruleset) ([]string, err
 	if !same {
 		fixed = append(fixed, "rules")
 	}
+	f.told = f.rules()
 	return fixed, nil
 }
 

@@ -10,7 +10,7 @@ import (
 
 // undo damages all the time, as somebody would who undoes each repair at once,
 // and returns how often that was mended.
-func undo(h *strictHost, change func(...string), all time.Duration) (repairs int) {
+func undoing(h *strictHost, change func(...string), all time.Duration) (repairs int) {
 	before := h.compared()
 	for end := time.Now().Add(all); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		h.damage()
@@ -26,13 +26,13 @@ func TestFight(t *testing.T) {
 		h, d := strict(t)
 		d.o.Suspect = func() string { return "nft (pid 7) run by firewalld" }
 		change := keep(t, d)
-		undo(h, change, 20*time.Second)
+		undoing(h, change, 20*time.Second)
 		s := d.Status(t.Context())
 		if len(s.Fights) != 1 || len(s.Degraded) != 1 || !strings.Contains(s.Degraded[0], s.Fights[0]) {
 			t.Fatalf("status %+v", s)
 		}
 		repairs := len(events(t, d, EventRepair))
-		if n := undo(h, change, time.Minute); n > 45 {
+		if n := undoing(h, change, time.Minute); n > 45 {
 			t.Errorf("%d repairs in a minute of a fight", n)
 		}
 		if n := len(events(t, d, EventRepair)); n != repairs {
@@ -68,7 +68,7 @@ func TestAfterTheLastDamage(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h, d := strict(t)
 				h.slow = 100 * time.Millisecond
-				undo(h, keep(t, d), lasts)
+				undoing(h, keep(t, d), lasts)
 				time.Sleep(2 * time.Second)
 				inSync(t, h.fakeHost, d)
 				if s := d.Status(t.Context()); (len(s.Degraded) > 0) != (lasts >= 13*time.Second) {
@@ -85,7 +85,7 @@ func TestFlapping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, d := strict(t)
 		change := keep(t, d)
-		undo(h, change, 6*time.Second)
+		undoing(h, change, 6*time.Second)
 		if s := d.Status(t.Context()); len(s.Degraded) != 1 || len(s.Fights) != 0 {
 			t.Errorf("status %+v", s)
 		}
@@ -106,7 +106,7 @@ func TestReloads(t *testing.T) {
 				h, d := strict(t)
 				change := keep(t, d)
 				for i := range fightRepairs {
-					if n := undo(h, change, 1200*time.Millisecond); n < 2 {
+					if n := undoing(h, change, 1200*time.Millisecond); n < 2 {
 						t.Fatalf("%d repairs in a reload", n)
 					}
 					time.Sleep(time.Second)

@@ -18,10 +18,17 @@ const dropTime = 10 * time.Second
 // no look then.
 const dropDelay = 100 * time.Millisecond
 
-// dropFlows forgets tracked flows that the change has left without a
-// destination. A failure harms nobody but those flows, so it is only logged.
-func (d *Driver) dropFlows(ctx context.Context, c change) {
+// noteFlows returns the tracked flows that the change has left without a destination,
+// for dropFlows, and has those that may lead elsewhere by now dropped soon.
+func (d *Driver) noteFlows(c change) stale {
 	s := staleFlows(c)
+	d.taken.change(d, s.dropped, s.taken)
+	return s
+}
+
+// dropFlows forgets flows that are stale. A failure harms nobody but those flows, so it
+// is only logged.
+func (d *Driver) dropFlows(ctx context.Context, s stale) {
 	if len(s.left) > 0 {
 		if err := d.o.Flows.DropAddresses(ctx, s.left); err != nil {
 			d.o.Log.WithError(err).Warn("tracked flows of a container that left remain")
@@ -32,7 +39,6 @@ func (d *Driver) dropFlows(ctx context.Context, c change) {
 			d.o.Log.WithError(err).Warn("tracked flows to ports that are not published any more remain")
 		}
 	}
-	d.taken.change(d, s.dropped, s.taken)
 }
 
 // takenPorts are published UDP ports whose flows may lead elsewhere still: those

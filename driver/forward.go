@@ -14,10 +14,13 @@ import (
 // its neighbours on to whatever else it is joined to. So a family that nobody's setting
 // has the host forward is closed first (see firewall.Ruleset), and stays closed until
 // the host boots: what was turned on is noted before it is. One that was on already is
-// somebody else's choice, and stays as it is. The caller holds the gate.
+// somebody else's choice, and stays as it is.
 func (d *Driver) forward(ctx context.Context, want firewall.Families) ([]string, error) {
-	d.forwarding.Lock()
-	defer d.forwarding.Unlock()
+	unlock, err := d.forwarding.take(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("wait for another network's forwarding: %w", err)
+	}
+	defer unlock()
 	var off firewall.Families
 	for _, six := range []bool{false, true} {
 		if !want.Has(six) {
@@ -62,18 +65,22 @@ func (d *Driver) closeFamilies(ctx context.Context, off firewall.Families) error
 	if d.o.Router || fresh == (firewall.Families{}) {
 		return nil
 	}
-	// Networks have brought the links that lead outside.
-	if err := d.o.Firewall.Apply(ctx, firewall.Delta{Add: firewall.Ruleset{Closed: fresh}}); err != nil {
+	d.closeFor(closed.With(fresh))
+	if err := d.changeRules(ctx, firewall.Delta{}); err != nil {
+		d.closeFor(closed)
 		return fmt.Errorf("keep the host from being a router: %w", err)
 	}
-	d.mu.Lock()
-	d.facts.closed = closed.With(fresh)
-	d.mu.Unlock()
 	for _, name := range familyNames(fresh) {
 		d.o.Log.Infof("%s forwarding was off and is turned on for the networks alone: what the host's other links would pass on to one another is dropped, "+
 			"unless a rule of yours accepts it; GANGWAY_FORWARDING=open makes the host a router", name)
 	}
 	return nil
+}
+
+func (d *Driver) closeFor(families firewall.Families) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.facts.closed = families
 }
 
 // host is what the store has to remember of the host.

@@ -65,12 +65,12 @@ func (d *Driver) Keep(ctx context.Context, changes Changes, p Pace) {
 	p = p.orDefaults()
 	pause := p.Least
 	changed, next := time.Now(), time.Now().Add(p.Every)
-	news, missing := changes.Changes(), false
+	news, open := changes.Changes(), false
 	for {
 		waits, early := time.Now(), len(news) > 0
 		wait := time.Until(next)
-		if missing {
-			wait = min(wait, p.Every) // to know soon what is lost
+		if open {
+			wait = min(wait, p.Every) // to know soon what is lost, or not as it should be
 		}
 		told, ok := await(ctx, news, wait)
 		if !ok || told && !sleep(ctx, p.Settle) {
@@ -90,7 +90,7 @@ func (d *Driver) Keep(ctx context.Context, changes Changes, p Pace) {
 		r := d.reconcile(once, of, changed)
 		d.review(once)
 		cancel()
-		changed, missing = time.Now(), len(r.missing)+len(r.unheld) > 0
+		changed, open = time.Now(), r.open()
 		if of.All {
 			next = changed.Add(max(p.Every, min(wholeShare*r.took, wholeMost)))
 		}
@@ -104,6 +104,10 @@ func (d *Driver) Keep(ctx context.Context, changes Changes, p Pace) {
 		}
 	}
 }
+
+// open says that something is not as it should be and may be soon, without a change that
+// tells.
+func (r *repair) open() bool { return len(r.missing)+len(r.unheld) > 0 || r.doubtsRules() }
 
 // undone is the pause after a repair that somebody undid at once so many times in
 // a row. It grows from the first, since that is how a fight begins, but leaves a

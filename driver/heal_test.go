@@ -28,14 +28,26 @@ type strictHost struct {
 }
 
 func (h *strictHost) Sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
+	if err := h.compare(); err != nil {
+		return nil, err
+	}
+	return h.fakeHost.Sync(ctx, full)
+}
+
+func (h *strictHost) Mend(ctx context.Context) ([]string, error) {
+	if err := h.compare(); err != nil {
+		return nil, err
+	}
+	return h.fakeHost.Mend(ctx)
+}
+
+// compare is what comparisons have in common.
+func (h *strictHost) compare() error {
 	h.mu.Lock()
 	h.syncs++
 	h.mu.Unlock()
 	time.Sleep(h.slow)
-	if h.refuses != nil {
-		return nil, h.refuses
-	}
-	return h.fakeHost.Sync(ctx, full)
+	return h.refuses
 }
 
 // damage takes away every network's rules.

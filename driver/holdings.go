@@ -37,9 +37,16 @@ func (d *Driver) reservePorts(ctx context.Context, s *state) {
 // these ports, and as runs.
 func holdings(list []*Endpoint) (requests []spec.PortRequest, runs []spec.Published) {
 	for _, e := range list {
-		requests, runs = append(requests, restoreRequests(e)...), append(runs, e.Published...)
+		requests = append(requests, restoreRequests(e)...)
 	}
-	return requests, runs
+	return requests, publishedBy(list)
+}
+
+func publishedBy(list []*Endpoint) (runs []spec.Published) {
+	for _, e := range list {
+		runs = append(runs, e.Published...)
+	}
+	return runs
 }
 
 // hostPorts compares what is held with the state, and holds what is missing and can
@@ -47,23 +54,24 @@ func holdings(list []*Endpoint) (requests []spec.PortRequest, runs []spec.Publis
 // key of their sandbox, as several endpoints of one may take turns.
 func (r *repair) hostPorts(ctx context.Context) {
 	r.mu.Lock()
+	if !r.of.All && len(r.health.unheld) == 0 {
+		r.mu.Unlock()
+		return
+	}
+	sandboxes := maps.Clone(r.state.sandboxes)
+	r.mu.Unlock()
 	want := map[string][]spec.Published{}
-	for sandbox, list := range r.state.sandboxes {
-		if _, runs := holdings(list); len(runs) > 0 {
+	for sandbox, list := range sandboxes {
+		if runs := publishedBy(list); len(runs) > 0 {
 			want[sandbox] = runs
 		}
 	}
-	retry := len(r.health.unheld) > 0
-	r.mu.Unlock()
-	if !r.of.All && !retry {
-		return
-	}
 	for _, sandbox := range r.o.Ports.Lacking(want) {
 		if len(want[sandbox]) == 0 {
-			r.alone(ctx, func(plan) ([]string, error) { return r.releaseStray(sandbox), nil })
+			r.alone(ctx, func() ([]string, error) { return r.releaseStray(sandbox), nil })
 			continue
 		}
-		r.note(r.hold(ctx, sandbox))
+		r.note(r.hold(ctx, sandbox), nil)
 	}
 	r.tellUnheld(r.unheld)
 }
@@ -82,8 +90,10 @@ func (r *repair) releaseStray(sandbox string) []string {
 
 // hold makes a container's endpoints hold what they publish, with the locks of their
 // networks: a verb that publishes holds more for a moment.
-func (r *repair) hold(ctx context.Context, sandbox string) (fixed []string, err error) {
-	unlock, err := r.lockNetworks(ctx, func(s *state) map[string]bool {
+func (r *repair) hold(ctx context.Context, sandbox string) (fixed []string) {
+	soon, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	unlock, err := r.lockNetworks(soon, func(s *state) map[string]bool {
 		ids := map[string]bool{}
 		for _, e := range s.sandboxes[sandbox] {
 			ids[e.NetworkID] = true
@@ -91,14 +101,15 @@ func (r *repair) hold(ctx context.Context, sandbox string) (fixed []string, err 
 		return ids
 	})
 	if err != nil {
-		return nil, err
+		r.o.Log.WithError(err).Debug("left for the next check")
+		return nil
 	}
 	defer unlock()
 	r.mu.Lock()
 	requests, runs := holdings(r.state.sandboxes[sandbox])
 	r.mu.Unlock()
 	if len(requests) == 0 {
-		return nil, nil
+		return nil
 	}
 	held, unheld := r.o.Ports.Hold(ctx, sandbox, requests)
 	r.o.Ports.Keep(sandbox, runs)
@@ -108,7 +119,7 @@ func (r *repair) hold(ctx context.Context, sandbox string) (fixed []string, err 
 	for _, line := range held {
 		fixed = append(fixed, line+" of container "+short(path.Base(sandbox))+" was not held, or led elsewhere: held")
 	}
-	return fixed, nil
+	return fixed
 }
 
 // tellUnheld publishes which ports are not held, and logs what is new.

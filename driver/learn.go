@@ -8,8 +8,8 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// learn asks the kernel for facts, and has the rules follow what changed. What is not
-// known is closed.
+// learn asks the kernel for facts, which the rules follow as they are checked. What is
+// not known is closed.
 func (r *repair) learn(ctx context.Context) {
 	if !r.of.All && !r.of.Outside {
 		return
@@ -20,23 +20,10 @@ func (r *repair) learn(ctx context.Context) {
 		return
 	}
 	r.mu.Lock()
-	same := slices.Equal(outside, r.facts.outside)
-	r.mu.Unlock()
-	if same {
-		return
-	}
-	// No verb may plan with the old facts while they change.
-	r.gate.Lock()
-	defer r.gate.Unlock()
-	r.mu.Lock()
-	var before, after plan
-	before.addFacts(r.state, r.given())
-	r.facts.outside = outside
-	after.addFacts(r.state, r.given())
-	r.mu.Unlock()
-	r.o.Log.Infof("outside is what leaves by %s", names(outside))
-	if change := diff(before, after).rules(); !change.Empty() {
-		r.note(nil, r.o.Firewall.Apply(ctx, change))
+	defer r.mu.Unlock()
+	if !slices.Equal(outside, r.facts.outside) {
+		r.facts.outside = outside
+		r.o.Log.Infof("outside is what leaves by %s", names(outside))
 	}
 }
 

@@ -7,6 +7,20 @@ import (
 	"sync"
 )
 
+// lock is a mutex that is waited for until a context ends.
+type lock chan struct{}
+
+func newLock() lock { return make(lock, 1) }
+
+func (l lock) take(ctx context.Context) (unlock func(), err error) {
+	select {
+	case l <- struct{}{}:
+		return func() { <-l }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // keyedLock is a set of locks by name. Verbs on one network are serialised by
 // it, verbs on different networks are not. Waiting ends with the context, so a
 // stuck verb does not pile up requests for ever.
@@ -16,7 +30,7 @@ type keyedLock struct {
 }
 
 type lockEntry struct {
-	held chan struct{}
+	lock
 	refs int
 }
 
@@ -27,19 +41,18 @@ func (k *keyedLock) lock(ctx context.Context, key string) (unlock func(), err er
 	}
 	e := k.locks[key]
 	if e == nil {
-		e = &lockEntry{held: make(chan struct{}, 1)}
+		e = &lockEntry{lock: newLock()}
 		k.locks[key] = e
 	}
 	e.refs++
 	k.mu.Unlock()
 
-	select {
-	case e.held <- struct{}{}:
-		return func() { <-e.held; k.release(key, e) }, nil
-	case <-ctx.Done():
+	free, err := e.take(ctx)
+	if err != nil {
 		k.release(key, e)
-		return nil, fmt.Errorf("wait for another request on network %s: %w", short(key), ctx.Err())
+		return nil, fmt.Errorf("wait for another request on network %s: %w", short(key), err)
 	}
+	return func() { free(); k.release(key, e) }, nil
 }
 
 // lockAll takes several locks, which have to be sorted: everybody takes them in the

@@ -90,7 +90,7 @@ func (d *Driver) DeleteNetwork(ctx context.Context, id string) error {
 		return err
 	}
 	var gone []endpointChange
-	err = d.retire(ctx, func(s *state) (change, error) {
+	left, err := d.withdraw(ctx, func(s *state) (change, error) {
 		c := change{network: networkChange{before: s.networks[id]}}
 		for _, e := range s.members[id] {
 			c.endpoints = append(c.endpoints, endpointChange{before: e})
@@ -99,6 +99,7 @@ func (d *Driver) DeleteNetwork(ctx context.Context, id string) error {
 		return c, nil
 	})
 	unlock()
+	d.dropFlows(ctx, left)
 	d.takeOver(ctx, gone)
 	if err != nil {
 		d.doubt()

@@ -91,31 +91,31 @@ func (r *repair) store(ctx context.Context) {
 	}
 }
 
-func (d *Driver) storeNetwork(ctx context.Context, id string) (fixed []string, err error) {
-	unlock, err := d.networks.lock(ctx, id)
-	if err != nil {
-		return nil, err
+func (r *repair) storeNetwork(ctx context.Context, id string) (fixed []string, err error) {
+	unlock := r.lockSoon(ctx, id)
+	if unlock == nil {
+		return nil, nil
 	}
 	defer unlock()
 	values := map[string][]byte{}
-	d.mu.Lock()
+	r.mu.Lock()
 	differs := false
-	for key, sure := range d.unstored[id] {
+	for key, sure := range r.unstored[id] {
 		differs = differs || sure
-		if err = d.state.value(values, key); err != nil {
+		if err = r.state.value(values, key); err != nil {
 			break
 		}
 	}
-	d.mu.Unlock()
+	r.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	if err := d.o.Store.Update(values); err != nil {
+	if err := r.o.Store.Update(values); err != nil {
 		return nil, fmt.Errorf("store the state of network %s again: %w", short(id), err)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.unstored, id)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.unstored, id)
 	if !differs {
 		return nil, nil // nothing is known to have been wrong
 	}

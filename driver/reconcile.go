@@ -75,10 +75,10 @@ func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time
 		return r // nothing can be removed any more
 	}
 	for id, networkID := range d.forgotten() {
-		d.lose(ctx, networkID, id, "is in no container, and no engine has asked for it since", func(e *Endpoint) bool { return e.Sandbox == "" })
+		r.lose(ctx, networkID, id, "is in no container, and no engine has asked for it since", func(e *Endpoint) bool { return e.Sandbox == "" })
 	}
 	for id, m := range r.lost(ctx) {
-		d.lose(ctx, m.networkID, id, m.why(), func(*Endpoint) bool { return d.stillMissing(ctx, id, m) })
+		r.lose(ctx, m.networkID, id, m.why(), func(*Endpoint) bool { return d.stillMissing(ctx, id, m) })
 	}
 	return r
 }
@@ -86,41 +86,42 @@ func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time
 // lose removes an endpoint that the engine does not know any more. It is removed if
 // that is so still when no verb is about its network: one may have joined it since it
 // was looked at, or is doing so.
-func (d *Driver) lose(ctx context.Context, networkID, id, why string, still func(*Endpoint) bool) {
-	if e := d.removeLost(ctx, networkID, id, why, still); e != nil {
-		d.takeOver(ctx, []endpointChange{{before: e}})
+func (r *repair) lose(ctx context.Context, networkID, id, why string, still func(*Endpoint) bool) {
+	e, left := r.removeLost(ctx, networkID, id, why, still)
+	r.dropFlows(ctx, left)
+	if e != nil {
+		r.takeOver(ctx, []endpointChange{{before: e}})
 	}
 }
 
-// removeLost returns the endpoint that it removed, if any.
-func (d *Driver) removeLost(ctx context.Context, networkID, id, why string, still func(*Endpoint) bool) *Endpoint {
-	log := d.o.Log.WithField("ep", short(id))
-	unlock, err := d.networks.lock(ctx, networkID)
-	if err != nil {
-		log.WithError(err).Error("remove the lost endpoint")
-		return nil
+// removeLost returns the endpoint that it removed, if any, and the flows that it left.
+func (r *repair) removeLost(ctx context.Context, networkID, id, why string, still func(*Endpoint) bool) (*Endpoint, stale) {
+	log := r.o.Log.WithField("ep", short(id))
+	unlock := r.lockSoon(ctx, networkID)
+	if unlock == nil {
+		return nil, stale{}
 	}
 	defer unlock()
-	d.mu.Lock()
-	e := d.state.members[networkID][id]
-	d.mu.Unlock()
+	r.mu.Lock()
+	e := r.state.members[networkID][id]
+	r.mu.Unlock()
 	if e == nil || !still(e) {
-		return nil
+		return nil, stale{}
 	}
 	log.Warn("endpoint " + why + ": removed")
-	d.journal.add(EventLost, "endpoint "+short(id)+" "+why+": removed")
-	err = d.retire(ctx, func(*state) (change, error) {
+	r.journal.add(EventLost, "endpoint "+short(id)+" "+why+": removed")
+	left, err := r.withdraw(ctx, func(*state) (change, error) {
 		return change{endpoints: []endpointChange{{before: e}}}, nil
 	})
 	if err != nil {
 		log.WithError(err).Error("remove the lost endpoint")
 	}
-	return e
+	return e, left
 }
 
 // stillMissing looks once more at an endpoint's pair.
 func (d *Driver) stillMissing(ctx context.Context, id string, m missing) bool {
-	found, err := d.check(ctx, spec.Scope{Links: map[string]bool{vethHost(id): true}}, d.desired())
+	found, err := d.check(ctx, spec.Scope{Links: map[string]bool{vethHost(id): true}}, d.desiredLinks())
 	return err == nil && (found.Gone[id] || m.outside && found.Outside[id])
 }
 

@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,8 +15,8 @@ import (
 // links that it is of. It is of all links, unless something told which of them
 // changed since one that was.
 //
-// Rules are compared while no verb runs, since nothing else tells a verb's
-// change from somebody's damage; the kernel's count of changes makes that short.
+// Rules are compared with what the firewall was told while nobody tells it anything
+// else; the kernel's count of changes makes that short.
 // Links are looked at at once while verbs go on. What does not look as it
 // should is looked at again, and mended, with the lock of its network, as a verb
 // would do it: other networks do not wait.
@@ -28,9 +29,10 @@ type repair struct {
 	missing map[string]missing
 	// unheld has for endpoints what keeps their host ports from being held.
 	unheld map[string][]string
-	// took is how long the comparison worked, without the time in which it waited
-	// for a manager of the host's firewall: while that starts, it does not answer.
-	took time.Duration
+	// took is how long the comparison worked, without the time in which it waited:
+	// idle for verbs, and that for a manager of the host's firewall, which does not
+	// answer while it starts.
+	took, idle time.Duration
 	// undone is how often in a row what was mended had been undone at once.
 	undone int
 }
@@ -40,10 +42,6 @@ type repair struct {
 // finds what one look at all links does not show.
 const thorough = 64
 
-// patience is how long a comparison waits for a moment without verbs before it
-// makes them wait.
-const patience = time.Second
-
 // repair makes the kernel hold what the state says, as far as links go those of the
 // scope. Rules go before the links they guard, as with a verb: nothing is reachable
 // that is not isolated, and without rules no link gets to carry anything. A manager
@@ -51,13 +49,11 @@ const patience = time.Second
 func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
 	r, start := &repair{Driver: d, of: d.unsettled(of), missing: map[string]missing{}, unheld: map[string][]string{}}, time.Now()
 	r.learn(ctx)
-	if !d.keeps() {
-		r.alone(ctx, func(want plan) ([]string, error) { return d.o.Firewall.Sync(ctx, want.rules) })
-	}
+	r.checkRules(ctx)
 	mend := len(r.failed) == 0
 	r.links(ctx, mend)
 	r.hostPorts(ctx)
-	r.took = time.Since(start)
+	r.took = time.Since(start) - r.idle
 	if mend && d.o.Zones != nil {
 		r.note(d.o.Zones.Sync(ctx, d.zoned))
 	}
@@ -94,18 +90,49 @@ func (d *Driver) desired() plan {
 	return compile(s, f)
 }
 
-// alone does something while no verb runs.
-func (r *repair) alone(ctx context.Context, do func(plan) ([]string, error)) {
-	for since := time.Now(); !r.gate.TryLock(); {
-		// Waiting for the lock itself would make all verbs wait for the longest.
-		if time.Since(since) > patience || !sleep(ctx, time.Millisecond) {
-			r.gate.Lock()
-			break
-		}
+// desiredLinks is the part of desired that links are compared with.
+func (d *Driver) desiredLinks() plan {
+	d.mu.Lock()
+	networks := slices.Collect(maps.Values(d.state.networks))
+	endpoints := slices.Collect(maps.Values(d.state.endpoints))
+	on := make([]*Network, len(endpoints))
+	for i, e := range endpoints {
+		on[i] = d.state.networks[e.NetworkID]
 	}
-	defer r.gate.Unlock()
-	r.note(do(r.desired()))
+	d.mu.Unlock()
+	p := plan{bridges: make([]spec.Bridge, 0, len(networks)), veths: make([]spec.Veth, 0, len(endpoints))}
+	for _, n := range networks {
+		p.addBridge(n)
+	}
+	for i, e := range endpoints {
+		p.addPair(on[i], e)
+	}
+	p.sortLinks()
+	return p
 }
+
+// alone does something while no verb runs. Where that cannot be, the next check tries
+// again: what is nobody's harms nobody.
+func (r *repair) alone(ctx context.Context, do func() ([]string, error)) {
+	if leave := r.beAlone(ctx); leave != nil {
+		defer leave()
+		r.note(do())
+	}
+}
+
+// beAlone returns nil where verbs do not end for as long as a check waits.
+func (r *repair) beAlone(ctx context.Context) (leave func()) {
+	defer r.waited(time.Now())
+	leave, err := r.gate.alone(ctx)
+	if err != nil {
+		r.o.Log.WithError(err).Debug("left for the next check")
+		return nil
+	}
+	return leave
+}
+
+// waited notes that the comparison has only waited for others since some moment.
+func (r *repair) waited(since time.Time) { r.idle += time.Since(since) }
 
 func (r *repair) note(fixed []string, err error) {
 	r.fixed = append(r.fixed, fixed...)
@@ -119,7 +146,7 @@ func (r *repair) note(fixed []string, err error) {
 // container's end with it and cannot be brought back from here. A link that only has
 // another name is not missing: it gets its own before anything is made anew.
 func (r *repair) links(ctx context.Context, mend bool) {
-	want := r.desired()
+	want := r.desiredLinks()
 	found, err := r.check(ctx, r.of, want)
 	if err != nil {
 		r.note(nil, err)
@@ -156,22 +183,34 @@ func (r *repair) bridges(ctx context.Context, want plan) {
 		}
 		r.onNetwork(ctx, b.NetworkID, func(n *Network) ([]string, error) {
 			var p plan
-			p.addNetwork(n)
+			p.addBridge(n)
 			return r.o.Links.EnsureBridge(ctx, p.bridges[0])
 		})
 	}
 	if want.forward != (firewall.Families{}) {
-		r.gate.RLock()
-		defer r.gate.RUnlock()
 		r.note(r.forward(ctx, want.forward))
 	}
 }
 
-// onNetwork does something about a network that is there, as a verb would.
-func (r *repair) onNetwork(ctx context.Context, id string, do func(*Network) ([]string, error)) {
+// lockSoon takes the lock of a network for a check. It returns nil where a verb has it
+// for longer than a check waits: other networks are not to wait for that, and the next
+// check looks again.
+func (r *repair) lockSoon(ctx context.Context, id string) (unlock func()) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	defer r.waited(time.Now())
 	unlock, err := r.networks.lock(ctx, id)
 	if err != nil {
-		r.note(nil, err)
+		r.o.Log.WithError(err).Debug("left for the next check")
+		return nil
+	}
+	return unlock
+}
+
+// onNetwork does something about a network that is there, as a verb would.
+func (r *repair) onNetwork(ctx context.Context, id string, do func(*Network) ([]string, error)) {
+	unlock := r.lockSoon(ctx, id)
+	if unlock == nil {
 		return
 	}
 	defer unlock()
@@ -217,10 +256,7 @@ func (r *repair) veth(ctx context.Context, endpointID string) {
 			return nil, nil
 		}
 		var p plan
-		p.addEndpoint(n, e)
-		if len(p.veths) == 0 {
-			return nil, nil
-		}
+		p.addPair(n, e)
 		return r.o.Links.EnsureVeth(ctx, p.veths[0])
 	})
 }
@@ -231,14 +267,14 @@ func (r *repair) strays(ctx context.Context, found spec.LinkCheck) {
 	if len(found.Strays) == 0 {
 		return
 	}
-	found, err := r.check(ctx, spec.Scope{Links: found.Strays}, r.desired())
+	found, err := r.check(ctx, spec.Scope{Links: found.Strays}, r.desiredLinks())
 	if err != nil {
 		r.note(nil, err)
 		return
 	}
 	if len(found.Strays) > 0 {
-		r.alone(ctx, func(want plan) ([]string, error) {
-			bridges, veths := r.unswept(want)
+		r.alone(ctx, func() ([]string, error) {
+			bridges, veths := r.unswept(r.desiredLinks())
 			return r.o.Host.Sweep(ctx, bridges, veths)
 		})
 	}
@@ -294,7 +330,7 @@ func (r *repair) lost(ctx context.Context) map[string]missing {
 	if len(over) == 0 {
 		return nil
 	}
-	found, err := r.check(ctx, spec.Scope{All: true}, r.desired())
+	found, err := r.check(ctx, spec.Scope{All: true}, r.desiredLinks())
 	if err != nil {
 		return nil
 	}

@@ -72,7 +72,7 @@ func (d *Driver) Restore(ctx context.Context) error {
 	d.reservePorts(ctx, s)
 	r := d.repair(ctx, spec.Scope{All: true})
 	d.takeOver(ctx, changed.endpoints)
-	d.dropFlows(ctx, changed)
+	d.dropFlows(ctx, d.noteFlows(changed))
 	d.taken.change(d, nil, s.publishedUDP())
 	d.o.Log.Infof("restored %d networks and %d endpoints; %d things were missing in the kernel", len(s.networks), len(s.endpoints), len(r.fixed))
 	return nil
@@ -83,7 +83,7 @@ func (d *Driver) Restore(ctx context.Context) error {
 // nothing else would tell that it is gangway's.
 func (d *Driver) removeUnfinished(ctx context.Context, n *Network, e *Endpoint) {
 	var p plan
-	p.addEndpoint(n, e)
+	p.addPair(n, e)
 	for _, v := range p.veths {
 		if err := d.o.Links.DeleteVeth(ctx, v); err != nil {
 			d.o.Log.WithError(err).WithField("ep", short(e.ID)).Error("remove what is left of the endpoint's link")

@@ -89,6 +89,13 @@ func (h *watchedHost) Sync(ctx context.Context, full firewall.Ruleset) ([]string
 	return h.fakeHost.Sync(ctx, full)
 }
 
+func (h *watchedHost) Mend(ctx context.Context) ([]string, error) {
+	if h.refuses != nil {
+		return nil, h.refuses
+	}
+	return h.fakeHost.Mend(ctx)
+}
+
 // forget returns what was looked at since the last call, and what was mended.
 func (h *watchedHost) forget() (looks []spec.Scope, mended []string) {
 	looks, mended = h.looks, h.mended

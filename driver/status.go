@@ -14,7 +14,7 @@ import (
 
 // Status tells how the datapath is.
 func (d *Driver) Status(ctx context.Context) Status {
-	unmet := d.unmet(ctx, d.needs())
+	unmet := d.unmetSoon(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := Status{
@@ -30,7 +30,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 		Problem:   d.health.problem,
 		Degraded:  d.health.degraded(),
 	}
-	s.Degraded = append(s.Degraded, unmet...)
+	s.Degraded = append(append(s.Degraded, d.asked.hung()...), unmet...)
 	if why := d.unclaimed.text(); why != "" {
 		s.Degraded = append(s.Degraded, why)
 	}

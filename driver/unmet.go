@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -105,6 +106,7 @@ func (d *Driver) unmet(ctx context.Context, all []condition) []string {
 	if len(all) == 0 {
 		return nil
 	}
+	defer d.asked.ask("look at the host's links and addresses")()
 	have, err := d.o.Facts.HostAddresses(ctx)
 	if err != nil {
 		return []string{err.Error()}
@@ -121,6 +123,26 @@ func (d *Driver) unmet(ctx context.Context, all []condition) []string {
 	}
 	slices.Sort(lines)
 	return slices.Compact(lines)
+}
+
+// answerTime is how long whoever asks for the status waits for the kernel.
+const answerTime = 2 * time.Second
+
+// unmetSoon is unmet for the present conditions, or what was found last where the
+// kernel does not answer: the status has to tell of that.
+func (d *Driver) unmetSoon(ctx context.Context) []string {
+	found := make(chan []string, 1)
+	go func() { found <- d.unmet(ctx, d.needs()) }()
+	soon, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	select {
+	case lines := <-found:
+		return lines
+	case <-soon.Done():
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return slices.Clone(d.health.unmet)
+	}
 }
 
 func (d *Driver) met(ctx context.Context, c condition, have map[netip.Addr]bool) (bool, error) {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/spec"
+	"github.com/gangway-net/gangway/driver/undo"
 )
 
 // loan names one thing that gangway changed on a bridge that belongs to
@@ -163,6 +164,8 @@ func checkGateway(bridge string, have []address, want netip.Prefix) error {
 
 // giveBackNew takes back what this mender lent.
 func (m *mender) giveBackNew(ctx context.Context) error {
+	ctx, cancel := undo.Context(ctx)
+	defer cancel()
 	if len(m.lent) == 0 {
 		return nil
 	}

@@ -47,7 +47,7 @@ func (h *Handle) EnsureBridge(ctx context.Context, b spec.Bridge) ([]string, err
 	}
 	m := &mender{h: h, link: link, bridge: b}
 	if err := m.run(ctx); err != nil {
-		return m.fixed, errors.Join(err, m.giveBackNew(context.WithoutCancel(ctx)))
+		return m.fixed, errors.Join(err, m.giveBackNew(ctx))
 	}
 	return m.fixed, nil
 }

@@ -191,6 +191,7 @@ func verbs(t testing.TB, m mode, to *Results) {
 					s.fill(t, have, n, each)
 					have = n
 					s.verbsOnce(t, m, to, n)
+					s.storm(t, m, to, n)
 					s.memory(t, to, "endpoints", n)
 					to.add(Figure{Part: partMemory, Name: "endpoints, their ports", N: n, Variant: v.Name, Unit: "ports"}, float64(n*each))
 				}

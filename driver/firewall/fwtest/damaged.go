@@ -11,8 +11,8 @@ import (
 )
 
 // damaged shows that isolation is never off while rules are missing: before any
-// Sync, what must not be answered is not, whatever others took away or did to a
-// bridge. Connections may be off as well. Then Sync brings all back.
+// check, what must not be answered is not, whatever others took away or did to a
+// bridge. Connections may be off as well. Then a check brings all back.
 func (s *suite) damaged(t *testing.T) {
 	if s.opts.Open {
 		return
@@ -42,7 +42,7 @@ func (s *suite) damaged(t *testing.T) {
 			w.intrude(t, "a1", networkA.Bridge, service, sink)
 		})
 		w.group(t)
-		b.sync(t, everything())
+		b.mend(t)
 		b.settled(t, everything())
 	}
 	w.judge(t, slices.Concat(outgoing(), incoming(), local(), hairpin(), internal(), within(w)), right)
@@ -74,7 +74,7 @@ func (s *suite) strangers(t *testing.T) {
 			if !s.opts.Open {
 				w.judge(t, closed(), unanswered)
 			}
-			b.sync(t, everything())
+			b.mend(t)
 			w.judge(t, append(slices.Concat(closed(), outgoing()), published), right)
 			b.settled(t, everything())
 			s.both(t, w.host, "-D FORWARD -j ACCEPT")

@@ -151,6 +151,17 @@ func (b *backend) sync(t *testing.T, full firewall.Ruleset) []string {
 	return lines
 }
 
+// mend is sync by what the backend was told last.
+func (b *backend) mend(t *testing.T) []string {
+	t.Helper()
+	var lines []string
+	b.host.must(t, func() (err error) {
+		lines, err = b.Mend(context.Background())
+		return err
+	})
+	return lines
+}
+
 // settled demands that there is nothing to repair.
 func (b *backend) settled(t *testing.T, full firewall.Ruleset) {
 	t.Helper()

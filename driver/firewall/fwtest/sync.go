@@ -1,6 +1,7 @@
 package fwtest
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,9 @@ func (s *suite) sync(t *testing.T) {
 	h := newHost(t, s.opts, bare)
 	before := dump(t, h)
 	b := s.backend(t, h)
+	if _, err := b.Mend(context.Background()); err == nil {
+		t.Error("Mend knows what nobody has told")
+	}
 	if lines := b.sync(t, firewall.Ruleset{}); lines != nil {
 		t.Errorf("Sync of nothing repaired %q", lines)
 	}
@@ -48,9 +52,22 @@ func (s *suite) sync(t *testing.T) {
 // reports demands that Sync says what it repairs, and then is content.
 func (b *backend) reports(t *testing.T, damage string, full firewall.Ruleset) {
 	t.Helper()
-	lines := b.sync(t, full)
+	b.reported(t, damage, b.sync(t, full), full)
+}
+
+// mends is reports for what the backend was told.
+func (b *backend) mends(t *testing.T, damage string, full firewall.Ruleset) {
+	t.Helper()
+	b.reported(t, damage, b.mend(t), full)
+}
+
+func (b *backend) reported(t *testing.T, damage string, lines []string, full firewall.Ruleset) {
+	t.Helper()
 	if len(lines) == 0 || slices.Contains(lines, "") {
-		t.Errorf("%s: Sync reports %q, want a line for each repair", damage, lines)
+		t.Errorf("%s: reported %q, want a line for each repair", damage, lines)
+	}
+	if again := b.mend(t); again != nil {
+		t.Errorf("%s: repaired once more: %q", damage, again)
 	}
 	b.settled(t, full)
 }
@@ -82,7 +99,7 @@ func (s *suite) repairs(t *testing.T) {
 		if slices.Equal(dump(t, h), want) {
 			continue // such as the last rule of a chain, moved to its end
 		}
-		b.reports(t, d.name, full)
+		b.mends(t, d.name, full)
 		sameDump(t, d.name, dump(t, h), want)
 		if t.Failed() {
 			t.FailNow()

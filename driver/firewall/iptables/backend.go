@@ -6,15 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/sirupsen/logrus"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/undo"
 )
-
-// undoTime bounds taking back a change whose caller may be gone.
-const undoTime = 30 * time.Second
 
 // Valve cuts networks off while the rules that isolate them are missing; see
 // nftables.Valve.
@@ -132,9 +129,9 @@ func (b *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 	if err == nil {
 		return nil
 	}
-	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	back, cancel := undo.Context(ctx)
 	defer cancel()
-	if again := b.turn(undo, before); again != nil {
+	if again := b.turn(back, before); again != nil {
 		return fmt.Errorf("change the rules: %w (and taking it back failed, so they may be incomplete until the next check: %w)", err, again)
 	}
 	return fmt.Errorf("change the rules: %w", err)
@@ -230,8 +227,25 @@ func (b *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	bridges := compile(firewall.Ruleset{Networks: full.Networks}, form{}).bridges()
+	return b.check(ctx, bridges, func(six bool) rules { return compile(full, b.form(six)) })
+}
+
+// Mend implements firewall.Backend, with the other variant as Sync.
+func (b *Backend) Mend(ctx context.Context) ([]string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, six := range families() {
+		if b.families[six].want == nil {
+			return nil, errors.New("check the rules: nobody has said what they should be")
+		}
+	}
+	return b.check(ctx, b.families[false].want.bridges(), func(six bool) rules { return b.families[six].want })
+}
+
+// check makes the kernel hold the wanted rules, and the valve those bridges.
+func (b *Backend) check(ctx context.Context, bridges []string, want func(six bool) rules) ([]string, error) {
 	steps := []func() ([]string, error){
-		func() ([]string, error) { return b.syncRules(ctx, full) },
+		func() ([]string, error) { return b.syncRules(ctx, want) },
 		func() ([]string, error) { return b.setValve(ctx, bridges) },
 	}
 	if len(bridges) == 0 {
@@ -248,13 +262,13 @@ func (b *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 	return repaired, nil
 }
 
-func (b *Backend) syncRules(ctx context.Context, full firewall.Ruleset) (repaired []string, err error) {
+func (b *Backend) syncRules(ctx context.Context, want func(six bool) rules) (repaired []string, err error) {
 	left, err := b.follow()
 	if err != nil {
 		return nil, err
 	}
 	for _, six := range families() {
-		lines, err := b.mend(ctx, six, compile(full, b.form(six)))
+		lines, err := b.mend(ctx, six, want(six))
 		if err != nil {
 			return repaired, err
 		}

@@ -230,7 +230,25 @@ func (b *Backend) wrote(n uint32) {
 func (b *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	lines, err := b.sync(ctx, full)
+	if b.known == nil || !b.known.holds(full) {
+		return b.check(ctx, compile(full), false)
+	}
+	return b.check(ctx, b.known, true)
+}
+
+// Mend implements firewall.Backend, at the cost of Sync without a ruleset.
+func (b *Backend) Mend(ctx context.Context) ([]string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.known == nil {
+		return nil, errors.New("check the rules: nobody has said what they should be")
+	}
+	return b.check(ctx, b.known, true)
+}
+
+// check makes the kernel hold the wanted items, which may be those that are known.
+func (b *Backend) check(ctx context.Context, want contents, known bool) ([]string, error) {
+	lines, err := b.sync(ctx, want, known)
 	if err != nil {
 		b.seen = 0
 		return lines, fmt.Errorf("check the rules: %w", err)
@@ -238,7 +256,7 @@ func (b *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 	return lines, nil
 }
 
-func (b *Backend) sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
+func (b *Backend) sync(ctx context.Context, want contents, known bool) ([]string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -251,12 +269,12 @@ func (b *Backend) sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 	// has changed.
 	table := still || b.known != nil && b.seen != 0 && b.kernel.owns
 	b.seen = now
-	want := firewall.Gate{Networks: len(full.Networks) > 0, Closed: full.Closed}
+	gate := want.gate()
 	steps := []func() ([]string, error){
-		func() ([]string, error) { return b.syncTable(ctx, full, table) },
-		func() ([]string, error) { return b.around(ctx, want, still) },
+		func() ([]string, error) { return b.syncTable(ctx, want, known, table) },
+		func() ([]string, error) { return b.around(ctx, gate, still) },
 	}
-	if want == (firewall.Gate{}) {
+	if gate == (firewall.Gate{}) {
 		slices.Reverse(steps)
 	}
 	var repaired []string
@@ -302,8 +320,8 @@ func (b *Backend) setValve(ctx context.Context, items contents) ([]string, error
 	return lines, err
 }
 
-func (b *Backend) syncTable(ctx context.Context, full firewall.Ruleset, still bool) ([]string, error) {
-	if still && b.known.holds(full) {
+func (b *Backend) syncTable(ctx context.Context, want contents, known, still bool) ([]string, error) {
+	if still && known {
 		return nil, nil
 	}
 	l := listing{exists: b.known.len() > 0, items: b.known}
@@ -313,7 +331,7 @@ func (b *Backend) syncTable(ctx context.Context, full firewall.Ruleset, still bo
 			return nil, err
 		}
 	}
-	return b.mend(l, compile(full))
+	return b.mend(l, want)
 }
 
 // Cleanup implements firewall.Backend.

@@ -1,0 +1,180 @@
+package driver
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// hungTime is how long the kernel, or another program, has to be silent until gangway
+// status names what it was asked for.
+const hungTime = 5 * time.Second
+
+// questions are what the kernel and other programs were asked for and have not answered
+// yet. No deadline ends a system call that hangs in the kernel, so somebody has to be
+// told. The zero value has none.
+type questions struct {
+	mu   sync.Mutex
+	last uint64
+	open map[uint64]question
+}
+
+type question struct {
+	what  string
+	since time.Time
+}
+
+// ask notes a question until it is answered.
+func (q *questions) ask(what string) (answered func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.open == nil {
+		q.open = map[uint64]question{}
+	}
+	q.last++
+	id := q.last
+	q.open[id] = question{what, time.Now()}
+	return func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		delete(q.open, id)
+	}
+}
+
+// hung has a line for each question that has waited for long, the oldest first.
+func (q *questions) hung() (lines []string) {
+	q.mu.Lock()
+	var old []question
+	for _, o := range q.open {
+		if time.Since(o.since) >= hungTime {
+			old = append(old, o)
+		}
+	}
+	q.mu.Unlock()
+	slices.SortFunc(old, func(a, b question) int { return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.what, b.what)) })
+	for _, o := range old {
+		lines = append(lines, fmt.Sprintf("no answer for %s: %s; requests for the same wait, others go on", time.Since(o.since).Round(time.Second), o.what))
+	}
+	return lines
+}
+
+// name has what is asked by these options noted.
+func (o *Options) name(q *questions) {
+	o.Links = namedLinks{o.Links, q}
+	o.Host = namedHost{o.Host, q}
+	o.Firewall = namedFirewall{o.Firewall, q}
+	o.Flows = namedFlows{o.Flows, q}
+	o.Store = namedStore{o.Store, q}
+}
+
+type namedLinks struct {
+	Linker
+	q *questions
+}
+
+func (l namedLinks) EnsureBridge(ctx context.Context, b spec.Bridge) ([]string, error) {
+	defer l.q.ask("make bridge " + b.Name + " of network " + short(b.NetworkID))()
+	return l.Linker.EnsureBridge(ctx, b)
+}
+
+func (l namedLinks) DeleteBridge(ctx context.Context, b spec.Bridge) error {
+	defer l.q.ask("remove bridge " + b.Name + " of network " + short(b.NetworkID))()
+	return l.Linker.DeleteBridge(ctx, b)
+}
+
+func (l namedLinks) EnsureVeth(ctx context.Context, v spec.Veth) ([]string, error) {
+	defer l.q.ask("make link " + v.Host + " of endpoint " + short(v.EndpointID) + " on bridge " + v.Bridge)()
+	return l.Linker.EnsureVeth(ctx, v)
+}
+
+func (l namedLinks) DeleteVeth(ctx context.Context, v spec.Veth) error {
+	defer l.q.ask("remove link " + v.Host + " of endpoint " + short(v.EndpointID))()
+	return l.Linker.DeleteVeth(ctx, v)
+}
+
+func (l namedLinks) LacksIPv6(ctx context.Context, v spec.Veth) (bool, error) {
+	defer l.q.ask("look into the container of endpoint " + short(v.EndpointID))()
+	return l.Linker.LacksIPv6(ctx, v)
+}
+
+type namedHost struct {
+	Host
+	q *questions
+}
+
+func (h namedHost) EnableForwarding(ctx context.Context, ipv4, ipv6 bool) ([]string, error) {
+	defer h.q.ask("turn on forwarding")()
+	return h.Host.EnableForwarding(ctx, ipv4, ipv6)
+}
+
+func (h namedHost) InspectBridge(ctx context.Context, name string, subnets []netip.Prefix) (spec.BridgeInfo, error) {
+	defer h.q.ask("look at bridge " + name)()
+	return h.Host.InspectBridge(ctx, name, subnets)
+}
+
+func (h namedHost) Veths(ctx context.Context) (map[string]spec.VethInfo, error) {
+	defer h.q.ask("list links")()
+	return h.Host.Veths(ctx)
+}
+
+func (h namedHost) Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error) {
+	defer h.q.ask("compare links")()
+	return h.Host.Check(ctx, of, bridges, veths)
+}
+
+func (h namedHost) Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) ([]string, error) {
+	defer h.q.ask("remove links that are nobody's")()
+	return h.Host.Sweep(ctx, bridges, veths)
+}
+
+type namedFirewall struct {
+	firewall.Backend
+	q *questions
+}
+
+func (f namedFirewall) Apply(ctx context.Context, d firewall.Delta) error {
+	defer f.q.ask("change the firewall's rules (" + f.Name() + ")")()
+	return f.Backend.Apply(ctx, d)
+}
+
+func (f namedFirewall) Mend(ctx context.Context) ([]string, error) {
+	defer f.q.ask("check the firewall's rules (" + f.Name() + ")")()
+	return f.Backend.Mend(ctx)
+}
+
+func (f namedFirewall) Sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
+	defer f.q.ask("check the firewall's rules (" + f.Name() + ")")()
+	return f.Backend.Sync(ctx, full)
+}
+
+type namedFlows struct {
+	Flows
+	q *questions
+}
+
+func (f namedFlows) DropAddresses(ctx context.Context, addrs []netip.Addr) error {
+	defer f.q.ask("drop the tracked flows of a container that left")()
+	return f.Flows.DropAddresses(ctx, addrs)
+}
+
+func (f namedFlows) DropTranslated(ctx context.Context, addrs []netip.Addr) error {
+	defer f.q.ask("drop the tracked flows to published ports")()
+	return f.Flows.DropTranslated(ctx, addrs)
+}
+
+type namedStore struct {
+	Store
+	q *questions
+}
+
+func (s namedStore) Update(changes map[string][]byte) error {
+	defer s.q.ask("write the state to disk")()
+	return s.Store.Update(changes)
+}

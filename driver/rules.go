@@ -1,0 +1,135 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+)
+
+// fullTime is after how long the rules are compared with the state as a whole, though
+// nothing says that they differ.
+const fullTime = time.Minute
+
+// rules is what the firewall has been told, which it holds on to by itself.
+type rules struct {
+	// lock is held by whoever changes or compares the kernel's rules. Taken after the
+	// gate, before mu.
+	lock lock
+	// told are the facts among what the firewall was told (see factRules).
+	told firewall.Ruleset
+	// doubt says that the firewall may have been told something else than the state
+	// says: at the start, and after a change that failed.
+	doubt bool
+	// compared is when the rules were last compared with the state; of checks alone.
+	compared time.Time
+}
+
+// changeRules changes the kernel's rules, and has them follow the facts as they are by
+// now. A caller whose time is over while others change rules changes nothing.
+func (d *Driver) changeRules(ctx context.Context, change firewall.Delta) error {
+	unlock, err := d.rules.lock.take(ctx)
+	if err != nil {
+		d.doubtRules()
+		return fmt.Errorf("wait for another change of the firewall's rules: %w", err)
+	}
+	defer unlock()
+	return d.applyRules(ctx, change)
+}
+
+// applyRules is changeRules for who holds the rules' lock.
+func (d *Driver) applyRules(ctx context.Context, change firewall.Delta) error {
+	d.mu.Lock()
+	want := factRules(d.state, d.given())
+	d.mu.Unlock()
+	facts := diff(plan{rules: d.rules.told}, plan{rules: want}).rules()
+	change.Remove.Outside, change.Add.Outside = facts.Remove.Outside, facts.Add.Outside
+	change.Remove.Closed, change.Add.Closed = facts.Remove.Closed, facts.Add.Closed
+	if change.Empty() {
+		return nil
+	}
+	if err := d.o.Firewall.Apply(ctx, change); err != nil {
+		d.doubtRules()
+		return err
+	}
+	d.rules.told = want
+	return nil
+}
+
+// doubtRules has the next check compare the rules with the state.
+func (d *Driver) doubtRules() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.rules.doubt = true
+}
+
+func (d *Driver) doubtsRules() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rules.doubt
+}
+
+// checkRules has the kernel's rules follow the facts, and compares them with what the
+// firewall was told, or with the state where that may be something else.
+func (r *repair) checkRules(ctx context.Context) {
+	due := r.doubtsRules() || r.of.All && time.Since(r.rules.compared) >= fullTime && r.gate.idle()
+	if due && !r.keeps() && r.compareRules(ctx) {
+		return
+	}
+	unlock := r.takeRules(ctx)
+	if unlock == nil {
+		return
+	}
+	defer unlock()
+	err := r.applyRules(ctx, firewall.Delta{})
+	var fixed []string
+	if err == nil && !r.keeps() {
+		if fixed, err = r.o.Firewall.Mend(ctx); err != nil {
+			r.doubtRules()
+		}
+	}
+	r.note(fixed, err)
+}
+
+// compareRules makes the kernel's rules what the state says. No verb may be under way,
+// since nothing else tells a verb's change from somebody's damage: it says whether that
+// came to pass.
+func (r *repair) compareRules(ctx context.Context) bool {
+	leave := r.beAlone(ctx)
+	if leave == nil {
+		return false
+	}
+	defer leave()
+	unlock := r.takeRules(ctx)
+	if unlock == nil {
+		return true
+	}
+	defer unlock()
+	want := r.desired().rules
+	fixed, err := r.o.Firewall.Sync(ctx, want)
+	r.note(fixed, err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.rules.doubt = err != nil; err == nil {
+		r.rules.told = firewall.Ruleset{Outside: slices.Clone(want.Outside), Closed: want.Closed}
+		r.rules.compared = time.Now()
+	}
+	return true
+}
+
+// takeRules takes the rules' lock for a check. Where a change does not end it returns
+// nil, and the check has failed: without rules no link may get to carry anything.
+func (r *repair) takeRules(ctx context.Context) (unlock func()) {
+	soon, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	defer r.waited(time.Now())
+	unlock, err := r.rules.lock.take(soon)
+	if err != nil {
+		r.note(nil, errors.New("check the rules: a change of them has not ended, see gangway status"))
+		return nil
+	}
+	return unlock
+}
