@@ -3,79 +3,97 @@ package driver
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// apply makes the kernel follow a delta. Links go before the rules that guard
-// them and come after, so that a container is never reachable without its
-// network's isolation. Removing goes on past errors; building stops at the
-// first.
-//
-//  1. veth pairs that go or are cut off
-//  2. bridges that go
-//  3. rules and published ports, both ways, in one step
-//  4. bridges that come, and forwarding between links
-//  5. veth pairs that come
-//
-// With its bridge a network enters or leaves the zone of the host's firewall
-// manager, as far as that follows.
+// kind says how objects of a kind are brought about and taken away.
+type kind struct {
+	of spec.Kind
+	// ensure makes the object, or mends it.
+	ensure func(ctx context.Context, o spec.Object) error
+	// remove takes it away; what is gone already is no error. It is nil for what stays.
+	remove func(ctx context.Context, o spec.Object) error
+}
+
+// kinds lists the kinds of objects in the order in which they come; they go in the
+// opposite one. The firewall's rules are between: all that goes does so before them,
+// and all that comes follows them, so that a container is never reachable without its
+// network's isolation.
+func (d *Driver) kinds() []kind {
+	return []kind{
+		kindOf(spec.KindBridge, d.ensureBridge, d.o.Links.DeleteBridge),
+		kindOf(spec.KindZone, d.enterZone, d.leaveZone),
+		kindOf(spec.KindForwarding, d.ensureForwarding, nil),
+		kindOf(spec.KindPair, d.ensurePair, d.o.Links.DeleteVeth),
+	}
+}
+
+func kindOf[T spec.Object](of spec.Kind, ensure, remove func(context.Context, T) error) kind {
+	k := kind{of: of, ensure: func(ctx context.Context, o spec.Object) error { return ensure(ctx, o.(T)) }}
+	if remove != nil {
+		k.remove = func(ctx context.Context, o spec.Object) error { return remove(ctx, o.(T)) }
+	}
+	return k
+}
+
+// apply makes the kernel follow a delta: what goes, the rules both ways in one step,
+// what comes. Removing goes on past errors; building stops at the first.
 func (d *Driver) apply(ctx context.Context, dl delta) error {
-	err := errors.Join(d.detach(ctx, dl.detach), d.removeLinks(ctx, dl.remove))
-	if rules := dl.rules(); !rules.Empty() {
-		err = errors.Join(err, d.changeRules(ctx, rules))
+	all := d.kinds()
+	err := d.takeAway(ctx, all, dl)
+	if !dl.rules.Empty() {
+		err = errors.Join(err, d.changeRules(ctx, dl.rules))
 	}
 	if err != nil {
 		return err
 	}
-	return d.addLinks(ctx, dl.add)
-}
-
-func (d *Driver) detach(ctx context.Context, veths []spec.Veth) error {
-	var errs []error
-	for _, v := range veths {
-		_, err := d.o.Links.EnsureVeth(ctx, v)
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
-func (d *Driver) removeLinks(ctx context.Context, p plan) error {
-	var errs []error
-	for _, v := range p.veths {
-		errs = append(errs, d.o.Links.DeleteVeth(ctx, v))
-	}
-	for _, b := range p.bridges {
-		errs = append(errs, d.o.Links.DeleteBridge(ctx, b))
-	}
-	d.zones(ctx, p.bridges, Zones.Leave)
-	return errors.Join(errs...)
-}
-
-func (d *Driver) addLinks(ctx context.Context, p plan) error {
-	for _, b := range p.bridges {
-		if _, err := d.o.Links.EnsureBridge(ctx, b); err != nil {
-			return err
-		}
-	}
-	d.zones(ctx, p.bridges, Zones.Enter)
-	if p.forward != (firewall.Families{}) {
-		fixed, err := d.forward(ctx, p.forward)
-		if err != nil {
-			return err
-		}
-		for _, line := range fixed {
-			d.o.Log.Info(line)
-		}
-	}
-	for _, v := range p.veths {
-		if v.Detached {
-			continue
-		}
-		if _, err := d.o.Links.EnsureVeth(ctx, v); err != nil {
-			return err
+	for _, k := range all {
+		for _, o := range dl.fresh {
+			if o.Kind() != k.of {
+				continue
+			}
+			if err := k.ensure(ctx, o); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+func (d *Driver) takeAway(ctx context.Context, all []kind, dl delta) error {
+	var errs []error
+	for _, k := range slices.Backward(all) {
+		for _, o := range dl.cut {
+			if o.Kind() == k.of {
+				errs = append(errs, k.ensure(ctx, o))
+			}
+		}
+		for _, o := range dl.gone {
+			if o.Kind() == k.of && k.remove != nil {
+				errs = append(errs, k.remove(ctx, o))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Driver) ensureBridge(ctx context.Context, b spec.Bridge) error {
+	_, err := d.o.Links.EnsureBridge(ctx, b)
+	return err
+}
+
+func (d *Driver) ensurePair(ctx context.Context, v spec.Veth) error {
+	_, err := d.o.Links.EnsureVeth(ctx, v)
+	return err
+}
+
+func (d *Driver) ensureForwarding(ctx context.Context, f spec.Forwarding) error {
+	fixed, err := d.forward(ctx, firewall.Family(f.Six))
+	for _, line := range fixed {
+		d.o.Log.Info(line)
+	}
+	return err
 }

@@ -1,25 +1,44 @@
 package driver
 
 import (
-	"cmp"
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// plan is what the kernel should contain. Bridges are keyed by name, veths by
-// host end, networks by id, ports by (owner, protocol, host address, port).
-type plan struct {
-	bridges []spec.Bridge
-	veths   []spec.Veth
-	rules   firewall.Ruleset
-	// forward are the families of which packets must be forwarded between links.
-	forward firewall.Families
+// plan is what should be there, in no order. An object that several owners need is in
+// it several times.
+type plan []spec.Object
+
+func (p *plan) add(objects ...spec.Object) { *p = append(*p, objects...) }
+
+// addAll adds objects of one type.
+func addAll[T spec.Object](p *plan, objects []T) {
+	for _, o := range objects {
+		p.add(o)
+	}
+}
+
+// of returns the objects of a type.
+func of[T spec.Object](p plan) (all []T) {
+	for _, o := range p {
+		if t, is := o.(T); is {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// rules are the objects that are rules of the firewall.
+func (p plan) rules() (r firewall.Ruleset) {
+	for _, o := range p {
+		r.Add(o)
+	}
+	return r
 }
 
 // facts are what the kernel says and nobody stores, and what plans depend on.
@@ -34,7 +53,7 @@ type facts struct {
 }
 
 // compile says what the kernel should contain for a whole state and these facts. It
-// is pure, total and deterministic: two equal states give equal plans.
+// is pure and total: two equal states give the same objects.
 func compile(s *state, f facts) plan {
 	var p plan
 	for _, n := range s.networks {
@@ -44,19 +63,17 @@ func compile(s *state, f facts) plan {
 			p.addDirect(s, n, e)
 		}
 	}
-	common := factRules(s, f)
-	p.rules.Outside, p.rules.Closed = common.Outside, common.Closed
-	p.sort()
+	p.add(compileFacts(s, f)...)
 	return p
 }
 
-// factRules is what the networks have in common, and what outlives them.
-func factRules(s *state, f facts) firewall.Ruleset {
+// compileFacts says what the networks have in common, and what outlives them.
+func compileFacts(s *state, f facts) plan {
 	common := firewall.Ruleset{Closed: f.closed}
 	if len(s.networks) > 0 || f.unclaimed || f.closed != (firewall.Families{}) {
 		common.Outside = f.outside
 	}
-	return common
+	return common.All()
 }
 
 // addAround adds what the objects of a change contribute together with others that
@@ -91,13 +108,15 @@ func compileChange(c change, networks map[string]*Network, before, after *plan) 
 
 // addNetwork adds what a network contributes by itself.
 func (p *plan) addNetwork(n *Network) {
-	p.addBridge(n)
-	p.rules.Networks = append(p.rules.Networks, n.policy())
+	p.add(n.link(), n.policy())
+	if !n.Adopted {
+		p.add(spec.Zone{Bridge: n.Bridge})
+	}
 }
 
-// addBridge adds the network's link.
-func (p *plan) addBridge(n *Network) {
-	p.bridges = append(p.bridges, spec.Bridge{
+// link is the network's bridge.
+func (n *Network) link() spec.Bridge {
+	return spec.Bridge{
 		Name:      n.Bridge,
 		NetworkID: n.ID,
 		MTU:       n.Options.MTU,
@@ -105,7 +124,7 @@ func (p *plan) addBridge(n *Network) {
 		Adopted:   n.Adopted,
 		IPv6:      n.Subnet6.IsValid() && n.Options.Mode(true) != config.Isolated,
 		Localnet:  n.translates4(),
-	})
+	}
 }
 
 // translates4 says whether the network's containers may be reached by ports of
@@ -172,31 +191,40 @@ func (n *Network) source(six bool) netip.Addr {
 
 // addEndpoint adds what an endpoint of n contributes by itself.
 func (p *plan) addEndpoint(n *Network, e *Endpoint) {
-	p.addPair(n, e)
+	p.add(e.link(n))
 	if e.Sandbox == "" {
 		return
+	}
+	for _, six := range []bool{false, true} {
+		if e.needsForwarding(n, six) {
+			p.add(spec.Forwarding{Six: six})
+		}
 	}
 	for _, run := range e.Published {
 		if byNAT(run) {
-			p.rules.Ports = append(p.rules.Ports, firewall.Port{NetworkID: n.ID, EndpointID: e.ID, Published: run})
+			p.add(firewall.Port{NetworkID: n.ID, EndpointID: e.ID, Published: run})
 		}
 	}
-	p.rules.Open = append(p.rules.Open, openPorts(n, e)...)
-	p.rules.Keep = append(p.rules.Keep, keptPorts(n, e)...)
+	addAll(p, openPorts(n, e))
+	addAll(p, keptPorts(n, e))
 }
 
-// addPair adds the endpoint's link. One that is in no container is an address, and a
-// pair that is cut off, if it has one still.
-func (p *plan) addPair(n *Network, e *Endpoint) {
+// needsForwarding says whether packets of a family must pass from link to link.
+func (e *Endpoint) needsForwarding(n *Network, six bool) bool {
+	return e.Sandbox != "" && !n.Options.Internal && (!six && e.IPv4.IsValid() || six && forwarded(e.IPv6.Addr()))
+}
+
+// link is the endpoint's pair on network n. One that is in no container is an address,
+// and a pair that is cut off, if it has one still.
+func (e *Endpoint) link(n *Network) spec.Veth {
 	if e.Sandbox == "" {
-		p.veths = append(p.veths, spec.Veth{EndpointID: e.ID, Host: vethHost(e.ID), Peer: vethPeer(e.ID), Detached: true})
-		return
+		return spec.Veth{EndpointID: e.ID, Host: vethHost(e.ID), Peer: vethPeer(e.ID), Detached: true}
 	}
 	var reserved []netip.Prefix
 	if n.Options.AntiSpoofing != config.SpoofingAllowed {
 		reserved = n.subnets()
 	}
-	p.veths = append(p.veths, spec.Veth{
+	return spec.Veth{
 		EndpointID: e.ID,
 		Host:       vethHost(e.ID),
 		Peer:       vethPeer(e.ID),
@@ -206,9 +234,6 @@ func (p *plan) addPair(n *Network, e *Endpoint) {
 		MTU:        n.Options.MTU,
 		Reserved:   reserved,
 		Isolated:   !n.Options.ICC,
-	})
-	if !n.Options.Internal {
-		p.forward = p.forward.With(firewall.Families{V4: e.IPv4.IsValid(), V6: forwarded(e.IPv6.Addr())})
 	}
 }
 
@@ -248,7 +273,8 @@ func (p *plan) addDirect(s *state, n *Network, e *Endpoint) {
 		if other == nil || other.ID == n.ID {
 			continue
 		}
-		p.rules.Direct = append(append(p.rules.Direct, direct(other, n, e)...), direct(n, other, o)...)
+		addAll(p, direct(other, n, e))
+		addAll(p, direct(n, other, o))
 	}
 }
 
@@ -331,41 +357,3 @@ func vethPeer(endpointID string) string { return "gp-" + short(endpointID) }
 
 // bridgeName names the bridge of a network whose user did not.
 func bridgeName(networkID string) string { return spec.BridgePrefix + short(networkID) }
-
-func (p *plan) sortLinks() {
-	slices.SortFunc(p.bridges, func(a, b spec.Bridge) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(p.veths, func(a, b spec.Veth) int { return cmp.Compare(a.Host, b.Host) })
-}
-
-func (p *plan) sort() {
-	p.sortLinks()
-	slices.SortFunc(p.rules.Networks, func(a, b firewall.Network) int { return cmp.Compare(a.ID, b.ID) })
-	slices.SortFunc(p.rules.Ports, comparePorts)
-	slices.SortFunc(p.rules.Open, compareOpen)
-	slices.SortFunc(p.rules.Keep, compareKeep)
-	slices.SortFunc(p.rules.Direct, compareDirect)
-	p.rules.Direct = slices.Compact(p.rules.Direct)
-}
-
-func comparePorts(a, b firewall.Port) int {
-	return cmp.Or(strings.Compare(a.EndpointID, b.EndpointID), spec.ComparePublished(a.Published, b.Published))
-}
-
-func compareOpen(a, b firewall.Open) int {
-	return cmp.Or(
-		strings.Compare(a.EndpointID, b.EndpointID),
-		strings.Compare(a.From, b.From),
-		cmp.Compare(a.Proto, b.Proto),
-		a.Addr.Compare(b.Addr),
-		cmp.Compare(a.First, b.First),
-		cmp.Compare(a.Last, b.Last),
-	)
-}
-
-func compareKeep(a, b firewall.Keep) int {
-	return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.First, b.First))
-}
-
-func compareDirect(a, b firewall.Direct) int {
-	return cmp.Or(a.Addr.Compare(b.Addr), a.Clients.Addr().Compare(b.Clients.Addr()))
-}

@@ -9,69 +9,100 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// delta is the difference of two plans.
+// delta is what leads from one plan to another.
 type delta struct {
-	remove, add plan
-	// detach are pairs that stay and are cut off.
-	detach []spec.Veth
+	// gone are the objects that go, fresh those that come, and those that stay as
+	// something else.
+	gone, fresh plan
+	// cut are pairs that stay and are cut off.
+	cut plan
+	// rules is the firewall's part, which is one step. A rule that changes is removed
+	// and added.
+	rules firewall.Delta
+}
+
+// diff says what leads from one plan to another.
+func diff(before, after plan) (d delta) {
+	type id struct {
+		kind spec.Kind
+		key  any
+	}
+	left := make(map[id]spec.Object, len(before))
+	for _, o := range before {
+		left[id{o.Kind(), o.Key()}] = o
+	}
+	done := map[id]bool{}
+	for _, o := range after {
+		is := id{o.Kind(), o.Key()}
+		if done[is] {
+			continue // another owner needs it as well
+		}
+		done[is] = true
+		old, there := left[is]
+		delete(left, is)
+		switch {
+		case !there:
+			d.come(o)
+		case !same(old, o):
+			d.turn(old, o)
+		}
+	}
+	for _, o := range before {
+		is := id{o.Kind(), o.Key()}
+		if _, goes := left[is]; goes {
+			delete(left, is)
+			d.goes(o)
+		}
+	}
+	return d
+}
+
+// same compares two objects of one kind and key.
+func same(a, b spec.Object) bool { return a.Key() == any(a) || reflect.DeepEqual(a, b) }
+
+func (d *delta) goes(o spec.Object) {
+	if !d.rules.Remove.Add(o) {
+		d.gone.add(o)
+	}
+}
+
+func (d *delta) come(o spec.Object) {
+	if v, pair := o.(spec.Veth); pair && v.Detached {
+		return // it need not be there
+	}
+	if !d.rules.Add.Add(o) {
+		d.fresh.add(o)
+	}
+}
+
+// turn has an object become another. Joining removes what an endpoint's last container
+// may have left of its pair. A container's pair that is to be another is mended: it
+// cannot be made again.
+func (d *delta) turn(old, o spec.Object) {
+	if d.rules.Remove.Add(old) {
+		d.rules.Add.Add(o)
+		return
+	}
+	was, pair := old.(spec.Veth)
+	if pair && (was.Detached || o.(spec.Veth).Detached) { //nolint:forcetypeassert // of one kind
+		d.gone.add(old)
+	}
+	d.come(o)
 }
 
 // leaving makes it a delta by which containers are left: their pairs are cut off
 // rather than removed. The engine takes its end out of the container and puts it
 // back where it was; one that it does not find any more stays in its list of the
 // container's interfaces, of which docker stats then reads none.
-func (d delta) leaving() delta {
-	for _, v := range d.add.veths {
-		i := slices.IndexFunc(d.remove.veths, func(o spec.Veth) bool { return v.Detached && o.EndpointID == v.EndpointID })
-		if i >= 0 {
-			d.remove.veths = slices.Delete(slices.Clone(d.remove.veths), i, i+1)
-			d.detach = append(d.detach, v)
+func (d delta) leaving(after plan) delta {
+	for _, v := range of[spec.Veth](after) {
+		i := slices.IndexFunc(d.gone, func(o spec.Object) bool { return o.Kind() == v.Kind() && o.Key() == v.Key() })
+		if v.Detached && i >= 0 {
+			d.gone = slices.Delete(slices.Clone(d.gone), i, i+1)
+			d.cut.add(v)
 		}
 	}
 	return d
-}
-
-// diff says what leads from one plan to another. An element that differs in
-// any field is removed and added. Joining removes what an endpoint's last
-// container may have left of its pair.
-func diff(before, after plan) delta {
-	var d delta
-	d.remove.bridges, d.add.bridges = difference(before.bridges, after.bridges)
-	d.remove.veths, d.add.veths = difference(before.veths, after.veths)
-	// A container's pair that is to be another is mended: it cannot be made again.
-	d.remove.veths = slices.DeleteFunc(d.remove.veths, func(v spec.Veth) bool {
-		return !v.Detached && slices.ContainsFunc(d.add.veths, func(o spec.Veth) bool { return !o.Detached && o.EndpointID == v.EndpointID })
-	})
-	d.remove.rules.Networks, d.add.rules.Networks = difference(before.rules.Networks, after.rules.Networks)
-	d.remove.rules.Ports, d.add.rules.Ports = setDifference(before.rules.Ports, after.rules.Ports)
-	d.remove.rules.Open, d.add.rules.Open = setDifference(before.rules.Open, after.rules.Open)
-	d.remove.rules.Keep, d.add.rules.Keep = setDifference(before.rules.Keep, after.rules.Keep)
-	d.remove.rules.Direct, d.add.rules.Direct = setDifference(before.rules.Direct, after.rules.Direct)
-	d.remove.rules.Outside, d.add.rules.Outside = setDifference(before.rules.Outside, after.rules.Outside)
-	d.remove.rules.Closed, d.add.rules.Closed = before.rules.Closed.Without(after.rules.Closed), after.rules.Closed.Without(before.rules.Closed)
-	if len(d.add.veths) > 0 {
-		d.add.forward = after.forward
-	}
-	return d
-}
-
-// difference is quadratic: a verb touches one bridge, one network and rarely
-// more than one veth.
-func difference[T any](before, after []T) (removed, added []T) {
-	in := func(list []T, v T) bool {
-		return slices.ContainsFunc(list, func(o T) bool { return reflect.DeepEqual(o, v) })
-	}
-	for _, v := range before {
-		if !in(after, v) {
-			removed = append(removed, v)
-		}
-	}
-	for _, v := range after {
-		if !in(before, v) {
-			added = append(added, v)
-		}
-	}
-	return removed, added
 }
 
 // setDifference is difference for what there may be thousands of.
@@ -135,9 +166,4 @@ func staleFlows(c change) (s stale) {
 		}
 	}
 	return s
-}
-
-// rules is the firewall's part of the delta.
-func (d delta) rules() firewall.Delta {
-	return firewall.Delta{Remove: d.remove.rules, Add: d.add.rules}
 }

@@ -142,21 +142,22 @@ func (d *Driver) commit(ctx context.Context, look planner) error {
 		return err
 	}
 	defer d.settle(c)
-	if err = d.apply(ctx, d.fresh(diff(before, after))); err != nil {
+	if err = d.apply(ctx, d.known(diff(before, after))); err != nil {
 		return d.undo(ctx, c, diff(after, before), err)
 	}
 	d.dropFlows(ctx, d.noteFlows(c))
 	return nil
 }
 
-// fresh leaves out of a delta the pairs that there have never been: those of
+// known leaves out of a delta the pairs that there have never been: those of
 // endpoints that join for the first time. Looking for them would cost each Join.
-func (d *Driver) fresh(dl delta) delta {
+func (d *Driver) known(dl delta) delta {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	dl.remove.veths = slices.DeleteFunc(dl.remove.veths, func(v spec.Veth) bool {
+	dl.gone = slices.DeleteFunc(dl.gone, func(o spec.Object) bool {
+		v, pair := o.(spec.Veth)
 		_, left := d.expected[v.EndpointID]
-		return v.Detached && !left
+		return pair && v.Detached && !left
 	})
 	return dl
 }
@@ -184,7 +185,7 @@ func (d *Driver) withdraw(ctx context.Context, look planner) (left stale, err er
 		return stale{}, err
 	}
 	defer d.settle(c)
-	err = d.apply(ctx, diff(before, after).leaving())
+	err = d.apply(ctx, diff(before, after).leaving(after))
 	for _, e := range c.endpoints {
 		if e.before != nil && e.before.Sandbox != "" {
 			d.keepPorts(e.before.Sandbox)

@@ -28,14 +28,11 @@ type fakeHost struct {
 	// outside are the endpoints both ends of whose pair are the host's.
 	outside map[string]bool
 	// noIPv6 are those whose container has IPv6 switched off.
-	noIPv6   map[string]bool
-	networks map[string]firewall.Network
-	ports    map[firewall.Port]bool
-	open     map[firewall.Open]bool
-	keep     map[firewall.Keep]bool
-	direct   map[firewall.Direct]bool
-	// ways are the links that the rules know to lead outside, uplinks those that do.
-	ways    map[spec.Outside]bool
+	noIPv6 map[string]bool
+	rules  fakeRules
+	// told are the rules that there should be; nil if that is not known.
+	told fakeRules
+	// uplinks are the links that lead outside.
 	uplinks []spec.Outside
 	// blind has the host not tell its uplinks.
 	blind bool
@@ -54,12 +51,8 @@ type fakeHost struct {
 	asked    []netip.Addr
 	// facts are the addresses and links that the host has, and the ways that it knows.
 	facts map[string]string
-	// told is what rules there should be; nil if that is not known.
-	told *firewall.Ruleset
 	// off are the families that the host does not forward, turned what was turned on.
 	off, turned firewall.Families
-	// closed are the families that rules close.
-	closed firewall.Families
 	// failAt fails the operation of that number, counting from 1; 0 for none.
 	failAt, ops int
 	// failFrom fails all operations from that number on; 0 for none.
@@ -68,20 +61,15 @@ type fakeHost struct {
 
 func newFakeHost() *fakeHost {
 	return &fakeHost{
-		bridges:  map[string]spec.Bridge{},
-		veths:    map[string]spec.Veth{},
-		outside:  map[string]bool{},
-		noIPv6:   map[string]bool{},
-		networks: map[string]firewall.Network{},
-		ports:    map[firewall.Port]bool{},
-		open:     map[firewall.Open]bool{},
-		keep:     map[firewall.Keep]bool{},
-		direct:   map[firewall.Direct]bool{},
-		ways:     map[spec.Outside]bool{},
-		uplinks:  []spec.Outside{{Name: "eth0"}},
-		held:     map[string][]spec.Published{},
-		stored:   map[string][]byte{},
-		foreign:  map[string]spec.BridgeInfo{},
+		bridges: map[string]spec.Bridge{},
+		veths:   map[string]spec.Veth{},
+		outside: map[string]bool{},
+		noIPv6:  map[string]bool{},
+		rules:   fakeRules{},
+		uplinks: []spec.Outside{{Name: "eth0"}},
+		held:    map[string][]spec.Published{},
+		stored:  map[string][]byte{},
+		foreign: map[string]spec.BridgeInfo{},
 	}
 }
 
@@ -273,97 +261,6 @@ func (f *fakeHost) Sweep(_ context.Context, bridges []spec.Bridge, veths []spec.
 	return removed, nil
 }
 
-func (f *fakeHost) Name() string { return "fake" }
-
-func (f *fakeHost) Apply(_ context.Context, d firewall.Delta) error {
-	unlock, err := f.step()
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	f.closed = f.closed.Without(d.Remove.Closed).With(d.Add.Closed)
-	for _, n := range d.Remove.Networks {
-		delete(f.networks, n.ID)
-	}
-	for _, n := range d.Add.Networks {
-		f.networks[n.ID] = n
-	}
-	exchange(f.ports, d.Remove.Ports, d.Add.Ports)
-	exchange(f.open, d.Remove.Open, d.Add.Open)
-	exchange(f.keep, d.Remove.Keep, d.Add.Keep)
-	exchange(f.direct, d.Remove.Direct, d.Add.Direct)
-	exchange(f.ways, d.Remove.Outside, d.Add.Outside)
-	f.told = f.rules()
-	return nil
-}
-
-// rules are those that there are.
-func (f *fakeHost) rules() *firewall.Ruleset {
-	return &firewall.Ruleset{
-		Networks: slices.Collect(maps.Values(f.networks)), Ports: slices.Collect(maps.Keys(f.ports)), Open: slices.Collect(maps.Keys(f.open)),
-		Keep: slices.Collect(maps.Keys(f.keep)), Direct: slices.Collect(maps.Keys(f.direct)), Outside: slices.Collect(maps.Keys(f.ways)), Closed: f.closed,
-	}
-}
-
-func (f *fakeHost) Mend(ctx context.Context) ([]string, error) {
-	f.mu.Lock()
-	told := f.told
-	f.mu.Unlock()
-	if told == nil {
-		return nil, errors.New("nobody has told what rules there should be")
-	}
-	return f.Sync(ctx, *told)
-}
-
-func (f *fakeHost) Sync(_ context.Context, full firewall.Ruleset) ([]string, error) {
-	unlock, err := f.step()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	networks := map[string]firewall.Network{}
-	for _, n := range full.Networks {
-		networks[n.ID] = n
-	}
-	var fixed []string
-	if full.Closed != f.closed {
-		fixed, f.closed = append(fixed, "closed families"), full.Closed
-	}
-	same := reflect.DeepEqual(networks, f.networks)
-	f.networks = networks
-	// Each is exchanged, whether an earlier one was as it should be or not.
-	same = become(f.ports, full.Ports) && same
-	same = become(f.open, full.Open) && same
-	same = become(f.keep, full.Keep) && same
-	same = become(f.direct, full.Direct) && same
-	same = become(f.ways, full.Outside) && same
-	if !same {
-		fixed = append(fixed, "rules")
-	}
-	f.told = f.rules()
-	return fixed, nil
-}
-
-// exchange takes elements out of a set and puts others in.
-func exchange[T comparable](set map[T]bool, remove, add []T) {
-	for _, e := range remove {
-		delete(set, e)
-	}
-	for _, e := range add {
-		set[e] = true
-	}
-}
-
-// become makes a set one of these elements, and says whether it was already.
-func become[T comparable](set map[T]bool, want []T) bool {
-	before := maps.Clone(set)
-	clear(set)
-	exchange(set, nil, want)
-	return maps.Equal(before, set)
-}
-
-func (f *fakeHost) Cleanup(context.Context) error { return nil }
-
 func (f *fakeHost) DropAddresses(_ context.Context, addrs []netip.Addr) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -451,12 +348,7 @@ func (f *fakeHost) Update(changes map[string][]byte) error {
 func (f *fakeHost) reboot() {
 	clear(f.bridges)
 	clear(f.veths)
-	clear(f.networks)
-	clear(f.ports)
-	clear(f.open)
-	clear(f.keep)
-	clear(f.direct)
-	clear(f.ways)
+	clear(f.rules)
 	clear(f.held)
 }
 

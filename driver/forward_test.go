@@ -19,7 +19,7 @@ type carefulHost struct {
 func (h *carefulHost) EnableForwarding(ctx context.Context, v4, v6 bool) ([]string, error) {
 	h.mu.Lock()
 	turns := firewall.Families{V4: v4 && h.off.V4, V6: v6 && h.off.V6}
-	if open := turns.Without(h.closed); open != (firewall.Families{}) && !h.router {
+	if open := turns.Without(h.closed()); open != (firewall.Families{}) && !h.router {
 		h.t.Errorf("%v is turned on before it is closed", open)
 	}
 	if noted := string(h.stored[hostKey]); turns.V4 && !strings.Contains(noted, `"Forwarding4":true`) {
@@ -43,8 +43,8 @@ func carefulDriver(t *testing.T, f *fakeHost, boot string, router bool) *Driver 
 
 func (f *fakeHost) wantClosed(t *testing.T, when string, want firewall.Families) {
 	t.Helper()
-	if f.closed != want {
-		t.Errorf("%s: closed is %v, want %v", when, f.closed, want)
+	if f.closed() != want {
+		t.Errorf("%s: closed is %v, want %v", when, f.closed(), want)
 	}
 }
 

@@ -54,7 +54,7 @@ func (h *strictHost) compare() error {
 func (h *strictHost) damage() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	clear(h.networks)
+	damage[firewall.Network](h.fakeHost)
 }
 
 // compared returns how many comparisons there were so far.
@@ -68,7 +68,7 @@ func (h *strictHost) guarded(what string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.touched = append(h.touched, what)
-	if h.strict && len(h.networks) == 0 {
+	if h.strict && len(rulesOf[firewall.Network](h.fakeHost)) == 0 {
 		h.t.Errorf("%s before the rules were in place", what)
 	}
 }

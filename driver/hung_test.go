@@ -87,11 +87,11 @@ func TestHungLink(t *testing.T) {
 			t.Errorf("status says %q", lines)
 		}
 		h.mu.Lock()
-		clear(h.ports)
+		damage[firewall.Port](h.fakeHost)
 		h.mu.Unlock()
 		time.Sleep(10 * time.Second)
 		h.mu.Lock()
-		if len(h.ports) == 0 {
+		if len(rulesOf[firewall.Port](h.fakeHost)) == 0 {
 			t.Error("the rules are not mended beside a hung call")
 		}
 		h.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+
+	"github.com/gangway-net/gangway/driver/firewall"
 )
 
 // TestLinkLocalSubnets: what the firewall is told goes by no link-local IPv6
@@ -18,7 +20,7 @@ func TestLinkLocalSubnets(t *testing.T) {
 	must(t, d.CreateNetwork(t.Context(), r))
 	joined(t, d, ep1, "169.254.170.2/24", "fe80::2/64")
 	must(t, d.Publish(t.Context(), netA, ep1, portmap(8080, 80)))
-	fw := f.networks[netA]
+	fw := rulesOf[firewall.Network](f)[0]
 	four := []netip.Prefix{netip.MustParsePrefix("169.254.170.0/24")}
 	if !slices.Equal(fw.Masquerade, four) || !slices.Equal(fw.Hairpin, four) {
 		t.Errorf("the firewall is told of %v and %v", fw.Masquerade, fw.Hairpin)
@@ -36,8 +38,8 @@ func TestLinkLocalSubnets(t *testing.T) {
 	if !slices.Contains(v.Reserved, netip.MustParsePrefix("fe80::/64")) || !slices.Contains(v.Addresses, netip.MustParseAddr("fe80::2")) {
 		t.Errorf("the container may use %v of %v", v.Addresses, v.Reserved)
 	}
-	if p := compile(d.state, d.given()); !p.forward.V4 || p.forward.V6 {
-		t.Errorf("forwarding: %t, %t, want IPv4 alone", p.forward.V4, p.forward.V6)
+	if forward := d.desiredLinks().forward; forward != firewall.Family(false) {
+		t.Errorf("forwarding: %+v, want IPv4 alone", forward)
 	}
 	// The same requests after a restart.
 	for _, q := range restoreRequests(d.state.endpoints[ep1]) {

@@ -2,13 +2,18 @@ package driver
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/integration/golden"
 )
 
@@ -66,9 +71,16 @@ func TestModes(t *testing.T) {
 			d.mu.Lock()
 			plan := compile(d.state, d.given())
 			d.mu.Unlock()
+			ports := of[firewall.Port](plan)
+			slices.SortFunc(ports, func(a, b firewall.Port) int { return spec.ComparePublished(a.Published, b.Published) })
+			open := of[firewall.Open](plan)
+			slices.SortFunc(open, func(a, b firewall.Open) int {
+				text := func(o firewall.Open) string { return fmt.Sprintf("%s %3d %s %5d", o.From, o.Proto, o.Addr, o.First) }
+				return strings.Compare(text(a), text(b))
+			})
 			approve(t, filepath.Join("testdata", "modes", name+".golden"), map[string]any{
-				"gateway check": check, "join": join, "bridges": plan.bridges, "veths": plan.veths,
-				"networks": plan.rules.Networks, "ports": plan.rules.Ports, "open": plan.rules.Open,
+				"gateway check": check, "join": join, "bridges": of[spec.Bridge](plan), "veths": of[spec.Veth](plan),
+				"networks": of[firewall.Network](plan), "ports": ports, "open": open,
 			})
 			must(t, d.DeleteNetwork(ctx, netA))
 			if diff := cmp.Diff(empty, f.picture(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
@@ -86,12 +98,12 @@ func TestRoutedLoopback(t *testing.T) {
 	r.Options = generic("com.docker.network.bridge.gateway_mode_ipv4", "routed")
 	must(t, d.CreateNetwork(t.Context(), r))
 	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
-	if len(f.open) != 1 {
-		t.Fatalf("open: %v", f.open)
+	if len(rulesOf[firewall.Open](f)) != 1 {
+		t.Fatalf("open: %v", rulesOf[firewall.Open](f))
 	}
 	must(t, d.Publish(t.Context(), netA, ep1, portmapOn(6, "127.0.0.1", 8080, 80)))
-	if len(f.open)+len(f.ports) != 0 {
-		t.Errorf("open: %v, ports: %v", f.open, f.ports)
+	if len(rulesOf[firewall.Open](f))+len(rulesOf[firewall.Port](f)) != 0 {
+		t.Errorf("open: %v, ports: %v", rulesOf[firewall.Open](f), rulesOf[firewall.Port](f))
 	}
 }
 
@@ -115,8 +127,8 @@ func TestRoutedBeside(t *testing.T) {
 	ports := portmap(8080, 80)
 	open := func(when string, want int) {
 		t.Helper()
-		if len(f.open) != want || len(f.ports) != 0 {
-			t.Errorf("%s: open %v, ports %v, want %d open", when, f.open, f.ports, want)
+		if len(rulesOf[firewall.Open](f)) != want || len(rulesOf[firewall.Port](f)) != 0 {
+			t.Errorf("%s: open %v, ports %v, want %d open", when, rulesOf[firewall.Open](f), rulesOf[firewall.Port](f), want)
 		}
 		inSync(t, f, d)
 	}

@@ -5,22 +5,16 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // picture is everything the host holds, comparable with reflect.DeepEqual.
 type picture struct {
-	Bridges  map[string]spec.Bridge
-	Veths    map[string]spec.Veth
-	Networks map[string]firewall.Network
-	Ports    map[firewall.Port]bool
-	Open     map[firewall.Open]bool
-	Keep     map[firewall.Keep]bool
-	Direct   map[firewall.Direct]bool
-	Outside  map[spec.Outside]bool
-	Held     map[string][]spec.Published
-	Stored   map[string]string
+	Bridges map[string]spec.Bridge
+	Veths   map[string]spec.Veth
+	Rules   fakeRules
+	Held    map[string][]spec.Published
+	Stored  map[string]string
 	// Detached are pairs of endpoints in no container, which need not exist.
 	Detached map[string]spec.Veth
 }
@@ -29,9 +23,7 @@ func (f *fakeHost) picture() picture {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := picture{
-		Bridges: maps.Clone(f.bridges), Veths: maps.Clone(f.veths),
-		Networks: maps.Clone(f.networks), Ports: maps.Clone(f.ports), Open: maps.Clone(f.open),
-		Keep: maps.Clone(f.keep), Direct: maps.Clone(f.direct), Outside: maps.Clone(f.ways),
+		Bridges: maps.Clone(f.bridges), Veths: maps.Clone(f.veths), Rules: maps.Clone(f.rules),
 		Held: map[string][]spec.Published{}, Stored: map[string]string{}, Detached: map[string]spec.Veth{},
 	}
 	for id, v := range f.veths {
@@ -59,26 +51,15 @@ func expected(d *Driver) picture {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	want := compile(d.state, d.given())
-	p := picture{
-		Bridges: map[string]spec.Bridge{}, Veths: map[string]spec.Veth{},
-		Networks: map[string]firewall.Network{}, Ports: map[firewall.Port]bool{}, Open: map[firewall.Open]bool{},
-		Keep: map[firewall.Keep]bool{}, Direct: map[firewall.Direct]bool{}, Outside: map[spec.Outside]bool{},
-	}
-	for _, b := range want.bridges {
+	p := picture{Bridges: map[string]spec.Bridge{}, Veths: map[string]spec.Veth{}, Rules: fakeRules{}}
+	for _, b := range of[spec.Bridge](want) {
 		p.Bridges[b.Name] = b
 	}
-	for _, v := range want.veths {
+	for _, v := range of[spec.Veth](want) {
 		if !v.Detached {
 			p.Veths[v.EndpointID] = v
 		}
 	}
-	for _, n := range want.rules.Networks {
-		p.Networks[n.ID] = n
-	}
-	exchange(p.Ports, nil, want.rules.Ports)
-	exchange(p.Open, nil, want.rules.Open)
-	exchange(p.Keep, nil, want.rules.Keep)
-	exchange(p.Direct, nil, want.rules.Direct)
-	exchange(p.Outside, nil, want.rules.Outside)
+	p.Rules.add(want.rules().All())
 	return p
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gangway-net/gangway/driver/firewall"
@@ -51,7 +52,7 @@ func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
 	r.learn(ctx)
 	r.checkRules(ctx)
 	mend := len(r.failed) == 0
-	r.links(ctx, mend)
+	r.checkLinks(ctx, mend)
 	r.hostPorts(ctx)
 	r.took = time.Since(start) - r.idle
 	if mend && d.o.Zones != nil {
@@ -82,16 +83,16 @@ func (d *Driver) unsettled(of spec.Scope) spec.Scope {
 	return of
 }
 
-// desired is what the kernel should contain by now.
-func (d *Driver) desired() plan {
-	d.mu.Lock()
-	s, f := d.state.snapshot(), d.given()
-	d.mu.Unlock()
-	return compile(s, f)
+// links are those that there should be, sorted by name.
+type links struct {
+	bridges []spec.Bridge
+	veths   []spec.Veth
+	// forward are the families of which packets must pass from link to link.
+	forward firewall.Families
 }
 
-// desiredLinks is the part of desired that links are compared with.
-func (d *Driver) desiredLinks() plan {
+// desiredLinks compiles no rules: that would cost a check more than its looks.
+func (d *Driver) desiredLinks() links {
 	d.mu.Lock()
 	networks := slices.Collect(maps.Values(d.state.networks))
 	endpoints := slices.Collect(maps.Values(d.state.endpoints))
@@ -100,15 +101,17 @@ func (d *Driver) desiredLinks() plan {
 		on[i] = d.state.networks[e.NetworkID]
 	}
 	d.mu.Unlock()
-	p := plan{bridges: make([]spec.Bridge, 0, len(networks)), veths: make([]spec.Veth, 0, len(endpoints))}
+	l := links{bridges: make([]spec.Bridge, 0, len(networks)), veths: make([]spec.Veth, 0, len(endpoints))}
 	for _, n := range networks {
-		p.addBridge(n)
+		l.bridges = append(l.bridges, n.link())
 	}
 	for i, e := range endpoints {
-		p.addPair(on[i], e)
+		l.veths = append(l.veths, e.link(on[i]))
+		l.forward = l.forward.With(firewall.Families{V4: e.needsForwarding(on[i], false), V6: e.needsForwarding(on[i], true)})
 	}
-	p.sortLinks()
-	return p
+	slices.SortFunc(l.bridges, func(a, b spec.Bridge) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(l.veths, func(a, b spec.Veth) int { return strings.Compare(a.Host, b.Host) })
+	return l
 }
 
 // alone does something while no verb runs. Where that cannot be, the next check tries
@@ -141,11 +144,11 @@ func (r *repair) note(fixed []string, err error) {
 	}
 }
 
-// links removes what belongs to nobody, mends bridges, forwarding and pairs if it is
+// checkLinks removes what belongs to nobody, mends bridges, forwarding and pairs if it is
 // allowed to, and finds pairs that are gone. A pair that is gone took its
 // container's end with it and cannot be brought back from here. A link that only has
 // another name is not missing: it gets its own before anything is made anew.
-func (r *repair) links(ctx context.Context, mend bool) {
+func (r *repair) checkLinks(ctx context.Context, mend bool) {
 	want := r.desiredLinks()
 	found, err := r.check(ctx, r.of, want)
 	if err != nil {
@@ -176,15 +179,13 @@ func (r *repair) links(ctx context.Context, mend bool) {
 }
 
 // bridges mends bridges, and forwarding between links.
-func (r *repair) bridges(ctx context.Context, want plan) {
+func (r *repair) bridges(ctx context.Context, want links) {
 	for _, b := range want.bridges {
 		if !r.of.Has(b.Name) {
 			continue
 		}
 		r.onNetwork(ctx, b.NetworkID, func(n *Network) ([]string, error) {
-			var p plan
-			p.addBridge(n)
-			return r.o.Links.EnsureBridge(ctx, p.bridges[0])
+			return r.o.Links.EnsureBridge(ctx, n.link())
 		})
 	}
 	if want.forward != (firewall.Families{}) {
@@ -255,9 +256,7 @@ func (r *repair) veth(ctx context.Context, endpointID string) {
 		if e == nil {
 			return nil, nil
 		}
-		var p plan
-		p.addPair(n, e)
-		return r.o.Links.EnsureVeth(ctx, p.veths[0])
+		return r.o.Links.EnsureVeth(ctx, e.link(n))
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -72,7 +73,7 @@ func TestRestoreRefusesWhatItDoesNotUnderstand(t *testing.T) {
 func TestReconcileMends(t *testing.T) {
 	f, d := withContainer(t)
 	delete(f.bridges, "gw-aaaaaaaaaaaa")
-	clear(f.ports)
+	damage[firewall.Port](f)
 	if n := d.Reconcile(t.Context()); n == 0 {
 		t.Fatal("nothing was repaired")
 	}
@@ -152,8 +153,8 @@ func TestLeaveKeepsTheLink(t *testing.T) {
 	if v, there := f.veths[ep1]; !there || !v.Detached || v.Host != joined.Host || v.Peer != joined.Peer {
 		t.Fatalf("after Leave: %t, %+v", there, v)
 	}
-	if len(f.ports)+len(f.held) != 0 {
-		t.Errorf("after Leave: ports %v, held %v", f.ports, f.held)
+	if len(rulesOf[firewall.Port](f))+len(f.held) != 0 {
+		t.Errorf("after Leave: ports %v, held %v", rulesOf[firewall.Port](f), f.held)
 	}
 	must(t, joinErr(d.Join(t.Context(), netA, ep1, "/netns/2", nil)))
 	if v := f.veths[ep1]; !reflect.DeepEqual(v, joined) {
@@ -207,8 +208,8 @@ func TestKilledInTheMiddleOfLeave(t *testing.T) {
 	must(t, encode(f.stored, EndpointKeys+ep1, &left))
 	f.held = map[string][]spec.Published{}
 	d = newTestDriver(t, f, "boot")
-	if v := f.veths[ep1]; !v.Detached || len(f.ports) != 0 {
-		t.Errorf("link %+v, ports %v", v, f.ports)
+	if v := f.veths[ep1]; !v.Detached || len(rulesOf[firewall.Port](f)) != 0 {
+		t.Errorf("link %+v, ports %v", v, rulesOf[firewall.Port](f))
 	}
 	inSync(t, f, d)
 }
@@ -317,7 +318,7 @@ func TestFaultAtEveryStep(t *testing.T) {
 			for _, next := range life()[target+1:] {
 				must(t, next.run(t, d))
 			}
-			if got := f.picture(); len(got.Bridges)+len(got.Veths)+len(got.Detached)+len(got.Networks)+len(got.Ports)+len(got.Held) != 0 {
+			if got := f.picture(); len(got.Bridges)+len(got.Veths)+len(got.Detached)+len(got.Rules)+len(got.Held) != 0 {
 				t.Fatalf("%s, fault %d: left behind at the end: %+v", v.name, n, got)
 			}
 		}

@@ -82,12 +82,8 @@ func (d *Driver) Restore(ctx context.Context) error {
 // pair: one without the alias that says whose it is. Once the endpoint has left,
 // nothing else would tell that it is gangway's.
 func (d *Driver) removeUnfinished(ctx context.Context, n *Network, e *Endpoint) {
-	var p plan
-	p.addPair(n, e)
-	for _, v := range p.veths {
-		if err := d.o.Links.DeleteVeth(ctx, v); err != nil {
-			d.o.Log.WithError(err).WithField("ep", short(e.ID)).Error("remove what is left of the endpoint's link")
-		}
+	if err := d.o.Links.DeleteVeth(ctx, e.link(n)); err != nil {
+		d.o.Log.WithError(err).WithField("ep", short(e.ID)).Error("remove what is left of the endpoint's link")
 	}
 }
 

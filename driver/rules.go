@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/gangway-net/gangway/driver/firewall"
@@ -19,8 +18,8 @@ type rules struct {
 	// lock is held by whoever changes or compares the kernel's rules. Taken after the
 	// gate, before mu.
 	lock lock
-	// told are the facts among what the firewall was told (see factRules).
-	told firewall.Ruleset
+	// told is what follows from facts of what the firewall was told.
+	told plan
 	// doubt says that the firewall may have been told something else than the state
 	// says: at the start, and after a change that failed.
 	doubt bool
@@ -43,11 +42,9 @@ func (d *Driver) changeRules(ctx context.Context, change firewall.Delta) error {
 // applyRules is changeRules for who holds the rules' lock.
 func (d *Driver) applyRules(ctx context.Context, change firewall.Delta) error {
 	d.mu.Lock()
-	want := factRules(d.state, d.given())
+	want := compileFacts(d.state, d.given())
 	d.mu.Unlock()
-	facts := diff(plan{rules: d.rules.told}, plan{rules: want}).rules()
-	change.Remove.Outside, change.Add.Outside = facts.Remove.Outside, facts.Add.Outside
-	change.Remove.Closed, change.Add.Closed = facts.Remove.Closed, facts.Add.Closed
+	change = change.With(diff(d.rules.told, want).rules)
 	if change.Empty() {
 		return nil
 	}
@@ -108,13 +105,15 @@ func (r *repair) compareRules(ctx context.Context) bool {
 		return true
 	}
 	defer unlock()
-	want := r.desired().rules
-	fixed, err := r.o.Firewall.Sync(ctx, want)
+	r.mu.Lock()
+	s, f := r.state.snapshot(), r.given()
+	r.mu.Unlock()
+	fixed, err := r.o.Firewall.Sync(ctx, compile(s, f).rules())
 	r.note(fixed, err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.rules.doubt = err != nil; err == nil {
-		r.rules.told = firewall.Ruleset{Outside: slices.Clone(want.Outside), Closed: want.Closed}
+		r.rules.told = compileFacts(s, f)
 		r.rules.compared = time.Now()
 	}
 	return true

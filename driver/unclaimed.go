@@ -159,7 +159,7 @@ func (d *Driver) keeps() bool {
 }
 
 // unswept adds to what should be there what nobody has claimed.
-func (d *Driver) unswept(want plan) ([]spec.Bridge, []spec.Veth) {
+func (d *Driver) unswept(want links) ([]spec.Bridge, []spec.Veth) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	bridges, veths := slices.Clone(want.bridges), slices.Clone(want.veths)
@@ -177,7 +177,7 @@ func (d *Driver) unswept(want plan) ([]spec.Bridge, []spec.Veth) {
 
 // check takes one look at links. An unclaimed pair that is gone, or in no container
 // any more, is used by nobody.
-func (d *Driver) check(ctx context.Context, of spec.Scope, want plan) (spec.LinkCheck, error) {
+func (d *Driver) check(ctx context.Context, of spec.Scope, want links) (spec.LinkCheck, error) {
 	bridges, veths := d.unswept(want)
 	found, err := d.o.Host.Check(ctx, of, bridges, veths)
 	if err != nil {

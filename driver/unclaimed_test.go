@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -197,7 +198,7 @@ func torn(t *testing.T, f *fakeHost, d *Driver) {
 	ctx := t.Context()
 	must(t, d.Unpublish(ctx, netA, ep1), d.Leave(ctx, netA, ep1), d.DeleteEndpoint(ctx, netA, ep1), d.DeleteNetwork(ctx, netA))
 	inSync(t, f, d)
-	if len(f.bridges)+len(f.veths)+len(f.ports)+len(f.held) != 0 {
+	if len(f.bridges)+len(f.veths)+len(rulesOf[firewall.Port](f))+len(f.held) != 0 {
 		t.Errorf("left: %+v", f.picture())
 	}
 }
@@ -218,7 +219,7 @@ func TestDisowned(t *testing.T) {
 			d.Reconcile(t.Context())
 			d.Reconcile(t.Context()) // the first one finds it
 			inSync(t, f, d)
-			if s := d.Status(t.Context()); len(s.Degraded) != 0 || len(f.veths)+len(f.bridges)+len(f.ports) != 0 {
+			if s := d.Status(t.Context()); len(s.Degraded) != 0 || len(f.veths)+len(f.bridges)+len(rulesOf[firewall.Port](f)) != 0 {
 				t.Errorf("status %+v, left %+v", s, f.kernel())
 			}
 		})

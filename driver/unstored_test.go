@@ -39,7 +39,7 @@ func TestUndoNotStored(t *testing.T) {
 				}
 				d.Reconcile(ctx)
 				after := f.picture()
-				if after.Held = before.Held; c.retires && len(after.Networks) == 0 {
+				if after.Held = before.Held; c.retires && len(after.Rules) == 0 {
 					before = picture{Stored: map[string]string{hostKey: before.Stored[hostKey]}}
 					after = picture{Stored: after.Stored}
 				}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -106,8 +107,8 @@ func TestContainerLife(t *testing.T) {
 	must(t, d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
 	inSync(t, f, d)
-	if len(f.ports) != 1 {
-		t.Fatalf("want the IPv4 run by NAT and the IPv6 one relayed, got %v", f.ports)
+	if len(rulesOf[firewall.Port](f)) != 1 {
+		t.Fatalf("want the IPv4 run by NAT and the IPv6 one relayed, got %v", rulesOf[firewall.Port](f))
 	}
 	must(t,
 		d.Unpublish(ctx, netA, ep1),
@@ -225,8 +226,8 @@ func TestPublishReplaces(t *testing.T) {
 	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80, 9090, 90)
 	must(t, d.Publish(ctx, netA, ep1, portmap(9090, 91)))
 	inSync(t, f, d)
-	if len(f.ports) != 1 || len(f.held["/run/docker/netns/111111111111"]) != 2 {
-		t.Fatalf("ports %v, held %v", f.ports, f.held)
+	if len(rulesOf[firewall.Port](f)) != 1 || len(f.held["/run/docker/netns/111111111111"]) != 2 {
+		t.Fatalf("ports %v, held %v", rulesOf[firewall.Port](f), f.held)
 	}
 	// A port of another container fails and leaves what was there.
 	container(t, d, netA, ep2, "10.0.0.3/24", 7070, 70)
@@ -253,8 +254,8 @@ func TestInternalNetworkPublishesNothing(t *testing.T) {
 	if join.Gateway4.IsValid() || !join.DisableGatewayService {
 		t.Errorf("join names a gateway on an internal network: %+v", join)
 	}
-	if len(f.ports)+len(f.held) != 0 {
-		t.Errorf("published on an internal network: %v %v", f.ports, f.held)
+	if len(rulesOf[firewall.Port](f))+len(f.held) != 0 {
+		t.Errorf("published on an internal network: %v %v", rulesOf[firewall.Port](f), f.held)
 	}
 }
 

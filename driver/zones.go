@@ -7,20 +7,26 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// zones has bridges enter or leave the zone of the host's firewall manager. A
-// manager that does not follow, say because it reloads, is no reason to refuse
-// a network: Reconcile asks it again.
-func (d *Driver) zones(ctx context.Context, bridges []spec.Bridge, step func(Zones, context.Context, string) error) {
-	if d.o.Zones == nil {
-		return
+// enterZone has a bridge enter the zone of the host's firewall manager. A manager that
+// does not follow, say because it reloads, is no reason to refuse a network: Reconcile
+// asks it again.
+func (d *Driver) enterZone(ctx context.Context, z spec.Zone) error {
+	if d.o.Zones != nil {
+		d.warnZone(d.o.Zones.Enter(ctx, z.Bridge))
 	}
-	for _, b := range bridges {
-		if b.Adopted {
-			continue
-		}
-		if err := step(d.o.Zones, ctx, b.Name); err != nil {
-			d.o.Log.WithError(err).Warn("the host's firewall manager does not follow; it is asked again")
-		}
+	return nil
+}
+
+func (d *Driver) leaveZone(ctx context.Context, z spec.Zone) error {
+	if d.o.Zones != nil {
+		d.warnZone(d.o.Zones.Leave(ctx, z.Bridge))
+	}
+	return nil
+}
+
+func (d *Driver) warnZone(err error) {
+	if err != nil {
+		d.o.Log.WithError(err).Warn("the host's firewall manager does not follow; it is asked again")
 	}
 }
 

@@ -205,6 +205,16 @@ type Delta struct {
 // Empty says whether the delta changes nothing.
 func (d Delta) Empty() bool { return d.Remove.empty() && d.Add.empty() }
 
+// With returns both changes as one.
+func (d Delta) With(o Delta) Delta { return Delta{d.Remove.with(o.Remove), d.Add.with(o.Add)} }
+
+func (r Ruleset) with(o Ruleset) Ruleset {
+	for _, e := range o.All() {
+		r.Add(e)
+	}
+	return r
+}
+
 func (r Ruleset) empty() bool {
 	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Direct)+len(r.Keep)+len(r.Outside) == 0 && r.Closed == Families{}
 }
