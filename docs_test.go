@@ -1,0 +1,245 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/integration/golden"
+	"github.com/gangway-net/gangway/plugin"
+)
+
+// optionsPage has the tables that are written from the code.
+const optionsPage = "docs/options.md"
+
+// TestDocsTables: the tables of options and settings are the code's.
+func TestDocsTables(t *testing.T) {
+	text := readText(t, optionsPage)
+	for name, table := range map[string]string{"options": optionsTable(), "settings": settingsTable()} {
+		text = replaceTable(t, text, name, table)
+	}
+	golden.Compare(t, optionsPage, text)
+}
+
+// TestDocsOptions: the README names options that exist.
+func TestDocsOptions(t *testing.T) {
+	var known []string
+	for _, o := range config.NetworkOptionsTable() {
+		known = append(known, o.Name)
+	}
+	known = append(known, "com.docker.network.endpoint.ifname") // refused by name
+	found := regexp.MustCompile(`com\.docker\.network\.[a-z0-9_.]*[a-z0-9]`).FindAllString(readText(t, "README.md"), -1)
+	if len(found) == 0 {
+		t.Fatal("the README names no option")
+	}
+	for _, name := range found {
+		if !slices.Contains(known, name) {
+			t.Errorf("the README names the option %s, which does not exist", name)
+		}
+	}
+}
+
+// TestDocsAdminFields: the tables of the admin API's fields are the code's types.
+func TestDocsAdminFields(t *testing.T) {
+	sections := strings.Split(readText(t, "docs/admin-api.md"), "\n## ")
+	row := regexp.MustCompile("(?m)^\\| `([a-zA-Z0-9]+)` \\| ([^|]*) \\|")
+	for title, of := range map[string]any{
+		"Health": plugin.Health{}, "Status": plugin.Status{}, "Version": plugin.Version{}, "Errors": plugin.ErrorBody{},
+		"Network": driver.NetworkStatus{}, "Endpoint": driver.EndpointStatus{}, "Port": driver.PortStatus{}, "Event": driver.Event{},
+	} {
+		i := slices.IndexFunc(sections, func(s string) bool { return strings.HasPrefix(s, title+"\n") })
+		if i < 0 {
+			t.Errorf("docs/admin-api.md has no section %s", title)
+			continue
+		}
+		_, table, _ := strings.Cut(sections[i], "| Field |")
+		table, _, _ = strings.Cut(table, "\n\n")
+		var got []string
+		for _, m := range row.FindAllStringSubmatch(table, -1) {
+			name := m[1]
+			if strings.HasSuffix(m[2], ", optional") {
+				name += "?"
+			}
+			got = append(got, name)
+		}
+		want := jsonFields(reflect.TypeOf(of))
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("docs/admin-api.md, %s: the table has %v, the type %v", title, got, want)
+		}
+	}
+}
+
+// jsonFields are the names of a type's fields in JSON, those of embedded types among
+// them; optional ones with a question mark.
+func jsonFields(of reflect.Type) (names []string) {
+	for i := range of.NumField() {
+		f := of.Field(i)
+		if f.Anonymous {
+			names = append(names, jsonFields(f.Type)...)
+			continue
+		}
+		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if option == "omitempty" {
+			name += "?"
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// TestDocsReadmeIsShort: details go to docs/.
+func TestDocsReadmeIsShort(t *testing.T) {
+	if n := strings.Count(readText(t, "README.md"), "\n"); n > 200 {
+		t.Errorf("the README has %d lines, want 200 at most", n)
+	}
+}
+
+// TestDocsLinks: each relative link in each page leads to a file, and to a heading
+// in it.
+func TestDocsLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	checked := 0
+	for _, page := range markdownPages(t) {
+		for _, m := range link.FindAllStringSubmatch(withoutCode(readText(t, page)), -1) {
+			u, err := url.Parse(m[1])
+			if err != nil {
+				t.Errorf("%s: link %s: %v", page, m[1], err)
+				continue
+			}
+			if u.Scheme != "" {
+				continue
+			}
+			checked++
+			to := page
+			if u.Path != "" {
+				to = filepath.Join(filepath.Dir(page), u.Path)
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s: link %s: %v", page, m[1], err)
+			} else if u.Fragment != "" && !slices.Contains(anchors(readText(t, to)), u.Fragment) {
+				t.Errorf("%s: link %s: %s has no such heading", page, m[1], to)
+			}
+		}
+	}
+	if checked < 50 {
+		t.Errorf("%d links checked, want those of all pages", checked)
+	}
+}
+
+// markdownPages lists the pages of the project.
+func markdownPages(t *testing.T) (pages []string) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		switch name := d.Name(); {
+		case err != nil:
+			return err
+		case d.IsDir() && (name == "build" || name == "testdata" || len(name) > 1 && name[0] == '.'):
+			return filepath.SkipDir
+		case filepath.Ext(name) == ".md":
+			pages = append(pages, path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages
+}
+
+// withoutCode leaves out blocks of code, fenced or indented, and code in lines.
+func withoutCode(text string) string {
+	var b strings.Builder
+	fenced := false
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(strings.TrimSpace(line), "```") {
+			fenced = !fenced
+			continue
+		}
+		if !fenced && !strings.HasPrefix(line, "    ") {
+			b.WriteString(line)
+		}
+	}
+	return regexp.MustCompile("`[^`\n]*`").ReplaceAllString(b.String(), "")
+}
+
+// anchors are the names by which links lead to the headings of a page, as GitHub makes
+// them.
+func anchors(text string) (names []string) {
+	strip := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	times := map[string]int{}
+	fenced := false
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "```") {
+			fenced = !fenced
+		}
+		title, found := strings.CutPrefix(strings.TrimLeft(line, "#"), " ")
+		if fenced || !strings.HasPrefix(line, "#") || !found {
+			continue
+		}
+		name := strings.ReplaceAll(strip.ReplaceAllString(strings.ToLower(strings.TrimSpace(title)), ""), " ", "-")
+		times[name]++
+		if n := times[name]; n > 1 {
+			name = fmt.Sprintf("%s-%d", name, n-1)
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+func readText(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// replaceTable puts a table between the comments that name it.
+func replaceTable(t *testing.T, text, name, table string) string {
+	t.Helper()
+	start, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
+	before, rest, found := strings.Cut(text, start)
+	_, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		t.Fatalf("%s has no %s … %s", optionsPage, strings.TrimSpace(start), end)
+	}
+	return before + start + table + end + after
+}
+
+func optionsTable() string {
+	var b strings.Builder
+	b.WriteString("| Option | Values | Default | Meaning |\n|---|---|---|---|\n")
+	for _, o := range config.NetworkOptionsTable() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", o.Name, o.Values, code(o.Default), o.Help)
+	}
+	return b.String()
+}
+
+func settingsTable() string {
+	var b strings.Builder
+	b.WriteString("| Flag | Environment | Default | Meaning |\n|---|---|---|---|\n")
+	for _, s := range config.SettingsTable() {
+		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s |\n", s.Flag, s.Env, code(s.Default), s.Help)
+	}
+	return b.String()
+}
+
+// code shows a default; an empty one is an empty cell.
+func code(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "`" + text + "`"
+}
