@@ -40,7 +40,7 @@ func iptablesForward() []explanation {
 		{"filter GANGWAY-FORWARD", "-m devgroup --dst-group 0x4757 -j GANGWAY-USER", "Would leave by a bridge of Gangway."},
 		{"filter GANGWAY-FORWARD", "-m devgroup --src-group 0x4757 ! --dst-group 0x4757 -j GANGWAY-USER", "Came in by a bridge of Gangway and leaves by another link."},
 
-		{"filter GANGWAY-USER", "", "Asks DOCKER-USER, your own rules: what they drop is dropped, what they accept is accepted. Two bits of the mark say so to the valve below; what is accepted by others, before this chain or behind it, bears no such note."},
+		{"filter GANGWAY-USER", "", "Asks DOCKER-USER, your own rules: what they drop is dropped, what they accept is accepted. Two bits of the mark say so to the fail-closed table below; what is accepted by others, before this chain or behind it, bears no such note."},
 		{"filter GANGWAY-USER", "-j MARK --set-xmark 0xc000000/0xc000000", "Notes that DOCKER-USER is asked: who leaves it with this note was accepted there."},
 		{"filter GANGWAY-USER", "-j DOCKER-USER", "The chain that the engine keeps for your own rules. This rule is there if the chain is."},
 		{"filter GANGWAY-USER", "-j MARK --set-xmark 0x8000000/0xc000000", "Notes that it did not: from here on Gangway's rules decide, and who passes none of them is dropped behind iptables."},
@@ -103,7 +103,7 @@ func iptablesOut() []explanation {
 		{"filter GANGWAY-CLOSED", "-i LINK ! -o LINK -j DROP", "From a neighbour of the host to another link. What stays on its link is a frame on a bridge, which br_netfilter shows to the firewall."},
 
 		{"filter GANGWAY-ACCEPT", "", "May pass."},
-		{"filter GANGWAY-ACCEPT", "-j MARK --set-xmark 0x4000000/0xc000000", "Notes \"accept\" in two bits of the mark, for the valve below."},
+		{"filter GANGWAY-ACCEPT", "-j MARK --set-xmark 0x4000000/0xc000000", "Notes \"accept\" in two bits of the mark, for the fail-closed table below."},
 		{"filter GANGWAY-ACCEPT", "-j ACCEPT", "Accepted."},
 	}
 }

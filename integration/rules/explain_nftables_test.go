@@ -183,7 +183,7 @@ func nftablesSets() []explanation {
 	return []explanation{
 		{"within", "", "One for each network: its bridge twice, as the link that packets come from and go to. `goto permit` lets its containers talk to each other, `goto isolated` (`enable_icc=false`) does not."},
 		{"external", "", "Bridges of networks that are not internal (`--internal`)."},
-		{"bridges", "", "The networks' bridges: known by name when somebody takes them out of the interface group. The valve, where there is one, has such a set as well."},
+		{"bridges", "", "The networks' bridges: known by name when somebody takes them out of the interface group. The fail-closed table, where there is one, has such a set as well."},
 		{"hairpin4", "", "One for each subnet that is translated: within it, what came by a published port takes the bridge's address."},
 		{"uplinks", "", "Bridges of the host that lead outside: with a card of the host in them, or with the default route. Gangway follows what the kernel tells of links and routes."},
 		{"same_link", "", "Each link that leads outside, twice: as the one that packets come from and go to."},

@@ -118,14 +118,14 @@ func (p *pages) nftables() string {
 		"with IPv6's sets, and left out.\n\n" +
 		"`nft list` shows `flags owner,persist` in its first lines with Linux 6.9 or newer (older nft only some of it): nobody but the running Gangway " +
 		"can change or flush the table, see [firewalls.md](../firewalls.md#gangways-own-table). " +
-		"On older kernels there is the [valve](iptables.md#in-nf_tables-the-valve) beside it.\n")
+		"On older kernels there is the [fail-closed table](iptables.md#in-nf_tables-the-fail-closed-table) beside it.\n")
 	lines := read(p.t, "constant", "nftables")
 	for _, e := range nftablesChains() {
 		if e.rule == "" {
 			p.chain(&b, e, lines)
 		}
 	}
-	b.WriteString("\n# In iptables: the gate\n\nOnly where the FORWARD chain of an iptables decides anything, as with an engine. " +
+	b.WriteString("\n# In iptables: the hook in FORWARD\n\nOnly where the FORWARD chain of an iptables decides anything, as with an engine. " +
 		"The rules are the same for IPv6, in ip6tables.\n")
 	for _, at := range []string{"filter FORWARD", "filter GANGWAY-FORWARD", "filter GANGWAY-VERDICT"} {
 		p.chain(&b, explanation{at: at, why: p.x.of(p.t, at, "")}, lines)
@@ -159,7 +159,7 @@ func (p *pages) iptables() string {
 
 // valve writes what is in nf_tables for the case that rules are missing.
 func (p *pages) valve(b *strings.Builder, lines []string) {
-	b.WriteString("\n# In nf_tables: the valve\n\nTable `inet gangway-valve`, with Linux 5.12 or newer. It belongs to the running Gangway: others can neither " +
+	b.WriteString("\n# In nf_tables: the fail-closed table\n\nTable `inet gangway-valve`, with Linux 5.12 or newer. It belongs to the running Gangway: others can neither " +
 		"flush nor change it, and it goes when Gangway ends. While rules of Gangway are missing it cuts its networks off, so that they are not open " +
 		"until the repair. Without it there is no mark either.\n")
 	for _, e := range valveChains() {
