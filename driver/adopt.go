@@ -161,7 +161,7 @@ func (d *Driver) adoptEndpoint(ctx context.Context, n *Network, a AdoptedEndpoin
 func (d *Driver) remember(e *Endpoint) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := d.unclaimed.stored[e.ID]
+	s := d.engines.unclaimed.stored[e.ID]
 	if s == nil || s.NetworkID != e.NetworkID || s.IPv4 != e.IPv4 || s.IPv6 != e.IPv6 || s.Sandbox != e.Sandbox {
 		return
 	}

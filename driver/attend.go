@@ -41,10 +41,10 @@ func (d *Driver) Attend(ctx context.Context, r Roll) (present, absent []Claim, e
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	maps.DeleteFunc(d.absent, func(id string, _ bool) bool { return d.state.networks[id] == nil })
+	maps.DeleteFunc(d.engines.absent, func(id string, _ bool) bool { return d.state.networks[id] == nil })
 	for _, n := range d.state.networks {
 		if n.Engine == r.Engine {
-			d.absent[n.ID] = !r.Networks[n.ID]
+			d.engines.absent[n.ID] = !r.Networks[n.ID]
 		}
 		switch {
 		case n.Engine != r.Engine:
@@ -112,7 +112,7 @@ func (d *Driver) forget(ctx context.Context, id string, still func(*Network) boo
 	defer unlock()
 	var gone *Network
 	err = d.retire(ctx, func(s *state) (change, error) {
-		if n := s.networks[id]; n != nil && len(s.members[id]) == 0 && !d.unclaimed.on(id) && still(n) {
+		if n := s.networks[id]; n != nil && len(s.members[id]) == 0 && !d.engines.unclaimed.on(id) && still(n) {
 			gone = n
 			return change{network: networkChange{before: n}}, nil
 		}

@@ -45,17 +45,37 @@ type Options struct {
 // use. Restore must have returned before the first verb.
 type Driver struct {
 	o Options
+	locks
+	// mu guards memory. It is never held across I/O.
+	mu sync.Mutex
+	memory
+	drift
+	notices
+	origins origins
+	// taken is what is left to do for published ports after the answer.
+	taken takenPorts
+}
 
-	// networks serialises the verbs of each network, and what Reconcile mends
-	// of its links. Taken before gate and mu; of several networks in the order of
-	// their ids.
+// locks are what verbs and Reconcile wait for, each until its context ends. They are
+// taken in the order in which they stand here; mu comes after all of them, and the
+// mutexes of origins, journal, takenPorts and questions after that.
+type locks struct {
+	// healing lets one Reconcile run at a time.
+	healing lock
+	// networks serialises the verbs of each network, and what Reconcile mends of its
+	// links; of several networks in the order of their ids.
 	networks keyedLock
 	// gate lets verbs change the kernel side by side, and Reconcile remove what is
 	// nobody's alone: what should exist must not change meanwhile.
-	gate  gate
+	gate gate
+	// forwarding lets one at a time turn forwarding on.
+	forwarding lock
+	// rules lets one at a time change or compare the kernel's rules.
 	rules rules
-	// mu guards the fields below. It is never held across I/O.
-	mu     sync.Mutex
+}
+
+// memory is what the driver knows, guarded by its mu.
+type memory struct {
 	state  *state
 	facts  facts
 	health health
@@ -68,29 +88,32 @@ type Driver struct {
 	// expected holds the endpoints that left their container or were restored in
 	// none, and since when: the engine may be about to delete or to join them, or
 	// has forgotten them.
-	expected  map[string]time.Time
-	unclaimed unclaimed
-	// absent holds the networks that were not in their engine's last answer.
-	absent map[string]bool
+	expected map[string]time.Time
+	engines  engines
 	// unstored holds the keys, by the id of their network, whose stored values may
 	// differ from the state, and whether they do; see store.
 	unstored map[string]map[string]bool
+}
 
-	// forwarding lets one at a time turn forwarding on. Taken before the rules' lock.
-	forwarding lock
-	// healing lets one Reconcile run at a time; it guards fights and turn.
-	healing sync.Mutex
-	fights  *fights
+// engines is what engines have said, or have not yet.
+type engines struct {
+	unclaimed unclaimed
+	// absent holds the networks that were not in their engine's last answer.
+	absent map[string]bool
+}
+
+// drift is what one Reconcile leaves for the next one, which healing guards.
+type drift struct {
+	fights *fights
 	// turn is the first pair that the next comparison looks at closely.
-	turn    int
+	turn int
+}
+
+// notices is what the driver tells of without being asked.
+type notices struct {
 	journal journal
 	// doubts has something in it when engines are to be asked what they have.
 	doubts chan struct{}
-
-	origins origins
-
-	// taken is what is left to do for published ports after the answer.
-	taken takenPorts
 	// asked is what the kernel and other programs have not answered yet.
 	asked questions
 }
@@ -116,8 +139,14 @@ type health struct {
 // New returns a driver without any state; see Restore.
 func New(o Options) *Driver {
 	d := &Driver{
-		o: o, state: newState(), moving: map[string]int{}, expected: map[string]time.Time{}, unstored: map[string]map[string]bool{}, absent: map[string]bool{},
-		rules: rules{lock: newLock(), doubt: true}, forwarding: newLock(), fights: newFights(), doubts: make(chan struct{}, 1),
+		o:     o,
+		locks: locks{healing: newLock(), forwarding: newLock(), rules: rules{lock: newLock(), doubt: true}},
+		memory: memory{
+			state: newState(), moving: map[string]int{}, expected: map[string]time.Time{}, unstored: map[string]map[string]bool{},
+			engines: engines{absent: map[string]bool{}},
+		},
+		drift:   drift{fights: newFights()},
+		notices: notices{doubts: make(chan struct{}, 1)},
 	}
 	d.o.name(&d.asked)
 	return d
@@ -240,7 +269,7 @@ func (d *Driver) stage(look planner, before, after *plan) (change, map[string]*N
 // given are the facts as of now. The caller holds the state's lock.
 func (d *Driver) given() facts {
 	f := d.facts
-	f.unclaimed = len(d.unclaimed.endpoints) > 0
+	f.unclaimed = len(d.engines.unclaimed.endpoints) > 0
 	return f
 }
 

@@ -127,7 +127,7 @@ func (d *Driver) abandoned(n *Network) []*Network {
 	defer d.mu.Unlock()
 	var found []*Network
 	for _, old := range d.state.networks {
-		empty := len(d.state.members[old.ID]) == 0 && !d.unclaimed.on(old.ID)
+		empty := len(d.state.members[old.ID]) == 0 && !d.engines.unclaimed.on(old.ID)
 		if old.ID != n.ID && empty && d.nobodys(old) && old.Space == n.Space && n.Space != "" && old.overlaps(n) {
 			found = append(found, old)
 		}
@@ -137,7 +137,7 @@ func (d *Driver) abandoned(n *Network) []*Network {
 
 // nobodys says that no engine has named a network, or that the one which did has it no
 // more. The caller holds mu.
-func (d *Driver) nobodys(n *Network) bool { return n.Engine == "" || d.absent[n.ID] }
+func (d *Driver) nobodys(n *Network) bool { return n.Engine == "" || d.engines.absent[n.ID] }
 
 // newNetwork turns a request into the network it asks for.
 func newNetwork(r CreateNetworkRequest) (*Network, error) {

@@ -59,8 +59,11 @@ func (d *Driver) Reconcile(ctx context.Context) int {
 // reconcile is Reconcile as far as links of the scope go, with everything that was
 // found. Until changed, nothing changed since the last one.
 func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time) *repair {
-	d.healing.Lock()
-	defer d.healing.Unlock()
+	unlock, err := d.healing.take(ctx)
+	if err != nil {
+		return &repair{Driver: d}
+	}
+	defer unlock()
 	r := d.repair(ctx, of)
 	for _, line := range r.fixed {
 		if d.fights.known(line) { // has been told, and would take the place of what has not

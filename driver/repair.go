@@ -77,7 +77,7 @@ func (d *Driver) unsettled(of spec.Scope) spec.Scope {
 	for id := range d.health.missing {
 		of.Add(vethHost(id))
 	}
-	for _, v := range d.unclaimed.endpoints {
+	for _, v := range d.engines.unclaimed.endpoints {
 		of.Add(v.Host)
 	}
 	return of

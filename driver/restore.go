@@ -60,7 +60,7 @@ func (d *Driver) Restore(ctx context.Context) error {
 	}
 	d.mu.Lock()
 	d.state = s
-	d.unclaimed.find(s, veths, orphans)
+	d.engines.unclaimed.find(s, veths, orphans)
 	d.noteForwarding(host.turned(d.o.BootID))
 	for _, e := range s.endpoints {
 		if e.Sandbox == "" {

@@ -15,8 +15,7 @@ const fullTime = time.Minute
 
 // rules is what the firewall has been told, which it holds on to by itself.
 type rules struct {
-	// lock is held by whoever changes or compares the kernel's rules. Taken after the
-	// gate, before mu.
+	// lock is held by whoever changes or compares the kernel's rules.
 	lock lock
 	// told is what follows from facts of what the firewall was told.
 	told plan

@@ -31,7 +31,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 		Degraded:  d.health.degraded(),
 	}
 	s.Degraded = append(append(s.Degraded, d.asked.hung()...), unmet...)
-	if why := d.unclaimed.text(); why != "" {
+	if why := d.engines.unclaimed.text(); why != "" {
 		s.Degraded = append(s.Degraded, why)
 	}
 	for _, line := range d.health.flapping {

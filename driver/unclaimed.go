@@ -75,7 +75,7 @@ func (u *unclaimed) text() string {
 // tellUnclaimed tells of what Restore has found.
 func (d *Driver) tellUnclaimed() {
 	d.mu.Lock()
-	text := d.unclaimed.text()
+	text := d.engines.unclaimed.text()
 	d.mu.Unlock()
 	if text != "" {
 		d.o.Log.Warn(text)
@@ -89,7 +89,7 @@ func (d *Driver) Unclaimed() map[string][]string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := map[string][]string{}
-	for id, v := range d.unclaimed.endpoints {
+	for id, v := range d.engines.unclaimed.endpoints {
 		out[v.NetworkID] = append(out[v.NetworkID], id)
 	}
 	return out
@@ -100,10 +100,10 @@ func (d *Driver) Unclaimed() map[string][]string {
 func (d *Driver) Doubt(why string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if why != d.unclaimed.why && why != "" && len(d.unclaimed.endpoints) > 0 {
+	if why != d.engines.unclaimed.why && why != "" && len(d.engines.unclaimed.endpoints) > 0 {
 		d.o.Log.Warn("whose the links of running containers are is not known: " + why)
 	}
-	d.unclaimed.why = why
+	d.engines.unclaimed.why = why
 }
 
 // Disown says that an engine has none of these unclaimed endpoints, though it has
@@ -117,11 +117,11 @@ func (d *Driver) Disown(endpointIDs []string) {
 // settled ends the doubt about an endpoint.
 func (d *Driver) settled(id, how string) {
 	d.mu.Lock()
-	_, was := d.unclaimed.endpoints[id]
-	delete(d.unclaimed.endpoints, id)
-	last := was && len(d.unclaimed.endpoints) == 0
-	stored := d.unclaimed.stored[id]
-	delete(d.unclaimed.stored, id)
+	_, was := d.engines.unclaimed.endpoints[id]
+	delete(d.engines.unclaimed.endpoints, id)
+	last := was && len(d.engines.unclaimed.endpoints) == 0
+	stored := d.engines.unclaimed.stored[id]
+	delete(d.engines.unclaimed.stored, id)
 	d.mu.Unlock()
 	if stored != nil {
 		d.unsaved(change{endpoints: []endpointChange{{before: stored}}}, false) // unless it was taken back
@@ -137,7 +137,7 @@ func (d *Driver) settled(id, how string) {
 func (d *Driver) isUnclaimed(endpointID string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, is := d.unclaimed.endpoints[endpointID]
+	_, is := d.engines.unclaimed.endpoints[endpointID]
 	return is
 }
 
@@ -155,7 +155,7 @@ func (u *unclaimed) on(networkID string) bool {
 func (d *Driver) keeps() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.unclaimed.endpoints) > 0
+	return len(d.engines.unclaimed.endpoints) > 0
 }
 
 // unswept adds to what should be there what nobody has claimed.
@@ -163,7 +163,7 @@ func (d *Driver) unswept(want links) ([]spec.Bridge, []spec.Veth) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	bridges, veths := slices.Clone(want.bridges), slices.Clone(want.veths)
-	for id, v := range d.unclaimed.endpoints {
+	for id, v := range d.engines.unclaimed.endpoints {
 		if d.state.networks[v.NetworkID] == nil && v.NetworkID != "" {
 			// Whatever its name is, as that of one that gangway only uses.
 			bridges = append(bridges, spec.Bridge{Name: v.Bridge, NetworkID: v.NetworkID, Adopted: true})

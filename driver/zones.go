@@ -44,7 +44,7 @@ func (d *Driver) zoned() (bridges, moving []string) {
 	for name := range d.moving {
 		moving = append(moving, name)
 	}
-	for _, v := range d.unclaimed.endpoints {
+	for _, v := range d.engines.unclaimed.endpoints {
 		if d.moving[v.Bridge] == 0 && d.state.bridges[v.Bridge] == nil && !slices.Contains(moving, v.Bridge) {
 			moving = append(moving, v.Bridge)
 		}
