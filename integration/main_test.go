@@ -98,6 +98,7 @@ func lifeScenarios() []scenario {
 		{name: "removal", run: testRemoval, plugin: true, own: true, rules: true},
 		{name: "restart-gangway", run: testRestartGangway, own: true, rules: true},
 		{name: "restart-engine", run: testRestartEngine, plugin: true, own: true, rules: true},
+		{name: "hung-firewall", run: testHungFirewall, own: true, rules: true},
 		{name: "ports-reserved", run: testPortsReserved, own: true},
 		{name: "ports-restored", run: testPortsRestored, own: true},
 		{name: "reboot", run: testReboot, plugin: true, own: true, rules: true},
