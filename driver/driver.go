@@ -61,7 +61,7 @@ type Driver struct {
 // mutexes of origins, journal, takenPorts and questions after that.
 type locks struct {
 	// healing lets one Reconcile run at a time.
-	healing lock
+	healing *lock
 	// networks serialises the verbs of each network, and what Reconcile mends of its
 	// links; of several networks in the order of their ids.
 	networks keyedLock
@@ -69,7 +69,7 @@ type locks struct {
 	// nobody's alone: what should exist must not change meanwhile.
 	gate gate
 	// forwarding lets one at a time turn forwarding on.
-	forwarding lock
+	forwarding *lock
 	// rules lets one at a time change or compare the kernel's rules.
 	rules rules
 }

@@ -5,21 +5,31 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
-// lock is a mutex that is waited for until a context ends.
-type lock chan struct{}
+// lock is a mutex that is waited for until a context ends. Who waits first gets it first.
+type lock struct {
+	taken chan struct{}
+	// since is when it was taken, in nanoseconds.
+	since atomic.Int64
+}
 
-func newLock() lock { return make(lock, 1) }
+func newLock() *lock { return &lock{taken: make(chan struct{}, 1)} }
 
-func (l lock) take(ctx context.Context) (unlock func(), err error) {
+func (l *lock) take(ctx context.Context) (unlock func(), err error) {
 	select {
-	case l <- struct{}{}:
-		return func() { <-l }, nil
+	case l.taken <- struct{}{}:
+		l.since.Store(time.Now().UnixNano())
+		return func() { <-l.taken }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
+
+// held is for how long whoever has it has had it.
+func (l *lock) held() time.Duration { return time.Since(time.Unix(0, l.since.Load())) }
 
 // keyedLock is a set of locks by name. Verbs on one network are serialised by
 // it, verbs on different networks are not. Waiting ends with the context, so a
@@ -30,7 +40,7 @@ type keyedLock struct {
 }
 
 type lockEntry struct {
-	lock
+	*lock
 	refs int
 }
 

@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -16,7 +15,7 @@ const fullTime = time.Minute
 // rules is what the firewall has been told, which it holds on to by itself.
 type rules struct {
 	// lock is held by whoever changes or compares the kernel's rules.
-	lock lock
+	lock *lock
 	// told is what follows from facts of what the firewall was told.
 	told plan
 	// doubt says that the firewall may have been told something else than the state
@@ -121,13 +120,18 @@ func (r *repair) compareRules(ctx context.Context) bool {
 // takeRules takes the rules' lock for a check. Where a change does not end it returns
 // nil, and the check has failed: without rules no link may get to carry anything.
 func (r *repair) takeRules(ctx context.Context) (unlock func()) {
-	soon, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	defer r.waited(time.Now())
-	unlock, err := r.rules.lock.take(soon)
-	if err != nil {
-		r.note(nil, errors.New("check the rules: a change of them has not ended, see gangway status"))
-		return nil
+	for {
+		soon, cancel := context.WithTimeout(ctx, patience)
+		unlock, err := r.rules.lock.take(soon)
+		cancel()
+		if err == nil {
+			return unlock
+		}
+		// Many changes in a row are none that hangs.
+		if held := r.rules.lock.held(); held >= hungTime || ctx.Err() != nil {
+			r.note(nil, fmt.Errorf("check the rules: a change of them has been under way for %s, see gangway status", held.Round(time.Second)))
+			return nil
+		}
 	}
-	return unlock
 }
