@@ -30,7 +30,7 @@ type fakeHost struct {
 	// noIPv6 are those whose container has IPv6 switched off.
 	noIPv6 map[string]bool
 	rules  fakeRules
-	// told are the rules that there should be; nil if that is not known.
+	// told are the rules that there should be; nil for those that there are.
 	told fakeRules
 	// uplinks are the links that lead outside.
 	uplinks []spec.Outside

@@ -81,7 +81,7 @@ func (r *repair) checkRules(ctx context.Context) {
 	defer unlock()
 	err := r.applyRules(ctx, firewall.Delta{})
 	var fixed []string
-	if err == nil && !r.keeps() {
+	if err == nil {
 		if fixed, err = r.o.Firewall.Mend(ctx); err != nil {
 			r.doubtRules()
 		}

@@ -331,3 +331,19 @@ func TestDoubt(t *testing.T) {
 		t.Errorf("an unclaimed bridge would leave the zone: %v", z)
 	}
 }
+
+// TestUnclaimedRulesAreMended: rules that were there when gangway started come back when
+// somebody removes them, though nobody has claimed them.
+func TestUnclaimedRulesAreMended(t *testing.T) {
+	f, _ := running(t)
+	kernel := f.kernel()
+	f.lose("")
+	d := newTestDriver(t, f, "boot")
+	damage[firewall.Port](f)
+	if n := d.Reconcile(t.Context()); n != 1 {
+		t.Errorf("%d repairs, want 1", n)
+	}
+	if got := f.kernel(); !reflect.DeepEqual(kernel, got) {
+		t.Errorf("the kernel holds\n%+v\nwant\n%+v", got, kernel)
+	}
+}

@@ -231,8 +231,7 @@ type Backend interface {
 	Apply(ctx context.Context, d Delta) error
 	// Mend makes the kernel hold again what the last Apply, Mend or Sync that succeeded
 	// has left, and returns one line for each thing that had to be repaired, nil when
-	// everything was in place. Before one has, and after an Apply that failed, Sync has
-	// to come first.
+	// everything was in place. Before any has, that is what the kernel holds.
 	Mend(ctx context.Context) (repaired []string, err error)
 	// Sync is Mend for a ruleset: the kernel is made to hold exactly full beside what
 	// others own.

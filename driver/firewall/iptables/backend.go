@@ -114,15 +114,11 @@ func (b *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before, after := map[bool]rules{}, map[bool]rules{}
+	if err := b.learn(ctx); err != nil {
+		return err
+	}
 	for _, six := range families() {
 		f := b.families[six]
-		if f.want == nil {
-			is, err := b.list(ctx, six)
-			if err != nil {
-				return fmt.Errorf("list the rules: %w", err)
-			}
-			f.want, f.known = is.own, is.own
-		}
 		before[six], after[six] = f.want, f.want.with(d, b.form(six))
 	}
 	err := b.turn(ctx, after)
@@ -135,6 +131,22 @@ func (b *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 		return fmt.Errorf("change the rules: %w (and taking it back failed, so they may be incomplete until the next check: %w)", err, again)
 	}
 	return fmt.Errorf("change the rules: %w", err)
+}
+
+// learn takes what the kernel holds for what it is to hold, if nobody has said that.
+func (b *Backend) learn(ctx context.Context) error {
+	for _, six := range families() {
+		f := b.families[six]
+		if f.want != nil {
+			continue
+		}
+		is, err := b.list(ctx, six)
+		if err != nil {
+			return fmt.Errorf("list the rules: %w", err)
+		}
+		f.want, f.known = is.own, is.own
+	}
+	return nil
 }
 
 func (b *Backend) form(six bool) form {
@@ -234,10 +246,8 @@ func (b *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 func (b *Backend) Mend(ctx context.Context) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, six := range families() {
-		if b.families[six].want == nil {
-			return nil, errors.New("check the rules: nobody has said what they should be")
-		}
+	if err := b.learn(ctx); err != nil {
+		return nil, err
 	}
 	return b.check(ctx, b.families[false].want.bridges(), func(six bool) rules { return b.families[six].want })
 }

@@ -240,8 +240,8 @@ func (b *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 func (b *Backend) Mend(ctx context.Context) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.known == nil {
-		return nil, errors.New("check the rules: nobody has said what they should be")
+	if err := b.learn(ctx); err != nil {
+		return nil, fmt.Errorf("check the rules: %w", err)
 	}
 	return b.check(ctx, b.known, true)
 }
