@@ -185,7 +185,7 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 		log.Warn("containers are not kept from claiming addresses of their neighbours: " + unguarded + "; load the kernel modules sch_ingress and cls_bpf and start gangway again")
 	}
 	d.driver = driver.New(driver.Options{
-		Links: links, Host: links, Facts: links, Firewall: rules, Zones: zone, Ports: ports, Origins: links, Flows: flows,
+		Links: links, Host: links, Facts: links, Paths: links, Firewall: rules, Zones: zone, Ports: ports, Origins: links, Flows: flows,
 		Store: networks, BootID: boot, Router: settings.Router,
 		Unguarded: unguarded, Suspect: kernel.Suspect, Log: log,
 	})

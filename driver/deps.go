@@ -67,6 +67,15 @@ type Facts interface {
 	Forwarding(ctx context.Context, six bool) (bool, error)
 }
 
+// Paths tells where the host sends what it forwards. Package link is the real one.
+type Paths interface {
+	// RoutingRules returns the rules of policy routing of a family, in the kernel's order.
+	RoutingRules(ctx context.Context, six bool) ([]spec.RoutingRule, error)
+	// ExitOf says where a packet leaves that came by a link; known is false where it does
+	// not come by that link.
+	ExitOf(ctx context.Context, p spec.Passage) (exit spec.Exit, known bool, err error)
+}
+
 // Origins tells links from each other. Package link is the real one.
 type Origins interface {
 	// Origin describes the link of that index.

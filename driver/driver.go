@@ -16,9 +16,11 @@ import (
 
 // Options are what a Driver works with.
 type Options struct {
-	Links    Linker
-	Host     Host
-	Facts    Facts
+	Links Linker
+	Host  Host
+	Facts Facts
+	// Paths, if set, tells what rules of others divert.
+	Paths    Paths
 	Firewall firewall.Backend
 	// Zones, if set, speaks with the manager of the host's firewall.
 	Zones Zones

@@ -51,6 +51,11 @@ type fakeHost struct {
 	asked    []netip.Addr
 	// facts are the addresses and links that the host has, and the ways that it knows.
 	facts map[string]string
+	// routing are the rules of policy routing, and outs the links by which tables lead.
+	routing map[bool][]spec.RoutingRule
+	outs    map[uint32]string
+	// paths counts what was asked of them.
+	paths int
 	// off are the families that the host does not forward, turned what was turned on.
 	off, turned firewall.Families
 	// failAt fails the operation of that number, counting from 1; 0 for none.
@@ -355,7 +360,7 @@ func (f *fakeHost) reboot() {
 func newTestDriver(t testing.TB, f *fakeHost, boot string) *Driver {
 	t.Helper()
 	d := New(Options{
-		Links: f, Host: f, Facts: f, Firewall: f, Ports: f, Flows: f, Store: f,
+		Links: f, Host: f, Facts: f, Paths: f, Firewall: f, Ports: f, Flows: f, Store: f,
 		BootID: boot, Log: testkit.Quiet(),
 	})
 	if err := d.Restore(t.Context()); err != nil {

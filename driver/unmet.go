@@ -101,8 +101,16 @@ func (s *state) wayIn(n *Network) condition {
 	return condition{reach: first, bridge: n.Bridge, text: fmt.Sprintf("%s has the option com.docker.network.bridge.inhibit_ipv4, and the host has no way to %s by the bridge: published ports lead nowhere; give the bridge an address of %s, or publish none", n, first, n.Subnet4)}
 }
 
-// unmet returns a line for each condition that is not met, sorted.
+// unmet returns a line for each condition that is not met, and for each way between
+// networks that others have diverted, sorted.
 func (d *Driver) unmet(ctx context.Context, all []condition) []string {
+	lines := append(d.missed(ctx, all), d.diverted(ctx)...)
+	slices.Sort(lines)
+	return slices.Compact(lines)
+}
+
+// missed returns a line for each condition that is not met.
+func (d *Driver) missed(ctx context.Context, all []condition) (lines []string) {
 	if len(all) == 0 {
 		return nil
 	}
@@ -111,7 +119,6 @@ func (d *Driver) unmet(ctx context.Context, all []condition) []string {
 	if err != nil {
 		return []string{err.Error()}
 	}
-	var lines []string
 	for _, c := range all {
 		met, err := d.met(ctx, c, have)
 		switch {
@@ -121,8 +128,7 @@ func (d *Driver) unmet(ctx context.Context, all []condition) []string {
 			lines = append(lines, c.text)
 		}
 	}
-	slices.Sort(lines)
-	return slices.Compact(lines)
+	return lines
 }
 
 // answerTime is how long whoever asks for the status waits for the kernel.
@@ -166,7 +172,8 @@ func (d *Driver) needs() []condition {
 }
 
 // review tells of conditions that are met no more, and of those that are again. What
-// they depend on is told as what leads outside: links and addresses of others.
+// they depend on is told as what leads outside: links and addresses of others, and
+// rules of policy routing.
 func (d *Driver) review(ctx context.Context) {
 	now := d.unmet(ctx, d.needs())
 	d.mu.Lock()

@@ -82,6 +82,7 @@ func modeScenarios() []scenario {
 		{name: "inhibit-ipv4", run: testInhibitIPv4, own: true},
 		{name: "default-gateway", run: testDefaultGateway, plugin: true},
 		{name: "unmet", run: testUnmet, own: true, plugin: true},
+		{name: "policy-routing", run: testPolicyRouting, rules: true},
 		{name: "container-gateway", run: testContainerGateway, own: true},
 		{name: "host-addresses", run: testHostAddresses, own: true, rules: true},
 	}

@@ -1,10 +1,8 @@
 package integration
 
 import (
-	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -26,27 +24,16 @@ func testUnmet(t *testing.T, e *harness.Engine) {
 			}
 		}
 	}
-	event := func(kind, word string) {
-		t.Helper()
-		harness.Eventually(t, 10*time.Second, kind+" with "+word, func() error {
-			for _, line := range strings.Split(e.Gangway(t, "events"), "\n") {
-				if strings.Contains(line, kind) && strings.Contains(line, word) {
-					return nil
-				}
-			}
-			return fmt.Errorf("no such event")
-		})
-	}
 	const option = "com.docker.network."
 	e.Network(t, "n1", "--subnet", "10.84.0.0/24", "-o", option+"host_ipv4=192.0.2.51", "-o", option+"bridge.trusted_host_interfaces=lan0:nope0")
 	health("degraded", "host_ipv4", "192.0.2.51", "trusted_host_interfaces", "nope0")
-	event("problem", "192.0.2.51")
+	told(t, e, "problem", "192.0.2.51")
 	e.Run(t, "ip", "addr", "add", "192.0.2.51/24", "dev", "lan0")
 	health("degraded", "nope0")
 	e.Run(t, "ip", "link", "add", "nope0", "type", "bridge")
 	health("ok")
-	event("solved", "192.0.2.51")
-	event("solved", "nope0")
+	told(t, e, "solved", "192.0.2.51")
+	told(t, e, "solved", "nope0")
 	e.Run(t, "ip", "link", "del", "nope0")
 	e.Run(t, "ip", "addr", "del", "192.0.2.51/24", "dev", "lan0")
 	health("degraded", "nope0", "192.0.2.51")

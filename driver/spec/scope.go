@@ -7,7 +7,8 @@ type Scope struct {
 	All bool
 	// Links are names of links, as they are or were called.
 	Links map[string]bool
-	// Outside stands for what leads outside (see Outside), which is none of gangway's.
+	// Outside stands for what leads outside (see Outside), which is none of gangway's, and
+	// for rules of policy routing.
 	Outside bool
 }
 

@@ -8,7 +8,7 @@
 // overflows, all may have changed.
 //
 // The kernel tells of links, addresses, their routes, forwarding and what filters
-// packets at a link (tc) by rtnetlink groups, and of rules by the nftables group,
+// packets at a link (tc), and of rules of policy routing, by rtnetlink groups, and of rules by the nftables group,
 // iptables-nft's included. It tells nothing of
 // iptables-legacy: where there are tables of it, their content is looked at a few
 // times a second. Sysctls are files: inotify tells who writes to them by a path

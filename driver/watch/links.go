@@ -9,13 +9,15 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// routeGroups are what links, addresses, forwarding, filters and routes are told by.
+// routeGroups are what links, addresses, forwarding, filters, routes and rules of policy
+// routing are told by.
 var routeGroups = []int{
 	unix.RTNLGRP_LINK,
 	unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
 	unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_IPV6_NETCONF,
 	unix.RTNLGRP_TC,
 	unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
+	unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE,
 }
 
 // links remembers which links carry gangway's mark, so that one that lost it,
@@ -63,6 +65,8 @@ func (l *links) see(b []byte) (about spec.Scope) {
 		case unix.RTM_DELROUTE:
 			about.Outside = about.Outside || isDefault(m)
 			l.route(&about, m)
+		case unix.RTM_NEWRULE, unix.RTM_DELRULE:
+			about.Outside = true
 		case unix.RTM_NEWNETCONF, unix.RTM_DELNETCONF:
 			l.netconf(&about, m)
 		}

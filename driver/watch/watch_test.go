@@ -172,6 +172,10 @@ func TestLinks(t *testing.T) {
 				"ip link set theirs down",
 				"ip link set theirs up",
 				"ip link del y2",
+				"ip rule add from 10.8.0.0/24 lookup 100",
+				"ip rule del from 10.8.0.0/24 lookup 100",
+				"ip -6 rule add from fd08::/64 lookup 100",
+				"ip -6 rule del from fd08::/64 lookup 100",
 			} {
 				if all := told(t, w, script); !all.Outside || all.All || len(all.Links) > 0 {
 					t.Errorf("told of %+v, want what leads outside: %s", all, script)
