@@ -20,7 +20,7 @@ func footprintOf(t *testing.T, e *harness.Engine) (f footprint) {
 	t.Helper()
 	out := e.Run(t, "sh", "-ec", `set -- $(pidof gangway); [ $# = 1 ]
 		awk '/^VmRSS/ {print $2}' /proc/$1/status; ls /proc/$1/fd | wc -l; ls /proc/$1/task | wc -l
-		{ iptables-save; ip6tables-save; nft -s list ruleset; } 2>/dev/null | grep -v '^#' | wc -l`)
+		{ iptables-save; ip6tables-save; nft -s list ruleset; } 2>/dev/null | grep -v '^#\|limit rate over' | wc -l`)
 	if _, err := fmt.Sscan(strings.ReplaceAll(out, "\n", " "), &f.resident, &f.descriptors, &f.threads, &f.rules); err != nil {
 		t.Fatalf("%v in %q", err, out)
 	}

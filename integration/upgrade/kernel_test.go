@@ -37,12 +37,13 @@ func prepare(t *testing.T) {
 }
 
 // picture is what gangway leaves in the kernel. What is chosen anew each time is
-// left out: hardware addresses, the numbers of links, which element of a set is first.
+// left out: hardware addresses, the numbers of links, which element of a set is first, who
+// has asked for neighbours.
 func picture(t *testing.T) string {
 	t.Helper()
 	return shell(t, `
 iptables-nft-save | grep -v '^#' | sed '/^:/s/ \[.*//'; ip6tables-nft-save | grep -v '^#' | sed '/^:/s/ \[.*//'
-nft -s list ruleset | grep -A10000 gangway | sed 's/ # progname.*//; s/elements = {//; s/^[[:space:]]*//; s/[[:space:]]*[,}]*$//' || true
+nft -s list ruleset | grep -A10000 gangway | sed '/limit rate over/d; s/ # progname.*//; s/elements = {//; s/^[[:space:]]*//; s/[[:space:]]*[,}]*$//' || true
 ip -o -d link show | sed 's/^[0-9]*: //; s/@[^:]*//; s/ link.ether [^ ]* brd [^ ]*//; s/ state [A-Z]* / /; s/,LOWER_UP\|NO-CARRIER,\|,M-DOWN//g; s/qdisc [a-z]*//; s/bridge_id.*\(group_fwd\|mcast_vlan\)/\1/; s/designated_.*hold_timer *[0-9.]*//; s/_timer *[0-9.]*//g; s/no 0x[0-9a-f]*/no/g; s/ gso_max_size.*//' | cut -d'\' -f1,3- | sort
 ip -o addr show scope global | sed 's/^[0-9]*: //; s/valid_lft.*//; s/tentative//' | sort
 grep -H . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv[46]/conf/g*/route_localnet /proc/sys/net/ipv6/conf/g*/disable_ipv6 2>/dev/null | sort
@@ -164,7 +165,7 @@ func keepKernel(t *testing.T, dir string) {
 	for _, save := range []string{"iptables-nft-save", "ip6tables-nft-save"} {
 		write(t, dir, save, shell(t, save+` | grep -v '^#' | sed '/^:/s/\[.*/[0:0]/'`, ""))
 	}
-	write(t, dir, rulesFile, shell(t, `nft -s list tables | grep gangway | while read -r table; do nft -s list $table; done | sed 's/ # progname.*//; /^\tflags /,/^$/d'`, ""))
+	write(t, dir, rulesFile, shell(t, `nft -s list tables | grep gangway | grep -v gangway-pace | while read -r table; do nft -s list $table; done | sed 's/ # progname.*//; /^\tflags /,/^$/d'`, ""))
 }
 
 // putKernel makes the namespace hold what keepKernel found.

@@ -88,7 +88,7 @@ func (s state) others() bool { return s.flags&flagOwner != 0 && !s.mine }
 func (w *wire) look(name string) (state, error) {
 	answers, err := w.link.Execute(netlink.Message{
 		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETTABLE, Flags: netlink.Request},
-		Data: append([]byte{unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0},
+		Data: append(w.head(),
 			nlAttributes(netlink.Attribute{Type: unix.NFTA_TABLE_NAME, Data: []byte(name + "\x00")})...),
 	})
 	switch {

@@ -26,8 +26,19 @@ const (
 // is kept open: closing one makes the kernel wait until what was deleted is
 // freed, for milliseconds, and ends its ownership of tables.
 type wire struct {
+	// family is that of its tables; inet, if it is 0.
+	family   byte
 	link     *netlink.Conn
 	composer *composer
+}
+
+// head is struct nfgenmsg, with which every message about tables begins.
+func (w *wire) head() []byte {
+	family := byte(unix.NFPROTO_INET)
+	if w.family != 0 {
+		family = w.family
+	}
+	return []byte{family, unix.NFNETLINK_V0, 0, 0}
 }
 
 // open connects, if it is not yet done; fresh says that it was not, so that the
@@ -156,7 +167,7 @@ func (w *wire) compose(name string, flags uint32, write func(*nft.Conn) error) (
 		h.Flags &^= netlink.Acknowledge
 		switch h.Type {
 		case newTable:
-			batch[i].Data = tableMessage(name, flags)
+			batch[i].Data = w.tableMessage(name, flags)
 		case newRule:
 			if batch[i].Data, err = withMasqueradeFlags(batch[i].Data); err != nil {
 				return nil, fmt.Errorf("make the message of a rule: %w", err)
@@ -170,9 +181,9 @@ func (w *wire) compose(name string, flags uint32, write func(*nft.Conn) error) (
 // newTable makes a table, or makes the sender its owner.
 const newTable = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWTABLE
 
-// tableMessage is what newTable says: struct nfgenmsg, name and flags.
-func tableMessage(name string, flags uint32) []byte {
-	return append([]byte{unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0}, nlAttributes(
+// tableMessage is what newTable says: name and flags.
+func (w *wire) tableMessage(name string, flags uint32) []byte {
+	return append(w.head(), nlAttributes(
 		netlink.Attribute{Type: unix.NFTA_TABLE_NAME, Data: []byte(name + "\x00")},
 		netlink.Attribute{Type: unix.NFTA_TABLE_FLAGS, Data: binary.BigEndian.AppendUint32(nil, flags)})...)
 }

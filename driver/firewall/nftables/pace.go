@@ -1,0 +1,229 @@
+package nftables
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	nft "github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+)
+
+// paceName is the name of the tables of a Pace, in the families arp and ip6.
+const paceName = tableName + "-pace"
+
+// What one sender's messages are bounded to. A program that talks to a neighbour asks
+// for it once in half a minute, and one that looks for everybody in its network asks for
+// some hundred a second.
+const (
+	paceRate  = 100 // a second
+	paceBurst = 200
+	// paceSenders is how many senders are told apart, and paceTime how long one is
+	// remembered that sends nothing. What comes beyond is not bounded.
+	paceSenders = 8192
+	paceTime    = 10 * time.Second
+)
+
+// arpIn is NF_ARP_IN of linux/netfilter_arp.h.
+const arpIn nft.ChainHook = 0
+
+// Pace bounds how many messages by which neighbours find each other (ARP, and neighbour
+// discovery of IPv6) the host takes of one sender, which is a hardware address on a
+// bridge of gangway. The filter of what containers send decides what they may say of
+// themselves, and has no memory to decide how often.
+//
+//	arp pace  input  filter    ARP only: no other packet comes there
+//	ip6 pace  input  raw       what is for the host by IPv6, none that is forwarded
+//
+// Nothing that the host passes on from link to link or from port to port meets these
+// rules; what comes to itself by IPv6 meets one comparison (BenchmarkPaceOthers: within
+// what can be measured). The rejected places: the rules that all packets of bridges meet,
+// as each would cost them one more question; a policer in tc, behind the filter, for the
+// same reason.
+//
+// Its tables are its connections' (flag owner), as a Valve is, and go with them. A kernel
+// that cannot do that bounds nothing.
+//
+// All calls have to come on threads of one network namespace. It is safe for
+// concurrent use.
+type Pace struct {
+	log    *logrus.Entry
+	mu     sync.Mutex
+	tables []*paceTable
+}
+
+// paceTable is the table of one family.
+type paceTable struct {
+	wire wire
+	six  bool
+	// known says that held does: whether there is a table of this process.
+	known, held bool
+}
+
+// NewPace tries what the kernel can do, without leaving anything there. What it cannot
+// is told to the log.
+func NewPace(log *logrus.Entry) *Pace {
+	p := &Pace{log: log}
+	for _, six := range []bool{false, true} {
+		t := &paceTable{wire: wire{family: unix.NFPROTO_ARP}, six: six}
+		if six {
+			t.wire.family = unix.NFPROTO_IPV6
+		}
+		if err := t.try(flagOwner); err != nil {
+			t.wire.close()
+			log.WithError(err).Infof("firewall: how often containers ask the host for neighbours is not bounded (table %s)", t)
+			continue
+		}
+		p.tables = append(p.tables, t)
+	}
+	return p
+}
+
+// PaceOf returns the families in which networks have neighbours.
+func PaceOf(networks map[string]firewall.Network) firewall.Families {
+	f := firewall.Families{V4: len(networks) > 0}
+	for _, n := range networks {
+		for _, s := range n.Subnets {
+			f.V6 = f.V6 || s.Addr().Is6()
+		}
+	}
+	return f
+}
+
+// Sync makes the tables of these families, and removes the others; it returns one line
+// for each repair. One that is there costs nothing: nobody else can change it.
+func (p *Pace) Sync(ctx context.Context, want firewall.Families) (repaired []string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []error
+	for _, t := range p.tables {
+		line, err := t.sync(ctx, want.Has(t.six))
+		if err != nil {
+			all = append(all, fmt.Errorf("write table %s: %w", t, explain(err)))
+		}
+		if line != "" {
+			repaired = append(repaired, line)
+		}
+	}
+	return repaired, errors.Join(all...)
+}
+
+// Close ends the connections, and with them the tables.
+func (p *Pace) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.tables {
+		t.wire.close()
+		t.known = false
+	}
+}
+
+// String names the table as nft does.
+func (t *paceTable) String() string {
+	if t.six {
+		return "ip6 " + paceName
+	}
+	return "arp " + paceName
+}
+
+// try puts the table with these flags into the kernel and removes it in the same
+// transaction.
+func (t *paceTable) try(flags uint32) error {
+	if _, err := t.wire.open(); err != nil {
+		return err
+	}
+	const name = paceName + "-probe"
+	return t.wire.commit(name, flags, func(c *nft.Conn) error {
+		defer c.DelTable(t.table(name))
+		return t.write(c, t.table(name))
+	})
+}
+
+func (t *paceTable) table(name string) *nft.Table {
+	return &nft.Table{Name: name, Family: nft.TableFamily(t.wire.family)}
+}
+
+// sync makes the table or removes it, and says what it repaired.
+func (t *paceTable) sync(ctx context.Context, on bool) (repaired string, err error) {
+	fresh, err := t.wire.open()
+	if err != nil {
+		return "", err
+	}
+	lost := t.known && t.held && fresh // it went with its connection
+	if t.known && t.held == on && !lost {
+		return "", nil
+	}
+	is, err := t.find(ctx, on)
+	if err != nil {
+		return "", err
+	}
+	t.known, t.held = true, false
+	switch {
+	case !on && (!is.exists || is.others()):
+		return "", nil
+	case is.exists && !is.mine: // nobody owned it: it was loaded from a file
+		repaired = fmt.Sprintf("table %s was not gangway's", t)
+	case lost && on:
+		repaired = fmt.Sprintf("table %s was missing", t)
+	}
+	return repaired, t.replace(is, on)
+}
+
+// replace makes the table, in place of one that is there, or removes it.
+func (t *paceTable) replace(is state, on bool) error {
+	err := t.wire.commit(paceName, flagOwner, func(c *nft.Conn) error {
+		if is.exists {
+			c.DelTable(t.table(paceName))
+		}
+		if !on {
+			return nil
+		}
+		return t.write(c, t.table(paceName))
+	})
+	t.known, t.held = err == nil, on
+	return err
+}
+
+// find returns the state of the table; if there is to be one, when no process that ends
+// owns it any more.
+func (t *paceTable) find(ctx context.Context, on bool) (state, error) {
+	if on {
+		return t.wire.claim(ctx, paceName)
+	}
+	return t.wire.look(paceName)
+}
+
+// write collects what makes the table.
+func (t *paceTable) write(c *nft.Conn, in *nft.Table) error {
+	c.AddTable(in)
+	senders := &nft.Set{
+		Table: in, ID: 1, Name: "senders", Concatenation: true, Dynamic: true, HasTimeout: true, Timeout: paceTime, Size: paceSenders,
+		KeyType: nft.MustConcatSetType(nft.TypeIFIndex, nft.TypeEtherAddr),
+	}
+	if err := c.AddSet(senders, nil); err != nil {
+		return fmt.Errorf("set %s: %w", senders.Name, err)
+	}
+	hook, priority, accept := nft.ChainHookRef(arpIn), *nft.ChainPriorityFilter, nft.ChainPolicyAccept
+	about := ifGroup(expr.MetaKeyIIFGROUP)
+	from := payloadAt(expr.PayloadBaseNetworkHeader, 8, 6, register(9)) // arp saddr ether
+	if t.six {
+		hook, priority = nft.ChainHookInput, *nft.ChainPriorityRaw
+		// From router solicitation to redirect, RFC 4861.
+		about = rule(about, meta(expr.MetaKeyL4PROTO, 1), is(unix.IPPROTO_ICMPV6), payloadAt(expr.PayloadBaseTransportHeader, 0, 1, 1),
+			[]expr.Any{&expr.Range{Op: expr.CmpOpEq, Register: 1, FromData: []byte{133}, ToData: []byte{137}}})
+		from = payloadAt(expr.PayloadBaseLLHeader, 6, 6, register(9)) // ether saddr
+	}
+	chain := c.AddChain(&nft.Chain{Name: "pace", Table: in, Type: nft.ChainTypeFilter, Hooknum: hook, Priority: &priority, Policy: &accept})
+	c.AddRule(&nft.Rule{Table: in, Chain: chain, Exprs: rule(about, meta(expr.MetaKeyIIF, register(8)), from,
+		[]expr.Any{&expr.Dynset{
+			SrcRegKey: register(8), SetID: senders.ID, SetName: senders.Name, Operation: unix.NFT_DYNSET_OP_UPDATE,
+			Exprs: []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: paceRate, Unit: expr.LimitTimeSecond, Burst: paceBurst, Over: true}},
+		}}, verdict(expr.VerdictDrop))})
+	return nil
+}

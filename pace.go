@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/firewall/nftables"
+)
+
+// paced is a backend beside which the messages are bounded by which containers find the
+// host. That there is no bound is no reason for rules to be taken for broken, or for
+// links to be left as they are.
+type paced struct {
+	firewall.Backend
+	pace *nftables.Pace
+	log  *logrus.Entry
+
+	mu sync.Mutex
+	// networks are those of the last Sync, and what deltas have changed since, by id.
+	networks map[string]firewall.Network
+	// said is the last error that was told.
+	said string
+}
+
+// withPace adds the bound to a backend.
+func withPace(b firewall.Backend, log *logrus.Entry) *paced {
+	return &paced{Backend: b, pace: nftables.NewPace(log), log: log, networks: map[string]firewall.Network{}}
+}
+
+// Apply implements firewall.Backend. A delta without networks costs nothing more.
+func (p *paced) Apply(ctx context.Context, d firewall.Delta) error {
+	if err := p.Backend.Apply(ctx, d); err != nil {
+		return err
+	}
+	if len(d.Remove.Networks)+len(d.Add.Networks) > 0 {
+		p.turn(ctx, func() {
+			for _, n := range d.Remove.Networks {
+				delete(p.networks, n.ID)
+			}
+			p.add(d.Add)
+		})
+	}
+	return nil
+}
+
+// Mend implements firewall.Backend.
+func (p *paced) Mend(ctx context.Context) ([]string, error) {
+	lines, err := p.Backend.Mend(ctx)
+	if err != nil {
+		return lines, err
+	}
+	return append(lines, p.turn(ctx, func() {})...), nil
+}
+
+// Sync implements firewall.Backend.
+func (p *paced) Sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
+	lines, err := p.Backend.Sync(ctx, full)
+	if err != nil {
+		return lines, err
+	}
+	return append(lines, p.turn(ctx, func() {
+		clear(p.networks)
+		p.add(full)
+	})...), nil
+}
+
+// Cleanup implements firewall.Backend.
+func (p *paced) Cleanup(ctx context.Context) error {
+	p.turn(ctx, func() { clear(p.networks) })
+	return p.Backend.Cleanup(ctx)
+}
+
+// add notes the networks of a ruleset.
+func (p *paced) add(r firewall.Ruleset) {
+	for _, n := range r.Networks {
+		p.networks[n.ID] = n
+	}
+}
+
+// turn changes the networks, and brings the bound to their families.
+func (p *paced) turn(ctx context.Context, change func()) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
+	lines, err := p.pace.Sync(ctx, nftables.PaceOf(p.networks))
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != p.said {
+		p.log.Warn("firewall: how often containers ask the host for neighbours is not bounded, and tried again at each check: " + text)
+	}
+	p.said = text
+	return lines
+}
+
+// Close ends the connections that the backend and the bound keep.
+func (p *paced) Close() {
+	p.pace.Close()
+	if c, ok := p.Backend.(interface{ Close() }); ok {
+		c.Close()
+	}
+}
