@@ -63,6 +63,7 @@ func scenarios() []scenario {
 		{name: "internal", run: testInternal, own: true, rules: true},
 		{name: "no-icc", run: testNoICC, rules: true},
 		{name: "spoofing", run: testSpoofing, plugin: true, own: true},
+		{name: "neighbour-flood", run: testNeighbourFlood, own: true, rules: true},
 		{name: "origin", run: testOrigin, plugin: true, own: true, rules: true},
 		{name: "foreign-bridges", run: testForeignBridges, own: true, rules: true},
 		{name: "uplink-bridge", run: testUplinkBridge, own: true, rules: true},
