@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gangway-net/gangway/driver/link"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -132,6 +133,40 @@ func TestExitOf(t *testing.T) {
 		p.By = "gw-x"
 		if got, known, err := f.ExitOf(t.Context(), p); known || err != nil {
 			t.Errorf("by no link: %+v, %t, %v", got, known, err)
+		}
+	})
+}
+
+// BenchmarkRoutingRules is what each check costs on a host without rules of others, and
+// what one question about a way costs where there are some.
+func BenchmarkRoutingRules(b *testing.B) {
+	h, err := link.New(link.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer h.Close()
+	b.Run("rules", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := h.RoutingRules(b.Context(), false); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	f := fixture{h, b}
+	for line := range strings.Lines(routingWorld) {
+		f.sh(line)
+	}
+	defer func() {
+		for _, name := range []string{"gw-a", "gw-b", "tun0"} {
+			f.sh("ip link del " + name)
+		}
+	}()
+	b.Run("way", func(b *testing.B) {
+		p := spec.Passage{By: "gw-b", From: netip.MustParseAddr("10.2.0.2"), To: netip.MustParseAddr("10.1.0.2")}
+		for b.Loop() {
+			if _, _, err := h.ExitOf(b.Context(), p); err != nil {
+				b.Fatal(err)
+			}
 		}
 	})
 }
