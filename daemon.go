@@ -159,9 +159,8 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	if err != nil {
 		return nil, err
 	}
-	if c, ok := rules.(interface{ Close() }); ok {
-		d.closers = append(d.closers, c.Close)
-	}
+	bounded := withPace(rules, log)
+	d.closers = append(d.closers, bounded.Close)
 	kernel, err := watch.New(watch.Options{Log: log})
 	if err != nil {
 		return nil, err
@@ -185,7 +184,7 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 		log.Warn("containers are not kept from claiming addresses of their neighbours: " + unguarded + "; load the kernel modules sch_ingress and cls_bpf and start gangway again")
 	}
 	d.driver = driver.New(driver.Options{
-		Links: links, Host: links, Facts: links, Paths: links, Firewall: rules, Zones: zone, Ports: ports, Origins: links, Flows: flows,
+		Links: links, Host: links, Facts: links, Paths: links, Firewall: bounded, Zones: zone, Ports: ports, Origins: links, Flows: flows,
 		Store: networks, BootID: boot, Router: settings.Router,
 		Unguarded: unguarded, Suspect: kernel.Suspect, Log: log,
 	})

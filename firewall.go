@@ -37,7 +37,7 @@ func newFirewall(ctx context.Context, setting string, mark firewall.Mark, log *l
 		switch {
 		case err == nil:
 			log.Info("firewall: nftables")
-			return withPace(b, log), nil
+			return b, nil
 		case setting == "nftables" || !errors.Is(err, nftables.ErrUnsupported):
 			return nil, fmt.Errorf("firewall: %w", err)
 		}
@@ -50,9 +50,9 @@ func newFirewall(ctx context.Context, setting string, mark firewall.Mark, log *l
 	log.Info("firewall: iptables")
 	old, err := nftables.New(ctx, nftables.Options{Log: log, Mark: mark})
 	if err != nil {
-		return withPace(b, log), nil //nolint:nilerr // what the kernel cannot do has left nothing behind
+		return b, nil //nolint:nilerr // what the kernel cannot do has left nothing behind
 	}
-	return withPace(&successor{Backend: b, old: old, log: log}, log), nil
+	return &successor{Backend: b, old: old, log: log}, nil
 }
 
 // checkMark refuses a choice of bits that rules of the host use as well. The default is

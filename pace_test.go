@@ -117,7 +117,7 @@ const flood = 2000
 
 // pacing is a backend on a host of paceWorld.
 type pacing struct {
-	firewall.Backend
+	*paced
 	t *testing.T
 }
 
@@ -128,8 +128,9 @@ func startPacing(t *testing.T, setting string) pacing {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(b.(interface{ Close() }).Close)
-	return pacing{b, t}
+	p := withPace(b, testkit.Quiet())
+	t.Cleanup(p.Close)
+	return pacing{p, t}
 }
 
 func (p pacing) sync(full firewall.Ruleset) []string {
@@ -249,7 +250,7 @@ func TestPaceComesAndGoes(t *testing.T) {
 				if lines := p.sync(pacedNetwork()); lines != nil {
 					t.Errorf("repaired: %q", lines)
 				}
-				p.Backend.(*paced).pace.Close() // as its connections break
+				p.pace.Close() // as its connections break
 				p.tables()
 				if lines, err := p.Mend(t.Context()); lines != nil || err != nil {
 					t.Errorf("mended: %q, %v", lines, err)
