@@ -8,12 +8,12 @@ import (
 	"net/netip"
 	"os"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
+	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/sirupsen/logrus"
 
 	"github.com/gangway-net/gangway/config"
@@ -72,7 +72,7 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	}
 	server, err := plugin.New(plugin.Options{
 		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver,
-		Version: version, Log: log, NotifySocket: os.Getenv("NOTIFY_SOCKET"), Watchdog: watchdog(os.Getenv),
+		Version: version, Log: log, Notify: notify, Watchdog: watchdog(log),
 	})
 	if err != nil {
 		return errors.Join(err, sock.Close())
@@ -98,16 +98,19 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	return err
 }
 
-// watchdog is what the service manager asks of this process (sd_watchdog_enabled(3)).
-func watchdog(getenv func(string) string) time.Duration {
-	if pid := getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
-		return 0
-	}
-	usec, err := strconv.ParseInt(getenv("WATCHDOG_USEC"), 10, 64)
+// notify tells the service manager, if there is one.
+func notify(state string) error {
+	_, err := systemd.SdNotify(false, state)
+	return err
+}
+
+// watchdog is what the service manager asks of this process.
+func watchdog(log *logrus.Entry) time.Duration {
+	within, err := systemd.SdWatchdogEnabled(false)
 	if err != nil {
-		return 0
+		log.WithError(err).Warn("the service manager will not hear that the daemon works")
 	}
-	return time.Duration(usec) * time.Microsecond
+	return within
 }
 
 // listen takes the socket that a service manager made, if there is one, or makes

@@ -65,7 +65,7 @@ func refuseSettings(ctx context.Context, settings config.Settings, version plugi
 // refuse answers every call with why, until ctx ends.
 func refuse(ctx context.Context, sock *plugin.Socket, log *logrus.Entry, version plugin.Version, why error) error {
 	log.WithError(why).Error("no call is carried out")
-	server, err := plugin.New(plugin.Options{Refuse: why, Version: version, Log: log, NotifySocket: os.Getenv("NOTIFY_SOCKET"), Watchdog: watchdog(os.Getenv)})
+	server, err := plugin.New(plugin.Options{Refuse: why, Version: version, Log: log, Notify: notify, Watchdog: watchdog(log)})
 	if err != nil {
 		return errors.Join(why, err, sock.Close())
 	}

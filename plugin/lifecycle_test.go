@@ -360,32 +360,12 @@ func TestLog(t *testing.T) {
 }
 
 func TestNotify(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "notify")
-	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if err := c.SetReadDeadline(time.Now().Add(testkit.Patience)); err != nil {
-		t.Fatal(err)
-	}
+	manager := make(supervisor, 1)
 	// Nobody waits for the state: it is not restored in this test.
-	d := start(t, func(o *Options) { o.NotifySocket = path })
-	receive := func() string {
-		buf := make([]byte, 64)
-		n, err := c.Read(buf)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(buf[:n])
-	}
-	if got := receive(); got != "READY=1" {
-		t.Errorf("got %q", got)
-	}
+	d := start(t, func(o *Options) { o.Notify = manager.tell })
+	manager.hears(t, "READY=1")
 	d.stop()
-	if got := receive(); got != "STOPPING=1" {
-		t.Errorf("got %q", got)
-	}
+	manager.hears(t, "STOPPING=1")
 }
 
 func TestNewNeedsItsParts(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/sirupsen/logrus"
 )
 
@@ -50,14 +50,13 @@ type Options struct {
 	Inspector Inspector
 	Version   Version
 	Log       *logrus.Entry
-	// NotifySocket is where a service manager wants to hear that the daemon has
-	// started ($NOTIFY_SOCKET, see sd_notify(3)); empty for nowhere. It hears so
-	// as soon as connections are served, not when the state is restored: an
-	// engine is ordered after the daemon, and is not to wait for that. Its calls
-	// do.
-	NotifySocket string
+	// Notify tells a service manager (sd_notify(3)); nil for nobody. It hears that the
+	// daemon has started as soon as connections are served, not when the state is
+	// restored: an engine is ordered after the daemon, and is not to wait for that. Its
+	// calls do.
+	Notify func(state string) error
 	// Watchdog is within what time the service manager wants to hear again and again
-	// that the daemon works ($WATCHDOG_USEC, see sd_watchdog_enabled(3)); 0 for never.
+	// that the daemon works (sd_watchdog_enabled(3)); 0 for never.
 	Watchdog time.Duration
 	// VerbTime bounds each call; UndoTime is added for a call that ran out of
 	// it. DrainTime bounds the end of Serve.
@@ -180,7 +179,7 @@ func (s *Server) waitReady(ctx context.Context) error {
 func (s *Server) Serve(ctx context.Context, sock *Socket) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.http.Serve(sock.listener) }()
-	s.notify("READY=1")
+	s.notify(systemd.SdNotifyReady)
 	watched, unwatch := context.WithCancel(ctx)
 	defer unwatch()
 	go s.feed(watched)
@@ -198,7 +197,7 @@ func (s *Server) Serve(ctx context.Context, sock *Socket) error {
 // holds its inode: that is how we know it for ours.
 func (s *Server) drain(ctx context.Context, sock *Socket) error {
 	s.stopOnce.Do(func() { close(s.stopping) })
-	s.notify("STOPPING=1")
+	s.notify(systemd.SdNotifyStopping)
 	removeErr := sock.remove()
 	ctx, cancel := context.WithTimeout(ctx, s.o.DrainTime)
 	defer cancel()
@@ -239,15 +238,10 @@ func (s *Server) count(err error) {
 // notify tells the service manager. Nobody to tell, or nobody who listens, is
 // no reason to stop.
 func (s *Server) notify(state string) {
-	if s.o.NotifySocket == "" {
+	if s.o.Notify == nil {
 		return
 	}
-	c, err := net.Dial("unixgram", s.o.NotifySocket)
-	if err == nil {
-		_, err = c.Write([]byte(state))
-		err = errors.Join(err, c.Close())
-	}
-	if err != nil {
+	if err := s.o.Notify(state); err != nil {
 		s.o.Log.WithError(err).Warnf("cannot tell the service manager %s", state)
 	}
 }

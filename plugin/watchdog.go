@@ -3,6 +3,8 @@ package plugin
 import (
 	"context"
 	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/daemon"
 )
 
 // checkTime is how old the last comparison of the kernel with the state may be: one
@@ -27,7 +29,7 @@ func (s *Server) feed(ctx context.Context) {
 	for {
 		switch age := s.sinceCheck(ctx); {
 		case age < checkTime:
-			s.notify("WATCHDOG=1")
+			s.notify(systemd.SdNotifyWatchdog)
 			told = false
 		case !told:
 			s.o.Log.Errorf("the kernel was not compared with the state for %s: the service manager will start gangway again", age.Round(time.Second))

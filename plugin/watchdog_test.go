@@ -2,8 +2,6 @@ package plugin
 
 import (
 	"context"
-	"net"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -46,60 +44,56 @@ func TestSinceCheck(t *testing.T) {
 	})
 }
 
+// supervisor is a service manager.
+type supervisor chan string
+
+func (m supervisor) tell(state string) error {
+	m <- state
+	return nil
+}
+
+func (m supervisor) hears(t *testing.T, want string) {
+	t.Helper()
+	select {
+	case got := <-m:
+		if got != want {
+			t.Fatalf("the service manager hears %q, want %q", got, want)
+		}
+	case <-time.After(testkit.Patience):
+		t.Fatalf("the service manager does not hear %q", want)
+	}
+}
+
 // TestFeed: the service manager hears that the daemon works until checks stop, and
 // again when they go on.
 func TestFeed(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "notify")
-	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if err := l.SetReadDeadline(time.Now().Add(testkit.Patience)); err != nil {
-		t.Fatal(err)
-	}
-	hear := func(want string) {
-		t.Helper()
-		b := make([]byte, 100)
-		n, err := l.Read(b)
-		if got := string(b[:n]); got != want || err != nil {
-			t.Fatalf("the service manager hears %q, want %q: %v", got, want, err)
-		}
-	}
-	last := time.Now()
+	manager, last := make(supervisor, 100), time.Now()
 	d := ready(t, func(o *Options) {
-		o.NotifySocket, o.Watchdog, o.Inspector = path, 40*time.Millisecond, checks{last: &last}
+		o.Notify, o.Watchdog, o.Inspector = manager.tell, 40*time.Millisecond, checks{last: &last}
 	})
-	hear("READY=1")
+	manager.hears(t, "READY=1")
 	for range 3 {
-		hear("WATCHDOG=1")
+		manager.hears(t, "WATCHDOG=1")
 	}
 	d.stop()
-	for end := false; !end; {
-		b := make([]byte, 100)
-		n, err := l.Read(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		end = string(b[:n]) == "STOPPING=1"
-	}
+	testkit.Eventually(t, "the service manager hears of the end", func() bool {
+		return len(manager) > 0 && <-manager == "STOPPING=1"
+	})
 
 	// Without checks it hears nothing, and the log says why.
-	last = time.Now().Add(-2 * checkTime)
+	silent := make(supervisor, 100)
+	old := time.Now().Add(-2 * checkTime)
 	stale, _, log := newServer(t, func(o *Options) {
-		o.NotifySocket, o.Watchdog, o.Inspector = path, 40*time.Millisecond, checks{last: &last}
+		o.Notify, o.Watchdog, o.Inspector = silent.tell, 40*time.Millisecond, checks{last: &old}
 	})
-	stale.readyAt = last
+	stale.readyAt = old
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { stale.feed(ctx); close(ended) }()
 	testkit.Eventually(t, "the log says so", func() bool { return strings.Contains(log.String(), "was not compared") })
 	stop()
 	<-ended
-	if err := l.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := l.Read(make([]byte, 100)); err == nil {
-		t.Errorf("the service manager hears %d bytes without checks", n)
+	if len(silent) != 0 {
+		t.Errorf("the service manager hears %q without checks", <-silent)
 	}
 }
