@@ -3,7 +3,10 @@ package hostport
 import (
 	"fmt"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/bpfprog"
 )
 
 // part says which packets of one family a socket sees.
@@ -40,11 +43,10 @@ var scopes = []scope{
 	{four: leftover, six: leftover, udp: true}, {four: leftover, six: all, udp: true},
 }
 
-// Constants of linux/filter.h.
 const (
 	acceptAll = 0xffffffff
-	// netOffset is SKF_NET_OFF (-0x100000): offsets from here on count from the
-	// network header.
+	// netOffset is SKF_NET_OFF of linux/filter.h (-0x100000): offsets from here on
+	// count from the network header.
 	netOffset = 0xfff00000
 )
 
@@ -96,15 +98,11 @@ func (f *filters) attach(fd int, sc scope) error {
 		}
 		return nil
 	}
-	var err error
-	if program, ok := f.programs[sc]; ok {
-		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, program)
-	} else {
-		filter := filterOf(sc)
-		prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-		err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &prog)
+	program, ok := f.programs[sc]
+	if !ok {
+		return filterOf(sc).Attach(fd)
 	}
-	if err != nil {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, program); err != nil {
 		return fmt.Errorf("attach socket filter: %w", err)
 	}
 	return nil
@@ -112,23 +110,61 @@ func (f *filters) attach(fd int, sc scope) error {
 
 // filterOf accepts the packets of a scope. An accepted connection inherits it,
 // which is right: all of its packets have the same addresses.
-func filterOf(sc scope) []unix.SockFilter {
+func filterOf(sc scope) *bpfprog.Program {
+	const six = bpfprog.Place("IPv6")
+	var p bpfprog.Program
 	if sc == nothing {
-		return []unix.SockFilter{ret(0)}
+		p.Return(0)
+		return &p
 	}
-	four := accepting(sc.four, groups4)
-	return append(append([]unix.SockFilter{
-		loadByte(netOffset),
-		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0xf0},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: uint8(len(four)), K: 0x60},
-	}, four...), accepting(sc.six, sc.leftover6())...)
+	p.Load(netOffset, 1)
+	p.And(0xf0)
+	p.Equal(0x60, six, bpfprog.Next)
+	accept(&p, sc.four, groups4)
+	p.Mark(six)
+	accept(&p, sc.six, sc.leftover6())
+	return &p
 }
 
-// test is a comparison of what was loaded; the packet passes if it holds.
-type test struct {
-	load    []unix.SockFilter
-	compare uint16
-	with    uint32
+// accept is the end of a filter for one family. What is left over has passed all tests of
+// one of the ways.
+func accept(p *bpfprog.Program, which part, ways [][]test) {
+	switch which {
+	case all:
+		p.Return(acceptAll)
+		return
+	case none:
+		ways = nil
+	}
+	for _, way := range ways {
+		other := p.Place()
+		for _, t := range way {
+			t(p, other)
+		}
+		p.Return(acceptAll)
+		p.Mark(other)
+	}
+	p.Return(0)
+}
+
+// test looks at a packet, and goes on at otherwise if it does not hold.
+type test func(p *bpfprog.Program, otherwise bpfprog.Place)
+
+// masked tests the bits of a mask in what has size bytes at an offset.
+func masked(offset uint32, size int, mask, want uint32) test {
+	return func(p *bpfprog.Program, otherwise bpfprog.Place) {
+		p.Load(netOffset+offset, size)
+		p.And(mask)
+		p.Equal(want, bpfprog.Next, otherwise)
+	}
+}
+
+// whole tests all of what has size bytes at an offset.
+func whole(offset uint32, size int, how bpf.JumpTest, want uint32) test {
+	return func(p *bpfprog.Program, otherwise bpfprog.Place) {
+		p.Load(netOffset+offset, size)
+		p.When(how, want, bpfprog.Next, otherwise)
+	}
 }
 
 // groups4 are the datagrams that may be sent to more than one host: to 224.0.0.0 or
@@ -136,60 +172,20 @@ type test struct {
 // that are all set. The relay knows more, see udpRelay. How the link layer addressed
 // the frame would not tell on links without broadcast, such as tunnels.
 var groups4 = [][]test{
-	{{[]unix.SockFilter{loadByte(netOffset + destOffset4)}, unix.BPF_JGE, 224}},
-	{{[]unix.SockFilter{
-		loadByte(netOffset + destOffset4 + 3),
-		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 3},
-	}, unix.BPF_JEQ, 3}},
+	{whole(destOffset4, 1, bpf.JumpGreaterOrEqual, 224)},
+	{masked(destOffset4+3, 1, 3, 3)},
 }
 
-// leftover6 lists the ways to be left over of IPv6; all tests of one have to hold.
+// leftover6 lists the ways to be left over of IPv6: to ::1, from a link-local address,
+// and of UDP to a group.
 func (sc scope) leftover6() [][]test {
-	linkLocal := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: netOffset + sourceOffset6},
-		{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0xffc0},
-	}
 	var loopback []test
-	for i, w := range []uint32{0, 0, 0, 1} {
-		loopback = append(loopback, test{[]unix.SockFilter{loadWord(netOffset + destOffset6 + uint32(4*i))}, unix.BPF_JEQ, w})
+	for i, word := range []uint32{0, 0, 0, 1} {
+		loopback = append(loopback, whole(destOffset6+uint32(4*i), 4, bpf.JumpEqual, word))
 	}
-	ways := [][]test{loopback, {{linkLocal, unix.BPF_JEQ, 0xfe80}}}
+	ways := [][]test{loopback, {masked(sourceOffset6, 2, 0xffc0, 0xfe80)}}
 	if sc.udp {
-		ways = append(ways, []test{{[]unix.SockFilter{loadByte(netOffset + destOffset6)}, unix.BPF_JEQ, 0xff}})
+		ways = append(ways, []test{whole(destOffset6, 1, bpf.JumpEqual, 0xff)})
 	}
 	return ways
-}
-
-// accepting is the end of a filter for one family. A test that fails leads to the
-// next way.
-func accepting(p part, ways [][]test) (out []unix.SockFilter) {
-	switch p {
-	case all:
-		return []unix.SockFilter{ret(acceptAll)}
-	case none:
-		return []unix.SockFilter{ret(0)}
-	}
-	for _, way := range ways {
-		size := 1
-		for _, t := range way {
-			size += len(t.load) + 1
-		}
-		end := len(out) + size
-		for _, t := range way {
-			out = append(out, t.load...)
-			out = append(out, unix.SockFilter{Code: unix.BPF_JMP | t.compare | unix.BPF_K, Jf: uint8(end - len(out) - 1), K: t.with})
-		}
-		out = append(out, ret(acceptAll))
-	}
-	return append(out, ret(0))
-}
-
-func ret(k uint32) unix.SockFilter { return unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: k} }
-
-func loadByte(at uint32) unix.SockFilter {
-	return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: at}
-}
-
-func loadWord(at uint32) unix.SockFilter {
-	return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: at}
 }

@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
+	"strings"
 	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/spec"
+	"github.com/gangway-net/gangway/integration/golden"
 )
 
 // Every filter lets through what its scope says and nothing else, as an eBPF program
@@ -53,6 +56,19 @@ func TestFilters(t *testing.T) {
 			_ = unix.Close(fd)
 		}
 	}
+}
+
+// TestFilterPrograms has a reader see what the kernel gets.
+func TestFilterPrograms(t *testing.T) {
+	var b strings.Builder
+	for _, sc := range scopes {
+		code, err := filterOf(sc).Code()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "%+v\n%s\n", sc, golden.Program(t, code))
+	}
+	golden.Compare(t, filepath.Join("testdata", "filters.golden"), b.String())
 }
 
 // passes sends a datagram and says whether the socket got it: if not, it counts it as

@@ -5,7 +5,10 @@ import (
 	"runtime"
 	"unsafe"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/bpfprog"
 )
 
 // instruction is struct bpf_insn of linux/bpf.h.
@@ -34,12 +37,12 @@ var inverse = map[uint16]uint8{unix.BPF_JEQ: unix.BPF_JNE, unix.BPF_JGE: unix.BP
 // translate turns the instructions that filterOf uses into eBPF ones. A return
 // takes two. A jump leads on in one of its cases: eBPF's only ones lead away if
 // they hold, and compare 64 bits with a signed value, which no filter here exceeds.
-func translate(filter []unix.SockFilter) []instruction {
+func translate(filter []bpf.RawInstruction) []instruction {
 	at, next := make([]int, len(filter)+1), 1
 	for i, f := range filter {
 		at[i] = next
 		next++
-		if f.Code == unix.BPF_RET|unix.BPF_K {
+		if f.Op == unix.BPF_RET|unix.BPF_K {
 			next++
 		}
 	}
@@ -47,24 +50,28 @@ func translate(filter []unix.SockFilter) []instruction {
 	out := []instruction{{code: movRegister, registers: r6FromR1}}
 	for i, f := range filter {
 		switch {
-		case f.Code == unix.BPF_RET|unix.BPF_K:
+		case f.Op == unix.BPF_RET|unix.BPF_K:
 			out = append(out, instruction{code: movValue, value: int32(f.K)}, instruction{code: exit})
-		case f.Code&0x07 == unix.BPF_JMP:
-			code, over := uint8(f.Code), int(f.Jt)
+		case f.Op&0x07 == unix.BPF_JMP:
+			code, over := uint8(f.Op), int(f.Jt)
 			if f.Jt == 0 {
-				code, over = unix.BPF_JMP|inverse[f.Code&0xf0], int(f.Jf)
+				code, over = unix.BPF_JMP|inverse[f.Op&0xf0], int(f.Jf)
 			}
 			out = append(out, instruction{code: code, offset: int16(at[i+1+over] - at[i] - 1), value: int32(f.K)})
 		default: // loads from the packet and arithmetic are the same
-			out = append(out, instruction{code: uint8(f.Code), value: int32(f.K)})
+			out = append(out, instruction{code: uint8(f.Op), value: int32(f.K)})
 		}
 	}
 	return out
 }
 
 // loadProgram gives a filter to the kernel as a program for sockets, bpf(2).
-func loadProgram(filter []unix.SockFilter) (int, error) {
-	program := translate(filter)
+func loadProgram(filter *bpfprog.Program) (int, error) {
+	code, err := filter.Code()
+	if err != nil {
+		return -1, fmt.Errorf("write socket filter: %w", err)
+	}
+	program := translate(code)
 	license := []byte("Apache-2.0\x00")
 	attr := struct {
 		kind, count       uint32

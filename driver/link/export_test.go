@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"github.com/gangway-net/gangway/driver/bpfprog"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -104,3 +105,6 @@ func RequestARP(sender, target netip.Addr, mac net.HardwareAddr) []byte {
 func Discovery(mac net.HardwareAddr, from, to netip.Addr, icmp []byte) []byte {
 	return discovery(mac, from, to, icmp)
 }
+
+// AnswersOnly is answersOnly.
+func AnswersOnly() *bpfprog.Program { return answersOnly() }

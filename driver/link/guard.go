@@ -9,6 +9,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/link/guard"
@@ -57,7 +58,7 @@ func (h *Handle) tryGuard(ctx context.Context) error {
 	if err = h.nl.LinkAdd(link); err != nil {
 		return fmt.Errorf("create link %s to try a filter on: %w", b.Name, err)
 	}
-	err = h.setGuard(link, encode([]unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}))
+	err = h.setGuard(link, encode([]bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}))
 	return errors.Join(err, h.remove(link))
 }
 
@@ -79,10 +80,10 @@ func (h *Handle) guardOf(v spec.Veth, bridge netlink.Link) ([]byte, error) {
 }
 
 // encode turns instructions into an array of struct sock_filter.
-func encode(code []unix.SockFilter) []byte {
+func encode(code []bpf.RawInstruction) []byte {
 	b := make([]byte, 0, len(code)*unix.SizeofSockFilter)
 	for _, i := range code {
-		b = binary.NativeEndian.AppendUint16(b, i.Code)
+		b = binary.NativeEndian.AppendUint16(b, i.Op)
 		b = append(b, i.Jt, i.Jf)
 		b = binary.NativeEndian.AppendUint32(b, i.K)
 	}

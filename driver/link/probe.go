@@ -13,6 +13,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/bpfprog"
 )
 
 // An address is asked for probes times, probeGap apart, and the last answer
@@ -82,9 +84,7 @@ func (h *Handle) newProber(bridge netlink.Link, addrs []netip.Addr) (*prober, er
 	if err != nil {
 		return nil, fmt.Errorf("open a packet socket: %w", err)
 	}
-	program := answersOnly()
-	filter := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	err = unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &filter)
+	err = answersOnly().Attach(fd)
 	if err == nil {
 		// The protocol is in the network's byte order.
 		all := binary.NativeEndian.Uint16([]byte{unix.ETH_P_ALL >> 8, unix.ETH_P_ALL & 0xff})
@@ -99,25 +99,22 @@ func (h *Handle) newProber(bridge netlink.Link, addrs []netip.Addr) (*prober, er
 
 // answersOnly is a socket filter that passes ARP, and of ICMPv6 the neighbour
 // solicitations and advertisements.
-func answersOnly() []unix.SockFilter {
-	const (
-		half = unix.BPF_LD | unix.BPF_H | unix.BPF_ABS
-		byt  = unix.BPF_LD | unix.BPF_B | unix.BPF_ABS
-		jump = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
-		ret  = unix.BPF_RET | unix.BPF_K
-	)
-	return []unix.SockFilter{
-		{Code: half, K: 2 * macLen},
-		{Code: jump, K: unix.ETH_P_ARP, Jt: 6},
-		{Code: jump, K: unix.ETH_P_IPV6, Jf: 6},
-		{Code: byt, K: etherHeader + 6},
-		{Code: jump, K: unix.IPPROTO_ICMPV6, Jf: 4},
-		{Code: byt, K: etherHeader + 40},
-		{Code: jump, K: solicitation, Jt: 1},
-		{Code: jump, K: advertisement, Jf: 1},
-		{Code: ret, K: 0xffff},
-		{Code: ret, K: 0},
-	}
+func answersOnly() *bpfprog.Program {
+	const next, pass, drop = bpfprog.Next, bpfprog.Place("pass"), bpfprog.Place("drop")
+	var p bpfprog.Program
+	p.Load(2*macLen, 2)
+	p.Equal(unix.ETH_P_ARP, pass, next)
+	p.Equal(unix.ETH_P_IPV6, next, drop)
+	p.Load(etherHeader+6, 1)
+	p.Equal(unix.IPPROTO_ICMPV6, next, drop)
+	p.Load(etherHeader+40, 1)
+	p.Equal(solicitation, pass, next)
+	p.Equal(advertisement, next, drop)
+	p.Mark(pass)
+	p.Return(0xffff)
+	p.Mark(drop)
+	p.Return(0)
+	return &p
 }
 
 // ask sends one question for each address that nobody has answered for yet.

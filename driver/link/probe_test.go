@@ -5,12 +5,14 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gangway-net/gangway/driver/link"
 	"github.com/gangway-net/gangway/driver/spec"
+	"github.com/gangway-net/gangway/integration/golden"
 )
 
 // probed are addresses that a neighbour has, and two that nobody has.
@@ -135,4 +137,13 @@ func FuzzClaim(f *testing.F) {
 			t.Errorf("%x is a claim of %s by %s", frame, a, mac)
 		}
 	})
+}
+
+// TestAnswersOnly has a reader see what the kernel gets.
+func TestAnswersOnly(t *testing.T) {
+	code, err := link.AnswersOnly().Code()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden.Compare(t, filepath.Join("testdata", "answers.golden"), golden.Program(t, code))
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +17,9 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"github.com/gangway-net/gangway/driver/bpfprog"
 	"github.com/gangway-net/gangway/driver/spec"
+	"github.com/gangway-net/gangway/integration/golden"
 	"github.com/gangway-net/gangway/integration/nstest"
 )
 
@@ -233,6 +236,21 @@ func TestRoutes(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+// TestFilterPrograms has a reader see what the kernel gets. It names kinds of messages by
+// numbers in network byte order.
+func TestFilterPrograms(t *testing.T) {
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		t.Skip("the files are of a machine with the other byte order")
+	}
+	for name, p := range map[string]*bpfprog.Program{"generations": onlyGenerations(), "routes": onlySomeRoutes()} {
+		code, err := p.Code()
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden.Compare(t, filepath.Join("testdata", name+".golden"), golden.Program(t, code))
 	}
 }
 

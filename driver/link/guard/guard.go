@@ -7,7 +7,7 @@ import (
 	"net"
 	"net/netip"
 
-	"golang.org/x/sys/unix"
+	"golang.org/x/net/bpf"
 )
 
 // Port is the bridge port of one container.
@@ -73,7 +73,7 @@ func extensions() []uint32 { return []uint32{0, 43, 51, 60, 135, 139, 140} }
 
 // Program writes the program for a port. It is empty for a port that may send
 // what it likes. Hardware addresses must have 6 bytes.
-func Program(o Port) ([]unix.SockFilter, error) {
+func Program(o Port) ([]bpf.RawInstruction, error) {
 	families := map[bool]bool{}
 	for _, subnet := range o.Reserved {
 		if six := subnet.Addr().Is6(); !subnet.IsValid() || families[six] {
@@ -89,25 +89,26 @@ func Program(o Port) ([]unix.SockFilter, error) {
 	case o.HostOnly && len(o.Bridge) != 6:
 		return nil, errors.New("the bridge has no hardware address of 6 bytes")
 	}
-	p := &program{at: map[place][]int{}}
+	p := &program{}
 	p.enough(network)
 	if o.HostOnly {
 		p.hostOnly(o.Bridge)
-		p.mark(toHost)
+		p.Mark(toHost)
 	}
 	if len(o.Reserved) > 0 {
 		p.own(o)
 	}
-	return p.finish()
+	p.ends()
+	return p.Code()
 }
 
 // mac jumps by whether the frame has the hardware address at the offset;
 // otherwise must not be next.
 func (p *program) mac(offset uint32, mac net.HardwareAddr, then, otherwise place) {
-	p.word(offset)
-	p.equal(binary.BigEndian.Uint32(mac), next, otherwise)
-	p.half(offset + 4)
-	p.equal(uint32(binary.BigEndian.Uint16(mac[4:])), then, otherwise)
+	p.Load(offset, 4)
+	p.Equal(binary.BigEndian.Uint32(mac), next, otherwise)
+	p.Load(offset+4, 2)
+	p.Equal(uint32(binary.BigEndian.Uint16(mac[4:])), then, otherwise)
 }
 
 // hostOnly lets pass what is for the host by its hardware address. What is for
@@ -117,21 +118,21 @@ func (p *program) mac(offset uint32, mac net.HardwareAddr, then, otherwise place
 // link), and none can ask for them: reports of multicast groups are dropped, too.
 func (p *program) hostOnly(bridge net.HardwareAddr) {
 	p.mac(etherDst, bridge, toHost, toOthers)
-	p.mark(toOthers)
-	p.half(etherType)
-	p.equal(typeARP, arpToAll, next)
-	p.equal(typeIPv6, next, drop)
+	p.Mark(toOthers)
+	p.Load(etherType, 2)
+	p.Equal(typeARP, arpToAll, next)
+	p.Equal(typeIPv6, next, drop)
 	// Multicast of IPv6, RFC 2464, 7.
-	p.half(etherDst)
-	p.equal(0x3333, next, drop)
+	p.Load(etherDst, 2)
+	p.Equal(0x3333, next, drop)
 	p.enough(ip6End + 4)
-	p.byteAt(ip6Next)
-	p.equal(icmp6, next, drop)
-	p.byteAt(ip6Hops)
-	p.equal(ndHops, next, drop)
-	p.byteAt(ip6End)
-	p.equal(ndNeighbourSolicitation, toHost, next)
-	p.equal(ndNeighbourAdvertised, toHost, drop)
-	p.mark(arpToAll)
+	p.Load(ip6Next, 1)
+	p.Equal(icmp6, next, drop)
+	p.Load(ip6Hops, 1)
+	p.Equal(ndHops, next, drop)
+	p.Load(ip6End, 1)
+	p.Equal(ndNeighbourSolicitation, toHost, next)
+	p.Equal(ndNeighbourAdvertised, toHost, drop)
+	p.Mark(arpToAll)
 	p.mac(etherDst, net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, next, drop)
 }

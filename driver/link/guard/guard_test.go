@@ -1,12 +1,9 @@
 package guard
 
 import (
-	"bytes"
-	"fmt"
 	"net"
 	"net/netip"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"golang.org/x/net/bpf"
@@ -14,18 +11,13 @@ import (
 	"github.com/gangway-net/gangway/integration/golden"
 )
 
-// assemble returns the program for userspace.
 func assemble(t testing.TB, p Port) []bpf.Instruction {
 	t.Helper()
 	code, err := Program(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw := make([]bpf.RawInstruction, 0, len(code))
-	for _, i := range code {
-		raw = append(raw, bpf.RawInstruction{Op: i.Code, Jt: i.Jt, Jf: i.Jf, K: i.K})
-	}
-	list, whole := bpf.Disassemble(raw)
+	list, whole := bpf.Disassemble(code)
 	if !whole {
 		t.Fatal("the program has instructions that the library does not know")
 	}
@@ -221,19 +213,10 @@ func TestGolden(t *testing.T) {
 	ip4.Addresses, ip4.Reserved = ip4.Addresses[:1], ip4.Reserved[:1]
 	free.Reserved = nil
 	for name, p := range map[string]Port{"dual-stack": container(), "ipv4": ip4, "host-only": isolated(), "host-only-free": free} {
-		var b bytes.Buffer
-		for i, in := range assemble(t, p) {
-			fmt.Fprintf(&b, "%3d  %s\n", i, describe(i, in))
+		code, err := Program(p)
+		if err != nil {
+			t.Fatal(err)
 		}
-		golden.Compare(t, filepath.Join("testdata", name+".golden"), b.String())
+		golden.Compare(t, filepath.Join("testdata", name+".golden"), golden.Program(t, code))
 	}
-}
-
-// describe names the targets of jumps by their number.
-func describe(at int, in bpf.Instruction) string {
-	if j, ok := in.(bpf.JumpIf); ok {
-		text := strings.Split(fmt.Sprint(in), ",")[0]
-		return fmt.Sprintf("%s ? %d : %d", text, at+1+int(j.SkipTrue), at+1+int(j.SkipFalse))
-	}
-	return fmt.Sprint(in)
 }

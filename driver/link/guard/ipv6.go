@@ -10,41 +10,41 @@ import "net/netip"
 // ones, or from none: that asks whether its target is taken (RFC 4862), and nobody
 // remembers it.
 func (p *program) neighbours6(o Port) {
-	p.mark(others6)
-	p.byteAt(ip6Next)
-	p.equal(icmp6, next, mine6)
-	p.byteAt(ip6Hops)
-	p.equal(ndHops, next, pass)
+	p.Mark(others6)
+	p.Load(ip6Next, 1)
+	p.Equal(icmp6, next, mine6)
+	p.Load(ip6Hops, 1)
+	p.Equal(ndHops, next, pass)
 	p.enough(ip6End + 4)
-	p.byteAt(ip6End)
-	p.equal(ndRouterSolicitation, unknown, next)
-	p.equal(ndNeighbourSolicitation, unknown, next)
-	p.equal(ndNeighbourAdvertised, unknown, message)
+	p.Load(ip6End, 1)
+	p.Equal(ndRouterSolicitation, unknown, next)
+	p.Equal(ndNeighbourSolicitation, unknown, next)
+	p.Equal(ndNeighbourAdvertised, unknown, message)
 
-	p.mark(unknown)
-	chosen := p.place()
+	p.Mark(unknown)
+	chosen := p.Place()
 	nobody := netip.PrefixFrom(netip.IPv6Unspecified(), 128)
 	for i := 0; i < 128; i += 32 {
 		p.part6(ip6Src, nobody, i, next, chosen)
 	}
-	p.byteAt(ip6End)
-	p.equal(ndRouterSolicitation, pass, next)
-	p.equal(ndNeighbourSolicitation, next, drop)
+	p.Load(ip6End, 1)
+	p.Equal(ndRouterSolicitation, pass, next)
+	p.Equal(ndNeighbourSolicitation, next, drop)
 	// A claim, which has somebody else who asks the same give the address up.
 	p.enough(ndTargetEnd)
 	p.own6(ndTarget, o, pass, pass)
-	p.mark(chosen)
+	p.Mark(chosen)
 	p.low6(ip6Src, discovery)
 	p.ends()
 }
 
 // advertised6 judges the target of an advertisement.
 func (p *program) advertised6(o Port) {
-	p.mark(advertised)
+	p.Mark(advertised)
 	p.enough(ndTargetEnd)
-	low := p.place()
+	low := p.Place()
 	p.own6(ndTarget, o, pass, low)
-	p.mark(low)
+	p.Mark(low)
 	p.low6(ndTarget, pass)
 }
 
@@ -54,50 +54,50 @@ func (p *program) advertised6(o Port) {
 // behind another header is dropped (RFC 7113); with any other hop limit receivers
 // do not believe it.
 func (p *program) protocols6() {
-	p.mark(mine6)
-	p.byteAt(ip6Next)
-	p.equal(tcp, pass, next)
-	p.equal(udp, udp6, next)
-	p.equal(icmp6, discovery, next)
-	p.equal(fragment, fragment6, next)
+	p.Mark(mine6)
+	p.Load(ip6Next, 1)
+	p.Equal(tcp, pass, next)
+	p.Equal(udp, udp6, next)
+	p.Equal(icmp6, discovery, next)
+	p.Equal(fragment, fragment6, next)
 	for _, e := range extensions() {
-		p.equal(e, extension, next)
+		p.Equal(e, extension, next)
 	}
 	p.allow()
 
-	p.mark(udp6)
+	p.Mark(udp6)
 	p.short(ip6End+udpPortEnd, pass)
-	p.half(ip6End + udpPort)
-	p.equal(dhcp6Client, drop, pass)
+	p.Load(ip6End+udpPort, 2)
+	p.Equal(dhcp6Client, drop, pass)
 
-	p.mark(discovery)
-	p.byteAt(ip6Hops)
-	p.equal(ndHops, next, pass)
+	p.Mark(discovery)
+	p.Load(ip6Hops, 1)
+	p.Equal(ndHops, next, pass)
 	p.enough(ip6End + 4)
-	p.byteAt(ip6End)
-	p.mark(message)
-	p.equal(ndRouterAdvertisement, drop, next)
-	p.equal(ndRedirect, drop, next)
-	p.equal(ndNeighbourAdvertised, advertised, pass)
+	p.Load(ip6End, 1)
+	p.Mark(message)
+	p.Equal(ndRouterAdvertisement, drop, next)
+	p.Equal(ndRedirect, drop, next)
+	p.Equal(ndNeighbourAdvertised, advertised, pass)
 
-	p.mark(fragment6)
+	p.Mark(fragment6)
 	p.enough(ip6End + 8)
-	p.byteAt(ip6End)
-	p.equal(udp, fragmentUDP, next)
-	p.equal(icmp6, unbelieved, next)
-	p.equal(fragment, behind6, next)
+	p.Load(ip6End, 1)
+	p.Equal(udp, fragmentUDP, next)
+	p.Equal(icmp6, unbelieved, next)
+	p.Equal(fragment, behind6, next)
 	for _, e := range extensions() {
-		p.equal(e, behind6, next)
+		p.Equal(e, behind6, next)
 	}
 	p.allow()
 
-	p.mark(fragmentUDP)
-	p.half(ip6End + 2)
-	p.and(0xfff8)
-	p.equal(0, next, pass)
+	p.Mark(fragmentUDP)
+	p.Load(ip6End+2, 2)
+	p.And(0xfff8)
+	p.Equal(0, next, pass)
 	p.short(ip6End+8+udpPortEnd, pass)
-	p.half(ip6End + 8 + udpPort)
-	p.equal(dhcp6Client, drop, pass)
+	p.Load(ip6End+8+udpPort, 2)
+	p.Equal(dhcp6Client, drop, pass)
 
 	p.extended()
 }
@@ -107,32 +107,32 @@ func (p *program) protocols6() {
 // counted in another way, is dropped if it is for a link-local address: there
 // clients of DHCP listen.
 func (p *program) extended() {
-	p.mark(extension)
-	p.byteAt(ip6Hops)
-	p.equal(ndHops, drop, next)
+	p.Mark(extension)
+	p.Load(ip6Hops, 1)
+	p.Equal(ndHops, drop, next)
 	p.enough(ip6End + 8)
-	p.byteAt(ip6Next)
-	p.equal(ah, hidden, next)
-	p.byteAt(ip6End)
-	p.equal(fragment, hidden, next)
+	p.Load(ip6Next, 1)
+	p.Equal(ah, hidden, next)
+	p.Load(ip6End, 1)
+	p.Equal(fragment, hidden, next)
 	for _, e := range extensions() {
-		p.equal(e, hidden, next)
+		p.Equal(e, hidden, next)
 	}
-	p.equal(udp, next, pass)
+	p.Equal(udp, next, pass)
 	// The length in units of 8 bytes, without the first (RFC 8200, 4.3).
-	p.byteAt(ip6End + 1)
+	p.Load(ip6End+1, 1)
 	p.units8()
 	p.portBehind(ip6End, dhcp6Client, drop)
 
-	p.mark(behind6)
-	p.byteAt(ip6Hops)
-	p.equal(ndHops, drop, hidden)
-	p.mark(hidden)
-	p.word(ip6Dst)
-	p.and(mask(10))
-	p.equal(0xfe800000, drop, pass)
+	p.Mark(behind6)
+	p.Load(ip6Hops, 1)
+	p.Equal(ndHops, drop, hidden)
+	p.Mark(hidden)
+	p.Load(ip6Dst, 4)
+	p.And(mask(10))
+	p.Equal(0xfe800000, drop, pass)
 
-	p.mark(unbelieved)
-	p.byteAt(ip6Hops)
-	p.equal(ndHops, drop, pass)
+	p.Mark(unbelieved)
+	p.Load(ip6Hops, 1)
+	p.Equal(ndHops, drop, pass)
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+
+	"golang.org/x/net/bpf"
 )
 
 // Link-local addresses, which an interface may have beside those of its network.
@@ -19,25 +21,25 @@ const lowest = 16
 // own lets pass what claims no more than the container's own addresses.
 func (p *program) own(o Port) {
 	p.mac(etherSrc, o.MAC, next, drop)
-	p.half(etherType)
-	p.equal(typeIPv4, ip4, next)
-	p.equal(typeIPv6, ip6, next)
-	p.equal(typeARP, arp, next)
+	p.Load(etherType, 2)
+	p.Equal(typeIPv4, ip4, next)
+	p.Equal(typeIPv6, ip6, next)
+	p.Equal(typeARP, arp, next)
 	for _, vlan := range vlanTypes() {
-		p.equal(vlan, drop, next)
+		p.Equal(vlan, drop, next)
 	}
 	p.allow()
 
-	p.mark(arp)
+	p.Mark(arp)
 	p.ownARP(o)
 
-	p.mark(ip4)
+	p.Mark(ip4)
 	p.enough(ip4End)
 	p.own4(o)
 	p.noAnswers4()
 	p.ends()
 
-	p.mark(ip6)
+	p.Mark(ip6)
 	p.enough(ip6End)
 	p.own6(ip6Src, o, mine6, others6)
 	p.neighbours6(o)
@@ -56,26 +58,26 @@ func (p *program) own(o Port) {
 // has none.
 func (p *program) ownARP(o Port) {
 	p.enough(arpEnd)
-	p.word(arpFormat)
-	p.equal(arpIPv4, next, drop)
+	p.Load(arpFormat, 4)
+	p.Equal(arpIPv4, next, drop)
 	p.mac(arpSenderMAC, o.MAC, next, drop)
-	p.word(arpSenderIP)
-	p.equal(0, pass, next)
+	p.Load(arpSenderIP, 4)
+	p.Equal(0, pass, next)
 	for _, a := range o.Addresses {
 		if a.Is4() {
-			p.equal(word4(a), pass, next)
+			p.Equal(word4(a), pass, next)
 		}
 	}
 	for _, subnet := range o.Reserved {
 		if subnet.Overlaps(linkLocal4()) {
-			p.jump(drop)
+			p.Jump(drop)
 			return
 		}
 	}
 	for _, offset := range []uint32{arpSenderIP, arpTargetIP} {
-		p.word(offset)
-		p.and(mask(linkLocal4().Bits()))
-		p.equal(word4(linkLocal4().Addr()), next, drop)
+		p.Load(offset, 4)
+		p.And(mask(linkLocal4().Bits()))
+		p.Equal(word4(linkLocal4().Addr()), next, drop)
 	}
 	p.allow()
 }
@@ -87,17 +89,17 @@ func (p *program) own4(o Port) {
 		if !subnet.Addr().Is4() {
 			continue
 		}
-		p.word(ip4Src)
+		p.Load(ip4Src, 4)
 		for _, a := range o.Addresses {
 			if a.Is4() {
-				p.equal(word4(a), mine4, next)
+				p.Equal(word4(a), mine4, next)
 			}
 		}
-		p.equal(0, mine4, next)
-		p.and(mask(subnet.Bits()))
-		p.equal(word4(subnet.Masked().Addr()), drop, next)
+		p.Equal(0, mine4, next)
+		p.And(mask(subnet.Bits()))
+		p.Equal(word4(subnet.Masked().Addr()), drop, next)
 	}
-	p.mark(mine4)
+	p.Mark(mine4)
 }
 
 // noAnswers4 drops what clients of DHCP take for an answer. The host may have one
@@ -105,19 +107,19 @@ func (p *program) own4(o Port) {
 // an address and a default route from the container. Clients read the port where it
 // is without options of IP, or behind these.
 func (p *program) noAnswers4() {
-	p.byteAt(ip4Protocol)
-	p.equal(udp, next, pass)
+	p.Load(ip4Protocol, 1)
+	p.Equal(udp, next, pass)
 	p.short(ip4End+udpPortEnd, pass)
-	p.half(ip4End + udpPort)
-	p.equal(dhcpClient, answer4, next)
-	p.byteAt(network)
-	p.equal(4<<4|5, pass, next) // version 4, a header of 5 words
+	p.Load(ip4End+udpPort, 2)
+	p.Equal(dhcpClient, answer4, next)
+	p.Load(network, 1)
+	p.Equal(4<<4|5, pass, next) // version 4, a header of 5 words
 	p.headerLength(network)
 	p.portBehind(network, dhcpClient, answer4)
-	p.mark(answer4)
-	p.half(ip4Fragment)
-	p.and(0x1fff)
-	p.equal(0, drop, pass)
+	p.Mark(answer4)
+	p.Load(ip4Fragment, 2)
+	p.And(0x1fff)
+	p.Equal(0, drop, pass)
 }
 
 // own6 judges the IPv6 address at an offset: it goes on at mine for the
@@ -128,7 +130,7 @@ func (p *program) noAnswers4() {
 // that.
 func (p *program) own6(offset uint32, o Port, mine, others place) {
 	fromMAC := netip.PrefixFrom(linkLocal(o.MAC), 128)
-	elsewhere := p.place()
+	elsewhere := p.Place()
 	for _, subnet := range o.Reserved {
 		if !subnet.Addr().Is6() {
 			continue
@@ -146,13 +148,13 @@ func (p *program) own6(offset uint32, o Port, mine, others place) {
 		if subnet.Overlaps(linkLocal6()) {
 			p.whole6(offset, fromMAC, 0, mine)
 		}
-		p.jump(drop)
+		p.Jump(drop)
 	}
-	p.mark(elsewhere)
+	p.Mark(elsewhere)
 	p.part6(offset, fromMAC, 0, next, others)
 	p.part6(offset, fromMAC, 32, next, others)
-	p.half(offset + 11)
-	p.equal(0xfffe, next, others)
+	p.Load(offset+11, 2)
+	p.Equal(0xfffe, next, others)
 	p.part6(offset, fromMAC, 64, next, drop)
 	p.part6(offset, fromMAC, 96, mine, drop)
 }
@@ -160,23 +162,23 @@ func (p *program) own6(offset uint32, o Port, mine, others place) {
 // whole6 goes on at then if the address at an offset is the given one from a bit
 // on.
 func (p *program) whole6(offset uint32, a netip.Prefix, from int, then place) {
-	other := p.place()
+	other := p.Place()
 	for i := from; i < 128; i += 32 {
 		p.part6(offset, a, i, next, other)
 	}
-	p.jump(then)
-	p.mark(other)
+	p.Jump(then)
+	p.Mark(other)
 }
 
 // part6 compares 32 bits of the IPv6 address at an offset with a prefix, or as
 // many of them as the prefix has.
 func (p *program) part6(offset uint32, prefix netip.Prefix, bit int, then, otherwise place) {
 	b := prefix.Masked().Addr().As16()
-	p.word(offset + uint32(bit/8))
+	p.Load(offset+uint32(bit/8), 4)
 	if here := prefix.Bits() - bit; here < 32 {
-		p.and(mask(here))
+		p.And(mask(here))
 	}
-	p.equal(binary.BigEndian.Uint32(b[bit/8:]), then, otherwise)
+	p.Equal(binary.BigEndian.Uint32(b[bit/8:]), then, otherwise)
 }
 
 // low6 goes on at then if the address at an offset is one of the lowest
@@ -185,9 +187,9 @@ func (p *program) low6(offset uint32, then place) {
 	for i := 0; i < 96; i += 32 {
 		p.part6(offset, netip.PrefixFrom(linkLocal6().Addr(), 128), i, next, drop)
 	}
-	p.word(offset + 12)
-	p.equal(0, drop, next)
-	p.when(jumpGreaterEqual, lowest, drop, then)
+	p.Load(offset+12, 4)
+	p.Equal(0, drop, next)
+	p.When(bpf.JumpGreaterOrEqual, lowest, drop, then)
 }
 
 // mask has the given number of leading ones.
