@@ -108,11 +108,22 @@ func addAddresses(t testing.TB) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		addr.Flags = 0x02 // IFA_F_NODAD
-		if err := netlink.AddrReplace(lo, addr); err != nil {
-			t.Fatal(err)
-		}
+		addToLoopback(t, lo, addr)
 	}
+}
+
+// addToLoopback adds an address, and waits until packets to it arrive: the kernel adds the
+// route of one of IPv6 later.
+func addToLoopback(t testing.TB, lo netlink.Link, addr *netlink.Addr) {
+	t.Helper()
+	addr.Flags = 0x02 // IFA_F_NODAD
+	if err := netlink.AddrReplace(lo, addr); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, fmt.Sprintf("%s has its route", addr.IP), func() bool {
+		routes, err := netlink.RouteGetWithOptions(addr.IP, &netlink.RouteGetOptions{Oif: "lo"})
+		return err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL
+	})
 }
 
 func quiet() *logrus.Entry {

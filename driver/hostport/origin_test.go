@@ -60,10 +60,7 @@ func addLinkLocal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.Flags = 0x02 // IFA_F_NODAD
-	if err := netlink.AddrReplace(lo, a); err != nil {
-		t.Fatal(err)
-	}
+	addToLoopback(t, lo, a)
 }
 
 // Every relay asks by which link a client came, and serves nobody who is not
