@@ -3,6 +3,7 @@ package hostport
 import (
 	"fmt"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
@@ -65,26 +66,26 @@ const (
 // longer than all other calls for a socket together. The zero value attaches
 // classic filters: who may not load eBPF programs (CAP_BPF) pays that price.
 type filters struct {
-	// programs are descriptors by scope, for those with a filter.
-	programs map[scope]int
+	// programs are for the scopes with a filter.
+	programs map[scope]*ebpf.Program
 }
 
 func newFilters() *filters {
-	f := &filters{programs: map[scope]int{}}
+	f := &filters{programs: map[scope]*ebpf.Program{}}
 	for _, sc := range scopes {
-		fd, err := loadProgram(filterOf(sc))
+		program, err := loadProgram(filterOf(sc))
 		if err != nil {
 			f.close()
 			return &filters{}
 		}
-		f.programs[sc] = fd
+		f.programs[sc] = program
 	}
 	return f
 }
 
 func (f *filters) close() {
-	for _, fd := range f.programs {
-		_ = unix.Close(fd)
+	for _, p := range f.programs {
+		_ = p.Close()
 	}
 	f.programs = nil
 }
@@ -102,7 +103,7 @@ func (f *filters) attach(fd int, sc scope) error {
 	if !ok {
 		return filterOf(sc).Attach(fd)
 	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, program); err != nil {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, program.FD()); err != nil {
 		return fmt.Errorf("attach socket filter: %w", err)
 	}
 	return nil

@@ -9,8 +9,10 @@ import (
 	"testing"
 	"unsafe"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/gangway-net/gangway/driver/bpfprog"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/integration/golden"
 )
@@ -66,9 +68,33 @@ func TestFilterPrograms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&b, "%+v\n%s\n", sc, golden.Program(t, code))
+		ebpf, err := translate(filterOf(sc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "%+v\n%s%+v\n", sc, golden.Program(t, code), ebpf)
 	}
 	golden.Compare(t, filepath.Join("testdata", "filters.golden"), b.String())
+}
+
+// TestUntranslated: an instruction that has no translation is not left out.
+func TestUntranslated(t *testing.T) {
+	const somewhere = bpfprog.Place("somewhere")
+	for name, in := range map[string]func(*bpfprog.Program){
+		"arithmetic": func(p *bpfprog.Program) { p.Add(bpf.NegateA{}) },
+		"or":         func(p *bpfprog.Program) { p.Add(bpf.ALUOpConstant{Op: bpf.ALUOpOr, Val: 1}) },
+		"comparison": func(p *bpfprog.Program) { p.When(bpf.JumpBitsSet, 1, somewhere, bpfprog.Next) },
+		"two ways":   func(p *bpfprog.Program) { p.Equal(1, somewhere, somewhere) },
+	} {
+		var p bpfprog.Program
+		in(&p)
+		p.And(1)
+		p.Mark(somewhere)
+		p.Return(0)
+		if _, err := translate(&p); err == nil {
+			t.Errorf("%s is translated", name)
+		}
+	}
 }
 
 // passes sends a datagram and says whether the socket got it: if not, it counts it as

@@ -2,94 +2,75 @@ package hostport
 
 import (
 	"fmt"
-	"runtime"
-	"unsafe"
+	"strconv"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"golang.org/x/net/bpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/bpfprog"
 )
 
-// instruction is struct bpf_insn of linux/bpf.h.
-type instruction struct {
-	code uint8
-	// registers are the destination in the lower and the source in the upper
-	// half.
-	registers uint8
-	offset    int16
-	value     int32
-}
-
-// Codes of eBPF that classic BPF lacks, and its register conventions: r0 is
-// the result and what loads from the packet write to, which need the context,
-// given in r1, in r6.
-const (
-	movRegister = unix.BPF_ALU64 | unix.BPF_MOV | unix.BPF_X
-	movValue    = unix.BPF_ALU64 | unix.BPF_MOV | unix.BPF_K
-	exit        = unix.BPF_JMP | unix.BPF_EXIT
-	r6FromR1    = 1<<4 | 6
-)
-
-// inverse are the comparisons that hold where others do not.
-var inverse = map[uint16]uint8{unix.BPF_JEQ: unix.BPF_JNE, unix.BPF_JGE: unix.BPF_JLT}
-
-// translate turns the instructions that filterOf uses into eBPF ones. A return
-// takes two. A jump leads on in one of its cases: eBPF's only ones lead away if
-// they hold, and compare 64 bits with a signed value, which no filter here exceeds.
-func translate(filter []bpf.RawInstruction) []instruction {
-	at, next := make([]int, len(filter)+1), 1
-	for i, f := range filter {
-		at[i] = next
-		next++
-		if f.Op == unix.BPF_RET|unix.BPF_K {
-			next++
-		}
-	}
-	at[len(filter)] = next
-	out := []instruction{{code: movRegister, registers: r6FromR1}}
-	for i, f := range filter {
-		switch {
-		case f.Op == unix.BPF_RET|unix.BPF_K:
-			out = append(out, instruction{code: movValue, value: int32(f.K)}, instruction{code: exit})
-		case f.Op&0x07 == unix.BPF_JMP:
-			code, over := uint8(f.Op), int(f.Jt)
-			if f.Jt == 0 {
-				code, over = unix.BPF_JMP|inverse[f.Op&0xf0], int(f.Jf)
-			}
-			out = append(out, instruction{code: code, offset: int16(at[i+1+over] - at[i] - 1), value: int32(f.K)})
-		default: // loads from the packet and arithmetic are the same
-			out = append(out, instruction{code: uint8(f.Op), value: int32(f.K)})
-		}
-	}
-	return out
-}
-
-// loadProgram gives a filter to the kernel as a program for sockets, bpf(2).
-func loadProgram(filter *bpfprog.Program) (int, error) {
+// translate turns the instructions that filterOf uses into eBPF ones, which load from
+// the packet by what r6 points to, and put what they load into r0, as the result.
+func translate(filter *bpfprog.Program) (asm.Instructions, error) {
 	code, err := filter.Code()
 	if err != nil {
-		return -1, fmt.Errorf("write socket filter: %w", err)
+		return nil, err
 	}
-	program := translate(code)
-	license := []byte("Apache-2.0\x00")
-	attr := struct {
-		kind, count       uint32
-		instructions      uint64
-		license           uint64
-		logLevel, logSize uint32
-		logBuffer         uint64
-		kernel, flags     uint32
-	}{
-		kind: unix.BPF_PROG_TYPE_SOCKET_FILTER, count: uint32(len(program)),
-		instructions: uint64(uintptr(unsafe.Pointer(&program[0]))), license: uint64(uintptr(unsafe.Pointer(&license[0]))),
+	out := asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}
+	for i, raw := range code {
+		instruction := raw.Disassemble()
+		part := translated(instruction, i)
+		if part == nil {
+			return nil, fmt.Errorf("no eBPF instruction is known for %v", instruction)
+		}
+		part[0] = part[0].WithSymbol(symbol(i))
+		out = append(out, part...)
 	}
-	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
-	runtime.KeepAlive(program)
-	runtime.KeepAlive(license)
-	if errno != 0 {
-		return -1, fmt.Errorf("load socket filter: %w", errno)
+	return out, nil
+}
+
+var (
+	sizes = map[int]asm.Size{1: asm.Byte, 2: asm.Half, 4: asm.Word}
+	jumps = map[bpf.JumpTest]asm.JumpOp{
+		bpf.JumpEqual: asm.JEq, bpf.JumpNotEqual: asm.JNE, bpf.JumpGreaterOrEqual: asm.JGE, bpf.JumpLessThan: asm.JLT,
 	}
-	unix.CloseOnExec(int(fd))
-	return int(fd), nil
+)
+
+// translated is one instruction, whose number is given; nil if it is none that filterOf
+// uses. A jump of eBPF leads away in one case only, and compares 64 bits with a signed
+// value, which no value of a filter here exceeds.
+func translated(in bpf.Instruction, number int) asm.Instructions {
+	switch in := in.(type) {
+	case bpf.LoadAbsolute:
+		return asm.Instructions{asm.LoadAbs(int32(in.Off), sizes[in.Size])}
+	case bpf.ALUOpConstant:
+		if in.Op == bpf.ALUOpAnd {
+			return asm.Instructions{asm.And.Imm32(asm.R0, int32(in.Val))}
+		}
+	case bpf.JumpIf:
+		if test, known := jumps[in.Cond]; known && in.SkipFalse == 0 {
+			return asm.Instructions{test.Imm(asm.R0, int32(in.Val), symbol(number+1+int(in.SkipTrue)))}
+		}
+	case bpf.RetConstant:
+		return asm.Instructions{asm.Mov.Imm(asm.R0, int32(in.Val)), asm.Return()}
+	}
+	return nil
+}
+
+// symbol names a place by the number of the instruction that is translated there.
+func symbol(number int) string { return strconv.Itoa(number) }
+
+// loadProgram gives a filter to the kernel as a program for sockets.
+func loadProgram(filter *bpfprog.Program) (*ebpf.Program, error) {
+	code, err := translate(filter)
+	if err != nil {
+		return nil, fmt.Errorf("write socket filter: %w", err)
+	}
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SocketFilter, Instructions: code, License: "Apache-2.0"})
+	if err != nil {
+		return nil, fmt.Errorf("load socket filter: %w", err)
+	}
+	return program, nil
 }
