@@ -60,12 +60,7 @@ func newBusyPrefixes(used []netip.Prefix) busyPrefixes {
 			all = append(all, p)
 		}
 	}
-	slices.SortFunc(all, func(a, b netip.Prefix) int {
-		if c := a.Addr().Compare(b.Addr()); c != 0 {
-			return c
-		}
-		return a.Bits() - b.Bits()
-	})
+	slices.SortFunc(all, netip.Prefix.Compare)
 	out := busyPrefixes{}
 	for _, p := range all {
 		if n := len(out); n == 0 || !out[n-1].Overlaps(p) {

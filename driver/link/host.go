@@ -304,12 +304,7 @@ func (h *Handle) Prefixes(ctx context.Context) ([]netip.Prefix, error) {
 		add(a.IPNet)
 		add(a.Peer)
 	}
-	return slices.SortedFunc(maps.Keys(found), func(a, b netip.Prefix) int {
-		if c := a.Addr().Compare(b.Addr()); c != 0 {
-			return c
-		}
-		return a.Bits() - b.Bits()
-	}), nil
+	return slices.SortedFunc(maps.Keys(found), netip.Prefix.Compare), nil
 }
 
 // ofKernel recognises the routes that the kernel derives from addresses: the
