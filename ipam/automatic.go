@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"go4.org/netipx"
+
 	"github.com/gangway-net/gangway/config"
 )
 
@@ -140,7 +142,7 @@ func beyond(p netip.Prefix, size int) netip.Addr {
 	if p.Bits() > size {
 		p = netip.PrefixFrom(p.Addr(), size).Masked()
 	}
-	return lastAddr(p).Next()
+	return netipx.PrefixLastIP(p).Next()
 }
 
 // exhausted says what was tried and what to do.

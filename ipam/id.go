@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 
+	"go4.org/netipx"
+
 	"github.com/gangway-net/gangway/config"
 )
 
@@ -86,22 +88,12 @@ func normal(p netip.Prefix) netip.Prefix {
 	return p.Masked()
 }
 
-// lastAddr is the highest address of a prefix.
-func lastAddr(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 1 << (7 - i%8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
-}
-
 // usable are the first and last address of a subnet that can be given out: not
 // the network and broadcast address of IPv4 (but both of a /31, RFC 3021), not
 // the subnet-router anycast address of IPv6 (RFC 4291, 2.6.1; but both of a
 // /127, RFC 6164, where the engine's own address manager gives out one).
 func usable(subnet netip.Prefix) (first, last netip.Addr) {
-	first, last = subnet.Addr(), lastAddr(subnet)
+	first, last = subnet.Addr(), netipx.PrefixLastIP(subnet)
 	if subnet.Bits() >= first.BitLen()-1 {
 		return first, last
 	}
@@ -121,7 +113,7 @@ func (id poolID) bounds() (first, last netip.Addr) {
 	if id.sub.Addr().Compare(first) > 0 {
 		first = id.sub.Addr()
 	}
-	if end := lastAddr(id.sub); end.Less(last) {
+	if end := netipx.PrefixLastIP(id.sub); end.Less(last) {
 		last = end
 	}
 	return first, last

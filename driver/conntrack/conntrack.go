@@ -21,13 +21,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"github.com/vishvananda/netns"
+	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/spec"
@@ -93,8 +93,8 @@ func (t *Table) DropTranslated(ctx context.Context, addrs []netip.Addr) error {
 // protocols, whose peers notice by themselves.
 func (t *Table) DropPorts(ctx context.Context, runs []spec.Published) error {
 	what := &toPorts{byAddr: map[netip.Addr]*portSet{}, anywhere: map[uint8]*portSet{}}
-	own := map[uint8]*localSet{}
-	what.local = func(family uint8) (*localSet, error) {
+	own := map[uint8]*netipx.IPSet{}
+	what.local = func(family uint8) (*netipx.IPSet, error) {
 		var err error
 		if own[family] == nil {
 			own[family], err = t.localAddresses(ctx, family)
@@ -234,52 +234,28 @@ func explain(err error) error {
 // localAddresses lists what the kernel delivers to the host itself: the routes
 // of type local of all tables, which is what the firewall's "address type
 // local" asks for too.
-func (t *Table) localAddresses(ctx context.Context, family uint8) (*localSet, error) {
-	var set *localSet
+func (t *Table) localAddresses(ctx context.Context, family uint8) (*netipx.IPSet, error) {
+	var set *netipx.IPSet
 	err := again(ctx, func() error {
-		set = &localSet{addrs: map[netip.Addr]struct{}{}}
+		var found netipx.IPSetBuilder
 		any := &netlink.Route{Table: unix.RT_TABLE_UNSPEC, Type: unix.RTN_LOCAL}
 		mask := netlink.RT_FILTER_TABLE | netlink.RT_FILTER_TYPE
-		return t.routes.RouteListFilteredIter(int(family), any, mask, func(r netlink.Route) bool {
+		err := t.routes.RouteListFilteredIter(int(family), any, mask, func(r netlink.Route) bool {
 			// The library's switch on filters looks at the first one only.
 			if r.Type == unix.RTN_LOCAL && r.Dst != nil {
-				set.add(r.Dst)
+				if p, ok := netipx.FromStdIPNet(r.Dst); ok && p.IsValid() {
+					found.AddPrefix(p)
+				}
 			}
 			return true
 		})
+		if err == nil {
+			set, err = found.IPSet()
+		}
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list the host's own addresses: %w", err)
 	}
 	return set, nil
-}
-
-// localSet holds addresses, and the few prefixes that are local as a whole.
-type localSet struct {
-	addrs    map[netip.Addr]struct{}
-	prefixes []netip.Prefix
-}
-
-func (s *localSet) add(n *net.IPNet) {
-	addr, ok := netip.AddrFromSlice(n.IP)
-	if !ok {
-		return
-	}
-	if bits, size := n.Mask.Size(); bits < size {
-		s.prefixes = append(s.prefixes, netip.PrefixFrom(addr, bits))
-		return
-	}
-	s.addrs[addr] = struct{}{}
-}
-
-func (s *localSet) has(a netip.Addr) bool {
-	if _, ok := s.addrs[a]; ok {
-		return true
-	}
-	for _, p := range s.prefixes {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
 }

@@ -3,6 +3,7 @@ package conntrack
 import (
 	"net/netip"
 
+	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/spec"
@@ -77,7 +78,7 @@ type toPorts struct {
 	// anywhere holds for every address that is the host's own.
 	anywhere map[uint8]*portSet
 	// local asks which these are.
-	local func(family uint8) (*localSet, error)
+	local func(family uint8) (*netipx.IPSet, error)
 }
 
 func (s *toPorts) add(r spec.Published) {
@@ -114,7 +115,7 @@ func (s *toPorts) has(f *flow) (bool, error) {
 		return false, nil
 	}
 	own, err := s.local(f.family)
-	return err == nil && own.has(f.dst) && !s.serves(f), err
+	return err == nil && own.Contains(f.dst) && !s.serves(f), err
 }
 
 // serves says whether a flow to one of the ports is translated as it would be

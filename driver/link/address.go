@@ -9,6 +9,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
+	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 )
 
@@ -119,11 +120,5 @@ func (h *Handle) removeAddress(link netlink.Link, p netip.Prefix) error {
 }
 
 func toNetlink(p netip.Prefix) *netlink.Addr {
-	return &netlink.Addr{
-		IPNet: &net.IPNet{
-			IP:   p.Addr().AsSlice(),
-			Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
-		},
-		Broadcast: net.IPv4zero,
-	}
+	return &netlink.Addr{IPNet: netipx.PrefixIPNet(p), Broadcast: net.IPv4zero}
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/spec"
@@ -283,8 +284,11 @@ func (h *Handle) eachRoute(ctx context.Context, family int, visit func(netlink.R
 func (h *Handle) Prefixes(ctx context.Context) ([]netip.Prefix, error) {
 	found := map[netip.Prefix]struct{}{}
 	add := func(n *net.IPNet) {
-		if p, ok := toPrefix(n); ok && occupies(p) {
-			found[p] = struct{}{}
+		if n == nil {
+			return
+		}
+		if p, ok := netipx.FromStdIPNet(n); ok && occupies(p) {
+			found[p.Masked()] = struct{}{}
 		}
 	}
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
@@ -318,21 +322,6 @@ func ofKernel(r netlink.Route) bool {
 		return r.Protocol == unix.RTPROT_KERNEL
 	}
 	return false
-}
-
-func toPrefix(n *net.IPNet) (netip.Prefix, bool) {
-	if n == nil {
-		return netip.Prefix{}, false
-	}
-	addr, ok := netip.AddrFromSlice(n.IP)
-	if !ok {
-		return netip.Prefix{}, false
-	}
-	bits, size := n.Mask.Size()
-	if size != addr.BitLen() {
-		return netip.Prefix{}, false
-	}
-	return netip.PrefixFrom(addr, bits).Masked(), true
 }
 
 // wholeBits is the length from which on a prefix is a network of its own.
