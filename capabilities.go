@@ -3,67 +3,55 @@ package main
 import (
 	"errors"
 	"fmt"
-	"syscall"
-	"unsafe"
+	"slices"
 
-	"golang.org/x/sys/unix"
+	libcap "kernel.org/pub/linux/libs/security/libcap/cap"
 )
 
 // keptCapabilities returns the capabilities that the daemon works with, as far
 // as it has them; the systemd unit and SECURITY.md explain each. Whose name a
 // taken host port goes by takes two of them, which are of no use one by one.
-func keptCapabilities(held uint64) uint64 {
-	naming := bit(unix.CAP_SYS_PTRACE) | bit(unix.CAP_DAC_OVERRIDE)
-	kept := held & (bit(unix.CAP_NET_ADMIN) | bit(unix.CAP_NET_RAW) | bit(unix.CAP_NET_BIND_SERVICE) | bit(unix.CAP_SYS_MODULE) | bit(unix.CAP_BPF))
-	if held&naming == naming {
-		kept |= naming
+func keptCapabilities(held func(libcap.Value) bool) (kept []libcap.Value) {
+	for _, group := range [][]libcap.Value{
+		{libcap.NET_ADMIN}, {libcap.NET_RAW}, {libcap.NET_BIND_SERVICE}, {libcap.SYS_MODULE}, {libcap.BPF},
+		{libcap.SYS_PTRACE, libcap.DAC_OVERRIDE},
+	} {
+		if !slices.ContainsFunc(group, func(c libcap.Value) bool { return !held(c) }) {
+			kept = append(kept, group...)
+		}
 	}
 	return kept
 }
-
-func bit(capability int) uint64 { return 1 << capability }
 
 // dropCapabilities gives up, for good, what the process and the programs that it
 // starts do not need. An engine gives every plugin a list that config.json can
 // only make longer, and a daemon that is started by hand has all.
 func dropCapabilities() error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var words [2]unix.CapUserData
-	if err := unix.Capget(&header, &words[0]); err != nil {
+	had, err := libcap.GetPID(0)
+	if err != nil {
 		return fmt.Errorf("read the process's capabilities: %w", err)
 	}
-	held := uint64(words[1].Permitted)<<32 | uint64(words[0].Permitted)
+	held := func(c libcap.Value) bool {
+		yes, unknown := had.GetFlag(libcap.Permitted, c)
+		return yes && unknown == nil
+	}
 	kept := keptCapabilities(held)
-	if held&bit(unix.CAP_SETPCAP) != 0 {
-		if err := bound(kept); err != nil {
-			return err
+	if held(libcap.SETPCAP) {
+		for c := range libcap.MaxBits() {
+			if slices.Contains(kept, c) {
+				continue
+			}
+			if err = libcap.DropBound(c); err != nil {
+				return fmt.Errorf("give up capability %s: %w", c, err)
+			}
 		}
 	}
-	for i := range words {
-		part := uint32(kept >> (32 * i))
-		words[i] = unix.CapUserData{Effective: part, Permitted: part}
+	has := libcap.NewSet()
+	if err = errors.Join(has.SetFlag(libcap.Permitted, true, kept...), has.SetFlag(libcap.Effective, true, kept...)); err == nil {
+		err = has.SetProc()
 	}
-	// Each thread has its own. With cgo the runtime does not know all of them.
-	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&words)), 0)
-	if errno != 0 {
-		return fmt.Errorf("give up capabilities: %w", errno)
-	}
-	return nil
-}
-
-// bound limits what programs started from now on can have.
-func bound(kept uint64) error {
-	for c := range 64 {
-		if kept&bit(c) != 0 {
-			continue
-		}
-		_, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uintptr(c), 0)
-		if errors.Is(errno, unix.EINVAL) {
-			return nil // the kernel's last one was before
-		}
-		if errno != 0 {
-			return fmt.Errorf("give up capability %d: %w", c, errno)
-		}
+	if err != nil {
+		return fmt.Errorf("give up capabilities: %w", err)
 	}
 	return nil
 }
