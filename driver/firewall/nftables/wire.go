@@ -122,10 +122,19 @@ func (w *wire) commit(name string, flags uint32, write func(*nft.Conn) error) er
 	return w.send(batch)
 }
 
-// composer makes the messages of transactions. The library keeps to itself what
-// it has made until it sends it, and sends 0 for the flags of every table; the
-// dial function is its one way to get at them. To make all of them here would
-// repeat its encoding of sets and elements.
+// composer makes the messages of transactions. The library (v0.3.0) keeps to itself
+// what it has made until it sends it; the dial function, which is meant for tests, is its
+// one way to get at that. Three things keep its own connection from serving:
+//   - it sends 0 for the flags of every table, so that none has an owner;
+//   - it sends no flags with the bounds of ports of masquerading, see
+//     withMasqueradeFlags;
+//   - it asks for an answer to each message, and reads them one by one.
+//
+// AsLasting keeps its connection open and WithSockOptions shows it, before anything is
+// sent; neither changes messages. To make all of them here would repeat its encoding of
+// sets, elements and expressions. If it sent Table.Flags and the flags of expr.Masq with
+// ToPorts, and handed over its messages, or took a netlink.Conn to send them by, the
+// dial function could go.
 type composer struct {
 	conn  *nft.Conn
 	batch []netlink.Message
