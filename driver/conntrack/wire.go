@@ -3,11 +3,12 @@ package conntrack
 import (
 	"encoding/binary"
 	"fmt"
-	"iter"
 	"net/netip"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/nlattr"
 )
 
 // Messages and attributes of ctnetlink, linux/netfilter/nfnetlink_conntrack.h
@@ -45,7 +46,6 @@ const (
 	statusDNAT = 1 << 5
 
 	sizeofGenmsg = 4
-	sizeofAttr   = 4
 )
 
 // flow is a tracked flow as far as it matters here.
@@ -67,22 +67,22 @@ func parseFlow(m []byte) (flow, error) {
 		return flow{}, fmt.Errorf("message of %d bytes", len(m))
 	}
 	f := flow{family: m[0]}
-	for a, err := range attributes(m[sizeofGenmsg:]) {
+	for a, err := range nlattr.All(m[sizeofGenmsg:]) {
 		if err != nil {
 			return flow{}, err
 		}
-		switch a.kind {
+		switch a.Kind {
 		case attrOrig:
-			f.name = append(f.name, a.whole...)
+			f.name = append(f.name, a.Whole...)
 			var sent tuple
-			sent, err = parseTuple(a.value)
+			sent, err = parseTuple(a.Value)
 			f.src, f.dst, f.proto, f.port = sent.src, sent.dst, sent.proto, sent.dport
 		case attrReply:
 			var answer tuple
-			answer, err = parseTuple(a.value)
+			answer, err = parseTuple(a.Value)
 			f.from, f.fromPort = answer.src, answer.sport
 		case attrZone, attrID:
-			f.name = append(f.name, a.whole...)
+			f.name = append(f.name, a.Whole...)
 		}
 		if err != nil {
 			return flow{}, err
@@ -102,14 +102,14 @@ type tuple struct {
 }
 
 func parseTuple(b []byte) (t tuple, err error) {
-	for part, err := range attributes(b) {
+	for part, err := range nlattr.All(b) {
 		switch {
 		case err != nil:
 			return t, err
-		case part.kind == tupleIP:
-			err = t.parseAddresses(part.value)
-		case part.kind == tupleProto:
-			err = t.parseProto(part.value)
+		case part.Kind == tupleIP:
+			err = t.parseAddresses(part.Value)
+		case part.Kind == tupleProto:
+			err = t.parseProto(part.Value)
 		}
 		if err != nil {
 			return t, err
@@ -119,61 +119,34 @@ func parseTuple(b []byte) (t tuple, err error) {
 }
 
 func (t *tuple) parseAddresses(b []byte) error {
-	for a, err := range attributes(b) {
+	for a, err := range nlattr.All(b) {
 		if err != nil {
 			return err
 		}
-		switch a.kind {
+		switch a.Kind {
 		case ip4Source, ip6Source:
-			t.src, _ = netip.AddrFromSlice(a.value)
+			t.src, _ = netip.AddrFromSlice(a.Value)
 		case ip4Dest, ip6Dest:
-			t.dst, _ = netip.AddrFromSlice(a.value)
+			t.dst, _ = netip.AddrFromSlice(a.Value)
 		}
 	}
 	return nil
 }
 
 func (t *tuple) parseProto(b []byte) error {
-	for a, err := range attributes(b) {
+	for a, err := range nlattr.All(b) {
 		switch {
 		case err != nil:
 			return err
-		case a.kind == protoNumber && len(a.value) == 1:
-			t.proto = a.value[0]
-		case a.kind == protoSource && len(a.value) == 2:
-			t.sport = binary.BigEndian.Uint16(a.value)
-		case a.kind == protoDest && len(a.value) == 2:
-			t.dport = binary.BigEndian.Uint16(a.value)
+		case a.Kind == protoNumber && len(a.Value) == 1:
+			t.proto = a.Value[0]
+		case a.Kind == protoSource && len(a.Value) == 2:
+			t.sport = binary.BigEndian.Uint16(a.Value)
+		case a.Kind == protoDest && len(a.Value) == 2:
+			t.dport = binary.BigEndian.Uint16(a.Value)
 		}
 	}
 	return nil
-}
-
-// attribute is one of a message; whole is value with its header and padding.
-type attribute struct {
-	kind         uint16
-	value, whole []byte
-}
-
-func attributes(b []byte) iter.Seq2[attribute, error] {
-	return func(yield func(attribute, error) bool) {
-		for len(b) >= sizeofAttr {
-			size := int(binary.NativeEndian.Uint16(b))
-			if size < sizeofAttr || size > len(b) {
-				yield(attribute{}, fmt.Errorf("attribute of %d bytes where %d are left", size, len(b)))
-				return
-			}
-			next := min((size+3)&^3, len(b))
-			a := attribute{
-				kind:  binary.NativeEndian.Uint16(b[2:]) &^ (unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER),
-				value: b[sizeofAttr:size], whole: b[:next],
-			}
-			if !yield(a, nil) {
-				return
-			}
-			b = b[next:]
-		}
-	}
 }
 
 // request is a ctnetlink message with no attributes yet.

@@ -1,28 +1,22 @@
 package link
 
 import (
-	"encoding/binary"
 	"fmt"
 
-	"golang.org/x/sys/unix"
+	"github.com/gangway-net/gangway/driver/nlattr"
 )
 
 // attributes visits the attributes behind a message's header: type without flags,
-// and value. The library's parser makes a list of them, which a look at thousands
-// of links, each with attributes within attributes, would spend most of its time
-// on; and it panics where the last attribute is not padded to four bytes.
+// and value.
 func attributes(m []byte, header int, visit func(kind uint16, value []byte)) error {
 	if len(m) < header {
 		return fmt.Errorf("%d bytes, fewer than its header's %d", len(m), header)
 	}
-	for b := m[header:]; len(b) >= unix.SizeofNlAttr; {
-		size := int(binary.NativeEndian.Uint16(b))
-		if size < unix.SizeofNlAttr || size > len(b) {
-			return fmt.Errorf("an attribute of %d bytes in the last %d", size, len(b))
+	for a, err := range nlattr.All(m[header:]) {
+		if err != nil {
+			return err
 		}
-		visit(binary.NativeEndian.Uint16(b[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER), b[unix.SizeofNlAttr:size])
-		padded := (size + unix.NLMSG_ALIGNTO - 1) &^ (unix.NLMSG_ALIGNTO - 1)
-		b = b[min(padded, len(b)):]
+		visit(a.Kind, a.Value)
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"iter"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/nlattr"
 )
 
 // messages visits the netlink messages of a datagram: type and payload. It
@@ -24,20 +26,13 @@ func messages(b []byte) iter.Seq2[uint16, []byte] {
 	}
 }
 
-// attributes visits netlink attributes: type without flags, and value. The
-// parsers of the libraries panic where the last one is not padded.
+// attributes visits netlink attributes as far as they fit: type without flags, and value.
 func attributes(b []byte) iter.Seq2[uint16, []byte] {
 	return func(yield func(uint16, []byte) bool) {
-		for len(b) >= unix.SizeofNlAttr {
-			size := int(binary.NativeEndian.Uint16(b))
-			if size < unix.SizeofNlAttr || size > len(b) {
+		for a, err := range nlattr.All(b) {
+			if err != nil || !yield(a.Kind, a.Value) {
 				return
 			}
-			kind := binary.NativeEndian.Uint16(b[2:]) &^ (unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER)
-			if !yield(kind, b[unix.SizeofNlAttr:size]) {
-				return
-			}
-			b = b[min(align(size), len(b)):]
 		}
 	}
 }
