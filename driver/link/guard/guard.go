@@ -115,24 +115,25 @@ func (p *program) mac(offset uint32, mac net.HardwareAddr, then, otherwise place
 // everybody is needed to find the host, and to be found: ARP, and solicitations
 // and advertisements of neighbours. The bridge passes these on to no other
 // container, since its ports take no flooded frames of each other (see package
-// link), and none can ask for them: reports of multicast groups are dropped, too.
+// link), and none can ask for them: reports of multicast groups are discarded, too.
 func (p *program) hostOnly(bridge net.HardwareAddr) {
 	p.mac(etherDst, bridge, toHost, toOthers)
 	p.Mark(toOthers)
 	p.Load(etherType, 2)
 	p.Equal(typeARP, arpToAll, next)
-	p.Equal(typeIPv6, next, drop)
+	p.Equal(typeIPv6, next, discard)
 	// Multicast of IPv6, RFC 2464, 7.
 	p.Load(etherDst, 2)
-	p.Equal(0x3333, next, drop)
-	p.enough(ip6End + 4)
+	p.Equal(0x3333, next, discard)
+	p.short(ip6End+4, discard)
 	p.Load(ip6Next, 1)
-	p.Equal(icmp6, next, drop)
+	p.Equal(icmp6, next, discard)
 	p.Load(ip6Hops, 1)
-	p.Equal(ndHops, next, drop)
+	p.Equal(ndHops, next, discard)
 	p.Load(ip6End, 1)
 	p.Equal(ndNeighbourSolicitation, toHost, next)
-	p.Equal(ndNeighbourAdvertised, toHost, drop)
+	p.Equal(ndNeighbourAdvertised, toHost, discard)
 	p.Mark(arpToAll)
-	p.mac(etherDst, net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, next, drop)
+	p.mac(etherDst, net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, toHost, discard)
+	p.discards()
 }

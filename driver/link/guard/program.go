@@ -11,6 +11,7 @@ const (
 	next       = bpfprog.Next
 	pass       = place("pass")
 	drop       = place("drop")
+	discard    = place("discard")
 	toHost     = place("to the host")
 	toOthers   = place("to others than the host")
 	arpToAll   = place("ARP to all")
@@ -39,14 +40,23 @@ type place = bpfprog.Place
 
 // What a program returns (linux/pkt_cls.h). A frame that passes goes on to the
 // filters that others may have put behind this one.
+// One that is no attempt to be somebody else is discarded without being counted as
+// dropped: a kernel sends such frames by itself.
 const (
 	actUnspec = 0xffffffff // TC_ACT_UNSPEC, -1
 	actShot   = 2          // TC_ACT_SHOT
+	actStolen = 4          // TC_ACT_STOLEN
 )
 
 // program is a program about frames. One that reads past the end of a frame ends with 0,
 // which lets it pass: enough or short comes first.
 type program struct{ bpfprog.Program }
+
+// discards puts the end of discarded frames here, after an instruction that does not go on.
+func (p *program) discards() {
+	p.Mark(discard)
+	p.Return(actStolen)
+}
 
 // enough drops frames of fewer than the given number of bytes.
 func (p *program) enough(length uint32) { p.short(length, drop) }
