@@ -5,7 +5,7 @@ import "slices"
 // iptablesRules explain what the iptables backend has. Names in capitals stand
 // for what differs from network to network.
 func iptablesRules() []explanation {
-	return slices.Concat(iptablesArrival(), iptablesForward(), iptablesOut(), iptablesDeparture())
+	return slices.Concat(iptablesArrival(), iptablesForward(), iptablesRefused(), iptablesOut(), iptablesDeparture())
 }
 
 // iptablesArrival explain what a packet meets before it is known where it goes.
@@ -51,7 +51,8 @@ func iptablesForward() []explanation {
 		{"filter GANGWAY-IN", "-m conntrack --ctstate RELATED,ESTABLISHED -j GANGWAY-KNOWN", "From another link: may be an answer to what a container asked, or an error message about it."},
 		{"filter GANGWAY-IN", "-m conntrack --ctstate DNAT -j GANGWAY-ACCEPT", "Was sent to a published port, and got its new destination from GANGWAY-DNAT."},
 		{"filter GANGWAY-IN", "-j GANGWAY-OPEN", "Is it open by the container's own address?"},
-		{"filter GANGWAY-IN", "-j DROP", "The outside asks for what was not published."},
+		{"filter GANGWAY-IN", "-j GANGWAY-REFUSED", "The outside asks for what was not published, or somebody who may not: is counted, and dropped."},
+		{"filter GANGWAY-IN", "-j DROP", "In case somebody took rules out of that chain."},
 		{"filter GANGWAY-KNOWN", "", "Answers come from outside, by one of the links that lead there. From a bridge of others with containers or virtual machines comes none, but by a published port."},
 		{"filter GANGWAY-KNOWN", "-i LINK -j GANGWAY-ACCEPT", "An answer."},
 		{"filter GANGWAY-BETWEEN", "", "From network to network. That the connection table knows a flow is not enough here: the way between two networks is a published port, or what a network opens."},
@@ -59,7 +60,8 @@ func iptablesForward() []explanation {
 		{"filter GANGWAY-BETWEEN", "-j GANGWAY-ICC", "Is it from and to the same network?"},
 		{"filter GANGWAY-BETWEEN", "-m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY -j GANGWAY-ANSWER", "Goes the way of answers: may be one of what is open."},
 		{"filter GANGWAY-BETWEEN", "-j GANGWAY-OPEN", "Is it open by the container's own address?"},
-		{"filter GANGWAY-BETWEEN", "-j DROP", "Another network asks for what was not published."},
+		{"filter GANGWAY-BETWEEN", "-j GANGWAY-ISOLATED", "Another network asks for what was not published: is counted, and dropped."},
+		{"filter GANGWAY-BETWEEN", "-j DROP", "In case somebody took rules out of that chain."},
 
 		{"filter GANGWAY-INTERNAL", "", "Cuts internal networks (`--internal`) off from everything but themselves. The way to all that accepts is at its end: a chain that somebody emptied opens nothing."},
 		{"filter GANGWAY-INTERNAL", "-m devgroup --dst-group 0x4757 -j GANGWAY-IN", "Would leave by a bridge of Gangway."},
@@ -85,6 +87,21 @@ func iptablesForward() []explanation {
 	}
 }
 
+// iptablesRefused explain what counts packets that are not accepted.
+func iptablesRefused() []explanation {
+	return []explanation{
+		{"filter GANGWAY-REFUSED", "", "Counts what is refused, by where it comes from. Packets that are accepted never get here, so one rule for each network costs them nothing; `gangway networks --json` shows the counters of these rules, and of all others that drop for one network."},
+		{"filter GANGWAY-REFUSED", "-i LINK -j GANGWAY-UNPUBLISHED", "From outside."},
+		{"filter GANGWAY-REFUSED", "-j GANGWAY-ISOLATED", "From a bridge of others."},
+		{"filter GANGWAY-UNPUBLISHED", "", "The outside asks for what was not published."},
+		{"filter GANGWAY-UNPUBLISHED", "-o BRIDGE -j DROP", "Into this network; counted as `unpublished`."},
+		{"filter GANGWAY-ISOLATED", "", "Another network, or one of others, asks for what was not published."},
+		{"filter GANGWAY-ISOLATED", "-o BRIDGE -j DROP", "Into this network; counted as `isolated`."},
+		{"filter GANGWAY-ISOLATED-OUT", "", "To a network of others."},
+		{"filter GANGWAY-ISOLATED-OUT", "-i BRIDGE -j DROP", "Out of this network; counted as `isolated`."},
+	}
+}
+
 // iptablesOut explain what is decided about packets that leave gangway's networks.
 func iptablesOut() []explanation {
 	return []explanation{
@@ -96,7 +113,8 @@ func iptablesOut() []explanation {
 		{"filter GANGWAY-FOREIGN", "", "To a network of others: containers of the engine's built-in driver, of podman or LXD, virtual machines of libvirt. Their own rules decide about what they may know of, and nothing else gets there. Gangway's networks and those are as separate as two networks of either."},
 		{"filter GANGWAY-FOREIGN", "-m conntrack --ctstate DNAT -j RETURN", "Was sent to a port that is published there, or is the answer of one that is published here: the rules of others decide."},
 		{"filter GANGWAY-FOREIGN", "-m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY -j GANGWAY-ANSWER", "Goes the way of answers: may be one of what is open."},
-		{"filter GANGWAY-FOREIGN", "-j DROP", "A new flow from container to container."},
+		{"filter GANGWAY-FOREIGN", "-j GANGWAY-ISOLATED-OUT", "A new flow from container to container: is counted, and dropped."},
+		{"filter GANGWAY-FOREIGN", "-j DROP", "In case somebody took rules out of that chain."},
 
 		{"filter FORWARD", "-m devgroup ! --dst-group 0x4757 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j GANGWAY-CLOSED", "Behind all rules of others: a new flow to no network of Gangway, that nobody publishes and no rule has accepted. It is there in the families that Gangway turned forwarding on for, and stays when the last network goes, as forwarding does, until the host boots."},
 		{"filter GANGWAY-CLOSED", "", "The host was no router before Gangway turned forwarding on, and is none now. With the iptables backend it has one rule for each link that leads outside; what comes by any other is of containers and virtual machines, which have to get out."},

@@ -5,7 +5,7 @@ import "slices"
 // nftablesChains explain the table's chains, in the order in which a packet
 // meets them, and each of their rules.
 func nftablesChains() []explanation {
-	return slices.Concat(nftablesArrival(), nftablesVerdicts(), nftablesOut(), nftablesDeparture())
+	return slices.Concat(nftablesArrival(), nftablesVerdicts(), nftablesOut(), nftablesRefused(), nftablesDeparture())
 }
 
 // nftablesArrival explain what a packet meets before it is known where it goes.
@@ -14,14 +14,22 @@ func nftablesArrival() []explanation {
 		{"chain origin", "", "Drops what has a source that cannot come by the link that it came by. It comes first of all, before connection tracking: what the connection table says of a flow can be believed only if the flow began with who it says."},
 		{"chain origin", "iifgroup 18263 goto by_bridge", "Came in by a bridge of Gangway. All these bridges are in interface group 18263 (0x4757, \"GW\"), so one comparison finds them, however many networks there are."},
 		{"chain origin", "meta iiftype loopback accept", "The host to itself."},
-		{"chain origin", "ip saddr @subnets4 drop", "Has the address of a container, or of a network's gateway, and came by another link. A container that is in two networks and answers on the wrong one is dropped, too."},
+		{"chain origin", "ip saddr @subnets4 goto spoofed", "Has the address of a container, or of a network's gateway, and came by another link. A container that is in two networks and answers on the wrong one is dropped, too."},
 		{"chain origin", "ip daddr 127.0.0.0/8 meta iifkind \"bridge\" iifname @bridges drop", "To the host's loopback, by a bridge that somebody took out of the interface group: Gangway puts it back within moments."},
 
 		{"chain by_bridge", "", "What came in by a bridge of Gangway."},
-		{"chain by_bridge", "ip daddr 127.0.0.0/8 drop", "Wants to go to the host's loopback. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction."},
+		{"chain by_bridge", "ip daddr 127.0.0.0/8 goto astray", "Wants to go to the host's loopback. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction."},
 		{"chain by_bridge", "fib saddr . iif oif != 0 accept", "The host has a route to its source by that bridge: an address of the network, or what is routed to a container."},
 		{"chain by_bridge", "ip saddr . iifname @home4 accept", "An address of the network, where the host has no route to it: a bridge without an address of the host."},
-		{"chain by_bridge", "ip saddr @subnets4 drop", "An address of another network. What has an address of no network of Gangway passes: it may be routed to a container."},
+		{"chain by_bridge", "ip saddr @subnets4 goto spoofed", "An address of another network. What has an address of no network of Gangway passes: it may be routed to a container."},
+
+		{"chain spoofed", "", "Drops it, and counts it."},
+		{"chain spoofed", "update @spoofed4 { ip saddr counter } drop", "For the network that the address is of."},
+		{"chain spoofed", "update @refused { iifname . 0x00000001 counter }", "There are more such addresses than are counted: for the link, if that is a network's."},
+		{"chain spoofed", "drop", "Dropped."},
+		{"chain astray", "", "The same for who wants to go to the host's loopback."},
+		{"chain astray", "update @refused { iifname . 0x00000001 counter }", "For the network that it came from."},
+		{"chain astray", "drop", "Dropped."},
 
 		{"chain prerouting", "", "Finds published ports, for packets that come from elsewhere. Like all chains of type nat it sees the first packet of a flow only; the connection table does the same to all others, and the reverse to the answers. Rules of yours in nat PREROUTING of iptables come one step before it."},
 		{"chain prerouting", "ip daddr 127.0.0.0/8 accept", "To the host's loopback, from outside: nobody but the host itself has business there, so no published port is looked up."},
@@ -94,7 +102,7 @@ func nftablesVerdicts() []explanation {
 
 		{"chain isolated", "", "Within a network whose containers may not talk to each other (`enable_icc=false`). It is met where br_netfilter shows the firewall what passes within a bridge, and by packets that took the way over the host's address."},
 		{"chain isolated", "ct status dnat goto permit", "Was sent to a published port, or is the answer: these stay open to the network's own containers."},
-		{"chain isolated", "goto deny", "Everything else between them."},
+		{"chain isolated", "goto deny_within", "Everything else between them."},
 	}
 }
 
@@ -117,8 +125,8 @@ func nftablesOut() []explanation {
 		{"chain closed", "ct state established,related accept", "Of a flow that somebody has let pass, or an error about one: none of Gangway's business."},
 		{"chain closed", "ct status dnat accept", "Somebody publishes the port."},
 		{"chain closed", "iifname . oifname @same_link accept", "Stays on its link: a frame on a bridge of the host that br_netfilter shows to the firewall."},
-		{"chain closed", "meta iifkind != \"bridge\" goto deny", "Came by a link that is no bridge: from a neighbour of the host."},
-		{"chain closed", "iifname @uplinks goto deny", "Came by a bridge that leads outside. On all others there are containers and virtual machines, which have to get out."},
+		{"chain closed", "meta iifkind != \"bridge\" goto shut", "Came by a link that is no bridge: from a neighbour of the host."},
+		{"chain closed", "iifname @uplinks goto shut", "Came by a bridge that leads outside. On all others there are containers and virtual machines, which have to get out."},
 		{"chain closed_end", "", "The same packets, behind all rules of others: what still bears the mark is dropped. A rule in FORWARD of iptables that accepts takes the mark off, and so does one of yours in a table of your own, see [beside other firewalls](../firewalls.md#a-host-that-is-a-router)."},
 		{"chain closed_end", "ct state established,related accept", "As above."},
 		{"chain closed_end", "ct status dnat accept", "As above."},
@@ -130,9 +138,43 @@ func nftablesOut() []explanation {
 		{"chain permit", "meta mark set meta mark & 0xf7ffffff | 0x04000000", "Notes \"accept\" in Gangway's two bits of the mark; all others stay."},
 		{"chain deny", "", "Decided: the packet is to be dropped, unless your own rules in DOCKER-USER accept it."},
 		{"chain deny", "meta mark set meta mark & 0xfbffffff | 0x08000000", "Notes \"drop\" in Gangway's two bits of the mark; all others stay."},
+		{"chain deny", "goto refused", "Is counted. A packet that is accepted takes part in no counting."},
+		{"chain deny_within", "", "The same between containers of one network."},
+		{"chain deny_within", "meta mark set meta mark & 0xfbffffff | 0x08000000", "Notes \"drop\"."},
+		{"chain deny_within", "goto refused_within", "Is counted as `icc`."},
+		{"chain shut", "", "The same for what is none of Gangway's networks': it is not counted."},
+		{"chain shut", "meta mark set meta mark & 0xfbffffff | 0x08000000", "Notes \"drop\"."},
 		{"chain undecided", "", "Left to others."},
 		{"chain undecided", "meta mark set meta mark & 0xf3ffffff", "Clears Gangway's two bits of the mark, in case somebody else has set them."},
 	}
+}
+
+// nftablesRefused explain how packets that are to be dropped are counted.
+func nftablesRefused() []explanation {
+	counted := func(chain, addr, link, code, why string) []explanation {
+		mark := "meta mark & 0x0400000" + code + " | 0x0000000" + code
+		return []explanation{
+			{"chain " + chain, "", why},
+			{"chain " + chain, "update @refused4 { " + link + " . " + mark + " . ip " + addr + " counter } return", "For the network and the container. The bit \"accept\" of the mark is part of the key: it is set when DOCKER-USER has accepted the packet against Gangway, and what is counted so is taken off."},
+			{"chain " + chain, "update @refused { " + link + " . " + mark + " counter }", "There are more addresses than are counted: for the network alone."},
+		}
+	}
+	return slices.Concat([]explanation{
+		{"chain refused", "", "Counts what is to be dropped, for `gangway networks` and `gangway endpoints`. It finds out once more why, so that only such packets pay for it."},
+		{"chain refused", "oifgroup 18263 goto refused_into", "Was to enter a network."},
+		{"chain refused", "iifgroup 18263 goto refused_from", "Was to leave one."},
+		{"chain refused_into", "", "Who wanted to enter a network?"},
+		{"chain refused_into", "iifgroup 18263 ip daddr . iifname @home4 goto refused_within", "A container of the same network."},
+		{"chain refused_into", "oifname != @external goto refused_between", "Anybody, but the network is internal."},
+		{"chain refused_into", "iifgroup 18263 iifname != @external goto refused_from", "A container of an internal network."},
+		{"chain refused_into", "iifgroup 18263 goto refused_between", "A container of another network."},
+		{"chain refused_into", "meta iifkind \"bridge\" iifname != @uplinks goto refused_between", "A container or virtual machine of others."},
+		{"chain refused_into", "goto refused_outside", "The outside."},
+	},
+		counted("refused_within", "daddr", "oifname", "4", "Counted as `icc`, for who was asked."),
+		counted("refused_between", "daddr", "oifname", "3", "Counted as `isolated`, for who was asked."),
+		counted("refused_from", "saddr", "iifname", "3", "Counted as `isolated`, for who asked."),
+		counted("refused_outside", "daddr", "oifname", "2", "Counted as `unpublished`, for who was asked."))
 }
 
 // nftablesDeparture explain what a packet meets behind the decision.
@@ -146,7 +188,11 @@ func nftablesDeparture() []explanation {
 		{"chain enforce", "meta nfproto @closed goto closed_end", "And for those that are forwarded because of Gangway alone."},
 
 		{"chain settle", "", "The last word of Gangway on a forwarded packet."},
-		{"chain settle", "meta mark & 0x0c000000 == 0x08000000 drop", "To be dropped, and no iptables has asked DOCKER-USER about it."},
+		{"chain settle", "meta mark & 0x08000000 != 0x00000000 goto stopped", "To be dropped, or DOCKER-USER was asked about it."},
+		{"chain stopped", "", "What Gangway has refused."},
+		{"chain stopped", "meta mark & 0x0c000000 == 0x08000000 drop", "No iptables has asked DOCKER-USER about it: is dropped here."},
+		{"chain stopped", "jump refused", "DOCKER-USER has accepted it: what was counted is taken off."},
+		{"chain stopped", "meta mark set meta mark & 0xf3ffffff", "Clears Gangway's two bits."},
 		{"chain settle", "meta mark & 0x0c000000 != 0x00000000 meta mark set meta mark & 0xf3ffffff", "Clears Gangway's two bits: nothing of them leaves the host, or meets rules further on."},
 
 		{"chain postrouting", "", "Changes the source address where that is needed; one step behind nat POSTROUTING of iptables, where rules of yours come first. Like prerouting it sees the first packet of a flow only."},
@@ -190,6 +236,9 @@ func nftablesSets() []explanation {
 		{"closed", "", "Families that the host forwards because Gangway turned it on: nobody else's setting did. It stays when the last network goes, as forwarding does, until the host boots."},
 		{"subnets4", "", "Subnets of all networks: their addresses come by their own bridge, or are dropped."},
 		{"home4", "", "Each of these subnets with its bridge."},
+		{"refused", "", "Counters of refused packets by bridge and reason (1 `spoofed`, 2 `unpublished`, 3 `isolated`, 4 `icc`), for what has no place in the other two. Packets put elements into these sets, nobody else, and they go ten minutes after the last one."},
+		{"refused4", "", "The same by the container's address as well, 1024 of them."},
+		{"spoofed4", "", "Counters of packets with an address of a network that came by another link."},
 		{"keep4", "", "UDP ports that a container publishes under the same number: its address and port."},
 		{"keep_range4", "", "Runs of 64 and more of them."},
 		{"direct4", "", "One for each subnet that a container is in beside the network of the address: clients there get the answers of its published ports by way of the host."},

@@ -15,6 +15,8 @@ type nftObject struct {
 	Name, Chain   string
 	Handle        int
 	Elem          []json.RawMessage
+	// Flags of sets; tables have a string.
+	Flags json.RawMessage
 }
 
 // place names what holds the object, or the object itself if it has a name.
@@ -94,7 +96,7 @@ func damagesNative(before, after []nftObject) []damage {
 			out = append(out, deleteRule(at, rules[at]))
 			rules[at]++
 		default:
-			if len(o.Elem) > 0 {
+			if len(o.Elem) > 0 && !strings.Contains(string(o.Flags), "dynamic") { // else packets put them there
 				out = append(out, nftDamage("flush "+o.kind+" "+at))
 			}
 		}

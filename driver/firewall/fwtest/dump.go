@@ -106,6 +106,10 @@ func native(out string) []string {
 	}
 	for i, b := range blocks {
 		blocks[i] = oneByOne(b)
+		if slices.ContainsFunc(b, func(l string) bool { return strings.HasPrefix(l, b[0]+" flags dynamic") }) {
+			// Packets put elements there.
+			blocks[i] = slices.DeleteFunc(blocks[i], func(l string) bool { return strings.HasPrefix(l, b[0]+" element ") })
+		}
 	}
 	slices.SortStableFunc(blocks, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
 	return slices.Concat(blocks...)

@@ -49,6 +49,8 @@ type Options struct {
 	// Open says that isolation is off between the loss of rules and their repair:
 	// the backend has nothing that others cannot take away.
 	Open bool
+	// ByAddress says that the backend counts what it refuses by container as well.
+	ByAddress bool
 }
 
 // NewBackend makes the backend under test. It is called in the network
@@ -75,6 +77,7 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 		{"LastWord", s.lastWord},
 		{"Marks", s.marks},
 		{"Closed", s.closed},
+		{"Refused", s.refused},
 		{"Changes", s.changes},
 		{"Deltas", s.deltas},
 		{"Sequences", s.sequences},

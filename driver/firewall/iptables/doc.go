@@ -10,6 +10,7 @@
 //	                    → GANGWAY-INTERNAL  drops what may not, leads on to:
 //	    to a bridge     → GANGWAY-IN        (→ GANGWAY-BETWEEN, -ICC, -OPEN, -ANSWER, -ACCEPT)
 //	    from a bridge   → GANGWAY-OUT       (→ GANGWAY-OUTSIDE, -FOREIGN, -ANSWER, -ACCEPT)
+//	    not accepted    → GANGWAY-REFUSED   counts and drops (→ GANGWAY-UNPUBLISHED, -ISOLATED, -ISOLATED-OUT)
 //	                    → GANGWAY-CLOSED    behind all rules of others, which accept what they want
 //	nat PREROUTING      → GANGWAY-DNAT      published ports, packets of others
 //	nat OUTPUT          → GANGWAY-DNAT      published ports, the host's own packets

@@ -32,13 +32,19 @@ var (
 	answerChain   = chain{"filter", "GANGWAY-ANSWER"}
 	acceptChain   = chain{"filter", "GANGWAY-ACCEPT"}
 	originChain   = chain{"raw", "GANGWAY-ORIGIN"}
-	dnatChain     = chain{"nat", "GANGWAY-DNAT"}
-	snatChain     = chain{"nat", "GANGWAY-SNAT"}
-	hairpinChain  = chain{"nat", "GANGWAY-HAIRPIN"}
-	keepChain     = chain{"nat", "GANGWAY-KEEP"}
-	leaveChain    = chain{"nat", "GANGWAY-LEAVE"}
-	restChain     = chain{"nat", "GANGWAY-REST"}
-	portsChain    = chain{"nat", "GANGWAY-PORTS"}
+	// refusedChain and those that it leads to drop, with a rule for each network whose
+	// counter says how often.
+	refusedChain     = chain{"filter", "GANGWAY-REFUSED"}
+	unpublishedChain = chain{"filter", "GANGWAY-UNPUBLISHED"}
+	isolatedChain    = chain{"filter", "GANGWAY-ISOLATED"}
+	isolatedOutChain = chain{"filter", "GANGWAY-ISOLATED-OUT"}
+	dnatChain        = chain{"nat", "GANGWAY-DNAT"}
+	snatChain        = chain{"nat", "GANGWAY-SNAT"}
+	hairpinChain     = chain{"nat", "GANGWAY-HAIRPIN"}
+	keepChain        = chain{"nat", "GANGWAY-KEEP"}
+	leaveChain       = chain{"nat", "GANGWAY-LEAVE"}
+	restChain        = chain{"nat", "GANGWAY-REST"}
+	portsChain       = chain{"nat", "GANGWAY-PORTS"}
 	// userChain asks DOCKER-USER, and leads to what decides.
 	userChain = chain{"filter", "GANGWAY-USER"}
 	// verdictChain is the Gate's, which has forwardChain too.
@@ -112,6 +118,10 @@ func networkRules(n firewall.Network, six bool) rules {
 		verdict = " -j " + acceptChain.name
 	}
 	r[iccChain] = []string{within + tag + verdict}
+	for _, c := range []chain{unpublishedChain, isolatedChain} {
+		r[c] = []string{"-o " + n.Bridge + tag + " -j DROP"}
+	}
+	r[isolatedOutChain] = []string{"-i " + n.Bridge + tag + " -j DROP"}
 	if n.Internal {
 		r[internalChain] = []string{
 			"-i " + n.Bridge + " ! -o " + n.Bridge + tag + " -j DROP",
@@ -372,7 +382,8 @@ func (r rules) settle(f form) {
 var remembered = chain{}
 
 // finish adds what follows from the links that lead outside: closedChain to a closed
-// family, and knownChain where there are networks. It leaves nothing else without these.
+// family, knownChain and refusedChain where there are networks. It leaves nothing else
+// without these.
 func (r rules) finish(closed bool) {
 	if closed {
 		lines := []string{}
@@ -383,15 +394,19 @@ func (r rules) finish(closed bool) {
 		slices.Sort(lines)
 		r[closedChain] = lines
 	}
-	// Answers come by the links that packets leave by.
+	// Answers, and who asks for what is not published, come by the links that packets
+	// leave by.
 	delete(r, knownChain)
+	delete(r, refusedChain)
 	if len(r[iccChain]) > 0 {
-		lines := []string{}
+		answers, asks := []string{}, []string{}
 		for _, l := range r[outsideChain] {
-			lines = append(lines, "-i "+strings.Fields(l)[1]+" -j "+acceptChain.name)
+			from := "-i " + strings.Fields(l)[1] + " -j "
+			answers, asks = append(answers, from+acceptChain.name), append(asks, from+unpublishedChain.name)
 		}
-		slices.Sort(lines)
-		r[knownChain] = lines
+		slices.Sort(answers)
+		slices.Sort(asks)
+		r[knownChain], r[refusedChain] = answers, append(asks, "-j "+isolatedChain.name)
 	}
 	if len(r[iccChain]) > 0 || len(r[outsideChain]) == 0 {
 		return

@@ -46,6 +46,7 @@ func shared(f form) rules {
 			known + " -j " + knownChain.name,
 			translated + " -j " + acceptChain.name,
 			"-j " + openChain.name,
+			"-j " + refusedChain.name,
 			"-j DROP",
 		},
 		betweenChain: {
@@ -53,16 +54,22 @@ func shared(f form) rules {
 			"-j " + iccChain.name,
 			answers + " -j " + answerChain.name,
 			"-j " + openChain.name,
+			"-j " + isolatedChain.name,
 			"-j DROP",
 		},
 		outChain: {"-j " + outsideChain.name, "-j " + foreignChain.name},
 		// What others translated is for their rules.
-		foreignChain: {translated + " -j RETURN", answers + " -j " + answerChain.name, "-j DROP"},
+		foreignChain: {translated + " -j RETURN", answers + " -j " + answerChain.name, "-j " + isolatedOutChain.name, "-j DROP"},
 		acceptChain:  {"-j ACCEPT"},
 		openChain:    nil,
 		answerChain:  nil,
 		knownChain:   nil,
 		outsideChain: nil,
+		// What these chains count they drop, and what they do not know is dropped behind them.
+		refusedChain:     nil,
+		unpublishedChain: nil,
+		isolatedChain:    nil,
+		isolatedOutChain: nil,
 	}
 	if f.valve {
 		r[acceptChain] = []string{setMark(f.mark, f.mark.Accept), "-j ACCEPT"}

@@ -18,22 +18,23 @@ import (
 // Most packets of containers pass with one question to the routing table, which is
 // cheaper than a set of subnets and bridges. That set is for bridges that the host has
 // no route by: those without an address of the host.
-func originChains() []chain {
+func originChains(m firewall.Mark) []chain {
 	drop := verdict(expr.VerdictDrop)
 	from := [][]expr.Any{
-		rule(family4(), loopback4(16), drop),
+		rule(family4(), loopback4(16), jump("astray")),
 		rule(reversePath(), verdict(expr.VerdictAccept)),
 	}
 	elsewhere := [][]expr.Any{rule(meta(expr.MetaKeyIIFTYPE, 1), is(binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_LOOPBACK)...), verdict(expr.VerdictAccept))}
 	for _, h := range headers() {
 		from = append(from, rule(h.own(), h.address(h.saddr, 1), meta(expr.MetaKeyIIFNAME, register(8+h.words)), in(homeSet+h.name), verdict(expr.VerdictAccept)))
-		elsewhere = append(elsewhere, rule(h.own(), h.address(h.saddr, 1), in(subnetsSet+h.name), drop))
+		elsewhere = append(elsewhere, rule(h.own(), h.address(h.saddr, 1), in(subnetsSet+h.name), jump("spoofed")))
 	}
 	for _, h := range headers() {
-		from = append(from, rule(h.own(), h.address(h.saddr, 1), in(subnetsSet+h.name), drop))
+		from = append(from, rule(h.own(), h.address(h.saddr, 1), in(subnetsSet+h.name), jump("spoofed")))
 	}
 	elsewhere = append(elsewhere, rule(family4(), loopback4(16), strayIn(), drop))
 	return []chain{
+		spoofed(m), astray(m),
 		regular("by_bridge", from...),
 		base("origin", nft.ChainTypeFilter, nft.ChainHookPrerouting, *nft.ChainPriorityRaw,
 			append([][]expr.Any{rule(ifGroup(expr.MetaKeyIIFGROUP), jump("by_bridge"))}, elsewhere...)...),

@@ -31,6 +31,8 @@ type Options struct {
 // threads of one network namespace.
 type Backend struct {
 	log *logrus.Entry
+	// reader reads beside what mu guards.
+	reader reader
 
 	mu     sync.Mutex
 	kernel kernel
@@ -62,7 +64,7 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 	if b.kernel.flags != 0 || o.Valveless {
 		return b, nil
 	}
-	v, err := NewValve(ctx, o.Log, o.Mark)
+	v, err := tryValve(ctx, &Valve{log: o.Log, mark: o.Mark, keeps: true})
 	switch {
 	case errors.Is(err, ErrNoValve):
 		o.Log.WithError(err).Info(Unguarded)
@@ -82,6 +84,7 @@ func (b *Backend) Close() {
 	if b.valve != nil {
 		b.valve.Close()
 	}
+	b.reader.close()
 	b.kernel.close()
 }
 

@@ -64,7 +64,7 @@ func TestDebug(t *testing.T) {
 		same("removed", without)
 		removed := said.String()
 		for _, s := range sets(table(tableName)) {
-			if want := "add element inet gangway " + s.Name + " {"; !strings.Contains(added, want) {
+			if want := "add element inet gangway " + s.Name + " {"; s.kind != counting && !strings.Contains(added, want) {
 				t.Errorf("no element of %s is added", s.Name)
 			}
 		}

@@ -11,6 +11,7 @@
 //	postrouting  srcnat+1  → leave4, leave6   hairpin; masquerade (→ high_port4, keep_port4)
 //	classify     filter-1  → into, outof      accept or drop, as a mark (→ between, foreign; open4, answer4: by address)
 //	             → closed    what others' links pass on to one another in a closed family
+//	             → refused   counts what is marked to be dropped
 //	enforce      filter+2    drops what is marked, and clears the marks (→ closed_end)
 //
 // A verdict in a chain of nf_tables does not end the way through the chains of
@@ -29,6 +30,13 @@
 // elements. Between two changes nothing is listed: the backend knows what the
 // kernel holds as long as nobody else changes it, which cannot be where the table
 // has an owner, and which the kernel's generation number tells where it has none.
+//
+// What is refused is counted in sets that packets write to, refused and with addresses
+// refused4 and refused6. It is counted where it is marked, since iptables may drop it
+// before this table sees it again; what DOCKER-USER accepts after all is counted once more
+// on its way out, as overruled. Whoever overrules by the mark in a table of his own leaves
+// no trace of it. Nothing is counted on the way of what is accepted, and nothing in those
+// sets is damage.
 //
 // The table belongs to the backend's connection wherever the kernel can keep it
 // when that ends (flags owner and persist, Linux 6.9): `nft flush ruleset` of

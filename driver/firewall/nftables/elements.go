@@ -35,6 +35,8 @@ const (
 	portAtMap        = "port_at"         // proto . addr . port → addr . port
 	rangeMap         = "range_"          // + proto: ports → addr
 	rangeAtMap       = "range_at"        // proto . addr . ports → addr
+	refusedSet       = "refused"         // ifname . reason, and with 4 or 6 . addr, counted
+	spoofedSet       = "spoofed"         // addr, counted
 )
 
 const (

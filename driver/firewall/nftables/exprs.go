@@ -203,6 +203,11 @@ func jump(to string) []expr.Any {
 	return []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: to}}
 }
 
+// call leads to a chain and back.
+func call(to string) []expr.Any {
+	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: to}}
+}
+
 // markAs sets gangway's bits of the mark.
 func markAs(m firewall.Mark, bits uint32) []expr.Any {
 	return rule(meta(expr.MetaKeyMARK, 1), []expr.Any{

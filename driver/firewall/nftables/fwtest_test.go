@@ -16,9 +16,9 @@ import (
 // change, and, which is the same for packets, with one that they cannot.
 func TestBackend(t *testing.T) {
 	for name, o := range map[string]fwtest.Options{
-		"nft":    {Mark: firewall.DefaultMark(), IPTables: "iptables-nft", Marks: true, Owned: true},
-		"legacy": {Mark: firewall.Mark{Accept: 1 << 20, Drop: 1 << 9}, IPTables: "iptables-legacy", Marks: true},
-		"none":   {Mark: firewall.DefaultMark(), NoIPTables: true, Marks: true, Owned: true},
+		"nft":    {Mark: firewall.DefaultMark(), IPTables: "iptables-nft", Marks: true, Owned: true, ByAddress: true},
+		"legacy": {Mark: firewall.Mark{Accept: 1 << 20, Drop: 1 << 9}, IPTables: "iptables-legacy", Marks: true, ByAddress: true},
+		"none":   {Mark: firewall.DefaultMark(), NoIPTables: true, Marks: true, Owned: true, ByAddress: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := testkit.Quiet()

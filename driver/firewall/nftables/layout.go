@@ -27,6 +27,9 @@ const (
 	span
 	// concatSpan is an interval in a concatenation, kept as one element.
 	concatSpan
+	// counting sets hold what packets put there: nothing in them is gangway's, nor
+	// damage.
+	counting
 )
 
 // set is a set or map of the table.
@@ -42,7 +45,7 @@ func sets(t *nft.Table) []set {
 	var all []set
 	add := func(kind setKind, s nft.Set) {
 		s.Table, s.ID = t, uint32(len(all)+1) //nolint:gosec // some twenty
-		s.Interval = kind != single
+		s.Interval = kind == span || kind == concatSpan
 		s.IsMap = s.DataType.Name != ""
 		all = append(all, set{s, kind})
 	}
@@ -53,11 +56,14 @@ func sets(t *nft.Table) []set {
 	add(single, nft.Set{Name: uplinksSet, KeyType: nft.TypeIFName, KeyByteOrder: binaryutil.NativeEndian})
 	add(single, nft.Set{Name: sameLinkSet, Concatenation: true, KeyType: concat(nft.TypeIFName, nft.TypeIFName)})
 	add(single, nft.Set{Name: closedSet, KeyType: nft.TypeNFProto})
+	add(counting, countingSet(refusedSet, concat(nft.TypeIFName, nft.TypeMark)))
 	for _, f := range []struct {
 		name string
 		addr nft.SetDatatype
 	}{{"4", nft.TypeIPAddr}, {"6", nft.TypeIP6Addr}} {
 		target := concat(f.addr, nft.TypeInetService)
+		add(counting, countingSet(refusedSet+f.name, concat(nft.TypeIFName, nft.TypeMark, f.addr)))
+		add(counting, countingSet(spoofedSet+f.name, f.addr))
 		add(span, nft.Set{Name: subnetsSet + f.name, KeyType: f.addr})
 		add(concatSpan, nft.Set{Name: homeSet + f.name, Concatenation: true, KeyType: concat(f.addr, nft.TypeIFName)})
 		add(span, nft.Set{Name: masqueradeSet + f.name, KeyType: f.addr})
@@ -96,7 +102,7 @@ type chain struct {
 
 // chains returns the chains, in a table; those that rules lead to come first.
 func chains(t *nft.Table, m firewall.Mark) []chain {
-	all := slices.Concat(verdictChains(m), closedChains(), openChains(), portChains(), originChains(), sourceChains(), baseChains())
+	all := slices.Concat(refusedChains(m), verdictChains(m), closedChains(), openChains(), portChains(), originChains(m), sourceChains(), baseChains())
 	for i := range all {
 		all[i].Table = t
 	}

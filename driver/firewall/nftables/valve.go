@@ -50,8 +50,11 @@ const Unguarded = "firewall: a flush of all rules by others opens networks until
 type Valve struct {
 	log  *logrus.Entry
 	mark firewall.Mark
-	mu   sync.Mutex
-	wire wire
+	// keeps leaves the marks to the chain enforce, which looks at them as well. Nothing
+	// marks packets while that chain is missing.
+	keeps bool
+	mu    sync.Mutex
+	wire  wire
 	// held are the bridges in the table that was this process's at the end of the
 	// last call; none, if it had no table.
 	held []string
@@ -60,10 +63,13 @@ type Valve struct {
 // NewValve tries whether the kernel can keep a valve that heeds these marks, without
 // leaving anything there. The log gets each change of the table, with debugging. The error of one that cannot matches ErrNoValve.
 func NewValve(ctx context.Context, log *logrus.Entry, mark firewall.Mark) (*Valve, error) {
+	return tryValve(ctx, &Valve{log: log, mark: mark})
+}
+
+func tryValve(ctx context.Context, v *Valve) (*Valve, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	v := &Valve{log: log, mark: mark}
 	if err := v.try(flagOwner); err != nil {
 		v.Close()
 		return nil, fmt.Errorf("try a table with an owner: %w", err)
@@ -80,7 +86,7 @@ func (v *Valve) try(flags uint32) error {
 	const name = valveName + "-probe"
 	err := v.wire.commit(name, flags, func(c *nft.Conn) error {
 		defer c.DelTable(table(name))
-		return writeValve(c, table(name), v.mark, []string{valveName})
+		return v.write(c, table(name), []string{valveName})
 	})
 	switch {
 	case err == nil:
@@ -169,7 +175,7 @@ func (v *Valve) set(is state, bridges []string) error {
 		if len(bridges) == 0 {
 			return nil
 		}
-		return writeValve(c, table(valveName), v.mark, bridges)
+		return v.write(c, table(valveName), bridges)
 	})
 }
 
@@ -210,10 +216,10 @@ func valveBridges(t *nft.Table) *nft.Set {
 	return &nft.Set{Table: t, ID: 1, Name: bridgesSet, KeyType: nft.TypeIFName, KeyByteOrder: binaryutil.NativeEndian}
 }
 
-// writeValve collects what makes the table.
-func writeValve(c *nft.Conn, t *nft.Table, m firewall.Mark, bridges []string) error {
+// write collects what makes the table.
+func (v *Valve) write(c *nft.Conn, t *nft.Table, bridges []string) error {
 	c.AddTable(t)
-	list := valveChains(m)
+	list := v.chains()
 	for i := range list {
 		list[i].Table = t
 		c.AddChain(&list[i].Chain)
@@ -233,14 +239,18 @@ func writeValve(c *nft.Conn, t *nft.Table, m firewall.Mark, bridges []string) er
 	return nil
 }
 
-// valveChains returns the chains; those that rules lead to come first. What a
+// chains returns the chains; those that rules lead to come first. What a
 // container sends to a foreign bridge may have no mark: flows that were translated by a
 // published port are left to the rules of others there.
-func valveChains(m firewall.Mark) []chain {
+func (v *Valve) chains() []chain {
 	filter := nft.ChainTypeFilter
-	accepted := rule(markHas(expr.CmpOpNeq, m.Accept), jump("accepted"))
+	accepted := rule(markHas(expr.CmpOpNeq, v.mark.Accept), jump("accepted"))
+	done := markAs(v.mark, 0)
+	if v.keeps {
+		done = verdict(expr.VerdictAccept)
+	}
 	return []chain{
-		regular("accepted", rule(markAs(m, 0))),
+		regular("accepted", rule(done)),
 		regular("to_bridge", accepted, rule(verdict(expr.VerdictDrop))),
 		regular("from_bridge", accepted,
 			rule(ctBits(expr.CtKeySTATUS, ctDestNAT), jump("accepted")),

@@ -45,9 +45,11 @@ func verdictChains(m firewall.Mark) []chain {
 	external := func(key expr.MetaKey) []expr.Any { return rule(meta(key, 1), notIn(externalSet), jump("deny")) }
 	return []chain{
 		regular(chainPermit, rule(markAs(m, m.Accept))),
-		regular("deny", rule(markAs(m, m.Drop))),
+		regular("deny", rule(markAs(m, m.Drop)), rule(jump(chainRefused))),
+		regular("deny_within", rule(markAs(m, m.Drop)), rule(jump("refused_within"))),
+		regular("shut", rule(markAs(m, m.Drop))), // what is none of a network's is not counted
 		regular("undecided", rule(markAs(m, 0))),
-		regular(chainIsolated, translated(chainPermit), rule(jump("deny"))),
+		regular(chainIsolated, translated(chainPermit), rule(jump("deny_within"))),
 		regular("into",
 			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("between")),
 			external(expr.MetaKeyOIFNAME),
@@ -70,8 +72,13 @@ func verdictChains(m firewall.Mark) []chain {
 			rule(meta(expr.MetaKeyOIFNAME, 1), in(uplinksSet), jump(chainPermit)),
 			rule(jump("foreign"))),
 		regular("foreign", translated("undecided"), answer(four), answer(six), rule(jump("deny"))),
-		regular("settle",
+		// What DOCKER-USER has accepted against it has both bits.
+		regular("stopped",
 			rule(markIs(m, expr.CmpOpEq, m.Drop), verdict(expr.VerdictDrop)),
+			rule(call(chainRefused)),
+			rule(markAs(m, 0))),
+		regular("settle",
+			rule(markHas(expr.CmpOpNeq, m.Drop), jump("stopped")),
 			rule(markIs(m, expr.CmpOpNeq, 0), markAs(m, 0))),
 	}
 }
@@ -81,7 +88,7 @@ func verdictChains(m firewall.Mark) []chain {
 // others, drops what none of these has accepted.
 func closedChains() []chain {
 	var all []chain
-	for _, c := range []struct{ name, to string }{{"closed", "deny"}, {"closed_end", "settle"}} {
+	for _, c := range []struct{ name, to string }{{"closed", "shut"}, {"closed_end", "settle"}} {
 		all = append(all, regular(c.name,
 			rule(ctKnown(), verdict(expr.VerdictAccept)),
 			rule(ctBits(expr.CtKeySTATUS, ctDestNAT), verdict(expr.VerdictAccept)),

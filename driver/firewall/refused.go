@@ -1,0 +1,49 @@
+package firewall
+
+import (
+	"context"
+	"net/netip"
+)
+
+// Reason says why a packet was refused.
+type Reason string
+
+// The reasons. What a packet was refused for is what tells first.
+const (
+	// Spoofed is a source that cannot come by the link that it came by: an address of a
+	// network by another link, or what the filter of a container's port has dropped.
+	// Packets of containers to 127.0.0.0/8 may count as such, too.
+	Spoofed Reason = "spoofed"
+	// Unpublished came from outside, into a network, to what is not published.
+	Unpublished Reason = "unpublished"
+	// Isolated is between two networks, to or from a foreign bridge, or to or from an
+	// internal network.
+	Isolated Reason = "isolated"
+	// NoICC is between containers of a network that has no ICC.
+	NoICC Reason = "icc"
+)
+
+// Refusal is how often the rules have refused something since they were made. That
+// number goes back when rules or what counts them are made anew.
+type Refusal struct {
+	// Counter tells what counts from all else that does, for as long as it does.
+	Counter string
+	Reason  Reason
+	// Bridge is the link of the network that the packets were to enter; of those to no
+	// network the one that they came from, of those with a network's address by another link
+	// the one that the address is of. It is empty where that is not counted.
+	Bridge string
+	// Addr is the container's address on that network, or the one that was claimed;
+	// invalid where the backend counts by network alone. It may be of no container.
+	Addr netip.Addr
+	// Packets were refused, Overruled of them accepted after all by the
+	// administrator's rules.
+	Packets, Overruled uint64
+}
+
+// Counter tells what the rules have refused. No packet that they accept takes part in it.
+type Counter interface {
+	// Refused returns the numbers since the rules were made, each Counter at most once. It
+	// holds up no change of the rules.
+	Refused(ctx context.Context) ([]Refusal, error)
+}
