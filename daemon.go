@@ -188,7 +188,7 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	}
 	d.driver = driver.New(driver.Options{
 		Links: links, Host: links, Facts: links, Paths: links, Firewall: bounded, Zones: zone, Ports: ports, Origins: links, Flows: flows,
-		Store: networks, BootID: boot, Router: settings.Router,
+		Store: networks, BootID: boot, Router: settings.Router, Refused: counterOf(rules), PortDrops: links,
 		Unguarded: unguarded, Suspect: kernel.Suspect, Log: log,
 	})
 	d.closers = append(d.closers, d.driver.Wait)
@@ -238,6 +238,7 @@ func (d *daemon) keep(ctx context.Context, socket string, log *logrus.Entry) {
 	} else {
 		d.driver.Doubt(engine.Off)
 	}
+	follow.Go(func() { d.driver.CountDrops(ctx) })
 	d.driver.Keep(ctx, d.changes, driver.Pace{})
 	follow.Wait()
 }

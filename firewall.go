@@ -155,3 +155,12 @@ func (s *successor) Close() {
 		c.Close()
 	}
 }
+
+// counterOf is what tells the packets that a backend refused; nil if nothing does.
+func counterOf(b firewall.Backend) firewall.Counter {
+	if s, is := b.(*successor); is {
+		b = s.Backend
+	}
+	c, _ := b.(firewall.Counter)
+	return c
+}

@@ -91,6 +91,9 @@ type NetworkStatus struct {
 	// Engine is the id of the network "host" of the engine that has named this one
 	// as its own; empty if none has.
 	Engine string `json:"engine,omitempty"`
+	// Dropped are the packets that were refused since the daemon's start: into the
+	// network, out of it, and such as claimed to be of it.
+	Dropped Drops `json:"dropped,omitempty"`
 }
 
 // EndpointStatus is one endpoint as the admin API shows it. The names and
@@ -110,6 +113,9 @@ type EndpointStatus struct {
 	ContainerInterface string `json:"containerInterface,omitempty"`
 	ContainerIndex     int    `json:"containerIndex,omitempty"`
 	Ports              int    `json:"ports"`
+	// Dropped are those of the network's that the container has sent or was to get, as far
+	// as that is counted by container.
+	Dropped Drops `json:"dropped,omitempty"`
 }
 
 // PortStatus is one run of published ports as the admin API shows it.
@@ -140,6 +146,9 @@ type Status struct {
 	Checks    uint64    `json:"checks"`
 	Repairs   uint64    `json:"repairs"`
 	LastCheck time.Time `json:"lastCheck"`
+	// Dropped are all packets that were refused since the daemon's start, also those of
+	// networks that are gone.
+	Dropped Drops `json:"dropped,omitempty"`
 	// Fights are the repairs that somebody keeps undoing.
 	Fights []string `json:"fights,omitempty"`
 	// Degraded has a line for each thing that does not work as it should, or is not

@@ -37,6 +37,9 @@ type Options struct {
 	// Unguarded says why the host's kernel cannot filter what containers send;
 	// empty if it can.
 	Unguarded string
+	// Refused and PortDrops, if set, tell what was refused.
+	Refused   firewall.Counter
+	PortDrops PortDrops
 	// Suspect, if set, names who changed the firewall's rules last besides this
 	// process; empty for nobody.
 	Suspect func() string
@@ -118,6 +121,7 @@ type notices struct {
 	doubts chan struct{}
 	// asked is what the kernel and other programs have not answered yet.
 	asked questions
+	drops drops
 }
 
 // health is what Reconcile found last.

@@ -24,6 +24,9 @@ const (
 	// the host lacks what a network names; EventSolved that it is so no longer.
 	EventProblem = "problem"
 	EventSolved  = "solved"
+	// EventDropped says how many packets were refused since the last event of the kind,
+	// and why; there is at most one a minute.
+	EventDropped = "dropped"
 )
 
 // Event is something that happened without a request.

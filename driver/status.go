@@ -14,6 +14,7 @@ import (
 
 // Status tells how the datapath is.
 func (d *Driver) Status(ctx context.Context) Status {
+	d.countDrops(ctx)
 	unmet := d.unmetSoon(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -29,6 +30,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 		Closed:    familyNames(d.facts.closed),
 		Problem:   d.health.problem,
 		Degraded:  d.health.degraded(),
+		Dropped:   d.drops.all(),
 	}
 	s.Degraded = append(append(s.Degraded, d.asked.hung()...), unmet...)
 	if why := d.engines.unclaimed.text(); why != "" {
@@ -46,7 +48,8 @@ func (d *Driver) Status(ctx context.Context) Status {
 }
 
 // Networks lists the networks, sorted by bridge.
-func (d *Driver) Networks(context.Context) []NetworkStatus {
+func (d *Driver) Networks(ctx context.Context) []NetworkStatus {
+	d.countDrops(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := make([]NetworkStatus, 0, len(d.state.networks))
@@ -63,6 +66,7 @@ func (d *Driver) Networks(context.Context) []NetworkStatus {
 			Guarded:   n.Options.AntiSpoofing != config.SpoofingAllowed && d.o.Unguarded == "",
 			Endpoints: len(d.state.members[n.ID]),
 			Engine:    n.Engine,
+			Dropped:   d.drops.network(n.ID),
 		})
 	}
 	slices.SortFunc(out, func(a, b NetworkStatus) int { return cmp.Compare(a.Bridge, b.Bridge) })
@@ -76,6 +80,7 @@ func (d *Driver) Endpoints(ctx context.Context) ([]EndpointStatus, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.countDrops(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := make([]EndpointStatus, 0, len(d.state.endpoints))
@@ -91,6 +96,7 @@ func (d *Driver) Endpoints(ctx context.Context) ([]EndpointStatus, error) {
 			HostIndex:          v.HostIndex,
 			ContainerInterface: v.Peer,
 			ContainerIndex:     v.PeerIndex,
+			Dropped:            d.drops.endpoint(e.ID),
 		}
 		for _, p := range []netip.Prefix{e.IPv4, e.IPv6} {
 			if p.IsValid() {
