@@ -62,6 +62,7 @@ func runStatus(ctx context.Context, q query) error {
 			{"Networks:", strconv.Itoa(s.Networks)},
 			{"Endpoints:", strconv.Itoa(s.Endpoints)},
 			{"Ports:", strconv.Itoa(s.Ports)},
+			{"Dropped:", droppedLine(s.Dropped)},
 			{"Last check:", stamp(s.LastCheck)},
 			{"Since the start:", count(s.Checks, "check") + ", " + count(s.Repairs, "repair") + " (see gangway events)"},
 			{"Calls:", fmt.Sprintf("%d answered, %d of them with an error; %d under way", s.Served, s.Failed, s.InFlight)},
@@ -105,8 +106,19 @@ func healthCommand() command {
 	}}
 }
 
+const networksLong = `List networks and their bridges.
+
+DROPPED counts the packets that Gangway refused since the daemon's start; --json
+says why:
+
+  spoofed       an address of the network by another link, or a sender that is
+                not the container's own
+  unpublished   from outside, to what is not published
+  isolated      from or to another network, or an internal one
+  icc           between containers of a network with enable_icc=false`
+
 func networksCommand() command {
-	return command{use: "networks", short: "List networks and their bridges", ids: true, run: func(ctx context.Context, q query) error {
+	return command{use: "networks", short: "List networks and their bridges", long: networksLong, ids: true, run: func(ctx context.Context, q query) error {
 		var networks []driver.NetworkStatus
 		if printed, err := q.answer(ctx, "networks", &networks); err != nil || printed {
 			return err
@@ -122,9 +134,9 @@ func networksCommand() command {
 			if n.MTU != 0 {
 				mtu = strconv.Itoa(n.MTU)
 			}
-			rows = append(rows, []string{q.id(n.ID), bridge, join(n.Subnets), join(n.Gateways), mtu, yesNo(n.Internal), yesNo(n.ICC), yesNo(n.Guarded), strconv.Itoa(n.Endpoints)})
+			rows = append(rows, []string{q.id(n.ID), bridge, join(n.Subnets), join(n.Gateways), mtu, yesNo(n.Internal), yesNo(n.ICC), yesNo(n.Guarded), strconv.Itoa(n.Endpoints), dropped(n.Dropped)})
 		}
-		return q.table([]string{"NETWORK", "BRIDGE", "SUBNETS", "GATEWAYS", "MTU", "INTERNAL", "ICC", "GUARDED", "ENDPOINTS"}, rows)
+		return q.table([]string{"NETWORK", "BRIDGE", "SUBNETS", "GATEWAYS", "MTU", "INTERNAL", "ICC", "GUARDED", "ENDPOINTS", "DROPPED"}, rows)
 	}}
 }
 
@@ -133,7 +145,9 @@ const endpointsLong = `List endpoints, one a container and network.
 An interface is shown as "index: name": CONTAINER INTERFACE is the end of the
 veth pair inside the container, HOST INTERFACE its other end, on the bridge.
 SANDBOX is the container's network namespace ("docker inspect" calls it
-SandboxKey); an endpoint without one is not in use.`
+SandboxKey); an endpoint without one is not in use. DROPPED counts the packets
+that Gangway refused since the daemon's start, from the container or for it;
+--json says why.`
 
 func endpointsCommand() command {
 	return command{use: "endpoints", short: "List endpoints: addresses, interfaces on both sides, bridge and sandbox", long: endpointsLong, ids: true, run: func(ctx context.Context, q query) error {
@@ -149,10 +163,10 @@ func endpointsCommand() command {
 			rows = append(rows, []string{
 				q.id(e.ID), q.id(e.NetworkID), join(e.Addresses), dash(e.MAC),
 				link(e.ContainerInterface, e.ContainerIndex), link(e.HostInterface, e.HostIndex),
-				dash(e.Bridge), strconv.Itoa(e.Ports), dash(e.Sandbox),
+				dash(e.Bridge), strconv.Itoa(e.Ports), dropped(e.Dropped), dash(e.Sandbox),
 			})
 		}
-		return q.table([]string{"ENDPOINT", "NETWORK", "ADDRESSES", "MAC", "CONTAINER INTERFACE", "HOST INTERFACE", "BRIDGE", "PORTS", "SANDBOX"}, rows)
+		return q.table([]string{"ENDPOINT", "NETWORK", "ADDRESSES", "MAC", "CONTAINER INTERFACE", "HOST INTERFACE", "BRIDGE", "PORTS", "DROPPED", "SANDBOX"}, rows)
 	}}
 }
 

@@ -21,6 +21,8 @@ The last 1000 events since the daemon's start are remembered. Their kinds:
   lost      an endpoint whose container is gone was removed
   fight     somebody undoes the same repair again and again; peace: no longer
   problem   something could not be repaired; solved: it could now
+  dropped   packets were refused since the last such event, at most once a
+            minute; gangway networks --help explains the reasons
 
 With --follow it goes on until it is interrupted, and --json prints one event a
 line.`

@@ -78,19 +78,21 @@ const (
 func busyHost() *inspector {
 	addr, prefix := netip.MustParseAddr, netip.MustParsePrefix
 	return &inspector{
-		status: driver.Status{Firewall: "iptables", Networks: 2, Endpoints: 3, Ports: 15, Repairs: 1, LastCheck: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), Checks: 71},
+		status: driver.Status{Firewall: "iptables", Networks: 2, Endpoints: 3, Ports: 15, Repairs: 1, LastCheck: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), Checks: 71,
+			Dropped: driver.Drops{"spoofed": 3, "unpublished": 1200}},
 		networks: []driver.NetworkStatus{
 			{ID: net2, Bridge: "br-lan", Adopted: true, Subnets: []netip.Prefix{prefix("fd00:50::/64")}, Gateways: []netip.Addr{}, Internal: true},
-			{ID: net1, Bridge: "gw-0f1e2d3c4b5a", Subnets: []netip.Prefix{prefix("10.50.0.0/24"), prefix("fd00:51::/64")}, Gateways: []netip.Addr{addr("10.50.0.1"), addr("fd00:51::1")}, MTU: 1400, ICC: true, Guarded: true, Endpoints: 2},
+			{ID: net1, Bridge: "gw-0f1e2d3c4b5a", Subnets: []netip.Prefix{prefix("10.50.0.0/24"), prefix("fd00:51::/64")}, Gateways: []netip.Addr{addr("10.50.0.1"), addr("fd00:51::1")}, MTU: 1400, ICC: true, Guarded: true, Endpoints: 2, Dropped: driver.Drops{"spoofed": 3, "unpublished": 200}},
 		},
 		endpoints: []driver.EndpointStatus{
 			{ID: ep3, NetworkID: net2, Bridge: "br-lan", Addresses: []netip.Prefix{prefix("fd00:50::2/64")}},
 			{ID: ep2, NetworkID: net1, Bridge: "gw-0f1e2d3c4b5a", Addresses: []netip.Prefix{prefix("10.50.0.3/24")}, MAC: "02:42:0a:32:00:03", HostInterface: "gvbbbb1111", HostIndex: 14, ContainerInterface: "gpbbbb1111", ContainerIndex: 13},
-			{ID: ep1, NetworkID: net1, Bridge: "gw-0f1e2d3c4b5a", Addresses: []netip.Prefix{prefix("10.50.0.2/24"), prefix("fd00:51::2/64")}, MAC: "02:42:0a:32:00:02", Sandbox: "/var/run/docker/netns/5b899146eb45", HostInterface: "gvaaaa1111", HostIndex: 12, ContainerInterface: "eth0", ContainerIndex: 11, Ports: 15},
+			{ID: ep1, NetworkID: net1, Bridge: "gw-0f1e2d3c4b5a", Addresses: []netip.Prefix{prefix("10.50.0.2/24"), prefix("fd00:51::2/64")}, MAC: "02:42:0a:32:00:02", Sandbox: "/var/run/docker/netns/5b899146eb45", HostInterface: "gvaaaa1111", HostIndex: 12, ContainerInterface: "eth0", ContainerIndex: 11, Ports: 15, Dropped: driver.Drops{"spoofed": 3}},
 		},
 		events: []driver.Event{
 			{Number: 1, Time: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), Kind: driver.EventRepair, Text: "bridge gw-0f1e2d3c4b5a: was down: set up"},
 			{Number: 2, Time: time.Date(2001, 2, 3, 4, 5, 7, 0, time.UTC), Kind: driver.EventFight, Text: "somebody undoes the same repair again and again"},
+			{Number: 3, Time: time.Date(2001, 2, 3, 4, 5, 8, 0, time.UTC), Kind: driver.EventDropped, Text: "3 packets dropped: 3 spoofed (network 0f1e2d3c4b5a, endpoint aaaa1111bbbb)"},
 		},
 		ports: []driver.PortStatus{
 			{EndpointID: ep1, NetworkID: net1, Protocol: "udp", HostIP: addr("0.0.0.0"), First: 10000, Last: 10010, ContainerIP: addr("10.50.0.2"), ContainerFirst: 20000, Path: "nat"},

@@ -37,7 +37,7 @@ func outside() *inspector {
 func TestOutside(t *testing.T) {
 	i := outside()
 	dir := host(t, i)
-	lines := map[string]int{"status": 13, "health": 3, "networks": 2, "endpoints": 2, "ports": 2, "events": 2}
+	lines := map[string]int{"status": 14, "health": 3, "networks": 2, "endpoints": 2, "ports": 2, "events": 2}
 	for name, want := range lines {
 		r := gangway(t, dir, name)
 		checkClean(t, name, r.stdout+r.stderr)
