@@ -8,7 +8,7 @@ import (
 // Reason says why a packet was refused.
 type Reason string
 
-// The reasons. What a packet was refused for is what tells first.
+// The reasons. A packet has one, the first that is met.
 const (
 	// Spoofed is a source that cannot come by the link that it came by: an address of a
 	// network by another link, or what the filter of a container's port has dropped.
@@ -29,9 +29,10 @@ type Refusal struct {
 	// Counter tells what counts from all else that does, for as long as it does.
 	Counter string
 	Reason  Reason
-	// Bridge is the link of the network that the packets were to enter; of those to no
-	// network the one that they came from, of those with a network's address by another link
-	// the one that the address is of. It is empty where that is not counted.
+	// Bridge is the link of the network that the packets were to enter, or else came from;
+	// of an internal network and another one, the internal one's; of packets with a
+	// network's address by another link, that network's. It may be no network's, and is
+	// empty where that is not counted.
 	Bridge string
 	// Addr is the container's address on that network, or the one that was claimed;
 	// invalid where the backend counts by network alone. It may be of no container.
@@ -41,7 +42,8 @@ type Refusal struct {
 	Packets, Overruled uint64
 }
 
-// Counter tells what the rules have refused. No packet that they accept takes part in it.
+// Counter tells what the rules have refused. No packet that they accept takes part in it;
+// one that the administrator's rules accept against them may.
 type Counter interface {
 	// Refused returns the numbers since the rules were made, each Counter at most once. It
 	// holds up no change of the rules.

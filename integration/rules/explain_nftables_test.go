@@ -138,7 +138,7 @@ func nftablesOut() []explanation {
 		{"chain permit", "meta mark set meta mark & 0xf7ffffff | 0x04000000", "Notes \"accept\" in Gangway's two bits of the mark; all others stay."},
 		{"chain deny", "", "Decided: the packet is to be dropped, unless your own rules in DOCKER-USER accept it."},
 		{"chain deny", "meta mark set meta mark & 0xfbffffff | 0x08000000", "Notes \"drop\" in Gangway's two bits of the mark; all others stay."},
-		{"chain deny", "goto refused", "Is counted. A packet that is accepted takes part in no counting."},
+		{"chain deny", "goto refused", "Is counted. What Gangway accepts takes part in no counting."},
 		{"chain deny_within", "", "The same between containers of one network."},
 		{"chain deny_within", "meta mark set meta mark & 0xfbffffff | 0x08000000", "Notes \"drop\"."},
 		{"chain deny_within", "goto refused_within", "Is counted as `icc`."},

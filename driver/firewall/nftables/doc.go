@@ -35,8 +35,8 @@
 // refused4 and refused6. It is counted where it is marked, since iptables may drop it
 // before this table sees it again; what DOCKER-USER accepts after all is counted once more
 // on its way out, as overruled. Whoever overrules by the mark in a table of his own leaves
-// no trace of it. Nothing is counted on the way of what is accepted, and nothing in those
-// sets is damage.
+// no trace of it. Nothing is counted on the way of what gangway accepts, and nothing in
+// those sets is damage.
 //
 // The table belongs to the backend's connection wherever the kernel can keep it
 // when that ends (flags owner and persist, Linux 6.9): `nft flush ruleset` of
