@@ -88,3 +88,18 @@ func TestCountedRules(t *testing.T) {
 		}
 	}
 }
+
+// Whatever iptables-save prints, reading it ends, and every counter has a network and a
+// reason.
+func FuzzRefusals(f *testing.F) {
+	f.Add("filter", "[3:84] -A GANGWAY-UNPUBLISHED -o gw-a -m comment --comment \"net=aaaaaaaaaaaa\" -j DROP\n")
+	f.Add("raw", "[20:84] -A GANGWAY-ORIGIN -s 10.0.0.0/24 ! -i -j DROP\n[] -A GANGWAY-ORIGIN -i -j DROP")
+	f.Fuzz(func(t *testing.T, table, dump string) {
+		all, err := refusals("iptables-save", table, []byte(dump))
+		for _, r := range all {
+			if err == nil && (r.Bridge == "" || r.Reason == "" || r.Counter == "") {
+				t.Errorf("%+v", r)
+			}
+		}
+	})
+}

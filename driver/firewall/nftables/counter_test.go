@@ -118,3 +118,23 @@ func TestCountedIsNoDamage(t *testing.T) {
 		}
 	})
 }
+
+// Whatever somebody puts into the sets that count, reading it ends, and what counts has a
+// reason and a name.
+func FuzzRefusalOf(f *testing.F) {
+	f.Add([]byte(ifname("gw-a")+string(word(3))+raw(netip.MustParseAddr("10.0.0.2"))), []byte("x"), uint32(1<<26))
+	f.Add([]byte(ifname("gw-a")+string(word(1<<26|3))), raw4("10.0.0.2"), uint32(1<<26))
+	f.Fuzz(func(t *testing.T, key, home []byte, accept uint32) {
+		if r, _, ok := refusalOf(key, firewall.Mark{Accept: accept}); ok && (r.Reason == "" || r.Counter == "") {
+			t.Errorf("%+v", r)
+		}
+		one := nft.SetElement{Key: key, KeyEnd: home, Counter: &expr.Counter{}}
+		for _, r := range claims([]nft.SetElement{one, {Key: home, Counter: &expr.Counter{}}}, []nft.SetElement{one, {Key: home, KeyEnd: key}}) {
+			if !r.Addr.IsValid() || r.Counter == "" {
+				t.Errorf("%+v", r)
+			}
+		}
+	})
+}
+
+func raw4(a string) []byte { return []byte(raw(netip.MustParseAddr(a))) }
