@@ -2,9 +2,10 @@
 // settings, the options of networks and endpoints, and published ports.
 //
 // Invariant: a value that this package returns without an error holds; nothing
-// behind it needs to check a name, a range or a type again. Settings and network
-// options each stand in one table, which the parser, the flags and the
-// documentation all follow.
+// behind it needs to check a name, a range or a type again. Settings and options
+// each stand in one table, which the parser, the flags and the documentation all
+// follow. An option, of networks or of one container, has a file of its own with
+// all that there is to it.
 //
 // It refuses to guess: an unknown or malformed option is an error that names the
 // option, what is allowed and the nearest known name, where docker's built-in

@@ -3,8 +3,6 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"slices"
-	"strconv"
 )
 
 // Keys that the engine itself puts beside the user's options of a network
@@ -14,18 +12,6 @@ const (
 	keyInternal   = "com.docker.network.internal"
 	keyEnableIPv4 = "com.docker.network.enable_ipv4"
 	keyEnableIPv6 = "com.docker.network.enable_ipv6"
-)
-
-// Options that errors elsewhere in the package name.
-const (
-	optionMasquerade = "com.docker.network.bridge.enable_ip_masquerade"
-	optionICC        = "com.docker.network.bridge.enable_icc"
-	optionMode4      = "com.docker.network.bridge.gateway_mode_ipv4"
-	optionMode6      = "com.docker.network.bridge.gateway_mode_ipv6"
-	optionTrusted    = "com.docker.network.bridge.trusted_host_interfaces"
-	optionHost4      = "com.docker.network.host_ipv4"
-	optionHost6      = "com.docker.network.host_ipv6"
-	optionSpoofing   = "com.docker.network.bridge.anti_spoofing"
 )
 
 // Network is what a user asks a network to be. Values compare with ==.
@@ -59,83 +45,6 @@ type Network struct {
 	IfacePrefix string
 }
 
-// NetworkOption is one row of the table of network options.
-type NetworkOption struct {
-	// Name is as given to docker network create -o.
-	Name string
-	// Values describes what is allowed; Default is the value, as text, that
-	// counts when the option is absent.
-	Values, Default string
-	// Choices are the values if there are few, for completion; else nil.
-	Choices []string
-	// Help is a sentence fragment for the documentation.
-	Help string
-
-	set func(*Network, string) error
-}
-
-// NetworkOptionsTable lists every network option in the order of the
-// documentation. Names and meanings are the built-in bridge driver's.
-func NetworkOptionsTable() []NetworkOption {
-	return append([]NetworkOption{
-		{
-			Name: "com.docker.network.bridge.name", Values: "interface name, at most 15 bytes", Default: "",
-			Help: "name of the bridge; gw- and the start of the network's id if empty",
-			set:  func(n *Network, v string) error { n.Bridge = v; return bridgeName(v) },
-		},
-		{
-			Name: "com.docker.network.driver.mtu", Values: "68 to 65535, with IPv6 from 1280; 0 for the kernel's default", Default: "0",
-			Help: "largest packet in bytes, for bridge and containers",
-			set:  func(n *Network, v string) (err error) { n.MTU, err = mtu(v); return err },
-		},
-		{
-			Name: optionMasquerade, Values: "true or false", Default: "true", Choices: booleans(),
-			Help: "hide container addresses behind the host's on the way out",
-			set:  func(n *Network, v string) (err error) { n.Masquerade, err = boolean(v); return err },
-		},
-		{
-			Name: optionICC, Values: "true or false", Default: "true", Choices: booleans(),
-			Help: "let containers of the network reach each other",
-			set:  func(n *Network, v string) (err error) { n.ICC, err = boolean(v); return err },
-		},
-		{
-			Name: "com.docker.network.bridge.host_binding_ipv4", Values: "IPv4 addresses of the host with `,` between them", Default: "0.0.0.0",
-			Help: "where ports are published that name no host address, the same port at each; 0.0.0.0 for every address",
-			set:  func(n *Network, v string) (err error) { n.HostBinding4, err = hostBindings(v, false); return err },
-		},
-		{
-			Name: "com.docker.network.bridge.host_binding_ipv6", Values: "IPv6 addresses of the host with `,` between them", Default: "::",
-			Help: "the same for IPv6; Gangway's own option",
-			set:  func(n *Network, v string) (err error) { n.HostBinding6, err = hostBindings(v, true); return err },
-		},
-		{
-			Name: optionSpoofing, Values: "auto, true or false", Default: "auto", Choices: append([]string{"auto"}, booleans()...),
-			Help: "keep containers from using addresses of the network that are not theirs, and from posing as routers; auto does so if the host's kernel can; Gangway's own option",
-			set:  func(n *Network, v string) (err error) { n.AntiSpoofing, err = antiSpoofing(v); return err },
-		},
-		{
-			Name: "com.docker.network.container_iface_prefix", Values: "start of an interface name, at most 12 bytes", Default: "eth",
-			Help: "what names of interfaces in containers start with, before the number",
-			set:  func(n *Network, v string) error { n.IfacePrefix = v; return ifacePrefix(v) },
-		},
-	}, gatewayOptions()...)
-}
-
-// engineOptions are options that a user gives and the engine carries out for
-// every driver (28.0 and later); they arrive here too and mean nothing.
-func engineOptions() []string {
-	return []string{"com.docker.network.advertise_addr_nmsgs", "com.docker.network.advertise_addr_ms"}
-}
-
-// networkOptionNames are all names that a network can be given.
-func networkOptionNames() []string {
-	var names []string
-	for _, row := range NetworkOptionsTable() {
-		names = append(names, row.Name)
-	}
-	return append(names, engineOptions()...)
-}
-
 // ParseNetwork reads the options of CreateNetwork and GwAllocCheck as decoded
 // from JSON. The user's are strings under com.docker.network.generic; an unknown
 // one, a malformed one and one of another driver that asks for something are
@@ -151,29 +60,58 @@ func ParseNetwork(options map[string]any) (Network, error) {
 			return Network{}, err
 		}
 	}
-	given, err := generic(n, options)
+	table := OptionsTable()
+	given, err := generic(table, n, options)
+	if err == nil {
+		err = n.take(table, given)
+	}
 	if err != nil {
 		return Network{}, err
 	}
-	for _, row := range NetworkOptionsTable() {
+	return n, nil
+}
+
+// take sets all options to what is given of them, or to their defaults. What the
+// engine says beside them is set already.
+func (n *Network) take(table []Option, given map[string]string) error {
+	for _, row := range table {
+		if row.network == nil {
+			continue
+		}
 		value, ok := given[row.Name]
 		if !ok {
 			value = row.Default
 		}
-		if err := row.set(&n, value); err != nil {
-			return Network{}, fmt.Errorf("network option %s: %q %w", row.Name, value, err)
+		if err := row.network(n, value); err != nil {
+			return fmt.Errorf("network option %s: %q %w", row.Name, value, err)
 		}
 	}
 	if !n.IPv4 && !n.IPv6 {
-		return Network{}, fmt.Errorf("network has neither IPv4 nor IPv6: leave one of them on")
+		return fmt.Errorf("network has neither IPv4 nor IPv6: leave one of them on")
 	}
-	if n.IPv6 && n.MTU != 0 && n.MTU < minMTU6 {
-		return Network{}, fmt.Errorf("network option com.docker.network.driver.mtu: \"%d\" is too small with IPv6, which needs %d: raise it, or leave out --ipv6", n.MTU, minMTU6)
+	for _, row := range table {
+		if row.check == nil {
+			continue
+		}
+		if err := row.check(*n); err != nil {
+			return fmt.Errorf("network option %s: %w", row.Name, err)
+		}
 	}
-	if err := n.contradictions(); err != nil {
-		return Network{}, err
+	return nil
+}
+
+// Unguarded refuses what needs a filter at the bridge's ports, on a host whose
+// kernel has none; reason says why.
+func (n Network) Unguarded(reason string) error {
+	for _, row := range OptionsTable() {
+		if row.filter == nil {
+			continue
+		}
+		if what := row.filter(n); what != "" {
+			return fmt.Errorf("network option %s: this host cannot filter %s: %s; load the kernel modules sch_ingress and cls_bpf, or leave the option out", row.Name, what, reason)
+		}
 	}
-	return n, nil
+	return nil
 }
 
 // engineFlag reads a bool that the engine sets; absent or null leaves the
@@ -191,13 +129,12 @@ func engineFlag(options map[string]any, key string, to *bool) error {
 
 // generic returns the user's options, all of known names. n has what the engine says
 // beside them.
-func generic(n Network, options map[string]any) (map[string]string, error) {
+func generic(table []Option, n Network, options map[string]any) (map[string]string, error) {
 	v := options[keyGeneric]
 	values, ok := v.(map[string]any)
 	if !ok && v != nil {
 		return nil, fmt.Errorf("network option %s: %s instead of an object", keyGeneric, kind(v))
 	}
-	known := networkOptionNames()
 	given := map[string]string{}
 	for _, name := range sortedKeys(values) {
 		text, ok := values[name].(string)
@@ -207,39 +144,16 @@ func generic(n Network, options map[string]any) (map[string]string, error) {
 			}
 			return nil, fmt.Errorf("network option %s %s", name, f.hint)
 		}
-		if !slices.Contains(known, name) {
-			return nil, fmt.Errorf("%w (options: see README)", unknown("network option", name, known))
+		row, err := find(table, ForNetwork, name)
+		if err != nil {
+			return nil, err
 		}
 		if !ok {
 			return nil, fmt.Errorf("network option %s: %s instead of a string", name, kind(values[name]))
 		}
-		given[name] = text
+		if !row.Engine {
+			given[name] = text
+		}
 	}
 	return given, nil
-}
-
-const (
-	// minMTU is the least of RFC 791, minMTU6 of RFC 8200; maxMTU is the longest
-	// IPv4 packet.
-	minMTU, minMTU6, maxMTU = 68, 1280, 65535
-)
-
-func mtu(v string) (int, error) {
-	m, err := strconv.ParseUint(v, 10, 16)
-	if err != nil || m != 0 && m < minMTU {
-		return 0, fmt.Errorf("is not an MTU: want %d to %d, or 0 for the kernel's default", minMTU, maxMTU)
-	}
-	return int(m), nil
-}
-
-// booleans are the two ways to write a boolean that are offered.
-func booleans() []string { return []string{"true", "false"} }
-
-// boolean takes what the built-in driver takes.
-func boolean(v string) (bool, error) {
-	b, err := strconv.ParseBool(v)
-	if err != nil {
-		return false, fmt.Errorf("is neither true nor false")
-	}
-	return b, nil
 }

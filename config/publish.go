@@ -49,7 +49,7 @@ func (p Publish) Equal(o Publish) bool {
 // ParsePublish reads the ports from the options of ProgramExternalConnectivity
 // or Join. They are the same in both, but Join has them for every network of the
 // container, not for its gateway alone. What else is among the options is left
-// to CheckEndpoint; the list of exposed ports is of no use here, since ports are
+// to ParseEndpoint; the list of exposed ports is of no use here, since ports are
 // open to containers of the same network anyway.
 func ParsePublish(options EndpointOptions) (Publish, error) {
 	var p Publish

@@ -52,7 +52,7 @@ func TestRecordedOptions(t *testing.T) {
 		}
 	}
 	for _, r := range recorded(t, "CreateEndpoint", "Join", "ProgramExternalConnectivity") {
-		if err := CheckEndpoint(options(t, r.text)); err != nil {
+		if _, err := ParseEndpoint(options(t, r.text)); err != nil {
 			t.Errorf("%s %s: %v", r.engine, r.verb, err)
 		}
 		p, err := ParsePublish(options(t, r.text))
@@ -177,7 +177,7 @@ func TestRefusedPorts(t *testing.T) {
 	}
 }
 
-func TestCheckEndpoint(t *testing.T) {
+func TestParseEndpoint(t *testing.T) {
 	for _, text := range []string{
 		`null`, `{}`,
 		`{"com.docker.network.endpoint.macaddress":"AkIKMgBN"}`,
@@ -185,7 +185,7 @@ func TestCheckEndpoint(t *testing.T) {
 		`{"com.docker.network.endpoint.sysctls":"net.ipv4.conf.IFNAME.log_martians=1"}`,
 		`{"com.docker.network.from_a_newer_engine":["x"],"com.docker.network.another":true}`,
 	} {
-		if err := CheckEndpoint(options(t, text)); err != nil {
+		if _, err := ParseEndpoint(options(t, text)); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -196,12 +196,14 @@ func TestCheckEndpoint(t *testing.T) {
 		`{"com.docker.network.driver.mtu":"1400"}`:              "is an option of networks: give it to docker network create -o",
 		`{"com.docker.network.bridge.gateway_mode_ipv4":"nat"}`: "is an option of networks",
 		`{"com.docker.network.advertise_addr_nmsgs":"2"}`:       "is an option of networks",
+		`{"gangway.enable_icc":"false"}`:                        "unknown endpoint option",
 		`{"com.docker.network.endpoint.macaddress":7}`:          "a number instead of a string",
 		`{"com.docker.network.endpoint.sysctls":{}}`:            "an object instead of a string",
 		`{"com.docker.network.endpoint.dnsservers":"x"}`:        "a string instead of a list",
 		`{"com.docker.network.endpoint.dnsservers":["x",1]}`:    "element 1 is a number instead of a string",
 	} {
-		wantErr(t, CheckEndpoint(options(t, text)), part)
+		_, err := ParseEndpoint(options(t, text))
+		wantErr(t, err, part)
 	}
 }
 
@@ -267,12 +269,15 @@ func FuzzParsePublish(f *testing.F) {
 	})
 }
 
-func FuzzCheckEndpoint(f *testing.F) {
+func FuzzParseEndpoint(f *testing.F) {
 	corpus(f, "CreateEndpoint")
 	f.Fuzz(func(t *testing.T, text string) {
 		var raw EndpointOptions
 		var whole any
-		if json.Unmarshal([]byte(text), &raw) != nil || json.Unmarshal([]byte(text), &whole) != nil || CheckEndpoint(raw) != nil {
+		if json.Unmarshal([]byte(text), &raw) != nil || json.Unmarshal([]byte(text), &whole) != nil {
+			return
+		}
+		if _, err := ParseEndpoint(raw); err != nil {
 			return
 		}
 		for k, v := range decoded(t, text) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 )
 
 // kind names the JSON type of a decoded value.
@@ -27,3 +28,15 @@ func kind(v any) string {
 
 // sortedKeys makes the first error of several always the same one.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// booleans are the two ways to write a boolean that are offered.
+func booleans() []string { return []string{"true", "false"} }
+
+// boolean takes what the built-in driver takes.
+func boolean(v string) (bool, error) {
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		return false, fmt.Errorf("is neither true nor false")
+	}
+	return b, nil
+}

@@ -44,7 +44,7 @@ type CreateEndpointRequest struct {
 	IPv4, IPv6 netip.Prefix
 	// MAC is nil if the engine leaves the choice to the driver.
 	MAC net.HardwareAddr
-	// Options are the engine's; see config.CheckEndpoint.
+	// Options are the engine's; see config.ParseEndpoint.
 	Options config.EndpointOptions
 }
 

@@ -227,7 +227,7 @@ func newEndpoint(r CreateEndpointRequest) (*Endpoint, error) {
 	if err := checkID("endpoint", r.EndpointID); err != nil {
 		return nil, err
 	}
-	if err := config.CheckEndpoint(r.Options); err != nil {
+	if _, err := config.ParseEndpoint(r.Options); err != nil {
 		return nil, err
 	}
 	e := &Endpoint{ID: r.EndpointID, NetworkID: r.NetworkID, IPv4: r.IPv4, IPv6: r.IPv6, MAC: HardwareAddr(r.MAC)}

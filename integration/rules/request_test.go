@@ -143,7 +143,7 @@ func (w wish) request(t *testing.T, n int) driver.CreateNetworkRequest {
 func fullName(t *testing.T, short string) string {
 	t.Helper()
 	table := config.NetworkOptionsTable()
-	i := slices.IndexFunc(table, func(o config.NetworkOption) bool { return strings.HasSuffix(o.Name, "."+short) })
+	i := slices.IndexFunc(table, func(o config.Option) bool { return strings.HasSuffix(o.Name, "."+short) })
 	if i < 0 {
 		t.Fatalf("there is no network option %q", short)
 	}

@@ -5,18 +5,12 @@ import (
 	"strings"
 )
 
-const (
-	// maxIface is IFNAMSIZ without its final zero (linux/if.h).
-	maxIface = 15
-	// maxPrefix leaves room for the number that the engine appends.
-	maxPrefix = 12
-)
+// maxIface is IFNAMSIZ without its final zero (linux/if.h).
+const maxIface = 15
 
-// bridgeName checks the name of a bridge; "" has gangway choose one.
-func bridgeName(name string) error {
+// linkName checks the name of a link of the host.
+func linkName(name string) error {
 	switch {
-	case name == "":
-		return nil
 	case len(name) > maxIface:
 		return fmt.Errorf("has %d bytes: the kernel takes at most %d", len(name), maxIface)
 	case name == "." || name == "..":
@@ -27,14 +21,6 @@ func bridgeName(name string) error {
 		return fmt.Errorf("is the kernel's name for the settings of other interfaces")
 	}
 	return ifaceBytes(name)
-}
-
-// ifacePrefix checks the prefix of the names of container interfaces.
-func ifacePrefix(prefix string) error {
-	if prefix == "" || len(prefix) > maxPrefix {
-		return fmt.Errorf("has %d bytes: want 1 to %d, which leaves room for the number", len(prefix), maxPrefix)
-	}
-	return ifaceBytes(prefix)
 }
 
 // ifaceBytes allows less in a name than the kernel (dev_valid_name), which only

@@ -2,12 +2,26 @@ package config
 
 import "fmt"
 
+func antiSpoofingOption() []Option {
+	return []Option{{
+		Name: "com.docker.network.bridge.anti_spoofing", Where: ForNetwork, Values: "auto, true or false", Default: "auto", Since: first,
+		Choices: append([]string{"auto"}, booleans()...),
+		Help:    "keep containers from using addresses of the network that are not theirs, and from posing as routers; auto does so if the host's kernel can; Gangway's own option",
+		network: func(n *Network, v string) (err error) { n.AntiSpoofing, err = antiSpoofing(v); return err },
+		filter: func(n Network) string {
+			if n.AntiSpoofing != SpoofingRefused {
+				return ""
+			}
+			return "what containers send"
+		},
+	}}
+}
+
 // AntiSpoofing says whether containers are kept from claiming addresses of their
 // network that are not theirs.
 type AntiSpoofing string
 
-// The zero value is what a network has whose user did not say, those that were
-// stored before there was the option included.
+// The zero value is what a network has whose user did not say.
 const (
 	// SpoofingAuto keeps them from it where the host's kernel can.
 	SpoofingAuto AntiSpoofing = ""
@@ -29,16 +43,4 @@ func antiSpoofing(v string) (AntiSpoofing, error) {
 		return SpoofingRefused, nil
 	}
 	return SpoofingAllowed, nil
-}
-
-// Unguarded refuses what needs a filter at the bridge's ports, on a host whose
-// kernel has none; reason says why.
-func (n Network) Unguarded(reason string) error {
-	switch {
-	case n.AntiSpoofing == SpoofingRefused:
-		return fmt.Errorf("network option %s: this host cannot filter what containers send: %s; load the kernel modules sch_ingress and cls_bpf, or leave the option out", optionSpoofing, reason)
-	case !n.ICC:
-		return fmt.Errorf("network option %s: this host cannot filter what containers send each other: %s; load the kernel modules sch_ingress and cls_bpf, or leave the option out", optionICC, reason)
-	}
-	return nil
 }

@@ -7,6 +7,21 @@ import (
 	"strings"
 )
 
+func hostBindingOptions() []Option {
+	return []Option{
+		{
+			Name: "com.docker.network.bridge.host_binding_ipv4", Where: ForNetwork, Values: "IPv4 addresses of the host with `,` between them", Default: "0.0.0.0", Since: first,
+			Help:    "where ports are published that name no host address, the same port at each; 0.0.0.0 for every address",
+			network: func(n *Network, v string) (err error) { n.HostBinding4, err = hostBindings(v, false); return err },
+		},
+		{
+			Name: "com.docker.network.bridge.host_binding_ipv6", Where: ForNetwork, Values: "IPv6 addresses of the host with `,` between them", Default: "::", Since: first,
+			Help:    "the same for IPv6; Gangway's own option",
+			network: func(n *Network, v string) (err error) { n.HostBinding6, err = hostBindings(v, true); return err },
+		},
+	}
+}
+
 // HostBindings are the addresses of one family at which ports are published
 // that name no host address, sorted; nil for every address of the host.
 func (n Network) HostBindings(six bool) []netip.Addr {
