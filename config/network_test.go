@@ -53,9 +53,9 @@ func TestParseNetwork(t *testing.T) {
 		`{"com.docker.network.generic":{"com.docker.network.driver.mtu":"68"}}`:                       func(n *Network) { n.MTU = 68 },
 		`{"com.docker.network.generic":{"com.docker.network.driver.mtu":"65535"}}`:                    func(n *Network) { n.MTU = 65535 },
 		`{"com.docker.network.generic":{"com.docker.network.bridge.enable_icc":"F"}}`:                 func(n *Network) { n.ICC = false },
-		`{"com.docker.network.generic":{"com.docker.network.bridge.anti_spoofing":"auto"}}`:           func(*Network) {},
-		`{"com.docker.network.generic":{"com.docker.network.bridge.anti_spoofing":"true"}}`:           func(n *Network) { n.AntiSpoofing = SpoofingRefused },
-		`{"com.docker.network.generic":{"com.docker.network.bridge.anti_spoofing":"0"}}`:              func(n *Network) { n.AntiSpoofing = SpoofingAllowed },
+		`{"com.docker.network.generic":{"gangway.anti_spoofing":"auto"}}`:                             func(*Network) {},
+		`{"com.docker.network.generic":{"gangway.anti_spoofing":"true"}}`:                             func(n *Network) { n.AntiSpoofing = SpoofingRefused },
+		`{"com.docker.network.generic":{"gangway.anti_spoofing":"0"}}`:                                func(n *Network) { n.AntiSpoofing = SpoofingAllowed },
 		`{"com.docker.network.generic":{"com.docker.network.bridge.enable_ip_masquerade":"0"}}`:       func(n *Network) { n.Masquerade = false },
 		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv4":"127.0.0.1"}}`:  func(n *Network) { n.HostBinding4 = "127.0.0.1" },
 		`{"com.docker.network.generic":{"com.docker.network.container_iface_prefix":"lan"}}`:          func(n *Network) { n.IfacePrefix = "lan" },
@@ -68,11 +68,11 @@ func TestParseNetwork(t *testing.T) {
 		`{"com.docker.network.internal":true,"com.docker.network.generic":{"com.docker.network.bridge.gateway_mode_ipv4":"isolated"}}`: func(n *Network) {
 			n.Internal, n.GatewayMode4 = true, Isolated
 		},
-		`{"com.docker.network.generic":{"com.docker.network.bridge.inhibit_ipv4":"1"}}`:                          func(n *Network) { n.InhibitIPv4 = true },
-		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv6":"fd00::1"}}`:               func(n *Network) { n.HostBinding6 = "fd00::1" },
-		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv4":"192.0.2.9,127.0.0.1"}}`:   func(n *Network) { n.HostBinding4 = "127.0.0.1,192.0.2.9" },
-		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv6":"fd00:0::2,::1,fd00::1"}}`: func(n *Network) { n.HostBinding6 = "::1,fd00::1,fd00::2" },
-		`{"com.docker.network.generic":{"com.docker.network.bridge.trusted_host_interfaces":"wg0:eth1:wg0"}}`:    func(n *Network) { n.Trusted = "eth1:wg0" },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.inhibit_ipv4":"1"}}`:                        func(n *Network) { n.InhibitIPv4 = true },
+		`{"com.docker.network.generic":{"gangway.host_binding_ipv6":"fd00::1"}}`:                               func(n *Network) { n.HostBinding6 = "fd00::1" },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv4":"192.0.2.9,127.0.0.1"}}`: func(n *Network) { n.HostBinding4 = "127.0.0.1,192.0.2.9" },
+		`{"com.docker.network.generic":{"gangway.host_binding_ipv6":"fd00:0::2,::1,fd00::1"}}`:                 func(n *Network) { n.HostBinding6 = "::1,fd00::1,fd00::2" },
+		`{"com.docker.network.generic":{"com.docker.network.bridge.trusted_host_interfaces":"wg0:eth1:wg0"}}`:  func(n *Network) { n.Trusted = "eth1:wg0" },
 		`{"com.docker.network.generic":{"com.docker.network.host_ipv4":"1.2.3.4","com.docker.network.host_ipv6":"fd00::1"}}`: func(n *Network) {
 			n.Host4, n.Host6 = netip.MustParseAddr("1.2.3.4"), netip.MustParseAddr("fd00::1")
 		},
@@ -102,22 +102,26 @@ func TestRefusedNetworkOptions(t *testing.T) {
 		{"bridge.trusted_host_interfaces", "eth0:a+", `names "a+", which contains "+"`},
 		{"bridge.trusted_host_interfaces", "eth0,eth1", "contains"},
 		{"bridge.default_bridge", "true", "is the engine's own mark"},
-		{"bridge.host_binding_ipv6", "1.2.3.4", "is not an IPv6 address"},
-		{"bridge.host_binding_ipv6", "fe80::1%eth0", "is not an IPv6 address"},
-		{"bridge.host_binding_ipv6", "ff02::1", "is no address of one host"},
+		{"gangway.host_binding_ipv6", "1.2.3.4", "is not an IPv6 address"},
+		{"gangway.host_binding_ipv6", "fe80::1%eth0", "is not an IPv6 address"},
+		{"gangway.host_binding_ipv6", "ff02::1", "is no address of one host"},
 		{"bridge.host_binding_ipv4", "192.0.2.1,", "is not an IPv4 address of the host, or several"},
 		{"bridge.host_binding_ipv4", "192.0.2.1, 192.0.2.2", "is not an IPv4 address"},
 		{"bridge.host_binding_ipv4", "192.0.2.1,::1", "is not an IPv4 address"},
 		{"bridge.host_binding_ipv4", "192.0.2.1,192.0.2.2,192.0.2.1", "names 192.0.2.1 twice"},
 		{"bridge.host_binding_ipv4", "192.0.2.1,0.0.0.0", "names 0.0.0.0, which is every address of the host, beside others"},
-		{"bridge.host_binding_ipv6", "fd00::1,fd00:0::1", "names fd00::1 twice"},
-		{"bridge.host_binding_ipv6", "::,::1", "names ::, which is every address"},
+		{"gangway.host_binding_ipv6", "fd00::1,fd00:0::1", "names fd00::1 twice"},
+		{"gangway.host_binding_ipv6", "::,::1", "names ::, which is every address"},
 		{"host_ipv4", "fd00::1", "is not an IPv4 address"},
 		{"host_ipv4", "0.0.0.0", "is no address that other hosts can answer to"},
 		{"host_ipv4", "1.2.3", "is not an IPv4 address"},
 		{"host_ipv6", "::1", "is no address that other hosts can answer to"},
 		{"host_ipv6", "::ffff:1.2.3.4", "is not an IPv6 address"},
 		{"endpoint.sysctls", "net.ipv4.conf.IFNAME.log_martians=1", "sysctls is an option of one container: give it to docker run --network name=NETWORK,driver-opt=com.docker.network.endpoint.sysctls=VALUE"},
+		{"bridge.anti_spoofing", "true", "network option com.docker.network.bridge.anti_spoofing is named gangway.anti_spoofing"},
+		{"bridge.host_binding_ipv6", "::1", "network option com.docker.network.bridge.host_binding_ipv6 is named gangway.host_binding_ipv6"},
+		{"anti_spoofing", "true", "did you mean gangway.anti_spoofing?"},
+		{"gangway.enable_icc", "true", "did you mean com.docker.network.bridge.enable_icc?"},
 		{"internal", "true", "use --internal"},
 		{"enable_ipv6", "true", "use --ipv6"},
 		{"enable_ipv4", "false", "use --ipv4"},
@@ -138,7 +142,10 @@ func TestRefusedNetworkOptions(t *testing.T) {
 		{"bridge.host_binding_ipv4", "224.0.0.1", "is no address of one host"},
 		{"bridge.host_binding_ipv4", "255.255.255.255", "is no address of one host"},
 	} {
-		_, err := ParseNetwork(user(prefix+c.name, c.value))
+		if !strings.HasPrefix(c.name, "gangway.") {
+			c.name = prefix + c.name
+		}
+		_, err := ParseNetwork(user(c.name, c.value))
 		wantErr(t, err, c.err)
 	}
 }
@@ -255,8 +262,8 @@ func TestNetworkOptionsTable(t *testing.T) {
 		"com.docker.network.bridge.host_binding_ipv4":    "127.0.0.1",
 		"com.docker.network.container_iface_prefix":      "net",
 
-		"com.docker.network.bridge.host_binding_ipv6":       "::1",
-		"com.docker.network.bridge.anti_spoofing":           "false",
+		"gangway.host_binding_ipv6":                         "::1",
+		"gangway.anti_spoofing":                             "false",
 		"com.docker.network.bridge.gateway_mode_ipv4":       "routed",
 		"com.docker.network.bridge.gateway_mode_ipv6":       "nat-unprotected",
 		"com.docker.network.bridge.inhibit_ipv4":            "true",
@@ -299,7 +306,7 @@ func corpus(f *testing.F, verbs ...string) {
 	for _, text := range []string{
 		`null`, `{}`, `{"com.docker.network.generic":{"x":1}}`, `{"com.docker.network.portmap":[{"Proto":6,"Port":1e300}]}`,
 		`{"com.docker.network.generic":{"com.docker.network.driver.mtu":"9"}}`, `{"xx":"yy"}`,
-		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv4":"192.0.2.1,192.0.2.2","com.docker.network.bridge.host_binding_ipv6":"fd00::1,::1"}}`,
+		`{"com.docker.network.generic":{"com.docker.network.bridge.host_binding_ipv4":"192.0.2.1,192.0.2.2","gangway.host_binding_ipv6":"fd00::1,::1"}}`,
 	} {
 		f.Add(text)
 	}

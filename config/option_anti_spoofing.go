@@ -4,9 +4,9 @@ import "fmt"
 
 func antiSpoofingOption() []Option {
 	return []Option{{
-		Name: "com.docker.network.bridge.anti_spoofing", Where: ForNetwork, Values: "auto, true or false", Default: "auto", Since: first,
+		Name: "gangway.anti_spoofing", was: "com.docker.network.bridge.anti_spoofing", Where: ForNetwork, Values: "auto, true or false", Default: "auto", Since: first,
 		Choices: append([]string{"auto"}, booleans()...),
-		Help:    "keep containers from using addresses of the network that are not theirs, and from posing as routers; auto does so if the host's kernel can; Gangway's own option",
+		Help:    "keep containers from using addresses of the network that are not theirs, and from posing as routers; auto does so if the host's kernel can",
 		network: func(n *Network, v string) (err error) { n.AntiSpoofing, err = antiSpoofing(v); return err },
 		filter: func(n Network) string {
 			if n.AntiSpoofing != SpoofingRefused {

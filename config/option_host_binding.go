@@ -15,8 +15,8 @@ func hostBindingOptions() []Option {
 			network: func(n *Network, v string) (err error) { n.HostBinding4, err = hostBindings(v, false); return err },
 		},
 		{
-			Name: "com.docker.network.bridge.host_binding_ipv6", Where: ForNetwork, Values: "IPv6 addresses of the host with `,` between them", Default: "::", Since: first,
-			Help:    "the same for IPv6; Gangway's own option",
+			Name: "gangway.host_binding_ipv6", was: "com.docker.network.bridge.host_binding_ipv6", Where: ForNetwork, Values: "IPv6 addresses of the host with `,` between them", Default: "::", Since: first,
+			Help:    "the same for IPv6",
 			network: func(n *Network, v string) (err error) { n.HostBinding6, err = hostBindings(v, true); return err },
 		},
 	}

@@ -41,10 +41,10 @@ func modes() map[string]map[string]any {
 		"host-addresses":      with(nil, "com.docker.network.host_ipv4", "192.0.2.7", "com.docker.network.host_ipv6", "2001:db8::7"),
 		"no-masquerade":       with(nil, bridge+"enable_ip_masquerade", "false"),
 		"host-binding":        with(nil, bridge+"host_binding_ipv4", "127.0.0.1"),
-		"host-binding-ipv6":   with(nil, bridge+"host_binding_ipv6", "2001:db8::1"),
-		"host-bindings":       with(nil, bridge+"host_binding_ipv4", "192.0.2.1,192.0.2.9", bridge+"host_binding_ipv6", "2001:db8::1"),
+		"host-binding-ipv6":   with(nil, "gangway.host_binding_ipv6", "2001:db8::1"),
+		"host-bindings":       with(nil, bridge+"host_binding_ipv4", "192.0.2.1,192.0.2.9", "gangway.host_binding_ipv6", "2001:db8::1"),
 		"no-icc":              with(nil, bridge+"enable_icc", "false"),
-		"spoofing-allowed":    with(nil, bridge+"anti_spoofing", "false"),
+		"spoofing-allowed":    with(nil, "gangway.anti_spoofing", "false"),
 		"routed-no-icc-named": with(nil, mode4, "routed", bridge+"enable_icc", "false", bridge+"name", "mine"),
 	}
 }

@@ -68,7 +68,7 @@ func (n *Network) conditions() (all []condition) {
 		{"com.docker.network.host_ipv4", []netip.Addr{n.Options.Host4}, "what leaves the network by IPv4 gets no answers"},
 		{"com.docker.network.host_ipv6", []netip.Addr{n.Options.Host6}, "what leaves the network by IPv6 gets no answers"},
 		{"com.docker.network.bridge.host_binding_ipv4", n.Options.HostBindings(false), "no container can publish ports there"},
-		{"com.docker.network.bridge.host_binding_ipv6", n.Options.HostBindings(true), "no container can publish ports there"},
+		{"gangway.host_binding_ipv6", n.Options.HostBindings(true), "no container can publish ports there"},
 	} {
 		for _, a := range o.addrs {
 			if a.IsValid() && !a.IsLoopback() {

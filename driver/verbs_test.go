@@ -321,7 +321,7 @@ func TestUnguarded(t *testing.T) {
 	d := newTestDriver(t, f, "boot")
 	d.o.Unguarded = "no cls_bpf"
 	before := f.picture()
-	for _, kv := range [][]string{{"com.docker.network.bridge.anti_spoofing", "true"}, {"com.docker.network.bridge.enable_icc", "false"}} {
+	for _, kv := range [][]string{{"gangway.anti_spoofing", "true"}, {"com.docker.network.bridge.enable_icc", "false"}} {
 		r := networkRequest(netA, "10.0.0.0/24", "10.0.0.1")
 		r.Options = generic(kv...)
 		if err := d.CreateNetwork(t.Context(), r); err == nil || !strings.Contains(err.Error(), "no cls_bpf") {

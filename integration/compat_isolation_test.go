@@ -116,7 +116,7 @@ func testAdvertisements(t *testing.T, e *harness.Engine) {
 	options := dual(e, "10.91.0.0/24", "fd00:91::/64")
 	if e.Driver != string(harness.Builtin) {
 		// The host would get to see none.
-		options = append(options, "-o", "com.docker.network.bridge.anti_spoofing=false")
+		options = append(options, "-o", "gangway.anti_spoofing=false")
 	}
 	e.Network(t, "n1", options...)
 	bridge := bridgeOf(t, e, "n1")

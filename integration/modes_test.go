@@ -164,7 +164,7 @@ func testHostAddresses(t *testing.T, e *harness.Engine) {
 	}
 	e.Network(t, "n1", args(gangwayIPAM(e), []string{"--ipv6", "--subnet", modeSubnet4, "--subnet", modeSubnet6,
 		"-o", "com.docker.network.host_ipv4=192.0.2.50", "-o", "com.docker.network.host_ipv6=2001:db8::50",
-		"-o", "com.docker.network.bridge.host_binding_ipv4=192.0.2.50", "-o", "com.docker.network.bridge.host_binding_ipv6=2001:db8::50"})...)
+		"-o", "com.docker.network.bridge.host_binding_ipv4=192.0.2.50", "-o", "gangway.host_binding_ipv6=2001:db8::50"})...)
 	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: publish("8000:80")}, "tcp", "[::]:80")
 	outside := e.LAN.Outside
 	outside.Serve(t, "tcp", "[::]:99")

@@ -188,7 +188,7 @@ func testPortBindings(t *testing.T, e *harness.Engine) {
 		t.Cleanup(func() { e.Run(t, "ip", "addr", "del", a, "dev", "lan0") })
 	}
 	e.Network(t, "n1", args(gangwayIPAM(e), []string{"--ipv6", "--subnet", "10.73.0.0/24", "--subnet", "fd00:73::/64",
-		"-o", "com.docker.network.bridge.host_binding_ipv4=127.0.0.1,192.0.2.50", "-o", "com.docker.network.bridge.host_binding_ipv6=2001:db8::50,::1"})...)
+		"-o", "com.docker.network.bridge.host_binding_ipv4=127.0.0.1,192.0.2.50", "-o", "gangway.host_binding_ipv6=2001:db8::50,::1"})...)
 	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: publish("8003:80", "81")}, "tcp", "[::]:80", "tcp", "[::]:81")
 	var ports []struct {
 		HostIP         string `json:"hostIP"`

@@ -164,7 +164,7 @@ func inventions() []attack {
 // work is shown in a network without the protection.
 func testSpoofing(t *testing.T, e *harness.Engine) {
 	guarded := newRoom(t, e, "n1", 74)
-	open := newRoom(t, e, "n2", 75, "-o", "com.docker.network.bridge.anti_spoofing=false")
+	open := newRoom(t, e, "n2", 75, "-o", "gangway.anti_spoofing=false")
 	var networks []driver.NetworkStatus
 	e.GangwayJSON(t, &networks, "networks")
 	for _, n := range networks {

@@ -102,7 +102,7 @@ func (r *rig) throughputOnce(t testing.TB, m mode, to *Results) {
 		return
 	}
 	const open = "without"
-	r.Docker(t, "network", "create", "-d", r.driver, "--subnet", "10.72.0.0/16", "-o", "com.docker.network.bridge.anti_spoofing=false", open)
+	r.Docker(t, "network", "create", "-d", r.driver, "--subnet", "10.72.0.0/16", "-o", "gangway.anti_spoofing=false", open)
 	defer r.Docker(t, "network", "rm", open)
 	r.between(t, open, m, func(client func(to ...string) string, address string) {
 		add("to a container, anti_spoofing=false", "Gbit/s", gigabits(t, client(address, "-p", "20001")))
