@@ -15,8 +15,10 @@ const (
 )
 
 // Endpoint is what a user asks one container's place on a network to be. Values
-// compare with ==.
-type Endpoint struct{}
+// compare as Network's.
+type Endpoint struct {
+	given given
+}
 
 // ParseEndpoint reads the options of CreateEndpoint. In them the engine's own
 // keys and the user's driver options (docker network connect --driver-opt) stand
@@ -40,7 +42,10 @@ func ParseEndpoint(options EndpointOptions) (Endpoint, error) {
 
 // take sets all options to what is given of them, or to their defaults. One that is
 // not given, and that networks have too, is left to the network.
-func (e *Endpoint) take(table []Option, given map[string]string) error {
+func (e *Endpoint) take(table []Option, given map[string]string) (err error) {
+	if e.given, err = remember(given); err != nil {
+		return err
+	}
 	for _, row := range table {
 		value, ok := given[row.Name]
 		if row.container == nil || !ok && row.Where == ForBoth {

@@ -14,7 +14,8 @@ const (
 	keyEnableIPv6 = "com.docker.network.enable_ipv6"
 )
 
-// Network is what a user asks a network to be. Values compare with ==.
+// Network is what a user asks a network to be: the fields say what holds. Values
+// compare with ==, which tells different words for the same apart; Equal does not.
 type Network struct {
 	// Bridge is the bridge's name; "" has gangway choose it.
 	Bridge string
@@ -43,6 +44,8 @@ type Network struct {
 	Trusted string
 	// IfacePrefix is what names of interfaces in containers start with.
 	IfacePrefix string
+
+	given given
 }
 
 // ParseNetwork reads the options of CreateNetwork and GwAllocCheck as decoded
@@ -73,7 +76,10 @@ func ParseNetwork(options map[string]any) (Network, error) {
 
 // take sets all options to what is given of them, or to their defaults. What the
 // engine says beside them is set already.
-func (n *Network) take(table []Option, given map[string]string) error {
+func (n *Network) take(table []Option, given map[string]string) (err error) {
+	if n.given, err = remember(given); err != nil {
+		return err
+	}
 	for _, row := range table {
 		if row.network == nil {
 			continue

@@ -277,9 +277,11 @@ func FuzzParseEndpoint(f *testing.F) {
 		if json.Unmarshal([]byte(text), &raw) != nil || json.Unmarshal([]byte(text), &whole) != nil {
 			return
 		}
-		if _, err := ParseEndpoint(raw); err != nil {
+		e, err := ParseEndpoint(raw)
+		if err != nil {
 			return
 		}
+		wantStored(t, e)
 		for k, v := range decoded(t, text) {
 			if _, isText := v.(string); isText && k != keyMACAddress && k != keySysctls {
 				t.Errorf("%s: driver option %q is accepted", text, k)

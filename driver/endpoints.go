@@ -227,10 +227,11 @@ func newEndpoint(r CreateEndpointRequest) (*Endpoint, error) {
 	if err := checkID("endpoint", r.EndpointID); err != nil {
 		return nil, err
 	}
-	if _, err := config.ParseEndpoint(r.Options); err != nil {
+	options, err := config.ParseEndpoint(r.Options)
+	if err != nil {
 		return nil, err
 	}
-	e := &Endpoint{ID: r.EndpointID, NetworkID: r.NetworkID, IPv4: r.IPv4, IPv6: r.IPv6, MAC: HardwareAddr(r.MAC)}
+	e := &Endpoint{ID: r.EndpointID, NetworkID: r.NetworkID, Options: options, IPv4: r.IPv4, IPv6: r.IPv6, MAC: HardwareAddr(r.MAC)}
 	if len(e.addrs()) == 0 {
 		return nil, fmt.Errorf("endpoint %s has no address: gangway needs one from the address manager", short(e.ID))
 	}
@@ -257,11 +258,12 @@ func chooseMAC(e *Endpoint) HardwareAddr {
 // sameEndpoint tells a repeated request from a contradictory one.
 func sameEndpoint(old, e *Endpoint) error {
 	if old.NetworkID == e.NetworkID && old.IPv4 == e.IPv4 && old.IPv6 == e.IPv6 &&
-		bytes.Equal(old.MAC, e.MAC) && old.MACChosen == e.MACChosen {
+		bytes.Equal(old.MAC, e.MAC) && old.MACChosen == e.MACChosen && old.Options.Equal(e.Options) {
 		return nil
 	}
-	return conflictf("endpoint %s exists on network %s with addresses %v and mac %s; now asked for on network %s with %v and %s",
-		short(e.ID), short(old.NetworkID), old.addrs(), net.HardwareAddr(old.MAC), short(e.NetworkID), e.addrs(), net.HardwareAddr(e.MAC))
+	return conflictf("endpoint %s exists on network %s with addresses %v, mac %s and options %s; now asked for on network %s with %v, %s and options %s",
+		short(e.ID), short(old.NetworkID), old.addrs(), net.HardwareAddr(old.MAC), old.Options,
+		short(e.NetworkID), e.addrs(), net.HardwareAddr(e.MAC), e.Options)
 }
 
 // maxPorts is how many ports the kernel gives a bridge (BR_MAX_PORTS is 1024,

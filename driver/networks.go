@@ -207,6 +207,9 @@ func repeated(old, n *Network, to routers) (change, error) {
 	// Whether the bridge was there before was settled by the first request.
 	same.Adopted = old.Adopted
 	same.Engine = old.Engine
+	if same.Options.Equal(old.Options) {
+		same.Options = old.Options // in whatever words
+	}
 	if old.Space == "" {
 		same.Space = ""
 	}
@@ -218,7 +221,7 @@ func repeated(old, n *Network, to routers) (change, error) {
 	case *old == bare && err == nil:
 		return change{network: networkChange{before: old, after: &same}}, nil
 	}
-	return change{}, conflictf("network %s exists with bridge %s, subnets %v, gateways %v and %v, options %+v; now asked for with bridge %s, subnets %v, gateways %v and %v, options %+v",
+	return change{}, conflictf("network %s exists with bridge %s, subnets %v, gateways %v and %v, options %s; now asked for with bridge %s, subnets %v, gateways %v and %v, options %s",
 		short(n.ID), old.Bridge, old.subnets(), old.gateways(), old.defaultGateways(), old.Options,
 		same.Bridge, same.subnets(), same.gateways(), same.defaultGateways(), same.Options)
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/firewall"
 )
 
@@ -202,6 +203,9 @@ func (s *state) decode(key string, value []byte, host *hostRecord) error {
 		}
 		if networkKey+n.ID != key {
 			return fmt.Errorf("names network %q", n.ID)
+		}
+		if n.Options == (config.Network{}) {
+			return errors.New("has no options")
 		}
 		s.apply(change{network: networkChange{after: n}})
 		return nil

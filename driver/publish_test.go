@@ -1,7 +1,6 @@
 package driver
 
 import (
-	"encoding/json"
 	"net/netip"
 	"slices"
 	"testing"
@@ -44,7 +43,7 @@ func TestPortFamilies(t *testing.T) {
 }
 
 // TestHostBindings: at which host addresses a port is published, by the network's
-// lists and by what a stored network of an older version has.
+// lists.
 func TestHostBindings(t *testing.T) {
 	addrs := func(list ...string) (out []netip.Addr) {
 		for _, a := range list {
@@ -53,21 +52,22 @@ func TestHostBindings(t *testing.T) {
 		return out
 	}
 	for _, c := range []struct {
-		name, stored string
-		asked        string
-		want         []netip.Addr
+		name      string
+		four, six string
+		mode      config.GatewayMode
+		asked     string
+		want      []netip.Addr
 	}{
-		{"stored before there were options", `{}`, "", addrs("0.0.0.0", "::")},
-		{"stored as one address", `{"HostBinding4":"127.0.0.1","HostBinding6":""}`, "", addrs("127.0.0.1")},
-		{"every address", `{"HostBinding4":"0.0.0.0","HostBinding6":"::"}`, "", addrs("0.0.0.0", "::")},
-		{"IPv6 alone", `{"HostBinding4":"0.0.0.0","HostBinding6":"fd00::1,fd00::2"}`, "", addrs("0.0.0.0", "fd00::1", "fd00::2")},
-		{"several of both", `{"HostBinding4":"127.0.0.1,192.0.2.1","HostBinding6":"fd00::1,fd00::2"}`, "", addrs("127.0.0.1", "192.0.2.1", "fd00::1", "fd00::2")},
-		{"one is asked for", `{"HostBinding4":"127.0.0.1,192.0.2.1","HostBinding6":"::"}`, "192.0.2.9", addrs("192.0.2.9")},
-		{"IPv6 routed", `{"HostBinding4":"127.0.0.1,192.0.2.1","HostBinding6":"fd00::1","GatewayMode6":"routed"}`, "", addrs("127.0.0.1", "192.0.2.1")},
+		{"none", "", "", "", "", addrs("0.0.0.0", "::")},
+		{"one address", "127.0.0.1", "", "", "", addrs("127.0.0.1")},
+		{"every address", "0.0.0.0", "::", "", "", addrs("0.0.0.0", "::")},
+		{"IPv6 alone", "0.0.0.0", "fd00::1,fd00::2", "", "", addrs("0.0.0.0", "fd00::1", "fd00::2")},
+		{"several of both", "127.0.0.1,192.0.2.1", "fd00::1,fd00::2", "", "", addrs("127.0.0.1", "192.0.2.1", "fd00::1", "fd00::2")},
+		{"one is asked for", "127.0.0.1,192.0.2.1", "::", "", "192.0.2.9", addrs("192.0.2.9")},
+		{"IPv6 routed", "127.0.0.1,192.0.2.1", "fd00::1", config.Routed, "", addrs("127.0.0.1", "192.0.2.1")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := &Network{}
-			must(t, json.Unmarshal([]byte(c.stored), &n.Options))
+			n := &Network{Options: config.Network{HostBinding4: c.four, HostBinding6: c.six, GatewayMode6: c.mode}}
 			var asked netip.Addr
 			if c.asked != "" {
 				asked = netip.MustParseAddr(c.asked)

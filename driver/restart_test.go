@@ -2,6 +2,7 @@ package driver
 
 import (
 	"encoding"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -416,11 +417,13 @@ func TestStoredForm(t *testing.T) {
 	approve(t, filepath.Join("testdata", "stored.golden"), lines)
 }
 
-// form lists the parts of a type as JSON has them.
+// form lists the parts of a type as JSON has them. Options are stored as the user's
+// text: another one changes nothing.
 func form(path string, of reflect.Type, lines *[]string) {
 	_, isText := reflect.New(of).Interface().(encoding.TextUnmarshaler)
+	_, hasForm := reflect.New(of).Interface().(json.Unmarshaler)
 	switch {
-	case isText:
+	case isText || hasForm:
 	case of.Kind() == reflect.Slice:
 		form(path+"[]", of.Elem(), lines)
 		return

@@ -26,7 +26,7 @@ type migration func(stored contents) (changed contents, err error)
 // migrations lead from the schema oldest+i to the one after it. A new schema is
 // needed when a stored value gets, loses or changes a part.
 func migrations() []migration {
-	return []migration{gatewayModes, endpointsApart, routersNoted}
+	return []migration{gatewayModes, endpointsApart, routersNoted, optionsAsGiven}
 }
 
 // migrate brings the content from a schema to the present one.

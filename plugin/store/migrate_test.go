@@ -42,8 +42,8 @@ func TestMigrate(t *testing.T) {
 	for range 2 {
 		s := open(t, path)
 		wantContent(t, s.Bucket("driver"), map[string]string{
-			"network/a":  `{"ID":"a","Options":{"GatewayMode4":"nat","GatewayMode6":"nat","Host4":"","Host6":"","HostBinding4":"127.0.0.1","HostBinding6":"::","InhibitIPv4":false,"MTU":1400,"Trusted":""}}`,
-			"network/b":  `{"ID":"b","Options":{"GatewayMode4":"nat","GatewayMode6":"routed","Host4":"","Host6":"","HostBinding6":"::1","InhibitIPv4":true,"Trusted":""}}`,
+			"network/a":  `{"ID":"a","Options":{"Given":{"com.docker.network.bridge.host_binding_ipv4":"127.0.0.1","com.docker.network.driver.mtu":"1400"}}}`,
+			"network/b":  `{"ID":"b","Options":{"Given":{"com.docker.network.bridge.gateway_mode_ipv6":"routed","com.docker.network.bridge.inhibit_ipv4":"true","gangway.host_binding_ipv6":"::1"}}}`,
 			"endpoint/e": `{"ID":"e","Options":{}}`,
 		})
 		if err := s.Close(); err != nil {
@@ -68,5 +68,44 @@ func TestMigrateFails(t *testing.T) {
 			path, image := aged(t, "1", map[string][]byte{"network/a": []byte(`{"Options":{}}`), "network/z": []byte(value)})
 			refused(t, path, image, "bring schema 1 to 2: network/z: ", part)
 		})
+	}
+}
+
+// TestMigrateOptions: what networks had beside the defaults becomes the text that a user
+// would have given for it, what the engine said stays, and endpoints have no options.
+func TestMigrateOptions(t *testing.T) {
+	const plain = `"Bridge":"","MTU":0,"Masquerade":true,"ICC":true,"GatewayMode4":"nat","GatewayMode6":"nat","InhibitIPv4":false,"HostBinding4":"0.0.0.0","HostBinding6":"::","Host4":"","Host6":"","AntiSpoofing":"","Trusted":"","IfacePrefix":"eth"`
+	const full = `"Bridge":"mine","MTU":1400,"Masquerade":false,"ICC":false,"GatewayMode4":"routed","GatewayMode6":"nat-unprotected","InhibitIPv4":true,"HostBinding4":"127.0.0.1,192.0.2.1","HostBinding6":"::1","Host4":"192.0.2.1","Host6":"fd00::1","AntiSpoofing":"allowed","Trusted":"eth0:eth1","IfacePrefix":"lan"`
+	path, _ := aged(t, "4", map[string][]byte{
+		"network/plain": []byte(`{"ID":"plain","Options":{"Internal":true,"IPv4":true,"IPv6":false,` + plain + `},"Bridge":"gw-1"}`),
+		"network/full":  []byte(`{"ID":"full","Options":{"Internal":false,"IPv4":false,"IPv6":true,` + full + `},"Bridge":"mine"}`),
+		"network/guard": []byte(`{"ID":"guard","Options":{"AntiSpoofing":"refused","HostBinding6":""}}`),
+		"endpoint/e":    []byte(`{"ID":"e","MAC":"02:42:0a:00:00:02"}`),
+		"host":          []byte(`{"BootID":"x"}`),
+	})
+	s := open(t, path)
+	wantContent(t, s.Bucket("driver"), map[string]string{
+		"network/plain": `{"Bridge":"gw-1","ID":"plain","Options":{"IPv4":true,"IPv6":false,"Internal":true}}`,
+		"network/full": `{"Bridge":"mine","ID":"full","Options":{"Given":{` +
+			`"com.docker.network.bridge.enable_icc":"false","com.docker.network.bridge.enable_ip_masquerade":"false",` +
+			`"com.docker.network.bridge.gateway_mode_ipv4":"routed","com.docker.network.bridge.gateway_mode_ipv6":"nat-unprotected",` +
+			`"com.docker.network.bridge.host_binding_ipv4":"127.0.0.1,192.0.2.1","com.docker.network.bridge.inhibit_ipv4":"true",` +
+			`"com.docker.network.bridge.name":"mine","com.docker.network.bridge.trusted_host_interfaces":"eth0:eth1",` +
+			`"com.docker.network.container_iface_prefix":"lan","com.docker.network.driver.mtu":"1400",` +
+			`"com.docker.network.host_ipv4":"192.0.2.1","com.docker.network.host_ipv6":"fd00::1",` +
+			`"gangway.anti_spoofing":"false","gangway.host_binding_ipv6":"::1"},"IPv4":false,"IPv6":true,"Internal":false}}`,
+		"network/guard": `{"ID":"guard","Options":{"Given":{"gangway.anti_spoofing":"true"}}}`,
+		"endpoint/e":    `{"ID":"e","MAC":"02:42:0a:00:00:02","Options":{}}`,
+		"host":          `{"BootID":"x"}`,
+	})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for value, part := range map[string]string{
+		`{"Options":{"Rate":"1"}}`: `options have a part "Rate"`,
+		`{"Options":[]}`:           "options: json: cannot unmarshal",
+	} {
+		path, image := aged(t, "4", map[string][]byte{"network/z": []byte(value)})
+		refused(t, path, image, "bring schema 4 to 5: network/z: ", part)
 	}
 }
