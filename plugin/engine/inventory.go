@@ -72,6 +72,7 @@ type attachment struct {
 	IPAddress, GlobalIPv6Address string
 	IPPrefixLen                  int
 	GlobalIPv6PrefixLen          int
+	DriverOpts                   map[string]string
 	// GwPriority is there from engine 28.0 on, which has a gateway for each family.
 	GwPriority *int
 }
@@ -250,6 +251,12 @@ func (c container) on(networkID string) *attachment {
 // endpoint is the place as CreateEndpoint would ask for it.
 func (a *attachment) endpoint() (e driver.AdoptedEndpoint, err error) {
 	e.NetworkID, e.EndpointID = a.NetworkID, a.EndpointID
+	e.Options = map[string]json.RawMessage{}
+	for name, value := range a.DriverOpts {
+		if e.Options[name], err = json.Marshal(value); err != nil {
+			return e, err
+		}
+	}
 	if e.IPv4, err = address(a.IPAddress, a.IPPrefixLen); err != nil {
 		return e, err
 	}

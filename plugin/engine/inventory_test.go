@@ -27,8 +27,8 @@ const (
 	containerC = `{"Id":"c1","State":{"Running":true},"Config":{"ExposedPorts":{"80/tcp":{},"53/udp":{}}},
 		"HostConfig":{"PublishAllPorts":true,"PortBindings":{"80/tcp":[{"HostIp":"","HostPort":"8080"},{"HostIp":"127.0.0.1","HostPort":"8000-8010"}]}},
 		"NetworkSettings":{"SandboxKey":"/var/run/docker/netns/123","Networks":{
-		"a":{"NetworkID":"aa","EndpointID":"e1","Gateway":"10.0.0.1","IPAddress":"10.0.0.2","IPPrefixLen":24,"IPv6Gateway":"fd00::1","GlobalIPv6Address":"fd00::2","GlobalIPv6PrefixLen":64,"MacAddress":"02:42:0a:00:00:02"},
-		"b":{"NetworkID":"bb","EndpointID":"e2","Gateway":"","IPAddress":"10.0.1.2","IPPrefixLen":24,"IPv6Gateway":"","GlobalIPv6Address":"","GlobalIPv6PrefixLen":0,"MacAddress":"02:42:0a:00:01:02"}}}}`
+		"a":{"NetworkID":"aa","EndpointID":"e1","Gateway":"10.0.0.1","IPAddress":"10.0.0.2","IPPrefixLen":24,"IPv6Gateway":"fd00::1","GlobalIPv6Address":"fd00::2","GlobalIPv6PrefixLen":64,"MacAddress":"02:42:0a:00:00:02","DriverOpts":{"com.docker.network.endpoint.sysctls":"net.ipv4.conf.IFNAME.log_martians=1"}},
+		"b":{"NetworkID":"bb","EndpointID":"e2","Gateway":"","IPAddress":"10.0.1.2","IPPrefixLen":24,"IPv6Gateway":"","GlobalIPv6Address":"","GlobalIPv6PrefixLen":0,"MacAddress":"02:42:0a:00:01:02","DriverOpts":null}}}}`
 )
 
 func answers() map[string]string {
@@ -53,6 +53,8 @@ func TestInventory(t *testing.T) {
 	}
 	e := a.Endpoints[0]
 	want(t, "endpoint", fmt.Sprint(e.NetworkID, e.EndpointID, e.IPv4, e.IPv6, e.MAC, e.Sandbox, e.Gateway), "aae110.0.0.2/24 fd00::2/64 02:42:0a:00:00:02/var/run/docker/netns/123true")
+	want(t, "options of the container", fmt.Sprintf("%s", e.Options), "map[com.docker.network.endpoint.sysctls:\"net.ipv4.conf.IFNAME.log_martians=1\"]")
+	want(t, "no options of the container", len(b.Endpoints[0].Options), 0)
 	p, err := config.ParsePublish(e.Ports)
 	want(t, "ports", fmt.Sprint(p, err), "{[{6 80 invalid IP 8080 8080} {6 80 127.0.0.1 8000 8010} {17 53 invalid IP 0 0}] false} <nil>")
 	want(t, "no way out of an internal network", b.Endpoints[0].Gateway, false)
