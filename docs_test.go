@@ -33,7 +33,7 @@ func TestDocsTables(t *testing.T) {
 // TestDocsOptions: the README names options that exist.
 func TestDocsOptions(t *testing.T) {
 	var known []string
-	for _, o := range config.NetworkOptionsTable() {
+	for _, o := range config.OptionsTable() {
 		known = append(known, o.Name)
 	}
 	known = append(known, "com.docker.network.endpoint.ifname") // refused by name
@@ -220,9 +220,9 @@ func replaceTable(t *testing.T, text, name, table string) string {
 
 func optionsTable() string {
 	var b strings.Builder
-	b.WriteString("| Option | Values | Default | Meaning |\n|---|---|---|---|\n")
-	for _, o := range config.NetworkOptionsTable() {
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", o.Name, o.Values, code(o.Default), o.Help)
+	b.WriteString("| Option | For | Values | Default | Meaning | Since |\n|---|---|---|---|---|---|\n")
+	for _, o := range config.OptionsTable() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", o.Name, o.Where, o.Values, code(o.Default), o.Help, o.Since)
 	}
 	return b.String()
 }

@@ -2,6 +2,8 @@
 # bash completion for gangway's options in
 #
 #     docker network create -d gangway -o NAME=VALUE
+#     docker network connect --driver-opt NAME=VALUE
+#     docker run --network name=NETWORK,driver-opt=NAME=VALUE
 #
 # Every other word is left to docker's own completion, wherever it is. The names
 # and values are those of the command gangway, so they are never out of date.
@@ -36,23 +38,40 @@ _gangway_docker_keep() {
 }
 
 # _gangway_docker_option says whether the word at the cursor is an option of a
-# network of gangway. It sets cur to the word, and part to what of it is the
-# option. bash has cut the words at = and :, so it looks at the line.
+# network of gangway, or of one container's place on a network. It sets cur to the
+# word, part to what of it is the option, and place to what it is for. bash has cut
+# the words at = and :, so it looks at the line.
 _gangway_docker_option() {
 	local line=${COMP_LINE:0:COMP_POINT} before
-	[[ $line =~ [[:space:]]network[[:space:]](.*[[:space:]])?create[[:space:]] ]] || return
-	[[ $COMP_LINE =~ [[:space:]](-d|--driver)[[:space:]=]*[^[:space:]]*gangway ]] || return
 	cur=${line##*[[:space:]]}
 	before=${line%"$cur"}
 	part=$cur
-	case $cur in
-	--opt=* | -o=*) part=${cur#*=} ;;
-	*) [[ $before =~ [[:space:]](-o|--opt)[[:space:]]+$ ]] || return ;;
-	esac
+	if [[ $line =~ [[:space:]]network[[:space:]](.*[[:space:]])?create[[:space:]] ]]; then
+		place=--network
+		[[ $COMP_LINE =~ [[:space:]](-d|--driver)[[:space:]=]*[^[:space:]]*gangway ]] || return
+		case $cur in
+		--opt=* | -o=*) part=${cur#*=} ;;
+		*) [[ $before =~ [[:space:]](-o|--opt)[[:space:]]+$ ]] || return ;;
+		esac
+		return
+	fi
+	# The line does not say what driver the network has.
+	place=--container
+	if [[ $line =~ [[:space:]]network[[:space:]](.*[[:space:]])?connect[[:space:]] ]]; then
+		case $cur in
+		--driver-opt=*) part=${cur#*=} ;;
+		*) [[ $before =~ [[:space:]]--driver-opt[[:space:]]+$ ]] || return ;;
+		esac
+		return
+	fi
+	[[ $line =~ [[:space:]](run|create)[[:space:]] && $cur == *,driver-opt=* ]] || return
+	[[ $cur == --net*=name=* || $before =~ [[:space:]]--net(work)?[[:space:]]+$ ]] || return
+	part=${cur##*,driver-opt=}
+	[[ $part != *,* ]]
 }
 
 _gangway_docker() {
-	local cur part name values value cut=
+	local cur part place name values value cut=
 	declare -F _gangway_docker_load >/dev/null && _gangway_docker_load
 	if ! _gangway_docker_option; then
 		[ -z "$_gangway_docker_own" ] || "$_gangway_docker_own" "$@"
@@ -77,7 +96,7 @@ _gangway_docker() {
 			compopt -o nospace 2>/dev/null
 			;;
 		esac
-	done < <(gangway options --words 2>/dev/null)
+	done < <(gangway options --words "$place" 2>/dev/null)
 	local -a fitting=()
 	for value in "${COMPREPLY[@]}"; do
 		[[ $value == "$part"* ]] || continue

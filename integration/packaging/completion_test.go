@@ -70,6 +70,13 @@ func TestDockerCompletion(t *testing.T) {
 				create + "-o " + prefix + "driver.mtu=":                                     "",
 				create + "-o " + prefix + "nothing":                                         "",
 				"docker -H x network create --driver=reg:5000/x/gangway -o " + prefix + "c": prefix + "container_iface_prefix=",
+				create + "-o gangway.a":                                                     "gangway.anti_spoofing=",
+				create + "-o gangway.anti_spoofing=":                                        "auto true false",
+				create + "-o " + prefix + "endpoint.s":                                      "",
+				"docker network connect --driver-opt " + prefix + "endpoint.s":              prefix + "endpoint.sysctls=",
+				"docker network connect --driver-opt=" + prefix + "driver.m":                "",
+				"docker run --network name=n,driver-opt=" + prefix + "endpoint.s":           prefix + "endpoint.sysctls=",
+				"docker run --net name=n,alias=a,driver-opt=" + prefix + "driver":           "",
 			} {
 				out := strings.Fields(run(t, []string{"LINE=" + line, "PATH=" + dir + ":" + os.Getenv("PATH")},
 					"bash", "--norc", "-c", c.setup+"\n"+complete))

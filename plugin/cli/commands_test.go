@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -177,24 +178,45 @@ func TestUsageErrors(t *testing.T) {
 	compare(t, "usage", transcript(t, t.TempDir(), "statsu", "status now", "status --jsn", "ports --timeout 0s", "ports --timeout x", "status --no-trunc", "serve --state"))
 }
 
-// TestOptions: the list has every row of the table in each form, and asks nobody.
+// TestOptions: the list has every row of the table in each form, and those of one place
+// alone; it asks nobody.
 func TestOptions(t *testing.T) {
 	dir := t.TempDir()
-	table := config.NetworkOptionsTable()
-	var decoded []struct{ Name, Values, Default, Help string }
-	if r := gangway(t, dir, "options", "--json"); r.code != 0 || json.Unmarshal([]byte(r.stdout), &decoded) != nil || len(decoded) != len(table) {
-		t.Fatalf("%+v", r)
-	}
-	text, words := gangway(t, dir, "options").stdout, gangway(t, dir, "options", "--words").stdout
-	for i, row := range table {
-		if decoded[i].Name != row.Name || decoded[i].Default != row.Default {
-			t.Errorf("row %d is %+v, want %s", i, decoded[i], row.Name)
+	for flag, place := range map[string]config.Where{"": config.ForBoth, "--network": config.ForNetwork, "--container": config.ForContainer} {
+		table := slices.DeleteFunc(config.OptionsTable(), func(o config.Option) bool { return o.Where&place == 0 })
+		list := func(args ...string) string {
+			if flag != "" {
+				args = append(args, flag)
+			}
+			r := gangway(t, dir, append([]string{"options"}, args...)...)
+			if r.code != 0 {
+				t.Fatalf("%v: %+v", args, r)
+			}
+			return r.stdout
 		}
-		if !strings.Contains(text, row.Name+"\n    ") {
-			t.Errorf("%s is missing in:\n%s", row.Name, text)
+		var decoded []struct {
+			Name, Values, Default, Help, Since string
+			For                                []string
+			Engine                             bool
 		}
-		if line := strings.Join(append([]string{row.Name}, row.Choices...), " ") + "\n"; !strings.Contains(words, line) {
-			t.Errorf("no line %q in:\n%s", line, words)
+		if err := json.Unmarshal([]byte(list("--json")), &decoded); err != nil || len(decoded) != len(table) || len(table) == 0 {
+			t.Fatalf("%s: %d in JSON (%v), %d in the table", flag, len(decoded), err, len(table))
+		}
+		text, words := list(), list("--words")
+		if n := strings.Count(words, "\n"); n != len(table) {
+			t.Errorf("%s: %d lines for %d rows:\n%s", flag, n, len(table), words)
+		}
+		for i, row := range table {
+			d := decoded[i]
+			if d.Name != row.Name || d.Default != row.Default || d.Since != row.Since || d.Engine != row.Engine || strings.Join(d.For, ", ") != row.Where.String() {
+				t.Errorf("row %d is %+v, want %+v", i, d, row.Name)
+			}
+			if !strings.Contains(text, row.Name+"\n    ") || !strings.Contains(text, "\n    for: "+row.Where.String()+"\n") {
+				t.Errorf("%s is missing in:\n%s", row.Name, text)
+			}
+			if line := strings.Join(append([]string{row.Name}, row.Choices...), " ") + "\n"; !strings.Contains(words, line) {
+				t.Errorf("no line %q in:\n%s", line, words)
+			}
 		}
 	}
 }
