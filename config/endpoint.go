@@ -14,12 +14,6 @@ const (
 	keyIfname     = "com.docker.network.endpoint.ifname"
 )
 
-// Endpoint is what a user asks one container's place on a network to be. Values
-// compare as Network's.
-type Endpoint struct {
-	given given
-}
-
 // ParseEndpoint reads the options of CreateEndpoint. In them the engine's own
 // keys and the user's driver options (docker network connect --driver-opt) stand
 // side by side. The engine's are checked for type and carried out by others: the

@@ -1,9 +1,6 @@
 package config
 
-import (
-	"fmt"
-	"net/netip"
-)
+import "fmt"
 
 // Keys that the engine itself puts beside the user's options of a network
 // (libnetwork's netlabel package).
@@ -13,40 +10,6 @@ const (
 	keyEnableIPv4 = "com.docker.network.enable_ipv4"
 	keyEnableIPv6 = "com.docker.network.enable_ipv6"
 )
-
-// Network is what a user asks a network to be: the fields say what holds. Values
-// compare with ==, which tells different words for the same apart; Equal does not.
-type Network struct {
-	// Bridge is the bridge's name; "" has gangway choose it.
-	Bridge string
-	// MTU is in bytes, 68 to 65535; 0 leaves it to the kernel.
-	MTU int
-	// Masquerade hides container addresses behind the host's on the way out;
-	// ICC lets containers of the network reach each other; Internal keeps the
-	// network from everything outside.
-	Masquerade, ICC, Internal bool
-	// IPv4 and IPv6 say which families the network has; at least one.
-	IPv4, IPv6 bool
-	// GatewayMode4 and GatewayMode6 are asked for by Mode.
-	GatewayMode4, GatewayMode6 GatewayMode
-	// InhibitIPv4 gives the bridge no IPv4 address; somebody else is the gateway.
-	InhibitIPv4 bool
-	// HostBinding4 and HostBinding6 are asked for by HostBindings. With another
-	// HostBinding4 than every address and no HostBinding6, IPv6 ports are not
-	// published.
-	HostBinding4, HostBinding6 string
-	// Host4 and Host6 are the addresses that outgoing traffic takes; invalid for
-	// those of the link that it leaves by.
-	Host4, Host6 netip.Addr
-	// AntiSpoofing keeps containers from claiming addresses that are not theirs.
-	AntiSpoofing AntiSpoofing
-	// Trusted is asked for by TrustedInterfaces.
-	Trusted string
-	// IfacePrefix is what names of interfaces in containers start with.
-	IfacePrefix string
-
-	given given
-}
 
 // ParseNetwork reads the options of CreateNetwork and GwAllocCheck as decoded
 // from JSON. The user's are strings under com.docker.network.generic; an unknown

@@ -1,9 +1,6 @@
 package config
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // Where says what an option can be given to.
 type Where uint8
@@ -65,30 +62,6 @@ type Option struct {
 	// filter says what the network has to filter at the bridge's ports for the
 	// option's sake; "" or nil for nothing.
 	filter func(Network) string
-}
-
-// OptionsTable lists every option in the order of the documentation.
-func OptionsTable() []Option {
-	return slices.Concat(
-		bridgeOption(),
-		mtuOption(),
-		masqueradeOption(),
-		iccOption(),
-		hostBindingOptions(),
-		antiSpoofingOption(),
-		ifacePrefixOption(),
-		gatewayModeOptions(),
-		inhibitIPv4Option(),
-		trustedOption(),
-		hostAddressOptions(),
-		engineOptions(),
-	)
-}
-
-// NetworkOptionsTable lists the options that Gangway's networks can be given, without
-// those that the engine carries out.
-func NetworkOptionsTable() []Option {
-	return slices.DeleteFunc(OptionsTable(), func(o Option) bool { return o.Where&ForNetwork == 0 || o.Engine })
 }
 
 // find returns the row of an option that is given in a place. What is not allowed

@@ -181,42 +181,45 @@ func TestUsageErrors(t *testing.T) {
 // TestOptions: the list has every row of the table in each form, and those of one place
 // alone; it asks nobody.
 func TestOptions(t *testing.T) {
+	for flag, place := range map[string]config.Where{"--network": config.ForNetwork, "--container": config.ForContainer, "": config.ForBoth} {
+		t.Run(flag, func(t *testing.T) { listed(t, flag, place) })
+	}
+	if r := gangway(t, t.TempDir(), "options", "--network", "--container"); r.code == 0 {
+		t.Errorf("both kinds alone: %+v", r)
+	}
+}
+
+func listed(t *testing.T, flag string, place config.Where) {
 	dir := t.TempDir()
-	for flag, place := range map[string]config.Where{"": config.ForBoth, "--network": config.ForNetwork, "--container": config.ForContainer} {
-		table := slices.DeleteFunc(config.OptionsTable(), func(o config.Option) bool { return o.Where&place == 0 })
-		list := func(args ...string) string {
-			if flag != "" {
-				args = append(args, flag)
-			}
-			r := gangway(t, dir, append([]string{"options"}, args...)...)
-			if r.code != 0 {
-				t.Fatalf("%v: %+v", args, r)
-			}
-			return r.stdout
+	table := slices.DeleteFunc(config.OptionsTable(), func(o config.Option) bool { return o.Where&place == 0 })
+	list := func(args ...string) string {
+		if flag != "" {
+			args = append(args, flag)
 		}
-		var decoded []struct {
-			Name, Values, Default, Help, Since string
-			For                                []string
-			Engine                             bool
+		return gangway(t, dir, append([]string{"options"}, args...)...).stdout
+	}
+	text, words, encoded := list(), list("--words"), list("--json")
+	var decoded []struct {
+		Name, Values, Default, Help, Since string
+		For                                []string
+		Engine                             bool
+	}
+	if err := json.Unmarshal([]byte(encoded), &decoded); err != nil || len(decoded) != len(table) || len(table) == 0 {
+		t.Fatalf("%d in JSON (%v), %d in the table", len(decoded), err, len(table))
+	}
+	if n := strings.Count(words, "\n"); n != len(table) {
+		t.Errorf("%d lines for %d rows:\n%s", n, len(table), words)
+	}
+	for i, row := range table {
+		d := decoded[i]
+		if d.Name != row.Name || d.Default != row.Default || d.Since != row.Since || d.Engine != row.Engine || strings.Join(d.For, ", ") != row.Where.String() {
+			t.Errorf("row %d is %+v, want %s", i, d, row.Name)
 		}
-		if err := json.Unmarshal([]byte(list("--json")), &decoded); err != nil || len(decoded) != len(table) || len(table) == 0 {
-			t.Fatalf("%s: %d in JSON (%v), %d in the table", flag, len(decoded), err, len(table))
+		if !strings.Contains(text, row.Name+"\n    ") || !strings.Contains(text, "\n    for: "+row.Where.String()+"\n") {
+			t.Errorf("%s is missing in:\n%s", row.Name, text)
 		}
-		text, words := list(), list("--words")
-		if n := strings.Count(words, "\n"); n != len(table) {
-			t.Errorf("%s: %d lines for %d rows:\n%s", flag, n, len(table), words)
-		}
-		for i, row := range table {
-			d := decoded[i]
-			if d.Name != row.Name || d.Default != row.Default || d.Since != row.Since || d.Engine != row.Engine || strings.Join(d.For, ", ") != row.Where.String() {
-				t.Errorf("row %d is %+v, want %+v", i, d, row.Name)
-			}
-			if !strings.Contains(text, row.Name+"\n    ") || !strings.Contains(text, "\n    for: "+row.Where.String()+"\n") {
-				t.Errorf("%s is missing in:\n%s", row.Name, text)
-			}
-			if line := strings.Join(append([]string{row.Name}, row.Choices...), " ") + "\n"; !strings.Contains(words, line) {
-				t.Errorf("no line %q in:\n%s", line, words)
-			}
+		if line := strings.Join(append([]string{row.Name}, row.Choices...), " ") + "\n"; !strings.Contains(words, line) {
+			t.Errorf("no line %q in:\n%s", line, words)
 		}
 	}
 }
