@@ -108,13 +108,17 @@ func (h *host) check(c combination, links *goldens) ruleDump {
 // Every option, and every value of those that have few, is in the matrix: a new
 // one has to say what it does to the rules.
 func TestMatrixIsComplete(t *testing.T) {
-	var creates []string
+	var given []string
 	for _, c := range matrix() {
 		for _, w := range wishes(c.create, c.run) {
-			creates = append(creates, w.create)
+			given = append(given, w.create, w.run)
 		}
 	}
-	for _, o := range config.NetworkOptionsTable() {
+	for _, o := range config.OptionsTable() {
+		if o.Engine {
+			continue
+		}
+		flags := map[config.Where][]string{config.ForNetwork: {"-o"}, config.ForContainer: {"--driver-opt"}, config.ForBoth: {"-o", "--driver-opt"}}[o.Where]
 		values := []string{""}
 		switch {
 		case o.Values == "true or false":
@@ -124,8 +128,11 @@ func TestMatrixIsComplete(t *testing.T) {
 		}
 		short := o.Name[strings.LastIndexByte(o.Name, '.')+1:]
 		for _, v := range values {
-			if !slices.ContainsFunc(creates, func(c string) bool { return strings.Contains(c, "-o "+short+"="+v) }) {
-				t.Errorf("no combination has -o %s=%s", short, v)
+			for _, flag := range flags {
+				arg := flag + " " + short + "=" + v
+				if !slices.ContainsFunc(given, func(c string) bool { return strings.Contains(" "+c, " "+arg) }) {
+					t.Errorf("no combination has %s", arg)
+				}
 			}
 		}
 	}

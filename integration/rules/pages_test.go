@@ -9,6 +9,7 @@ import (
 	"testing"
 	"text/template"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/integration/golden"
 )
 
@@ -320,7 +321,7 @@ func commands(t *testing.T, n int, w wish) string {
 	for arg := range strings.FieldsSeq(strings.ReplaceAll(w.create, "-o ", "-o=")) {
 		if option, is := strings.CutPrefix(arg, "-o="); is {
 			short, value, _ := strings.Cut(option, "=")
-			arg = "-o " + fullName(t, short) + "=" + value
+			arg = "-o " + fullName(t, config.ForNetwork, short) + "=" + value
 		}
 		create += " " + arg
 	}

@@ -18,7 +18,8 @@ type wish struct {
 	// create are arguments of docker network create. Options go without what
 	// stands before the last point of their names.
 	create string
-	// run are arguments of docker run, or none for a network without container.
+	// run are arguments of docker run, or none for a network without container. An
+	// option of the container is --driver-opt name=value, its name as in create.
 	run string
 }
 
@@ -87,10 +88,11 @@ func (h *host) join(n, address int, w wish) {
 	if len(request.IPv6) > 0 {
 		e.IPv6 = place(n, address, true)
 	}
+	of, run := e.EndpointID, w.run
+	run, e.Options = driverOptions(h.t, run)
 	_, err := h.driver.CreateEndpoint(h.t.Context(), e)
 	h.ok(err)
 	// The first network's container is connected to another network as well.
-	of, run := e.EndpointID, w.run
 	if rest, connected := strings.CutPrefix(run, "connect"); connected {
 		of, run = endpointID(0, address), strings.TrimSpace(rest)
 	}
@@ -114,7 +116,7 @@ func (w wish) request(t *testing.T, n int) driver.CreateNetworkRequest {
 		switch option, isOption := strings.CutPrefix(arg, "-o="); {
 		case isOption:
 			name, value, _ := strings.Cut(option, "=")
-			options[fullName(t, name)] = value
+			options[fullName(t, config.ForNetwork, name)] = value
 		case arg == "--ipv6":
 			ipv6 = true
 			r.Options["com.docker.network.enable_ipv6"] = true
@@ -139,15 +141,32 @@ func (w wish) request(t *testing.T, n int) driver.CreateNetworkRequest {
 	return r
 }
 
-// fullName completes the name of a network option.
-func fullName(t *testing.T, short string) string {
+// fullName completes the name of an option that can be given in a place.
+func fullName(t *testing.T, place config.Where, short string) string {
 	t.Helper()
-	table := config.NetworkOptionsTable()
-	i := slices.IndexFunc(table, func(o config.Option) bool { return strings.HasSuffix(o.Name, "."+short) })
+	table := config.OptionsTable()
+	i := slices.IndexFunc(table, func(o config.Option) bool { return o.Where&place != 0 && strings.HasSuffix(o.Name, "."+short) })
 	if i < 0 {
-		t.Fatalf("there is no network option %q", short)
+		t.Fatalf("there is no option %q for %s", short, place)
 	}
 	return table[i].Name
+}
+
+// driverOptions takes the --driver-opt arguments out of those of docker run.
+func driverOptions(t *testing.T, run string) (rest string, options config.EndpointOptions) {
+	t.Helper()
+	options = config.EndpointOptions{}
+	var others []string
+	for _, arg := range strings.Fields(strings.ReplaceAll(run, "--driver-opt ", "--driver-opt=")) {
+		option, isOption := strings.CutPrefix(arg, "--driver-opt=")
+		if !isOption {
+			others = append(others, arg)
+			continue
+		}
+		name, value, _ := strings.Cut(option, "=")
+		options[fullName(t, config.ForContainer, name)] = []byte(strconv.Quote(value))
+	}
+	return strings.Join(others, " "), options
 }
 
 // publications are the -p arguments, each port one by one as the engine sends

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 )
@@ -29,6 +30,8 @@ type endpoint struct {
 	mac     string
 	outside bool // it has not joined
 	ports   []port
+	// options are the user's, by their whole names.
+	options map[string]string
 }
 
 type port struct {
@@ -199,7 +202,9 @@ func (a *asker) endpoint(networkID string, pools []pool, e endpoint) {
 		more["NetworkID"], more["EndpointID"] = networkID, e.id
 		return more
 	}
-	a.ask("NetworkDriver.CreateEndpoint", ids(map[string]any{"Interface": iface, "Options": map[string]any{}}))
+	options := map[string]string{}
+	maps.Copy(options, e.options)
+	a.ask("NetworkDriver.CreateEndpoint", ids(map[string]any{"Interface": iface, "Options": options}))
 	if e.outside {
 		return
 	}
