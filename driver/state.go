@@ -38,7 +38,8 @@ type Network struct {
 // once they are part of the state.
 type Endpoint struct {
 	ID, NetworkID string
-	Options       config.Endpoint
+	// Options are those of this one container.
+	Options config.Endpoint
 	// IPv4 and IPv6 carry the subnet's prefix length; invalid for none.
 	IPv4, IPv6 netip.Prefix
 	MAC        HardwareAddr

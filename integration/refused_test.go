@@ -28,6 +28,8 @@ func testRefused(t *testing.T, e *harness.Engine) {
 		{"MTU that is no number", []string{"mtu", "big"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.driver.mtu=big"}},
 		{"unknown option", []string{"com.docker.network.driver.mtuu", "com.docker.network.driver.mtu"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.driver.mtuu=1400"}},
 		{"option under another prefix", []string{"com.docker.network.mtu", "did you mean com.docker.network.driver.mtu"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.mtu=1400"}},
+		{"option that has another name now", []string{"is named gangway.anti_spoofing"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.bridge.anti_spoofing=true"}},
+		{"option of one container", []string{"com.docker.network.endpoint.sysctls", "--driver-opt"}, []string{"--subnet", "10.77.1.0/24", "-o", "com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1"}},
 		{"option of another driver", []string{"parent", "macvlan", "com.docker.network.bridge.name"}, []string{"--subnet", "10.77.1.0/24", "-o", "parent=eth0"}},
 		{"option that is a flag", []string{"internal", "use --internal"}, []string{"--subnet", "10.77.1.0/24", "-o", "internal=true"}},
 		{"option of the address manager", []string{"size=28", "--ipam-opt", "--subnet"}, args(own, []string{"--ipam-opt", "size=28"})},
