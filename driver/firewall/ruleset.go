@@ -45,7 +45,7 @@ import (
 // Source addresses:
 //   - leaving by a link that is no gangway bridge with a source in a Masquerade
 //     subnet: takes Source's address of the family, or else that link's, and a
-//     port from FirstHighPort on, so that nobody chooses a port of the host. A port to Keep is kept.
+//     port of HighPorts, so that nobody gets a port of the host. A port to Keep is kept.
 //   - within, translated by a published port (hairpin), and from 127.0.0.0/8
 //     of the host: takes the bridge's address, so that the answer comes back.
 //   - translated by a published port, to a container that is at home in the
@@ -101,15 +101,23 @@ func (f Families) Has(six bool) bool { return six && f.V6 || !six && f.V4 }
 // Family returns the set of one family.
 func Family(six bool) Families { return Families{V4: !six, V6: six} }
 
-// FirstHighPort and LastHighPort bound the source ports that masqueraded flows get, at
-// random. Services and most published ports of the host are below: a container that could
-// choose such a port would take what one remote port sends to it (the "port shadow").
+// FirstHighPort and LastHighPort bound the source ports that masqueraded flows get.
+// Services and most published ports of the host are below: a container whose flow has
+// such a port takes what one remote port sends to it (the "port shadow").
 // The rejected alternative, the kernel's own choice, keeps the container's port wherever
 // no flow has it.
 const (
 	FirstHighPort uint16 = 32768
 	LastHighPort  uint16 = 65535
 )
+
+// HighPorts are the source ports that masqueraded flows of a protocol get, at random: First
+// to Last, within FirstHighPort to LastHighPort and less than all of these. Who opens
+// flows enough gets each of them.
+type HighPorts struct {
+	Proto       spec.Protocol
+	First, Last uint16
+}
 
 // Direct is a container that clients of another network reach without the host, as
 // it has an address there as well. What it answers them would not come by the host,
@@ -171,6 +179,10 @@ type Ruleset struct {
 	Open     []Open
 	Direct   []Direct
 	Keep     []Keep
+	// HighPorts holds each protocol at most once. One that is not among them has all
+	// ports from FirstHighPort to LastHighPort. What a Delta adds takes the place of what
+	// its protocol had.
+	HighPorts []HighPorts
 	// Outside are the links that lead outside, each once. What is not among them
 	// is closed.
 	Outside []spec.Outside
@@ -216,7 +228,7 @@ func (r Ruleset) with(o Ruleset) Ruleset {
 }
 
 func (r Ruleset) empty() bool {
-	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Direct)+len(r.Keep)+len(r.Outside) == 0 && r.Closed == Families{}
+	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Direct)+len(r.Keep)+len(r.HighPorts)+len(r.Outside) == 0 && r.Closed == Families{}
 }
 
 // Backend puts rulesets into the kernel. Implementations are safe for

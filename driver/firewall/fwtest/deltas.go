@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -184,7 +185,7 @@ func (s *suite) sequences(t *testing.T) {
 			h := newHost(t, s.opts, set)
 			before := dump(t, h)
 			b := s.backend(t, h)
-			m := model{rnd: rand.New(rand.NewPCG(seed, 4)), all: bulk(5, 5), in: map[any]bool{}}
+			m := model{rnd: rand.New(rand.NewPCG(seed, 4)), all: bulk(5, 5), in: map[any]bool{}, high: map[spec.Protocol]firewall.HighPorts{}}
 			for step := range 40 {
 				b.apply(t, m.step())
 				if step%10 != 9 {
@@ -208,6 +209,8 @@ type model struct {
 	rnd *rand.Rand
 	all firewall.Ruleset
 	in  map[any]bool
+	// high are the ranges of ports that should be there.
+	high map[spec.Protocol]firewall.HighPorts
 }
 
 // step chooses a delta and takes note of it. Now and then it removes what is
@@ -236,7 +239,24 @@ func (m *model) step() firewall.Delta {
 			m.in[p] = true
 		}
 	}
+	m.moveHigh(&d)
 	return d
+}
+
+// moveHigh gives a protocol another range, or none. What is added takes the place of what
+// there is, whether that is removed or not.
+func (m *model) moveHigh(d *firewall.Delta) {
+	p := [...]spec.Protocol{spec.TCP, spec.UDP, spec.SCTP}[m.rnd.IntN(3)]
+	old, has := m.high[p]
+	if has && m.rnd.IntN(2) == 0 {
+		d.Remove.HighPorts = append(d.Remove.HighPorts, old)
+		delete(m.high, p)
+	}
+	if m.rnd.IntN(2) == 0 {
+		first := uint16(40000 + m.rnd.IntN(100))
+		m.high[p] = firewall.HighPorts{Proto: p, First: first, Last: first + uint16(m.rnd.IntN(3))}
+		d.Add.HighPorts = append(d.Add.HighPorts, m.high[p])
+	}
 }
 
 // ruleset is what should be there.
@@ -252,6 +272,7 @@ func (m *model) ruleset() firewall.Ruleset {
 			r.Ports = append(r.Ports, p)
 		}
 	}
+	r.HighPorts = slices.Collect(maps.Values(m.high))
 	return r
 }
 

@@ -72,6 +72,7 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 		{"Modes", s.modes},
 		{"Origin", s.origin},
 		{"PortShadow", s.portShadow},
+		{"PortFlood", s.portFlood},
 		{"Foreign", s.foreign},
 		{"Uplinks", s.uplinks},
 		{"LastWord", s.lastWord},

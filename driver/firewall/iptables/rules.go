@@ -165,7 +165,7 @@ func leaveRules(r rules, n firewall.Network, subnet netip.Prefix, tag string) {
 			continue
 		}
 		for _, p := range []spec.Protocol{spec.TCP, spec.UDP, spec.SCTP} {
-			to := netip.AddrPortFrom(a, firewall.FirstHighPort).String() + "-" + strconv.Itoa(int(firewall.LastHighPort))
+			to := strings.TrimSuffix(netip.AddrPortFrom(a, 0).String(), "0") + allHigh
 			r[leaveChain] = append(r[leaveChain], fmt.Sprintf("%s -p %s%s -j SNAT --to-source %s --random-fully", from, p, tag, to))
 		}
 		r[restChain] = append(r[restChain], from+tag+" -j SNAT --to-source "+a.String())
@@ -316,6 +316,7 @@ func (r rules) with(d firewall.Delta, f form) rules {
 			}
 		}
 	}
+	next.moveRanges(d)
 	next.settle(f)
 	next.finish(closed && !d.Remove.Closed.Has(f.six) || d.Add.Closed.Has(f.six))
 	return next
@@ -377,14 +378,15 @@ func (r rules) settle(f form) {
 	}
 }
 
-// remembered is no chain: it holds the rules of outsideChain for as long as there is no
+// remembered is no chain, as it is in no table: it holds the rules of outsideChain for as long as there is no
 // network that needs them.
 var remembered = chain{}
 
 // finish adds what follows from the links that lead outside: closedChain to a closed
 // family, knownChain and refusedChain where there are networks. It leaves nothing else
-// without these.
+// without these. The ranges of ports come to the rules that have some.
 func (r rules) finish(closed bool) {
+	r.fillRanges()
 	if closed {
 		lines := []string{}
 		for _, l := range r[outsideChain] {
@@ -425,6 +427,7 @@ func (r rules) opened() rules {
 	if all == nil {
 		all = rules{}
 	}
+	all.clearRanges()
 	delete(all, closedChain)
 	delete(all, remembered)
 	if len(r[outsideChain]) > 0 {

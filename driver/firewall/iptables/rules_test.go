@@ -2,6 +2,7 @@ package iptables
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
@@ -38,8 +39,9 @@ func port(network, endpoint string, proto spec.Protocol, host string, first, las
 func rich() firewall.Ruleset {
 	both := firewall.Families{V4: true, V6: true}
 	return firewall.Ruleset{
-		Outside: []spec.Outside{{Name: "eth0"}, {Name: "br-lan", Bridge: true}},
-		Closed:  both,
+		Outside:   []spec.Outside{{Name: "eth0"}, {Name: "br-lan", Bridge: true}},
+		Closed:    both,
+		HighPorts: []firewall.HighPorts{{Proto: spec.UDP, First: 40000, Last: 51819}, {Proto: spec.SCTP, First: 60000, Last: 60000}},
 		Direct: []firewall.Direct{
 			{NetworkID: id("a"), EndpointID: id("1"), Clients: netip.MustParsePrefix("10.200.1.0/24"), Addr: netip.MustParseAddr("10.200.0.2")},
 			{NetworkID: id("a"), EndpointID: id("1"), Clients: netip.MustParsePrefix("fd00:d::/64"), Addr: netip.MustParseAddr("fd00:a::2")},
@@ -126,6 +128,12 @@ func pick(rnd *rand.Rand, set firewall.Ruleset) firewall.Ruleset {
 		}
 	}
 	some.Direct, some.Keep, some.Outside = half(rnd, set.Direct), half(rnd, set.Keep), half(rnd, set.Outside)
+	for _, p := range set.HighPorts {
+		if n := rnd.IntN(3); n > 0 {
+			p.First -= uint16(n)
+			some.HighPorts = append(some.HighPorts, p)
+		}
+	}
 	some.Closed = firewall.Families{V4: set.Closed.V4 && rnd.IntN(2) == 0, V6: set.Closed.V6 && rnd.IntN(2) == 0}
 	return some
 }
@@ -149,6 +157,7 @@ func minus(a, b firewall.Ruleset) firewall.Ruleset {
 		}
 	}
 	rest.Direct, rest.Keep, rest.Outside = without(a.Direct, b.Direct), without(a.Keep, b.Keep), without(a.Outside, b.Outside)
+	rest.HighPorts = without(a.HighPorts, b.HighPorts)
 	rest.Closed = a.Closed.Without(b.Closed)
 	return rest
 }
@@ -208,6 +217,27 @@ func TestClosedAlone(t *testing.T) {
 		if d := cmp.Diff(text(compile(full, f)), text(is.with(firewall.Delta{Add: firewall.Ruleset{Networks: full.Networks}}, f))); d != "" {
 			t.Errorf("IPv6 %t, with networks (-compile +with):\n%s", six, d)
 		}
+	}
+}
+
+// TestRangesListed: the ranges of ports are those of what the kernel lists, where nobody
+// has told them, and what is added takes their place.
+func TestRangesListed(t *testing.T) {
+	full, f := rich(), form{mark: firewall.DefaultMark(), valve: true, user: true}
+	listed := maps.Clone(compile(full, f))
+	delete(listed, highPorts)
+	delete(listed, remembered)
+	if d := cmp.Diff(text(compile(full, f)), text(listed.with(firewall.Delta{}, f))); d != "" {
+		t.Errorf("listed (-compile +with):\n%s", d)
+	}
+	add := []firewall.HighPorts{{Proto: spec.UDP, First: 50000, Last: 50001}, {Proto: spec.TCP, First: 33000, Last: 65535}}
+	full.HighPorts = append(add, full.HighPorts[1])
+	if d := cmp.Diff(text(compile(full, f)), text(listed.with(firewall.Delta{Add: firewall.Ruleset{HighPorts: add}}, f))); d != "" {
+		t.Errorf("added (-compile +with):\n%s", d)
+	}
+	full.HighPorts = nil
+	if d := cmp.Diff(text(compile(full, f)), text(listed.with(firewall.Delta{Remove: firewall.Ruleset{HighPorts: rich().HighPorts}}, f))); d != "" {
+		t.Errorf("removed (-compile +with):\n%s", d)
 	}
 }
 

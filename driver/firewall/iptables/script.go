@@ -236,7 +236,7 @@ func step(is, want rules) (s *script, ok bool) {
 func (r rules) chains() []chain {
 	all := make([]chain, 0, len(r))
 	for c := range r {
-		if c != remembered {
+		if c.table != "" {
 			all = append(all, c)
 		}
 	}

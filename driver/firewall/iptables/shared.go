@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -107,7 +106,7 @@ func sharedSource(r rules, six bool) {
 	}
 	r[portsChain] = nil
 	for _, p := range []spec.Protocol{spec.TCP, spec.UDP, spec.SCTP} {
-		r[portsChain] = append(r[portsChain], fmt.Sprintf("-p %s -j MASQUERADE --to-ports %d-%d --random-fully", p, firewall.FirstHighPort, firewall.LastHighPort))
+		r[portsChain] = append(r[portsChain], fmt.Sprintf("-p %s -j MASQUERADE --to-ports %s --random-fully", p, allHigh))
 	}
 	r[portsChain] = append(r[portsChain], "-j MASQUERADE")
 }

@@ -7,8 +7,6 @@ import (
 	nft "github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
-
-	"github.com/gangway-net/gangway/driver/firewall"
 )
 
 // originChains drop, before connection tracking, what has a source that cannot come
@@ -43,29 +41,29 @@ func originChains(m firewall.Mark) []chain {
 
 // sourceChains give what leaves gangway's networks another source. What the container
 // publishes as it is keeps its port: peers expect to hear from that. All else gets a port
-// that nobody can choose.
-func sourceChains() []chain {
+// that nobody can choose, of the ranges.
+func sourceChains(high ranges) []chain {
 	var all []chain
 	for _, h := range headers() {
 		key := rule(meta(expr.MetaKeyL4PROTO, 1), is(unix.IPPROTO_UDP), h.own(), h.address(h.saddr, 1), sport(register(8+h.words)))
 		saddr := rule(h.own(), h.address(h.saddr, 1))
-		keep, high := "keep_port"+h.name, "high_port"+h.name
+		keep, random := "keep_port"+h.name, highChain+h.name
 		var ranged [][]expr.Any
 		for _, p := range protocols() {
 			of := rule(meta(expr.MetaKeyL4PROTO, 1), is(byte(p)))
 			ranged = append(ranged,
-				rule(of, saddr, valueOf(sourceMap+h.name), snat(uint32(h.proto), true)),
-				rule(of, saddr, in(masqueradeSet+h.name), masquerade(true)))
+				rule(of, saddr, valueOf(sourceMap+h.name), snat(uint32(h.proto), high.of(p))),
+				rule(of, saddr, in(masqueradeSet+h.name), masquerade(high.of(p))))
 		}
 		leave := [][]expr.Any{rule(key, in(keepSet+h.name), jump(keep)), rule(key, in(keepRangeSet+h.name), jump(keep))}
 		for _, p := range protocols() {
-			leave = append(leave, rule(meta(expr.MetaKeyL4PROTO, 1), is(byte(p)), jump(high)))
+			leave = append(leave, rule(meta(expr.MetaKeyL4PROTO, 1), is(byte(p)), jump(random)))
 		}
 		all = append(all,
-			regular(high, ranged...),
+			regular(random, ranged...),
 			regular(keep,
-				rule(saddr, valueOf(sourceMap+h.name), snat(uint32(h.proto), false)),
-				rule(saddr, in(masqueradeSet+h.name), masquerade(false))),
+				rule(saddr, valueOf(sourceMap+h.name), snat(uint32(h.proto), portRange{})),
+				rule(saddr, in(masqueradeSet+h.name), masquerade(portRange{}))),
 			regular("leave"+h.name, append(leave, rule(jump(keep)))...))
 	}
 	return all
@@ -108,24 +106,15 @@ func baseChains() []chain {
 // postrouting gives packets to gangway's bridges the bridge's address where the answer
 // would not come back otherwise, and leads to leave4 and leave6.
 func postrouting() chain {
-	rules := [][]expr.Any{rule(ifGroup(expr.MetaKeyOIFGROUP), family4(), loopback4(12), masquerade(false))}
+	rules := [][]expr.Any{rule(ifGroup(expr.MetaKeyOIFGROUP), family4(), loopback4(12), masquerade(portRange{}))}
 	for _, h := range headers() {
 		back := rule(ifGroup(expr.MetaKeyOIFGROUP), ctBits(expr.CtKeySTATUS, ctDestNAT), h.own(), h.address(h.saddr, 1))
 		rules = append(rules,
-			rule(back, meta(expr.MetaKeyOIFNAME, register(8+h.words)), in(hairpinSet+h.name), masquerade(false)),
-			rule(back, h.address(h.daddr, register(8+h.words)), in(directSet+h.name), masquerade(false)))
+			rule(back, meta(expr.MetaKeyOIFNAME, register(8+h.words)), in(hairpinSet+h.name), masquerade(portRange{})),
+			rule(back, h.address(h.daddr, register(8+h.words)), in(directSet+h.name), masquerade(portRange{})))
 	}
 	for _, h := range headers() {
 		rules = append(rules, rule(leaves(), h.own(), jump("leave"+h.name)))
 	}
 	return base("postrouting", nft.ChainTypeNAT, nft.ChainHookPostrouting, *nft.ChainPriorityNATSource+1, rules...)
-}
-
-// highPorts loads firewall.FirstHighPort and LastHighPort into the registers that
-// masquerade and snat take them from.
-func highPorts(first uint32) []expr.Any {
-	return []expr.Any{
-		&expr.Immediate{Register: first, Data: binary.BigEndian.AppendUint16(nil, firewall.FirstHighPort)},
-		&expr.Immediate{Register: first + 1, Data: binary.BigEndian.AppendUint16(nil, firewall.LastHighPort)},
-	}
 }

@@ -49,11 +49,16 @@ func one() firewall.Ruleset {
 	return firewall.Ruleset{Ports: []firewall.Port{published("a", "9", spec.TCP, "0.0.0.0", 99, 99, "10.200.0.9", 99)}}
 }
 
+// narrow are ranges of ports in the place of those of rich.
+func narrow() firewall.Ruleset {
+	return firewall.Ruleset{HighPorts: []firewall.HighPorts{{Proto: spec.UDP, First: 50000, Last: 50999}, {Proto: spec.TCP, First: 32768, Last: 65534}}}
+}
+
 func join(a, b firewall.Ruleset) firewall.Ruleset {
 	return firewall.Ruleset{
 		Networks: slices.Concat(a.Networks, b.Networks), Ports: slices.Concat(a.Ports, b.Ports), Open: slices.Concat(a.Open, b.Open),
 		Direct: slices.Concat(a.Direct, b.Direct), Keep: slices.Concat(a.Keep, b.Keep), Outside: slices.Concat(a.Outside, b.Outside),
-		Closed: a.Closed.With(b.Closed),
+		Closed: a.Closed.With(b.Closed), HighPorts: slices.Concat(a.HighPorts, b.HighPorts),
 	}
 }
 
@@ -91,6 +96,11 @@ func TestTransactions(t *testing.T) {
 			{"one port", func() { add(t, b, one()) }, 1},
 			{"the same once more", func() { add(t, b, one()) }, 0},
 			{"the next check", func() { settled(t, b, join(rich(), one())) }, 0},
+			{"another range", func() { add(t, b, narrow()) }, 1},
+			{"the range as before", func() {
+				apply(t, b, firewall.Delta{Remove: narrow(), Add: firewall.Ruleset{HighPorts: rich().HighPorts}})
+			}, 1},
+			{"the check behind it", func() { settled(t, b, join(rich(), one())) }, 0},
 			{"remove and add", func() { apply(t, b, firewall.Delta{Remove: join(rich(), one()), Add: rich()}) }, 1},
 			{"remove everything", func() { apply(t, b, firewall.Delta{Remove: rich()}) }, 1},
 			{"nothing", func() { apply(t, b, firewall.Delta{}) }, 0},
@@ -124,6 +134,9 @@ func TestChangeBehindOurBack(t *testing.T) {
 		"delete element inet gangway masquerade6 { fd00:a::/64 }",
 		"delete element inet gangway external { \"gw-aaaaaaaaaaaa\" }",
 		"add table inet gangway { flags dormant; }",
+		"flush chain inet gangway high_port4", "flush chain inet gangway high_port6",
+		"insert rule inet gangway high_port4 meta l4proto udp masquerade to :1024-1025",
+		"insert rule inet gangway high_port6 meta l4proto udp ip6 saddr @masquerade6 masquerade to :32768-65535 fully-random",
 		"delete table inet gangway; add table inet gangway",
 		"delete table inet gangway; add table inet gangway; add set inet gangway port4 { type ipv4_addr; }",
 	} {
@@ -145,6 +158,32 @@ func TestChangeBehindOurBack(t *testing.T) {
 	}
 }
 
+// TestRangesAnew: the range of ports that rules give is what was told last, without
+// being told what it was before, and it is found when somebody else changes it.
+func TestRangesAnew(t *testing.T) {
+	nstest.Do(t, func() {
+		b := start(t)
+		add(t, b, rich())
+		table := func() string { return sh(t, "nft -a list table inet gangway | head -1") }
+		was, full := table(), rich()
+		full.HighPorts = append(narrow().HighPorts, full.HighPorts[1])
+		add(t, start(t), narrow())
+		settled(t, start(t), full)
+		add(t, start(t), firewall.Ruleset{HighPorts: rich().HighPorts})
+		got, err := start(t).Sync(context.Background(), full)
+		if want := []string{"chains high_port4 and high_port6 had another range of ports"}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("another range: %q, %v", got, err)
+		}
+		settled(t, start(t), full)
+		if is := table(); is != was {
+			t.Errorf("the table was made anew: %s, was %s", is, was)
+		}
+		if list := sh(t, "nft list chain inet gangway high_port6"); strings.Count(list, "meta l4proto udp ip6 saddr @masquerade6 masquerade to :50000-50999 fully-random") != 1 || strings.Contains(list, "51819") {
+			t.Errorf("the kernel has\n%s", list)
+		}
+	})
+}
+
 // What Sync repairs, it names.
 func TestRepairs(t *testing.T) {
 	for damage, want := range map[string][]string{
@@ -153,6 +192,7 @@ func TestRepairs(t *testing.T) {
 		"add rule inet gangway settle return":                        {"chain settle lacked 0 rules, had 1 others"},
 		"add chain inet gangway mine":                                {"chain mine was not gangway's"},
 		"add set inet gangway mine { type mark; }":                   {"set mine was not gangway's"},
+		"flush chain inet gangway high_port6":                        {"chain high_port6 lacked 6 rules, had 0 others"},
 		"flush set inet gangway external":                            {"set external lacked 5 elements, had 0 others"},
 		"add element inet gangway external { \"x\" }":                {"set external lacked 0 elements, had 1 others"},
 		"add rule inet gangway deny meta mark set meta mark and 0x1": {"chain deny lacked 0 rules, had 1 others"},

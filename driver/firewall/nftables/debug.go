@@ -14,7 +14,7 @@ import (
 
 // String is a transaction as the commands of nft that would do the same, for the log,
 // which asks for it with debugging only. The rules of a table that is made are left out:
-// they are always the same.
+// they are always the same, but for the ranges of ports.
 func (tx transaction) String() string {
 	var b strings.Builder
 	name := "inet " + tx.table
@@ -23,6 +23,9 @@ func (tx transaction) String() string {
 	}
 	if tx.create || tx.adopt {
 		fmt.Fprintf(&b, "add table %s\n", name)
+	}
+	if tx.moves() && !tx.create && !tx.remove {
+		b.WriteString(tx.high.commands(name))
 	}
 	types := map[string]set{}
 	for _, s := range sets(table(tx.table)) {
@@ -33,6 +36,9 @@ func (tx transaction) String() string {
 		items contents
 	}{{"delete", tx.gone}, {"add", tx.fresh}} {
 		for _, name := range slices.Sorted(maps.Keys(step.items)) {
+			if name == rangesName {
+				continue // they are rules
+			}
 			for _, i := range sorted(step.items[name]) {
 				fmt.Fprintf(&b, "%s element inet %s %s { %s }\n", step.verb, tx.table, name, types[name].show(i))
 			}

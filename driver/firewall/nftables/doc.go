@@ -1,7 +1,8 @@
 // Package nftables is the firewall backend on nf_tables, through netlink.
 //
 // Everything stands in one table, inet gangway. Its chains and rules are
-// always the same; networks and published ports are elements of its sets and
+// always the same, but for the ranges of source ports in those of high_port4 and
+// high_port6; networks and published ports are elements of its sets and
 // maps, so that neither the way of a packet nor the cost of a change grows with
 // their number:
 //

@@ -108,6 +108,9 @@ func each(r firewall.Ruleset, f func(set string, i item)) {
 	for _, k := range r.Keep {
 		keepItems(k, f)
 	}
+	for _, p := range r.HighPorts {
+		f(rangesName, rangeItem(p))
+	}
 	for _, d := range r.Direct {
 		to := raw(d.Addr)
 		f(directSet+family(d.Addr), item{key: raw(d.Clients.Masked().Addr()) + to, end: raw(last(d.Clients)) + to, note: owner(d.NetworkID, d.EndpointID)})

@@ -74,6 +74,9 @@ func TestDeltas(t *testing.T) {
 			for i, o := range all.Open {
 				flip(rnd, have, fmt.Sprint("o", i), o, &d.Remove.Open, &d.Add.Open, &now.Open)
 			}
+			for i, p := range all.HighPorts {
+				flip(rnd, have, fmt.Sprint("h", i), p, &d.Remove.HighPorts, &d.Add.HighPorts, &now.HighPorts)
+			}
 			c, want := is.delta(d), compile(now)
 			if got := is.diff(want); dumpItems(got.gone) != dumpItems(c.gone) || dumpItems(got.fresh) != dumpItems(c.fresh) {
 				t.Fatalf("changes\n- %s\n+ %s\nwant\n- %s\n+ %s", dumpItems(c.gone), dumpItems(c.fresh), dumpItems(got.gone), dumpItems(got.fresh))

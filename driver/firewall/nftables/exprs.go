@@ -177,23 +177,23 @@ func dnat(family, port uint32) []expr.Any {
 	}}
 }
 
-// snat takes the address in register 1, and a high port if asked for.
-func snat(family uint32, high bool) []expr.Any {
+// snat takes the address in register 1, and a port of a range unless it is none.
+func snat(family uint32, to portRange) []expr.Any {
 	n := &expr.NAT{Type: expr.NATTypeSourceNAT, Family: family, RegAddrMin: 1, RegAddrMax: 1}
-	if !high {
+	if to == (portRange{}) {
 		return []expr.Any{n}
 	}
 	n.RegProtoMin, n.RegProtoMax, n.Specified, n.FullyRandom = 2, 3, true, true
-	return append(highPorts(2), n)
+	return append(to.load(2), n)
 }
 
-// masquerade takes the address of the link that a packet leaves by, and a high port if
-// asked for.
-func masquerade(high bool) []expr.Any {
-	if !high {
+// masquerade takes the address of the link that a packet leaves by, and a port of a range
+// unless it is none.
+func masquerade(to portRange) []expr.Any {
+	if to == (portRange{}) {
 		return []expr.Any{&expr.Masq{}}
 	}
-	return append(highPorts(1), &expr.Masq{ToPorts: true, RegProtoMin: 1, RegProtoMax: 2}) // with withMasqueradeFlags
+	return append(to.load(1), &expr.Masq{ToPorts: true, RegProtoMin: 1, RegProtoMax: 2}) // with withMasqueradeFlags
 }
 
 func verdict(kind expr.VerdictKind) []expr.Any { return []expr.Any{&expr.Verdict{Kind: kind}} }

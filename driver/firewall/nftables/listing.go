@@ -85,7 +85,12 @@ func (k *kernel) checkChains(l *listing) error {
 			found[c.Name] = c
 		}
 	}
-	for _, want := range chains(t, k.mark) {
+	high, err := k.listRanges(found[highChain+"4"])
+	if err != nil {
+		return err
+	}
+	high.putInto(l.items)
+	for _, want := range chains(t, k.mark, high) {
 		is := found[want.Name]
 		delete(found, want.Name)
 		switch {

@@ -105,7 +105,7 @@ func (c contents) diff(want contents) change {
 // the first item and goes with the last one.
 func (c contents) transaction(by change) transaction {
 	is := c.len()
-	tx := transaction{table: tableName, gone: by.gone, fresh: by.fresh, create: is == 0}
+	tx := transaction{table: tableName, gone: by.gone, fresh: by.fresh, create: is == 0, high: c.rangesAfter(by)}
 	if is > 0 && is+by.fresh.len() == by.gone.len() {
 		return transaction{table: tableName, remove: true}
 	}
@@ -123,7 +123,7 @@ func (b *Backend) mend(l listing, want contents) ([]string, error) {
 	for _, set := range slices.Sorted(maps.Keys(l.strange)) {
 		lines = append(lines, fmt.Sprintf("set %s had %d elements of a strange kind", set, l.strange[set]))
 	}
-	anew := transaction{table: tableName, remove: l.exists, create: want.len() > 0, fresh: want}
+	anew := transaction{table: tableName, remove: l.exists, create: want.len() > 0, fresh: want, high: want.ranges()}
 	d := l.items.diff(want)
 	tx := anew
 	switch {
@@ -140,7 +140,7 @@ func (b *Backend) mend(l listing, want contents) ([]string, error) {
 	default:
 		lines = append(lines, d.lines()...)
 		if !l.damaged() {
-			tx = transaction{table: tableName, gone: d.gone, fresh: d.fresh}
+			tx = transaction{table: tableName, gone: d.gone, fresh: d.fresh, high: want.ranges()}
 		}
 	}
 	if err := b.write(l, tx, anew); err != nil {
@@ -173,7 +173,11 @@ func (c change) lines() []string {
 	}
 	var lines []string
 	for _, set := range slices.Sorted(maps.Keys(names)) {
-		if names[set] {
+		switch {
+		case !names[set]:
+		case set == rangesName:
+			lines = append(lines, "chains "+highChain+"4 and "+highChain+"6 had another range of ports")
+		default:
 			lines = append(lines, fmt.Sprintf("set %s lacked %d elements, had %d others", set, len(c.fresh[set]), len(c.gone[set])))
 		}
 	}

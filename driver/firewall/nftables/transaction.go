@@ -22,6 +22,8 @@ type transaction struct {
 	table string
 	// gone and fresh are the items to delete and to add, in this order.
 	gone, fresh contents
+	// high are the ranges of ports after it.
+	high ranges
 	// trial deletes the table at the end.
 	trial bool
 }
@@ -55,7 +57,7 @@ func (tx transaction) write(c *nft.Conn, all []set) error {
 		c.AddTable(t)
 	}
 	if tx.create {
-		list := chains(t, tx.mark)
+		list := chains(t, tx.mark, tx.high)
 		for i := range list {
 			c.AddChain(&list[i].Chain)
 		}
@@ -70,6 +72,7 @@ func (tx transaction) write(c *nft.Conn, all []set) error {
 			}
 		}
 	}
+	tx.moveRanges(c, t)
 	for _, step := range []struct {
 		items contents
 		send  func(*nft.Set, []nft.SetElement) error
