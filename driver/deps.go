@@ -136,7 +136,8 @@ type Flows interface {
 	DropTranslated(ctx context.Context, addrs []netip.Addr) error
 	// DropPorts forgets UDP flows to the host ports of the given runs that do
 	// not lead to the runs' containers, but to where the port led before, or
-	// nowhere.
+	// nowhere, and flows of others that were given one of these as their source. Of a
+	// run without a container, which is the host's own, it forgets the latter alone.
 	DropPorts(ctx context.Context, runs []spec.Published) error
 }
 

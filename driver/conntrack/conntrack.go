@@ -86,27 +86,30 @@ func (t *Table) DropTranslated(ctx context.Context, addrs []netip.Addr) error {
 	return wrap(t.drop(ctx, what), "drop the tracked flows to published ports of %d container addresses", len(addrs))
 }
 
-// DropPorts forgets the UDP flows that were sent to a host port of the runs:
-// to the run's host address, or for the unspecified one to any address that is
-// the host's own. Flows that are translated to where the run leads stay, those that
+// DropPorts forgets the UDP flows that have a host port of the runs, at the run's host
+// address, or for the unspecified one at any address that is the host's own: those that
+// were sent to it, and those whose source was translated to it, which would take what
+// comes to the port. Flows that are translated to where the run leads stay, those of the
+// run's own container, those that
 // the host passes on to the same port elsewhere, and those of runs of other
-// protocols, whose peers notice by themselves.
+// protocols, whose peers notice by themselves. A run without a container is one of the
+// host itself: what was sent to it stays.
 func (t *Table) DropPorts(ctx context.Context, runs []spec.Published) error {
-	what := &toPorts{byAddr: map[netip.Addr]*portSet{}, anywhere: map[uint8]*portSet{}}
 	own := map[uint8]*netipx.IPSet{}
-	what.local = func(family uint8) (*netipx.IPSet, error) {
+	local := func(family uint8) (*netipx.IPSet, error) {
 		var err error
 		if own[family] == nil {
 			own[family], err = t.localAddresses(ctx, family)
 		}
 		return own[family], err
 	}
+	what := &ofPorts{to: newHostPorts(local), from: newHostPorts(local)}
 	for _, r := range runs {
 		if r.Proto == spec.UDP && r.HostIP.IsValid() {
 			what.add(r)
 		}
 	}
-	if len(what.byAddr)+len(what.anywhere) == 0 {
+	if len(what.runs) == 0 {
 		return nil
 	}
 	return wrap(t.drop(ctx, what), "drop the tracked flows of %d published ports", len(runs))

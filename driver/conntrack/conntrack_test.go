@@ -19,6 +19,7 @@ import (
 	"github.com/gangway-net/gangway/driver/conntrack"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/integration/nstest"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 func TestMain(m *testing.M) { nstest.Main(m) }
@@ -91,6 +92,7 @@ var fixture = map[string]flow{
 	"not yet translated": {17, "198.51.100.9:40003", "192.0.2.1:5353", "192.0.2.1:5353", "198.51.100.9:40003"},
 	"loopback":           {17, "127.0.0.1:40004", "127.0.0.5:5353", "10.9.0.2:53", "192.0.2.1:40004"},
 	"v6 udp":             {17, "[2001:db8:f::7]:40000", "[2001:db8::1]:5353", "[fd09::2]:53", "[2001:db8:f::7]:40000"},
+	"the host's":         {17, "192.0.2.1:33009", "8.8.8.8:5353", "8.8.8.8:5353", "192.0.2.1:33009"},
 	"v6 out":             {17, "[fd09::3]:40000", "[2001:db8:f::53]:5353", "[2001:db8:f::53]:5353", "[2001:db8::1]:40000"},
 }
 
@@ -108,6 +110,11 @@ func prepare(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// The kernel comes round to the local routes of IPv6 a moment later.
+	testkit.Eventually(t, "no local route to 2001:db8::1", func() bool {
+		routes, err := netlink.RouteGet(net.ParseIP("2001:db8::1"))
+		return err == nil && len(routes) == 1 && routes[0].Type == unix.RTN_LOCAL
+	})
 	for _, f := range fixture {
 		insert(t, f)
 	}
@@ -210,6 +217,11 @@ func run(proto spec.Protocol, ip string, first, last uint16) spec.Published {
 	return runTo(proto, ip, first, last, "10.9.0.9:53")
 }
 
+// hosts are ports of the host itself.
+func hosts(ip string, first, last uint16) spec.Published {
+	return spec.Published{Proto: spec.UDP, HostIP: netip.MustParseAddr(ip), First: first, Last: last}
+}
+
 func runTo(proto spec.Protocol, ip string, first, last uint16, to string) spec.Published {
 	c := netip.MustParseAddrPort(to)
 	return spec.Published{Proto: proto, HostIP: netip.MustParseAddr(ip), First: first, Last: last, ContainerIP: c.Addr(), ContainerFirst: c.Port()}
@@ -249,7 +261,7 @@ func TestDropPorts(t *testing.T) {
 		},
 		"range ends": {
 			runs: []spec.Published{run(spec.UDP, "0.0.0.0", 6001, 65535), run(spec.UDP, "192.0.2.1", 1, 5352)},
-			gone: []string{"client port"},
+			gone: []string{"client port", "masqueraded", "neighbour's out", "loopback"},
 		},
 		"v6":         {runs: []spec.Published{run(spec.UDP, "::", 5000, 5400)}, gone: []string{"v6 udp"}},
 		"v6 address": {runs: []spec.Published{run(spec.UDP, "2001:db8::1", 5353, 5353)}, gone: []string{"v6 udp"}},

@@ -2,6 +2,7 @@ package conntrack
 
 import (
 	"net/netip"
+	"slices"
 
 	"go4.org/netipx"
 	"golang.org/x/sys/unix"
@@ -70,10 +71,17 @@ func (s translatedTo) has(f *flow) (bool, error) {
 	return ok && f.proto == unix.IPPROTO_UDP && f.dst != f.from, nil
 }
 
-// toPorts are UDP flows by the address and port they were sent to, besides those
-// that are translated to where this port leads now: they may have begun since.
-type toPorts struct {
-	runs   []spec.Published
+// ofPorts are UDP flows that have a host port: they were sent to it, and are not
+// translated to where it leads now (those may have begun since), or their source was
+// translated to it, and is not the container that has the port now.
+type ofPorts struct {
+	runs []spec.Published
+	// to are the ports that flows are sent to, from those that they may come from.
+	to, from hostPorts
+}
+
+// hostPorts are ports of the host's addresses.
+type hostPorts struct {
 	byAddr map[netip.Addr]*portSet
 	// anywhere holds for every address that is the host's own.
 	anywhere map[uint8]*portSet
@@ -81,12 +89,23 @@ type toPorts struct {
 	local func(family uint8) (*netipx.IPSet, error)
 }
 
-func (s *toPorts) add(r spec.Published) {
+func newHostPorts(local func(family uint8) (*netipx.IPSet, error)) hostPorts {
+	return hostPorts{byAddr: map[netip.Addr]*portSet{}, anywhere: map[uint8]*portSet{}, local: local}
+}
+
+func (s *ofPorts) add(r spec.Published) {
 	s.runs = append(s.runs, r)
+	s.from.add(r)
+	if r.ContainerIP.IsValid() {
+		s.to.add(r)
+	}
+}
+
+func (h *hostPorts) add(r spec.Published) {
 	ip := plain(r.HostIP)
-	set := s.byAddr[ip]
+	set := h.byAddr[ip]
 	if ip.IsUnspecified() {
-		set = s.anywhere[familyOf(ip)]
+		set = h.anywhere[familyOf(ip)]
 	}
 	if set == nil {
 		set = new(portSet)
@@ -95,32 +114,45 @@ func (s *toPorts) add(r spec.Published) {
 		set.add(uint16(port))
 	}
 	if ip.IsUnspecified() {
-		s.anywhere[familyOf(ip)] = set
+		h.anywhere[familyOf(ip)] = set
 	} else {
-		s.byAddr[ip] = set
+		h.byAddr[ip] = set
 	}
+}
+
+// has says whether one of the ports is at an address.
+func (h *hostPorts) has(family uint8, a netip.Addr, port uint16) (bool, error) {
+	if h.byAddr[a].has(port) {
+		return true, nil
+	}
+	if !h.anywhere[family].has(port) {
+		return false, nil
+	}
+	own, err := h.local(family)
+	return err == nil && own.Contains(a), err
 }
 
 // selections has none: a filter has one address and one port, not every address
 // of the host, nor a range.
-func (s *toPorts) selections() []selection { return nil }
+func (s *ofPorts) selections() []selection { return nil }
 
-func (s *toPorts) has(f *flow) (bool, error) {
-	switch {
-	case f.proto != unix.IPPROTO_UDP:
-		return false, nil
-	case s.byAddr[f.dst].has(f.port):
-		return !s.serves(f), nil
-	case !s.anywhere[f.family].has(f.port):
+func (s *ofPorts) has(f *flow) (bool, error) {
+	if f.proto != unix.IPPROTO_UDP {
 		return false, nil
 	}
-	own, err := s.local(f.family)
-	return err == nil && own.Contains(f.dst) && !s.serves(f), err
+	if f.back != f.src {
+		taken, err := s.from.has(f.family, f.back, f.backPort)
+		if err != nil || taken && !s.owns(f) {
+			return taken, err
+		}
+	}
+	sent, err := s.to.has(f.family, f.dst, f.port)
+	return sent && !s.serves(f), err
 }
 
 // serves says whether a flow to one of the ports is translated as it would be
 // now.
-func (s *toPorts) serves(f *flow) bool {
+func (s *ofPorts) serves(f *flow) bool {
 	for _, r := range s.runs {
 		if f.dst != f.from && f.from == plain(r.ContainerIP) && r.First <= f.port && f.port <= r.Last &&
 			f.fromPort == r.ContainerFirst+(f.port-r.First) {
@@ -128,6 +160,14 @@ func (s *toPorts) serves(f *flow) bool {
 		}
 	}
 	return false
+}
+
+// owns says whether a flow with one of the ports as its source is that of the container
+// that has the port.
+func (s *ofPorts) owns(f *flow) bool {
+	return slices.ContainsFunc(s.runs, func(r spec.Published) bool {
+		return f.src == plain(r.ContainerIP) && r.First <= f.backPort && f.backPort <= r.Last
+	})
 }
 
 // portSet is a set of port numbers, one bit each; nil is the empty set.

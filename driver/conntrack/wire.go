@@ -57,6 +57,9 @@ type flow struct {
 	// port is the one it was sent to, and fromPort the one that answers come
 	// from; 0 where the protocol has none.
 	port, fromPort uint16
+	// back and backPort are where answers go: what it was sent from, after translation.
+	back     netip.Addr
+	backPort uint16
 	// name holds the attributes that tell it from all others.
 	name []byte
 }
@@ -80,7 +83,7 @@ func parseFlow(m []byte) (flow, error) {
 		case attrReply:
 			var answer tuple
 			answer, err = parseTuple(a.Value)
-			f.from, f.fromPort = answer.src, answer.sport
+			f.from, f.fromPort, f.back, f.backPort = answer.src, answer.sport, answer.dst, answer.dport
 		case attrZone, attrID:
 			f.name = append(f.name, a.Whole...)
 		}

@@ -7,6 +7,8 @@ import (
 	nft "github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/firewall"
 )
 
 // originChains drop, before connection tracking, what has a source that cannot come
