@@ -55,17 +55,20 @@ func New(o Options) (*Handle, error) {
 		handle.Close()
 		return nil, fmt.Errorf("open a route netlink socket: %w", err)
 	}
+	raw := map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}}
+	// A kernel without it is told of by Listening.
+	if diag, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_INET_DIAG); err == nil {
+		raw[unix.NETLINK_INET_DIAG] = &nl.SocketHandle{Socket: diag}
+	}
 	// Protocol 0: the socket receives nothing.
 	packets, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		handle.Close()
-		socket.Close()
+		closeAll(handle, raw)
 		return nil, fmt.Errorf("open a packet socket (it needs CAP_NET_RAW): %w", err)
 	}
 	book, err := newAddressBook()
 	if err != nil {
-		handle.Close()
-		socket.Close()
+		closeAll(handle, raw)
 		_ = unix.Close(packets)
 		return nil, fmt.Errorf("open a route netlink socket for changes of addresses: %w", err)
 	}
@@ -74,7 +77,7 @@ func New(o Options) (*Handle, error) {
 	_ = unix.SetsockoptInt(socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
 	return &Handle{
 		nl:      handle,
-		raw:     map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}},
+		raw:     raw,
 		packets: packets,
 		book:    book,
 		sys:     newSysctls(o.SysctlRoot),
@@ -84,12 +87,16 @@ func New(o Options) (*Handle, error) {
 // Close closes the sockets. No method may be running or follow.
 func (h *Handle) Close() {
 	h.removals.Wait()
-	h.nl.Close()
-	for _, s := range h.raw {
-		s.Close()
-	}
+	closeAll(h.nl, h.raw)
 	_ = unix.Close(h.packets)
 	h.book.close()
+}
+
+func closeAll(handle *netlink.Handle, raw map[int]*nl.SocketHandle) {
+	handle.Close()
+	for _, s := range raw {
+		s.Close()
+	}
 }
 
 // dumpTries bounds how often an interrupted dump is asked for again.

@@ -106,6 +106,15 @@ func (p Protocol) String() string {
 	return "proto-" + strconv.Itoa(int(p))
 }
 
+// Listener is a port on which the host itself listens.
+type Listener struct {
+	Proto Protocol
+	Port  uint16
+}
+
+// Span is a range of ports, First <= Last.
+type Span struct{ First, Last uint16 }
+
 // Published is one contiguous run of published ports of one endpoint in one
 // address family: host port First+i leads to Container port ContainerFirst+i.
 type Published struct {
