@@ -47,6 +47,9 @@ type facts struct {
 	outside []spec.Outside
 	// closed are the families that the host forwards for gangway's sake alone.
 	closed firewall.Families
+	// high are the ranges of source ports for what goes out, of protocols that have not
+	// all high ports.
+	high []firewall.HighPorts
 	// unclaimed says that containers of networks that the state does not know use the
 	// rules, too.
 	unclaimed bool
@@ -72,6 +75,9 @@ func compileFacts(s *state, f facts) plan {
 	common := firewall.Ruleset{Closed: f.closed}
 	if len(s.networks) > 0 || f.unclaimed || f.closed != (firewall.Families{}) {
 		common.Outside = f.outside
+	}
+	if len(s.networks) > 0 || f.unclaimed {
+		common.HighPorts = f.high
 	}
 	return common.All()
 }

@@ -62,6 +62,10 @@ type Facts interface {
 	LinkTo(ctx context.Context, addr netip.Addr) (string, error)
 	// Outside returns the links that lead outside, sorted by name.
 	Outside(ctx context.Context) ([]spec.Outside, error)
+	// Listening returns the TCP and UDP ports from first on where sockets of the host
+	// wait for whoever sends there, but for those that only the host itself reaches. To
+	// leave out spans of ports of a protocol, sorted, makes that short.
+	Listening(ctx context.Context, first uint16, without map[spec.Protocol][]spec.Span) (map[spec.Listener]bool, error)
 	// Forwarding says whether the host forwards packets of a family, if only from some
 	// link.
 	Forwarding(ctx context.Context, six bool) (bool, error)

@@ -93,8 +93,9 @@ type memory struct {
 	// expected holds the endpoints that left their container or were restored in
 	// none, and since when: the engine may be about to delete or to join them, or
 	// has forgotten them.
-	expected map[string]time.Time
-	engines  engines
+	expected  map[string]time.Time
+	engines   engines
+	listeners listeners
 	// unstored holds the keys, by the id of their network, whose stored values may
 	// differ from the state, and whether they do; see store.
 	unstored map[string]map[string]bool
@@ -272,9 +273,10 @@ func (d *Driver) stage(look planner, before, after *plan) (change, map[string]*N
 	return c, networks, nil
 }
 
-// given are the facts as of now. The caller holds the state's lock.
+// given are the facts as of now, and what follows from them and the state for what goes out. The caller holds the state's lock.
 func (d *Driver) given() facts {
 	f := d.facts
+	f.high = highRules(d.ranges())
 	f.unclaimed = len(d.engines.unclaimed.endpoints) > 0
 	return f
 }

@@ -59,6 +59,7 @@ func (f *fakeHost) Apply(_ context.Context, d firewall.Delta) error {
 		delete(f.rules, ruleID{o.Kind(), o.Key()})
 	}
 	f.rules.add(d.Add.All())
+	f.lookForShadows()
 	f.told = maps.Clone(f.rules)
 	return nil
 }
@@ -91,6 +92,7 @@ func (f *fakeHost) become(want fakeRules) (fixed []string) {
 		fixed = []string{"rules"}
 	}
 	f.rules, f.told = maps.Clone(want), maps.Clone(want)
+	f.lookForShadows()
 	return fixed
 }
 

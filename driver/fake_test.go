@@ -32,6 +32,11 @@ type fakeHost struct {
 	rules  fakeRules
 	// told are the rules that there should be; nil for those that there are.
 	told fakeRules
+	// listening is where the host listens, deaf has it not tell.
+	listening map[spec.Listener]bool
+	deaf      bool
+	// shadowed are the published ports that a range had at some moment.
+	shadowed []string
 	// uplinks are the links that lead outside.
 	uplinks []spec.Outside
 	// blind has the host not tell its uplinks.

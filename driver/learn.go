@@ -14,6 +14,9 @@ func (r *repair) learn(ctx context.Context) {
 	if !r.of.All && !r.of.Outside {
 		return
 	}
+	if r.of.All {
+		r.learnListening(ctx)
+	}
 	outside, err := r.o.Facts.Outside(ctx)
 	if err != nil {
 		r.note(nil, err)

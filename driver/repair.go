@@ -52,6 +52,9 @@ func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
 	r.learn(ctx)
 	r.checkRules(ctx)
 	mend := len(r.failed) == 0
+	if mend {
+		r.dropListened()
+	}
 	r.checkLinks(ctx, mend)
 	r.hostPorts(ctx)
 	r.took = time.Since(start) - r.idle

@@ -50,8 +50,16 @@ func (d *Driver) applyRules(ctx context.Context, change firewall.Delta) error {
 		d.doubtRules()
 		return err
 	}
-	d.rules.told = want
+	d.tell(want)
 	return nil
+}
+
+// tell notes what the firewall was told of facts. The caller holds the rules' lock.
+func (d *Driver) tell(want plan) {
+	d.rules.told = want
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.facts.high = of[firewall.HighPorts](want)
 }
 
 // doubtRules has the next check compare the rules with the state.
@@ -103,17 +111,25 @@ func (r *repair) compareRules(ctx context.Context) bool {
 		return true
 	}
 	defer unlock()
+	if !r.doubtsRules() {
+		// What has changed of the facts since is no fault of the rules.
+		if err := r.applyRules(ctx, firewall.Delta{}); err != nil {
+			r.note(nil, err)
+			return true
+		}
+	}
 	r.mu.Lock()
 	s, f := r.state.snapshot(), r.given()
 	r.mu.Unlock()
 	fixed, err := r.o.Firewall.Sync(ctx, compile(s, f).rules())
 	r.note(fixed, err)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.rules.doubt = err != nil; err == nil {
-		r.rules.told = compileFacts(s, f)
+	if err == nil {
+		r.tell(compileFacts(s, f))
 		r.rules.compared = time.Now()
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rules.doubt = err != nil
 	return true
 }
 

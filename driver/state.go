@@ -160,6 +160,8 @@ type state struct {
 	// bridges and holders lead from a bridge or an address to who holds it.
 	bridges map[string]*Network
 	holders map[netip.Addr]*Endpoint
+	// high are the published ports that what goes out must not get.
+	high *publishedHigh
 }
 
 func newState() *state {
@@ -170,6 +172,7 @@ func newState() *state {
 		sandboxes: map[string][]*Endpoint{},
 		bridges:   map[string]*Network{},
 		holders:   map[netip.Addr]*Endpoint{},
+		high:      newPublishedHigh(),
 	}
 }
 
@@ -272,6 +275,9 @@ func (s *state) dropEndpoint(e *Endpoint) {
 	if e == nil {
 		return
 	}
+	if is := s.endpoints[e.ID]; is != nil {
+		s.high.drop(is)
+	}
 	delete(s.endpoints, e.ID)
 	delete(s.members[e.NetworkID], e.ID)
 	if len(s.members[e.NetworkID]) == 0 {
@@ -294,7 +300,11 @@ func (s *state) addEndpoint(e *Endpoint) {
 	if e == nil {
 		return
 	}
+	if is := s.endpoints[e.ID]; is != nil {
+		s.high.drop(is)
+	}
 	s.endpoints[e.ID] = e
+	s.high.add(e)
 	if s.members[e.NetworkID] == nil {
 		s.members[e.NetworkID] = map[string]*Endpoint{}
 	}

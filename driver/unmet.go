@@ -168,7 +168,7 @@ func (d *Driver) met(ctx context.Context, c condition, have map[netip.Addr]bool)
 func (d *Driver) needs() []condition {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.state.conditions()
+	return append(d.state.conditions(), d.highConditions()...)
 }
 
 // review tells of conditions that are met no more, and of those that are again. What

@@ -27,6 +27,8 @@ func (r *Ruleset) Add(o spec.Object) bool {
 		r.Keep = append(r.Keep, e)
 	case spec.Outside:
 		r.Outside = append(r.Outside, e)
+	case HighPorts:
+		r.HighPorts = append(r.HighPorts, e)
 	case Closed:
 		r.Closed = r.Closed.With(Family(e.Six))
 	default:
@@ -37,7 +39,7 @@ func (r *Ruleset) Add(o spec.Object) bool {
 
 // All returns the elements.
 func (r Ruleset) All() []spec.Object {
-	all := slices.Concat(objects(r.Networks), objects(r.Ports), objects(r.Open), objects(r.Direct), objects(r.Keep), objects(r.Outside))
+	all := slices.Concat(objects(r.Networks), objects(r.Ports), objects(r.Open), objects(r.Direct), objects(r.Keep), objects(r.HighPorts), objects(r.Outside))
 	for _, six := range []bool{false, true} {
 		if r.Closed.Has(six) {
 			all = append(all, Closed{six})
@@ -83,6 +85,12 @@ func (k Keep) Kind() spec.Kind { return "kept source ports" }
 
 // Key is the run itself.
 func (k Keep) Key() any { return k }
+
+// Kind and Key make HighPorts an Object.
+func (h HighPorts) Kind() spec.Kind { return "source ports" }
+
+// Key is the protocol.
+func (h HighPorts) Key() any { return h.Proto }
 
 // Kind and Key make Closed an Object.
 func (c Closed) Kind() spec.Kind { return "closed family" }

@@ -57,7 +57,7 @@ func New(o Options) (*Handle, error) {
 	}
 	raw := map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}}
 	// A kernel without it is told of by Listening.
-	if diag, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_INET_DIAG); err == nil {
+	if diag, none := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_INET_DIAG); none == nil {
 		raw[unix.NETLINK_INET_DIAG] = &nl.SocketHandle{Socket: diag}
 	}
 	// Protocol 0: the socket receives nothing.
