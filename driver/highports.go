@@ -90,11 +90,15 @@ const blockSize = 1024
 // rules change with each port that comes or goes, unless there is room for twice as many.
 // If there is no other port left, all are returned.
 func chooseRange(present spec.Span, avoid *highSet) spec.Span {
-	best := largestGap(avoid)
-	if best == (spec.Span{}) {
-		return allHigh()
+	stays := !avoid.overlaps(present)
+	if stays && highCount < 2*lenOf(present) {
+		return present // without a look at all that there is to avoid
 	}
-	if !avoid.overlaps(present) && lenOf(best) < 2*lenOf(present) {
+	best := largestGap(avoid)
+	switch {
+	case best == (spec.Span{}):
+		return allHigh()
+	case stays && lenOf(best) < 2*lenOf(present):
 		return present
 	}
 	return best

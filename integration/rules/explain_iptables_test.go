@@ -148,7 +148,7 @@ func iptablesDeparture() []explanation {
 		{"nat GANGWAY-LEAVE", "-s SUBNET -p PROTO -j SNAT --to-source SOURCE --random-fully", "From one that names its address (`host_ipv4`, `host_ipv6`): takes that one, and a port as below."},
 		{"nat GANGWAY-REST", "", "The same for what has no ports."},
 		{"nat GANGWAY-REST", "-s SUBNET -j SNAT --to-source SOURCE", "From a network that names its address."},
-		{"nat GANGWAY-PORTS", "", "Gives the address of the link that a packet leaves by, and a port that the container cannot choose. If it could, it would take what answers from outside send to a published port, or to a service of the host."},
+		{"nat GANGWAY-PORTS", "", "Gives the address of the link that a packet leaves by, and a port at random, out of a range for each protocol. Who has a port of the host as his source takes what answers from outside send there. So the range has no port that is published, and none on which the host itself listens: with such a port from 32768 on it is a smaller one than here."},
 		{"nat GANGWAY-PORTS", "-p tcp -j MASQUERADE --to-ports 32768-65535 --random-fully", "TCP."},
 		{"nat GANGWAY-PORTS", "-p udp -j MASQUERADE --to-ports 32768-65535 --random-fully", "UDP."},
 		{"nat GANGWAY-PORTS", "-p sctp -j MASQUERADE --to-ports 32768-65535 --random-fully", "SCTP."},

@@ -209,7 +209,7 @@ func nftablesDeparture() []explanation {
 		{"chain leave4", "meta l4proto sctp goto high_port4", "Gets another port."},
 		{"chain leave4", "goto keep_port4", "Has no ports."},
 
-		{"chain high_port4", "", "Gives a source address, and a port that the container cannot choose. If it could, it would take what answers from outside send to a published port, or to a service of the host."},
+		{"chain high_port4", "", "Gives a source address, and a port at random, out of a range for each protocol. Who has a port of the host as his source takes what answers from outside send there. So the range has no port that is published, and none on which the host itself listens: with such a port from 32768 on it is a smaller one than here."},
 		{"chain high_port4", "meta l4proto tcp snat ip to ip saddr map @source4:32768-65535 fully-random", "From a network that names its address (`host_ipv4`, `host_ipv6`): takes that one."},
 		{"chain high_port4", "meta l4proto tcp ip saddr @masquerade4 masquerade to :32768-65535 fully-random", "From one that masquerades: takes the address of the link that it leaves by."},
 		{"chain high_port4", "meta l4proto udp snat ip to ip saddr map @source4:32768-65535 fully-random", "The same for UDP."},

@@ -114,7 +114,7 @@ func (p *pages) sets() string {
 func (p *pages) nftables() string {
 	var b strings.Builder
 	b.WriteString("# What is constant: nftables\n\nTable `inet gangway`, from the first network to the last one. " +
-		"Its rules never change; what differs from network to network is in [sets and maps](README.md#what-changes). " +
+		"Its rules never change, but for the source ports of `high_port4` and `high_port6`; what differs from network to network is in [sets and maps](README.md#what-changes). " +
 		"Chains are in the order in which a packet meets them. Those for IPv6, `open6` and `ports6`, and its rules elsewhere are the same " +
 		"with IPv6's sets, and left out.\n\n" +
 		"`nft list` shows `flags owner,persist` in its first lines with Linux 6.9 or newer (older nft only some of it): nobody but the running Gangway " +
