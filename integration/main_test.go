@@ -40,6 +40,7 @@ func scenarios() []scenario {
 		{name: "ports-shift", run: testPortShift, own: true, rules: true},
 		{name: "ports-one-of", run: testPortOneOf},
 		{name: "ports-ephemeral", run: testPortEphemeral, own: true},
+		{name: "source-ports", run: testSourcePorts, plugin: true, own: true, rules: true},
 		{name: "ports-sctp", run: testPortSCTP, own: true, rules: true},
 		{name: "ports-addresses", run: testPortAddresses, rules: true},
 		{name: "relay-origin", run: testRelayOrigin, own: true, rules: true},
