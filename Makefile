@@ -10,6 +10,7 @@ DESTDIR  ?=
 PORT     ?= 8080
 BENCH    ?= full
 PARTS    ?=
+KERNELS  ?= all
 VULNDB   ?=
 
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
@@ -37,6 +38,13 @@ test: export CI = true
 test: ## check the style, then run all tests, those with real engines too
 	@scripts/deps.sh test
 	@scripts/test.sh
+
+.PHONY: test-kernels
+test-kernels: export CI = true
+test-kernels: export GANGWAY_TEST_KERNELS = $(KERNELS)
+test-kernels: ## run the kernel tests on Debian's kernels in qemu (KERNELS="5.10 6.1" for some)
+	@scripts/deps.sh kernels
+	nice -n 10 $(GO) test -timeout 6h -count=1 -v ./integration/kernels
 
 .PHONY: build
 build: ## build the program: build/gangway

@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh WHAT: installs the programs that WHAT needs and that are missing.
-# WHAT is build, plugin, upgrade, lint, vuln, demo, test or bench. Nothing that is there is changed.
+# WHAT is build, plugin, upgrade, lint, vuln, demo, test, kernels or bench. Nothing that is there is changed.
 set -eu
 
 # golangci_version is the linter's version that the configuration is written for.
@@ -102,6 +102,16 @@ need_engine() {
 	need unshare util-linux
 }
 
+need_kernels() {
+	need mmdebstrap mmdebstrap
+	need qemu-system-x86_64 qemu-system-x86
+	need mke2fs e2fsprogs
+	need busybox busybox
+	need unshare util-linux
+	need xz xz-utils
+	need git git
+}
+
 cd "$(dirname "$0")/.."
 need_go
 case ${1:-} in
@@ -122,6 +132,7 @@ test)
 	[ -e /usr/include/stdlib.h ] || want libc6-dev
 	need git git
 	need mmdebstrap mmdebstrap
+	need_kernels
 	need nft nftables
 	need conntrack conntrack
 	need ping iputils-ping
@@ -131,6 +142,7 @@ test)
 	need systemd-analyze systemd
 	[ -e /usr/share/bash-completion/bash_completion ] || want bash-completion
 	;;
+kernels) need_kernels ;;
 bench)
 	need_engine
 	need mmdebstrap mmdebstrap
@@ -138,6 +150,6 @@ bench)
 	need nft nftables
 	need iperf3 iperf3
 	;;
-*) fail "unknown: '${1:-}'; one of build, plugin, upgrade, lint, vuln, demo, test, bench" ;;
+*) fail "unknown: '${1:-}'; one of build, plugin, upgrade, lint, vuln, demo, test, kernels, bench" ;;
 esac
 install_missing

@@ -1,7 +1,10 @@
 #!/bin/sh
-# engines.sh SUITE[+managers]...: makes the root trees that the engine tests run
+# engines.sh SUITE[+KIND]...: makes the root trees that the engine tests run
 # dockerd from, one a Debian suite, in ${GANGWAY_CACHE:-/var/cache/gangway}/engines/SUITE.
 # A tree with +managers also has the managers of a host's firewall and sysctls.
+# One with +kernel holds the suite's kernel with its modules, unpacked and not
+# set up; one with +guest is what tests run in on such a kernel: no engine, but
+# the tools that tests call.
 #
 # A tree that is complete already is left alone. Parallel callers wait for each
 # other, and a tree appears under its name only when it is complete. The mirror
@@ -14,6 +17,16 @@ cache=${GANGWAY_CACHE:-/var/cache/gangway}/engines
 # the tree's stamp: another list makes another tree. Whatever a package starts
 # when it is installed is not started: mmdebstrap sees to it.
 packages() {
+	case $1 in
+	*+kernel)
+		echo linux-image-cloud-amd64,busybox-static
+		return
+		;;
+	*+guest)
+		echo iptables,nftables,iproute2,conntrack,iputils-ping,procps,kmod,mount,util-linux,dbus-daemon,busybox,mawk
+		return
+		;;
+	esac
 	cli=docker-cli,
 	managers=
 	case $1 in
@@ -49,9 +62,14 @@ bootstrap() {
 		echo "engines.sh: no Debian mirror in apt's sources; set GANGWAY_MIRROR" >&2
 		return 1
 	fi
+	variant=apt
+	case $1 in
+	*+kernel) variant=extract ;;
+	*+guest) variant=essential ;;
+	esac
 	for check in true false; do
 		rm -rf "$2"
-		mmdebstrap --variant=apt --include="$(packages "$1")" \
+		mmdebstrap --variant=$variant --include="$(packages "$1")" \
 			--aptopt="Acquire::Check-Valid-Until \"$check\"" "${1%+*}" "$2" "$url" 2>"$2.log" && return
 		grep -q 'is expired' "$2.log" || break
 	done

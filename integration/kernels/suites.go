@@ -1,0 +1,71 @@
+package kernels
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// kernel is one that Debian has.
+type kernel struct {
+	// name is the version that the suite's kernel belongs to, for people.
+	name string
+	// suite is the Debian suite.
+	suite string
+}
+
+// kernels returns all, oldest first. The last one moves on with Debian.
+func kernels() []kernel {
+	return []kernel{{"5.10", "bullseye"}, {"6.1", "bookworm"}, {"6.12", "trixie"}, {"newest", "sid"}}
+}
+
+// choose returns the kernels of that list of names, the oldest and the newest for
+// an empty one, and all for "all".
+func choose(names string) ([]kernel, error) {
+	all := kernels()
+	switch names {
+	case "":
+		return []kernel{all[0], all[len(all)-1]}, nil
+	case "all":
+		return all, nil
+	}
+	var chosen []kernel
+	for _, name := range strings.Fields(names) {
+		i := slices.IndexFunc(all, func(k kernel) bool { return k.name == name || k.suite == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no kernel %q; there are %v", name, all)
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
+}
+
+// suite is the tests of one package, or some of them.
+type suite struct {
+	name, folder string
+	limit        time.Duration
+	// args are further ones of the test program.
+	args []string
+}
+
+func suites() []suite {
+	return []suite{
+		{name: "link", folder: "driver/link", limit: 15 * time.Minute},
+		{name: "guard", folder: "driver/link/guard", limit: 5 * time.Minute},
+		{name: "watch", folder: "driver/watch", limit: 5 * time.Minute},
+		{name: "conntrack", folder: "driver/conntrack", limit: 5 * time.Minute},
+		{name: "hostport", folder: "driver/hostport", limit: 10 * time.Minute},
+		{name: "nftables", folder: "driver/firewall/nftables", limit: 30 * time.Minute},
+		{name: "iptables", folder: "driver/firewall/iptables", limit: 30 * time.Minute},
+		{name: "faulttest", folder: "driver/faulttest", limit: 20 * time.Minute, args: []string{"-test.run=TestRandomLife|TestKilled|TestRecordings"}},
+	}
+}
+
+// maySkip says whether a test of a suite may be skipped in a machine.
+func maySkip(suite, test string) bool {
+	return slices.Contains(skips()[suite], test)
+}
+
+// skips names tests that no machine can run, with the reason.
+func skips() map[string][]string { return map[string][]string{} }
