@@ -20,8 +20,8 @@ import (
 // somebody else. It is recorded on the bridge as the alternative name
 // "gangway-NETWORKID-LOAN" (IFLA_ALT_IFNAME, Linux 5.5 and on; `ip link` shows
 // it). A file would outlive the bridge, the alias belongs to the owner, and
-// IFA_PROTO marks addresses only. On older kernels nothing is recorded, and
-// only the group is given back: the number is gangway's own.
+// IFA_PROTO marks addresses only. Older kernels have no place for it: they are
+// refused (see lend).
 type loan string
 
 // What can be lent besides addresses (loanAddress).
@@ -95,17 +95,29 @@ func loans(link netlink.Link) map[string][]loan {
 	return all
 }
 
-// lend records a loan, and says whether it is new.
+// lend records a loan, and says whether it is new. A kernel that cannot record it
+// is refused: what nobody recorded would stay on the bridge for good, once the
+// daemon has crashed or its state is lost.
 func (h *Handle) lend(link netlink.Link, networkID string, l loan) (added bool, err error) {
 	name := l.altName(networkID)
 	if slices.Contains(link.Attrs().AltNames, name) {
 		return false, nil
 	}
-	err = h.nl.LinkAddAltName(link, name)
+	err = h.addAltName(link, name)
 	if errors.Is(err, unix.EOPNOTSUPP) {
-		return true, nil
+		return false, fmt.Errorf("bridge %s is somebody else's, and gangway could not give it back: to note on it what is changed takes alternative names of links, Linux 5.5 or newer, and this is %s; let gangway make a bridge of its own: %w",
+			link.Attrs().Name, release(), err)
 	}
 	return err == nil, wrap(err, "record on bridge %s that gangway changes it (alternative name %s)", link.Attrs().Name, name)
+}
+
+// release is the version of the running kernel.
+func release() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "an unknown version"
+	}
+	return "Linux " + unix.ByteSliceToString(u.Release[:])
 }
 
 // checkAdopted says whether the network can use the bridge of somebody else.

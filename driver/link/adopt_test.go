@@ -153,6 +153,24 @@ func TestAdoptHalfway(t *testing.T) {
 	})
 }
 
+// TestAdoptUnrecorded: a kernel that cannot note what is changed is refused with
+// its version, and nothing is changed.
+func TestAdoptUnrecorded(t *testing.T) {
+	inside(t, func(f fixture) {
+		b := adopted()
+		f.sh("ip link add " + b.Name + " type bridge")
+		f.WithoutAltNames()
+		before := f.state(b.Name)
+		release := strings.TrimSpace(f.sysctl("kernel/osrelease"))
+		f.refuses("EnsureBridge", func() error { _, err := f.EnsureBridge(context.Background(), b); return err },
+			b.Name, "Linux 5.5 or newer", release)
+		if d := cmp.Diff(before, f.state(b.Name)); d != "" {
+			t.Errorf("refusing changed (-before +after):\n%s", d)
+		}
+		f.ensure(dualStack(), "bridge gw-0123456789ab was missing: created")
+	})
+}
+
 // adopt makes a bridge and has a network use it.
 func (f fixture) adopt() spec.Bridge {
 	f.t.Helper()

@@ -29,7 +29,7 @@ func (h *Handle) EnsureBridge(ctx context.Context, b spec.Bridge) ([]string, err
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	link, err := h.find(b.Name)
+	link, renamed, err := h.findBridge(b)
 	switch {
 	case err != nil:
 		return nil, err
@@ -45,11 +45,33 @@ func (h *Handle) EnsureBridge(ctx context.Context, b spec.Bridge) ([]string, err
 	if err != nil {
 		return nil, err
 	}
-	m := &mender{h: h, link: link, bridge: b}
+	m := &mender{h: h, link: link, bridge: b, fixed: renamed}
 	if err := m.run(ctx); err != nil {
 		return m.fixed, errors.Join(err, m.giveBackNew(ctx))
 	}
 	return m.fixed, nil
+}
+
+// findBridge returns the link that holds the bridge's name, or nil. If there is
+// none, but the network's bridge was made or mended before and has another name by
+// now, it gets its own back: one made anew would cut off every container.
+func (h *Handle) findBridge(b spec.Bridge) (link netlink.Link, renamed []string, err error) {
+	if link, err = h.find(b.Name); err != nil || link != nil || b.Adopted {
+		return link, nil, err
+	}
+	index, known := h.made.Load(b.NetworkID)
+	if !known {
+		return nil, nil, nil
+	}
+	other, err := h.byIndex(index.(int)) //nolint:forcetypeassert // nothing else is stored
+	if err != nil || other == nil || other.Type() != kindBridge || owner(other) != b.NetworkID {
+		return nil, nil, err
+	}
+	if renamed, err = h.restoreName(other, b.Name); err != nil {
+		return nil, nil, err
+	}
+	link, err = h.find(b.Name)
+	return link, renamed, err
 }
 
 // DeleteBridge removes a bridge that gangway created for the network. To an
@@ -59,6 +81,7 @@ func (h *Handle) DeleteBridge(ctx context.Context, b spec.Bridge) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	h.made.Delete(b.NetworkID)
 	link, err := h.find(b.Name)
 	switch {
 	case err != nil || link == nil:
@@ -181,6 +204,9 @@ type mender struct {
 // added, and up comes last, since a router advertisement may arrive right then;
 // with it come the addresses' routes.
 func (m *mender) run(ctx context.Context) error {
+	if !m.bridge.Adopted {
+		m.h.made.Store(m.bridge.NetworkID, m.link.Attrs().Index)
+	}
 	for _, step := range []func(context.Context) error{m.identity, m.mtu, m.sysctls4, m.sysctls6, m.addresses, m.up} {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
@@ -18,6 +19,12 @@ import (
 func ReparseLoan(altName string) (string, bool) {
 	id, l, ok := parseLoan(altName)
 	return l.altName(id), ok
+}
+
+// WithoutAltNames makes the kernel one that has no alternative names, before Linux
+// 5.5.
+func (h *Handle) WithoutAltNames() {
+	h.addAltName = func(netlink.Link, string) error { return unix.EOPNOTSUPP }
 }
 
 // Interrupted runs dump on a listing that is interrupted the first n times,

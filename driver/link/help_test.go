@@ -60,6 +60,27 @@ func (f fixture) sh(line string) string {
 	return string(out)
 }
 
+// rename gives a link that is up another name: before Linux 6.2 it has to be down
+// for that.
+func (f fixture) rename(name, to string) {
+	f.t.Helper()
+	f.sh("ip link set " + name + " down")
+	f.sh("ip link set " + name + " name " + to)
+	f.sh("ip link set " + to + " up")
+}
+
+// another runs f with a Handle that has made nothing yet.
+func (f fixture) another(do func(fixture)) {
+	f.t.Helper()
+	h, err := link.New(link.Options{})
+	if err != nil {
+		f.t.Error(err)
+		return
+	}
+	defer h.Close()
+	do(fixture{h, f.t})
+}
+
 var volatile = regexp.MustCompile(`(?m)^\d+: | state \S+| mode \S+| qdisc \S+| link-netns(id)? \S+|^.*\b(fe80|ff00):.*\n|^(local|anycast) \S*:\S* .*\n|^ +valid_lft .*\n|^ +link/.*\n| expires \d+sec|@\S+:|NO-CARRIER,|,LOWER_UP|,M-DOWN| linkdown`)
 
 // dump shows links, addresses and routes of the namespace without what differs
