@@ -161,6 +161,8 @@ func (r *repair) checkLinks(ctx context.Context, mend bool) {
 	known := len(r.fixed)
 	r.strays(ctx, found)
 	if mend {
+		// One that is gone took its pairs off before anything told of it.
+		r.of.Join(bridgesOf(want.veths, found))
 		r.bridges(ctx, want)
 	}
 	if len(r.fixed) > known {
@@ -179,6 +181,16 @@ func (r *repair) checkLinks(ctx context.Context, mend bool) {
 			r.veth(ctx, v.EndpointID)
 		}
 	}
+}
+
+// bridgesOf are those of the pairs that are not as they should be.
+func bridgesOf(veths []spec.Veth, found spec.LinkCheck) (of spec.Scope) {
+	for _, v := range veths {
+		if found.Amiss[v.EndpointID] && !found.Gone[v.EndpointID] {
+			of.Add(v.Bridge)
+		}
+	}
+	return of
 }
 
 // bridges mends bridges, and forwarding between links.

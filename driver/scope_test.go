@@ -161,6 +161,29 @@ func TestKeepLooksAtWhatIsTold(t *testing.T) {
 	})
 }
 
+// TestBridgeOfAPair: a bridge that is gone is made anew before a pair that is told of
+// is put on it, though nothing told of the bridge yet. That is no problem, ever.
+func TestBridgeOfAPair(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, d, change := watched(t)
+		delete(h.bridges, bridgeName(netA))
+		pair := h.veths[ep1]
+		pair.Bridge = ""
+		h.veths[ep1] = pair
+		change(pair.Host)
+		within()
+		if _, mended := h.forget(); !slices.Equal(mended, []string{bridgeName(netA), pair.Host}) {
+			t.Errorf("mended %q", mended)
+		}
+		inSync(t, h.fakeHost, d)
+		for _, e := range d.Events(t.Context(), 0, 0) {
+			if e.Kind == EventProblem {
+				t.Error(e.Text)
+			}
+		}
+	})
+}
+
 // TestUnsettledIsLookedAtAgain: what could not be mended, or was gone, is in the next
 // comparison, whatever that is told of.
 func TestUnsettledIsLookedAtAgain(t *testing.T) {
