@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 	"unsafe"
@@ -21,10 +22,14 @@ const (
 	lookEvery = 500 * time.Millisecond
 	// idleEvery is the time between two looks for the first table.
 	idleEvery = 3 * time.Second
-	// lookShare is how much longer than a look the pause behind it is at least:
-	// the kernel copies a table as a whole, and some hosts have ten thousands of
-	// rules.
+	// lookShare is how much longer than the processor's work on a look the pause
+	// behind it is at least: the kernel copies a table as a whole, and some hosts
+	// have ten thousands of rules. Time in which a busy host let the look wait does
+	// not count.
 	lookShare = 100
+	// lookMost is the longest pause, whatever a look takes. Everything is compared
+	// as often without it.
+	lookMost = 3 * time.Second
 )
 
 // The questions of iptables-legacy (linux/netfilter_ipv4/ip_tables.h, and the
@@ -179,6 +184,33 @@ func getsockopt(fd, level, option int, b []byte) error {
 	return nil
 }
 
+// measured looks, and says how long a processor worked on it.
+func (l *legacy) measured() (changed bool, count int, work time.Duration) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	began := worked()
+	changed, count = l.look()
+	return changed, count, worked() - began
+}
+
+// worked is the processor time of the calling thread.
+func worked() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// pause is the time between a look, which took so much work and saw so many tables,
+// and the next one.
+func pause(count int, work time.Duration) time.Duration {
+	if count == 0 {
+		return idleEvery
+	}
+	return min(max(lookEvery, lookShare*work), lookMost)
+}
+
 // watchLegacy looks at the tables until the watcher is closed.
 func (w *Watcher) watchLegacy(ctx context.Context, l *legacy) {
 	l.look() // what there is at the start is for the first comparison
@@ -192,16 +224,11 @@ func (w *Watcher) watchLegacy(ctx context.Context, l *legacy) {
 				return
 			case <-timer.C:
 			}
-			began := time.Now()
-			changed, count := l.look()
+			changed, count, work := l.measured()
 			if changed {
 				w.Changed()
 			}
-			pause := idleEvery
-			if count > 0 {
-				pause = max(lookEvery, lookShare*time.Since(began))
-			}
-			timer.Reset(pause)
+			timer.Reset(pause(count, work))
 		}
 	})
 }

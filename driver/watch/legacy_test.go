@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,33 @@ $c -A OUTPUT -m comment --comment lo -o lo -j ACCEPT
 $c -t nat -A POSTROUTING -o nowhere -j MASQUERADE
 done
 `
+
+// The pause behind a look grows with the processor's work, never beyond some
+// seconds: until the next look nobody hears of a flush.
+func TestPause(t *testing.T) {
+	for _, tt := range []struct {
+		count int
+		work  time.Duration
+		want  time.Duration
+	}{
+		{0, time.Second, idleEvery},
+		{1, 0, lookEvery},
+		{1, 10 * time.Millisecond, time.Second},
+		{4, 300 * time.Millisecond, lookMost},
+	} {
+		if got := pause(tt.count, tt.work); got != tt.want {
+			t.Errorf("%d tables, %s of work: a pause of %s, want %s", tt.count, tt.work, got, tt.want)
+		}
+	}
+	// Waiting is no work.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := worked()
+	time.Sleep(100 * time.Millisecond)
+	if work := worked() - before; work > 50*time.Millisecond {
+		t.Errorf("100 ms of sleep count as %s of work", work)
+	}
+}
 
 const legacyEnd = `
 for c in iptables-legacy ip6tables-legacy; do for t in filter nat mangle; do $c -t $t -F; $c -t $t -X; done; done
