@@ -156,6 +156,11 @@ func (l *life) verb() error {
 	return l.w.DeleteNetwork(ctx, network)
 }
 
+// rename gives a link another name, on kernels before 6.2 too.
+func rename(link string) string {
+	return fmt.Sprintf("ip link set %s down; ip link set %[1]s name renamed; ip link set renamed up", link)
+}
+
 // damage breaks something, as far as it is there, and says what.
 func (l *life) damage() string {
 	n := l.rng.IntN(networks)
@@ -170,7 +175,7 @@ func (l *life) damage() string {
 		"ip link set " + veth + " nomaster", "ip link set " + veth + " down", "ip link set " + veth + " mtu 1280",
 		"sysctl -qw net.ipv4.ip_forward=0", "sysctl -qw net.ipv4.conf." + bridge + ".route_localnet=0",
 		"sysctl -qw net.ipv6.conf." + bridge + ".disable_ipv6=1",
-		"ip link del " + bridge, "ip link set " + bridge + " down name renamed", "ip link set " + veth + " name renamed",
+		"ip link del " + bridge, rename(bridge), rename(veth),
 	}
 	what := all[l.rng.IntN(len(all))]
 	_ = exec.CommandContext(l.t.Context(), "sh", "-c", what).Run()
