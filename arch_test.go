@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 	"plugin":                    {"config", "driver", "ipam", "printable"},
 	"plugin/engine":             {"driver", "ipam"},
 	"plugin/store":              {},
-	"plugin/cli":                {"config", "driver", "plugin", "printable"},
+	"plugin/cli":                {"config", "driver", "driver/firewall", "plugin", "printable"},
 }
 
 // standardOnly lists packages that may import nothing but the standard library

@@ -36,7 +36,7 @@ func newFirewall(ctx context.Context, setting string, mark firewall.Mark, log *l
 		b, err := newNftables(ctx, mark, log)
 		switch {
 		case err == nil:
-			log.Info("firewall: nftables")
+			announce(b, log)
 			return b, nil
 		case setting == "nftables" || !errors.Is(err, nftables.ErrUnsupported):
 			return nil, fmt.Errorf("firewall: %w", err)
@@ -47,12 +47,23 @@ func newFirewall(ctx context.Context, setting string, mark firewall.Mark, log *l
 	if err != nil {
 		return nil, fmt.Errorf("firewall: %w", err)
 	}
-	log.Info("firewall: iptables")
+	announce(b, log)
 	old, err := nftables.New(ctx, nftables.Options{Log: log, Mark: mark})
 	if err != nil {
 		return b, nil //nolint:nilerr // what the kernel cannot do has left nothing behind
 	}
 	return &successor{Backend: b, old: old, log: log}, nil
+}
+
+// announce says once which backend there is, and what others can do to it.
+func announce(b firewall.Backend, log *logrus.Entry) {
+	p := firewall.ProtectionOf(b)
+	text := fmt.Sprintf("firewall: %s; protection: %s: %s", b.Name(), p, p.Meaning())
+	if p == firewall.NoProtection {
+		log.Warn(text)
+		return
+	}
+	log.Info(text)
 }
 
 // checkMark refuses a choice of bits that rules of the host use as well. The default is
@@ -92,7 +103,7 @@ func newIPTables(ctx context.Context, mark firewall.Mark, log *logrus.Entry) (*i
 	if err == nil {
 		options.Valve = v
 	} else {
-		log.WithError(err).Info(nftables.Unguarded)
+		log.WithError(err).Debug("firewall: no fail-closed table")
 	}
 	b, err := iptables.New(ctx, options)
 	if err != nil && options.Valve != nil {
@@ -145,6 +156,9 @@ func (s *successor) succeed(ctx context.Context, lines []string, err error) ([]s
 	s.done = true
 	return lines, nil
 }
+
+// Protection is that of the backend in use.
+func (s *successor) Protection() firewall.Protection { return firewall.ProtectionOf(s.Backend) }
 
 // Close ends the connections that the backends keep.
 func (s *successor) Close() {

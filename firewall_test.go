@@ -65,6 +65,9 @@ func TestFirewallSwitch(t *testing.T) {
 					if _, err := b.Sync(t.Context(), network); err != nil {
 						t.Fatal(err)
 					}
+					if p := firewall.ProtectionOf(b); p.Meaning() == "" {
+						t.Errorf("%s: the protection is %q", setting, p)
+					}
 					table, saved := gangwayRules(t)
 					if want := setting == "nftables"; table != want {
 						t.Errorf("%s: table inet gangway is there: %t", setting, table)

@@ -67,6 +67,9 @@ func (p *paced) Sync(ctx context.Context, full firewall.Ruleset) ([]string, erro
 	})...), nil
 }
 
+// Protection implements what firewall.ProtectionOf asks for.
+func (p *paced) Protection() firewall.Protection { return firewall.ProtectionOf(p.Backend) }
+
 // Cleanup implements firewall.Backend.
 func (p *paced) Cleanup(ctx context.Context) error {
 	p.turn(ctx, func() { clear(p.networks) })

@@ -154,6 +154,9 @@ type Status struct {
 	// Degraded has a line for each thing that does not work as it should, or is not
 	// seen to, though the last check ended well.
 	Degraded []string `json:"degraded,omitempty"`
+	// Protection says what stands between a flush of all rules by others and open
+	// networks: see firewall.Protection.
+	Protection string `json:"protection,omitempty"`
 	// Unguarded says why containers are not kept from claiming addresses that
 	// are not theirs; empty if they are.
 	Unguarded string `json:"unguarded,omitempty"`

@@ -139,6 +139,9 @@ type namedFirewall struct {
 	q *questions
 }
 
+// Protection is asked of the backend itself, which answers without the kernel.
+func (f namedFirewall) Protection() firewall.Protection { return firewall.ProtectionOf(f.Backend) }
+
 func (f namedFirewall) Apply(ctx context.Context, d firewall.Delta) error {
 	defer f.q.ask("change the firewall's rules (" + f.Name() + ")")()
 	return f.Backend.Apply(ctx, d)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -19,18 +20,19 @@ func (d *Driver) Status(ctx context.Context) Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := Status{
-		Firewall:  d.o.Firewall.Name(),
-		Networks:  len(d.state.networks),
-		Endpoints: len(d.state.endpoints),
-		Checks:    d.health.checks,
-		Repairs:   d.health.repairs,
-		LastCheck: d.health.lastCheck,
-		Fights:    slices.Clone(d.health.fights),
-		Unguarded: d.o.Unguarded,
-		Closed:    familyNames(d.facts.closed),
-		Problem:   d.health.problem,
-		Degraded:  d.health.degraded(),
-		Dropped:   d.drops.all(),
+		Firewall:   d.o.Firewall.Name(),
+		Protection: string(firewall.ProtectionOf(d.o.Firewall)),
+		Networks:   len(d.state.networks),
+		Endpoints:  len(d.state.endpoints),
+		Checks:     d.health.checks,
+		Repairs:    d.health.repairs,
+		LastCheck:  d.health.lastCheck,
+		Fights:     slices.Clone(d.health.fights),
+		Unguarded:  d.o.Unguarded,
+		Closed:     familyNames(d.facts.closed),
+		Problem:    d.health.problem,
+		Degraded:   d.health.degraded(),
+		Dropped:    d.drops.all(),
 	}
 	s.Degraded = append(append(s.Degraded, d.asked.hung()...), unmet...)
 	if why := d.engines.unclaimed.text(); why != "" {

@@ -42,6 +42,9 @@ type Health struct {
 	// Unguarded says why containers are not kept from claiming addresses that
 	// are not theirs; empty if they are. It is no problem of the moment.
 	Unguarded string `json:"unguarded,omitempty"`
+	// Protection is what stands between a flush of all rules by others and open
+	// networks. It is no problem of the moment either.
+	Protection string `json:"protection,omitempty"`
 }
 
 // Status is the state of the datapath and of the daemon.
@@ -170,7 +173,7 @@ func (s *Server) health(ctx context.Context) Health {
 		return Health{State: HealthStarting}
 	}
 	status := s.o.Inspector.Status(ctx)
-	return Health{State: stateOf(status), Problem: status.Problem, Degraded: status.Degraded, Unguarded: status.Unguarded}
+	return Health{State: stateOf(status), Problem: status.Problem, Degraded: status.Degraded, Unguarded: status.Unguarded, Protection: status.Protection}
 }
 
 // stateOf says how a restored datapath is in one word.

@@ -28,16 +28,16 @@ func makeJob(ctx context.Context, dir string, suites []suite) (image string, err
 	disk := filepath.Join(dir, "job")
 	var list strings.Builder
 	for _, s := range suites {
-		if err := os.MkdirAll(filepath.Join(disk, "src", s.folder), 0o755); err != nil {
+		if err = os.MkdirAll(filepath.Join(disk, "src", s.folder), 0o755); err != nil {
 			return "", err
 		}
-		err := command(ctx, root, []string{"CGO_ENABLED=0"}, "go", "test", "-c", "-o", filepath.Join(disk, "bin", s.name), "./"+s.folder)
+		err = command(ctx, root, []string{"CGO_ENABLED=0"}, "go", "test", "-c", "-o", filepath.Join(disk, "bin", s.name), "./"+s.folder)
 		if err != nil {
 			return "", err
 		}
 		fmt.Fprintf(&list, "%s %s %d -test.v -test.short -test.timeout=%s %s\n", s.name, s.folder, int(s.limit.Seconds()), s.limit, strings.Join(s.args, " "))
 	}
-	if err := command(ctx, root, []string{"CGO_ENABLED=0"}, "go", "build", "-o", filepath.Join(disk, "bin", "gangway"), "."); err != nil {
+	if err = command(ctx, root, []string{"CGO_ENABLED=0"}, "go", "build", "-o", filepath.Join(disk, "bin", "gangway"), "."); err != nil {
 		return "", err
 	}
 	// Files are copied as git lists them, so that nothing else gets into a test.
@@ -46,14 +46,14 @@ func makeJob(ctx context.Context, dir string, suites []suite) (image string, err
 	if err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(filepath.Join(disk, "suites"), []byte(list.String()), 0o600); err != nil {
+	if err = os.WriteFile(filepath.Join(disk, "suites"), []byte(list.String()), 0o600); err != nil {
 		return "", err
 	}
-	if err := command(ctx, ".", nil, "install", "-m", "755", "guest.sh", disk); err != nil {
+	if err = command(ctx, ".", nil, "install", "-m", "755", "guest.sh", disk); err != nil {
 		return "", err
 	}
 	image = filepath.Join(dir, "job.img")
-	if err := command(ctx, ".", nil, "mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", disk, image, "500M"); err != nil {
+	if err = command(ctx, ".", nil, "mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", disk, image, "500M"); err != nil {
 		return "", err
 	}
 	return image, os.RemoveAll(disk)

@@ -21,7 +21,7 @@ func TestKernels(t *testing.T) {
 	if names := strings.Fields(os.Getenv("GANGWAY_TEST_SUITES")); len(names) > 0 {
 		run = slices.DeleteFunc(run, func(s suite) bool { return !slices.Contains(names, s.name) })
 	}
-	if err := prepare(t.Context(), chosen); err != nil {
+	if err = prepare(t.Context(), chosen); err != nil {
 		if os.Getenv("CI") != "true" {
 			t.Skip(err)
 		}

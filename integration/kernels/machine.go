@@ -60,7 +60,7 @@ func (m *machine) run(ctx context.Context, job string, limit time.Duration) erro
 		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048",
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", filepath.Join(kernelDir, "vmlinuz"), "-initrd", filepath.Join(kernelDir, "initramfs"),
-		"-append", "console=ttyS0 panic=-1 quiet loglevel=4", "-serial", "file:"+console,
+		"-append", "console=ttyS0 panic=-1 quiet loglevel=4 tsc=reliable no_timer_check mitigations=off rcupdate.rcu_expedited=1", "-serial", "file:"+console,
 		"-drive", drive(filepath.Join(base, "guest.img"), ",snapshot=on"),
 		"-drive", drive(filepath.Join(kernelDir, "modules.img"), ",readonly=on"),
 		"-drive", drive(job, ",readonly=on"),

@@ -51,11 +51,12 @@ type suite struct {
 
 func suites() []suite {
 	return []suite{
-		{name: "link", folder: "driver/link", limit: 15 * time.Minute},
-		{name: "guard", folder: "driver/link/guard", limit: 5 * time.Minute},
-		{name: "watch", folder: "driver/watch", limit: 5 * time.Minute},
-		{name: "conntrack", folder: "driver/conntrack", limit: 5 * time.Minute},
-		{name: "hostport", folder: "driver/hostport", limit: 10 * time.Minute},
+		{name: "smoke", folder: "integration/smoke", limit: 15 * time.Minute},
+		{name: "watch", folder: "driver/watch", limit: 15 * time.Minute},
+		{name: "conntrack", folder: "driver/conntrack", limit: 15 * time.Minute},
+		{name: "guard", folder: "driver/link/guard", limit: 15 * time.Minute},
+		{name: "hostport", folder: "driver/hostport", limit: 20 * time.Minute},
+		{name: "link", folder: "driver/link", limit: 40 * time.Minute},
 		{name: "nftables", folder: "driver/firewall/nftables", limit: 30 * time.Minute},
 		{name: "iptables", folder: "driver/firewall/iptables", limit: 30 * time.Minute},
 		{name: "faulttest", folder: "driver/faulttest", limit: 20 * time.Minute, args: []string{"-test.run=TestRandomLife|TestKilled|TestRecordings"}},

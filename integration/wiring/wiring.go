@@ -8,6 +8,7 @@ package wiring
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 
@@ -76,22 +77,33 @@ func Open(ctx context.Context, backend string, log *logrus.Entry) (_ *Parts, err
 // newBackend makes a backend as the daemon does where its user asks for it.
 func newBackend(ctx context.Context, name string, log *logrus.Entry) (firewall.Backend, error) {
 	if name == "iptables" {
-		v, err := nftables.NewValve(ctx, log, firewall.DefaultMark())
-		if err != nil {
-			return nil, err
-		}
-		b, err := iptables.New(ctx, iptables.Options{Log: log, Mark: firewall.DefaultMark(), Valve: v})
-		if err != nil {
-			v.Close()
-			return nil, err
-		}
-		return b, nil
+		return newIPTables(ctx, log)
 	}
 	gate, err := iptables.NewGate(log, firewall.DefaultMark())
 	if err != nil {
 		return nil, err
 	}
 	return nftables.New(ctx, nftables.Options{Log: log, Mark: firewall.DefaultMark(), Gate: gate, Shared: name == SharedTable})
+}
+
+// newIPTables makes the backend with its valve, if the kernel can keep one.
+func newIPTables(ctx context.Context, log *logrus.Entry) (firewall.Backend, error) {
+	o := iptables.Options{Log: log, Mark: firewall.DefaultMark()}
+	v, err := nftables.NewValve(ctx, log, firewall.DefaultMark())
+	switch {
+	case err == nil:
+		o.Valve = v
+	case !errors.Is(err, nftables.ErrNoValve):
+		return nil, err
+	}
+	b, err := iptables.New(ctx, o)
+	if err != nil {
+		if v != nil {
+			v.Close()
+		}
+		return nil, err
+	}
+	return b, nil
 }
 
 // Close gives up the parts, the last first. What they made in the kernel stays.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/printable"
 )
@@ -24,10 +25,14 @@ func statusCommand() command {
 // firewallLine names the backend, and the families that are forwarded for the networks
 // alone.
 func firewallLine(s plugin.Status) string {
-	if len(s.Closed) == 0 {
-		return s.Firewall
+	line := s.Firewall
+	if meaning := firewall.Protection(s.Protection).Meaning(); meaning != "" {
+		line += "; protection: " + s.Protection + ": " + meaning
 	}
-	return s.Firewall + "; " + strings.Join(s.Closed, " and ") + " forwarded for the networks alone"
+	if len(s.Closed) > 0 {
+		line += "; " + strings.Join(s.Closed, " and ") + " forwarded for the networks alone"
+	}
+	return line
 }
 
 func runStatus(ctx context.Context, q query) error {
@@ -94,6 +99,9 @@ func healthCommand() command {
 			}
 			if h.Unguarded != "" {
 				line += "\nunguarded: " + h.Unguarded
+			}
+			if p := firewall.Protection(h.Protection); p == firewall.NoProtection {
+				line += "\nprotection: none: " + p.Meaning()
 			}
 			if _, err := fmt.Fprintln(q.out, printable.Text(line)); err != nil {
 				return err

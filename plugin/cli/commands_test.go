@@ -37,6 +37,7 @@ func TestStatusProblem(t *testing.T) {
 
 func TestUnguarded(t *testing.T) {
 	i := busyHost()
+	i.status.Protection = "none"
 	i.status.Unguarded = "filter what comes in by gangway-probe (tc qdisc ingress): no such file or directory"
 	compare(t, "unguarded", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
 }

@@ -78,7 +78,7 @@ const (
 func busyHost() *inspector {
 	addr, prefix := netip.MustParseAddr, netip.MustParsePrefix
 	return &inspector{
-		status: driver.Status{Firewall: "iptables", Networks: 2, Endpoints: 3, Ports: 15, Repairs: 1, LastCheck: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), Checks: 71,
+		status: driver.Status{Firewall: "iptables", Protection: "fail-closed table", Networks: 2, Endpoints: 3, Ports: 15, Repairs: 1, LastCheck: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), Checks: 71,
 			Dropped: driver.Drops{"spoofed": 3, "unpublished": 1200}},
 		networks: []driver.NetworkStatus{
 			{ID: net2, Bridge: "br-lan", Adopted: true, Subnets: []netip.Prefix{prefix("fd00:50::/64")}, Gateways: []netip.Addr{}, Internal: true},

@@ -88,6 +88,14 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 	return b, nil
 }
 
+// Protection implements what firewall.ProtectionOf asks for.
+func (b *Backend) Protection() firewall.Protection {
+	if b.valve != nil {
+		return firewall.ClosedTable
+	}
+	return firewall.NoProtection
+}
+
 // Close takes the valve away; the rules stay.
 func (b *Backend) Close() {
 	if b.valve != nil {

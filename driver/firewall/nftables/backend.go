@@ -67,13 +67,24 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 	v, err := tryValve(ctx, &Valve{log: o.Log, mark: o.Mark, keeps: true})
 	switch {
 	case errors.Is(err, ErrNoValve):
-		o.Log.WithError(err).Info(Unguarded)
+		o.Log.WithError(err).Debug("firewall: no fail-closed table")
 	case err != nil:
 		b.Close()
 		return nil, err
 	}
 	b.valve = v
 	return b, nil
+}
+
+// Protection implements what firewall.ProtectionOf asks for.
+func (b *Backend) Protection() firewall.Protection {
+	switch {
+	case b.kernel.flags != 0:
+		return firewall.OwnTable
+	case b.valve != nil:
+		return firewall.ClosedTable
+	}
+	return firewall.NoProtection
 }
 
 // Close ends the connections to the kernel. The table stays, for the next

@@ -22,9 +22,6 @@ const valveName = tableName + "-valve"
 // ErrNoValve says that the kernel cannot keep a table from others.
 var ErrNoValve = errors.New("the kernel keeps no table of nf_tables from others (Linux 5.12 or newer does)")
 
-// Unguarded is what to tell a user who has no valve.
-const Unguarded = "firewall: a flush of all rules by others opens networks until the rules are back"
-
 // Valve cuts networks off while the rules that isolate them are missing. It is
 // for rules that others can take away: those of iptables, and the table of
 // package nftables on kernels before 6.9.
