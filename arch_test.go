@@ -25,7 +25,8 @@ var arrows = map[string][]string{
 	"driver/undo":               {},
 	"driver/bpfprog":            {},
 	"driver/nlattr":             {},
-	"driver/link":               {"driver/bpfprog", "driver/link/guard", "driver/nlattr", "driver/spec", "driver/undo"},
+	"driver/kernel":             {},
+	"driver/link":               {"driver/bpfprog", "driver/kernel", "driver/link/guard", "driver/nlattr", "driver/spec", "driver/undo"},
 	"driver/link/guard":         {"driver/bpfprog"},
 	"driver/firewall":           {"driver/spec"},
 	"driver/firewall/firewalld": {},
@@ -42,7 +43,7 @@ var arrows = map[string][]string{
 
 // standardOnly lists packages that may import nothing but the standard library
 // and the project.
-var standardOnly = []string{"config", "driver/spec", "driver/firewall", "driver/undo", "printable"}
+var standardOnly = []string{"config", "driver/spec", "driver/firewall", "driver/kernel", "driver/undo", "printable"}
 
 // forTests lists packages that exist for tests and are imported by tests only.
 func forTests(pkg string) bool {

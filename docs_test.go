@@ -14,6 +14,7 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/kernel"
 	"github.com/gangway-net/gangway/integration/golden"
 	"github.com/gangway-net/gangway/plugin"
 )
@@ -28,6 +29,43 @@ func TestDocsTables(t *testing.T) {
 		text = replaceTable(t, text, name, table)
 	}
 	golden.Compare(t, optionsPage, text)
+}
+
+// TestDocsKernels: the tables of kernels are the code's.
+func TestDocsKernels(t *testing.T) {
+	const page = "docs/kernels.md"
+	text := readText(t, page)
+	for name, table := range map[string]string{"levels": levelsTable(), "features": featuresTable(), "modules": modulesTable()} {
+		text = replaceTable(t, text, name, table)
+	}
+	golden.Compare(t, page, text)
+}
+
+func levelsTable() string {
+	var b strings.Builder
+	b.WriteString("| Linux | Firewall by default | If others flush all rules | Weaker or refused | Tests run on |\n|---|---|---|---|---|\n")
+	for _, l := range kernel.Levels() {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", l.Linux, l.Firewall, l.Flushed, l.Lacks, l.Tested)
+	}
+	return b.String()
+}
+
+func featuresTable() string {
+	var b strings.Builder
+	b.WriteString("| Linux | Feature | Gangway uses it for | Without it | Known by |\n|---|---|---|---|---|\n")
+	for _, f := range kernel.Features() {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", f.Since, f.Name, f.For, f.Without, f.Known)
+	}
+	return b.String()
+}
+
+func modulesTable() string {
+	var b strings.Builder
+	b.WriteString("| Module, or option | For | Without it |\n|---|---|---|\n")
+	for _, m := range kernel.Modules() {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", m.Names, m.For, m.Without)
+	}
+	return b.String()
 }
 
 // TestDocsOptions: the README names options that exist.
@@ -213,7 +251,7 @@ func replaceTable(t *testing.T, text, name, table string) string {
 	before, rest, found := strings.Cut(text, start)
 	_, after, closed := strings.Cut(rest, end)
 	if !found || !closed {
-		t.Fatalf("%s has no %s … %s", optionsPage, strings.TrimSpace(start), end)
+		t.Fatalf("the page has no %s … %s", strings.TrimSpace(start), end)
 	}
 	return before + start + table + end + after
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/gangway-net/gangway/driver/kernel"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/driver/undo"
 )
@@ -105,8 +106,8 @@ func (h *Handle) lend(link netlink.Link, networkID string, l loan) (added bool, 
 	}
 	err = h.addAltName(link, name)
 	if errors.Is(err, unix.EOPNOTSUPP) {
-		return false, fmt.Errorf("bridge %s is somebody else's, and gangway could not give it back: to note on it what is changed takes alternative names of links, Linux 5.5 or newer, and this is %s; let gangway make a bridge of its own: %w",
-			link.Attrs().Name, release(), err)
+		return false, fmt.Errorf("bridge %s is somebody else's, and gangway could not give it back: to note on it what is changed takes %s, and this is %s; let gangway make a bridge of its own: %w",
+			link.Attrs().Name, kernel.AltNames().Needs(), release(), err)
 	}
 	return err == nil, wrap(err, "record on bridge %s that gangway changes it (alternative name %s)", link.Attrs().Name, name)
 }

@@ -41,6 +41,7 @@ func TestOrigin(t *testing.T) {
 		want("gw-0", spec.Origin{Name: "gw-0", Owner: netID, Marked: true})
 		want("top", spec.Origin{Name: "gw-0", Owner: netID, Marked: true})
 		want("br0", spec.Origin{Name: "br0", Marked: true})
+		f.sh("ip link set gw-0 down")
 		f.sh("ip link set gw-0 name other group 0")
 		want("other", spec.Origin{Name: "other", Owner: netID})
 		if o, err := f.Origin(context.Background(), 12345); err == nil {

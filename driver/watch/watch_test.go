@@ -140,7 +140,7 @@ func changesOfLinks() [][]string {
 		{"sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=1", everything},
 		{"ip link set gw-a down && ip link set gw-a name gw-b && ip link set gw-b up", "gw-a", "gw-b"},
 		{"echo 0 > /proc/sys/net/ipv4/conf/gw-b/route_localnet", "gw-b"},
-		{"ip link set gv-a alias other name gv-b", "gv-a", "gv-b"},
+		{"ip link set gv-a down && ip link set gv-a name gv-b && ip link set gv-b alias other", "gv-a", "gv-b"},
 		{"ip link del gv-b", "gv-b"},
 		{"ip link del gw-b", "gw-b"},
 		{"ip link del lent", "lent"},
