@@ -6,6 +6,6 @@
 // first two and keeps them in the cache folder, guest.sh is what runs inside.
 //
 // Invariant: nothing but the kernel differs from machine to machine. A test that
-// is skipped on a kernel is named in a list with its reason; any other skip is a
-// failure, as is a machine that does not end by itself.
+// is skipped because it needs a newer one says so (testkit.NeedKernel); any other skip
+// is a failure, as is a machine that does not end by itself.
 package kernels

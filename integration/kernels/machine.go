@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,6 +27,8 @@ type machine struct {
 	kernel kernel
 	// dir holds the disks of this boot, and the results.
 	dir string
+	// release is the version of the kernel, as it says itself.
+	release string
 }
 
 // prepare fetches and makes what the kernels are booted from.
@@ -74,7 +77,9 @@ func (m *machine) run(ctx context.Context, job string, limit time.Duration) erro
 		said, _ := os.ReadFile(console)
 		return fmt.Errorf("results of %s: %w\n%s\n%s", m.kernel.name, err, out, said)
 	}
-	return os.Remove(results)
+	text, err := os.ReadFile(filepath.Join(m.dir, "release"))
+	m.release = strings.TrimSpace(string(text))
+	return errors.Join(err, os.Remove(results))
 }
 
 // result is how one suite ended.

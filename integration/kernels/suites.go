@@ -62,11 +62,3 @@ func suites() []suite {
 		{name: "faulttest", folder: "driver/faulttest", limit: 20 * time.Minute, args: []string{"-test.run=TestRandomLife|TestKilled|TestRecordings"}},
 	}
 }
-
-// maySkip says whether a test of a suite may be skipped in a machine.
-func maySkip(suite, test string) bool {
-	return slices.Contains(skips()[suite], test)
-}
-
-// skips names tests that no machine can run, with the reason.
-func skips() map[string][]string { return map[string][]string{} }

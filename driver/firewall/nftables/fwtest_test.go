@@ -13,12 +13,14 @@ import (
 
 // TestBackend runs the cases that all backends share, with the engine's rules
 // in either variant of iptables, and without any; with a table that others can
-// change, and, which is the same for packets, with one that they cannot.
+// change, and, which is the same for packets, with one that they cannot, where the
+// kernel has such.
 func TestBackend(t *testing.T) {
+	owned, open := testkit.KernelHas(6, 9), !testkit.KernelHas(5, 12)
 	for name, o := range map[string]fwtest.Options{
-		"nft":    {Mark: firewall.DefaultMark(), IPTables: "iptables-nft", Marks: true, Owned: true, ByAddress: true},
-		"legacy": {Mark: firewall.Mark{Accept: 1 << 20, Drop: 1 << 9}, IPTables: "iptables-legacy", Marks: true, ByAddress: true},
-		"none":   {Mark: firewall.DefaultMark(), NoIPTables: true, Marks: true, Owned: true, ByAddress: true},
+		"nft":    {Mark: firewall.DefaultMark(), IPTables: "iptables-nft", Marks: true, Owned: owned, Open: open, ByAddress: true},
+		"legacy": {Mark: firewall.Mark{Accept: 1 << 20, Drop: 1 << 9}, IPTables: "iptables-legacy", Marks: true, Open: open, ByAddress: true},
+		"none":   {Mark: firewall.DefaultMark(), NoIPTables: true, Marks: true, Owned: owned, Open: open, ByAddress: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := testkit.Quiet()

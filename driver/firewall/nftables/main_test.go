@@ -17,6 +17,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -59,9 +60,10 @@ func start(t testing.TB) *Backend {
 // startOwner makes a backend that owns its table.
 func startOwner(t testing.TB) *Backend {
 	t.Helper()
+	testkit.NeedKernel(t, 6, 9)
 	b := startWith(t, Options{Log: quiet(), Mark: firewall.DefaultMark()})
 	if b.kernel.flags == 0 {
-		t.Fatal("needs a kernel whose tables can have an owner and outlive him: Linux 6.9 or newer")
+		t.Fatal("the table has no owner that it outlives, on a kernel that can do it")
 	}
 	return b
 }

@@ -19,6 +19,7 @@ import (
 // newValve makes a valve, which the kernel has to be able to keep.
 func newValve(t *testing.T) *Valve {
 	t.Helper()
+	testkit.NeedKernel(t, 5, 12)
 	v, err := NewValve(t.Context(), testkit.Quiet(), firewall.DefaultMark())
 	if err != nil {
 		t.Fatal(err)
@@ -147,6 +148,7 @@ func TestNoValve(t *testing.T) {
 // The table and its valve come and go together, and no change in between costs
 // more than its transaction.
 func TestValveWithTable(t *testing.T) {
+	testkit.NeedKernel(t, 5, 12)
 	nstest.Do(t, func() {
 		b := startWith(t, Options{Log: quiet(), Mark: firewall.DefaultMark(), Shared: true})
 		before := generation(t, b)
