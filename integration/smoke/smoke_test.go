@@ -199,7 +199,7 @@ func (d *daemon) check(backend string) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // the answer is what counts
+	defer resp.Body.Close()
 	var s struct {
 		State, Problem, Firewall, Protection, Unguarded string
 		Degraded                                        []string
