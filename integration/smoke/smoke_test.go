@@ -20,6 +20,10 @@ import (
 	"github.com/gangway-net/gangway/integration/testkit"
 )
 
+// patience is how long the daemon may take to be ready, and for a call. What it
+// promises is not the question here, and a machine may be emulated on a busy host.
+const patience = 5 * time.Minute
+
 func TestMain(m *testing.M) { nstest.Main(m) }
 
 // binary is the program to start: GANGWAY_TEST_BINARY, or this tree's.
@@ -84,7 +88,7 @@ func start(t *testing.T, path, backend string) *daemon {
 	t.Helper()
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "gangway.sock")
-	d := &daemon{t: t, client: testkit.UnixClient(socket, time.Minute), boxes: map[string]*exec.Cmd{}, inside: map[string]box{}, gateway: map[string]string{}}
+	d := &daemon{t: t, client: testkit.UnixClient(socket, patience), boxes: map[string]*exec.Cmd{}, inside: map[string]box{}, gateway: map[string]string{}}
 	d.cmd = exec.Command(path, "serve", "--state", filepath.Join(dir, "state"), "--socket", socket)
 	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GANGWAY_FIREWALL=" + backend}
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
@@ -92,7 +96,7 @@ func start(t *testing.T, path, backend string) *daemon {
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		resp, err := d.client.Get("http://gangway/gangway/v1/health")
 		if err == nil {
 			_ = resp.Body.Close()
@@ -131,7 +135,7 @@ func (d *daemon) sh(script string) string {
 func (d *daemon) call(op, body string) {
 	d.t.Helper()
 	status, answer, err := testkit.Call(d.client, strings.TrimPrefix(op, "/"), body)
-	for range 5 {
+	for range 10 {
 		// What did not end in time is undone: a busy machine that emulates another
 		// one may need several times what an engine waits for.
 		if err != nil || !strings.Contains(answer, "gave up after") {
