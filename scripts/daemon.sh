@@ -15,6 +15,9 @@ alias=/run/docker/plugins/gangway:latest.sock
 # bash-completion reads the first when gangway is completed, the second at once.
 completion=$prefix/share/bash-completion/completions/gangway
 docker_completion=/etc/bash_completion.d/gangway
+zsh=$prefix/share/zsh/site-functions
+fish=$prefix/share/fish/vendor_completions.d/gangway.fish
+docker_fish=/etc/fish/completions/docker.fish
 # What keeps managers of the host's network off the links. Files for every link
 # have names like 99-default.network and come later.
 networkd=/etc/systemd/network/00-gangway.network
@@ -54,6 +57,10 @@ need_root() { [ -n "$destdir" ] || [ "$(id -u)" = 0 ] || fail "run it as root"; 
 # the plugin's id, as long as it is enabled.
 alone() {
 	[ -z "$destdir" ] || return 0
+	# A unit of the same name below /etc would take the place of the package's.
+	if [ -e /usr/lib/systemd/system/gangway.service ]; then
+		fail "the package gangway is installed: upgrade it, or remove it first"
+	fi
 	for socket in /run/docker/plugins/*/gangway.sock; do
 		if [ -S "$socket" ] && [ -n "$("$1" health --socket "$socket" 2>/dev/null)" ]; then
 			fail "the managed plugin serves this host: make uninstall removes it, or docker plugin disable gangway"
@@ -68,6 +75,12 @@ install)
 	install -D -m 755 "$2" "$destdir$program"
 	install -D -m 644 packaging/gangway-completion.bash "$destdir$completion"
 	install -D -m 644 packaging/docker-completion.bash "$destdir$docker_completion"
+	install -D -m 644 packaging/docker-completion.zsh "$destdir$zsh/_gangway_docker"
+	install -D -m 644 packaging/docker-completion.fish "$destdir$docker_fish"
+	"$2" completion zsh >"$destdir$zsh/_gangway"
+	install -d "$(dirname "$destdir$fish")"
+	"$2" completion fish >"$destdir$fish"
+	chmod 644 "$destdir$zsh/_gangway" "$destdir$fish"
 	install -D -m 644 packaging/gangway.network "$destdir$networkd"
 	install -D -m 644 packaging/gangway-networkmanager.conf "$destdir$network_manager"
 	mkdir -p "$destdir$units"
@@ -106,7 +119,8 @@ uninstall)
 	fi
 	[ -n "$destdir" ] || rm -f "$alias"
 	rm -f "$destdir$program" "$destdir$units/gangway.service" "$destdir$units/gangway.socket" \
-		"$destdir$completion" "$destdir$docker_completion" "$destdir$networkd" "$destdir$network_manager"
+		"$destdir$completion" "$destdir$docker_completion" "$destdir$zsh/_gangway" "$destdir$zsh/_gangway_docker" \
+		"$destdir$fish" "$destdir$docker_fish" "$destdir$networkd" "$destdir$network_manager"
 	if systemd; then
 		systemctl daemon-reload
 		reread

@@ -28,6 +28,17 @@ func TestDaemonInstall(t *testing.T) {
 	for _, file := range completions {
 		run(t, nil, "bash", "-n", file)
 	}
+	others := []string{
+		dest + "/opt/net/share/zsh/site-functions/_gangway", dest + "/opt/net/share/zsh/site-functions/_gangway_docker",
+		dest + "/opt/net/share/fish/vendor_completions.d/gangway.fish", dest + "/etc/fish/completions/docker.fish",
+	}
+	for _, file := range others {
+		shell := "zsh"
+		if strings.HasSuffix(file, ".fish") {
+			shell = "fish"
+		}
+		run(t, nil, shell, "-n", file)
+	}
 	managers := []string{dest + "/etc/systemd/network/00-gangway.network", dest + "/etc/NetworkManager/conf.d/00-gangway.conf"}
 	for _, file := range managers {
 		if content, err := os.ReadFile(file); err != nil || !strings.Contains(string(content), "gw-*") {
@@ -46,7 +57,7 @@ func TestDaemonInstall(t *testing.T) {
 	}
 
 	run(t, append(where, "DOCKER=/nonexistent/docker"), "make", "-e", "uninstall")
-	for _, file := range append(slices.Concat(completions, managers), unit, socket, dest+program[1]) {
+	for _, file := range append(slices.Concat(completions, others, managers), unit, socket, dest+program[1]) {
 		if _, err := os.Stat(file); err == nil {
 			t.Errorf("%s is left", file)
 		}
