@@ -12,6 +12,9 @@ BENCH    ?= full
 PARTS    ?=
 KERNELS  ?= all
 VULNDB   ?=
+# The folder that packages go to, and the one of them to push.
+PACKAGES ?= build/packages
+PACKAGE  ?=
 
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 BINARY  := build/gangway
@@ -65,9 +68,15 @@ upgrade: plugin ## put this build in the place of the plugin, with networks and 
 	@scripts/deps.sh upgrade
 	@scripts/install-plugin.sh --upgrade $(PLUGIN)
 
+.PHONY: packages
+packages: ## build deb, rpm, tar.gz and the plugin for amd64 and arm64: build/packages
+	@scripts/deps.sh packages
+	@rm -rf '$(PACKAGES)'
+	@$(if $(filter file,$(origin VERSION)),unset VERSION;) scripts/packages.sh '$(PACKAGES)'
+
 .PHONY: push
-push: plugin ## push the plugin as REGISTRY/gangway:TAG, as in REGISTRY=registry.example.org/net
-	@scripts/push.sh $(PLUGIN) '$(REGISTRY)' '$(TAG)'
+push: $(if $(PACKAGE),,plugin) ## push the plugin as REGISTRY/gangway:TAG (PACKAGE=file.tar.gz for one of make packages)
+	@scripts/push.sh '$(or $(PACKAGE),$(PLUGIN))' '$(REGISTRY)' '$(TAG)'
 
 .PHONY: install-daemon
 install-daemon: build ## install and start the plain daemon, a systemd service (-d gangway)

@@ -39,6 +39,7 @@ var arrows = map[string][]string{
 	"plugin/engine":             {"driver", "ipam"},
 	"plugin/store":              {},
 	"plugin/cli":                {"config", "driver", "driver/firewall", "plugin", "printable"},
+	"packaging/generate":        {"config", "plugin", "plugin/cli"},
 }
 
 // standardOnly lists packages that may import nothing but the standard library
@@ -47,7 +48,7 @@ var standardOnly = []string{"config", "driver/spec", "driver/firewall", "driver/
 
 // forTests lists packages that exist for tests and are imported by tests only.
 func forTests(pkg string) bool {
-	return strings.HasPrefix(pkg, "integration") || strings.HasPrefix(pkg, "packaging") || strings.HasSuffix(pkg, "test")
+	return strings.HasPrefix(pkg, "integration") || strings.HasSuffix(pkg, "test")
 }
 
 type goPackage struct {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh WHAT: installs the programs that WHAT needs and that are missing.
-# WHAT is build, plugin, upgrade, lint, vuln, demo, test, kernels or bench. Nothing that is there is changed.
+# WHAT is build, plugin, packages, upgrade, lint, vuln, demo, test, kernels or bench. Nothing that is there is changed.
 set -eu
 
 # golangci_version is the linter's version that the configuration is written for.
@@ -8,6 +8,10 @@ golangci_version=2.15.0
 
 # govulncheck_version is that of the search for known vulnerabilities.
 govulncheck_version=1.8.0
+
+# nfpm_version is that of what makes packages. Newer ones come with forms of packages, and
+# modules, that are not needed here.
+nfpm_version=2.45.1
 
 # lock_seconds is how long to wait for another program that installs packages.
 lock_seconds=600
@@ -82,6 +86,21 @@ need_govulncheck() {
 	GOBIN=$PWD/build/bin go install "golang.org/x/vuln/cmd/govulncheck@v$govulncheck_version"
 }
 
+need_nfpm() {
+	for candidate in build/bin/nfpm nfpm; do
+		have "$candidate" && go version -m "$(command -v "$candidate")" | grep -q "nfpm/v2.v$nfpm_version\b" && return
+	done
+	echo "Installing nfpm $nfpm_version ..." >&2
+	GOBIN=$PWD/build/bin go install "github.com/goreleaser/nfpm/v2/cmd/nfpm@v$nfpm_version"
+}
+
+need_packages() {
+	need_nfpm
+	need git git
+	need dpkg-deb dpkg
+	need readelf binutils
+}
+
 need_plugin() {
 	need iptables iptables
 	need ldd libc-bin
@@ -117,6 +136,7 @@ need_go
 case ${1:-} in
 build) ;;
 plugin) need_plugin ;;
+packages) need_packages ;;
 upgrade) need docker-registry docker-registry ;;
 lint) need_linter ;;
 vuln) need_govulncheck ;;
@@ -127,6 +147,7 @@ demo)
 test)
 	need_linter
 	need_plugin
+	need_packages
 	need_engine
 	need gcc gcc # the race detector
 	[ -e /usr/include/stdlib.h ] || want libc6-dev
@@ -141,6 +162,11 @@ test)
 	need dbus-daemon dbus-daemon
 	need systemd-analyze systemd
 	[ -e /usr/share/bash-completion/bash_completion ] || want bash-completion
+	need zsh zsh
+	need fish fish
+	need mandoc mandoc
+	need rpm rpm
+	need qemu-aarch64-static qemu-user-static
 	;;
 kernels) need_kernels ;;
 bench)
@@ -150,6 +176,6 @@ bench)
 	need nft nftables
 	need iperf3 iperf3
 	;;
-*) fail "unknown: '${1:-}'; one of build, plugin, upgrade, lint, vuln, demo, test, kernels, bench" ;;
+*) fail "unknown: '${1:-}'; one of build, plugin, packages, upgrade, lint, vuln, demo, test, kernels, bench" ;;
 esac
 install_missing

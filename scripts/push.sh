@@ -1,7 +1,8 @@
 #!/bin/sh
-# push.sh DIR REGISTRY TAG: pushes the plugin in DIR as REGISTRY/gangway:TAG.
-# REGISTRY may have a path, as in registry.example.org/net. A tag serves one
-# architecture: engines cannot install plugins from a multi-platform manifest.
+# push.sh DIR|TARBALL REGISTRY TAG: pushes the plugin in DIR, or in the TARBALL that
+# packages.sh made, as REGISTRY/gangway:TAG. REGISTRY may have a path, as in
+# registry.example.org/net. A tag serves one architecture: engines cannot install
+# plugins from a multi-platform manifest.
 set -eu
 
 docker=${DOCKER:-docker}
@@ -17,6 +18,14 @@ fail() {
 [ -n "$registry" ] || fail "where to? make push REGISTRY=registry.example.org/net [TAG=latest]"
 [ -n "$tag" ] || fail "TAG is empty"
 name=$registry/gangway:$tag
+case $dir in
+*.tar.gz)
+	folder=$(mktemp -d)
+	trap 'rm -rf "$folder"' EXIT
+	tar -xzf "$dir" -C "$folder"
+	dir=$folder
+	;;
+esac
 
 # The engine pushes only what it has, so the plugin is created under the full
 # name and removed again.

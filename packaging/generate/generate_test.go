@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+var today = release{version: "1.2.3+20261128.1.gabc", date: time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)}
+
+func TestParseChangelog(t *testing.T) {
+	entries, err := parseChangelog("# Changes\nwords before the first version\n\n## Unreleased\n\n* One\n  thing.\n* Another.\n\n"+
+		"## 1.2.3-rc.1 (2026-11-01)\n\n### Kind\n\n* Third.\n\n## 1.2.2 (2026-10-01)\n", today)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != 2 {
+		t.Fatalf("%d versions with changes: %+v", len(entries), entries)
+	}
+	first, second := entries[0], entries[1]
+	if first.Semver != today.version || !first.Date.Equal(today.date) || len(first.Changes) != 2 || first.Changes[0].Note != "One thing." {
+		t.Errorf("unreleased: %+v", first)
+	}
+	if second.Semver != "1.2.3~rc.1" || second.Date.Format(time.DateOnly) != "2026-11-01" || second.Changes[0].Note != "Third." {
+		t.Errorf("release candidate: %+v", second)
+	}
+}
+
+func TestParseChangelogRefused(t *testing.T) {
+	for name, text := range map[string]string{
+		"no version":        "# Changes\n\n* One.\n",
+		"no change":         "## Unreleased\n",
+		"no date":           "## 1.2.3\n\n* One.\n",
+		"a wrong date":      "## 1.2.3 (2026-13-01)\n\n* One.\n",
+		"two numbers":       "## 1.2 (2026-11-01)\n\n* One.\n",
+		"words in a list":   "## Unreleased\n\nOne.\n",
+		"more, and no list": "## Unreleased\n\n  One.\n",
+	} {
+		if entries, err := parseChangelog(text, today); err == nil {
+			t.Errorf("%s: %+v", name, entries)
+		}
+	}
+}
+
+// TestChangelog: the project's own is one, and nfpm's form of it is JSON.
+func TestChangelog(t *testing.T) {
+	var out bytes.Buffer
+	if err := writeChangelog(&out, today, "../../CHANGELOG.md"); err != nil {
+		t.Fatal(err)
+	}
+	var entries []map[string]any
+	if err := json.Unmarshal(out.Bytes(), &entries); err != nil || len(entries) == 0 {
+		t.Errorf("%v: %s", err, out.Bytes())
+	}
+}
+
+func TestEscape(t *testing.T) {
+	if got, want := escape("`a_b` *c* <d> [e]"), `a\_b \*c\* \<d> \[e]`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// TestNotices: a program names each module that it is built from, with a licence. The
+// test's own will do.
+func TestNotices(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var notices bytes.Buffer
+	if err := writeNotices(&notices, program); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"the standard library of Go", "github.com/spf13/cobra v", "(Apache-2.0)", "(MIT)", "Redistribution and use in source"} {
+		if !strings.Contains(notices.String(), want) {
+			t.Errorf("no %q", want)
+		}
+	}
+}
+
+func TestLicenceID(t *testing.T) {
+	for id, text := range map[string]string{
+		"":             "All rights reserved.",
+		"MIT":          "Permission is hereby granted, free of\ncharge, to any person. The above copyright notice and this permission notice shall be included.",
+		"BSD-2-Clause": "Redistributions of source code must. Redistributions in binary form must.",
+		"BSD-3-Clause": "Redistributions of source code must. Redistributions in binary form must. Neither the name of X.",
+	} {
+		if got := licenceID(text); got != id {
+			t.Errorf("%q, want %q", got, id)
+		}
+	}
+}
+
+func TestRunRefused(t *testing.T) {
+	set := map[string]string{"VERSION": "1", "SOURCE_DATE_EPOCH": "0"}
+	for name, c := range map[string]struct {
+		args []string
+		env  map[string]string
+	}{
+		"nothing to do":   {nil, set},
+		"unknown":         {[]string{"thing", "x"}, set},
+		"no version":      {[]string{"text", t.TempDir()}, map[string]string{"SOURCE_DATE_EPOCH": "0"}},
+		"no date":         {[]string{"text", t.TempDir()}, map[string]string{"VERSION": "1"}},
+		"no such program": {[]string{"sbom", "/nonexistent"}, set},
+	} {
+		if err := run(c.args, new(bytes.Buffer), func(key string) string { return c.env[key] }); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

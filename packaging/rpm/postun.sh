@@ -1,0 +1,6 @@
+# shellcheck shell=sh disable=SC2154
+# rpm calls it with the number of versions that are left. State stays: rpm has no purge.
+if [ "$1" = 0 ]; then
+	if works; then systemctl --system daemon-reload >/dev/null || true; fi
+	reread
+fi
