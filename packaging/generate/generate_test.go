@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	spdxjson "github.com/spdx/tools-golang/json"
+	"github.com/spdx/tools-golang/spdxlib"
 )
 
 var today = release{version: "1.2.3+20261128.1.gabc", date: time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)}
@@ -109,5 +112,42 @@ func TestRunRefused(t *testing.T) {
 		if err := run(c.args, new(bytes.Buffer), func(key string) string { return c.env[key] }); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// TestSBOM: what is written is an SPDX document to those who wrote the format, with
+// each package once and joined to what it is in.
+func TestSBOM(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	debian := t.TempDir() + "/debian"
+	if err = os.WriteFile(debian, []byte("iptables 1.8.9-2 arm64\nlibc6 2.36-9+deb12u14 arm64\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err = writeSBOM(&out, today, program, debian); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := spdxjson.Read(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err = spdxlib.ValidateDocument(doc); err != nil {
+		t.Error(err)
+	}
+	seen := map[string]bool{}
+	for _, p := range doc.Packages {
+		if seen[string(p.PackageSPDXIdentifier)] {
+			t.Errorf("%s is there twice", p.PackageSPDXIdentifier)
+		}
+		seen[string(p.PackageSPDXIdentifier)] = true
+	}
+	if !seen["Package-libc6"] || !seen["Package-github.com-spf13-cobra"] || len(doc.Relationships) != len(doc.Packages) {
+		t.Errorf("%d relationships of %v", len(doc.Relationships), seen)
+	}
+	if purl := doc.Packages[len(doc.Packages)-1].PackageExternalReferences[0].Locator; purl != "pkg:deb/debian/libc6@2.36-9%2Bdeb12u14?arch=arm64" {
+		t.Errorf("libc6 is %s", purl)
 	}
 }
