@@ -13,8 +13,7 @@ if [ "$(id -u)" != 0 ]; then
 fi
 # The engines' trees come from Debian's archive: a fresh machine fetches them
 # while its processors have other things to do. The tests wait for them.
-sh integration/harness/engines.sh bookworm trixie forky forky+managers \
-	bookworm+guest bullseye+kernel sid+kernel >/dev/null 2>&1 &
+sh integration/harness/engines.sh bookworm trixie forky forky+managers >/dev/null 2>&1 &
 step "style"
 scripts/lint.sh
 step "packages, with the race detector"

@@ -1,7 +1,8 @@
 #!/bin/sh
 # engines.sh SUITE[+KIND]...: makes the root trees that the engine tests run
 # dockerd from, one a Debian suite, in ${GANGWAY_CACHE:-/var/cache/gangway}/engines/SUITE.
-# A tree with +managers also has the managers of a host's firewall and sysctls.
+# A tree with +managers also has the managers of a host's firewall and sysctls, one
+# with +systemd what a host boots with.
 # One with +kernel holds the suite's kernel with its modules, unpacked and not
 # set up; one with +guest is what tests run in on such a kernel: no engine, but
 # the tools that tests call.
@@ -28,14 +29,15 @@ packages() {
 		;;
 	esac
 	cli=docker-cli,
-	managers=
+	more=
 	case $1 in
 	bookworm*) cli= ;; # there docker.io has the client
 	esac
 	case $1 in
-	*+managers) managers=,firewalld,python3-nftables,ufw,procps ;;
+	*+managers) more=,firewalld,python3-nftables,ufw,procps ;;
+	*+systemd) more=,systemd ;;
 	esac
-	echo "docker.io,${cli}docker-compose,iptables,nftables,iproute2,ca-certificates,conntrack,busybox$managers"
+	echo "docker.io,${cli}docker-compose,iptables,nftables,iproute2,ca-certificates,conntrack,busybox$more"
 }
 
 # mirror prints the archive that the machine installs its own Debian from. apt

@@ -1,5 +1,5 @@
 // Package packaging proves what users install: the managed plugin's folder, its
-// way through a registry, the systemd unit and the demo.
+// way through a registry, the packages, the systemd unit and the demo.
 //
 // Invariant: everything is made by the commands that the README names, in
 // folders of the test's own, and nothing of it is left afterwards.
@@ -43,7 +43,7 @@ func run(t *testing.T, env []string, args ...string) string {
 func try(t *testing.T, env []string, args ...string) (string, error) {
 	t.Helper()
 	// Not the test's own context, which has ended when it cleans up.
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = root(t)
