@@ -34,7 +34,7 @@ func sameBytes(t *testing.T, first packages) {
 	run(t, nil, "sh", "-c", `cd "$0" && sha256sum --quiet --check SHA256SUMS`, first.dir)
 }
 
-// installed are the files that every package has. Those of zsh have another folder on
+// installedFiles are those that every package has. Those of zsh have another folder on
 // Debian, and the licences on Red Hat's systems.
 var installedFiles = []string{
 	"/etc/bash_completion.d/gangway", "/etc/default/gangway", "/etc/fish/completions/docker.fish", "/usr/bin/gangway",
