@@ -49,6 +49,13 @@ test-kernels: ## run the kernel tests on Debian's kernels in qemu (KERNELS="5.10
 	@scripts/deps.sh kernels
 	nice -n 10 $(GO) test -timeout 6h -count=1 -v ./integration/kernels
 
+.PHONY: test-packages
+test-packages: export CI = true
+test-packages: export GANGWAY_TEST_PACKAGES = 1
+test-packages: ## build the packages twice, install, upgrade and remove them on Debian 12 and 13
+	@scripts/deps.sh test-packages
+	$(GO) test -timeout 1h -count=1 -v ./integration/packaging -run 'TestPackages'
+
 .PHONY: build
 build: ## build the program: build/gangway
 	@scripts/deps.sh build

@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh WHAT: installs the programs that WHAT needs and that are missing.
-# WHAT is build, plugin, packages, upgrade, lint, vuln, demo, test, kernels or bench. Nothing that is there is changed.
+# WHAT is build, plugin, packages, upgrade, lint, vuln, demo, test, test-packages, kernels or bench. Nothing that is there is changed.
 set -eu
 
 # golangci_version is the linter's version that the configuration is written for.
@@ -147,13 +147,11 @@ demo)
 test)
 	need_linter
 	need_plugin
-	need_packages
 	need_engine
 	need gcc gcc # the race detector
 	[ -e /usr/include/stdlib.h ] || want libc6-dev
 	need git git
 	need mmdebstrap mmdebstrap
-	need_kernels
 	need nft nftables
 	need conntrack conntrack
 	need ping iputils-ping
@@ -164,6 +162,13 @@ test)
 	[ -e /usr/share/bash-completion/bash_completion ] || want bash-completion
 	need zsh zsh
 	need fish fish
+	need rpm rpm
+	;;
+test-packages)
+	need_plugin
+	need_packages
+	need_engine
+	need mmdebstrap mmdebstrap
 	need mandoc mandoc
 	need rpm rpm
 	need qemu-aarch64-static qemu-user-static
@@ -176,6 +181,6 @@ bench)
 	need nft nftables
 	need iperf3 iperf3
 	;;
-*) fail "unknown: '${1:-}'; one of build, plugin, packages, upgrade, lint, vuln, demo, test, kernels, bench" ;;
+*) fail "unknown: '${1:-}'; one of build, plugin, packages, upgrade, lint, vuln, demo, test, test-packages, kernels, bench" ;;
 esac
 install_missing
