@@ -47,7 +47,7 @@ test-kernels: export CI = true
 test-kernels: export GANGWAY_TEST_KERNELS = $(KERNELS)
 test-kernels: ## run the kernel tests on Debian's kernels in qemu (KERNELS="5.10 6.1" for some)
 	@scripts/deps.sh kernels
-	nice -n 10 $(GO) test -timeout 6h -count=1 -v ./integration/kernels
+	$(GO) test -timeout 6h -count=1 -v ./integration/kernels
 
 .PHONY: test-packages
 test-packages: export CI = true
