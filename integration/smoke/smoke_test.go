@@ -52,6 +52,12 @@ func TestSmoke(t *testing.T) {
 	}
 	// The recorder's user gave an option that no address manager has.
 	calls := strings.ReplaceAll(string(text), `"Options":{"gangway.x":"1"}`, `"Options":null`)
+	// Rules that the daemon leaves where it was who turned this on are no matter here.
+	for _, setting := range []string{"ipv4/ip_forward", "ipv6/conf/all/forwarding"} {
+		if err := os.WriteFile("/proc/sys/net/"+setting, []byte("1"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, backend := range []string{"auto", "iptables"} {
 		t.Run(backend, func(t *testing.T) {
 			d := start(t, path, backend)
