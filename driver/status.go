@@ -15,7 +15,7 @@ import (
 
 // Status tells how the datapath is.
 func (d *Driver) Status(ctx context.Context) Status {
-	d.countDrops(ctx)
+	d.countDropsSoon(ctx)
 	unmet := d.unmetSoon(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -51,7 +51,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 
 // Networks lists the networks, sorted by bridge.
 func (d *Driver) Networks(ctx context.Context) []NetworkStatus {
-	d.countDrops(ctx)
+	d.countDropsSoon(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := make([]NetworkStatus, 0, len(d.state.networks))
@@ -82,7 +82,7 @@ func (d *Driver) Endpoints(ctx context.Context) ([]EndpointStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.countDrops(ctx)
+	d.countDropsSoon(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := make([]EndpointStatus, 0, len(d.state.endpoints))

@@ -200,7 +200,9 @@ func (p *patient) whole(t *testing.T) string {
 		rules = p.engine.Run(t, "sh", "-c", `{ iptables-save; ip6tables-save; } | grep GANGWAY | grep -v "j DOCKER-USER$" | sed "s/\[.*\]//"`)
 	}
 	return rules + p.engine.Run(t, "sh", "-c", fmt.Sprintf(`
-		for table in gangway gangway-valve; do nft -s list table inet $table 2>/dev/null; done
+		# What refused packets have been counted for comes and goes.
+		for table in gangway gangway-valve; do nft -s list table inet $table 2>/dev/null; done |
+			awk '/^\tset (refused|spoofed)/ { skip = 1 } !skip; /^\t}/ { skip = 0 }'
 		tc filter show dev %[2]s ingress 2>/dev/null
 		for l in %[1]s %[2]s; do ip -o link show dev $l; ip -o addr show dev $l scope global; done 2>/dev/null | sed "s/ valid_lft.*//; s/ state [A-Z]* / /; s/^[0-9]*: //"
 		{ ip route show dev %[1]s; ip -6 route show dev %[1]s; } 2>/dev/null | grep -v ^fe80 | sed "s/ linkdown//"

@@ -29,6 +29,11 @@ func testHungFirewall(t *testing.T, e *harness.Engine) {
 		created <- err
 	}()
 	harness.Eventually(t, 30*time.Second, "the status names what hangs", func() error {
+		select {
+		case err := <-created:
+			t.Fatalf("the request did not hang: %v", err)
+		default:
+		}
 		out, _ := e.TryGangway("status")
 		if !strings.Contains(out, "no answer for") || !strings.Contains(out, "firewall's rules (iptables)") {
 			return fmt.Errorf("status %q", out)
