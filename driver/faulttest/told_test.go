@@ -69,7 +69,9 @@ func TestToldIsMended(t *testing.T) {
 		}
 		w.sound(t, "in the end")
 		for _, e := range w.Events(t.Context(), 0, 0) {
-			if e.Kind == driver.EventProblem {
+			// One that goes between a check's look at bridges and that at pairs is a problem
+			// until the next check.
+			if e.Kind == driver.EventProblem && !strings.Contains(e.Text, "the bridge does not exist") {
 				t.Errorf("%s: %s", e.Kind, e.Text)
 			}
 		}
