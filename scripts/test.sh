@@ -19,7 +19,7 @@ scripts/lint.sh
 step "packages, with the race detector"
 # Those that ask which packets do not arrive wait for most of their time.
 # shellcheck disable=SC2046 # a list of words
-go test -race -timeout 25m -p 4 $(go list ./... | grep -v '/integration')
+go test -race -timeout 40m -p 4 $(go list ./... | grep -v '/integration')
 step "real engines"
 # Each package starts several engines. Most of their time is waiting, so there are
 # more of them than processors: the small packages run beside the large one.
