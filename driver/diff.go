@@ -84,7 +84,7 @@ func (d *delta) turn(old, o spec.Object) {
 		return
 	}
 	was, pair := old.(spec.Veth)
-	if pair && (was.Detached || o.(spec.Veth).Detached) { //nolint:forcetypeassert // of one kind
+	if pair && (was.Detached || o.(spec.Veth).Detached) {
 		d.gone.add(old)
 	}
 	d.come(o)
@@ -105,7 +105,7 @@ func (d delta) leaving(after plan) delta {
 	return d
 }
 
-// setDifference is difference for what there may be thousands of.
+// setDifference returns what is in one list only. There may be thousands in each.
 func setDifference[T comparable](before, after []T) (removed, added []T) {
 	old := make(map[T]bool, len(before))
 	for _, p := range before {

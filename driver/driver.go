@@ -63,7 +63,8 @@ type Driver struct {
 
 // locks are what verbs and Reconcile wait for, each until its context ends. They are
 // taken in the order in which they stand here; mu comes after all of them, and the
-// mutexes of origins, journal, takenPorts and questions after that.
+// mutexes of origins, journal, takenPorts, questions and drops after that. The reading of
+// drops comes before mu, and nobody waits for it.
 type locks struct {
 	// healing lets one Reconcile run at a time.
 	healing *lock
@@ -273,7 +274,8 @@ func (d *Driver) stage(look planner, before, after *plan) (change, map[string]*N
 	return c, networks, nil
 }
 
-// given are the facts as of now, and what follows from them and the state for what goes out. The caller holds the state's lock.
+// given are the facts as of now, and what follows from them and the state for what goes
+// out. The caller holds mu.
 func (d *Driver) given() facts {
 	f := d.facts
 	f.high = highRules(d.ranges())

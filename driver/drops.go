@@ -47,22 +47,6 @@ func (d *Driver) CountDrops(ctx context.Context) {
 	}
 }
 
-// countDropsSoon is countDrops for who asks, or what was known before where the firewall
-// does not answer: the status has to tell of that.
-func (d *Driver) countDropsSoon(ctx context.Context) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		d.countDrops(ctx)
-	}()
-	soon, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	select {
-	case <-done:
-	case <-soon.Done():
-	}
-}
-
 // countDrops brings what is known of refused packets up to date. Who comes while
 // somebody else is asking the kernel, or shortly after, goes by what was known before.
 func (d *Driver) countDrops(ctx context.Context) {
@@ -76,6 +60,7 @@ func (d *Driver) countDrops(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, dropsTime)
 	defer cancel()
+	defer d.asked.ask("count refused packets")()
 	if d.o.Refused != nil {
 		refused, err := d.o.Refused.Refused(ctx)
 		d.takeDrops(fromRules, err, func(s *state) []reading { return readRefused(s, refused) })

@@ -19,10 +19,6 @@ const highCount = int(firewall.LastHighPort) - int(firewall.FirstHighPort) + 1
 // highSet is a set of ports from firewall.FirstHighPort on, one bit each.
 type highSet [highCount / 64]uint64
 
-func allHigh() spec.Span {
-	return spec.Span{First: firewall.FirstHighPort, Last: firewall.LastHighPort}
-}
-
 func (s *highSet) add(port uint16) {
 	s[(port-firewall.FirstHighPort)/64] |= 1 << (port % 64)
 }
@@ -97,7 +93,7 @@ func chooseRange(present spec.Span, avoid *highSet) spec.Span {
 	best := largestGap(avoid)
 	switch {
 	case best == (spec.Span{}):
-		return allHigh()
+		return firewall.AllHigh()
 	case stays && lenOf(best) < 2*lenOf(present):
 		return present
 	}
@@ -188,7 +184,7 @@ type highRange struct {
 // ports and those that the host listens on.
 func highRanges(present []firewall.HighPorts, published *publishedHigh, listening map[spec.Protocol]*highSet) (all []highRange) {
 	for _, proto := range []spec.Protocol{spec.TCP, spec.UDP, spec.SCTP} {
-		is := allHigh()
+		is := firewall.AllHigh()
 		if i := slices.IndexFunc(present, func(h firewall.HighPorts) bool { return h.Proto == proto }); i >= 0 {
 			is = spec.Span{First: present[i].First, Last: present[i].Last}
 		}
@@ -204,7 +200,7 @@ func highRanges(present []firewall.HighPorts, published *publishedHigh, listenin
 // highRules are the ranges as the rules know them: without those that have all ports.
 func highRules(ranges []highRange) (all []firewall.HighPorts) {
 	for _, r := range ranges {
-		if r.Span != allHigh() {
+		if r.Span != firewall.AllHigh() {
 			all = append(all, firewall.HighPorts{Proto: r.proto, First: r.First, Last: r.Last})
 		}
 	}

@@ -107,7 +107,7 @@ func TestChooseRange(t *testing.T) {
 // a plain search finds, and choosing again changes nothing.
 func TestChooseRangeAnywhere(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
-	present := allHigh()
+	present := firewall.AllHigh()
 	for range 3000 {
 		var avoid highSet
 		for range rnd.IntN(1 << rnd.IntN(12)) {
@@ -120,7 +120,7 @@ func TestChooseRangeAnywhere(t *testing.T) {
 		is := lenOf(got)
 		switch {
 		case longest == 0:
-			if got != allHigh() {
+			if got != firewall.AllHigh() {
 				t.Fatalf("%v, where no port is left", got)
 			}
 		case got.First > got.Last, got.First < 32768, avoid.overlaps(got), is > longest:

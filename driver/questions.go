@@ -48,6 +48,27 @@ func (q *questions) ask(what string) (answered func()) {
 	}
 }
 
+// answerTime is how long whoever asks for the status waits for the kernel.
+const answerTime = 2 * time.Second
+
+// answered runs what asks the kernel, and says whether it came back within answerTime. It
+// goes on in the background otherwise: the status has to tell of a kernel that hangs.
+func answered(ctx context.Context, ask func()) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ask()
+	}()
+	soon, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	select {
+	case <-done:
+		return true
+	case <-soon.Done():
+		return false
+	}
+}
+
 // hung has a line for each question that has waited for long, the oldest first.
 func (q *questions) hung() (lines []string) {
 	q.mu.Lock()

@@ -15,7 +15,8 @@ import (
 
 // Status tells how the datapath is.
 func (d *Driver) Status(ctx context.Context) Status {
-	d.countDropsSoon(ctx)
+	// What was known before is told where the firewall does not answer.
+	answered(ctx, func() { d.countDrops(ctx) })
 	unmet := d.unmetSoon(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -51,7 +52,8 @@ func (d *Driver) Status(ctx context.Context) Status {
 
 // Networks lists the networks, sorted by bridge.
 func (d *Driver) Networks(ctx context.Context) []NetworkStatus {
-	d.countDropsSoon(ctx)
+	// What was known before is told where the firewall does not answer.
+	answered(ctx, func() { d.countDrops(ctx) })
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := make([]NetworkStatus, 0, len(d.state.networks))
@@ -82,7 +84,8 @@ func (d *Driver) Endpoints(ctx context.Context) ([]EndpointStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.countDropsSoon(ctx)
+	// What was known before is told where the firewall does not answer.
+	answered(ctx, func() { d.countDrops(ctx) })
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := make([]EndpointStatus, 0, len(d.state.endpoints))

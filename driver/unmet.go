@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -131,24 +130,16 @@ func (d *Driver) missed(ctx context.Context, all []condition) (lines []string) {
 	return lines
 }
 
-// answerTime is how long whoever asks for the status waits for the kernel.
-const answerTime = 2 * time.Second
-
 // unmetSoon is unmet for the present conditions, or what was found last where the
-// kernel does not answer: the status has to tell of that.
+// kernel does not answer.
 func (d *Driver) unmetSoon(ctx context.Context) []string {
-	found := make(chan []string, 1)
-	go func() { found <- d.unmet(ctx, d.needs()) }()
-	soon, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	select {
-	case lines := <-found:
+	var lines []string
+	if answered(ctx, func() { lines = d.unmet(ctx, d.needs()) }) {
 		return lines
-	case <-soon.Done():
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		return slices.Clone(d.health.unmet)
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.health.unmet)
 }
 
 func (d *Driver) met(ctx context.Context, c condition, have map[netip.Addr]bool) (bool, error) {

@@ -23,4 +23,5 @@ go test -race -timeout 40m -p 4 $(go list ./... | grep -v '/integration')
 step "real engines"
 # Each package starts several engines. Most of their time is waiting, so there are
 # more of them than processors: the small packages run beside the large one.
-go test -timeout 40m -p 2 -parallel 6 -count=1 ./integration/...
+go test -timeout 40m -p 2 -parallel 6 -count=1 -skip '^(TestKernels|TestPackages)$' ./integration/...
+printf '\nnot run: make test-kernels (an hour or more), make test-packages\n'

@@ -111,6 +111,9 @@ const (
 	LastHighPort  uint16 = 65535
 )
 
+// AllHigh is all of these.
+func AllHigh() spec.Span { return spec.Span{First: FirstHighPort, Last: LastHighPort} }
+
 // HighPorts are the source ports that masqueraded flows of a protocol get, at random: First
 // to Last, within FirstHighPort to LastHighPort and less than all of these. Who opens
 // flows enough gets each of them.

@@ -1,10 +1,8 @@
 package harness
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -72,7 +70,8 @@ func Boot(t testing.TB, suite Suite) *Engine {
 		},
 	})
 	e.LAN = NewLAN(t)
-	e.Host = e.LAN.join(t, e.boot(t, outer), LanIPv4, LanIPv6)
+	booted := outer.bootSystemd(t, filepath.Join(dir, "systemd.log"), "multi-user.target", "sh", "-c", bootCgroup, "sh", "sh", "-c", bootScript)
+	e.Host = e.LAN.join(t, booted, LanIPv4, LanIPv6)
 	e.probe = toolsInside + "/probe"
 	t.Cleanup(func() { e.keepLogs(t) })
 	Eventually(t, readyLimit, "engine of "+string(suite), func() error {
@@ -81,31 +80,6 @@ func Boot(t testing.TB, suite Suite) *Engine {
 	})
 	e.importImage(t, tree, filepath.Join(toolsDir, "probe"))
 	return e
-}
-
-// boot starts systemd in a node and returns the node that it is the first process of.
-func (e *Engine) boot(t testing.TB, outer *Node) *Node {
-	t.Helper()
-	log := filepath.Join(e.dir, "systemd.log")
-	p, err := outer.startProcess(log, "sh", "-c", bootCgroup, "sh", "sh", "-c", bootScript)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &Node{Name: outer.Name}
-	Eventually(t, readyLimit, "systemd of "+string(e.Suite), func() error {
-		if !p.alive() {
-			t.Fatal(p.exited())
-		}
-		if n.pid, err = onlyChild(p.pid); err != nil {
-			return err
-		}
-		_, err := n.Try("systemctl", "is-active", "multi-user.target")
-		if exit := new(exec.ExitError); errors.As(err, &exit) {
-			return fmt.Errorf("%w; its log:\n%s", err, tail(log, 20))
-		}
-		return err
-	})
-	return n
 }
 
 // Journal is what a unit has written, for messages of failed tests.

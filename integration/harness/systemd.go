@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 )
 
 // systemdTargets are what systemd needs to start and stop, and what units that
@@ -66,23 +65,30 @@ func StartSystemd(t testing.TB) *Node {
 	log := filepath.Join(t.TempDir(), "systemd.log")
 	// systemd has to be the first process of a PID namespace.
 	boot := []string{"unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "sh", "-c", systemdBoot, "sh", version}
-	p, err := outer.startProcess(log, append(boot, systemdTargets...)...)
+	return outer.bootSystemd(t, log, "default.target", append(boot, systemdTargets...)...)
+}
+
+// bootSystemd starts in a node what becomes systemd, waits until a target of it is active,
+// and returns the node that it is the first process of. What it writes goes to log.
+func (n *Node) bootSystemd(t testing.TB, log, target string, argv ...string) *Node {
+	t.Helper()
+	p, err := n.startProcess(log, argv...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &Node{Name: "systemd"}
-	Eventually(t, 20*time.Second, "systemd", func() error {
+	inside := &Node{Name: n.Name}
+	Eventually(t, readyLimit, "systemd of "+n.Name, func() error {
 		if !p.alive() {
 			t.Fatal(p.exited())
 		}
-		if n.pid, err = onlyChild(p.pid); err != nil {
+		if inside.pid, err = onlyChild(p.pid); err != nil {
 			return err
 		}
-		_, err := n.Try("systemctl", "is-active", "default.target")
+		_, err := inside.Try("systemctl", "is-active", target)
 		if exit := new(exec.ExitError); errors.As(err, &exit) {
 			return fmt.Errorf("%w; its log:\n%s", err, tail(log, 20))
 		}
 		return err
 	})
-	return n
+	return inside
 }

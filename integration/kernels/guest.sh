@@ -4,7 +4,7 @@
 # the machine off. A line has a name, a folder below /opt/src, seconds, and the
 # arguments of the test program /opt/bin/NAME.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export HOME=/root LC_ALL=C.UTF-8 CI=true TMPDIR=/tmp GANGWAY_TEST_BINARY=/opt/bin/gangway
+export HOME=/root LC_ALL=C.UTF-8 CI=true GANGWAY_TEST_OTHER_KERNEL=1 TMPDIR=/tmp GANGWAY_TEST_BINARY=/opt/bin/gangway
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys

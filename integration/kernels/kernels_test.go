@@ -9,15 +9,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // TestKernels boots kernels and runs all suites on each. GANGWAY_TEST_KERNELS
 // names them ("5.10 6.1", or "all"), GANGWAY_TEST_SUITES the suites. make test-kernels
 // sets the first; no other run has the time.
 func TestKernels(t *testing.T) {
-	if os.Getenv("GANGWAY_TEST_KERNELS") == "" {
-		t.Skip("an hour or more: make test-kernels")
-	}
+	testkit.OwnRun(t, "GANGWAY_TEST_KERNELS", "test-kernels")
 	chosen, err := choose(os.Getenv("GANGWAY_TEST_KERNELS"))
 	if err != nil {
 		t.Fatal(err)

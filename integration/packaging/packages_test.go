@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gangway-net/gangway/integration/harness"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // The versions that are packaged for the tests, the older first.
@@ -60,9 +61,7 @@ next:
 // built, holds what it should, and installs, upgrades and goes on hosts of its kind.
 // make test-packages runs it.
 func TestPackages(t *testing.T) {
-	if os.Getenv("GANGWAY_TEST_PACKAGES") == "" {
-		t.Skip("it builds all packages twice and boots two Debian trees: make test-packages")
-	}
+	testkit.OwnRun(t, "GANGWAY_TEST_PACKAGES", "test-packages")
 	t.Parallel()
 	first := buildPackages(t, older)
 	second := buildPackages(t, newer, "KINDS=deb", "ARCHES="+runtime.GOARCH)

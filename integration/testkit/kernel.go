@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -27,10 +28,28 @@ func KernelHas(major, minor int) bool {
 }
 
 // NeedKernel skips a test of something that older kernels lack. The words are what
-// the tests on other kernels look for.
+// the tests on other kernels look for. Those say that the kernel is an older one on
+// purpose; anywhere else with CI=true a missing feature fails.
 func NeedKernel(t testing.TB, major, minor int) {
 	t.Helper()
-	if !KernelHas(major, minor) {
-		t.Skipf("needs Linux %d.%d or newer", major, minor)
+	if KernelHas(major, minor) {
+		return
+	}
+	if os.Getenv("CI") == "true" && os.Getenv("GANGWAY_TEST_OTHER_KERNEL") == "" {
+		t.Fatalf("this kernel is Linux %s: make test needs Linux %d.%d or newer; make test-kernels runs this on others", KernelRelease(), major, minor)
+	}
+	t.Skipf("needs Linux %d.%d or newer", major, minor)
+}
+
+// OwnRun skips a test that has a target of make for itself, which sets the variable.
+// With CI=true a run that does not leave it out by name fails.
+func OwnRun(t testing.TB, variable, target string) {
+	t.Helper()
+	switch {
+	case os.Getenv(variable) != "":
+	case os.Getenv("CI") == "true":
+		t.Fatalf("not part of this run: leave it out with -skip, and run make %s", target)
+	default:
+		t.Skip("takes long: make " + target)
 	}
 }

@@ -155,6 +155,7 @@ func (w *world) moveUplink(t *testing.T, name string, bridge bool) {
 	for _, f := range families {
 		h.route(t, everywhere[f], addresses["outside"][f])
 	}
+	w.running(t)
 }
 
 // uplinkProbes is what a user expects of a host with an uplink.

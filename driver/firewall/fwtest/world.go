@@ -2,6 +2,7 @@ package fwtest
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/gangway-net/gangway/driver/spec"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // family is IPv4 or IPv6.
@@ -162,8 +164,28 @@ func newWorld(t *testing.T, o Options, s setting) *world {
 	for _, s := range [...]string{"ipv4/ip_forward", "ipv6/conf/all/forwarding"} {
 		w.host.sysctl(t, s, "1")
 	}
+	w.running(t)
 	w.serve(t)
 	return w
+}
+
+// running waits until the links carry packets. The kernel announces that a link has its
+// carrier once a second (net/core/link_watch.c), on a busy machine later; until then its
+// bridge sends nothing by it, and who asks for a neighbour's address asks in vain.
+func (w *world) running(t *testing.T) {
+	t.Helper()
+	for name, n := range w.nodes {
+		testkit.Eventually(t, "links of "+name+" that run", func() bool {
+			links, err := n.nl.LinkList()
+			if err != nil {
+				t.Fatalf("links of %s: %v", name, err)
+			}
+			return !slices.ContainsFunc(links, func(l netlink.Link) bool {
+				veth := l.Type() == "veth" && l.Attrs().Flags&net.FlagUp != 0
+				return veth && l.Attrs().OperState != netlink.OperUp
+			})
+		})
+	}
 }
 
 // newHost makes a host with the rules of others and nothing else: enough for

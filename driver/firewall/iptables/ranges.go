@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // highPorts is no chain, as it is in no table: it holds the ranges of source ports, as
@@ -15,14 +16,14 @@ import (
 var highPorts = chain{name: "high ports"}
 
 // allHigh is the range of what has no other.
-var allHigh = portRange(firewall.FirstHighPort, firewall.LastHighPort)
+var allHigh = portRange(firewall.AllHigh())
 
 // portRange writes a range as iptables-save does.
-func portRange(first, last uint16) string {
-	if first == last {
-		return fmt.Sprint(first)
+func portRange(r spec.Span) string {
+	if r.First == r.Last {
+		return fmt.Sprint(r.First)
 	}
-	return fmt.Sprintf("%d-%d", first, last)
+	return fmt.Sprintf("%d-%d", r.First, r.Last)
 }
 
 // ranged are the rules that give ports of a range: of that protocol, and that range.
@@ -65,12 +66,12 @@ func (r rules) moveRanges(d firewall.Delta) {
 	}
 	ranges := r.ranges()
 	for _, p := range d.Remove.HighPorts {
-		if ranges[p.Proto.String()] == portRange(p.First, p.Last) {
+		if ranges[p.Proto.String()] == portRange(spec.Span{First: p.First, Last: p.Last}) {
 			delete(ranges, p.Proto.String())
 		}
 	}
 	for _, p := range d.Add.HighPorts {
-		ranges[p.Proto.String()] = portRange(p.First, p.Last)
+		ranges[p.Proto.String()] = portRange(spec.Span{First: p.First, Last: p.Last})
 	}
 	r.setRanges(ranges)
 }

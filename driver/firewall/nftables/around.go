@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // originChains drop, before connection tracking, what has a source that cannot come
@@ -64,8 +65,8 @@ func sourceChains(high ranges) []chain {
 		all = append(all,
 			regular(random, ranged...),
 			regular(keep,
-				rule(saddr, valueOf(sourceMap+h.name), snat(uint32(h.proto), portRange{})),
-				rule(saddr, in(masqueradeSet+h.name), masquerade(portRange{}))),
+				rule(saddr, valueOf(sourceMap+h.name), snat(uint32(h.proto), spec.Span{})),
+				rule(saddr, in(masqueradeSet+h.name), masquerade(spec.Span{}))),
 			regular("leave"+h.name, append(leave, rule(jump(keep)))...))
 	}
 	return all
@@ -108,12 +109,12 @@ func baseChains() []chain {
 // postrouting gives packets to gangway's bridges the bridge's address where the answer
 // would not come back otherwise, and leads to leave4 and leave6.
 func postrouting() chain {
-	rules := [][]expr.Any{rule(ifGroup(expr.MetaKeyOIFGROUP), family4(), loopback4(12), masquerade(portRange{}))}
+	rules := [][]expr.Any{rule(ifGroup(expr.MetaKeyOIFGROUP), family4(), loopback4(12), masquerade(spec.Span{}))}
 	for _, h := range headers() {
 		back := rule(ifGroup(expr.MetaKeyOIFGROUP), ctBits(expr.CtKeySTATUS, ctDestNAT), h.own(), h.address(h.saddr, 1))
 		rules = append(rules,
-			rule(back, meta(expr.MetaKeyOIFNAME, register(8+h.words)), in(hairpinSet+h.name), masquerade(portRange{})),
-			rule(back, h.address(h.daddr, register(8+h.words)), in(directSet+h.name), masquerade(portRange{})))
+			rule(back, meta(expr.MetaKeyOIFNAME, register(8+h.words)), in(hairpinSet+h.name), masquerade(spec.Span{})),
+			rule(back, h.address(h.daddr, register(8+h.words)), in(directSet+h.name), masquerade(spec.Span{})))
 	}
 	for _, h := range headers() {
 		rules = append(rules, rule(leaves(), h.own(), jump("leave"+h.name)))

@@ -178,22 +178,22 @@ func dnat(family, port uint32) []expr.Any {
 }
 
 // snat takes the address in register 1, and a port of a range unless it is none.
-func snat(family uint32, to portRange) []expr.Any {
+func snat(family uint32, to spec.Span) []expr.Any {
 	n := &expr.NAT{Type: expr.NATTypeSourceNAT, Family: family, RegAddrMin: 1, RegAddrMax: 1}
-	if to == (portRange{}) {
+	if to == (spec.Span{}) {
 		return []expr.Any{n}
 	}
 	n.RegProtoMin, n.RegProtoMax, n.Specified, n.FullyRandom = 2, 3, true, true
-	return append(to.load(2), n)
+	return append(loadSpan(to, 2), n)
 }
 
 // masquerade takes the address of the link that a packet leaves by, and a port of a range
 // unless it is none.
-func masquerade(to portRange) []expr.Any {
-	if to == (portRange{}) {
+func masquerade(to spec.Span) []expr.Any {
+	if to == (spec.Span{}) {
 		return []expr.Any{&expr.Masq{}}
 	}
-	return append(to.load(1), &expr.Masq{ToPorts: true, RegProtoMin: 1, RegProtoMax: 2}) // with withMasqueradeFlags
+	return append(loadSpan(to, 1), &expr.Masq{ToPorts: true, RegProtoMin: 1, RegProtoMax: 2}) // with withMasqueradeFlags
 }
 
 func verdict(kind expr.VerdictKind) []expr.Any { return []expr.Any{&expr.Verdict{Kind: kind}} }

@@ -25,27 +25,22 @@ const rangesName = "high_ports"
 // highChain begins the names of the chains whose rules have the ranges, one for each family.
 const highChain = "high_port"
 
-// portRange is first to last port; the zero value is no range.
-type portRange struct{ first, last uint16 }
-
-func allHigh() portRange { return portRange{firewall.FirstHighPort, firewall.LastHighPort} }
-
-// load loads the range into the registers that masquerade and snat take it from.
-func (r portRange) load(register uint32) []expr.Any {
+// loadSpan loads the range into the registers that masquerade and snat take it from.
+func loadSpan(r spec.Span, register uint32) []expr.Any {
 	return []expr.Any{
-		&expr.Immediate{Register: register, Data: binary.BigEndian.AppendUint16(nil, r.first)},
-		&expr.Immediate{Register: register + 1, Data: binary.BigEndian.AppendUint16(nil, r.last)},
+		&expr.Immediate{Register: register, Data: binary.BigEndian.AppendUint16(nil, r.First)},
+		&expr.Immediate{Register: register + 1, Data: binary.BigEndian.AppendUint16(nil, r.Last)},
 	}
 }
 
 // ranges are those of protocols that have not all high ports.
-type ranges map[spec.Protocol]portRange
+type ranges map[spec.Protocol]spec.Span
 
-func (h ranges) of(p spec.Protocol) portRange {
+func (h ranges) of(p spec.Protocol) spec.Span {
 	if r, ok := h[p]; ok {
 		return r
 	}
-	return allHigh()
+	return firewall.AllHigh()
 }
 
 func rangeItem(p firewall.HighPorts) item {
@@ -56,7 +51,7 @@ func rangeItem(p firewall.HighPorts) item {
 func (c contents) ranges() ranges {
 	high := ranges{}
 	for key, i := range c[rangesName] {
-		high[spec.Protocol(key[0])] = portRange{binary.BigEndian.Uint16([]byte(i.data)), binary.BigEndian.Uint16([]byte(i.data[2:]))}
+		high[spec.Protocol(key[0])] = spec.Span{First: binary.BigEndian.Uint16([]byte(i.data)), Last: binary.BigEndian.Uint16([]byte(i.data[2:]))}
 	}
 	return high
 }
@@ -74,7 +69,7 @@ func (c contents) rangesAfter(by change) ranges {
 // putInto adds the items.
 func (h ranges) putInto(c contents) {
 	for p, r := range h {
-		c.put(rangesName, rangeItem(firewall.HighPorts{Proto: p, First: r.first, Last: r.last}))
+		c.put(rangesName, rangeItem(firewall.HighPorts{Proto: p, First: r.First, Last: r.Last}))
 	}
 }
 
@@ -107,8 +102,8 @@ func rangesOf(rules []*nft.Rule) ranges {
 		if len(proto) != 1 || len(ports) != 2 || len(ports[0]) != 2 || len(ports[1]) != 2 {
 			continue
 		}
-		is := portRange{binary.BigEndian.Uint16(ports[0]), binary.BigEndian.Uint16(ports[1])}
-		if is != allHigh() {
+		is := spec.Span{First: binary.BigEndian.Uint16(ports[0]), Last: binary.BigEndian.Uint16(ports[1])}
+		if is != firewall.AllHigh() {
 			high[spec.Protocol(proto[0])] = is
 		}
 	}
@@ -143,7 +138,7 @@ func (h ranges) commands(table string) string {
 		fmt.Fprintf(&b, "flush chain %s %s\n", table, f.chain)
 		for _, p := range protocols() {
 			r := h.of(p)
-			to := fmt.Sprintf(":%d-%d fully-random\n", r.first, r.last)
+			to := fmt.Sprintf(":%d-%d fully-random\n", r.First, r.Last)
 			fmt.Fprintf(&b, "add rule %s %s meta l4proto %s snat %s to %s saddr map @%s%s%s", table, f.chain, p, f.family, f.family, sourceMap, v, to)
 			fmt.Fprintf(&b, "add rule %s %s meta l4proto %s %s saddr @%s%s masquerade to %s", table, f.chain, p, f.family, masqueradeSet, v, to)
 		}

@@ -1,0 +1,203 @@
+package iptables
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+)
+
+// elements returns the rules that the set's elements add in one family.
+func elements(set firewall.Ruleset, six bool) rules {
+	all := rules{}
+	for _, n := range set.Networks {
+		for c, lines := range networkRules(n, six) {
+			all[c] = append(all[c], lines...)
+		}
+	}
+	add := func(c chain, line string) { all[c] = append(all[c], line) }
+	for _, p := range set.Ports {
+		if p.HostIP.Is6() == six && !p.Relayed() {
+			add(dnatChain, portRule(p))
+		}
+	}
+	for _, o := range set.Open {
+		if o.Addr.Is6() == six {
+			in, answer := openRules(o)
+			add(openChain, in)
+			add(answerChain, answer)
+		}
+	}
+	for _, d := range set.Direct {
+		if d.Addr.Is6() == six {
+			add(hairpinChain, directRule(d))
+		}
+	}
+	for _, k := range set.Keep {
+		if k.Addr.Is6() == six {
+			add(keepChain, keepRule(k))
+		}
+	}
+	for _, l := range set.Outside {
+		if !strings.ContainsAny(l.Name, "+\"\\ ") { // iptables takes it for another name, or for none
+			add(outsideChain, outsideRule(l.Name))
+		}
+	}
+	return all
+}
+
+// with returns r changed by a delta; r stays as it is. Chains that nothing
+// changes share their slice.
+func (r rules) with(d firewall.Delta, f form) rules {
+	minus, plus := elements(d.Remove, f.six), elements(d.Add, f.six)
+	_, closed := r[closedChain]
+	is := r.opened()
+	next := maps.Clone(is)
+	for _, change := range []rules{minus, plus} {
+		for c := range change {
+			if lines := edited(is[c], minus[c], plus[c]); len(lines) > 0 {
+				next[c] = lines
+			} else {
+				delete(next, c)
+			}
+		}
+	}
+	next.moveRanges(d)
+	next.settle(f)
+	next.finish(closed && !d.Remove.Closed.Has(f.six) || d.Add.Closed.Has(f.six))
+	return next
+}
+
+// edited returns the sorted lines, without minus and with plus.
+func edited(lines, minus, plus []string) []string {
+	lines = slices.Clone(lines)
+	for _, l := range minus {
+		if i, found := slices.BinarySearch(lines, l); found {
+			lines = slices.Delete(lines, i, i+1)
+		}
+	}
+	// Many at once are sorted once, not moved one by one.
+	if len(plus) > 16 {
+		lines = append(lines, plus...)
+		slices.Sort(lines)
+		return slices.Compact(lines)
+	}
+	for _, l := range plus {
+		if i, found := slices.BinarySearch(lines, l); !found {
+			lines = slices.Insert(lines, i, l)
+		}
+	}
+	return lines
+}
+
+// bridges returns the networks' bridges, sorted: each network has one rule in
+// iccChain, which begins with "-i BRIDGE".
+func (r rules) bridges() []string {
+	var all []string
+	for _, l := range r[iccChain] {
+		if f := strings.Fields(l); len(f) > 1 && f[0] == "-i" {
+			all = append(all, f[1])
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// settle adds the shared rules if there is a network, and removes them otherwise.
+func (r rules) settle(f form) {
+	networks, accepts := len(r[iccChain]) > 0, len(r[openChain])+len(r[answerChain])+len(r[outsideChain]) > 0
+	for c, lines := range shared(f) {
+		switch {
+		case c == acceptChain && accepts: // as something leads to it
+			r[c] = lines
+		case fixed(c) && networks:
+			r[c] = lines
+		case fixed(c):
+			delete(r, c)
+		case networks:
+			r[c] = edited(r[c], nil, lines)
+		default:
+			if r[c] = edited(r[c], lines, nil); len(r[c]) == 0 {
+				delete(r, c)
+			}
+		}
+	}
+}
+
+// remembered is no chain, as it is in no table: it holds the rules of outsideChain for
+// as long as there is no network that needs them.
+var remembered = chain{}
+
+// finish adds what follows from the links that lead outside: closedChain to a closed
+// family, knownChain and refusedChain where there are networks. It leaves nothing else
+// without these. The ranges of ports come to the rules that have some.
+func (r rules) finish(closed bool) {
+	r.fillRanges()
+	if closed {
+		lines := []string{}
+		for _, l := range r[outsideChain] {
+			name := strings.Fields(l)[1]
+			lines = append(lines, "-i "+name+" ! -o "+name+" -j DROP")
+		}
+		slices.Sort(lines)
+		r[closedChain] = lines
+	}
+	// Answers, and who asks for what is not published, come by the links that packets
+	// leave by.
+	delete(r, knownChain)
+	delete(r, refusedChain)
+	if len(r[iccChain]) > 0 {
+		answers, asks := []string{}, []string{}
+		for _, l := range r[outsideChain] {
+			from := "-i " + strings.Fields(l)[1] + " -j "
+			answers, asks = append(answers, from+acceptChain.name), append(asks, from+unpublishedChain.name)
+		}
+		slices.Sort(answers)
+		slices.Sort(asks)
+		r[knownChain], r[refusedChain] = answers, append(asks, "-j "+isolatedChain.name)
+	}
+	if len(r[iccChain]) > 0 || len(r[outsideChain]) == 0 {
+		return
+	}
+	r[remembered] = r[outsideChain]
+	delete(r, outsideChain)
+	if len(r[openChain])+len(r[answerChain]) == 0 {
+		delete(r, acceptChain)
+	}
+}
+
+// opened returns the rules as they are before finish. What the kernel holds remembers
+// nothing, but closedChain names the links as well.
+func (r rules) opened() rules {
+	all := maps.Clone(r)
+	if all == nil {
+		all = rules{}
+	}
+	all.clearRanges()
+	delete(all, closedChain)
+	delete(all, remembered)
+	if len(r[outsideChain]) > 0 {
+		return all
+	}
+	lines := slices.Clone(r[remembered])
+	if lines == nil {
+		for _, l := range r[closedChain] {
+			if f := strings.Fields(l); len(f) > 1 && f[0] == "-i" {
+				lines = append(lines, outsideRule(f[1]))
+			}
+		}
+		slices.Sort(lines)
+	}
+	if len(lines) > 0 {
+		all[outsideChain] = lines
+	}
+	return all
+}
+
+func outsideRule(link string) string { return "-o " + link + " -j " + acceptChain.name }
+
+// compile returns the whole set's rules in one family.
+func compile(set firewall.Ruleset, f form) rules {
+	return rules(nil).with(firewall.Delta{Add: set}, f)
+}
