@@ -91,7 +91,7 @@ func (a *asker) ask(questions int) (answered, bound int) {
 	}
 	bound = 201 + int(100*time.Since(began).Seconds()+1)
 	for buf := make([]byte, 2048); ; {
-		n, err := unix.Read(a.fd, buf)
+		n, _, err := testkit.Receive(a.fd, buf)
 		if errors.Is(err, unix.EAGAIN) {
 			return answered, bound
 		}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/gangway-net/gangway/driver/link"
 	"github.com/gangway-net/gangway/driver/spec"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // wire is a bridge with a container that sends frames and another one that
@@ -98,7 +100,7 @@ func tagged(frame []byte) bool { return frame[12] == 0x81 }
 func (w *wire) hears(ear int, frame, last []byte) (seen bool) {
 	w.t.Helper()
 	for buf, deadline := make([]byte, 2048), time.Now().Add(5*time.Second); time.Now().Before(deadline); {
-		n, err := unix.Read(ear, buf)
+		n, _, err := testkit.Receive(ear, buf)
 		if err != nil {
 			w.t.Errorf("nothing arrives any more: %v", err)
 			return seen

@@ -12,6 +12,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // traceTable asks the kernel to report the way of UDP packets, from before
@@ -133,7 +135,7 @@ func (tr *tracer) drain() []event {
 	var all []event
 	buf := make([]byte, 1<<16)
 	for {
-		n, _, err := unix.Recvfrom(tr.fd, buf, 0)
+		n, _, err := testkit.Receive(tr.fd, buf)
 		if errors.Is(err, unix.EAGAIN) {
 			return all
 		}

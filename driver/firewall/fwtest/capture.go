@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // capture hears every packet that comes in by a node's own end of its only link,
@@ -52,7 +54,7 @@ func (c *capture) until(t *testing.T, mark string) [][]byte {
 	var packets [][]byte
 	buf := make([]byte, 4096)
 	for {
-		size, from, err := unix.Recvfrom(c.fd, buf, 0)
+		size, from, err := testkit.Receive(c.fd, buf)
 		if err != nil {
 			t.Fatalf("%s: %q did not arrive: %v", c.node.name, mark, err)
 		}
