@@ -147,13 +147,7 @@ func (d *Driver) adoptEndpoint(ctx context.Context, n *Network, a AdoptedEndpoin
 		}
 		return change{endpoints: []endpointChange{{after: e}}}, s.admitEndpoint(n, e)
 	})
-	if err != nil {
-		return false, err
-	}
-	one := newState()
-	one.addEndpoint(e)
-	d.reservePorts(ctx, one) // those that are remembered
-	return true, nil
+	return err == nil, err
 }
 
 // remember completes an endpoint with what is stored of it: no engine knows the ports
@@ -181,5 +175,5 @@ func (d *Driver) regain(ctx context.Context, look planner) error {
 		return err
 	}
 	defer d.settle(c)
-	return d.apply(ctx, diff(before, after))
+	return d.apply(ctx, diff(before, after), false)
 }

@@ -66,6 +66,9 @@ func compile(s *state, f facts) plan {
 			p.addDirect(s, n, e)
 		}
 	}
+	for sandbox := range s.sandboxes {
+		p.addHostPorts(s, sandbox)
+	}
 	p.add(compileFacts(s, f)...)
 	return p
 }
@@ -90,6 +93,29 @@ func (p *plan) addAround(s *state, c change, side func(endpointChange) *Endpoint
 			p.addDirect(s, s.networks[e.NetworkID], e)
 		}
 	}
+	for sandbox := range c.sandboxes() {
+		p.addHostPorts(s, sandbox)
+	}
+}
+
+// addHostPorts adds what the endpoints of a container have of the host's ports, if they
+// have any.
+func (p *plan) addHostPorts(s *state, sandbox string) {
+	if ports := s.hostPorts(sandbox); len(ports.Runs) > 0 {
+		p.add(ports)
+	}
+}
+
+// hostPorts are those of a container; without runs if it has none.
+func (s *state) hostPorts(sandbox string) spec.HostPorts {
+	ports := spec.HostPorts{Sandbox: sandbox}
+	for _, e := range s.sandboxes[sandbox] {
+		for _, r := range e.Published {
+			ports.Runs = append(ports.Runs, spec.EndpointRun{EndpointID: e.ID, Published: r})
+		}
+	}
+	slices.SortFunc(ports.Runs, func(a, b spec.EndpointRun) int { return spec.ComparePublished(a.Published, b.Published) })
+	return ports
 }
 
 // compileChange adds what the kernel should contain for the objects of c themselves

@@ -101,17 +101,19 @@ type Changes interface {
 // the keys of their sandboxes. Package hostport is the real one.
 type HostPorts interface {
 	// Reserve finds and binds the host ports for owner's requests beside what
-	// owner holds already; a request that owner's holdings satisfy keeps its
-	// port. All or nothing.
+	// owner has already; a request that owner's ports satisfy keeps its
+	// port. All or nothing. What is reserved leads nowhere, and is lost with the next
+	// Keep, unless Hold was told of it.
 	Reserve(ctx context.Context, owner string, want []spec.PortRequest) ([]spec.Published, error)
-	// Keep releases what owner holds beyond the given runs; nil releases all.
-	Keep(owner string, runs []spec.Published)
-	// Hold is Reserve for fixed ports that are published already, each for itself. It
-	// returns a line for what it took, and one for what it could not.
-	Hold(ctx context.Context, owner string, want []spec.PortRequest) (held, unheld []string)
-	// Lacking returns the owners that do not hold exactly what is given for them,
-	// with the relays; of those that are not given who holds anything.
-	Lacking(want map[string][]spec.Published) (owners []string)
+	// Hold holds a container's ports and leads them to it, each for itself, beside what
+	// else it has. It returns a line for what it took, and one for what it could not
+	// have. An error says that what it has is not relayed.
+	Hold(ctx context.Context, p spec.HostPorts) (held, unheld []string, err error)
+	// Keep releases what the container has beyond these ports.
+	Keep(p spec.HostPorts)
+	// Lacking returns the containers that do not hold exactly what is given for them,
+	// with the relays; of those that are not given who has anything.
+	Lacking(want []spec.HostPorts) (sandboxes []string)
 	// IPv6 says whether the host has IPv6 at present.
 	IPv6() bool
 }

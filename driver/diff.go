@@ -1,9 +1,11 @@
 package driver
 
 import (
+	"fmt"
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
@@ -14,7 +16,8 @@ type delta struct {
 	// gone are the objects that go, fresh those that come, and those that stay as
 	// something else.
 	gone, fresh plan
-	// cut are pairs that stay and are cut off.
+	// cut are objects that stay as less than they were: pairs that are cut off, and
+	// host ports, which have got what is new of them before.
 	cut plan
 	// rules is the firewall's part, which is one step. A rule that changes is removed
 	// and added.
@@ -83,9 +86,13 @@ func (d *delta) turn(old, o spec.Object) {
 		d.rules.Add.Add(o)
 		return
 	}
-	was, pair := old.(spec.Veth)
-	if pair && (was.Detached || o.(spec.Veth).Detached) {
-		d.gone.add(old)
+	switch was := old.(type) {
+	case spec.Veth:
+		if was.Detached || o.(spec.Veth).Detached {
+			d.gone.add(old)
+		}
+	case spec.HostPorts:
+		d.cut.add(o)
 	}
 	d.come(o)
 }
@@ -103,6 +110,29 @@ func (d delta) leaving(after plan) delta {
 		}
 	}
 	return d
+}
+
+// String lists the objects for the log, the first ones of many: backends tell of rules in
+// their own words.
+func (d delta) String() string {
+	var lines []string
+	more := 0
+	for _, part := range []struct {
+		what string
+		list plan
+	}{
+		{"remove", d.gone}, {"trim", d.cut}, {"remove", d.rules.Remove.All()}, {"add", d.rules.Add.All()}, {"ensure", d.fresh},
+	} {
+		const most = 10
+		for _, o := range part.list[:min(len(part.list), most)] {
+			lines = append(lines, part.what+" "+o.String())
+		}
+		more += max(0, len(part.list)-most)
+	}
+	if more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(lines, "; ")
 }
 
 // setDifference returns what is in one list only. There may be thousands in each.

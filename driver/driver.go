@@ -140,7 +140,7 @@ type health struct {
 	// missing holds the endpoints whose link pair was in no container at the last
 	// check.
 	missing map[string]missing
-	// unheld has for endpoints what keeps their host ports from being held.
+	// unheld has for containers, by sandbox, what keeps their host ports from being held.
 	unheld map[string][]string
 }
 
@@ -151,7 +151,7 @@ func New(o Options) *Driver {
 		locks: locks{healing: newLock(), forwarding: newLock(), rules: rules{lock: newLock(), doubt: true}},
 		memory: memory{
 			state: newState(), moving: map[string]int{}, expected: map[string]time.Time{}, unstored: map[string]map[string]bool{},
-			engines: engines{absent: map[string]bool{}},
+			engines: engines{absent: map[string]bool{}}, health: health{unheld: map[string][]string{}},
 		},
 		drift:   drift{fights: newFights()},
 		notices: notices{doubts: make(chan struct{}, 1)},
@@ -179,7 +179,7 @@ func (d *Driver) commit(ctx context.Context, look planner) error {
 		return err
 	}
 	defer d.settle(c)
-	if err = d.apply(ctx, d.known(diff(before, after))); err != nil {
+	if err = d.apply(ctx, d.known(diff(before, after)), true); err != nil {
 		return d.undo(ctx, c, diff(after, before), err)
 	}
 	d.dropFlows(ctx, d.noteFlows(c))
@@ -222,12 +222,7 @@ func (d *Driver) withdraw(ctx context.Context, look planner) (left stale, err er
 		return stale{}, err
 	}
 	defer d.settle(c)
-	err = d.apply(ctx, diff(before, after).leaving(after))
-	for _, e := range c.endpoints {
-		if e.before != nil && e.before.Sandbox != "" {
-			d.keepPorts(e.before.Sandbox)
-		}
-	}
+	err = d.apply(ctx, diff(before, after).leaving(after), false)
 	return d.noteFlows(c), err
 }
 
@@ -306,7 +301,7 @@ func (d *Driver) unstage(c change) {
 func (d *Driver) undo(ctx context.Context, c change, back delta, err error) error {
 	ctx, cancel := undo.Context(ctx)
 	defer cancel()
-	if undoErr := d.apply(ctx, back); undoErr != nil {
+	if undoErr := d.apply(ctx, back, false); undoErr != nil {
 		err = fmt.Errorf("%w (and undoing it: %w)", err, undoErr)
 	}
 	d.unstage(c)

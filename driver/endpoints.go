@@ -180,10 +180,14 @@ func (d *Driver) withdrawEndpoint(ctx context.Context, networkID, endpointID str
 	if after != nil && reflect.DeepEqual(e, after) {
 		return stale{}, nil
 	}
-	back := d.giveBack(ctx, e)
-	return d.withdraw(ctx, func(*state) (change, error) {
-		return change{endpoints: append([]endpointChange{{before: e, after: after}}, back...)}, nil
+	var left stale
+	err = d.givingBack(ctx, e, func(others []endpointChange) (err error) {
+		left, err = d.withdraw(ctx, func(*state) (change, error) {
+			return change{endpoints: append([]endpointChange{{before: e, after: after}}, others...)}, nil
+		})
+		return err
 	})
+	return left, err
 }
 
 // retireHolders removes endpoints that hold e's addresses, or the hardware address
@@ -205,9 +209,10 @@ func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
 		switch {
 		case h.Sandbox == "" || !veths[h.ID].Moved:
 			d.o.Log.WithField("ep", short(h.ID)).Warn("endpoint is in no container any more and yields its address")
-			back := d.giveBack(ctx, h)
-			err = d.retire(ctx, func(*state) (change, error) {
-				return change{endpoints: append([]endpointChange{{before: h}}, back...)}, nil
+			err = d.givingBack(ctx, h, func(others []endpointChange) error {
+				return d.retire(ctx, func(*state) (change, error) {
+					return change{endpoints: append([]endpointChange{{before: h}}, others...)}, nil
+				})
 			})
 		case h.IPv6.IsValid() && h.IPv6.Addr() == e.IPv6.Addr() && d.lacksIPv6(ctx, h):
 			err = d.giveUpIPv6(ctx, h)

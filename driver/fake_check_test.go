@@ -46,19 +46,20 @@ func (f *fakeHost) Check(_ context.Context, of spec.Scope, bridges []spec.Bridge
 
 // Hold takes the ports that f.busy does not name, and Lacking compares what was
 // held or kept last.
-func (f *fakeHost) Hold(_ context.Context, owner string, want []spec.PortRequest) (held, unheld []string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, w := range want {
-		for _, ip := range w.HostIPs {
-			to := w.Container4
-			if ip.Is6() && w.Container6.IsValid() || !to.IsValid() {
-				to = w.Container6
-			}
-			run := spec.Published{Proto: w.Proto, HostIP: ip, First: w.First, Last: w.First, ContainerIP: to, ContainerFirst: w.ContainerPort}
-			line := fmt.Sprintf("published port %s %s:%d", w.Proto, ip, w.First)
+func (f *fakeHost) Hold(_ context.Context, p spec.HostPorts) (held, unheld []string, err error) {
+	unlock, err := f.step()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer unlock()
+	owner := p.Sandbox
+	for _, r := range p.Runs {
+		for i := range r.Len() {
+			run := r.Published
+			run.First, run.Last, run.ContainerFirst = r.First+uint16(i), r.First+uint16(i), r.ContainerFirst+uint16(i)
+			line := fmt.Sprintf("published port %s %s:%d", run.Proto, run.HostIP, run.First)
 			switch {
-			case f.busy[w.First]:
+			case f.busy[run.First]:
 				unheld = append(unheld, line+" is not held: in use by somebody")
 			case !holdsPort(f.held[owner], run):
 				f.held[owner] = append(f.held[owner], run)
@@ -66,7 +67,7 @@ func (f *fakeHost) Hold(_ context.Context, owner string, want []spec.PortRequest
 			}
 		}
 	}
-	return held, unheld
+	return held, unheld, nil
 }
 
 func holdsPort(runs []spec.Published, p spec.Published) bool {
@@ -75,22 +76,24 @@ func holdsPort(runs []spec.Published, p spec.Published) bool {
 	})
 }
 
-func (f *fakeHost) Lacking(want map[string][]spec.Published) (owners []string) {
+func (f *fakeHost) Lacking(want []spec.HostPorts) (owners []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for owner, runs := range want {
-		for _, r := range runs {
+	known := map[string]bool{}
+	for _, p := range want {
+		known[p.Sandbox] = true
+		for _, r := range p.Runs {
 			for i := range r.Len() {
-				p := r
-				p.First += uint16(i)
-				if !holdsPort(f.held[owner], p) && !slices.Contains(owners, owner) {
-					owners = append(owners, owner)
+				one := r.Published
+				one.First += uint16(i)
+				if !holdsPort(f.held[p.Sandbox], one) && !slices.Contains(owners, p.Sandbox) {
+					owners = append(owners, p.Sandbox)
 				}
 			}
 		}
 	}
 	for owner := range f.held {
-		if len(want[owner]) == 0 {
+		if !known[owner] {
 			owners = append(owners, owner)
 		}
 	}

@@ -311,18 +311,32 @@ func (f *fakeHost) Reserve(_ context.Context, owner string, want []spec.PortRequ
 			runs = append(runs, spec.Published{Proto: w.Proto, HostIP: ip, First: port, Last: port, ContainerIP: to, ContainerFirst: w.ContainerPort})
 		}
 	}
-	f.held[owner] = append(slices.Clone(f.held[owner]), runs...)
+	f.bind(owner, runs)
 	return runs, nil
 }
 
-func (f *fakeHost) Keep(owner string, runs []spec.Published) {
+func (f *fakeHost) bind(owner string, runs []spec.Published) {
+	for _, r := range runs {
+		if !holdsPort(f.held[owner], r) {
+			f.held[owner] = append(slices.Clone(f.held[owner]), r)
+		}
+	}
+}
+
+func (f *fakeHost) Keep(p spec.HostPorts) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(runs) == 0 {
-		delete(f.held, owner)
+	if len(p.Runs) == 0 {
+		delete(f.held, p.Sandbox)
 		return
 	}
-	f.held[owner] = slices.DeleteFunc(slices.Clone(runs), func(r spec.Published) bool { return !holdsPort(f.held[owner], r) })
+	var kept []spec.Published
+	for _, r := range p.Runs {
+		if holdsPort(f.held[p.Sandbox], r.Published) {
+			kept = append(kept, r.Published)
+		}
+	}
+	f.held[p.Sandbox] = kept
 }
 
 func (f *fakeHost) Load(visit func(string, []byte) error) error {

@@ -107,7 +107,11 @@ func (d *Driver) Keep(ctx context.Context, changes Changes, p Pace) {
 
 // open says that something is not as it should be and may be soon, without a change that
 // tells.
-func (r *repair) open() bool { return len(r.missing)+len(r.unheld) > 0 || r.doubtsRules() }
+func (r *repair) open() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.missing)+len(r.health.unheld) > 0 || r.rules.doubt
+}
 
 // undone is the pause after a repair that somebody undid at once so many times in
 // a row. It grows from the first, since that is how a fight begins, but leaves a

@@ -15,38 +15,32 @@ import (
 // that the host does not have yet, keeps them from coming back. Rules lead to the
 // container all the same, so the endpoint lives on without its holder.
 
-// reservePorts binds again what the last process held for the endpoints of a state.
-func (d *Driver) reservePorts(ctx context.Context, s *state) {
-	d.mu.Lock()
-	unheld := maps.Clone(d.health.unheld)
-	d.mu.Unlock()
-	if unheld == nil {
-		unheld = map[string][]string{}
-	}
-	for sandbox, list := range s.sandboxes {
-		if requests, _ := holdings(list); len(requests) > 0 {
-			if _, lines := d.o.Ports.Hold(ctx, sandbox, requests); len(lines) > 0 {
-				unheld[sandbox] = lines
-			}
-		}
-	}
-	d.tellUnheld(unheld)
+// holdPorts holds a container's ports beside what else it has, for as long as keepPorts
+// was not told. What is in the way is told, and tried again by each check. An error says
+// that a port which is held is not relayed.
+func (d *Driver) holdPorts(ctx context.Context, p spec.HostPorts) error {
+	_, err := d.hold(ctx, p)
+	return err
 }
 
-// holdings returns what the endpoints of one container publish: as requests for exactly
-// these ports, and as runs.
-func holdings(list []*Endpoint) (requests []spec.PortRequest, runs []spec.Published) {
-	for _, e := range list {
-		requests = append(requests, restoreRequests(e)...)
+func (d *Driver) hold(ctx context.Context, p spec.HostPorts) (held []string, err error) {
+	held, unheld, err := d.o.Ports.Hold(ctx, p)
+	if err == nil {
+		d.tellUnheld(p.Sandbox, unheld)
 	}
-	return requests, publishedBy(list)
+	return held, err
 }
 
-func publishedBy(list []*Endpoint) (runs []spec.Published) {
-	for _, e := range list {
-		runs = append(runs, e.Published...)
-	}
-	return runs
+// keepPorts gives up what a container has beyond these ports.
+func (d *Driver) keepPorts(_ context.Context, p spec.HostPorts) error {
+	d.o.Ports.Keep(p)
+	return nil
+}
+
+// releasePorts gives up all that a container has.
+func (d *Driver) releasePorts(ctx context.Context, p spec.HostPorts) error {
+	d.tellUnheld(p.Sandbox, nil)
+	return d.keepPorts(ctx, spec.HostPorts{Sandbox: p.Sandbox})
 }
 
 // hostPorts compares what is held with the state, and holds what is missing and can
@@ -54,43 +48,48 @@ func publishedBy(list []*Endpoint) (runs []spec.Published) {
 // key of their sandbox, as several endpoints of one may take turns.
 func (r *repair) hostPorts(ctx context.Context) {
 	r.mu.Lock()
-	if !r.of.All && len(r.health.unheld) == 0 {
+	unheld := slices.Collect(maps.Keys(r.health.unheld))
+	if !r.of.All && len(unheld) == 0 {
 		r.mu.Unlock()
 		return
 	}
-	sandboxes := maps.Clone(r.state.sandboxes)
+	var want []spec.HostPorts
+	wanted := map[string]bool{}
+	for sandbox := range r.state.sandboxes {
+		if p := r.state.hostPorts(sandbox); len(p.Runs) > 0 {
+			want, wanted[sandbox] = append(want, p), true
+		}
+	}
 	r.mu.Unlock()
-	want := map[string][]spec.Published{}
-	for sandbox, list := range sandboxes {
-		if runs := publishedBy(list); len(runs) > 0 {
-			want[sandbox] = runs
+	lacking := r.o.Ports.Lacking(want)
+	for _, sandbox := range lacking {
+		if wanted[sandbox] {
+			r.note(r.holdMissing(ctx, sandbox))
+		} else {
+			r.alone(ctx, func() ([]string, error) { return r.releaseStray(ctx, sandbox) })
 		}
 	}
-	for _, sandbox := range r.o.Ports.Lacking(want) {
-		if len(want[sandbox]) == 0 {
-			r.alone(ctx, func() ([]string, error) { return r.releaseStray(sandbox), nil })
-			continue
+	for _, sandbox := range unheld {
+		if !slices.Contains(lacking, sandbox) {
+			r.tellUnheld(sandbox, nil)
 		}
-		r.note(r.hold(ctx, sandbox), nil)
 	}
-	r.tellUnheld(r.unheld)
 }
 
 // releaseStray gives up what no endpoint publishes. It runs while no verb does.
-func (r *repair) releaseStray(sandbox string) []string {
+func (r *repair) releaseStray(ctx context.Context, sandbox string) ([]string, error) {
 	r.mu.Lock()
-	known := len(r.state.sandboxes[sandbox]) > 0
+	p := r.state.hostPorts(sandbox)
 	r.mu.Unlock()
-	if known {
-		return nil
+	if len(p.Runs) > 0 {
+		return nil, nil
 	}
-	r.o.Ports.Keep(sandbox, nil)
-	return []string{"host ports of container " + short(path.Base(sandbox)) + ", which has no endpoint: released"}
+	return []string{"host ports of container " + short(path.Base(sandbox)) + ", which publishes none: released"}, r.releasePorts(ctx, p)
 }
 
-// hold makes a container's endpoints hold what they publish, with the locks of their
-// networks: a verb that publishes holds more for a moment.
-func (r *repair) hold(ctx context.Context, sandbox string) (fixed []string) {
+// holdMissing makes a container hold what its endpoints publish, with the locks of their
+// networks: a verb that publishes has more for a moment.
+func (r *repair) holdMissing(ctx context.Context, sandbox string) (fixed []string, err error) {
 	soon, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	unlock, err := r.lockNetworks(soon, func(s *state) map[string]bool {
@@ -102,50 +101,47 @@ func (r *repair) hold(ctx context.Context, sandbox string) (fixed []string) {
 	})
 	if err != nil {
 		r.o.Log.WithError(err).Debug("left for the next check")
-		return nil
+		return nil, nil
 	}
 	defer unlock()
 	r.mu.Lock()
-	requests, runs := holdings(r.state.sandboxes[sandbox])
+	p := r.state.hostPorts(sandbox)
 	r.mu.Unlock()
-	if len(requests) == 0 {
-		return nil
+	if len(p.Runs) == 0 {
+		return nil, nil
 	}
-	held, unheld := r.o.Ports.Hold(ctx, sandbox, requests)
-	r.o.Ports.Keep(sandbox, runs)
-	if len(unheld) > 0 {
-		r.unheld[sandbox] = unheld
-	}
+	held, err := r.hold(ctx, p)
+	r.o.Ports.Keep(p)
 	for _, line := range held {
 		fixed = append(fixed, line+" of container "+short(path.Base(sandbox))+" was not held, or led elsewhere: held")
 	}
-	return fixed
+	return fixed, err
 }
 
-// tellUnheld publishes which ports are not held, and logs what is new.
-func (d *Driver) tellUnheld(unheld map[string][]string) {
+// tellUnheld publishes which ports of a container are not held, and logs what is new.
+func (d *Driver) tellUnheld(sandbox string, unheld []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, sandbox := range slices.Sorted(maps.Keys(unheld)) {
-		name := short(path.Base(sandbox))
-		known := map[string]bool{}
-		for _, line := range d.health.unheld[sandbox] {
-			known[portOf(line)] = true
-		}
-		for _, line := range unheld[sandbox] {
-			if !known[portOf(line)] {
-				d.o.Log.WithField("sandbox", name).Warn(line + "; this is tried again")
-				d.journal.add(EventProblem, line+" (container "+name+")")
-			}
+	was, name := d.health.unheld[sandbox], short(path.Base(sandbox))
+	known := map[string]bool{}
+	for _, line := range was {
+		known[portOf(line)] = true
+	}
+	for _, line := range unheld {
+		if !known[portOf(line)] {
+			d.o.Log.WithField("sandbox", name).Warn(line + "; this is tried again")
+			d.journal.add(EventProblem, line+" (container "+name+")")
 		}
 	}
-	for sandbox, lines := range d.health.unheld {
-		if len(unheld[sandbox]) == 0 {
-			d.o.Log.WithField("sandbox", short(path.Base(sandbox))).Info("all published ports are held again")
-			d.journal.add(EventSolved, "solved: "+strings.Join(lines, "; "))
-		}
+	if len(unheld) > 0 {
+		d.health.unheld[sandbox] = unheld
+		return
 	}
-	d.health.unheld = unheld
+	if len(was) > 0 {
+		d.o.Log.WithField("sandbox", name).Info("all published ports are held again")
+		d.journal.add(EventSolved, "solved: "+strings.Join(was, "; "))
+	}
+	delete(d.health.unheld, sandbox)
 }
 
 // portOf is the part of a line that names the port: who is in its way may change.

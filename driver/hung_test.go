@@ -149,7 +149,7 @@ func (idleFirewall) Mend(context.Context) ([]string, error) { return nil, nil }
 
 type idlePorts struct{ HostPorts }
 
-func (idlePorts) Lacking(map[string][]spec.Published) []string { return nil }
+func (idlePorts) Lacking([]spec.HostPorts) []string { return nil }
 
 // TestCheckCost: what a check does, while nothing says that rules differ, does not depend
 // on how many ports are published.

@@ -49,15 +49,11 @@ func (d *Driver) publish(ctx context.Context, networkID, endpointID string, opti
 		return nil
 	}
 	published.Asked, published.Publish = nil, want
-	changes, err := d.sharePorts(ctx, e, &published)
-	if err != nil {
-		return err
-	}
-	err = commit(ctx, func(*state) (change, error) {
-		return change{endpoints: append([]endpointChange{{before: e, after: &published}}, changes...)}, nil
+	return d.withPorts(ctx, e, &published, func(others []endpointChange) error {
+		return commit(ctx, func(*state) (change, error) {
+			return change{endpoints: append([]endpointChange{{before: e, after: &published}}, others...)}, nil
+		})
 	})
-	d.keepPorts(e.Sandbox)
-	return err
 }
 
 // Unpublish takes all published ports of the endpoint back

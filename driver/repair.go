@@ -28,8 +28,9 @@ type repair struct {
 	failed []error
 	// missing holds the endpoints whose link pair is in no container.
 	missing map[string]missing
-	// unheld has for endpoints what keeps their host ports from being held.
-	unheld map[string][]string
+	// linkless says that no link may get to carry anything: the rules are not known to
+	// be there.
+	linkless bool
 	// took is how long the comparison worked, without the time in which it waited:
 	// idle for verbs, and that for a manager of the host's firewall, which does not
 	// answer while it starts.
@@ -44,29 +45,44 @@ type repair struct {
 const thorough = 64
 
 // repair makes the kernel hold what the state says, as far as links go those of the
-// scope. Rules go before the links they guard, as with a verb: nothing is reachable
-// that is not isolated, and without rules no link gets to carry anything. A manager
-// of the host's firewall, which may take its time, comes last; verbs go on meanwhile.
+// scope, in the order in which a verb brings things about (see kinds): nothing is
+// reachable that is not isolated, and without rules no link gets to carry anything.
 func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
-	r, start := &repair{Driver: d, of: d.unsettled(of), missing: map[string]missing{}, unheld: map[string][]string{}}, time.Now()
+	r, start := &repair{Driver: d, of: d.unsettled(of), missing: map[string]missing{}}, time.Now()
+	first, then := d.kinds()
+	r.checkKinds(ctx, first)
+	failed := len(r.failed)
 	r.learn(ctx)
 	r.checkRules(ctx)
-	mend := len(r.failed) == 0
-	if mend {
+	if r.linkless = len(r.failed) > failed; !r.linkless {
 		r.dropListened()
 	}
-	r.checkLinks(ctx, mend)
-	r.hostPorts(ctx)
+	r.checkKinds(ctx, then)
 	r.took = time.Since(start) - r.idle
-	if mend && d.o.Zones != nil {
-		r.note(d.o.Zones.Sync(ctx, d.zoned))
-	}
 	r.store(ctx)
 	// What breaks off since the daemon stops says nothing about the kernel.
 	if !errors.Is(ctx.Err(), context.Canceled) {
 		r.finish()
 	}
 	return r
+}
+
+func (r *repair) checkKinds(ctx context.Context, kinds []kind) {
+	for _, k := range kinds {
+		if k.check != nil {
+			k.check(ctx, r)
+		}
+	}
+}
+
+// zones has the manager of the host's firewall let the bridges be. It may take its time,
+// which is none of ours.
+func (r *repair) zones(ctx context.Context) {
+	if r.linkless || r.o.Zones == nil {
+		return
+	}
+	defer r.waited(time.Now())
+	r.note(r.o.Zones.Sync(ctx, r.zoned))
 }
 
 // unsettled adds to a scope what is to be looked at again, though nothing tells of
@@ -151,8 +167,8 @@ func (r *repair) note(fixed []string, err error) {
 // allowed to, and finds pairs that are gone. A pair that is gone took its
 // container's end with it and cannot be brought back from here. A link that only has
 // another name is not missing: it gets its own before anything is made anew.
-func (r *repair) checkLinks(ctx context.Context, mend bool) {
-	want := r.desiredLinks()
+func (r *repair) checkLinks(ctx context.Context) {
+	want, mend := r.desiredLinks(), !r.linkless
 	found, err := r.check(ctx, r.of, want)
 	if err != nil {
 		r.note(nil, err)

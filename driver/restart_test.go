@@ -383,30 +383,6 @@ func randomStep(t *testing.T, rng *rand.Rand, f *fakeHost, d *Driver) *Driver {
 	return d
 }
 
-// TestRestoredSockets: a port that leads to the same one in both families is
-// asked for at once, however the runs of the families go on beside it.
-func TestRestoredSockets(t *testing.T) {
-	four, six := netip.IPv4Unspecified(), netip.IPv6Unspecified()
-	run := func(host netip.Addr, first, last, container uint16) spec.Published {
-		return spec.Published{Proto: spec.TCP, HostIP: host, First: first, Last: last, ContainerFirst: container}
-	}
-	e := &Endpoint{Published: []spec.Published{
-		run(four, 9000, 9001, 90), run(six, 9000, 9002, 90),
-		run(four, 7000, 7000, 70), run(six, 7000, 7000, 71),
-	}}
-	got := map[string]int{}
-	for _, r := range restoreRequests(e) {
-		got[fmt.Sprint(r.First, r.HostIPs, r.ContainerPort)]++
-	}
-	want := map[string]int{
-		"9000 [0.0.0.0 ::] 90": 1, "9001 [0.0.0.0 ::] 91": 1, "9002 [::] 92": 1,
-		"7000 [0.0.0.0] 70": 1, "7000 [::] 71": 1,
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-}
-
 // TestStoredForm notices when what is stored gets, loses or changes a part.
 // Then the schema needs a new number and a migration, see CONTRIBUTING.
 func TestStoredForm(t *testing.T) {

@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/gangway-net/gangway/driver/spec"
@@ -69,7 +68,11 @@ func (d *Driver) Restore(ctx context.Context) error {
 	}
 	d.mu.Unlock()
 	d.tellUnclaimed()
-	d.reservePorts(ctx, s)
+	for sandbox := range s.sandboxes {
+		if p := s.hostPorts(sandbox); len(p.Runs) > 0 {
+			_ = d.holdPorts(ctx, p) // the check finds it
+		}
+	}
 	r := d.repair(ctx, spec.Scope{All: true})
 	d.takeOver(ctx, changed.endpoints)
 	d.dropFlows(ctx, d.noteFlows(changed))
@@ -104,56 +107,4 @@ func (d *Driver) persistRestored(changed change, host hostRecord) error {
 		return fmt.Errorf("store the restored state: %w", err)
 	}
 	return nil
-}
-
-// restoreRequests asks for exactly the ports that the endpoint has. Those that
-// lead to the same port in both families share a socket, as when they were asked
-// for. Runs do not tell: one of them may go on where the other ends.
-func restoreRequests(e *Endpoint) []spec.PortRequest {
-	twins := everywhere(e.Published)
-	var out []spec.PortRequest
-	four, six := e.reached()
-	for _, r := range e.Published {
-		for i := range r.Len() {
-			port, container := r.First+uint16(i), r.ContainerFirst+uint16(i)
-			hosts := []netip.Addr{r.HostIP}
-			if r.HostIP.IsUnspecified() && twins[lead{r.Proto, !r.HostIP.Is6(), port, container}] {
-				if r.HostIP.Is6() {
-					continue
-				}
-				hosts = append(hosts, netip.IPv6Unspecified())
-			}
-			out = append(out, spec.PortRequest{
-				Proto:         r.Proto,
-				HostIPs:       hosts,
-				First:         port,
-				Last:          port,
-				Container4:    four,
-				Container6:    six,
-				Endpoint:      e.ID,
-				ContainerPort: container,
-			})
-		}
-	}
-	return out
-}
-
-// lead is a port on all addresses of one family, and the container's.
-type lead struct {
-	proto           spec.Protocol
-	six             bool
-	port, container uint16
-}
-
-// everywhere returns the single ports of runs that are on all addresses of a family.
-func everywhere(runs []spec.Published) map[lead]bool {
-	all := map[lead]bool{}
-	for _, r := range runs {
-		for i := range r.Len() {
-			if r.HostIP.IsUnspecified() {
-				all[lead{r.Proto, r.HostIP.Is6(), r.First + uint16(i), r.ContainerFirst + uint16(i)}] = true
-			}
-		}
-	}
-	return all
 }

@@ -90,11 +90,29 @@ func (s *state) publishing(sandbox string, but *Endpoint) (others []*Endpoint, n
 	return others, networks
 }
 
-// sharePorts reserves the host ports of a container of which the endpoint before is
-// about to become after, fills in what after publishes, and returns how the
-// container's other endpoints change. Nothing is released yet: keepPorts has to
-// follow.
+// withPorts reserves the host ports of a container of which the endpoint before is about
+// to become after, fills in what after publishes, and does the rest, which is told how the
+// container's other endpoints change. What was reserved is given back unless that
+// succeeds. The caller holds the locks of lockSharing.
+func (d *Driver) withPorts(ctx context.Context, before, after *Endpoint, do func(others []endpointChange) error) error {
+	others, err := d.sharePorts(ctx, before, after)
+	if err != nil {
+		return err
+	}
+	if err = do(others); err != nil {
+		d.mu.Lock()
+		p := d.state.hostPorts(before.Sandbox)
+		d.mu.Unlock()
+		d.o.Ports.Keep(p)
+	}
+	return err
+}
+
+// sharePorts is the first half of withPorts.
 func (d *Driver) sharePorts(ctx context.Context, before, after *Endpoint) ([]endpointChange, error) {
+	if len(before.Publish.Bindings)+len(after.Publish.Bindings) == 0 {
+		return nil, nil
+	}
 	d.mu.Lock()
 	others, networks := d.state.publishing(before.Sandbox, before)
 	d.mu.Unlock()
@@ -153,22 +171,25 @@ func runsOf(e *Endpoint, runs []spec.Published) (own []spec.Published) {
 	return own
 }
 
-// giveBack returns how the other endpoints of a container change when e publishes
-// nothing any more. They keep what they have if they cannot get more.
-func (d *Driver) giveBack(ctx context.Context, e *Endpoint) []endpointChange {
+// givingBack does what takes away e's published ports, and is told how the other
+// endpoints of the container change. They keep what they have if they cannot get more.
+func (d *Driver) givingBack(ctx context.Context, e *Endpoint, do func(others []endpointChange) error) error {
 	d.mu.Lock()
 	others, _ := d.state.publishing(e.Sandbox, e)
 	d.mu.Unlock()
 	if e.Sandbox == "" || len(e.Publish.Bindings) == 0 || len(others) == 0 {
-		return nil
+		return do(nil)
 	}
-	bare := e.left()
-	changes, err := d.sharePorts(ctx, e, &bare)
-	if err != nil {
-		d.o.Log.WithError(err).WithField("ep", short(e.ID)).Warn("another endpoint of the container does not take over the published ports")
-		return nil
+	bare, done := e.left(), false
+	err := d.withPorts(ctx, e, &bare, func(others []endpointChange) error {
+		done = true
+		return do(others)
+	})
+	if done {
+		return err
 	}
-	return changes
+	d.o.Log.WithError(err).WithField("ep", short(e.ID)).Warn("another endpoint of the container does not take over the published ports")
+	return do(nil)
 }
 
 // takeOver has the other endpoints of a container serve what one served that has
@@ -187,26 +208,15 @@ func (d *Driver) takeOver(ctx context.Context, gone []endpointChange) {
 			return ids
 		})
 		if err == nil {
-			back := d.giveBack(ctx, e)
-			err = d.retire(ctx, func(*state) (change, error) { return change{endpoints: back}, nil })
+			err = d.givingBack(ctx, e, func(others []endpointChange) error {
+				return d.retire(ctx, func(*state) (change, error) { return change{endpoints: others}, nil })
+			})
 			unlock()
 		}
 		if err != nil {
 			d.o.Log.WithError(err).WithField("ep", short(e.ID)).Warn("another endpoint of the container does not take over the published ports")
 		}
 	}
-}
-
-// keepPorts releases the host ports of a container that none of its endpoints
-// publishes any more.
-func (d *Driver) keepPorts(sandbox string) {
-	d.mu.Lock()
-	var runs []spec.Published
-	for _, e := range d.state.sandboxes[sandbox] {
-		runs = append(runs, e.Published...)
-	}
-	d.mu.Unlock()
-	d.o.Ports.Keep(sandbox, runs)
 }
 
 // lacksIPv6 says whether the container of an endpoint with an IPv6 address has IPv6
@@ -232,18 +242,11 @@ func (d *Driver) lacksIPv6(ctx context.Context, e *Endpoint) bool {
 func (d *Driver) giveUpIPv6(ctx context.Context, e *Endpoint) error {
 	bare := *e
 	bare.IPv6 = netip.Prefix{}
-	var changes []endpointChange
-	if len(e.Publish.Bindings) > 0 {
-		var err error
-		if changes, err = d.sharePorts(ctx, e, &bare); err != nil {
-			return err
-		}
-	}
-	err := d.commit(ctx, func(*state) (change, error) {
-		return change{endpoints: append([]endpointChange{{before: e, after: &bare}}, changes...)}, nil
+	return d.withPorts(ctx, e, &bare, func(others []endpointChange) error {
+		return d.commit(ctx, func(*state) (change, error) {
+			return change{endpoints: append([]endpointChange{{before: e, after: &bare}}, others...)}, nil
+		})
 	})
-	d.keepPorts(e.Sandbox)
-	return err
 }
 
 // lockSharing takes the locks of an endpoint's network and of those that its

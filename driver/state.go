@@ -237,6 +237,19 @@ func (c endpointChange) left() []netip.Addr {
 	})
 }
 
+// sandboxes are those of the containers that the endpoints are in, before or after.
+func (c change) sandboxes() map[string]bool {
+	all := map[string]bool{}
+	for _, e := range c.endpoints {
+		for _, e := range []*Endpoint{e.before, e.after} {
+			if e != nil && e.Sandbox != "" {
+				all[e.Sandbox] = true
+			}
+		}
+	}
+	return all
+}
+
 func (c change) empty() bool {
 	return c.network == networkChange{} && len(c.endpoints) == 0
 }

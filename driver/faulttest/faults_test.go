@@ -183,6 +183,12 @@ func (p faultyPorts) Reserve(ctx context.Context, owner string, want []spec.Port
 	return runs, err
 }
 
+// Hold that fails says that a relay could not be started.
+func (p faultyPorts) Hold(ctx context.Context, ports spec.HostPorts) (held, unheld []string, err error) {
+	err = p.do("Hold", func() (err error) { held, unheld, err = p.HostPorts.Hold(ctx, ports); return err })
+	return held, unheld, err
+}
+
 type faultyStore struct {
 	*faults
 	driver.Store

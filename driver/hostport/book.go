@@ -109,17 +109,17 @@ func overlap(a, b netip.Addr) bool {
 }
 
 // cover says where runs lead single ports.
-type cover []spec.Published
+type cover []spec.EndpointRun
 
 // coverOf sorts runs, of which no two may have a host port in common.
-func coverOf(runs []spec.Published) cover {
-	return slices.SortedFunc(slices.Values(runs), spec.ComparePublished)
+func coverOf(runs []spec.EndpointRun) cover {
+	return slices.SortedFunc(slices.Values(runs), func(a, b spec.EndpointRun) int { return spec.ComparePublished(a.Published, b.Published) })
 }
 
 // target returns where a port leads; ok is false if no run has it.
 func (c cover) target(k key) (t target, ok bool) {
 	// The first run that begins behind the port follows the one that may have it.
-	i, _ := slices.BinarySearchFunc(c, k, func(r spec.Published, k key) int {
+	i, _ := slices.BinarySearchFunc(c, k, func(r spec.EndpointRun, k key) int {
 		behind := cmp.Or(cmp.Compare(r.Proto, k.proto), r.HostIP.Compare(k.ip), cmp.Compare(r.First, k.port))
 		if behind == 0 {
 			return -1
@@ -133,7 +133,7 @@ func (c cover) target(k key) (t target, ok bool) {
 	if r.Proto != k.proto || r.HostIP != k.ip || k.port > r.Last {
 		return target{}, false
 	}
-	return target{ip: r.ContainerIP, port: r.ContainerFirst + (k.port - r.First)}, true
+	return target{ip: r.ContainerIP, port: r.ContainerFirst + (k.port - r.First), endpoint: r.EndpointID}, true
 }
 
 // short cuts an id for messages; it may be of any length.

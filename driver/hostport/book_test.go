@@ -11,10 +11,10 @@ func TestCover(t *testing.T) {
 	run := func(ip netip.Addr, first, last uint16, p spec.Protocol, to uint16) spec.Published {
 		return spec.Published{Proto: p, HostIP: ip, First: first, Last: last, ContainerIP: cont4, ContainerFirst: to}
 	}
-	c := coverOf([]spec.Published{
+	c := coverOf(portsOf("", []spec.Published{
 		run(any6, 80, 80, spec.TCP, 8080), run(any4, 100, 199, spec.TCP, 1100), run(any4, 1, 65535, spec.UDP, 1),
 		run(any4, 80, 80, spec.TCP, 8080), run(any4, 65535, 65535, spec.TCP, 9), run(any4, 200, 200, spec.TCP, 7),
-	})
+	}).Runs)
 	for k, want := range map[key]uint16{
 		{any4, 80, spec.TCP}: 8080, {any6, 80, spec.TCP}: 8080, {any4, 100, spec.TCP}: 1100, {any4, 199, spec.TCP}: 1199,
 		{any4, 200, spec.TCP}: 7, {any4, 65535, spec.TCP}: 9, {any4, 1, spec.UDP}: 1, {any4, 65535, spec.UDP}: 65535,

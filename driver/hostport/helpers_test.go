@@ -164,13 +164,35 @@ func proto(p spec.Protocol, q spec.PortRequest) spec.PortRequest {
 	return q
 }
 
+// reserve reserves ports and holds them, beside what the owner has.
 func reserve(t testing.TB, m *Manager, owner string, want ...spec.PortRequest) []spec.Published {
 	t.Helper()
 	runs, err := m.Reserve(context.Background(), owner, want)
+	if err == nil {
+		_, _, err = m.Hold(context.Background(), portsOf(owner, runs))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return runs
+}
+
+// leave has the owner hold these ports and no others.
+func leave(t testing.TB, m *Manager, owner string, runs []spec.Published) {
+	t.Helper()
+	p := portsOf(owner, runs)
+	if _, unheld, err := m.Hold(context.Background(), p); err != nil || len(unheld) > 0 {
+		t.Fatal(unheld, err)
+	}
+	m.Keep(p)
+}
+
+func portsOf(owner string, runs []spec.Published) spec.HostPorts {
+	p := spec.HostPorts{Sandbox: owner}
+	for _, r := range runs {
+		p.Runs = append(p.Runs, spec.EndpointRun{Published: r})
+	}
+	return p
 }
 
 // ports counts the single ports of runs.

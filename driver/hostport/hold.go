@@ -4,40 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// Hold is Reserve for what is published already, after a restart or a loss. Each
-// port is held for itself: the rules that lead to it are there, so one that is in the
-// way of others helps nobody. It tells what it took, and why the rest is not held or
-// not relayed, one line for each run of ports.
-func (m *Manager) Hold(ctx context.Context, owner string, want []spec.PortRequest) (held, unheld []string) {
-	var reqs []request
-	var failures []failure
-	probe := ipv6Probe{}
-	for i := range want {
-		q, err := parseRequest(&want[i], &probe)
-		if err == nil {
-			reqs = append(reqs, q)
-			continue
-		}
-		for _, ip := range want[i].HostIPs {
-			if !ip.Is6() || !ip.IsUnspecified() || probe.present() { // see Lacking
-				failures = append(failures, failure{key{ip, want[i].First, want[i].Proto}, err})
-			}
-		}
-	}
-	taken, busy := m.hold(ctx, owner, reqs)
-	failures = append(failures, busy...)
+// Hold holds these ports for their container beside what it holds, and leads them where
+// they say: what Reserve has bound, what it held before, and what it has lost or had
+// before a restart. Each port is held for itself: the rules that lead to it are there, so
+// one that is in the way of others helps nobody. It tells what it took, and why the rest
+// is not held, or never gets what comes in, one line for each run of ports. An error is a
+// relay that cannot be started.
+func (m *Manager) Hold(ctx context.Context, p spec.HostPorts) (held, unheld []string, err error) {
+	taken, failures, err := m.hold(ctx, p)
 	for i := range failures {
 		if c := (*ConflictError)(nil); errors.As(failures[i].err, &c) && c.Owner == "" {
 			c.Process = findHolder(ctx, c.key())
 			break // the search is slow, and one process seldom holds one port alone
 		}
 	}
-	return lines(taken, nil), lines(keysOf(failures), failures)
+	return lines(taken, nil), lines(keysOf(failures), failures), err
 }
 
 // failure is a port that cannot be held.
@@ -53,33 +40,77 @@ func keysOf(failures []failure) (keys []key) {
 	return keys
 }
 
-func (m *Manager) hold(ctx context.Context, owner string, reqs []request) (taken []key, failures []failure) {
+func (m *Manager) hold(ctx context.Context, p spec.HostPorts) (taken []key, failures []failure, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
-		return nil, nil
+		return nil, nil, nil
 	}
-	for s := range m.book.owners[owner] {
+	for s := range m.book.owners[p.Sandbox] {
 		if s.lost {
 			m.drop(s)
 		}
 	}
 	defer m.relays.serve()
-	r := newReservation(m, owner)
+	want := coverOf(p.Runs)
+	if !m.bound(p.Sandbox, want, true) {
+		failures = m.bindMissing(ctx, p)
+	}
+	for s := range m.book.owners[p.Sandbox] {
+		t, ok := want.target(s.key)
+		if !ok || s.target == t {
+			continue
+		}
+		if leadErr := s.lead(m.relays, t); leadErr != nil {
+			err = errors.Join(err, leadErr)
+		} else {
+			taken = append(taken, s.key)
+		}
+	}
+	return taken, append(failures, m.unwatched(p.Sandbox)...), err
+}
+
+// bound says whether there is a socket for each of the ports. A port on every address of
+// IPv6 is not missed where the host has none (six): nobody could ask for it.
+func (m *Manager) bound(owner string, want cover, six bool) bool {
+	missable := func(ip netip.Addr) bool { return six || !ip.Is6() || !ip.IsUnspecified() }
+	n := 0
+	for _, r := range want {
+		if missable(r.HostIP) {
+			n += r.Len()
+		}
+	}
+	for s := range m.book.owners[owner] {
+		if _, ok := want.target(s.key); ok && missable(s.ip) {
+			n--
+		}
+	}
+	return n == 0
+}
+
+// bindMissing binds those of the ports that are not, as far as they are free.
+func (m *Manager) bindMissing(ctx context.Context, p spec.HostPorts) (failures []failure) {
+	r := newReservation(m, p.Sandbox)
 	defer r.closeAhead()
+	probe := ipv6Probe{}
+	var reqs []request
+	for _, q := range fixedRequests(p.Runs) {
+		err := q.serve(&probe)
+		if err == nil {
+			reqs = append(reqs, q)
+			continue
+		}
+		for _, e := range q.ends {
+			if !e.ip.Is6() || !e.ip.IsUnspecified() || probe.present() { // see bound
+				failures = append(failures, failure{key{e.ip, q.first, q.proto}, err})
+			}
+		}
+	}
 	r.openAhead(reqs)
 	for i := range reqs {
 		failures = append(failures, r.placeEach(ctx, &reqs[i])...)
 	}
-	for _, s := range r.claims {
-		before := s.target
-		if err := s.lead(m.relays, s.claim); err != nil {
-			failures = append(failures, failure{s.key, err})
-		} else if before != s.claim {
-			taken = append(taken, s.key)
-		}
-	}
-	return taken, append(failures, m.unwatched(owner)...)
+	return failures
 }
 
 // placeEach finds a port for q at all of its host addresses, or at those where it is
@@ -141,48 +172,39 @@ func lines(keys []key, failures []failure) (out []string) {
 	return out
 }
 
-// Lacking returns the owners that do not hold exactly what they are to have, with
-// its relays. A port on every address of IPv6 is not missed where the host has none:
-// nobody could ask for it.
-func (m *Manager) Lacking(want map[string][]spec.Published) (owners []string) {
+// Lacking returns the containers that do not hold exactly what they are to have, with
+// its relays, and those that hold something and are to have nothing.
+func (m *Manager) Lacking(want []spec.HostPorts) (sandboxes []string) {
 	six := m.IPv6()
-	for owner, runs := range want {
-		if !m.holds(owner, runs, six) {
-			owners = append(owners, owner)
+	known := make(map[string]bool, len(want))
+	for _, p := range want {
+		known[p.Sandbox] = true
+		if !m.holds(p, six) {
+			sandboxes = append(sandboxes, p.Sandbox)
 		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for owner := range m.book.owners {
-		if _, known := want[owner]; !known {
-			owners = append(owners, owner)
+		if !known[owner] {
+			sandboxes = append(sandboxes, owner)
 		}
 	}
-	slices.Sort(owners)
-	return owners
+	slices.Sort(sandboxes)
+	return sandboxes
 }
 
-func (m *Manager) holds(owner string, runs []spec.Published, six bool) bool {
+func (m *Manager) holds(p spec.HostPorts, six bool) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	missable := func(k key) bool { return six || !k.ip.Is6() || !k.ip.IsUnspecified() }
-	n := 0
-	for _, r := range runs {
-		if missable(key{ip: r.HostIP}) {
-			n += r.Len()
-		}
-	}
-	c := coverOf(runs)
-	for s := range m.book.owners[owner] {
-		t, ok := c.target(s.key)
+	want := coverOf(p.Runs)
+	for s := range m.book.owners[p.Sandbox] {
+		t, ok := want.target(s.key)
 		if !ok || s.lost || s.target != t || !m.relays.serves(s) {
 			return false
 		}
-		if missable(s.key) {
-			n--
-		}
 	}
-	return n == 0
+	return m.bound(p.Sandbox, want, six)
 }
 
 // serves says whether the relay that a socket needs is there, and asked of all that

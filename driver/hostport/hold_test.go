@@ -26,7 +26,7 @@ func published(want ...spec.PortRequest) (runs []spec.Published) {
 }
 
 func lacking(m *Manager, runs []spec.Published) bool {
-	return len(m.Lacking(map[string][]spec.Published{ownerA: runs})) > 0
+	return len(m.Lacking([]spec.HostPorts{portsOf(ownerA, runs)})) > 0
 }
 
 // What can be held is, with its relays; the rest is named, and held as soon as it can
@@ -46,7 +46,7 @@ func TestHold(t *testing.T) {
 	if !lacking(m, runs) {
 		t.Error("nothing is held, and nothing is lacking")
 	}
-	held, unheld := m.Hold(context.Background(), ownerA, want)
+	held, unheld, _ := m.Hold(context.Background(), portsOf(ownerA, runs))
 	if len(unheld) != 2 || !strings.HasPrefix(unheld[0], "published port tcp 0.0.0.0:8080 is not held: ") ||
 		!strings.Contains(unheld[0], "(pid ") || !strings.HasPrefix(unheld[1], "published port tcp 10.98.7.1:8083-8084 is not held: ") {
 		t.Errorf("not held:\n%s\nwant tcp 0.0.0.0:8080 by pid %d, and 10.98.7.1:8083-8084", strings.Join(unheld, "\n"), pid)
@@ -60,7 +60,7 @@ func TestHold(t *testing.T) {
 		}
 	}
 	addAddress(t, lateOnly)
-	if held, unheld = m.Hold(context.Background(), ownerA, want); len(unheld) != 1 || !reflect.DeepEqual(held, []string{"published port tcp 10.98.7.1:8083-8084"}) {
+	if held, unheld, _ = m.Hold(context.Background(), portsOf(ownerA, runs)); len(unheld) != 1 || !reflect.DeepEqual(held, []string{"published port tcp 10.98.7.1:8083-8084"}) {
 		t.Errorf("with the address: held %v, not held %v", held, unheld)
 	}
 	if bindable(key{lateOnly, 8083, spec.TCP}) {
@@ -86,7 +86,7 @@ func TestLacking(t *testing.T) {
 	want := []spec.PortRequest{only4(ask(8080, 8080, 90, any4, any6)), proto(spec.UDP, ask(8081, 8081, 90, any4, any6)), ask(8082, 8082, 90, host6)}
 	runs := published(want...)
 	for name, damage := range map[string]func(t *testing.T, m *Manager){
-		"a port": func(t *testing.T, m *Manager) { m.Keep(ownerA, runs[1:]) },
+		"a port": func(t *testing.T, m *Manager) { m.Keep(portsOf(ownerA, runs[1:])) },
 		"a lost descriptor": func(t *testing.T, m *Manager) {
 			// Somebody takes the port while twins part.
 			m.mu.Lock()
@@ -114,7 +114,7 @@ func TestLacking(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := manager(t)
 			serveTCP(t, cont4, 90, echoTCP)
-			if _, unheld := m.Hold(context.Background(), ownerA, want); len(unheld) > 0 || lacking(m, runs) {
+			if _, unheld, _ := m.Hold(context.Background(), portsOf(ownerA, runs)); len(unheld) > 0 || lacking(m, runs) {
 				t.Fatalf("at first: not held %v, lacking %v", unheld, lacking(m, runs))
 			}
 			files := held(m)
@@ -122,14 +122,14 @@ func TestLacking(t *testing.T) {
 			if !lacking(m, runs) {
 				t.Error("not noticed")
 			}
-			if got, unheld := m.Hold(context.Background(), ownerA, want); len(got) == 0 || len(unheld) > 0 || lacking(m, runs) {
+			if got, unheld, _ := m.Hold(context.Background(), portsOf(ownerA, runs)); len(got) == 0 || len(unheld) > 0 || lacking(m, runs) {
 				t.Errorf("held %v, not held %v, lacking %v", got, unheld, lacking(m, runs))
 			}
-			m.Keep(ownerA, runs)
+			m.Keep(portsOf(ownerA, runs))
 			if got := exchange(t, "[::1]:8080", "x"); got != "x" || lacking(m, runs) {
 				t.Errorf("relay answers %q, lacking %v", got, lacking(m, runs))
 			}
-			m.Keep(ownerA, nil)
+			m.Keep(portsOf(ownerA, nil))
 			if n := held(m); n != 0 {
 				t.Errorf("%d descriptors are counted after the release, %d before", n, files)
 			}
@@ -167,13 +167,45 @@ func TestIPv6GoesAndComes(t *testing.T) {
 		}
 		want := []spec.PortRequest{ask(8082, 8082, 80, any4, any6), ask(8083, 8083, 80, loopback6)}
 		runs := published(want...)
-		_, unheld := m.Hold(context.Background(), "c", want)
+		_, unheld, _ := m.Hold(context.Background(), portsOf("c", runs))
 		if len(unheld) != 1 || !strings.HasPrefix(unheld[0], "published port tcp [::1]:8083 is not held: ") || !strings.Contains(unheld[0], "no IPv6") {
 			t.Errorf("not held without IPv6: %v", unheld)
 		}
 		disableIPv6(t, "0")
-		if _, unheld = m.Hold(context.Background(), "c", want); len(unheld) > 0 || !m.holds("c", runs, m.IPv6()) {
+		if _, unheld, _ = m.Hold(context.Background(), portsOf("c", runs)); len(unheld) > 0 || !m.holds(portsOf("c", runs), m.IPv6()) {
 			t.Errorf("not held with IPv6 again: %v", unheld)
 		}
 	})
+}
+
+// TestReserveLeadsNowhere: what is reserved is kept from others, and led to the
+// container by Hold alone. Keep gives up what Hold was not told of.
+func TestReserveLeadsNowhere(t *testing.T) {
+	m := manager(t)
+	serveTCP(t, cont4, 90, echoTCP)
+	first := reserve(t, m, ownerA, only4(ask(8080, 8080, 90, any6)))
+	before := snapshot(m)
+	again := []spec.PortRequest{only4(ask(8080, 8080, 91, any6)), only4(ask(8081, 8081, 90, any6))}
+	if _, err := m.Reserve(context.Background(), ownerA, again); err != nil {
+		t.Fatal(err)
+	}
+	if bindable(key{any6, 8081, spec.TCP}) {
+		t.Error("a reserved port is free")
+	}
+	if got := exchange(t, "[::1]:8080", "x"); got != "x" {
+		t.Errorf("the port that is held answers %q", got)
+	}
+	m.Keep(portsOf(ownerA, first))
+	wantSame(t, m, before)
+	if !bindable(key{any6, 8081, spec.TCP}) {
+		t.Error("a port is reserved for ever")
+	}
+	runs, err := m.Reserve(context.Background(), ownerA, again[1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave(t, m, ownerA, runs)
+	if got := exchange(t, "[::1]:8081", "x"); got != "x" {
+		t.Errorf("the other port answers %q", got)
+	}
 }

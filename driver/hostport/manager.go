@@ -50,18 +50,19 @@ func newManager(log *logrus.Entry, l limits, origin Origin) *Manager {
 	}
 }
 
-// Reserve binds one host port for each request, in all of its host addresses,
-// and starts the relays that are needed. It returns the runs that the requests
-// are published by, coalesced and in the order of spec.ComparePublished.
+// Reserve binds one host port for each request, in all of its host addresses, so that
+// nobody else gets them until Hold or Keep is told what becomes of them. It returns the
+// runs that the requests are to be published by, coalesced and in the order of
+// spec.ComparePublished.
 //
-// What owner holds already stays, and satisfies a request if it is within the
+// What owner holds already stays as it is, and satisfies a request if it is within the
 // request's bounds and leads to the same container port and addresses, so that
 // a repeated request keeps its port. A fixed port that owner holds for another
-// container port is led to the new one. Beyond that, a fixed port is taken if
+// container port satisfies one as well. Beyond that, a fixed port is taken if
 // it is free, a range (First < Last) gives its lowest free port, and 0 the next
 // free one of net.ipv4.ip_local_port_range.
 //
-// All or nothing: on an error owner holds what it held before. A port that
+// All or nothing: on an error owner has what it had before. A port that
 // somebody else holds gives a *ConflictError.
 func (m *Manager) Reserve(ctx context.Context, owner string, want []spec.PortRequest) ([]spec.Published, error) {
 	reqs, err := parseRequests(want, ipv6Probe{})
@@ -91,7 +92,6 @@ func (m *Manager) reserve(ctx context.Context, owner string, reqs []request) ([]
 	if err := m.fds.check(sockets - m.book.descriptors(owner)); err != nil {
 		return nil, err
 	}
-	defer m.relays.serve()
 	r := newReservation(m, owner)
 	defer r.closeAhead()
 	r.openAhead(reqs)
@@ -105,30 +105,19 @@ func (m *Manager) reserve(ctx context.Context, owner string, reqs []request) ([]
 			return nil, err
 		}
 	}
-	if err := r.commit(); err != nil {
-		return nil, err
-	}
 	return spec.Coalesce(r.runs), nil
 }
 
-// Keep releases every port of owner that runs do not cover, and leads those
-// that they do cover to where runs say; nil releases all. Connections through
-// a released port's relay are closed. Runs that owner does not hold are
-// ignored.
-func (m *Manager) Keep(owner string, runs []spec.Published) {
+// Keep releases every port of their container's that these do not cover, held or only
+// reserved. Connections through a released port's relay are closed.
+func (m *Manager) Keep(p spec.HostPorts) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer m.relays.serve()
-	keep := coverOf(runs)
-	for s := range m.book.owners[owner] {
-		t, ok := keep.target(s.key)
-		if !ok {
+	keep := coverOf(p.Runs)
+	for s := range m.book.owners[p.Sandbox] {
+		if _, ok := keep.target(s.key); !ok {
 			m.drop(s)
-			continue
-		}
-		t.endpoint = s.target.endpoint
-		if err := s.lead(m.relays, t); err != nil {
-			m.relays.log.WithError(err).WithField("ep", short(owner)).Warn("a published port is held, but not relayed")
 		}
 	}
 	m.settle()

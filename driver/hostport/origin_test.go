@@ -120,7 +120,7 @@ func TestRelayAsksOrigin(t *testing.T) {
 		}
 		origin.set(true)
 		ping(t, conn, "x")
-		m.Keep(ownerB, nil)
+		m.Keep(portsOf(ownerB, nil))
 		endSessions(m)
 	}
 }
@@ -186,7 +186,7 @@ func TestRelayBroadcast(t *testing.T) {
 			defer m.Close()
 			runs := reserve(t, m, ownerA, want)
 			if name == "two, of which one is led away" {
-				m.Keep(ownerA, runs[:1])
+				m.Keep(portsOf(ownerA, runs[:1]))
 			}
 			to := cont4
 			if !want.Container4.IsValid() {

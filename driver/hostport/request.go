@@ -62,19 +62,79 @@ func parseRequest(w *spec.PortRequest, ipv6 *ipv6Probe) (request, error) {
 	if err := checkRequest(w); err != nil {
 		return q, fmt.Errorf("publish container port %d/%s: %w", w.ContainerPort, w.Proto, err)
 	}
-	var reason error
 	for _, ip := range w.HostIPs {
-		e := end{ip: ip, to: targetOf(w, ip)}
-		if err := servable(w.Proto, e, ipv6); err != nil {
+		q.ends = append(q.ends, end{ip: ip, to: targetOf(w, ip)})
+	}
+	if err := q.serve(ipv6); err != nil {
+		return q, fmt.Errorf("publish container port %d/%s: %w", w.ContainerPort, w.Proto, err)
+	}
+	return q, nil
+}
+
+// serve leaves out the host addresses that cannot be published on. Without any it is an
+// error, and all stay.
+func (q *request) serve(ipv6 *ipv6Probe) error {
+	var reason error
+	served := make([]end, 0, len(q.ends))
+	for _, e := range q.ends {
+		if err := servable(q.proto, e, ipv6); err != nil {
 			reason = err
 			continue
 		}
-		q.ends = append(q.ends, e)
+		served = append(served, e)
 	}
-	if len(q.ends) == 0 {
-		return q, fmt.Errorf("publish container port %d/%s: %w", w.ContainerPort, w.Proto, reason)
+	if len(served) == 0 {
+		return reason
 	}
-	return q, nil
+	q.ends = served
+	return nil
+}
+
+// lead is a host port, and the container's.
+type lead struct {
+	key
+	container uint16
+}
+
+// twin is the same on every address of the other family.
+func (l lead) twin() lead {
+	four := l.ip.Is4()
+	l.ip = netip.IPv4Unspecified()
+	if four {
+		l.ip = netip.IPv6Unspecified()
+	}
+	return l
+}
+
+// fixedRequests asks for exactly the ports of runs. Those that lead to the same port in
+// both families share a socket, as when they were asked for. Runs do not tell: one of them
+// may go on where the other ends.
+func fixedRequests(runs []spec.EndpointRun) (all []request) {
+	twins := map[lead]target{}
+	each := func(do func(lead, target)) {
+		for _, r := range runs {
+			for i := range r.Len() {
+				port, container := r.First+uint16(i), r.ContainerFirst+uint16(i)
+				do(lead{key{r.HostIP, port, r.Proto}, container}, target{ip: r.ContainerIP, port: container, endpoint: r.EndpointID})
+			}
+		}
+	}
+	each(func(l lead, to target) {
+		if l.ip.IsUnspecified() {
+			twins[l] = to
+		}
+	})
+	each(func(l lead, to target) {
+		q := request{proto: l.proto, first: l.port, last: l.port, ends: []end{{l.ip, to}}}
+		if other, ok := twins[l.twin()]; ok && l.ip.IsUnspecified() {
+			if l.ip.Is6() {
+				return // with the other one
+			}
+			q.ends = append(q.ends, end{netip.IPv6Unspecified(), other})
+		}
+		all = append(all, q)
+	})
+	return all
 }
 
 func checkRequest(w *spec.PortRequest) error {

@@ -2,7 +2,9 @@ package hostport
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -85,4 +87,30 @@ func FuzzParseRequest(f *testing.F) {
 			t.Errorf("%v gives %v", w, q)
 		}
 	})
+}
+
+// TestFixedRequests: a port that leads to the same one in both families is
+// asked for at once, however the runs of the families go on beside it.
+func TestFixedRequests(t *testing.T) {
+	run := func(host netip.Addr, first, last, container uint16) spec.Published {
+		return spec.Published{Proto: spec.TCP, HostIP: host, First: first, Last: last, ContainerIP: cont4, ContainerFirst: container}
+	}
+	got := map[string]int{}
+	for _, q := range fixedRequests(portsOf(ownerA, []spec.Published{
+		run(any4, 9000, 9001, 90), run(any6, 9000, 9002, 90),
+		run(any4, 7000, 7000, 70), run(any6, 7000, 7000, 71),
+	}).Runs) {
+		var hosts []netip.Addr
+		for _, e := range q.ends {
+			hosts = append(hosts, e.ip)
+		}
+		got[fmt.Sprint(q.first, hosts, q.ends[0].to.port)]++
+	}
+	want := map[string]int{
+		"9000 [0.0.0.0 ::] 90": 1, "9001 [0.0.0.0 ::] 91": 1, "9002 [::] 92": 1,
+		"7000 [0.0.0.0] 70": 1, "7000 [::] 71": 1,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
 }

@@ -207,7 +207,7 @@ func (r *reservation) claim(k key, to target, fixed bool) error {
 // open makes a socket and enters it into the book.
 func (r *reservation) open(b binding) (*socket, error) {
 	if other := r.m.book.conflict(b.key); other != nil {
-		return nil, &ConflictError{Proto: b.proto, HostIP: b.ip, Port: b.port, Owner: cmp.Or(other.target.endpoint, other.owner), self: other.owner == r.owner}
+		return nil, &ConflictError{Proto: b.proto, HostIP: b.ip, Port: b.port, Owner: cmp.Or(other.target.endpoint, other.claim.endpoint, other.owner), self: other.owner == r.owner}
 	}
 	fd, err := r.bind(b)
 	switch {
@@ -239,31 +239,4 @@ func (r *reservation) undo(claims, fresh int) {
 	}
 	r.m.settle()
 	r.claims, r.fresh = r.claims[:claims], r.fresh[:fresh]
-}
-
-// commit leads every claimed port to its container, or undoes everything.
-func (r *reservation) commit() error {
-	before := make([]target, 0, len(r.claims))
-	for i, s := range r.claims {
-		before = append(before, s.target)
-		err := s.lead(r.m.relays, s.claim)
-		if err == nil {
-			continue
-		}
-		r.undoLeads(before[:i+1])
-		r.undo(0, 0)
-		return err
-	}
-	return nil
-}
-
-func (r *reservation) undoLeads(before []target) {
-	for i, t := range before {
-		if !t.ip.IsValid() {
-			continue
-		}
-		if err := r.claims[i].lead(r.m.relays, t); err != nil {
-			r.m.relays.log.WithError(err).WithField("ep", short(r.owner)).Warn("a published port is held, but not relayed")
-		}
-	}
 }

@@ -247,11 +247,11 @@ func TestRelayTCPFollowsRelease(t *testing.T) {
 	if got := exchange(t, "[::1]:8080", ""); got != "other" {
 		t.Errorf("redirected relay gives %q", got)
 	}
-	m.Keep(ownerA, runs)
+	leave(t, m, ownerA, runs)
 	if got := exchange(t, "[::1]:8080", "back"); got != "back" {
 		t.Errorf("relay led back gives %q", got)
 	}
-	m.Keep(ownerA, nil)
+	m.Keep(portsOf(ownerA, nil))
 	if _, err := c.Read(read); !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("after release the client sees %v", err)
 	}
@@ -273,7 +273,7 @@ func TestRelayTurnsIntoReservation(t *testing.T) {
 	if _, err := net.DialTimeout("tcp", "[fd00:99::1]:8080", 200*time.Millisecond); err == nil {
 		t.Error("answers, although NAT serves it")
 	}
-	m.Keep(ownerA, runs)
+	leave(t, m, ownerA, runs)
 	if got := exchange(t, "[fd00:99::1]:8080", "again"); got != "again" {
 		t.Errorf("got %q", got)
 	}
@@ -294,7 +294,7 @@ func TestReserveAgainDuringTimeWait(t *testing.T) {
 	}
 	c.Close()
 	eventually(t, "TIME_WAIT at port 8080", func() bool { return hasTimeWait(t, 8080) })
-	m.Keep(ownerA, nil)
+	m.Keep(portsOf(ownerA, nil))
 	if !hasTimeWait(t, 8080) {
 		t.Fatal("nothing is in TIME_WAIT")
 	}

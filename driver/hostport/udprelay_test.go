@@ -155,7 +155,7 @@ func TestRelayUDPSessions(t *testing.T) {
 		t.Errorf("%d sessions after the port was led elsewhere", n)
 	}
 	ping(t, a, "a")
-	m.Keep(ownerA, nil)
+	m.Keep(portsOf(ownerA, nil))
 	if n := sessions(m) + relayFiles(m); n != 0 {
 		t.Errorf("%d left after release", n)
 	}

@@ -12,6 +12,8 @@ type Object interface {
 	// Key tells it from the others of its kind. It is comparable. Of an object that
 	// is nothing but an element of a set it is the object itself.
 	Key() any
+	// String describes it for people, in a line.
+	String() string
 }
 
 // The kinds of objects that are no rules of the firewall.
@@ -20,6 +22,7 @@ const (
 	KindPair       Kind = "link pair"
 	KindZone       Kind = "firewall zone"
 	KindForwarding Kind = "forwarding"
+	KindHostPorts  Kind = "host ports"
 )
 
 // Kind and Key make Bridge an Object.
@@ -52,6 +55,27 @@ func (f Forwarding) Kind() Kind { return KindForwarding }
 
 // Key is the forwarding itself.
 func (f Forwarding) Key() any { return f }
+
+// HostPorts are the host ports that a container has. Its endpoints take turns in
+// publishing them, so they are the container's.
+type HostPorts struct {
+	// Sandbox is the engine's key of the container's namespace.
+	Sandbox string
+	// Runs are the ports, no two of which have a host port in common.
+	Runs []EndpointRun
+}
+
+// EndpointRun is a run of published ports, and the endpoint that it leads to.
+type EndpointRun struct {
+	EndpointID string
+	Published
+}
+
+// Kind and Key make HostPorts an Object.
+func (p HostPorts) Kind() Kind { return KindHostPorts }
+
+// Key is the sandbox.
+func (p HostPorts) Key() any { return p.Sandbox }
 
 // Kind and Key make Outside an Object.
 func (o Outside) Kind() Kind { return "link that leads outside" }
