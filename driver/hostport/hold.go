@@ -53,21 +53,41 @@ func (m *Manager) hold(ctx context.Context, p spec.HostPorts) (taken []key, fail
 	}
 	defer m.relays.serve()
 	want := coverOf(p.Runs)
-	if !m.bound(p.Sandbox, want, true) {
+	missing, taken, err := m.lead(p.Sandbox, want, false)
+	if missing {
 		failures = m.bindMissing(ctx, p)
+		_, more, leadErr := m.lead(p.Sandbox, want, true)
+		taken, err = append(taken, more...), errors.Join(err, leadErr)
 	}
-	for s := range m.book.owners[p.Sandbox] {
+	return taken, append(failures, m.unwatched(p.Sandbox)...), err
+}
+
+// lead leads the ports where they say, and says whether some have no socket. It returns
+// those that led elsewhere or nowhere before, but for those that were reserved, unless it
+// is Hold that has bound them (bound).
+func (m *Manager) lead(owner string, want cover, bound bool) (missing bool, taken []key, err error) {
+	n := 0
+	for _, r := range want {
+		n += r.Len()
+	}
+	for s := range m.book.owners[owner] {
 		t, ok := want.target(s.key)
-		if !ok || s.target == t {
+		if !ok {
+			continue
+		}
+		n--
+		reserved := s.claimed != 0 && s.target == target{}
+		s.claimed = 0
+		if s.target == t {
 			continue
 		}
 		if leadErr := s.lead(m.relays, t); leadErr != nil {
 			err = errors.Join(err, leadErr)
-		} else {
+		} else if bound || !reserved {
 			taken = append(taken, s.key)
 		}
 	}
-	return taken, append(failures, m.unwatched(p.Sandbox)...), err
+	return n > 0, taken, err
 }
 
 // bound says whether there is a socket for each of the ports. A port on every address of

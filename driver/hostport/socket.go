@@ -25,7 +25,8 @@ type socket struct {
 	lost bool
 	// target is where the port leads; the zero target until lead was called.
 	target target
-	// claim is where the call with the number claimed wants to lead it.
+	// claim is where the call of Reserve with the number claimed wants it to lead; 0
+	// after Hold.
 	claim   target
 	claimed uint64
 	// next is another socket of the port in the book.
