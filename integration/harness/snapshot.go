@@ -59,6 +59,9 @@ var volatile = []struct {
 	// The ids of a managed plugin and its process, after a new installation.
 	{regexp.MustCompile(`/plugins/[0-9a-f]{64}`), "/plugins/ID"},
 	{regexp.MustCompile(`/[0-9a-f]{64}-std(err|out)$`), "/ID-std$1"},
+	// Source ports of what goes out follow the sockets that the host has at the time.
+	{regexp.MustCompile(`--to-ports \d+-\d+ --random`), "--to-ports RANGE --random"},
+	{regexp.MustCompile(`:\d+-\d+ fully-random`), ":RANGE fully-random"},
 	{regexp.MustCompile(` (use|mark|zone)=\d+`), ""},
 	{regexp.MustCompile(`\s+`), " "},
 }
