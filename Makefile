@@ -36,6 +36,12 @@ demo: plugin ## show it at work: network, two containers, a published port (PORT
 demo-clean: ## remove everything that the demo made
 	@scripts/demo.sh down
 
+.PHONY: check
+check: export CI = true
+check: ## check the style, then run the tests that need no engine, in minutes
+	@scripts/deps.sh check
+	@scripts/test.sh check
+
 .PHONY: test
 test: export CI = true
 test: ## check the style, then run all tests, those with real engines too

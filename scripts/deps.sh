@@ -1,6 +1,6 @@
 #!/bin/sh
 # deps.sh WHAT: installs the programs that WHAT needs and that are missing.
-# WHAT is build, plugin, packages, upgrade, lint, vuln, demo, test, test-packages, kernels or bench. Nothing that is there is changed.
+# WHAT is build, plugin, packages, upgrade, lint, vuln, demo, check, test, test-packages, kernels or bench. Nothing that is there is changed.
 set -eu
 
 # golangci_version is the linter's version that the configuration is written for.
@@ -12,6 +12,9 @@ govulncheck_version=1.8.0
 # nfpm_version is that of what makes packages. Newer ones come with forms of packages, and
 # modules, that are not needed here.
 nfpm_version=2.45.1
+
+# gotestsum_version is that of what counts tests, and lists those that were skipped.
+gotestsum_version=1.13.0
 
 # lock_seconds is how long to wait for another program that installs packages.
 lock_seconds=600
@@ -76,6 +79,29 @@ need_linter() {
 	done
 	echo "Installing golangci-lint $golangci_version ..." >&2
 	GOBIN=$PWD/build/bin go install "github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$golangci_version"
+}
+
+need_gotestsum() {
+	for candidate in build/bin/gotestsum gotestsum; do
+		have "$candidate" && go version -m "$(command -v "$candidate")" | grep -q "gotest.tools/gotestsum.v$gotestsum_version\b" && return
+	done
+	echo "Installing gotestsum $gotestsum_version ..." >&2
+	GOBIN=$PWD/build/bin go install "gotest.tools/gotestsum@v$gotestsum_version"
+}
+
+# need_check is what the tests without engines need.
+need_check() {
+	need_linter
+	need_gotestsum
+	need iptables iptables
+	need nft nftables
+	need ip iproute2
+	need conntrack conntrack
+	need git git
+	need dbus-daemon dbus-daemon
+	[ -e /usr/share/bash-completion/bash_completion ] || want bash-completion
+	need zsh zsh
+	need fish fish
 }
 
 need_govulncheck() {
@@ -144,24 +170,18 @@ demo)
 	need_plugin
 	need_engine
 	;;
+check) need_check ;;
 test)
-	need_linter
+	need_check
 	need_plugin
 	need_engine
 	need gcc gcc # the race detector
 	[ -e /usr/include/stdlib.h ] || want libc6-dev
-	need git git
 	need mmdebstrap mmdebstrap
-	need nft nftables
-	need conntrack conntrack
 	need ping iputils-ping
 	need docker-registry docker-registry
 	need iperf3 iperf3
-	need dbus-daemon dbus-daemon
 	need systemd-analyze systemd
-	[ -e /usr/share/bash-completion/bash_completion ] || want bash-completion
-	need zsh zsh
-	need fish fish
 	need rpm rpm
 	;;
 test-packages)
@@ -181,6 +201,6 @@ bench)
 	need nft nftables
 	need iperf3 iperf3
 	;;
-*) fail "unknown: '${1:-}'; one of build, plugin, packages, upgrade, lint, vuln, demo, test, test-packages, kernels, bench" ;;
+*) fail "unknown: '${1:-}'; one of build, plugin, packages, upgrade, lint, vuln, demo, check, test, test-packages, kernels, bench" ;;
 esac
 install_missing
