@@ -76,8 +76,8 @@ func (m *Manager) lead(owner string, want cover, bound bool) (missing bool, take
 			continue
 		}
 		n--
-		reserved := s.claimed != 0 && s.target == target{}
-		s.claimed = 0
+		reserved := s.by != 0 && s.target == target{}
+		s.by = 0
 		if s.target == t {
 			continue
 		}

@@ -24,9 +24,14 @@ type Manager struct {
 	cursor map[spec.Protocol]uint16
 	closed bool
 	calls  uint64
-	// widows are sockets whose twin was dropped, and closing the descriptors of
-	// dropped sockets, until settle.
-	widows  []*socket
+	leaving
+}
+
+// leaving is what is left to do for dropped sockets, until settle.
+type leaving struct {
+	// alone are sockets whose twin was dropped.
+	alone []*socket
+	// closing are the descriptors of those that were dropped.
 	closing []int
 }
 
@@ -146,7 +151,7 @@ func (m *Manager) drop(s *socket) {
 	s.endRelay()
 	if t := s.twin; t != nil {
 		s.twin, t.twin = nil, nil
-		m.widows = append(m.widows, t)
+		m.alone = append(m.alone, t)
 		return
 	}
 	if s.lost {

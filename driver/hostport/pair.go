@@ -76,7 +76,7 @@ func (r *reservation) openPair(b binding) {
 	if err != nil {
 		return
 	}
-	one, other := &socket{key: v4, owner: r.owner, fd: fd}, &socket{key: b.key, owner: r.owner, fd: fd, scope: b.scope}
+	one, other := &socket{key: v4, owner: r.owner, descriptor: descriptor{fd: fd}}, &socket{key: b.key, owner: r.owner, descriptor: descriptor{fd: fd, scope: b.scope}}
 	one.twin, other.twin = other, one
 	r.m.book.add(one)
 	r.m.book.add(other)
@@ -118,7 +118,7 @@ func (s *socket) rebind(r *relays) error {
 func (m *Manager) settle() {
 	closeAll(m.closing)
 	m.closing = nil
-	for _, s := range m.widows {
+	for _, s := range m.alone {
 		if _, still := m.book.owners[s.owner][s]; !still {
 			continue
 		}
@@ -129,5 +129,5 @@ func (m *Manager) settle() {
 			m.relays.log.WithError(err).WithField("ep", short(s.owner)).Warnf("published port %s is not held any more", s.key)
 		}
 	}
-	m.widows = nil
+	m.alone = nil
 }

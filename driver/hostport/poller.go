@@ -23,17 +23,24 @@ type poller struct {
 	ep   *os.File
 	wait syscall.RawConn
 	fd   int
+	log  *logrus.Entry
 
+	// mu guards the rest.
 	mu       sync.Mutex
 	next     uint32
 	handlers map[uint32]handler
-	// waiting are descriptors that the kernel is to be told of, by their id.
+	telling
+}
+
+// telling is what the kernel is to be told of.
+type telling struct {
+	// waiting are descriptors, by their id.
 	waiting map[uint32]int
-	telling bool
+	// busy says that somebody tells it, tellers waits for them.
+	busy    bool
+	tellers sync.WaitGroup
 	// refused says that the kernel did not take some of waiting.
 	refused bool
-	tellers sync.WaitGroup
-	log     *logrus.Entry
 }
 
 // handler is called by the poller's goroutine alone. It must not block, and
@@ -50,7 +57,7 @@ func newPoller(log *logrus.Entry) (*poller, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	p := &poller{ep: os.NewFile(uintptr(fd), "epoll"), fd: fd, handlers: map[uint32]handler{}, waiting: map[uint32]int{}, log: log}
+	p := &poller{ep: os.NewFile(uintptr(fd), "epoll"), fd: fd, handlers: map[uint32]handler{}, telling: telling{waiting: map[uint32]int{}}, log: log}
 	// The deadline is none, but can only be set if the runtime polls the file.
 	if err = p.ep.SetReadDeadline(time.Time{}); err == nil {
 		p.wait, err = p.ep.SyscallConn()
@@ -87,8 +94,8 @@ func (p *poller) add(fd int, h handler) (id uint32) {
 func (p *poller) watch() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.waiting) > 0 && !p.telling {
-		p.telling = true
+	if len(p.waiting) > 0 && !p.busy {
+		p.busy = true
 		p.tellers.Go(p.tell)
 	}
 }
@@ -116,12 +123,12 @@ func (p *poller) tellSome() (more bool) {
 			if !p.refused {
 				p.log.WithError(err).Warnf("%d published ports are held, but not relayed: epoll", len(p.waiting))
 			}
-			p.telling, p.refused = false, true
+			p.busy, p.refused = false, true
 			return false
 		}
 		delete(p.waiting, id)
 	}
-	p.telling, p.refused = false, false
+	p.busy, p.refused = false, false
 	return false
 }
 

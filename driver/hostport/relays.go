@@ -39,13 +39,18 @@ type relays struct {
 	udp     *udpSessions
 	filters *filters
 	origin  Origin
+	life
+	// poll is nil until the first relay starts. The book's lock guards it.
+	poll *poller
+}
+
+// life is that of all that goes on until close.
+type life struct {
 	// ctx ends with close.
 	ctx    context.Context
 	cancel context.CancelFunc
 	// running counts the poller's goroutine and all connections.
 	running sync.WaitGroup
-	// poll is nil until the first relay starts. The book's lock guards it.
-	poll *poller
 }
 
 func newRelays(log *logrus.Entry, l limits, fds *budget, origin Origin) *relays {

@@ -15,19 +15,27 @@ import (
 type reservation struct {
 	m     *Manager
 	owner string
-	// fresh are the sockets that this call has bound, claims all that it uses.
-	fresh  []*socket
-	claims []*socket
-	// number tells what this call has claimed from what earlier ones had.
-	number uint64
+	taken
 	// ahead are descriptors that are bound and wait for their socket.
 	ahead map[binding]int
 	// held lists the ports that owner held before, by what they do; made when
 	// it is needed first.
 	held map[heldKey][]uint16
 	runs []spec.Published
-	// low and high bound ephemeral ports, of which kept are not to be chosen; 0 until
-	// they are needed.
+	ephemeral
+}
+
+// taken is what a call of Reserve has taken.
+type taken struct {
+	// fresh are the sockets that it has bound, claims all that it uses.
+	fresh, claims []*socket
+	// number tells what it has claimed from what earlier ones had.
+	number uint64
+}
+
+// ephemeral are the ports for automatic choice: low to high, but for those that are kept
+// from it; 0 until they are needed.
+type ephemeral struct {
 	low, high uint16
 	kept      []portRange
 }
@@ -39,7 +47,7 @@ type heldKey struct {
 
 func newReservation(m *Manager, owner string) *reservation {
 	m.calls++
-	return &reservation{m: m, owner: owner, number: m.calls}
+	return &reservation{m: m, owner: owner, taken: taken{number: m.calls}}
 }
 
 // place finds a port for q and claims it.
@@ -114,7 +122,7 @@ func (r *reservation) placeHeld(q *request) (done bool, err error) {
 			if q.last != 0 && (port < q.first || port > q.last) {
 				continue
 			}
-			if s := r.m.book.find(r.owner, key{e.ip, port, q.proto}); s != nil && s.claimed == r.number {
+			if s := r.m.book.find(r.owner, key{e.ip, port, q.proto}); s != nil && s.by == r.number {
 				continue
 			}
 			err := r.try(q, port)
@@ -184,7 +192,7 @@ func (r *reservation) publish(back int, p spec.Published) {
 // fixed port may be asked for twice, if it leads to the same place.
 func (r *reservation) claim(k key, to target, fixed bool) error {
 	s := r.m.book.find(r.owner, k)
-	if s != nil && s.claimed == r.number {
+	if s != nil && s.by == r.number {
 		if fixed && s.claim == to {
 			return nil
 		}
@@ -199,7 +207,7 @@ func (r *reservation) claim(k key, to target, fixed bool) error {
 			return err
 		}
 	}
-	s.claimed, s.claim = r.number, to
+	s.by, s.claim = r.number, to
 	r.claims = append(r.claims, s)
 	return nil
 }
@@ -218,7 +226,7 @@ func (r *reservation) open(b binding) (*socket, error) {
 	case err != nil:
 		return nil, fmt.Errorf("reserve %s: %w", b.key, err)
 	}
-	s := &socket{key: b.key, owner: r.owner, fd: fd, scope: b.scope}
+	s := &socket{key: b.key, owner: r.owner, descriptor: descriptor{fd: fd, scope: b.scope}}
 	r.m.book.add(s)
 	r.m.fds.sockets(1)
 	r.fresh = append(r.fresh, s)
@@ -232,7 +240,7 @@ func (r *reservation) busy(k key) error {
 // undo gives up all but the first claims and fresh sockets.
 func (r *reservation) undo(claims, fresh int) {
 	for _, s := range r.claims[claims:] {
-		s.claimed = 0
+		s.by = 0
 	}
 	for _, s := range r.fresh[fresh:] {
 		r.m.drop(s)

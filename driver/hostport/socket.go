@@ -17,18 +17,10 @@ const backlog = 128
 type socket struct {
 	key
 	owner string
-	// fd is -1 if the kernel offers no such socket to anybody. scope is what its
-	// filter lets through.
-	fd    int
-	scope scope
-	// lost says that the port is not held any more, though it should be.
-	lost bool
+	descriptor
 	// target is where the port leads; the zero target until lead was called.
 	target target
-	// claim is where the call of Reserve with the number claimed wants it to lead; 0
-	// after Hold.
-	claim   target
-	claimed uint64
+	claimed
 	// next is another socket of the port in the book.
 	next *socket
 	// relay serves the socket, nil if it only reserves.
@@ -36,6 +28,23 @@ type socket struct {
 	// twin is the socket of the other family that has the same descriptor, nil
 	// if none has.
 	twin *socket
+}
+
+// descriptor is what a socket has of the kernel.
+type descriptor struct {
+	// fd is -1 if the kernel offers no such socket to anybody. scope is what its
+	// filter lets through.
+	fd    int
+	scope scope
+	// lost says that the port is not held any more, though it should be.
+	lost bool
+}
+
+// claimed is what a call of Reserve wants of a socket.
+type claimed struct {
+	// claim is where it is to lead, by says which call it is; 0 after Hold.
+	claim target
+	by    uint64
 }
 
 // scopeOf says what NAT cannot serve of a port that leads to a container's

@@ -31,21 +31,28 @@ type tcpRelay struct {
 	ipv6 bool
 	id   uint32
 
+	// mu guards the rest.
 	mu sync.Mutex
-	// ctx ends every connection of the relay. It comes with the first one: most
+	to target
+	connections
+	closed bool
+}
+
+// connections are those of one relay.
+type connections struct {
+	// ctx ends every one of them. It comes with the first one: most
 	// relays never have any, and there may be ten thousand.
 	ctx    context.Context
 	cancel context.CancelFunc
-	to     target
 	conns  int
-	// clients counts the connections of each.
+	// clients counts those of each.
 	clients map[netip.Addr]int
-	paused  bool
-	closed  bool
+	// paused says that there are as many as there may be.
+	paused bool
 }
 
 func startTCP(r *relays, s *socket, to leads) relay {
-	l := &tcpRelay{r: r, fd: s.fd, ipv6: s.ip.Is6(), to: to.of(s.ip), clients: map[netip.Addr]int{}}
+	l := &tcpRelay{r: r, fd: s.fd, ipv6: s.ip.Is6(), to: to.of(s.ip), connections: connections{clients: map[netip.Addr]int{}}}
 	// Until the id is known, an event has to wait.
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -24,10 +24,12 @@ type udpRelay struct {
 	sessions map[client]*session
 	// clients counts the sessions of each.
 	clients map[netip.Addr]int
-	// oldest and newest are the ends of the list of sessions by last use.
-	oldest, newest *session
-	closed         bool
+	ends
+	closed bool
 }
+
+// ends are those of the list of sessions by last use.
+type ends struct{ oldest, newest *session }
 
 // client is who sends, by which link, and the address that it sends to, which is
 // where its answers must come from.

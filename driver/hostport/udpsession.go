@@ -32,13 +32,22 @@ type session struct {
 	to   target
 	fd   int
 	id   uint32
-	// addr and oob are where answers go, and where they come from.
+	answers
+	recency
+	closed bool
+}
+
+// answers says how a session's answers are sent.
+type answers struct {
+	// addr is where they go, oob where they come from.
 	addr unix.Sockaddr
 	oob  []byte
-	used time.Time
-	// older and newer are the neighbours by last use.
+}
+
+// recency is a session's place among the others by last use.
+type recency struct {
+	used         time.Time
 	older, newer *session
-	closed       bool
 }
 
 func newUDPSessions(l limits, fds *budget) *udpSessions {
@@ -72,7 +81,7 @@ func (all *udpSessions) open(u *udpRelay, c client) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{u: u, from: c, to: to, fd: fd, addr: c.answerTo(), oob: c.answerFrom()}
+	s := &session{u: u, from: c, to: to, fd: fd, answers: answers{addr: c.answerTo(), oob: c.answerFrom()}}
 	s.id = u.r.poll.add(fd, s)
 	u.r.poll.watch()
 	all.fds.take(1, networkOf(c.peer.Addr()))
