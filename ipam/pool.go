@@ -11,12 +11,7 @@ import (
 
 // pool is one pool and the addresses held in it.
 type pool struct {
-	id  poolID
-	key string
-	// first and last bound the addresses that are chosen automatically.
-	first, last netip.Addr
-	since       time.Time
-
+	identity
 	// Read without the lock, written with it.
 	inUse     atomic.Int64
 	confirmed atomic.Uint64
@@ -26,6 +21,21 @@ type pool struct {
 
 	// gone says that the pool has left the allocator: look it up again.
 	gone bool
+	addresses
+	claim
+}
+
+// identity is what of a pool never changes.
+type identity struct {
+	id  poolID
+	key string
+	// first and last bound the addresses that are chosen automatically.
+	first, last netip.Addr
+	since       time.Time
+}
+
+// addresses are those of a pool.
+type addresses struct {
 	held map[netip.Addr]*holding
 	used addrSet
 	// next is where the search for a free address starts: one after the address
@@ -34,7 +44,6 @@ type pool struct {
 	// gateway is the address held by the network's gateway; the zero Addr if
 	// none is.
 	gateway netip.Addr
-	claim
 }
 
 // claim says how the engine's claims on a holding stand.
@@ -57,7 +66,10 @@ type holding struct {
 }
 
 func newPool(id poolID, since time.Time) *pool {
-	p := &pool{id: id, key: id.String(), since: since, lock: make(ctxLock, 1), held: map[netip.Addr]*holding{}}
+	p := &pool{
+		identity: identity{id: id, key: id.String(), since: since},
+		lock:     make(ctxLock, 1), addresses: addresses{held: map[netip.Addr]*holding{}},
+	}
 	p.first, p.last = id.bounds()
 	p.next = p.first
 	return p

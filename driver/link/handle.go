@@ -40,13 +40,18 @@ type Handle struct {
 	// removals counts the removals of links, and the looks into containers, that the
 	// kernel has not answered.
 	removals sync.WaitGroup
+	bridges
+	// unguarded says that the kernel cannot filter what containers send.
+	unguarded atomic.Bool
+}
+
+// bridges is what a Handle has to do with bridges.
+type bridges struct {
 	// addAltName is the kernel's, but for tests of kernels that have none.
 	addAltName func(netlink.Link, string) error
 	// made has the numbers of the bridges that this Handle made or mended, by
 	// network: one that somebody renamed is found by it.
 	made sync.Map
-	// unguarded says that the kernel cannot filter what containers send.
-	unguarded atomic.Bool
 }
 
 // New opens a Handle in the network namespace of the calling thread.
@@ -81,12 +86,12 @@ func New(o Options) (*Handle, error) {
 	// for, which the callers filter.
 	_ = unix.SetsockoptInt(socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
 	return &Handle{
-		nl:         handle,
-		raw:        raw,
-		packets:    packets,
-		book:       book,
-		sys:        newSysctls(o.SysctlRoot),
-		addAltName: handle.LinkAddAltName,
+		nl:      handle,
+		raw:     raw,
+		packets: packets,
+		book:    book,
+		sys:     newSysctls(o.SysctlRoot),
+		bridges: bridges{addAltName: handle.LinkAddAltName},
 	}, nil
 }
 

@@ -214,7 +214,7 @@ func pause(count int, work time.Duration) time.Duration {
 // watchLegacy looks at the tables until the watcher is closed.
 func (w *Watcher) watchLegacy(ctx context.Context, l *legacy) {
 	l.look() // what there is at the start is for the first comparison
-	w.readers.Go(func() {
+	w.working.Go(func() {
 		defer l.close()
 		timer := time.NewTimer(lookEvery)
 		defer timer.Stop()

@@ -26,16 +26,23 @@ type Watcher struct {
 	log     *logrus.Entry
 	changes chan struct{}
 	links   *links
-	// files are the sockets, closed to end the readers.
-	files   []*os.File
-	readers sync.WaitGroup
-	// end ends who waits for time.
-	end context.CancelFunc
+	readers
 
+	// mu guards the rest.
 	mu      sync.Mutex
 	suspect string
 	// told are the links that have changed since the last Take.
 	told spec.Scope
+}
+
+// readers are those of the sockets.
+type readers struct {
+	// files are the sockets, closed to end the readers.
+	files []*os.File
+	// end ends who waits for time.
+	end context.CancelFunc
+	// working counts the readers.
+	working sync.WaitGroup
 }
 
 // New starts listening. Without rtnetlink it fails; without one of the others
@@ -120,7 +127,7 @@ func (w *Watcher) Close() error {
 	for _, f := range w.files {
 		errs = append(errs, f.Close())
 	}
-	w.readers.Wait()
+	w.working.Wait()
 	return errors.Join(errs...)
 }
 
@@ -182,7 +189,7 @@ const bufferSize = 64 << 10
 // read calls see with every message until the file is closed, and lost where
 // the kernel had to drop some.
 func (w *Watcher) read(f *os.File, what string, see func([]byte), lost func()) {
-	w.readers.Go(func() {
+	w.working.Go(func() {
 		buf := make([]byte, bufferSize)
 		for {
 			n, err := f.Read(buf)
