@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/sirupsen/logrus"
@@ -327,7 +326,9 @@ func (b *Backend) setValve(ctx context.Context, items contents) ([]string, error
 	}
 	var bridges []string
 	for _, i := range sorted(items[bridgesSet]) {
-		bridges = append(bridges, strings.TrimRight(i.key, "\x00"))
+		if v, ok := inet().find(bridgesSet).keys.decode([]byte(i.key)); ok {
+			bridges = append(bridges, v.link[receiver])
+		}
 	}
 	writes, lines, err := b.valve.sync(ctx, bridges)
 	b.wrote(writes)

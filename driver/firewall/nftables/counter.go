@@ -2,11 +2,8 @@ package nftables
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
-	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 
 	nft "github.com/google/nftables"
@@ -82,7 +79,7 @@ func (b *Backend) Refused(ctx context.Context) ([]firewall.Refusal, error) {
 	}
 	all := refusals(slices.Concat(sets[refusedSet], sets[refusedSet+"4"], sets[refusedSet+"6"]), b.kernel.mark)
 	for _, h := range headers() {
-		all = append(all, claims(sets[spoofedSet+h.name], sets[homeSet+h.name])...)
+		all = append(all, claims(h, sets[spoofedSet+h.name], sets[homeSet+h.name])...)
 	}
 	return all, nil
 }
@@ -113,39 +110,43 @@ func refusals(elements []nft.SetElement, m firewall.Mark) []firewall.Refusal {
 
 // refusalOf reads a key.
 func refusalOf(key []byte, m firewall.Mark) (r firewall.Refusal, overruled, ok bool) {
-	if len(key) < ifnameLen+4 {
+	var v values
+	for _, h := range append(headers(), inet()) {
+		if v, ok = h.find(refusedSet).keys.decode(key); ok {
+			break
+		}
+	}
+	if !ok {
 		return r, false, false
 	}
-	r.Bridge = strings.TrimRight(string(key[:ifnameLen]), "\x00")
-	code := binary.NativeEndian.Uint32(key[ifnameLen:])
-	overruled, code = code&m.Accept != 0, code&^m.Accept
+	r.Bridge, r.Addr = v.link[receiver], v.addr[receiver]
+	overruled = v.number&m.Accept != 0
 	for _, reason := range reasons()[1:] {
-		if reasonCode(m, reason) == code {
+		if reasonCode(m, reason) == v.number&^m.Accept {
 			r.Reason = reason
 		}
 	}
-	ok = r.Reason != ""
-	if rest := key[ifnameLen+4:]; ok && len(rest) > 0 {
-		r.Addr, ok = netip.AddrFromSlice(rest)
-	}
 	r.Counter = fmt.Sprint(r.Bridge, " ", r.Reason, " ", r.Addr)
-	return r, overruled, ok
+	return r, overruled, r.Reason != ""
 }
 
-// claims are of addresses by other links than their network's. Homes are the networks'
-// subnets with their bridges.
-func claims(elements, homes []nft.SetElement) []firewall.Refusal {
+// claims are of a family's addresses by other links than their network's. Homes are the
+// networks' subnets with their bridges.
+func claims(h header, elements, homes []nft.SetElement) []firewall.Refusal {
 	var all []firewall.Refusal
 	for _, e := range elements {
-		addr, ok := netip.AddrFromSlice(e.Key)
+		v, ok := h.find(spoofedSet).keys.decode(e.Key)
 		if !ok || e.Counter == nil {
 			continue
 		}
+		addr := v.addr[sender]
 		r := firewall.Refusal{Counter: "claims of " + addr.String(), Reason: firewall.Spoofed, Addr: addr, Packets: e.Counter.Packets}
-		for _, h := range homes {
-			at := len(e.Key)
-			if len(h.Key) == at+ifnameLen && len(h.KeyEnd) >= at && string(h.Key[:at]) <= string(e.Key) && string(e.Key) <= string(h.KeyEnd[:at]) {
-				r.Bridge = strings.TrimRight(string(h.Key[at:]), "\x00")
+		for _, home := range homes {
+			keys := h.find(homeSet).keys
+			first, one := keys.decode(home.Key)
+			last, other := keys.decode(home.KeyEnd)
+			if one && other && !addr.Less(first.addr[sender]) && !last.addr[sender].Less(addr) {
+				r.Bridge = first.link[sender]
 			}
 		}
 		all = append(all, r)

@@ -77,8 +77,8 @@ func TestClaims(t *testing.T) {
 		return nft.SetElement{Key: a(addr).AsSlice(), Counter: &expr.Counter{Packets: packets}}
 	}
 	items := compile(rich())
-	homes := append(encode(set{kind: concatSpan}, items[homeSet+"4"]), nft.SetElement{Key: []byte("x")}, nft.SetElement{Key: []byte(raw(a("10.9.9.9")) + ifname("x"))})
-	got := claims([]nft.SetElement{
+	homes := append(encode(headers()[0].find(homeSet), items[homeSet+"4"]), nft.SetElement{Key: []byte("x")}, nft.SetElement{Key: []byte(raw(a("10.9.9.9")) + ifname("x"))})
+	got := claims(headers()[0], []nft.SetElement{
 		element("10.200.0.0", 1), element("10.200.0.255", 2), element("10.200.3.7", 3), element("10.200.2.7", 4), {Key: []byte("x"), Counter: &expr.Counter{}}, {Key: a("10.9.9.9").AsSlice()},
 	}, homes)
 	named(t, got)
@@ -129,7 +129,7 @@ func FuzzRefusalOf(f *testing.F) {
 			t.Errorf("%+v", r)
 		}
 		one := nft.SetElement{Key: key, KeyEnd: home, Counter: &expr.Counter{}}
-		for _, r := range claims([]nft.SetElement{one, {Key: home, Counter: &expr.Counter{}}}, []nft.SetElement{one, {Key: home, KeyEnd: key}}) {
+		for _, r := range claims(headers()[0], []nft.SetElement{one, {Key: home, Counter: &expr.Counter{}}}, []nft.SetElement{one, {Key: home, KeyEnd: key}}) {
 			if !r.Addr.IsValid() || r.Counter == "" {
 				t.Errorf("%+v", r)
 			}

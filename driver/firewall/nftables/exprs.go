@@ -65,11 +65,11 @@ const (
 // strayIn and strayOut match bridges of gangway by their names, as who has come to
 // another interface group has no other mark of gangway's. Only a bridge's name is
 // looked up, so that other packets of others pass with one comparison.
-func strayIn() []expr.Any  { return bridge(metaIIFKind, expr.MetaKeyIIFNAME) }
-func strayOut() []expr.Any { return bridge(metaOIFKind, expr.MetaKeyOIFNAME) }
+func strayIn() []expr.Any  { return bridge(metaIIFKind, iifname) }
+func strayOut() []expr.Any { return bridge(metaOIFKind, oifname) }
 
-func bridge(kind, name expr.MetaKey) []expr.Any {
-	return rule(meta(kind, 1), is([]byte(ifname("bridge"))...), meta(name, 1), in(bridgesSet))
+func bridge(kind expr.MetaKey, name field) []expr.Any {
+	return rule(meta(kind, 1), is([]byte(ifname("bridge"))...), inet().in(bridgesSet, name))
 }
 
 func family4() []expr.Any { return rule(meta(expr.MetaKeyNFPROTO, 1), is(unix.NFPROTO_IPV4)) }
@@ -114,14 +114,6 @@ func local() []expr.Any {
 	return rule([]expr.Any{&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true}}, is(word(unix.RTN_LOCAL)...))
 }
 
-func dport(register uint32) []expr.Any {
-	return payloadAt(expr.PayloadBaseTransportHeader, 2, 2, register)
-}
-
-func sport(register uint32) []expr.Any {
-	return payloadAt(expr.PayloadBaseTransportHeader, 0, 2, register)
-}
-
 // reversePath matches packets whose source the host would answer by the link that
 // they came by.
 func reversePath() []expr.Any {
@@ -150,31 +142,6 @@ func ctBits(key expr.CtKey, bits uint32) []expr.Any {
 		&expr.Ct{Key: key, Register: 1}, masked(bits, 0),
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: word(0)},
 	}
-}
-
-func in(set string) []expr.Any {
-	return []expr.Any{&expr.Lookup{SourceRegister: 1, SetName: set}}
-}
-
-func notIn(set string) []expr.Any {
-	return []expr.Any{&expr.Lookup{SourceRegister: 1, SetName: set, Invert: true}}
-}
-
-func valueOf(set string) []expr.Any {
-	return []expr.Any{&expr.Lookup{SourceRegister: 1, DestRegister: 1, IsDestRegSet: true, SetName: set}}
-}
-
-func verdictOf(set string) []expr.Any {
-	return []expr.Any{&expr.Lookup{SourceRegister: 1, DestRegister: unix.NFT_REG_VERDICT, IsDestRegSet: true, SetName: set}}
-}
-
-// dnat sends to the address in register 1 and, unless it is 0, the port in
-// another register.
-func dnat(family, port uint32) []expr.Any {
-	return []expr.Any{&expr.NAT{
-		Type: expr.NATTypeDestNAT, Family: family, RegAddrMin: 1, RegAddrMax: 1,
-		RegProtoMin: port, RegProtoMax: port, Specified: port != 0,
-	}}
 }
 
 // snat takes the address in register 1, and a port of a range unless it is none.

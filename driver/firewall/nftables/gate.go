@@ -51,21 +51,24 @@ func (g *gate) sync(ctx context.Context, want firewall.Gate, still bool) ([]stri
 func (c contents) gate() firewall.Gate {
 	want := firewall.Gate{Networks: c.networks() > 0}
 	for _, h := range headers() {
-		if _, closed := c[closedSet][string(h.proto)]; closed {
-			want.Closed = want.Closed.With(firewall.Family(h.name == "6"))
+		if _, closed := c[closedSet][closedKey(h)]; closed {
+			want.Closed = want.Closed.With(firewall.Family(h.six()))
 		}
 	}
 	return want
 }
+
+// closedKey is the key of a closed family.
+func closedKey(h header) string { return inet().find(closedSet).keys.encode(&values{family: h.proto}) }
 
 // gateAfter is gate after a change.
 func (c contents) gateAfter(by change) firewall.Gate {
 	want := c.gate()
 	want.Networks = c.networks()+len(by.fresh[withinMap])-len(by.gone[withinMap]) > 0
 	for _, h := range headers() {
-		_, fresh := by.fresh[closedSet][string(h.proto)]
-		_, gone := by.gone[closedSet][string(h.proto)]
-		six := h.name == "6"
+		_, fresh := by.fresh[closedSet][closedKey(h)]
+		_, gone := by.gone[closedSet][closedKey(h)]
+		six := h.six()
 		switch {
 		case fresh:
 			want.Closed = want.Closed.With(firewall.Family(six))

@@ -216,7 +216,7 @@ func (k *kernel) readSets(l *listing) error {
 		if err != nil {
 			return err
 		}
-		items, strange := decode(want, elements)
+		items, strange := decode(&want, elements)
 		if len(items) > 0 {
 			l.items[want.Name] = items
 		}
@@ -240,20 +240,20 @@ func sameSet(a, b *nft.Set) bool {
 }
 
 // decode turns elements into items, and counts those that no item stands for.
-func decode(s set, elements []nft.SetElement) (items map[string]item, strange int) {
+func decode(s *set, elements []nft.SetElement) (items map[string]item, strange int) {
 	items = make(map[string]item, len(elements))
 	notes := map[string]string{}
-	if s.kind == span {
+	if s.span() {
 		sortSpans(elements)
 	}
 	var open *item // the interval whose end comes next
 	for _, e := range elements {
 		i := item{key: string(e.Key), end: string(e.KeyEnd), data: string(e.Val), note: intern(notes, e.Comment)}
-		if s.DataType.Name == nft.TypeVerdict.Name {
+		if s.verdict {
 			i.data = gotoOf(e.Val)
 		}
 		switch {
-		case s.kind != span || !e.IntervalEnd:
+		case !s.span() || !e.IntervalEnd:
 			items[i.key], open = i, &i
 		case open != nil:
 			open.end = i.key

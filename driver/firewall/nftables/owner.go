@@ -63,7 +63,7 @@ func (k *kernel) try(flags uint32) error {
 		return err
 	}
 	const name = tableName + "-probe"
-	tx := transaction{table: name, create: true, fresh: compile(sample()), mark: k.mark, trial: true}
+	tx := transaction{table: name, create: true, fresh: sample(), mark: k.mark, trial: true}
 	err := k.wire.commit(name, flags, tx.writer(sets(table(name))))
 	if flags != 0 && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)) {
 		return fmt.Errorf("%w: %w", errNoOwner, err)

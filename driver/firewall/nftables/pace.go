@@ -202,27 +202,30 @@ func (t *paceTable) find(ctx context.Context, on bool) (state, error) {
 // write collects what makes the table.
 func (t *paceTable) write(c *nft.Conn, in *nft.Table) error {
 	c.AddTable(in)
-	senders := &nft.Set{
-		Table: in, ID: 1, Name: "senders", Concatenation: true, Dynamic: true, HasTimeout: true, Timeout: paceTime, Size: paceSenders,
-		KeyType: nft.MustConcatSetType(nft.TypeIFIndex, nft.TypeEtherAddr),
-	}
-	if err := c.AddSet(senders, nil); err != nil {
+	layout := row{name: "senders", key: []field{iif, ether}, kind: counting}
+	senders := layout.of(inet())
+	senders.Table, senders.ID, senders.Timeout, senders.Size = in, 1, paceTime, paceSenders
+	if err := c.AddSet(&senders.Set, nil); err != nil {
 		return fmt.Errorf("set %s: %w", senders.Name, err)
 	}
 	hook, priority, accept := nft.ChainHookRef(arpIn), *nft.ChainPriorityFilter, nft.ChainPolicyAccept
 	about := ifGroup(expr.MetaKeyIIFGROUP)
-	from := payloadAt(expr.PayloadBaseNetworkHeader, 8, 6, register(9)) // arp saddr ether
+	from := ether.loadedBy(func(register uint32) []expr.Any {
+		return payloadAt(expr.PayloadBaseNetworkHeader, 8, 6, register) // arp saddr ether
+	})
 	if t.six {
 		hook, priority = nft.ChainHookInput, *nft.ChainPriorityRaw
 		// From router solicitation to redirect, RFC 4861.
 		about = rule(about, meta(expr.MetaKeyL4PROTO, 1), is(unix.IPPROTO_ICMPV6), payloadAt(expr.PayloadBaseTransportHeader, 0, 1, 1),
 			[]expr.Any{&expr.Range{Op: expr.CmpOpEq, Register: 1, FromData: []byte{133}, ToData: []byte{137}}})
-		from = payloadAt(expr.PayloadBaseLLHeader, 6, 6, register(9)) // ether saddr
+		from = ether.loadedBy(func(register uint32) []expr.Any {
+			return payloadAt(expr.PayloadBaseLLHeader, 6, 6, register) // ether saddr
+		})
 	}
 	chain := c.AddChain(&nft.Chain{Name: "pace", Table: in, Type: nft.ChainTypeFilter, Hooknum: hook, Priority: &priority, Policy: &accept})
-	c.AddRule(&nft.Rule{Table: in, Chain: chain, Exprs: rule(about, meta(expr.MetaKeyIIF, register(8)), from,
+	c.AddRule(&nft.Rule{Table: in, Chain: chain, Exprs: rule(about, inet().load(layout, []field{iif, from}),
 		[]expr.Any{&expr.Dynset{
-			SrcRegKey: register(8), SetID: senders.ID, SetName: senders.Name, Operation: unix.NFT_DYNSET_OP_UPDATE,
+			SrcRegKey: 1, SetID: senders.ID, SetName: senders.Name, Operation: unix.NFT_DYNSET_OP_UPDATE,
 			Exprs: []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: paceRate, Unit: expr.LimitTimeSecond, Burst: paceBurst, Over: true}},
 		}}, verdict(expr.VerdictDrop))})
 	return nil

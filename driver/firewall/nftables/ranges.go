@@ -44,7 +44,8 @@ func (h ranges) of(p spec.Protocol) spec.Span {
 }
 
 func rangeItem(p firewall.HighPorts) item {
-	return item{key: string([]byte{byte(p.Proto)}), data: portAlone(int(p.First)) + portAlone(int(p.Last))}
+	ends := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, p.First), p.Last)
+	return item{key: string([]byte{byte(p.Proto)}), data: string(ends)}
 }
 
 // ranges reads the items.

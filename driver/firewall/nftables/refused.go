@@ -1,32 +1,28 @@
 package nftables
 
 import (
-	"strings"
-	"time"
-
-	nft "github.com/google/nftables"
 	"github.com/google/nftables/expr"
-	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/firewall"
 )
 
+// chainRefused counts a packet of a gangway bridge, and leads back.
+const chainRefused = "refused"
+
+// The sets that packets write to; each element has a counter.
 const (
-	// chainRefused counts a packet of a gangway bridge, and leads back.
-	chainRefused = "refused"
-	// refusedMost bounds the addresses of each family that are counted, so that a flood of
-	// invented ones takes no more memory than that. The rest is counted by network.
-	refusedMost = 1024
-	// refusedTime is how long after its last packet an address is forgotten. It is longer
-	// than the time between two looks, so that nothing is lost.
-	refusedTime = 10 * time.Minute
+	// refusedSet is of links and reasons, and for each family with addresses. An address
+	// that there is no place left for is counted by network.
+	refusedSet = "refused"
+	spoofedSet = "spoofed"
 )
 
-// countingSet is a set that packets write to, each element with a counter.
-func countingSet(name string, key nft.SetDatatype) nft.Set {
-	return nft.Set{
-		Name: name, KeyType: key, Concatenation: strings.Contains(key.Name, " . "),
-		Dynamic: true, HasTimeout: true, Timeout: refusedTime, Size: refusedMost,
+// countingRows are of what counts the packets that are dropped.
+func countingRows() []row {
+	return []row{
+		{name: refusedSet, key: []field{oifname, code}, kind: counting},
+		{name: refusedSet, perFamily: true, key: []field{oifname, code, daddr}, kind: counting},
+		{name: spoofedSet, perFamily: true, key: []field{saddr}, kind: counting},
 	}
 }
 
@@ -53,24 +49,22 @@ func reasonCode(m firewall.Mark, r firewall.Reason) uint32 {
 // Packets that the administrator has accepted after all come here twice, and count as
 // overruled then.
 func refusedChains(m firewall.Mark) []chain {
-	daddr := func(h header) uint32 { return h.daddr }
-	saddr := func(h header) uint32 { return h.saddr }
 	ours := ifGroup(expr.MetaKeyIIFGROUP)
 	var within [][]expr.Any
 	for _, h := range headers() {
-		within = append(within, rule(ours, h.own(), h.address(h.daddr, 1), meta(expr.MetaKeyIIFNAME, register(8+h.words)), in(homeSet+h.name), jump("refused_within")))
+		within = append(within, rule(ours, h.own(), h.in(homeSet, daddr, iifname), jump("refused_within")))
 	}
 	into := append(within,
-		rule(meta(expr.MetaKeyOIFNAME, 1), notIn(externalSet), jump("refused_between")),
-		rule(ours, meta(expr.MetaKeyIIFNAME, 1), notIn(externalSet), jump("refused_from")),
+		rule(inet().notIn(externalSet), jump("refused_between")),
+		rule(ours, inet().notIn(externalSet, iifname), jump("refused_from")),
 		rule(ours, jump("refused_between")),
-		rule(meta(metaIIFKind, 1), is([]byte(ifname("bridge"))...), meta(expr.MetaKeyIIFNAME, 1), notIn(uplinksSet), jump("refused_between")),
+		rule(meta(metaIIFKind, 1), is([]byte(ifname("bridge"))...), inet().notIn(uplinksSet), jump("refused_between")),
 		rule(jump("refused_outside")))
 	return []chain{
-		counts("refused_within", m, firewall.NoICC, expr.MetaKeyOIFNAME, daddr),
-		counts("refused_between", m, firewall.Isolated, expr.MetaKeyOIFNAME, daddr),
-		counts("refused_outside", m, firewall.Unpublished, expr.MetaKeyOIFNAME, daddr),
-		counts("refused_from", m, firewall.Isolated, expr.MetaKeyIIFNAME, saddr),
+		counts("refused_within", m, firewall.NoICC, oifname, daddr),
+		counts("refused_between", m, firewall.Isolated, oifname, daddr),
+		counts("refused_outside", m, firewall.Unpublished, oifname, daddr),
+		counts("refused_from", m, firewall.Isolated, iifname, saddr),
 		regular("refused_into", into...),
 		regular(chainRefused,
 			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("refused_into")),
@@ -80,23 +74,17 @@ func refusedChains(m firewall.Mark) []chain {
 
 // counts counts for a link's network and one of its addresses; where there is no place
 // left for the address, for the network alone.
-func counts(name string, m firewall.Mark, r firewall.Reason, link expr.MetaKey, addr func(header) uint32) chain {
-	const reason, address = 12, 13 // the words behind the link's name
-	why := rule(meta(expr.MetaKeyMARK, register(reason)), []expr.Any{&expr.Bitwise{
-		SourceRegister: register(reason), DestRegister: register(reason), Len: 4,
-		Mask: word(m.Accept), Xor: word(reasonCode(m, r)),
-	}})
+func counts(name string, m firewall.Mark, r firewall.Reason, link, addr field) chain {
+	why := code.loadedBy(func(register uint32) []expr.Any {
+		return rule(meta(expr.MetaKeyMARK, register), []expr.Any{&expr.Bitwise{
+			SourceRegister: register, DestRegister: register, Len: 4, Mask: word(m.Accept), Xor: word(reasonCode(m, r)),
+		}})
+	})
 	var rules [][]expr.Any
 	for _, h := range headers() {
-		rules = append(rules, rule(h.own(), meta(link, 1), why, h.address(addr(h), register(address)), count(refusedSet+h.name), verdict(expr.VerdictReturn)))
+		rules = append(rules, rule(h.own(), h.count(refusedSet, link, why, addr), verdict(expr.VerdictReturn)))
 	}
-	return regular(name, append(rules, rule(meta(link, 1), why, count(refusedSet)))...)
-}
-
-// count adds the packet to the element of which the key is in register 1 and behind it,
-// and makes that if need be. Where the set is full, the rule ends.
-func count(set string) []expr.Any {
-	return []expr.Any{&expr.Dynset{SrcRegKey: 1, SetName: set, Operation: unix.NFT_DYNSET_OP_UPDATE, Exprs: []expr.Any{&expr.Counter{}}}}
+	return regular(name, append(rules, inet().count(refusedSet, link, why))...)
 }
 
 // spoofed drops what has an address of a network, but came by another link, and counts
@@ -105,10 +93,10 @@ func count(set string) []expr.Any {
 func spoofed(m firewall.Mark) chain {
 	var rules [][]expr.Any
 	for _, h := range headers() {
-		rules = append(rules, rule(h.own(), h.address(h.saddr, 1), count(spoofedSet+h.name), verdict(expr.VerdictDrop)))
+		rules = append(rules, rule(h.own(), h.count(spoofedSet), verdict(expr.VerdictDrop)))
 	}
 	return regular("spoofed", append(rules,
-		rule(meta(expr.MetaKeyIIFNAME, 1), fixedReason(m), count(refusedSet)),
+		inet().count(refusedSet, iifname, fixedReason(m)),
 		rule(verdict(expr.VerdictDrop)))...)
 }
 
@@ -116,11 +104,13 @@ func spoofed(m firewall.Mark) chain {
 // that it came from.
 func astray(m firewall.Mark) chain {
 	return regular("astray",
-		rule(meta(expr.MetaKeyIIFNAME, 1), fixedReason(m), count(refusedSet)),
+		inet().count(refusedSet, iifname, fixedReason(m)),
 		rule(verdict(expr.VerdictDrop)))
 }
 
 // fixedReason is the reason where nobody can overrule: no bit of the mark is looked at.
-func fixedReason(m firewall.Mark) []expr.Any {
-	return []expr.Any{&expr.Immediate{Register: 2, Data: word(reasonCode(m, firewall.Spoofed))}}
+func fixedReason(m firewall.Mark) field {
+	return code.loadedBy(func(register uint32) []expr.Any {
+		return []expr.Any{&expr.Immediate{Register: register, Data: word(reasonCode(m, firewall.Spoofed))}}
+	})
 }

@@ -78,7 +78,7 @@ func (tx transaction) write(c *nft.Conn, all []set) error {
 		send  func(*nft.Set, []nft.SetElement) error
 	}{{tx.gone, c.SetDeleteElements}, {tx.fresh, c.SetAddElements}} {
 		for i := range all {
-			if err := inParts(step.send, &all[i].Set, encode(all[i], step.items[all[i].Name])); err != nil {
+			if err := inParts(step.send, &all[i].Set, encode(&all[i], step.items[all[i].Name])); err != nil {
 				return err
 			}
 		}
@@ -101,7 +101,7 @@ func inParts(send func(*nft.Set, []nft.SetElement) error, s *nft.Set, all []nft.
 
 // encode turns items into elements of a set, sorted, so that the kernel sees
 // the two of an interval one after the other.
-func encode(s set, items map[string]item) []nft.SetElement {
+func encode(s *set, items map[string]item) []nft.SetElement {
 	if len(items) == 0 {
 		return nil
 	}
@@ -109,16 +109,16 @@ func encode(s set, items map[string]item) []nft.SetElement {
 	for _, i := range sorted(items) {
 		e := nft.SetElement{Key: []byte(i.key), Comment: i.note}
 		switch {
-		case s.DataType.Name == nft.TypeVerdict.Name:
+		case s.verdict:
 			e.VerdictData = &expr.Verdict{Kind: expr.VerdictGoto, Chain: i.data}
 		case i.data != "":
 			e.Val = []byte(i.data)
 		}
-		if s.kind == concatSpan {
+		if s.concatenated() {
 			e.KeyEnd = []byte(i.end)
 		}
 		all = append(all, e)
-		if s.kind == span && i.end != "" {
+		if s.span() && i.end != "" {
 			all = append(all, nft.SetElement{Key: []byte(i.end), IntervalEnd: true})
 		}
 	}

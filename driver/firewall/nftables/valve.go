@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	nft "github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
@@ -210,7 +209,9 @@ func elementsOf(bridges, others []string) []nft.SetElement {
 
 // valveBridges is the set of bridges' names. It is the only one in the table.
 func valveBridges(t *nft.Table) *nft.Set {
-	return &nft.Set{Table: t, ID: 1, Name: bridgesSet, KeyType: nft.TypeIFName, KeyByteOrder: binaryutil.NativeEndian}
+	s := inet().find(bridgesSet).Set
+	s.Table, s.ID = t, 1
+	return &s
 }
 
 // write collects what makes the table.

@@ -1,0 +1,132 @@
+package nftables
+
+import (
+	"github.com/google/nftables/expr"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+)
+
+// The sets of networks and links.
+const (
+	withinMap   = "within"
+	externalSet = "external" // networks that are not internal
+	bridgesSet  = "bridges"
+	uplinksSet  = "uplinks"   // bridges of others that lead outside
+	sameLinkSet = "same_link" // links that lead outside, each with itself
+	closedSet   = "closed"
+)
+
+const (
+	// chainPermit and chainIsolated are where within leads with ICC and without.
+	chainPermit   = "permit"
+	chainIsolated = "isolated"
+)
+
+// isolationRows are of what networks may do, and others' links.
+func isolationRows() []row {
+	return []row{
+		{name: withinMap, key: []field{iifname, oifname}, verdict: true},
+		{name: externalSet, key: []field{oifname}},
+		{name: bridgesSet, key: []field{oifname}},
+		{name: uplinksSet, key: []field{iifname}},
+		{name: sameLinkSet, key: []field{iifname, oifname}},
+		{name: closedSet, key: []field{nfproto}},
+	}
+}
+
+func isolationElements(r firewall.Ruleset, put putter) {
+	set := inet().find
+	for _, n := range r.Networks {
+		note, v := "net="+short(n.ID), ofLink(n.Bridge)
+		within := item{key: set(withinMap).keys.encode(&v), data: chainIsolated, note: note}
+		if n.ICC {
+			within.data = chainPermit
+		}
+		put(withinMap, within)
+		if !n.Internal {
+			put.one(set(externalSet), &v, note)
+		}
+		put.one(set(bridgesSet), &v, note)
+	}
+	for _, l := range r.Outside {
+		v := ofLink(l.Name)
+		put.one(set(sameLinkSet), &v, "")
+		if l.Bridge { // other links need not be known
+			put.one(set(uplinksSet), &v, "")
+		}
+	}
+	for _, h := range headers() {
+		if r.Closed.Has(h.six()) {
+			put.one(set(closedSet), &values{family: h.proto}, "")
+		}
+	}
+}
+
+// ofLink are the values of a link, on whichever side a set asks for it.
+func ofLink(link string) values { return values{link: [2]string{link, link}} }
+
+// verdictChains classify a packet of a gangway bridge; see firewall.Network. What
+// is permitted is named, not what is denied: a rule or an element that somebody
+// takes away opens nothing. What the tracked flow says counts for nothing before the
+// link that a packet came by: between two networks, or to a foreign bridge, a flow is
+// one that was translated by a published port, or an answer of what is open.
+func verdictChains(m firewall.Mark) []chain {
+	translated := func(to string) []expr.Any { return rule(ctBits(expr.CtKeySTATUS, ctDestNAT), jump(to)) }
+	answer := func(h header) []expr.Any { return rule(ctReply(), ctKnown(), h.own(), jump("answer"+h.name)) }
+	four, six := headers()[0], headers()[1]
+	external := func(link field) []expr.Any { return rule(inet().notIn(externalSet, link), jump("deny")) }
+	return []chain{
+		regular(chainPermit, rule(markAs(m, m.Accept))),
+		regular("deny", rule(markAs(m, m.Drop)), rule(jump(chainRefused))),
+		regular("deny_within", rule(markAs(m, m.Drop)), rule(jump("refused_within"))),
+		regular("shut", rule(markAs(m, m.Drop))), // what is none of a network's is not counted
+		regular("undecided", rule(markAs(m, 0))),
+		regular(chainIsolated, translated(chainPermit), rule(jump("deny_within"))),
+		regular("into",
+			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("between")),
+			external(oifname),
+			rule(meta(metaIIFKind, 1), is([]byte(ifname("bridge"))...), inet().notIn(uplinksSet), jump("unasked")),
+			rule(ctKnown(), jump(chainPermit)),
+			rule(jump("unasked"))),
+		regular("unasked",
+			translated(chainPermit),
+			rule(four.own(), jump("open4")), rule(six.own(), jump("open6")), rule(jump("deny"))),
+		regular("between",
+			rule(inet().verdictOf(withinMap)),
+			external(oifname),
+			external(iifname),
+			translated(chainPermit),
+			answer(four), answer(six),
+			rule(jump("unasked"))),
+		regular("outof",
+			external(iifname),
+			rule(meta(metaOIFKind, 1), not(ifname("bridge")), jump(chainPermit)),
+			rule(inet().in(uplinksSet, oifname), jump(chainPermit)),
+			rule(jump("foreign"))),
+		regular("foreign", translated("undecided"), answer(four), answer(six), rule(jump("deny"))),
+		// What DOCKER-USER has accepted against it has both bits.
+		regular("stopped",
+			rule(markIs(m, expr.CmpOpEq, m.Drop), verdict(expr.VerdictDrop)),
+			rule(call(chainRefused)),
+			rule(markAs(m, 0))),
+		regular("settle",
+			rule(markHas(expr.CmpOpNeq, m.Drop), jump("stopped")),
+			rule(markIs(m, expr.CmpOpNeq, 0), markAs(m, 0))),
+	}
+}
+
+// closedChains are for what others' links would pass on to one another in a closed
+// family; see firewall.Ruleset. closed marks it, and closed_end, behind all rules of
+// others, drops what none of these has accepted.
+func closedChains() []chain {
+	var all []chain
+	for _, c := range []struct{ name, to string }{{"closed", "shut"}, {"closed_end", "settle"}} {
+		all = append(all, regular(c.name,
+			rule(ctKnown(), verdict(expr.VerdictAccept)),
+			rule(ctBits(expr.CtKeySTATUS, ctDestNAT), verdict(expr.VerdictAccept)),
+			rule(inet().in(sameLinkSet), verdict(expr.VerdictAccept)),
+			rule(meta(metaIIFKind, 1), not(ifname("bridge")), jump(c.to)),
+			rule(inet().in(uplinksSet), jump(c.to))))
+	}
+	return all
+}

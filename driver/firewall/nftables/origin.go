@@ -1,0 +1,66 @@
+package nftables
+
+import (
+	"encoding/binary"
+
+	nft "github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+)
+
+// The sets of networks' subnets, alone and with their bridges.
+const (
+	subnetsSet = "subnets"
+	homeSet    = "home"
+)
+
+// originRows are of which addresses come by which links.
+func originRows() []row {
+	return []row{
+		{name: subnetsSet, perFamily: true, key: []field{saddr}, kind: interval},
+		{name: homeSet, perFamily: true, key: []field{saddr, iifname}, kind: interval},
+	}
+}
+
+func originElements(r firewall.Ruleset, put putter) {
+	for _, n := range r.Networks {
+		note := "net=" + short(n.ID)
+		for _, p := range n.Subnets {
+			h := headerOf(p.Addr())
+			put.subnet(h.find(homeSet), p, ofLink(n.Bridge), note)
+			put.subnet(h.find(subnetsSet), p, values{}, note)
+		}
+	}
+}
+
+// originChains drop, before connection tracking, what has a source that cannot come
+// by the link that it came by. Whatever is believed of a flow later begins here: a
+// flow whose first packet had somebody else's source would answer to him.
+//
+// Most packets of containers pass with one question to the routing table, which is
+// cheaper than a set of subnets and bridges. That set is for bridges that the host has
+// no route by: those without an address of the host.
+func originChains(m firewall.Mark) []chain {
+	drop := verdict(expr.VerdictDrop)
+	from := [][]expr.Any{
+		rule(family4(), loopback4(16), jump("astray")),
+		rule(reversePath(), verdict(expr.VerdictAccept)),
+	}
+	elsewhere := [][]expr.Any{rule(meta(expr.MetaKeyIIFTYPE, 1), is(binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_LOOPBACK)...), verdict(expr.VerdictAccept))}
+	for _, h := range headers() {
+		from = append(from, rule(h.own(), h.in(homeSet), verdict(expr.VerdictAccept)))
+		elsewhere = append(elsewhere, rule(h.own(), h.in(subnetsSet), jump("spoofed")))
+	}
+	for _, h := range headers() {
+		from = append(from, rule(h.own(), h.in(subnetsSet), jump("spoofed")))
+	}
+	elsewhere = append(elsewhere, rule(family4(), loopback4(16), strayIn(), drop))
+	return []chain{
+		spoofed(m), astray(m),
+		regular("by_bridge", from...),
+		base("origin", nft.ChainTypeFilter, nft.ChainHookPrerouting, *nft.ChainPriorityRaw,
+			append([][]expr.Any{rule(ifGroup(expr.MetaKeyIIFGROUP), jump("by_bridge"))}, elsewhere...)...),
+	}
+}

@@ -1,0 +1,111 @@
+package nftables
+
+import (
+	"net/netip"
+
+	nft "github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// The sets of what gets another source. Those of ports have one for runs.
+const (
+	masqueradeSet = "masquerade" // subnets
+	sourceMap     = "source"     // subnets whose source is given
+	keepSet       = "keep"
+	keepRangeSet  = "keep_range"
+	hairpinSet    = "hairpin"
+	directSet     = "direct"
+)
+
+// sourceRows are of what gets which source.
+func sourceRows() []row {
+	return []row{
+		{name: masqueradeSet, perFamily: true, key: []field{saddr}, kind: interval},
+		{name: sourceMap, perFamily: true, key: []field{saddr}, data: []field{toAddr}, kind: interval},
+		{name: keepSet, perFamily: true, key: []field{saddr, sport}},
+		{name: keepRangeSet, perFamily: true, key: []field{saddr, sport}, kind: interval},
+		{name: hairpinSet, perFamily: true, key: []field{saddr, oifname}, kind: interval},
+		{name: directSet, perFamily: true, key: []field{saddr, daddr}, kind: interval},
+	}
+}
+
+func sourceElements(r firewall.Ruleset, put putter) {
+	for _, n := range r.Networks {
+		note := "net=" + short(n.ID)
+		for _, p := range n.Masquerade {
+			h := headerOf(p.Addr())
+			set, to := h.find(masqueradeSet), values{}
+			for _, a := range n.Source {
+				if a.Is6() == h.six() {
+					set, to.addr[target] = h.find(sourceMap), a
+				}
+			}
+			put.subnet(set, p, to, note)
+		}
+		for _, p := range n.Hairpin {
+			put.subnet(headerOf(p.Addr()).find(hairpinSet), p, ofLink(n.Bridge), note)
+		}
+	}
+	for _, d := range r.Direct {
+		to := values{addr: [3]netip.Addr{receiver: d.Addr}}
+		put.subnet(headerOf(d.Addr).find(directSet), d.Clients, to, owner(d.NetworkID, d.EndpointID))
+	}
+	for _, k := range r.Keep {
+		h := headerOf(k.Addr)
+		put.ports(h.find(keepSet), h.find(keepRangeSet), sender, values{
+			addr: [3]netip.Addr{sender: k.Addr}, port: [3]uint16{sender: k.First},
+		}, k.Last, owner(k.NetworkID, k.EndpointID))
+	}
+	for _, p := range r.HighPorts {
+		put(rangesName, rangeItem(p))
+	}
+}
+
+// sourceChains give what leaves gangway's networks another source. What the container
+// publishes as it is keeps its port: peers expect to hear from that. All else gets a port
+// that nobody can choose, of the ranges.
+func sourceChains(high ranges) []chain {
+	var all []chain
+	for _, h := range headers() {
+		udp := rule(meta(expr.MetaKeyL4PROTO, 1), is(unix.IPPROTO_UDP), h.own())
+		keep, random := "keep_port"+h.name, highChain+h.name
+		var ranged [][]expr.Any
+		for _, p := range protocols() {
+			of := rule(meta(expr.MetaKeyL4PROTO, 1), is(byte(p)))
+			ranged = append(ranged,
+				rule(of, h.own(), h.valueOf(sourceMap), snat(uint32(h.proto), high.of(p))),
+				rule(of, h.own(), h.in(masqueradeSet), masquerade(high.of(p))))
+		}
+		leave := [][]expr.Any{rule(udp, h.in(keepSet), jump(keep)), rule(udp, h.in(keepRangeSet), jump(keep))}
+		for _, p := range protocols() {
+			leave = append(leave, rule(meta(expr.MetaKeyL4PROTO, 1), is(byte(p)), jump(random)))
+		}
+		all = append(all,
+			regular(random, ranged...),
+			regular(keep,
+				rule(h.own(), h.valueOf(sourceMap), snat(uint32(h.proto), spec.Span{})),
+				rule(h.own(), h.in(masqueradeSet), masquerade(spec.Span{}))),
+			regular("leave"+h.name, append(leave, rule(jump(keep)))...))
+	}
+	return all
+}
+
+// postrouting gives packets to gangway's bridges the bridge's address where the answer
+// would not come back otherwise, and leads to leave4 and leave6.
+func postrouting() chain {
+	rules := [][]expr.Any{rule(ifGroup(expr.MetaKeyOIFGROUP), family4(), loopback4(12), masquerade(spec.Span{}))}
+	for _, h := range headers() {
+		back := rule(ifGroup(expr.MetaKeyOIFGROUP), ctBits(expr.CtKeySTATUS, ctDestNAT), h.own())
+		rules = append(rules,
+			rule(back, h.in(hairpinSet), masquerade(spec.Span{})),
+			rule(back, h.in(directSet), masquerade(spec.Span{})))
+	}
+	for _, h := range headers() {
+		rules = append(rules, rule(leaves(), h.own(), jump("leave"+h.name)))
+	}
+	return base("postrouting", nft.ChainTypeNAT, nft.ChainHookPostrouting, *nft.ChainPriorityNATSource+1, rules...)
+}
