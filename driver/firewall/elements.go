@@ -1,16 +1,45 @@
 package firewall
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // The elements of a Ruleset are objects. A new kind of element is a type with Kind and
-// Key, a field of Ruleset, and a line in Add and in All.
+// Key, a field of Ruleset, and a line in Add, in All and in empty: all in this file. One
+// more thing to know about a network is a field of Network.
 
-// Closed is a family of Ruleset.Closed.
-type Closed struct{ Six bool }
+// Ruleset is a set of networks, published and open ports, and of what they depend
+// on. Bridges are unique among networks, and (protocol, host address, host port)
+// among ports.
+type Ruleset struct {
+	Networks []Network
+	Ports    []Port
+	Open     []Open
+	Direct   []Direct
+	Keep     []Keep
+	// HighPorts holds each protocol at most once. One that is not among them has all
+	// ports from FirstHighPort to LastHighPort. What a Delta adds takes the place of what
+	// its protocol had.
+	HighPorts []HighPorts
+	// Outside are the links that lead outside, each once. What is not among them
+	// is closed.
+	Outside []spec.Outside
+	// Closed are the families that the host forwards for gangway's sake alone: it is no
+	// router. A packet of such a family that comes by a link that leads outside and
+	// leaves by none of gangway's bridges is dropped, unless
+	//   - it is established or related, or translated by a published port or whoever
+	//     else redirects it;
+	//   - it stays on a bridge: that is no forwarding;
+	//   - a rule of somebody's accepts it: one in the FORWARD chain of iptables, or
+	//     MarkAccept where iptables decide nothing.
+	// What comes by a foreign bridge passes: containers there have to get out. The
+	// policy of FORWARD does not count as a rule that accepts, it may be nobody's choice.
+	// Closed needs no network: the last one leaves forwarding turned on.
+	Closed Families
+}
 
 // Add adds an element, and says whether it was one.
 func (r *Ruleset) Add(o spec.Object) bool {
@@ -55,6 +84,92 @@ func objects[T spec.Object](list []T) []spec.Object {
 	}
 	return all
 }
+
+func (r Ruleset) with(o Ruleset) Ruleset {
+	for _, e := range o.All() {
+		r.Add(e)
+	}
+	return r
+}
+
+func (r Ruleset) empty() bool {
+	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Direct)+len(r.Keep)+len(r.HighPorts)+len(r.Outside) == 0 && r.Closed == Families{}
+}
+
+// FirstHighPort and LastHighPort bound the source ports that masqueraded flows get.
+// Services and most published ports of the host are below: a container whose flow has
+// such a port takes what one remote port sends to it (the "port shadow").
+// The rejected alternative, the kernel's own choice, keeps the container's port wherever
+// no flow has it.
+const (
+	FirstHighPort uint16 = 32768
+	LastHighPort  uint16 = 65535
+)
+
+// AllHigh is all of these.
+func AllHigh() spec.Span { return spec.Span{First: FirstHighPort, Last: LastHighPort} }
+
+// HighPorts are the source ports that masqueraded flows of a protocol get, at random: First
+// to Last, within FirstHighPort to LastHighPort and less than all of these. Who opens
+// flows enough gets each of them.
+type HighPorts struct {
+	Proto       spec.Protocol
+	First, Last uint16
+}
+
+// Direct is a container that clients of another network reach without the host, as
+// it has an address there as well. What it answers them would not come by the host,
+// where the translation of a published port has to be undone.
+type Direct struct {
+	// NetworkID and EndpointID name the endpoint of Addr, as in Port.
+	NetworkID, EndpointID string
+	// Clients is the subnet of the container's other network.
+	Clients netip.Prefix
+	// Addr is the container's address, of the same family.
+	Addr netip.Addr
+}
+
+// Port is a run of published ports in one family, served by NAT: a packet to
+// a local address of the host that matches is sent to the container, with its
+// source address kept. Loopback addresses are matched only for packets that
+// the host itself made.
+type Port struct {
+	// NetworkID and EndpointID name the owner; rules carry their first 12
+	// characters.
+	NetworkID, EndpointID string
+	// Published has HostIP and ContainerIP of the same family.
+	spec.Published
+}
+
+// Open is a run of ports of a container that are reached by the container's
+// own address, from other networks and the outside.
+type Open struct {
+	// NetworkID and EndpointID name the owner, as in Port.
+	NetworkID, EndpointID string
+	// Bridge is the network's; From, unless empty, the one link by which
+	// packets may come.
+	Bridge, From string
+	Proto        spec.Protocol
+	Addr         netip.Addr
+	// First and Last are the container's ports, 1..65535, First <= Last.
+	First, Last uint16
+}
+
+// Keep is a run of UDP ports that a container publishes as they are: what it sends
+// from them keeps its port on the way out, since peers expect to hear from that.
+type Keep struct {
+	// NetworkID and EndpointID name the owner, as in Port.
+	NetworkID, EndpointID string
+	Addr                  netip.Addr
+	// Source is the address that the packets take; invalid for that of the link that
+	// they leave by.
+	Source netip.Addr
+	// First and Last are the container's ports and the host's, First <= Last.
+	First, Last uint16
+}
+
+// Closed is a family of Ruleset.Closed.
+type Closed struct{ Six bool }
 
 // Kind and Key make Network an Object.
 func (n Network) Kind() spec.Kind { return "rules of a network" }

@@ -8,45 +8,6 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall"
 )
 
-// elements returns the rules that the set's elements add in one family.
-func elements(set firewall.Ruleset, six bool) rules {
-	all := rules{}
-	for _, n := range set.Networks {
-		for c, lines := range networkRules(n, six) {
-			all[c] = append(all[c], lines...)
-		}
-	}
-	add := func(c chain, line string) { all[c] = append(all[c], line) }
-	for _, p := range set.Ports {
-		if p.HostIP.Is6() == six && !p.Relayed() {
-			add(dnatChain, portRule(p))
-		}
-	}
-	for _, o := range set.Open {
-		if o.Addr.Is6() == six {
-			in, answer := openRules(o)
-			add(openChain, in)
-			add(answerChain, answer)
-		}
-	}
-	for _, d := range set.Direct {
-		if d.Addr.Is6() == six {
-			add(hairpinChain, directRule(d))
-		}
-	}
-	for _, k := range set.Keep {
-		if k.Addr.Is6() == six {
-			add(keepChain, keepRule(k))
-		}
-	}
-	for _, l := range set.Outside {
-		if !strings.ContainsAny(l.Name, "+\"\\ ") { // iptables takes it for another name, or for none
-			add(outsideChain, outsideRule(l.Name))
-		}
-	}
-	return all
-}
-
 // with returns r changed by a delta; r stays as it is. Chains that nothing
 // changes share their slice.
 func (r rules) with(d firewall.Delta, f form) rules {
@@ -194,8 +155,6 @@ func (r rules) opened() rules {
 	}
 	return all
 }
-
-func outsideRule(link string) string { return "-o " + link + " -j " + acceptChain.name }
 
 // compile returns the whole set's rules in one family.
 func compile(set firewall.Ruleset, f form) rules {

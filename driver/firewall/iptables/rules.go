@@ -106,6 +106,45 @@ func asked(f form) []string {
 	return r
 }
 
+// elements returns the rules that the set's elements add in one family.
+func elements(set firewall.Ruleset, six bool) rules {
+	all := rules{}
+	for _, n := range set.Networks {
+		for c, lines := range networkRules(n, six) {
+			all[c] = append(all[c], lines...)
+		}
+	}
+	add := func(c chain, line string) { all[c] = append(all[c], line) }
+	for _, p := range set.Ports {
+		if p.HostIP.Is6() == six && !p.Relayed() {
+			add(dnatChain, portRule(p))
+		}
+	}
+	for _, o := range set.Open {
+		if o.Addr.Is6() == six {
+			in, answer := openRules(o)
+			add(openChain, in)
+			add(answerChain, answer)
+		}
+	}
+	for _, d := range set.Direct {
+		if d.Addr.Is6() == six {
+			add(hairpinChain, directRule(d))
+		}
+	}
+	for _, k := range set.Keep {
+		if k.Addr.Is6() == six {
+			add(keepChain, keepRule(k))
+		}
+	}
+	for _, l := range set.Outside {
+		if !strings.ContainsAny(l.Name, "+\"\\ ") { // iptables takes it for another name, or for none
+			add(outsideChain, outsideRule(l.Name))
+		}
+	}
+	return all
+}
+
 // networkRules returns what one network adds in one family. The filter rules
 // are there in both, whatever addresses it has.
 func networkRules(n firewall.Network, six bool) rules {
@@ -217,6 +256,8 @@ func keepRule(k firewall.Keep) string {
 func directRule(d firewall.Direct) string {
 	return "-s " + d.Clients.String() + " -d " + host(d.Addr) + " " + translated + comment(owner(d.NetworkID, d.EndpointID)) + " -j MASQUERADE"
 }
+
+func outsideRule(link string) string { return "-o " + link + " -j " + acceptChain.name }
 
 // ports matches a run of ports, as "dport" or "sport".
 func ports(p spec.Protocol, which string, first, last uint16) string {
