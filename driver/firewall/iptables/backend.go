@@ -229,12 +229,9 @@ func (b *Backend) mend(ctx context.Context, six bool, want rules) ([]string, err
 // restore runs a script; from then on the kernel is known to hold want, or
 // nothing is known of it.
 func (b *Backend) restore(ctx context.Context, six bool, s *script, want rules) error {
-	f, text := b.families[six], s.String()
+	f := b.families[six]
 	f.known = nil
-	if text != "" {
-		b.log.Debugf("%s\n%s", b.variant.command(six, "restore"), text)
-	}
-	if err := b.variant.restore(ctx, six, text); err != nil {
+	if err := b.variant.restore(ctx, b.log, six, s.String()); err != nil {
 		return err
 	}
 	f.want, f.known = want, want
@@ -348,7 +345,7 @@ func (b *Backend) clear(ctx context.Context, v variant) error {
 	for _, six := range families() {
 		is, err := v.list(ctx, six, hooks(six))
 		if err == nil {
-			err = v.restore(ctx, six, converge(is, nil).String())
+			err = v.restore(ctx, b.log, six, converge(is, nil).String())
 		}
 		if err != nil {
 			return fmt.Errorf("remove the rules from %s: %w", v.command(six, ""), err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	probe "github.com/coreos/go-iptables/iptables"
+	"github.com/sirupsen/logrus"
 )
 
 const (
@@ -149,12 +150,14 @@ func (v variant) list(ctx context.Context, six bool, hooks []hook) (listing, err
 	return l, nil
 }
 
-// restore applies a script to one family.
-func (v variant) restore(ctx context.Context, six bool, script string) error {
+// restore applies a script to one family. With debugging the log has it, as it is.
+func (v variant) restore(ctx context.Context, log *logrus.Entry, six bool, script string) error {
 	if script == "" {
 		return nil
 	}
-	_, err := run(ctx, script, v.command(six, "restore"), "--noflush", "--wait", lockWait)
+	command := v.command(six, "restore")
+	log.Debugf("%s --noflush\n%s", command, script)
+	_, err := run(ctx, script, command, "--noflush", "--wait", lockWait)
 	return err
 }
 

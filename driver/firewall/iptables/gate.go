@@ -146,11 +146,8 @@ func (g *Gate) sync(ctx context.Context, p place, gate firewall.Gate) ([]string,
 		want = gateRules(g.mark, gate, p.six, is.user)
 	}
 	s := converge(is, want)
-	if text := s.String(); text != "" {
-		g.log.Debugf("%s\n%s", p.variant.command(p.six, "restore"), text)
-		if err := p.variant.restore(ctx, p.six, text); err != nil {
-			return nil, err
-		}
+	if err := p.variant.restore(ctx, g.log, p.six, s.String()); err != nil {
+		return nil, err
 	}
 	g.placed[p] = len(want) > 0
 	for i, l := range s.repairs {

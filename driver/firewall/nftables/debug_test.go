@@ -15,6 +15,7 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/integration/nstest"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // script keeps the text of debugging messages as it is.
@@ -87,6 +88,45 @@ func TestDebug(t *testing.T) {
 		if said.Len() != 0 {
 			t.Errorf("without debugging: %q", said.String())
 		}
+	})
+}
+
+// TestDebugAround: what is beside the table is in the log as well.
+func TestDebugAround(t *testing.T) {
+	testkit.NeedKernel(t, 5, 12)
+	nstest.Do(t, func() {
+		log, said := quiet(), &script{}
+		log.Logger.AddHook(said)
+		log.Logger.SetLevel(logrus.DebugLevel)
+		told := func(want string) {
+			t.Helper()
+			if d := cmp.Diff(want, said.String()); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+			said.Reset()
+		}
+		v, err := NewValve(t.Context(), log, firewall.DefaultMark())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(v.Close)
+		turn(t, v, some)
+		told(`add table inet gangway-valve
+add element inet gangway-valve bridges { "gw-aaaaaaaaaaaa" }
+add element inet gangway-valve bridges { "mine" }
+`)
+		turn(t, v, []string{"gw-b", "mine"})
+		told(`delete element inet gangway-valve bridges { "gw-aaaaaaaaaaaa" }
+add element inet gangway-valve bridges { "gw-b" }
+`)
+		turn(t, v, nil)
+		told("delete table inet gangway-valve\n")
+		p := NewPace(log)
+		t.Cleanup(p.Close)
+		pace(t, p, firewall.Families{V4: true})
+		told("add table arp gangway-pace\n")
+		pace(t, p, firewall.Families{})
+		told("delete table arp gangway-pace\n")
 	})
 }
 

@@ -60,6 +60,7 @@ type Pace struct {
 
 // paceTable is the table of one family.
 type paceTable struct {
+	log  *logrus.Entry
 	wire wire
 	six  bool
 	// known says that held does: whether there is a table of this process.
@@ -71,7 +72,7 @@ type paceTable struct {
 func NewPace(log *logrus.Entry) *Pace {
 	p := &Pace{log: log}
 	for _, six := range []bool{false, true} {
-		t := &paceTable{wire: wire{family: unix.NFPROTO_ARP}, six: six}
+		t := &paceTable{log: log, wire: wire{family: unix.NFPROTO_ARP}, six: six}
 		if six {
 			t.wire.family = unix.NFPROTO_IPV6
 		}
@@ -177,6 +178,14 @@ func (t *paceTable) sync(ctx context.Context, on bool) (repaired string, err err
 
 // replace makes the table, in place of one that is there, or removes it.
 func (t *paceTable) replace(is state, on bool) error {
+	script := ""
+	if is.exists {
+		script = fmt.Sprintf("delete table %s\n", t)
+	}
+	if on {
+		script += fmt.Sprintf("add table %s\n", t)
+	}
+	t.log.Debugf("nft -f -\n%s", script) // the rules are always the same
 	err := t.wire.commit(paceName, flagOwner, func(c *nft.Conn) error {
 		if is.exists {
 			c.DelTable(t.table(paceName))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	nft "github.com/google/nftables"
@@ -164,7 +165,14 @@ func (v *Valve) find(ctx context.Context, on bool) (state, error) {
 
 // set makes the table, in place of one that is there, or removes it.
 func (v *Valve) set(is state, bridges []string) error {
-	return v.commit(bridges, func(c *nft.Conn) error {
+	script := ""
+	if is.exists {
+		script = "delete table inet " + valveName + "\n"
+	}
+	if len(bridges) > 0 {
+		script += "add table inet " + valveName + "\n" + commands("add", bridges)
+	}
+	return v.commit(bridges, script, func(c *nft.Conn) error {
 		if is.exists {
 			c.DelTable(table(valveName))
 		}
@@ -178,31 +186,47 @@ func (v *Valve) set(is state, bridges []string) error {
 // turn brings the table that is there to other bridges.
 func (v *Valve) turn(bridges []string) error {
 	s := valveBridges(table(valveName))
-	gone, come := elementsOf(v.held, bridges), elementsOf(bridges, v.held)
-	return v.commit(bridges, func(c *nft.Conn) error {
-		if err := inParts(c.SetDeleteElements, s, gone); err != nil {
+	gone, come := without(v.held, bridges), without(bridges, v.held)
+	return v.commit(bridges, commands("delete", gone)+commands("add", come), func(c *nft.Conn) error {
+		if err := inParts(c.SetDeleteElements, s, elementsOf(gone)); err != nil {
 			return err
 		}
-		return inParts(c.SetAddElements, s, come)
+		return inParts(c.SetAddElements, s, elementsOf(come))
 	})
 }
 
-func (v *Valve) commit(bridges []string, write func(*nft.Conn) error) error {
+// commit makes a change. The script is what nft would do it by, for the log; the rules of
+// a table that is made are left out, they are always the same.
+func (v *Valve) commit(bridges []string, script string, write func(*nft.Conn) error) error {
+	v.log.Debugf("nft -f -\n%s", script)
 	if err := v.wire.commit(valveName, flagOwner, write); err != nil {
 		return fmt.Errorf("write table inet %s: %w", valveName, explain(err))
 	}
 	v.held = slices.Clone(bridges)
-	v.log.Debugf("table inet %s is for bridges %q now", valveName, bridges)
 	return nil
 }
 
-// elementsOf returns those bridges that are none of the others.
-func elementsOf(bridges, others []string) []nft.SetElement {
-	var all []nft.SetElement
-	for _, b := range bridges {
-		if _, found := slices.BinarySearch(others, b); !found {
-			all = append(all, nft.SetElement{Key: []byte(ifname(b))})
-		}
+// commands are those of nft that add or delete bridges.
+func commands(verb string, bridges []string) string {
+	var b strings.Builder
+	for _, name := range bridges {
+		fmt.Fprintf(&b, "%s element inet %s %s { %q }\n", verb, valveName, bridgesSet, name)
+	}
+	return b.String()
+}
+
+// without returns those bridges that are none of the others.
+func without(bridges, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(bridges), func(b string) bool {
+		_, found := slices.BinarySearch(others, b)
+		return found
+	})
+}
+
+func elementsOf(bridges []string) []nft.SetElement {
+	all := make([]nft.SetElement, len(bridges))
+	for i, b := range bridges {
+		all[i].Key = []byte(ifname(b))
 	}
 	return all
 }
@@ -226,7 +250,7 @@ func (v *Valve) write(c *nft.Conn, t *nft.Table, bridges []string) error {
 	if err := c.AddSet(s, nil); err != nil {
 		return fmt.Errorf("set %s: %w", bridgesSet, err)
 	}
-	if err := inParts(c.SetAddElements, s, elementsOf(bridges, nil)); err != nil {
+	if err := inParts(c.SetAddElements, s, elementsOf(bridges)); err != nil {
 		return err
 	}
 	for i := range list {
