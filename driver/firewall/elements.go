@@ -1,15 +1,16 @@
 package firewall
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// The elements of a Ruleset are objects. A new kind of element is a type with Kind and
-// Key, a field of Ruleset, and a line in Add, in All and in empty: all in this file. One
-// more thing to know about a network is a field of Network.
+// The elements of a Ruleset are objects. A new kind of element is a type with Kind, Key
+// and String, a field of Ruleset, and a line in Add, in All and in empty: all in this
+// file. One more thing to know about a network is a field of Network.
 
 // Ruleset is a set of networks, published and open ports, and of what they depend
 // on. Bridges are unique among networks, and (protocol, host address, host port)
@@ -171,17 +172,14 @@ type Keep struct {
 // Closed is a family of Ruleset.Closed.
 type Closed struct{ Six bool }
 
-// Kind and Key make Network an Object.
-func (n Network) Kind() spec.Kind { return "rules of a network" }
-
-// Key is the id.
-func (n Network) Key() any { return n.ID }
-
 // Kind and Key make Port an Object.
 func (p Port) Kind() spec.Kind { return "published ports" }
 
 // Key is the run itself.
 func (p Port) Key() any { return p }
+
+// String says where the ports lead.
+func (p Port) String() string { return "published port " + p.Published.String() }
 
 // Kind and Key make Open an Object.
 func (o Open) Kind() spec.Kind { return "open ports" }
@@ -189,11 +187,25 @@ func (o Open) Kind() spec.Kind { return "open ports" }
 // Key is the run itself.
 func (o Open) Key() any { return o }
 
+// String names the container's ports, and who reaches them.
+func (o Open) String() string {
+	out := fmt.Sprintf("open port %s %s:%d-%d", o.Proto, o.Addr, o.First, o.Last)
+	if o.From != "" {
+		out += " by link " + o.From
+	}
+	return out
+}
+
 // Kind and Key make Direct an Object.
 func (d Direct) Kind() spec.Kind { return "container on several networks" }
 
 // Key is the container on the network itself.
 func (d Direct) Key() any { return d }
+
+// String names the container and its clients.
+func (d Direct) String() string {
+	return fmt.Sprintf("published ports of %s for its neighbours in %s", d.Addr, d.Clients)
+}
 
 // Kind and Key make Keep an Object.
 func (k Keep) Kind() spec.Kind { return "kept source ports" }
@@ -201,14 +213,33 @@ func (k Keep) Kind() spec.Kind { return "kept source ports" }
 // Key is the run itself.
 func (k Keep) Key() any { return k }
 
+// String names the ports.
+func (k Keep) String() string {
+	return fmt.Sprintf("source ports udp %s:%d-%d kept", k.Addr, k.First, k.Last)
+}
+
 // Kind and Key make HighPorts an Object.
 func (h HighPorts) Kind() spec.Kind { return "source ports" }
 
 // Key is the protocol.
 func (h HighPorts) Key() any { return h.Proto }
 
+// String is the range.
+func (h HighPorts) String() string {
+	return fmt.Sprintf("source ports %s %d-%d of what goes out", h.Proto, h.First, h.Last)
+}
+
 // Kind and Key make Closed an Object.
 func (c Closed) Kind() spec.Kind { return "closed family" }
 
 // Key is the family itself.
 func (c Closed) Key() any { return c }
+
+// String names the family.
+func (c Closed) String() string {
+	name := "IPv4"
+	if c.Six {
+		name = "IPv6"
+	}
+	return "forwarding of " + name + " for the networks alone"
+}

@@ -10,6 +10,8 @@ package firewall
 import (
 	"context"
 	"net/netip"
+
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // Network is what the firewall has to know about one network.
@@ -82,6 +84,27 @@ type Network struct {
 	// ICC (inter-container communication) lets containers of the network reach
 	// each other directly.
 	ICC bool
+}
+
+// Kind and Key make Network an Object.
+func (n Network) Kind() spec.Kind { return "rules of a network" }
+
+// Key is the id.
+func (n Network) Key() any { return n.ID }
+
+// String names the bridge and what the network is.
+func (n Network) String() string {
+	out := "rules of bridge " + n.Bridge
+	if n.Internal {
+		out += ", internal"
+	}
+	if !n.ICC {
+		out += ", containers apart"
+	}
+	for _, s := range n.Subnets {
+		out += ", " + s.String()
+	}
+	return out
 }
 
 // Families is a set of address families.
