@@ -95,19 +95,19 @@ func newNftables(ctx context.Context, mark firewall.Mark, log *logrus.Entry) (fi
 	return nftables.New(ctx, options)
 }
 
-// newIPTables makes the backend with its valve in nf_tables, if the kernel can
+// newIPTables makes the backend with its fail-closed table in nf_tables, if the kernel can
 // keep one.
 func newIPTables(ctx context.Context, mark firewall.Mark, log *logrus.Entry) (*iptables.Backend, error) {
 	options := iptables.Options{Log: log, Mark: mark}
-	v, err := nftables.NewValve(ctx, log, mark)
+	v, err := nftables.NewFailClosed(ctx, log, mark)
 	if err == nil {
-		options.Valve = v
+		options.FailClosed = v
 	} else {
 		log.WithError(err).Debug("firewall: no fail-closed table")
 	}
 	b, err := iptables.New(ctx, options)
-	if err != nil && options.Valve != nil {
-		options.Valve.Close()
+	if err != nil && options.FailClosed != nil {
+		options.FailClosed.Close()
 	}
 	return b, err
 }

@@ -5,7 +5,7 @@ package firewall
 // about: other bits are kept, and these are cleared before the packet goes on. Rules of
 // others that match or set
 // marks there have to do so with a mask: what they take away makes the packet one
-// that gangway's rules have not accepted, see nftables.Valve, and what they add
+// that gangway's rules have not accepted, see nftables.FailClosed, and what they add
 // is overwritten as long as gangway's rules stand.
 //
 // Where iptables decide nothing, these bits are also how an administrator's own
@@ -13,7 +13,7 @@ package firewall
 // the hook forward at the priority "filter", is what becomes of the packet.
 type Mark struct {
 	// Accept says that gangway's rules accept the packet. Who has been asked has the
-	// bit as well: it passes the valve.
+	// bit as well: it passes the fail-closed table.
 	Accept uint32
 	// Drop says that gangway's rules drop the packet, unless the administrator's
 	// accept it. Each is one bit, and not the same.

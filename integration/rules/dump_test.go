@@ -45,7 +45,7 @@ func (h *host) rules() ruleDump {
 	return d
 }
 
-// nativeRules reads gangway's tables in nf_tables, the bridges of a valve aside:
+// nativeRules reads gangway's tables in nf_tables, the bridges of a fail-closed table aside:
 // those are the networks', like the rules that it goes with.
 func (h *host) nativeRules(d *ruleDump) {
 	h.t.Helper()

@@ -156,8 +156,8 @@ func iptablesDeparture() []explanation {
 	}
 }
 
-// valveChains explain the table that goes with rules that others can take away.
-func valveChains() []explanation {
+// failClosedChains explain the table that goes with rules that others can take away.
+func failClosedChains() []explanation {
 	return []explanation{
 		{"chain loopback", "", "Keeps containers from the services that the host offers on 127.0.0.0/8 only, as GANGWAY-ORIGIN does."},
 		{"chain loopback", "iifgroup 18263 ip daddr 127.0.0.0/8 drop", "Came in by a bridge of Gangway and wants to go to the host's loopback."},

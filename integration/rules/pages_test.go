@@ -150,7 +150,7 @@ func (p *pages) iptables() string {
 		p.chain(&b, e, lines)
 		p.variable(&b, e.at)
 	}
-	p.valve(&b, lines)
+	p.failClosed(&b, lines)
 	b.WriteString("\n# The way of a packet\n\nAs on the [front page](README.md#the-way-of-a-packet), with this backend.\n")
 	for _, j := range journeys() {
 		b.WriteString(p.way("iptables", j))
@@ -158,12 +158,12 @@ func (p *pages) iptables() string {
 	return b.String()
 }
 
-// valve writes what is in nf_tables for the case that rules are missing.
-func (p *pages) valve(b *strings.Builder, lines []string) {
+// failClosed writes what is in nf_tables for the case that rules are missing.
+func (p *pages) failClosed(b *strings.Builder, lines []string) {
 	b.WriteString("\n# In nf_tables: the fail-closed table\n\nTable `inet gangway-valve`, with Linux 5.12 or newer. It belongs to the running Gangway: others can neither " +
 		"flush nor change it, and it goes when Gangway ends. While rules of Gangway are missing it cuts its networks off, so that they are not open " +
 		"until the repair. Without it there is no mark either.\n")
-	for _, e := range valveChains() {
+	for _, e := range failClosedChains() {
 		if e.rule == "" {
 			p.chain(b, e, lines)
 		}

@@ -86,14 +86,14 @@ func newBackend(ctx context.Context, name string, log *logrus.Entry) (firewall.B
 	return nftables.New(ctx, nftables.Options{Log: log, Mark: firewall.DefaultMark(), Gate: gate, Shared: name == SharedTable})
 }
 
-// newIPTables makes the backend with its valve, if the kernel can keep one.
+// newIPTables makes the backend with its fail-closed table, if the kernel can keep one.
 func newIPTables(ctx context.Context, log *logrus.Entry) (firewall.Backend, error) {
 	o := iptables.Options{Log: log, Mark: firewall.DefaultMark()}
-	v, err := nftables.NewValve(ctx, log, firewall.DefaultMark())
+	v, err := nftables.NewFailClosed(ctx, log, firewall.DefaultMark())
 	switch {
 	case err == nil:
-		o.Valve = v
-	case !errors.Is(err, nftables.ErrNoValve):
+		o.FailClosed = v
+	case !errors.Is(err, nftables.ErrNoFailClosed):
 		return nil, err
 	}
 	b, err := iptables.New(ctx, o)

@@ -13,10 +13,10 @@ import (
 	"github.com/gangway-net/gangway/driver/undo"
 )
 
-// Valve cuts networks off while the rules that isolate them are missing; see
-// nftables.Valve.
-type Valve interface {
-	// Sync makes the valve for bridges, sorted by name, and removes it if there
+// FailClosed cuts networks off while the rules that isolate them are missing; see
+// nftables.FailClosed.
+type FailClosed interface {
+	// Sync makes the table for bridges, sorted by name, and removes it if there
 	// are none; it returns one line for each repair.
 	Sync(ctx context.Context, bridges []string) (repaired []string, err error)
 	Close()
@@ -25,18 +25,18 @@ type Valve interface {
 // Options are what New needs.
 type Options struct {
 	Log *logrus.Entry
-	// Mark is the bits that the rules use, and the valve heeds.
+	// Mark is the bits that the rules use, and the fail-closed table heeds.
 	Mark firewall.Mark
-	// Valve is nil where the kernel cannot keep one.
-	Valve Valve
+	// FailClosed is nil where the kernel cannot keep one.
+	FailClosed FailClosed
 }
 
 // Backend keeps the rules in iptables. It is safe for concurrent use; changes
 // go one after the other, as they do in the kernel.
 type Backend struct {
-	log   *logrus.Entry
-	mark  firewall.Mark
-	valve Valve
+	log        *logrus.Entry
+	mark       firewall.Mark
+	failClosed FailClosed
 	// installed holds the variants of this host, the default one first.
 	installed []variant
 
@@ -69,7 +69,7 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{log: o.Log, mark: o.Mark, valve: o.Valve, installed: found, variant: found[0], families: nothingKnown()}
+	b := &Backend{log: o.Log, mark: o.Mark, failClosed: o.FailClosed, installed: found, variant: found[0], families: nothingKnown()}
 	for _, v := range found {
 		there, err := v.hasEngine()
 		if err != nil {
@@ -90,16 +90,16 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 
 // Protection implements what firewall.ProtectionOf asks for.
 func (b *Backend) Protection() firewall.Protection {
-	if b.valve != nil {
+	if b.failClosed != nil {
 		return firewall.ClosedTable
 	}
 	return firewall.NoProtection
 }
 
-// Close takes the valve away; the rules stay.
+// Close takes the fail-closed table away; the rules stay.
 func (b *Backend) Close() {
-	if b.valve != nil {
-		b.valve.Close()
+	if b.failClosed != nil {
+		b.failClosed.Close()
 	}
 }
 
@@ -116,8 +116,8 @@ func families() []bool {
 
 // Apply implements firewall.Backend. As long as nobody else changes the rules,
 // it costs one run of iptables-restore per family that the delta concerns. With
-// the first network the valve comes behind that, and with the last one it goes
-// before: what it looks at are the marks of these rules.
+// the first network the fail-closed table comes behind that, and with the last one
+// it goes before: what it looks at are the marks of these rules.
 func (b *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -158,7 +158,7 @@ func (b *Backend) learn(ctx context.Context) error {
 }
 
 func (b *Backend) form(six bool) form {
-	return form{mark: b.mark, six: six, valve: b.valve != nil, user: b.families[six].user}
+	return form{mark: b.mark, six: six, failClosed: b.failClosed != nil, user: b.families[six].user}
 }
 
 // list looks at what the kernel holds.
@@ -170,11 +170,11 @@ func (b *Backend) list(ctx context.Context, six bool) (listing, error) {
 	return is, err
 }
 
-// turn brings families and valve to the given rules.
+// turn brings families and fail-closed table to the given rules.
 func (b *Backend) turn(ctx context.Context, want map[bool]rules) error {
 	bridges := want[false].bridges()
 	if len(bridges) == 0 {
-		if _, err := b.setValve(ctx, nil); err != nil {
+		if _, err := b.setFailClosed(ctx, nil); err != nil {
 			return err
 		}
 		return b.set(ctx, want)
@@ -182,16 +182,16 @@ func (b *Backend) turn(ctx context.Context, want map[bool]rules) error {
 	if err := b.set(ctx, want); err != nil {
 		return err
 	}
-	_, err := b.setValve(ctx, bridges)
+	_, err := b.setFailClosed(ctx, bridges)
 	return err
 }
 
-// setValve makes the valve for bridges, none for none, if there is one to be.
-func (b *Backend) setValve(ctx context.Context, bridges []string) ([]string, error) {
-	if b.valve == nil {
+// setFailClosed makes the table for bridges, none for none, if there is one to be.
+func (b *Backend) setFailClosed(ctx context.Context, bridges []string) ([]string, error) {
+	if b.failClosed == nil {
 		return nil, nil
 	}
-	return b.valve.Sync(ctx, bridges)
+	return b.failClosed.Sync(ctx, bridges)
 }
 
 // set brings the families to the given rules. What fails by what is known is
@@ -257,11 +257,11 @@ func (b *Backend) Mend(ctx context.Context) ([]string, error) {
 	return b.check(ctx, b.families[false].want.bridges(), func(six bool) rules { return b.families[six].want })
 }
 
-// check makes the kernel hold the wanted rules, and the valve those bridges.
+// check makes the kernel hold the wanted rules, and the fail-closed table those bridges.
 func (b *Backend) check(ctx context.Context, bridges []string, want func(six bool) rules) ([]string, error) {
 	steps := []func() ([]string, error){
 		func() ([]string, error) { return b.syncRules(ctx, want) },
-		func() ([]string, error) { return b.setValve(ctx, bridges) },
+		func() ([]string, error) { return b.setFailClosed(ctx, bridges) },
 	}
 	if len(bridges) == 0 {
 		slices.Reverse(steps)
@@ -330,7 +330,7 @@ func (b *Backend) Cleanup(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.families = nothingKnown()
-	_, all := b.setValve(ctx, nil)
+	_, all := b.setFailClosed(ctx, nil)
 	for _, v := range b.installed {
 		all = errors.Join(all, b.clear(ctx, v))
 	}

@@ -21,14 +21,14 @@
 // rule for rule, in an order that depends on the ruleset alone. Elements of a
 // ruleset match disjoint packets, so that order is the text's.
 //
-// Anybody can take rules of iptables away, or put others between them. A Valve,
-// which is not in iptables, drops what is not marked as accepted by these rules or
-// by DOCKER-USER: GANGWAY-USER and GANGWAY-ACCEPT give the marks, the valve clears
+// Anybody can take rules of iptables away, or put others between them. The fail-closed
+// table, which is not in iptables, drops what is not marked as accepted by these rules or
+// by DOCKER-USER: GANGWAY-USER and GANGWAY-ACCEPT give the marks, the table clears
 // them. That DOCKER-USER has accepted a packet is to be seen by the mark that it has
 // only while it is there, so gangway leads it there itself, from its own chain. Marks
 // given before and behind the engine's jump would be taken for its word as well
 // when rules of others, as of a firewall that reloads, come to stand in between.
-// Without a Valve nothing is marked, and isolation is off until the repair.
+// Without it nothing is marked, and isolation is off until the repair.
 //
 // The package refuses to touch rules and chains of others, policies and
 // sysctls, and never reads a rule's meaning back: what does not stand there

@@ -12,14 +12,14 @@ import (
 )
 
 // TestBackend runs the cases that all backends share, with the engine's rules
-// in either variant of iptables, and on a kernel that cannot keep a valve. The
+// in either variant of iptables, and on a kernel that cannot keep a fail-closed table. The
 // variant is the one in which the engine's chains are, so every host of the
 // legacy runs has one of them.
 func TestBackend(t *testing.T) {
 	for name, o := range map[string]fwtest.Options{
-		"nft":       {Mark: firewall.DefaultMark(), IPTables: "iptables-nft", Open: !testkit.KernelHas(5, 12)},
-		"legacy":    {Mark: firewall.Mark{Accept: 1 << 20, Drop: 1 << 9}, IPTables: "iptables-legacy", Marker: "DOCKER", Open: !testkit.KernelHas(5, 12)},
-		"valveless": {Mark: firewall.DefaultMark(), IPTables: "iptables-legacy", Marker: "DOCKER", Open: true},
+		"nft":    {Mark: firewall.DefaultMark(), IPTables: "iptables-nft", Open: !testkit.KernelHas(5, 12)},
+		"legacy": {Mark: firewall.Mark{Accept: 1 << 20, Drop: 1 << 9}, IPTables: "iptables-legacy", Marker: "DOCKER", Open: !testkit.KernelHas(5, 12)},
+		"open":   {Mark: firewall.DefaultMark(), IPTables: "iptables-legacy", Marker: "DOCKER", Open: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			fwtest.Run(t, start(o.Mark, !o.Open), o)
@@ -27,23 +27,23 @@ func TestBackend(t *testing.T) {
 	}
 }
 
-func start(mark firewall.Mark, valve bool) fwtest.NewBackend {
+func start(mark firewall.Mark, failClosed bool) fwtest.NewBackend {
 	return func(ctx context.Context) (firewall.Backend, error) {
 		options := iptables.Options{Log: testkit.Quiet(), Mark: mark}
-		if valve {
-			v, err := nftables.NewValve(ctx, testkit.Quiet(), mark)
+		if failClosed {
+			v, err := nftables.NewFailClosed(ctx, testkit.Quiet(), mark)
 			if err != nil {
 				return nil, err
 			}
-			options.Valve = v
+			options.FailClosed = v
 		}
 		return iptables.New(ctx, options)
 	}
 }
 
-// BenchmarkForward compares the rules with and without a valve; package nftables
+// BenchmarkForward compares the rules with and without a fail-closed table; package nftables
 // has the way without any rules.
 func BenchmarkForward(b *testing.B) {
-	b.Run("valveless", func(b *testing.B) { fwtest.Forward(b, start(firewall.DefaultMark(), false)) })
-	b.Run("with valve", func(b *testing.B) { fwtest.Forward(b, start(firewall.DefaultMark(), true)) })
+	b.Run("open", func(b *testing.B) { fwtest.Forward(b, start(firewall.DefaultMark(), false)) })
+	b.Run("with fail-closed table", func(b *testing.B) { fwtest.Forward(b, start(firewall.DefaultMark(), true)) })
 }

@@ -140,7 +140,7 @@ func TestGateConverges(t *testing.T) {
 	for range 1000 {
 		k := bare()
 		if rnd.IntN(2) == 0 {
-			if err := k.restore(converge(k.list(t, false), compile(pick(rnd, rich()), form{mark: firewall.DefaultMark(), valve: true})).String()); err != nil {
+			if err := k.restore(converge(k.list(t, false), compile(pick(rnd, rich()), form{mark: firewall.DefaultMark(), failClosed: true})).String()); err != nil {
 				t.Fatal(err)
 			}
 		}

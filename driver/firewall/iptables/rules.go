@@ -81,8 +81,8 @@ var (
 type form struct {
 	mark firewall.Mark
 	six  bool
-	// valve says that a Valve looks at the marks of packets.
-	valve bool
+	// failClosed says that the fail-closed table looks at the marks of packets.
+	failClosed bool
 	// user says that there is a DOCKER-USER.
 	user bool
 }
@@ -100,7 +100,7 @@ func asked(f form) []string {
 	if f.user {
 		r = append(r, "-j "+dockerUser.name)
 	}
-	if f.valve {
+	if f.failClosed {
 		r = slices.Concat([]string{setMark(f.mark, f.mark.Asked())}, r, []string{setMark(f.mark, f.mark.Drop)})
 	}
 	return r

@@ -92,9 +92,9 @@ func text(r rules) string {
 }
 
 func TestCompile(t *testing.T) {
-	golden.Compare(t, "testdata/compile-ipv4.golden", text(compile(rich(), form{mark: firewall.DefaultMark(), valve: true, user: true})))
-	golden.Compare(t, "testdata/compile-ipv6.golden", text(compile(rich(), form{mark: firewall.DefaultMark(), six: true, valve: true, user: true})))
-	if r := compile(firewall.Ruleset{}, form{mark: firewall.DefaultMark(), valve: true, user: true}); len(r) != 0 {
+	golden.Compare(t, "testdata/compile-ipv4.golden", text(compile(rich(), form{mark: firewall.DefaultMark(), failClosed: true, user: true})))
+	golden.Compare(t, "testdata/compile-ipv6.golden", text(compile(rich(), form{mark: firewall.DefaultMark(), six: true, failClosed: true, user: true})))
+	if r := compile(firewall.Ruleset{}, form{mark: firewall.DefaultMark(), failClosed: true, user: true}); len(r) != 0 {
 		t.Errorf("nothing compiles to %v", r)
 	}
 }
@@ -167,16 +167,16 @@ func minus(a, b firewall.Ruleset) firewall.Ruleset {
 func TestWithIsCompile(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for _, six := range []bool{false, true} {
-		now, is := firewall.Ruleset{}, compile(firewall.Ruleset{}, form{mark: firewall.DefaultMark(), six: six, valve: true, user: true})
+		now, is := firewall.Ruleset{}, compile(firewall.Ruleset{}, form{mark: firewall.DefaultMark(), six: six, failClosed: true, user: true})
 		for range 300 {
 			next := pick(rnd, rich())
 			before := text(is)
-			changed := is.with(firewall.Delta{Remove: minus(now, next), Add: minus(next, now)}, form{mark: firewall.DefaultMark(), six: six, valve: true, user: true})
+			changed := is.with(firewall.Delta{Remove: minus(now, next), Add: minus(next, now)}, form{mark: firewall.DefaultMark(), six: six, failClosed: true, user: true})
 			if text(is) != before {
 				t.Fatal("with changed what it was called on")
 			}
 			now, is = next, changed
-			if d := cmp.Diff(text(compile(now, form{mark: firewall.DefaultMark(), six: six, valve: true, user: true})), text(is)); d != "" {
+			if d := cmp.Diff(text(compile(now, form{mark: firewall.DefaultMark(), six: six, failClosed: true, user: true})), text(is)); d != "" {
 				t.Fatalf("(-compile +with):\n%s", d)
 			}
 		}
@@ -185,19 +185,19 @@ func TestWithIsCompile(t *testing.T) {
 
 // Adding what is there and removing what is gone change nothing.
 func TestWithTwice(t *testing.T) {
-	once := compile(rich(), form{mark: firewall.DefaultMark(), valve: true, user: true})
-	if d := cmp.Diff(text(once), text(once.with(firewall.Delta{Add: rich()}, form{mark: firewall.DefaultMark(), valve: true, user: true}))); d != "" {
+	once := compile(rich(), form{mark: firewall.DefaultMark(), failClosed: true, user: true})
+	if d := cmp.Diff(text(once), text(once.with(firewall.Delta{Add: rich()}, form{mark: firewall.DefaultMark(), failClosed: true, user: true}))); d != "" {
 		t.Errorf("add twice:\n%s", d)
 	}
-	gone := once.with(firewall.Delta{Remove: rich()}, form{mark: firewall.DefaultMark(), valve: true, user: true})
+	gone := once.with(firewall.Delta{Remove: rich()}, form{mark: firewall.DefaultMark(), failClosed: true, user: true})
 	if len(gone) != 0 {
 		t.Errorf("left over: %v", gone)
 	}
-	if again := gone.with(firewall.Delta{Remove: rich()}, form{mark: firewall.DefaultMark(), valve: true, user: true}); len(again) != 0 {
+	if again := gone.with(firewall.Delta{Remove: rich()}, form{mark: firewall.DefaultMark(), failClosed: true, user: true}); len(again) != 0 {
 		t.Errorf("remove twice: %v", again)
 	}
 	// What is removed and added in one delta stays.
-	if d := cmp.Diff(text(once), text(once.with(firewall.Delta{Remove: rich(), Add: rich()}, form{mark: firewall.DefaultMark(), valve: true, user: true}))); d != "" {
+	if d := cmp.Diff(text(once), text(once.with(firewall.Delta{Remove: rich(), Add: rich()}, form{mark: firewall.DefaultMark(), failClosed: true, user: true}))); d != "" {
 		t.Errorf("replace by itself:\n%s", d)
 	}
 }
@@ -207,7 +207,7 @@ func TestWithTwice(t *testing.T) {
 func TestClosedAlone(t *testing.T) {
 	alone := firewall.Ruleset{Outside: rich().Outside, Closed: firewall.Families{V4: true}}
 	for _, six := range []bool{false, true} {
-		f := form{six: six, valve: true, user: true}
+		f := form{six: six, failClosed: true, user: true}
 		is, want := compile(alone, f), map[bool]int{false: 1, true: 0}[six]
 		if n := len(is.chains()); n != want {
 			t.Errorf("IPv6 %t: %d chains, want %d:\n%s", six, n, want, text(is))
@@ -223,7 +223,7 @@ func TestClosedAlone(t *testing.T) {
 // TestRangesListed: the ranges of ports are those of what the kernel lists, where nobody
 // has told them, and what is added takes their place.
 func TestRangesListed(t *testing.T) {
-	full, f := rich(), form{mark: firewall.DefaultMark(), valve: true, user: true}
+	full, f := rich(), form{mark: firewall.DefaultMark(), failClosed: true, user: true}
 	listed := maps.Clone(compile(full, f))
 	delete(listed, highPorts)
 	delete(listed, remembered)
@@ -244,12 +244,12 @@ func TestRangesListed(t *testing.T) {
 // The order of the elements is not the order of the rules.
 func TestCompileShuffled(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
-	want := text(compile(rich(), form{mark: firewall.DefaultMark(), valve: true, user: true}))
+	want := text(compile(rich(), form{mark: firewall.DefaultMark(), failClosed: true, user: true}))
 	for range 50 {
 		set := rich()
 		rnd.Shuffle(len(set.Networks), reflect.Swapper(set.Networks))
 		rnd.Shuffle(len(set.Ports), reflect.Swapper(set.Ports))
-		if d := cmp.Diff(want, text(compile(set, form{mark: firewall.DefaultMark(), valve: true, user: true}))); d != "" {
+		if d := cmp.Diff(want, text(compile(set, form{mark: firewall.DefaultMark(), failClosed: true, user: true}))); d != "" {
 			t.Fatalf("order matters:\n%s", d)
 		}
 	}

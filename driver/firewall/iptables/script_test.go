@@ -204,7 +204,7 @@ func TestConverge(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	for round := range 2000 {
 		six := round%2 == 1
-		k, engine := bare(), form{mark: firewall.DefaultMark(), six: six, valve: true, user: true}
+		k, engine := bare(), form{mark: firewall.DefaultMark(), six: six, failClosed: true, user: true}
 		if err := k.restore(converge(k.list(t, six), compile(pick(rnd, rich()), engine)).String()); err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +243,7 @@ func TestStep(t *testing.T) {
 	for i := range uint16(200) {
 		big.Ports = append(big.Ports, port("a", "4", 6, "0.0.0.0", 20000+2*i, 20000+2*i, "10.200.0.4", 80))
 	}
-	k, is := bare(), compile(big, form{mark: firewall.DefaultMark(), valve: true, user: true})
+	k, is := bare(), compile(big, form{mark: firewall.DefaultMark(), failClosed: true, user: true})
 	if err := k.restore(converge(k.list(t, false), is).String()); err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func TestStep(t *testing.T) {
 		} else {
 			d.Remove.Ports = one
 		}
-		want := is.with(d, form{mark: firewall.DefaultMark(), valve: true, user: true})
+		want := is.with(d, form{mark: firewall.DefaultMark(), failClosed: true, user: true})
 		s, ok := step(is, want)
 		if !ok {
 			t.Fatal("a port is no step")
@@ -276,7 +276,7 @@ func TestStep(t *testing.T) {
 // What opens goes filter first, what closes filter last.
 func TestTableOrder(t *testing.T) {
 	k := bare()
-	full := compile(rich(), form{mark: firewall.DefaultMark(), valve: true, user: true})
+	full := compile(rich(), form{mark: firewall.DefaultMark(), failClosed: true, user: true})
 	open := converge(k.list(t, false), full).String()
 	if err := k.restore(open); err != nil {
 		t.Fatal(err)

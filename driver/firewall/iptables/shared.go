@@ -70,7 +70,7 @@ func shared(f form) rules {
 		isolatedChain:    nil,
 		isolatedOutChain: nil,
 	}
-	if f.valve {
+	if f.failClosed {
 		r[acceptChain] = []string{setMark(f.mark, f.mark.Accept), "-j ACCEPT"}
 	}
 	sharedOrigin(r, f.six)

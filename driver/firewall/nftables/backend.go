@@ -20,9 +20,9 @@ type Options struct {
 	// Gate is nil on hosts without iptables commands.
 	Gate Gate
 	// Shared makes the table without an owner, as kernels before 6.9 need it, and
-	// Valveless leaves the valve out, as those before 5.12 need it, so that tests
-	// can show what holds there.
-	Shared, Valveless bool
+	// NoFailClosed leaves the fail-closed table out, as those before 5.12 need it, so
+	// that tests can show what holds there.
+	Shared, NoFailClosed bool
 }
 
 // Backend keeps the rules in nf_tables. It is safe for concurrent use; changes
@@ -36,9 +36,9 @@ type Backend struct {
 	mu     sync.Mutex
 	kernel kernel
 	gate   gate
-	// valve is nil where nobody else can change the table, or the kernel cannot
-	// keep a valve.
-	valve *Valve
+	// failClosed is nil where nobody else can change the table, or the kernel cannot
+	// keep a fail-closed table.
+	failClosed *FailClosed
 	// known holds what the kernel held after the last change; nil if that has
 	// to be looked up.
 	known contents
@@ -60,18 +60,18 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 	if err := b.kernel.probe(o.Shared); err != nil {
 		return nil, err
 	}
-	if b.kernel.flags != 0 || o.Valveless {
+	if b.kernel.flags != 0 || o.NoFailClosed {
 		return b, nil
 	}
-	v, err := tryValve(ctx, &Valve{log: o.Log, mark: o.Mark, keeps: true})
+	v, err := tryFailClosed(ctx, &FailClosed{log: o.Log, mark: o.Mark, keeps: true})
 	switch {
-	case errors.Is(err, ErrNoValve):
+	case errors.Is(err, ErrNoFailClosed):
 		o.Log.WithError(err).Debug("firewall: no fail-closed table")
 	case err != nil:
 		b.Close()
 		return nil, err
 	}
-	b.valve = v
+	b.failClosed = v
 	return b, nil
 }
 
@@ -80,19 +80,19 @@ func (b *Backend) Protection() firewall.Protection {
 	switch {
 	case b.kernel.flags != 0:
 		return firewall.OwnTable
-	case b.valve != nil:
+	case b.failClosed != nil:
 		return firewall.ClosedTable
 	}
 	return firewall.NoProtection
 }
 
 // Close ends the connections to the kernel. The table stays, for the next
-// process to go on with; until then anybody can change it. The valve goes.
+// process to go on with; until then anybody can change it. The fail-closed table goes.
 func (b *Backend) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.valve != nil {
-		b.valve.Close()
+	if b.failClosed != nil {
+		b.failClosed.Close()
 	}
 	b.reader.close()
 	b.kernel.close()
@@ -103,8 +103,8 @@ func (b *Backend) Name() string { return "nftables" }
 
 // Apply implements firewall.Backend. As long as nobody else changes the table,
 // it costs one transaction with the elements of the delta. With the first
-// network valve and gate come behind that, and with the last one they go before:
-// what they look at has been classified.
+// network the fail-closed table and the gate come behind that, and with the last one they
+// go before: what they look at has been classified.
 func (b *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -140,21 +140,21 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 	return nil
 }
 
-// guard brings valve and gate to where they have to be around the known items.
+// guard brings fail-closed table and gate to where they have to be around the known items.
 func (b *Backend) guard(ctx context.Context, want firewall.Gate) error {
-	_, err := b.setValve(ctx, b.known)
+	_, err := b.setFailClosed(ctx, b.known)
 	if err == nil && (b.gate.want != want || want != firewall.Gate{} && b.gate.due(&b.kernel)) {
 		err = b.setGate(ctx, want)
 	}
 	return err
 }
 
-// shut removes the valve, and from the gate what is for networks.
+// shut removes the fail-closed table, and from the gate what is for networks.
 func (b *Backend) shut(ctx context.Context, want firewall.Gate) error {
 	if err := b.setGate(ctx, want); err != nil {
 		return err
 	}
-	_, err := b.setValve(ctx, nil)
+	_, err := b.setFailClosed(ctx, nil)
 	return err
 }
 
@@ -162,12 +162,12 @@ func (b *Backend) shut(ctx context.Context, want firewall.Gate) error {
 // for before. It returns the error with what it meets itself.
 func (b *Backend) takeBack(ctx context.Context, c change, had firewall.Gate, err error) error {
 	if !had.Networks {
-		_, off := b.setValve(ctx, nil)
+		_, off := b.setFailClosed(ctx, nil)
 		err = errors.Join(err, off)
 	}
 	again := b.change(ctx, c.inverse())
 	if again == nil && had.Networks {
-		_, again = b.setValve(ctx, b.known)
+		_, again = b.setFailClosed(ctx, b.known)
 	}
 	if again != nil {
 		return fmt.Errorf("%w (and taking it back failed, so the rules may be incomplete until the next check: %w)", err, again)
@@ -301,13 +301,13 @@ func (b *Backend) sync(ctx context.Context, want contents, known bool) ([]string
 	return repaired, nil
 }
 
-// around brings valve and gate to where they have to be around the table.
+// around brings fail-closed table and gate to where they have to be around the table.
 func (b *Backend) around(ctx context.Context, want firewall.Gate, still bool) ([]string, error) {
 	var guarded contents
 	if want.Networks {
 		guarded = b.known
 	}
-	lines, err := b.setValve(ctx, guarded)
+	lines, err := b.setFailClosed(ctx, guarded)
 	if err != nil {
 		return lines, err
 	}
@@ -318,10 +318,10 @@ func (b *Backend) around(ctx context.Context, want firewall.Gate, still bool) ([
 	return append(lines, more...), err
 }
 
-// setValve makes the valve that goes with a table of these items, none for none, if
-// there is one to be.
-func (b *Backend) setValve(ctx context.Context, items contents) ([]string, error) {
-	if b.valve == nil {
+// setFailClosed makes the fail-closed table that goes with a table of these items, none
+// for none, if there is one to be.
+func (b *Backend) setFailClosed(ctx context.Context, items contents) ([]string, error) {
+	if b.failClosed == nil {
 		return nil, nil
 	}
 	var bridges []string
@@ -330,7 +330,7 @@ func (b *Backend) setValve(ctx context.Context, items contents) ([]string, error
 			bridges = append(bridges, v.link[receiver])
 		}
 	}
-	writes, lines, err := b.valve.sync(ctx, bridges)
+	writes, lines, err := b.failClosed.sync(ctx, bridges)
 	b.wrote(writes)
 	return lines, err
 }

@@ -37,7 +37,7 @@ func TestDebug(t *testing.T) {
 		log, said := quiet(), &script{}
 		log.Logger.AddHook(said)
 		log.Logger.SetLevel(logrus.DebugLevel)
-		b := startWith(t, Options{Log: log, Shared: true, Valveless: true})
+		b := startWith(t, Options{Log: log, Shared: true, NoFailClosed: true})
 		listing := func() []string { return unordered(sh(t, "nft -s list ruleset")) }
 		replay := func() {
 			t.Helper()
@@ -105,7 +105,7 @@ func TestDebugAround(t *testing.T) {
 			}
 			said.Reset()
 		}
-		v, err := NewValve(t.Context(), log, firewall.DefaultMark())
+		v, err := NewFailClosed(t.Context(), log, firewall.DefaultMark())
 		if err != nil {
 			t.Fatal(err)
 		}

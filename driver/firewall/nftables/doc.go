@@ -47,7 +47,7 @@
 // 5.12) is never used for it: the table would go with the process, and with it the
 // isolation of containers that run on. Kernels without both have a table that
 // everybody can change, and what others do to it is repaired when the kernel tells
-// of it; until then a Valve, a second table with an owner alone, drops what the
+// of it; until then the fail-closed table, a second one with an owner alone, drops what the
 // first one has not accepted. Where there is neither (Linux 5.6 to 5.11), isolation
 // is off until the repair.
 //

@@ -47,8 +47,8 @@ func BenchmarkForward(b *testing.B) {
 		options nftables.Options
 	}{
 		{"owner", nftables.Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark()}},
-		{"shared", nftables.Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark(), Shared: true, Valveless: true}},
-		{"shared with valve", nftables.Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark(), Shared: true}},
+		{"shared", nftables.Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark(), Shared: true, NoFailClosed: true}},
+		{"shared with fail-closed table", nftables.Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark(), Shared: true}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			fwtest.Forward(b, func(ctx context.Context) (firewall.Backend, error) { return nftables.New(ctx, c.options) })

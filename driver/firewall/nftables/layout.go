@@ -62,7 +62,7 @@ func baseChains() []chain {
 			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("into")),
 			rule(ifGroup(expr.MetaKeyIIFGROUP), leaves(), jump("outof")),
 			rule(closed, jump("closed"))),
-		// Behind the valve, which looks at what is cleared here.
+		// Behind the fail-closed table, which looks at what is cleared here.
 		base("enforce", filter, nft.ChainHookForward, *nft.ChainPriorityFilter+2,
 			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("settle")),
 			rule(strayOut(), verdict(expr.VerdictDrop)),

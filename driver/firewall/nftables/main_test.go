@@ -51,10 +51,10 @@ func quiet() *logrus.Entry {
 }
 
 // start makes a backend without iptables in the namespace of the test. Its
-// table is open to the changes of others, and there is no valve.
+// table is open to the changes of others, and there is no fail-closed table.
 func start(t testing.TB) *Backend {
 	t.Helper()
-	return startWith(t, Options{Log: quiet(), Mark: firewall.DefaultMark(), Shared: true, Valveless: true})
+	return startWith(t, Options{Log: quiet(), Mark: firewall.DefaultMark(), Shared: true, NoFailClosed: true})
 }
 
 // startOwner makes a backend that owns its table.

@@ -319,7 +319,7 @@ func TestDowngrade(t *testing.T) {
 // Of two that want the table, the second one is told why it cannot have it, and
 // takes over as soon as the first one is gone.
 func TestTwoOwners(t *testing.T) {
-	for name, o := range map[string]Options{"owner": {Log: quiet()}, "earlier version": {Log: quiet(), Shared: true, Valveless: true}} {
+	for name, o := range map[string]Options{"owner": {Log: quiet()}, "earlier version": {Log: quiet(), Shared: true, NoFailClosed: true}} {
 		t.Run(name, func(t *testing.T) {
 			nstest.Do(t, func() {
 				b, second := startOwner(t), startWith(t, o)

@@ -16,11 +16,11 @@ import (
 	"github.com/gangway-net/gangway/integration/testkit"
 )
 
-// newValve makes a valve, which the kernel has to be able to keep.
-func newValve(t *testing.T) *Valve {
+// newFailClosed makes a fail-closed table, which the kernel has to be able to keep.
+func newFailClosed(t *testing.T) *FailClosed {
 	t.Helper()
 	testkit.NeedKernel(t, 5, 12)
-	v, err := NewValve(t.Context(), testkit.Quiet(), firewall.DefaultMark())
+	v, err := NewFailClosed(t.Context(), testkit.Quiet(), firewall.DefaultMark())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,11 +28,11 @@ func newValve(t *testing.T) *Valve {
 	return v
 }
 
-// some are bridges of a valve.
+// some are bridges of a fail-closed table.
 var some = []string{"gw-aaaaaaaaaaaa", "mine"}
 
-// turn makes or removes a valve, and demands what it tells.
-func turn(t *testing.T, v *Valve, bridges []string, want ...string) {
+// turn makes or removes a fail-closed table, and demands what it tells.
+func turn(t *testing.T, v *FailClosed, bridges []string, want ...string) {
 	t.Helper()
 	got, err := v.Sync(t.Context(), bridges)
 	if err != nil {
@@ -43,16 +43,16 @@ func turn(t *testing.T, v *Valve, bridges []string, want ...string) {
 	}
 }
 
-// A valve stands as it should, whatever others do, and goes with its process.
-func TestValve(t *testing.T) {
+// A fail-closed table stands as it should, whatever others do, and goes with its process.
+func TestFailClosed(t *testing.T) {
 	nstest.Do(t, func() {
-		v := newValve(t)
+		v := newFailClosed(t)
 		if got := dumped(t); got != "" {
 			t.Fatalf("the trial has left:\n%s", got)
 		}
 		turn(t, v, nil)
 		turn(t, v, some)
-		golden(t, "valve.golden", unowned(sh(t, "nft -s list ruleset")))
+		golden(t, "failclosed.golden", unowned(sh(t, "nft -s list ruleset")))
 		want := dumped(t)
 		turn(t, v, some)
 		sh(t, "nft add table inet other; nft flush ruleset")
@@ -100,12 +100,12 @@ func TestValve(t *testing.T) {
 	})
 }
 
-// A valve that is lost comes back and is told, as is one that somebody loaded
+// A fail-closed table that is lost comes back and is told, as is one that somebody loaded
 // from a file; that of an earlier process is waited for.
-func TestValveOfOthers(t *testing.T) {
+func TestFailClosedOfOthers(t *testing.T) {
 	const loaded = "nft add table inet gangway-valve"
 	nstest.Do(t, func() {
-		v := newValve(t)
+		v := newFailClosed(t)
 		turn(t, v, some)
 		want := unowned(sh(t, "nft -s list ruleset"))
 		v.wire.close()
@@ -120,13 +120,13 @@ func TestValveOfOthers(t *testing.T) {
 			t.Errorf("left over:\n%s", got)
 		}
 		turn(t, v, some)
-		next := newValve(t)
+		next := newFailClosed(t)
 		turn(t, next, nil) // another one's is not removed
 		if d := cmp.Diff(want, unowned(sh(t, "nft -s list ruleset"))); d != "" {
 			t.Error(d)
 		}
 		if _, err := next.Sync(context.Background(), some); !errors.Is(err, errOwned) || !strings.Contains(err.Error(), "end the process") {
-			t.Errorf("a second valve: %v", err)
+			t.Errorf("a second fail-closed table: %v", err)
 		}
 		time.AfterFunc(releaseTime/10, v.Close) // a process that takes a moment to end
 		turn(t, next, some)
@@ -135,29 +135,29 @@ func TestValveOfOthers(t *testing.T) {
 }
 
 // A kernel that does not know the flag says so.
-func TestNoValve(t *testing.T) {
+func TestNoFailClosed(t *testing.T) {
 	nstest.Do(t, func() {
-		v := newValve(t)
-		if err := v.try(flagOwner | 1<<20); !errors.Is(err, ErrNoValve) {
+		v := newFailClosed(t)
+		if err := v.try(flagOwner | 1<<20); !errors.Is(err, ErrNoFailClosed) {
 			t.Errorf("unknown flags: %v", err)
 		}
 		turn(t, v, some)
 	})
 }
 
-// The table and its valve come and go together, and no change in between costs
+// The table and its fail-closed table come and go together, and no change in between costs
 // more than its transaction.
-func TestValveWithTable(t *testing.T) {
+func TestFailClosedWithTable(t *testing.T) {
 	testkit.NeedKernel(t, 5, 12)
 	nstest.Do(t, func() {
 		b := startWith(t, Options{Log: quiet(), Mark: firewall.DefaultMark(), Shared: true})
 		before := generation(t, b)
 		add(t, b, rich())
 		if n := generation(t, b) - before; n != 2 {
-			t.Errorf("%d transactions for the first networks, want one for the rules and one for the valve", n)
+			t.Errorf("%d transactions for the first networks, want one for the rules and one for the fail-closed table", n)
 		}
-		if b.seen = generation(t, b); len(b.valve.held) != len(rich().Networks) {
-			t.Fatal("no valve")
+		if b.seen = generation(t, b); len(b.failClosed.held) != len(rich().Networks) {
+			t.Fatal("no fail-closed table")
 		}
 		add(t, b, one())
 		if n := generation(t, b) - before; n != 3 {
@@ -189,10 +189,10 @@ func TestValveWithTable(t *testing.T) {
 	})
 }
 
-// A valve that cannot be made takes the change back: another process has one.
-func TestValveRefused(t *testing.T) {
+// A fail-closed table that cannot be made takes the change back: another process has one.
+func TestFailClosedRefused(t *testing.T) {
 	nstest.Do(t, func() {
-		other := newValve(t)
+		other := newFailClosed(t)
 		turn(t, other, some)
 		want := dumped(t)
 		b := startWith(t, Options{Log: quiet(), Mark: firewall.DefaultMark(), Shared: true})

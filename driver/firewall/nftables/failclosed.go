@@ -16,19 +16,20 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall"
 )
 
-// valveName is the name of the valve's table, in the inet family.
-const valveName = tableName + "-valve"
+// failClosedName is the name of the fail-closed table, in the inet family. It is not called
+// by what it is: with another name a table of an earlier version that somebody has saved
+// with all rules and loads again (nft -f) would be nobody's, and cut networks off for ever.
+const failClosedName = tableName + "-valve"
 
-// ErrNoValve says that the kernel cannot keep a table from others.
-var ErrNoValve = errors.New("the kernel keeps no table of nf_tables from others (Linux 5.12 or newer does)")
+// ErrNoFailClosed says that the kernel cannot keep a table from others.
+var ErrNoFailClosed = errors.New("the kernel keeps no table of nf_tables from others (Linux 5.12 or newer does)")
 
-// Valve cuts networks off while the rules that isolate them are missing. It is
-// for rules that others can take away: those of iptables, and the table of
-// package nftables on kernels before 6.9.
+// FailClosed is the fail-closed table: it cuts networks off while the rules that isolate
+// them are missing. It is for rules that others can take away: those of iptables, and the
+// table of package nftables on kernels before 6.9.
 //
-// It is a table that is its connection's (flag owner): a flush of all rules by
-// others leaves it out, and every other change by others is refused. What would
-// leave to a bridge of gangway passes only with a mark that says that rules of
+// It is its connection's (flag owner): a flush of all rules by others leaves it out, and
+// every other change by others is refused. What would leave to a bridge of gangway passes only with a mark that says that rules of
 // gangway, or the administrator's behind them, have accepted it. So does what
 // comes from one, but to ports that others publish. Who has no such mark has come by no rule of gangway.
 //
@@ -44,7 +45,7 @@ var ErrNoValve = errors.New("the kernel keeps no table of nf_tables from others 
 //
 // All calls have to come on threads of one network namespace. It is safe for
 // concurrent use.
-type Valve struct {
+type FailClosed struct {
 	log  *logrus.Entry
 	mark firewall.Mark
 	// keeps leaves the marks to the chain enforce, which looks at them as well. Nothing
@@ -57,33 +58,34 @@ type Valve struct {
 	held []string
 }
 
-// NewValve tries whether the kernel can keep a valve that heeds these marks, without
-// leaving anything there. The log gets each change of the table, with debugging. The error of one that cannot matches ErrNoValve.
-func NewValve(ctx context.Context, log *logrus.Entry, mark firewall.Mark) (*Valve, error) {
-	return tryValve(ctx, &Valve{log: log, mark: mark})
+// NewFailClosed tries whether the kernel can keep a fail-closed table that heeds these
+// marks, without leaving anything there. The log gets each change of the table, with
+// debugging. The error of a kernel that cannot matches ErrNoFailClosed.
+func NewFailClosed(ctx context.Context, log *logrus.Entry, mark firewall.Mark) (*FailClosed, error) {
+	return tryFailClosed(ctx, &FailClosed{log: log, mark: mark})
 }
 
-func tryValve(ctx context.Context, v *Valve) (*Valve, error) {
+func tryFailClosed(ctx context.Context, f *FailClosed) (*FailClosed, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := v.try(flagOwner); err != nil {
-		v.Close()
+	if err := f.try(flagOwner); err != nil {
+		f.Close()
 		return nil, fmt.Errorf("try a table with an owner: %w", err)
 	}
-	return v, nil
+	return f, nil
 }
 
-// try puts a valve with these flags into the kernel and removes it in the same
+// try puts a fail-closed table with these flags into the kernel and removes it in the same
 // transaction.
-func (v *Valve) try(flags uint32) error {
-	if _, err := v.wire.open(); err != nil {
+func (f *FailClosed) try(flags uint32) error {
+	if _, err := f.wire.open(); err != nil {
 		return err
 	}
-	const name = valveName + "-probe"
-	err := v.wire.commit(name, flags, func(c *nft.Conn) error {
+	const name = failClosedName + "-probe"
+	err := f.wire.commit(name, flags, func(c *nft.Conn) error {
 		defer c.DelTable(table(name))
-		return v.write(c, table(name), []string{valveName})
+		return f.write(c, table(name), []string{failClosedName})
 	})
 	switch {
 	case err == nil:
@@ -91,64 +93,64 @@ func (v *Valve) try(flags uint32) error {
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return explain(err)
 	}
-	return fmt.Errorf("%w: %w", ErrNoValve, err)
+	return fmt.Errorf("%w: %w", ErrNoFailClosed, err)
 }
 
-// Close ends the connection, and with it the valve.
-func (v *Valve) Close() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.wire.close()
-	v.held = nil
+// Close ends the connection, and with it the fail-closed table.
+func (f *FailClosed) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wire.close()
+	f.held = nil
 }
 
-// Sync makes the valve for bridges, sorted by name, and removes it if there are none;
+// Sync makes the table for bridges, sorted by name, and removes it if there are none;
 // it returns one line for each repair. The rules that give marks have to be there
 // before it is made and until it is removed. One that is there costs nothing: nobody
 // else can change it.
-func (v *Valve) Sync(ctx context.Context, bridges []string) (repaired []string, err error) {
-	_, repaired, err = v.sync(ctx, bridges)
+func (f *FailClosed) Sync(ctx context.Context, bridges []string) (repaired []string, err error) {
+	_, repaired, err = f.sync(ctx, bridges)
 	return repaired, err
 }
 
 // sync returns as well how many transactions it took.
-func (v *Valve) sync(ctx context.Context, bridges []string) (writes uint32, repaired []string, err error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	fresh, err := v.wire.open()
+func (f *FailClosed) sync(ctx context.Context, bridges []string) (writes uint32, repaired []string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fresh, err := f.wire.open()
 	if err != nil {
 		return 0, nil, err
 	}
-	held := len(v.held) > 0
+	held := len(f.held) > 0
 	switch {
 	case held && fresh: // it went with its connection
-		writes, repaired, err = v.replace(ctx, bridges)
+		writes, repaired, err = f.replace(ctx, bridges)
 		if err == nil && len(repaired) == 0 && len(bridges) > 0 {
-			repaired = []string{"table inet " + valveName + " was missing"}
+			repaired = []string{"table inet " + failClosedName + " was missing"}
 		}
 		return writes, repaired, err
-	case held && slices.Equal(v.held, bridges):
+	case held && slices.Equal(f.held, bridges):
 		return 0, nil, nil
-	case held && len(bridges) > 0 && v.turn(bridges) == nil:
+	case held && len(bridges) > 0 && f.turn(bridges) == nil:
 		return 1, nil, nil
 	}
-	return v.replace(ctx, bridges)
+	return f.replace(ctx, bridges)
 }
 
 // replace makes a table for bridges, or none, in place of the one that is there.
-func (v *Valve) replace(ctx context.Context, bridges []string) (writes uint32, repaired []string, err error) {
-	is, err := v.find(ctx, len(bridges) > 0)
+func (f *FailClosed) replace(ctx context.Context, bridges []string) (writes uint32, repaired []string, err error) {
+	is, err := f.find(ctx, len(bridges) > 0)
 	if err != nil {
-		return 0, nil, fmt.Errorf("look for table inet %s: %w", valveName, err)
+		return 0, nil, fmt.Errorf("look for table inet %s: %w", failClosedName, err)
 	}
-	v.held = nil
+	f.held = nil
 	if len(bridges) == 0 && (!is.exists || is.others()) {
 		return 0, nil, nil
 	}
 	if is.exists && !is.mine { // nobody owned it: it was loaded from a file
-		repaired = []string{"table inet " + valveName + " was not gangway's"}
+		repaired = []string{"table inet " + failClosedName + " was not gangway's"}
 	}
-	if err := v.set(is, bridges); err != nil {
+	if err := f.set(is, bridges); err != nil {
 		return 0, nil, err
 	}
 	return 1, repaired, nil
@@ -156,38 +158,38 @@ func (v *Valve) replace(ctx context.Context, bridges []string) (writes uint32, r
 
 // find returns the state of the table; if there is to be one, when no process
 // that ends owns it any more.
-func (v *Valve) find(ctx context.Context, on bool) (state, error) {
+func (f *FailClosed) find(ctx context.Context, on bool) (state, error) {
 	if on {
-		return v.wire.claim(ctx, valveName)
+		return f.wire.claim(ctx, failClosedName)
 	}
-	return v.wire.look(valveName)
+	return f.wire.look(failClosedName)
 }
 
 // set makes the table, in place of one that is there, or removes it.
-func (v *Valve) set(is state, bridges []string) error {
+func (f *FailClosed) set(is state, bridges []string) error {
 	script := ""
 	if is.exists {
-		script = "delete table inet " + valveName + "\n"
+		script = "delete table inet " + failClosedName + "\n"
 	}
 	if len(bridges) > 0 {
-		script += "add table inet " + valveName + "\n" + commands("add", bridges)
+		script += "add table inet " + failClosedName + "\n" + commands("add", bridges)
 	}
-	return v.commit(bridges, script, func(c *nft.Conn) error {
+	return f.commit(bridges, script, func(c *nft.Conn) error {
 		if is.exists {
-			c.DelTable(table(valveName))
+			c.DelTable(table(failClosedName))
 		}
 		if len(bridges) == 0 {
 			return nil
 		}
-		return v.write(c, table(valveName), bridges)
+		return f.write(c, table(failClosedName), bridges)
 	})
 }
 
 // turn brings the table that is there to other bridges.
-func (v *Valve) turn(bridges []string) error {
-	s := valveBridges(table(valveName))
-	gone, come := without(v.held, bridges), without(bridges, v.held)
-	return v.commit(bridges, commands("delete", gone)+commands("add", come), func(c *nft.Conn) error {
+func (f *FailClosed) turn(bridges []string) error {
+	s := failClosedBridges(table(failClosedName))
+	gone, come := without(f.held, bridges), without(bridges, f.held)
+	return f.commit(bridges, commands("delete", gone)+commands("add", come), func(c *nft.Conn) error {
 		if err := inParts(c.SetDeleteElements, s, elementsOf(gone)); err != nil {
 			return err
 		}
@@ -197,12 +199,12 @@ func (v *Valve) turn(bridges []string) error {
 
 // commit makes a change. The script is what nft would do it by, for the log; the rules of
 // a table that is made are left out, they are always the same.
-func (v *Valve) commit(bridges []string, script string, write func(*nft.Conn) error) error {
-	v.log.Debugf("nft -f -\n%s", script)
-	if err := v.wire.commit(valveName, flagOwner, write); err != nil {
-		return fmt.Errorf("write table inet %s: %w", valveName, explain(err))
+func (f *FailClosed) commit(bridges []string, script string, write func(*nft.Conn) error) error {
+	f.log.Debugf("nft -f -\n%s", script)
+	if err := f.wire.commit(failClosedName, flagOwner, write); err != nil {
+		return fmt.Errorf("write table inet %s: %w", failClosedName, explain(err))
 	}
-	v.held = slices.Clone(bridges)
+	f.held = slices.Clone(bridges)
 	return nil
 }
 
@@ -210,7 +212,7 @@ func (v *Valve) commit(bridges []string, script string, write func(*nft.Conn) er
 func commands(verb string, bridges []string) string {
 	var b strings.Builder
 	for _, name := range bridges {
-		fmt.Fprintf(&b, "%s element inet %s %s { %q }\n", verb, valveName, bridgesSet, name)
+		fmt.Fprintf(&b, "%s element inet %s %s { %q }\n", verb, failClosedName, bridgesSet, name)
 	}
 	return b.String()
 }
@@ -231,22 +233,22 @@ func elementsOf(bridges []string) []nft.SetElement {
 	return all
 }
 
-// valveBridges is the set of bridges' names. It is the only one in the table.
-func valveBridges(t *nft.Table) *nft.Set {
+// failClosedBridges is the set of bridges' names. It is the only one in the table.
+func failClosedBridges(t *nft.Table) *nft.Set {
 	s := inet().find(bridgesSet).Set
 	s.Table, s.ID = t, 1
 	return &s
 }
 
 // write collects what makes the table.
-func (v *Valve) write(c *nft.Conn, t *nft.Table, bridges []string) error {
+func (f *FailClosed) write(c *nft.Conn, t *nft.Table, bridges []string) error {
 	c.AddTable(t)
-	list := v.chains()
+	list := f.chains()
 	for i := range list {
 		list[i].Table = t
 		c.AddChain(&list[i].Chain)
 	}
-	s := valveBridges(t)
+	s := failClosedBridges(t)
 	if err := c.AddSet(s, nil); err != nil {
 		return fmt.Errorf("set %s: %w", bridgesSet, err)
 	}
@@ -264,11 +266,11 @@ func (v *Valve) write(c *nft.Conn, t *nft.Table, bridges []string) error {
 // chains returns the chains; those that rules lead to come first. What a
 // container sends to a foreign bridge may have no mark: flows that were translated by a
 // published port are left to the rules of others there.
-func (v *Valve) chains() []chain {
+func (f *FailClosed) chains() []chain {
 	filter := nft.ChainTypeFilter
-	accepted := rule(markHas(expr.CmpOpNeq, v.mark.Accept), jump("accepted"))
-	done := markAs(v.mark, 0)
-	if v.keeps {
+	accepted := rule(markHas(expr.CmpOpNeq, f.mark.Accept), jump("accepted"))
+	done := markAs(f.mark, 0)
+	if f.keeps {
 		done = verdict(expr.VerdictAccept)
 	}
 	return []chain{
