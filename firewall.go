@@ -82,15 +82,15 @@ func checkMark(ctx context.Context, mark firewall.Mark, log *logrus.Entry) error
 	return nil
 }
 
-// newNftables makes the backend with its gate in iptables, which removes what
+// newNftables makes the backend with its FORWARD hook, which removes what
 // the iptables backend has left.
 func newNftables(ctx context.Context, mark firewall.Mark, log *logrus.Entry) (firewall.Backend, error) {
 	options := nftables.Options{Log: log, Mark: mark}
-	gate, err := iptables.NewGate(log, mark)
+	hook, err := iptables.NewForwardHook(log, mark)
 	if err != nil {
 		log.WithError(err).Info("firewall: this host's iptables, if any, are left alone")
 	} else {
-		options.Gate = gate
+		options.ForwardHook = hook
 	}
 	return nftables.New(ctx, options)
 }

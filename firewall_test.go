@@ -72,8 +72,8 @@ func TestFirewallSwitch(t *testing.T) {
 					if want := setting == "nftables"; table != want {
 						t.Errorf("%s: table inet gangway is there: %t", setting, table)
 					}
-					if gate := strings.Contains(saved, "GANGWAY-VERDICT"); gate != (setting == "nftables") {
-						t.Errorf("%s: the gate is there: %t", setting, gate)
+					if hook := strings.Contains(saved, "GANGWAY-VERDICT"); hook != (setting == "nftables") {
+						t.Errorf("%s: the FORWARD hook is there: %t", setting, hook)
 					}
 					if masquerade := strings.Contains(saved, "MASQUERADE"); masquerade != (setting == "iptables") {
 						t.Errorf("%s: iptables masquerade: %t", setting, masquerade)

@@ -18,8 +18,9 @@ import (
 const endured = time.Second
 
 // testHeal: what somebody breaks is whole again before the next check of all things could
-// come, and told as repairs; "make bench" has how soon that is. At no time does anybody get where he must not, whatever is broken.
-// Where the kernel keeps the table from others, there is no damage to its rules.
+// come, and told as repairs; "make bench" has how soon that is. At no time does anybody
+// get where he must not, whatever is broken. Where the kernel keeps the table from others,
+// there is no damage to its rules.
 func testHeal(t *testing.T, e *harness.Engine) {
 	// The engine mends its own rules, which the damage takes as well, only when
 	// it starts, and the policy only when it turns on forwarding itself.
@@ -58,7 +59,7 @@ func testHeal(t *testing.T, e *harness.Engine) {
 type patient struct {
 	engine       *harness.Engine
 	bridge, veth string
-	// chains says that the rules are in iptables, not just a gate to others,
+	// chains says that the rules are in iptables, not just the FORWARD hook,
 	// which may well be needless once its chain is flushed.
 	chains bool
 	// kept are the damages to rules that the kernel refuses, or that leave the
@@ -145,7 +146,7 @@ func (p *patient) endures(t *testing.T, damage string) incident {
 		t.Errorf("%s: the table is another:\n%s\nwas:\n%s", damage, table(), before)
 	}
 	for _, r := range i.repairs {
-		if !strings.Contains(r.Text, "tables") { // what the gate is in belongs to all
+		if !strings.Contains(r.Text, "tables") { // what the FORWARD hook is in belongs to all
 			t.Errorf("%s: repaired %s", damage, r.Text)
 		}
 	}

@@ -35,7 +35,7 @@ type Ruleset struct {
 	//     else redirects it;
 	//   - it stays on a bridge: that is no forwarding;
 	//   - a rule of somebody's accepts it: one in the FORWARD chain of iptables, or
-	//     MarkAccept where iptables decide nothing.
+	//     Mark.Accept where iptables decide nothing.
 	// What comes by a foreign bridge passes: containers there have to get out. The
 	// policy of FORWARD does not count as a rule that accepts, it may be nobody's choice.
 	// Closed needs no network: the last one leaves forwarding turned on.

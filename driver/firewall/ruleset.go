@@ -122,8 +122,8 @@ func (f Families) Has(six bool) bool { return six && f.V6 || !six && f.V4 }
 // Family returns the set of one family.
 func Family(six bool) Families { return Families{V4: !six, V6: six} }
 
-// Gate is what iptables have to do beside a backend that lives in nf_tables.
-type Gate struct {
+// ForwardHook is what iptables have to do beside a backend that lives in nf_tables.
+type ForwardHook struct {
 	// Networks says that packets of gangway's bridges are marked.
 	Networks bool
 	// Closed are the families of Ruleset.Closed.

@@ -78,7 +78,7 @@ type Level struct {
 // Levels returns all, the newest first.
 func Levels() []Level {
 	return []Level{
-		{"6.9 and newer", "nftables, owned table", "nothing happens: the table is left out. `iptables -F` beside an engine takes the hook in FORWARD along until the repair: connections are missing, isolation is not", "nothing", "6.18 (all tests); Debian's 6.12 and newest kernel (`make test-kernels`)"},
+		{"6.9 and newer", "nftables, owned table", "nothing happens: the table is left out. `iptables -F` beside an engine takes the FORWARD hook along until the repair: connections are missing, isolation is not", "nothing", "6.18 (all tests); Debian's 6.12 and newest kernel (`make test-kernels`)"},
 		{"5.12 to 6.8", "nftables, fail-closed table", "networks are cut off until the repair, never open", "before 6.2, a link that gets its name back is down for a moment", "Debian's 6.1 (`make test-kernels`)"},
 		{"5.6 to 5.11", "nftables, no protection", "**isolation is off until the repair** (measured: 10 to 330 ms)", "as above. The log warns", "Debian's 5.10 (`make test-kernels`)"},
 		{"5.5", "iptables, no protection", "**isolation is off until the repair**. Also a bridge that somebody takes out of its interface group is open until then", "`GANGWAY_FIREWALL=nftables` is refused", "none"},
@@ -94,7 +94,7 @@ func Modules() []Module {
 	return []Module{
 		{"`sch_ingress`, `cls_bpf`", "the [port filter](architecture.md#the-port-filter)", "`gangway status` says `unguarded`; networks with `anti_spoofing=true` or `enable_icc=false` are refused"},
 		{"`nf_tables`, `nft_chain_nat`, `nft_fib_inet`", "the nftables backend", "iptables, or, with `GANGWAY_FIREWALL=nftables`, an error that names them"},
-		{"`xt_devgroup`, `xt_conntrack`, `xt_mark`, `xt_comment`, `xt_addrtype`, `xt_rpfilter`", "the iptables backend; the first three also for the hook in FORWARD beside an engine", "the change is refused with iptables' own error"},
+		{"`xt_devgroup`, `xt_conntrack`, `xt_mark`, `xt_comment`, `xt_addrtype`, `xt_rpfilter`", "the iptables backend; the first three also for the FORWARD hook beside an engine", "the change is refused with iptables' own error"},
 		{"`br_netfilter`", "nothing: Gangway does not load it", "frames within a bridge pass by the firewall; the port filter holds in any case"},
 		{"IPv6", "networks with IPv6", "such a network is refused when a container joins; IPv4 networks work"},
 		{"`sctp`", "nothing: published SCTP ports need connection tracking only", "works ([`ports-sctp`](compatibility.md#published-ports))"},

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// legacyWorld has gangway's gate in both families, and rules of others with
+// legacyWorld has gangway's FORWARD hook in both families, and rules of others with
 // matches that keep a state of their own.
 const legacyWorld = `
 for c in iptables-legacy ip6tables-legacy; do

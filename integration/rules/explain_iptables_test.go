@@ -179,8 +179,8 @@ func failClosedChains() []explanation {
 	}
 }
 
-// gateRules explain what the nftables backend has in iptables.
-func gateRules() []explanation {
+// forwardHookRules explain what the nftables backend has in iptables.
+func forwardHookRules() []explanation {
 	return []explanation{
 		{"filter FORWARD", "-m mark ! --mark 0x0/0xc000000 -j GANGWAY-FORWARD", "What Gangway has decided about. Packets of others have no mark, and go on to the engine's rules after one comparison."},
 		{"filter GANGWAY-FORWARD", "-m devgroup --dst-group 0x4757 -j GANGWAY-VERDICT", "Only packets to a bridge of Gangway: on others the bits may be somebody else's."},

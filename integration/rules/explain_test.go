@@ -83,7 +83,7 @@ func testExplanations(t *testing.T) {
 
 func allExplanations(t *testing.T) *explanations {
 	t.Helper()
-	return newExplanations(t, nftablesChains(), nftablesSets(), iptablesRules(), gateRules(), failClosedChains(), linkSettings())
+	return newExplanations(t, nftablesChains(), nftablesSets(), iptablesRules(), forwardHookRules(), failClosedChains(), linkSettings())
 }
 
 // linesOf returns the lines of golden files.

@@ -126,7 +126,7 @@ func (p *pages) nftables() string {
 			p.chain(&b, e, lines)
 		}
 	}
-	b.WriteString("\n# In iptables: the hook in FORWARD\n\nOnly where the FORWARD chain of an iptables decides anything, as with an engine. " +
+	b.WriteString("\n# In iptables: the FORWARD hook\n\nOnly where the FORWARD chain of an iptables decides anything, as with an engine. " +
 		"The rules are the same for IPv6, in ip6tables.\n")
 	for _, at := range []string{"filter FORWARD", "filter GANGWAY-FORWARD", "filter GANGWAY-VERDICT"} {
 		p.chain(&b, explanation{at: at, why: p.x.of(p.t, at, "")}, lines)

@@ -79,11 +79,11 @@ func newBackend(ctx context.Context, name string, log *logrus.Entry) (firewall.B
 	if name == "iptables" {
 		return newIPTables(ctx, log)
 	}
-	gate, err := iptables.NewGate(log, firewall.DefaultMark())
+	hook, err := iptables.NewForwardHook(log, firewall.DefaultMark())
 	if err != nil {
 		return nil, err
 	}
-	return nftables.New(ctx, nftables.Options{Log: log, Mark: firewall.DefaultMark(), Gate: gate, Shared: name == SharedTable})
+	return nftables.New(ctx, nftables.Options{Log: log, Mark: firewall.DefaultMark(), ForwardHook: hook, Shared: name == SharedTable})
 }
 
 // newIPTables makes the backend with its fail-closed table, if the kernel can keep one.

@@ -11,13 +11,13 @@ import (
 	"github.com/gangway-net/gangway/integration/rawip"
 )
 
-// sinkPort is the container port that leads to the listener of loopbackGuard.
+// sinkPort is the container port that leads to the listener of loopbackClosed.
 const sinkPort = 99
 
-// loopbackGuard sends to 127.0.0.1 over wires. With route_localnet on the
+// loopbackClosed sends to 127.0.0.1 over wires. With route_localnet on the
 // bridges the kernel would deliver it: to services of the host that listen on
 // loopback only, and to ports that are published there.
-func (w *world) loopbackGuard(t *testing.T) {
+func (w *world) loopbackClosed(t *testing.T) {
 	lo := addresses["loopback"][v4]
 	service, public := netip.AddrPortFrom(lo, 7001), netip.AddrPortFrom(lo, 8099)
 	own := listenUDP(t, w.host, service)
@@ -42,7 +42,7 @@ func (w *world) loopbackGuard(t *testing.T) {
 // there must not receive.
 func (w *world) intrude(t *testing.T, from, link string, to netip.AddrPort, sink *net.UDPConn) {
 	t.Helper()
-	// Only the backend's guard may stand in the way.
+	// Only the backend may stand in the way.
 	w.host.sysctl(t, "ipv4/conf/"+link+"/route_localnet", "1")
 	mac := w.host.link(t, link).Attrs().HardwareAddr
 	packet := rawip.Datagram(netip.AddrPortFrom(addresses[from][v4], 5000), to, "intruder")

@@ -190,7 +190,7 @@ func besideClosed(s setting) []probe {
 }
 
 // acceptAcross lets TCP from one LAN to the other pass, as an administrator would:
-// by a rule at the end of FORWARD, or by firewall.MarkAccept where the backend is not
+// by a rule at the end of FORWARD, or by Mark.Accept where the backend is not
 // in iptables and these decide nothing.
 func (s *suite) acceptAcross(t *testing.T, w *world) (undo func()) {
 	t.Helper()

@@ -141,7 +141,7 @@ func (s *suite) flushed(t *testing.T) {
 	}
 	flush(h)
 	if s.opts.Owned {
-		b.settled(t, full) // without the tables of others there is no gate either
+		b.settled(t, full) // without the tables of others there is no FORWARD hook either
 	} else {
 		b.reports(t, "all tables flushed", full)
 	}

@@ -151,7 +151,7 @@ func (s *suite) traffic(t *testing.T) {
 			if t.Failed() {
 				t.Logf("the rules:\n%s", strings.Join(minus(dump(t, w.host), before), "\n"))
 			}
-			t.Run("loopback guard", w.loopbackGuard)
+			t.Run("loopback closed", w.loopbackClosed)
 			b.cleanup(t)
 			sameDump(t, "after Cleanup", dump(t, w.host), before)
 		})

@@ -11,15 +11,15 @@ import (
 )
 
 // The hook to what decides stands before the engine's rules, the backend's as the
-// gate's. In the cases it is called HOOK.
+// ForwardHook's. In the cases it is called HOOK.
 func TestHookPlace(t *testing.T) {
 	set := firewall.Ruleset{Networks: rich().Networks}
 	for name, of := range map[string]struct {
 		hooks []hook
 		rules rules
 	}{
-		"backend": {hooks(false), compile(set, form{user: true})},
-		"gate":    {gateHooks(firewall.DefaultMark()), gateRules(firewall.DefaultMark(), firewall.Gate{Networks: true}, false, true)},
+		"backend":      {hooks(false), compile(set, form{user: true})},
+		"FORWARD hook": {forwardHooks(firewall.DefaultMark()), forwardHookRules(firewall.DefaultMark(), firewall.ForwardHook{Networks: true}, false, true)},
 	} {
 		i := slices.IndexFunc(of.hooks, func(h hook) bool { return h.at == filterForward })
 		for _, tc := range hookPlaces {

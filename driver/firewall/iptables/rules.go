@@ -46,7 +46,7 @@ var (
 	portsChain       = chain{"nat", "GANGWAY-PORTS"}
 	// userChain asks DOCKER-USER, and leads to what decides.
 	userChain = chain{"filter", "GANGWAY-USER"}
-	// verdictChain is the Gate's, which has forwardChain too.
+	// verdictChain is ForwardHook's, which has forwardChain too.
 	verdictChain = chain{"filter", "GANGWAY-VERDICT"}
 	// closedChain is behind all rules of others in FORWARD: what comes to it nobody has
 	// decided about.
@@ -93,7 +93,7 @@ func setMark(m firewall.Mark, bits uint32) string {
 }
 
 // asked are the rules that ask DOCKER-USER. What that has accepted bears
-// MarkAsked, and nothing else does: whoever else accepts a packet, before these
+// Mark.Asked, and nothing else does: whoever else accepts a packet, before these
 // rules or behind them, has not decided for gangway.
 func asked(f form) []string {
 	var r []string

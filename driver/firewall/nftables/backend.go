@@ -17,8 +17,8 @@ type Options struct {
 	Log *logrus.Entry
 	// Mark is the bits that the rules use.
 	Mark firewall.Mark
-	// Gate is nil on hosts without iptables commands.
-	Gate Gate
+	// ForwardHook is nil on hosts without iptables commands.
+	ForwardHook ForwardHook
 	// Shared makes the table without an owner, as kernels before 6.9 need it, and
 	// NoFailClosed leaves the fail-closed table out, as those before 5.12 need it, so
 	// that tests can show what holds there.
@@ -30,19 +30,19 @@ type Options struct {
 // threads of one network namespace.
 type Backend struct {
 	log *logrus.Entry
-	// reader reads beside what mu guards.
+	// reader reads beside what mu is for.
 	reader reader
 
-	mu     sync.Mutex
-	kernel kernel
-	gate   gate
+	mu          sync.Mutex
+	kernel      kernel
+	forwardHook forwardHook
 	// failClosed is nil where nobody else can change the table, or the kernel cannot
 	// keep a fail-closed table.
 	failClosed *FailClosed
 	// known holds what the kernel held after the last change; nil if that has
 	// to be looked up.
 	known contents
-	// seen is the generation at which all of known, and the gate, were found in
+	// seen is the generation at which all of known, and the FORWARD hook, were found in
 	// the kernel, moved on by own changes; 0 if they have to be looked at.
 	seen uint32
 }
@@ -56,7 +56,7 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	b := &Backend{log: o.Log, kernel: kernel{mark: o.Mark}, gate: gate{iptables: o.Gate}}
+	b := &Backend{log: o.Log, kernel: kernel{mark: o.Mark}, forwardHook: forwardHook{iptables: o.ForwardHook}}
 	if err := b.kernel.probe(o.Shared); err != nil {
 		return nil, err
 	}
@@ -101,10 +101,10 @@ func (b *Backend) Close() {
 // Name implements firewall.Backend.
 func (b *Backend) Name() string { return "nftables" }
 
-// Apply implements firewall.Backend. As long as nobody else changes the table,
-// it costs one transaction with the elements of the delta. With the first
-// network the fail-closed table and the gate come behind that, and with the last one they
-// go before: what they look at has been classified.
+// Apply implements firewall.Backend. As long as nobody else changes the table, it costs
+// one transaction with the elements of the delta. With the first network the fail-closed
+// table and the FORWARD hook come behind that, and with the last one they go before: what
+// they look at has been classified.
 func (b *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -122,45 +122,46 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 		return err
 	}
 	c := b.known.delta(d)
-	had, after := b.known.gate(), b.known.gateAfter(c)
+	had, after := b.known.forwardHook(), b.known.forwardHookAfter(c)
 	if had.Networks && !after.Networks {
 		if err := b.shut(ctx, after); err != nil {
 			return err
 		}
 	}
 	if err := b.change(ctx, c); err != nil {
-		return err // without networks an open gate lets nothing through
+		return err // without networks the FORWARD hook lets nothing through
 	}
 	if had == after && !after.Networks {
 		return nil
 	}
-	if err := b.guard(ctx, after); err != nil {
+	if err := b.follow(ctx, after); err != nil {
 		return b.takeBack(ctx, c, had, err)
 	}
 	return nil
 }
 
-// guard brings fail-closed table and gate to where they have to be around the known items.
-func (b *Backend) guard(ctx context.Context, want firewall.Gate) error {
+// follow brings the fail-closed table and the FORWARD hook to what goes with the known
+// items.
+func (b *Backend) follow(ctx context.Context, want firewall.ForwardHook) error {
 	_, err := b.setFailClosed(ctx, b.known)
-	if err == nil && (b.gate.want != want || want != firewall.Gate{} && b.gate.due(&b.kernel)) {
-		err = b.setGate(ctx, want)
+	if err == nil && (b.forwardHook.want != want || want != firewall.ForwardHook{} && b.forwardHook.due(&b.kernel)) {
+		err = b.setForwardHook(ctx, want)
 	}
 	return err
 }
 
-// shut removes the fail-closed table, and from the gate what is for networks.
-func (b *Backend) shut(ctx context.Context, want firewall.Gate) error {
-	if err := b.setGate(ctx, want); err != nil {
+// shut removes the fail-closed table, and from the FORWARD hook what is for networks.
+func (b *Backend) shut(ctx context.Context, want firewall.ForwardHook) error {
+	if err := b.setForwardHook(ctx, want); err != nil {
 		return err
 	}
 	_, err := b.setFailClosed(ctx, nil)
 	return err
 }
 
-// takeBack undoes a change that there could be no guard for; had is what the gate was
+// takeBack undoes a change that these could not follow; had is what the FORWARD hook was
 // for before. It returns the error with what it meets itself.
-func (b *Backend) takeBack(ctx context.Context, c change, had firewall.Gate, err error) error {
+func (b *Backend) takeBack(ctx context.Context, c change, had firewall.ForwardHook, err error) error {
 	if !had.Networks {
 		_, off := b.setFailClosed(ctx, nil)
 		err = errors.Join(err, off)
@@ -230,7 +231,7 @@ func (b *Backend) commit(tx transaction) error {
 // wrote notes how many transactions were this process's own: the kernel counts
 // them as it does those of others.
 func (b *Backend) wrote(n uint32) {
-	for _, generation := range []*uint32{&b.seen, &b.gate.looked} {
+	for _, generation := range []*uint32{&b.seen, &b.forwardHook.looked} {
 		if *generation != 0 {
 			*generation += n
 		}
@@ -282,12 +283,12 @@ func (b *Backend) sync(ctx context.Context, want contents, known bool) ([]string
 	// has changed.
 	table := still || b.known != nil && b.seen != 0 && b.kernel.owns
 	b.seen = now
-	gate := want.gate()
+	hook := want.forwardHook()
 	steps := []func() ([]string, error){
 		func() ([]string, error) { return b.syncTable(ctx, want, known, table) },
-		func() ([]string, error) { return b.around(ctx, gate, still) },
+		func() ([]string, error) { return b.around(ctx, hook, still) },
 	}
-	if gate == (firewall.Gate{}) {
+	if hook == (firewall.ForwardHook{}) {
 		slices.Reverse(steps)
 	}
 	var repaired []string
@@ -301,17 +302,17 @@ func (b *Backend) sync(ctx context.Context, want contents, known bool) ([]string
 	return repaired, nil
 }
 
-// around brings fail-closed table and gate to where they have to be around the table.
-func (b *Backend) around(ctx context.Context, want firewall.Gate, still bool) ([]string, error) {
-	var guarded contents
+// around is follow for Sync, which tells what it repairs.
+func (b *Backend) around(ctx context.Context, want firewall.ForwardHook, still bool) ([]string, error) {
+	var items contents
 	if want.Networks {
-		guarded = b.known
+		items = b.known
 	}
-	lines, err := b.setFailClosed(ctx, guarded)
+	lines, err := b.setFailClosed(ctx, items)
 	if err != nil {
 		return lines, err
 	}
-	more, err := b.gate.sync(ctx, want, still)
+	more, err := b.forwardHook.sync(ctx, want, still)
 	if len(more) > 0 {
 		b.seen = 0 // iptables has changed nf_tables, maybe
 	}
@@ -357,7 +358,7 @@ func (b *Backend) Cleanup(ctx context.Context) error {
 		return fmt.Errorf("remove the rules: %w", err)
 	}
 	b.known, b.seen = nil, 0
-	if _, err := b.around(ctx, firewall.Gate{}, false); err != nil {
+	if _, err := b.around(ctx, firewall.ForwardHook{}, false); err != nil {
 		return fmt.Errorf("remove the rules: %w", err)
 	}
 	l, err := b.kernel.list(ctx)
@@ -370,9 +371,10 @@ func (b *Backend) Cleanup(ctx context.Context) error {
 	return nil
 }
 
-// setGate brings the gate to what is wanted; iptables may change nf_tables by it.
-func (b *Backend) setGate(ctx context.Context, want firewall.Gate) error {
-	_, err := b.gate.sync(ctx, want, false)
+// setForwardHook brings the FORWARD hook to what is wanted; iptables may change nf_tables
+// by it.
+func (b *Backend) setForwardHook(ctx context.Context, want firewall.ForwardHook) error {
+	_, err := b.forwardHook.sync(ctx, want, false)
 	b.seen = 0
 	return err
 }

@@ -237,16 +237,16 @@ func TestAllPortsShifted(t *testing.T) {
 	})
 }
 
-// fakeGate takes note of what it is told, and of whether the table was there.
-type fakeGate struct {
+// fakeForwardHook takes note of what it is told, and of whether the table was there.
+type fakeForwardHook struct {
 	t     *testing.T
 	calls []string
 	err   error
-	// absent says that no iptables needs the gate.
+	// absent says that no iptables needs the FORWARD hook.
 	absent bool
 }
 
-func (g *fakeGate) Sync(_ context.Context, want firewall.Gate, _ bool) ([]string, error) {
+func (g *fakeForwardHook) Sync(_ context.Context, want firewall.ForwardHook, _ bool) ([]string, error) {
 	call := "close"
 	switch {
 	case want.Networks:
@@ -261,15 +261,15 @@ func (g *fakeGate) Sync(_ context.Context, want firewall.Gate, _ bool) ([]string
 	return nil, g.err
 }
 
-func (g *fakeGate) Placed() bool     { return !g.absent }
-func (g *fakeGate) UsesLegacy() bool { return false }
+func (g *fakeForwardHook) Placed() bool     { return !g.absent }
+func (g *fakeForwardHook) UsesLegacy() bool { return false }
 
-// The gate never stands open without the table behind it.
-func TestGateOrder(t *testing.T) {
+// The FORWARD hook never stands open without the table behind it.
+func TestForwardHookOrder(t *testing.T) {
 	nstest.Do(t, func() {
-		g := &fakeGate{t: t}
+		g := &fakeForwardHook{t: t}
 		b := start(t)
-		b.gate = gate{iptables: g}
+		b.forwardHook = forwardHook{iptables: g}
 		networks := firewall.Ruleset{Networks: rich().Networks}
 		add(t, b, networks)
 		add(t, b, one())
@@ -289,12 +289,12 @@ func TestGateOrder(t *testing.T) {
 	})
 }
 
-// A closed family keeps the gate when the last network goes.
-func TestGateOfClosed(t *testing.T) {
+// A closed family keeps the FORWARD hook when the last network goes.
+func TestForwardHookOfClosed(t *testing.T) {
 	nstest.Do(t, func() {
-		g := &fakeGate{t: t}
+		g := &fakeForwardHook{t: t}
 		b := start(t)
-		b.gate = gate{iptables: g}
+		b.forwardHook = forwardHook{iptables: g}
 		networks, closed := firewall.Ruleset{Networks: rich().Networks}, firewall.Ruleset{Closed: firewall.Families{V6: true}}
 		add(t, b, networks)
 		add(t, b, closed)
@@ -308,24 +308,24 @@ func TestGateOfClosed(t *testing.T) {
 	})
 }
 
-// A change asks for the gate once more as soon as an iptables has come, and looks
+// A change asks for the FORWARD hook once more as soon as an iptables has come, and looks
 // for one only where others have changed nf_tables.
-func TestGateLate(t *testing.T) {
+func TestForwardHookLate(t *testing.T) {
 	nstest.Do(t, func() {
-		g := &fakeGate{t: t, absent: true}
+		g := &fakeForwardHook{t: t, absent: true}
 		b := start(t)
-		b.gate = gate{iptables: g}
+		b.forwardHook = forwardHook{iptables: g}
 		add(t, b, firewall.Ruleset{Networks: rich().Networks})
 		change := func(calls int) {
 			t.Helper()
 			add(t, b, one())
 			apply(t, b, firewall.Delta{Remove: one()})
 			if len(g.calls) != calls {
-				t.Errorf("gate was told %v, want %d calls", g.calls, calls)
+				t.Errorf("FORWARD hook was told %v, want %d calls", g.calls, calls)
 			}
 		}
 		change(1)
-		if looked, now := b.gate.looked, generation(t, b); looked != now {
+		if looked, now := b.forwardHook.looked, generation(t, b); looked != now {
 			t.Errorf("last looked at generation %d, now it is %d: own changes were taken for those of others", looked, now)
 		}
 		sh(t, "nft add table ip other")
@@ -343,13 +343,13 @@ func settledWith(t *testing.T, b *Backend, full firewall.Ruleset) {
 }
 
 // A network that cannot be let through iptables is not there.
-func TestGateFails(t *testing.T) {
+func TestForwardHookFails(t *testing.T) {
 	nstest.Do(t, func() {
 		broken := errors.New("iptables is broken")
 		b := start(t)
 		add(t, b, one())
 		before := sh(t, "nft -s list ruleset")
-		b.gate = gate{iptables: &fakeGate{t: t, err: broken}}
+		b.forwardHook = forwardHook{iptables: &fakeForwardHook{t: t, err: broken}}
 		err := b.Apply(context.Background(), firewall.Delta{Add: firewall.Ruleset{Networks: rich().Networks}})
 		if !errors.Is(err, broken) {
 			t.Errorf("error %v", err)

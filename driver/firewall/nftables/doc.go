@@ -18,11 +18,11 @@
 // A verdict in a chain of nf_tables does not end the way through the chains of
 // iptables, and an engine's policy there may be DROP. So forwarded packets are
 // classified before iptables, by two bits of the mark (firewall.Mark), and
-// a Gate puts a constant number of rules into iptables that follow the mark,
+// the FORWARD hook puts a constant number of rules into iptables that follow the mark,
 // once DOCKER-USER has had its say, the administrator's last word. A packet to drop that
 // never came to DOCKER-USER, since there are no iptables or somebody flushed
 // them, is dropped by enforce. Native tables of others, such as those of an
-// engine in nftables mode, need no gate: an accept there ends nothing, a drop
+// engine in nftables mode, need no FORWARD hook: an accept there ends nothing, a drop
 // stands. NAT comes one step after that of iptables, where the administrator's
 // own redirections are.
 //

@@ -29,9 +29,10 @@ var ErrNoFailClosed = errors.New("the kernel keeps no table of nf_tables from ot
 // table of package nftables on kernels before 6.9.
 //
 // It is its connection's (flag owner): a flush of all rules by others leaves it out, and
-// every other change by others is refused. What would leave to a bridge of gangway passes only with a mark that says that rules of
-// gangway, or the administrator's behind them, have accepted it. So does what
-// comes from one, but to ports that others publish. Who has no such mark has come by no rule of gangway.
+// every other change by others is refused. What would leave to a bridge of gangway passes
+// only with a mark that says that rules of gangway, or the administrator's behind them,
+// have accepted it. So does what comes from one, but to ports that others publish. Who has
+// no such mark has come by no rule of gangway.
 //
 //	loopback   raw        containers do not reach the host's 127.0.0.0/8
 //	valve      filter+1   behind iptables, and before anybody clears the marks

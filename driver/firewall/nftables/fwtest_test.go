@@ -27,11 +27,11 @@ func TestBackend(t *testing.T) {
 			fwtest.Run(t, func(ctx context.Context) (firewall.Backend, error) {
 				options := nftables.Options{Log: log, Mark: o.Mark, Shared: !o.Owned}
 				if !o.NoIPTables {
-					gate, err := iptables.NewGate(log, o.Mark)
+					hook, err := iptables.NewForwardHook(log, o.Mark)
 					if err != nil {
 						return nil, err
 					}
-					options.Gate = gate
+					options.ForwardHook = hook
 				}
 				return nftables.New(ctx, options)
 			}, o)

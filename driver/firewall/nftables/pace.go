@@ -47,8 +47,8 @@ const arpIn nft.ChainHook = 0
 // as each would cost them one more question; a policer in tc, behind the filter, for the
 // same reason.
 //
-// Its tables are its connections' (flag owner), as the fail-closed table is, and go with them. A kernel
-// that cannot do that bounds nothing.
+// Its tables are its connections' (flag owner), as the fail-closed table is, and go with
+// them. A kernel that cannot do that bounds nothing.
 //
 // All calls have to come on threads of one network namespace. It is safe for
 // concurrent use.

@@ -15,10 +15,10 @@ import (
 	"github.com/gangway-net/gangway/integration/testkit"
 )
 
-// gateOf makes a gate that knows one variant only.
-func gateOf(t *testing.T, v variant) *Gate {
+// forwardHookOf makes a FORWARD hook that knows one variant only.
+func forwardHookOf(t *testing.T, v variant) *ForwardHook {
 	t.Helper()
-	g, err := NewGate(testkit.Quiet(), firewall.DefaultMark())
+	g, err := NewForwardHook(testkit.Quiet(), firewall.DefaultMark())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,24 +29,24 @@ func gateOf(t *testing.T, v variant) *Gate {
 	return g
 }
 
-func eachGate(t *testing.T, f func(t *testing.T, g *Gate, v variant)) {
+func eachForwardHook(t *testing.T, f func(t *testing.T, g *ForwardHook, v variant)) {
 	for _, v := range []variant{nft, legacy} {
 		t.Run(string(v), func(t *testing.T) {
-			nstest.Do(t, func() { f(t, gateOf(t, v), v) })
+			nstest.Do(t, func() { f(t, forwardHookOf(t, v), v) })
 		})
 	}
 }
 
-// wholeGate is all that a gate can be for.
-func wholeGate() firewall.Gate {
-	return firewall.Gate{Networks: true, Closed: firewall.Families{V4: true, V6: true}}
+// wholeForwardHook is all that a FORWARD hook can be for.
+func wholeForwardHook() firewall.ForwardHook {
+	return firewall.ForwardHook{Networks: true, Closed: firewall.Families{V4: true, V6: true}}
 }
 
-func syncGate(t *testing.T, g *Gate, open bool) []string {
+func syncForwardHook(t *testing.T, g *ForwardHook, open bool) []string {
 	t.Helper()
-	want := firewall.Gate{}
+	want := firewall.ForwardHook{}
 	if open {
-		want = wholeGate()
+		want = wholeForwardHook()
 	}
 	lines, err := g.Sync(context.Background(), want, false)
 	if err != nil {
@@ -55,23 +55,23 @@ func syncGate(t *testing.T, g *Gate, open bool) []string {
 	return lines
 }
 
-// The kernel holds the gate as it was written, where FORWARD decides something
+// The kernel holds the FORWARD hook as it was written, where FORWARD decides something
 // and nowhere else: the engine of the test has no IPv6.
-func TestGateInKernel(t *testing.T) {
-	eachGate(t, func(t *testing.T, g *Gate, v variant) {
-		if syncGate(t, g, true); g.Placed() {
+func TestForwardHookInKernel(t *testing.T) {
+	eachForwardHook(t, func(t *testing.T, g *ForwardHook, v variant) {
+		if syncForwardHook(t, g, true); g.Placed() {
 			t.Error("placed on a bare host")
 		}
 		engineRules(t, v)
 		before := ruleDump(t, v)
-		if lines := syncGate(t, g, true); len(lines) == 0 || !g.Placed() {
+		if lines := syncForwardHook(t, g, true); len(lines) == 0 || !g.Placed() {
 			t.Errorf("repaired %q, placed %t", lines, g.Placed())
 		}
-		golden.Compare(t, "testdata/gate.golden", ruleDump(t, v))
-		if lines := syncGate(t, g, true); lines != nil {
+		golden.Compare(t, "testdata/forwardhook.golden", ruleDump(t, v))
+		if lines := syncForwardHook(t, g, true); lines != nil {
 			t.Errorf("the second Sync found %q", lines)
 		}
-		if syncGate(t, g, false); g.Placed() {
+		if syncForwardHook(t, g, false); g.Placed() {
 			t.Error("placed, but closed")
 		}
 		if d := cmp.Diff(before, ruleDump(t, v)); d != "" {
@@ -80,34 +80,34 @@ func TestGateInKernel(t *testing.T) {
 	})
 }
 
-// A policy is reason enough for the gate, and what was needed goes with it.
-func TestGateFollowsPolicy(t *testing.T) {
-	eachGate(t, func(t *testing.T, g *Gate, v variant) {
+// A policy is reason enough for the FORWARD hook, and what was needed goes with it.
+func TestForwardHookFollowsPolicy(t *testing.T) {
+	eachForwardHook(t, func(t *testing.T, g *ForwardHook, v variant) {
 		for _, step := range []struct {
 			policy string
 			placed bool
 		}{{"DROP", true}, {"ACCEPT", false}, {"DROP", true}} {
 			sh(t, "%s -P FORWARD %s", v.command(false, ""), step.policy)
-			if syncGate(t, g, true); g.Placed() != step.placed {
+			if syncForwardHook(t, g, true); g.Placed() != step.placed {
 				t.Errorf("policy %s: placed %t", step.policy, g.Placed())
 			}
 		}
 	})
 }
 
-// The gate and the backend take over from one another, whatever the other has
+// The FORWARD hook and the backend take over from one another, whatever the other has
 // left.
-func TestGateTakesOver(t *testing.T) {
+func TestForwardHookTakesOver(t *testing.T) {
 	ctx := context.Background()
-	eachGate(t, func(t *testing.T, g *Gate, v variant) {
+	eachForwardHook(t, func(t *testing.T, g *ForwardHook, v variant) {
 		engineRules(t, v)
 		b := start(t, v)
 		if _, err := b.Sync(ctx, rich()); err != nil {
 			t.Fatal(err)
 		}
 		backend := ruleDump(t, v)
-		syncGate(t, g, true)
-		golden.Compare(t, "testdata/gate.golden", ruleDump(t, v))
+		syncForwardHook(t, g, true)
+		golden.Compare(t, "testdata/forwardhook.golden", ruleDump(t, v))
 		if _, err := b.Sync(ctx, rich()); err != nil {
 			t.Fatal(err)
 		}
@@ -118,13 +118,13 @@ func TestGateTakesOver(t *testing.T) {
 }
 
 // A table that iptables cannot read is nobody's who uses iptables.
-func TestGateIncompatible(t *testing.T) {
+func TestForwardHookIncompatible(t *testing.T) {
 	nstest.Do(t, func() {
-		g := gateOf(t, nft)
+		g := forwardHookOf(t, nft)
 		sh(t, `nft 'add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }
 			add set ip filter s { type ipv4_addr; }; add rule ip filter FORWARD ip saddr @s ct state new accept'`)
 		before := sh(t, "nft list ruleset")
-		if lines := syncGate(t, g, true); lines != nil || g.Placed() {
+		if lines := syncForwardHook(t, g, true); lines != nil || g.Placed() {
 			t.Errorf("repaired %q, placed %t", lines, g.Placed())
 		}
 		if d := cmp.Diff(before, sh(t, "nft list ruleset")); d != "" {
@@ -133,9 +133,9 @@ func TestGateIncompatible(t *testing.T) {
 	})
 }
 
-// From wherever the kernel is, the gate comes to stand and goes without a
+// From wherever the kernel is, the FORWARD hook comes to stand and goes without a
 // trace, and finds nothing to do then.
-func TestGateConverges(t *testing.T) {
+func TestForwardHookConverges(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(7, 8))
 	for range 1000 {
 		k := bare()
@@ -145,17 +145,17 @@ func TestGateConverges(t *testing.T) {
 			}
 		}
 		for _, want := range []rules{
-			gateRules(firewall.DefaultMark(), wholeGate(), false, true), nil, gateRules(firewall.DefaultMark(), firewall.Gate{Closed: firewall.Families{V4: true}}, false, true), gateRules(firewall.DefaultMark(), wholeGate(), false, true),
+			forwardHookRules(firewall.DefaultMark(), wholeForwardHook(), false, true), nil, forwardHookRules(firewall.DefaultMark(), firewall.ForwardHook{Closed: firewall.Families{V4: true}}, false, true), forwardHookRules(firewall.DefaultMark(), wholeForwardHook(), false, true),
 		} {
 			for range rnd.IntN(4) {
 				k.damage(rnd)
 			}
 			others := k.others()
-			s := converge(k.listFor(t, gateHooks(firewall.DefaultMark())), want)
+			s := converge(k.listFor(t, forwardHooks(firewall.DefaultMark())), want)
 			if err := k.restore(s.String()); err != nil {
 				t.Fatalf("script\n%s\n%v", s, err)
 			}
-			l := k.listFor(t, gateHooks(firewall.DefaultMark()))
+			l := k.listFor(t, forwardHooks(firewall.DefaultMark()))
 			if d := cmp.Diff(text(want), text(l.own)); d != "" {
 				t.Fatalf("script\n%s\n(-want +got)\n%s", s, d)
 			}
@@ -171,8 +171,8 @@ func TestGateConverges(t *testing.T) {
 
 // The words of the rules are those of iptables-save: what stands there is
 // never taken for something else.
-func TestGateWords(t *testing.T) {
-	for _, h := range gateHooks(firewall.DefaultMark()) {
+func TestForwardHookWords(t *testing.T) {
+	for _, h := range forwardHooks(firewall.DefaultMark()) {
 		if m := ownRule.FindStringSubmatch(h.rule); m == nil || !strings.HasPrefix(m[1], ownPrefix) || m[1] != h.to.name {
 			t.Errorf("%q does not lead to %s", h.rule, h.to)
 		}

@@ -8,31 +8,31 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall"
 )
 
-// Gate is what iptables has to do beside the table; see iptables.Gate.
-type Gate interface {
+// ForwardHook is what iptables has to do beside the table; see iptables.ForwardHook.
+type ForwardHook interface {
 	// Sync makes every iptables of the host whose FORWARD chain decides
 	// anything follow the marks that want names, and returns one line
 	// for each repair. still says that nf_tables have not changed since the
 	// last call.
-	Sync(ctx context.Context, want firewall.Gate, still bool) (repaired []string, err error)
+	Sync(ctx context.Context, want firewall.ForwardHook, still bool) (repaired []string, err error)
 	// Placed says whether any of them had to, at the last call.
 	Placed() bool
 	// UsesLegacy says whether the host has filter tables of legacy iptables.
 	UsesLegacy() bool
 }
 
-// gate remembers what the Gate was told.
-type gate struct {
-	iptables Gate
-	// told says that want is what the Gate was told last.
+// forwardHook remembers what the ForwardHook was told.
+type forwardHook struct {
+	iptables ForwardHook
+	// told says that want is what the ForwardHook was told last.
 	told bool
-	want firewall.Gate
-	// looked is the generation at which no iptables needed the gate, moved on by own
+	want firewall.ForwardHook
+	// looked is the generation at which no iptables needed the FORWARD hook, moved on by own
 	// changes; 0 if nobody has looked.
 	looked uint32
 }
 
-func (g *gate) sync(ctx context.Context, want firewall.Gate, still bool) ([]string, error) {
+func (g *forwardHook) sync(ctx context.Context, want firewall.ForwardHook, still bool) ([]string, error) {
 	if g.iptables == nil {
 		g.told, g.want = true, want
 		return nil, nil
@@ -47,9 +47,9 @@ func (g *gate) sync(ctx context.Context, want firewall.Gate, still bool) ([]stri
 	return lines, nil
 }
 
-// gate is what iptables have to do beside these items.
-func (c contents) gate() firewall.Gate {
-	want := firewall.Gate{Networks: c.networks() > 0}
+// forwardHook is what iptables have to do beside these items.
+func (c contents) forwardHook() firewall.ForwardHook {
+	want := firewall.ForwardHook{Networks: c.networks() > 0}
 	for _, h := range headers() {
 		if _, closed := c[closedSet][closedKey(h)]; closed {
 			want.Closed = want.Closed.With(firewall.Family(h.six()))
@@ -61,9 +61,9 @@ func (c contents) gate() firewall.Gate {
 // closedKey is the key of a closed family.
 func closedKey(h header) string { return inet().find(closedSet).keys.encode(&values{family: h.proto}) }
 
-// gateAfter is gate after a change.
-func (c contents) gateAfter(by change) firewall.Gate {
-	want := c.gate()
+// forwardHookAfter is forwardHook after a change.
+func (c contents) forwardHookAfter(by change) firewall.ForwardHook {
+	want := c.forwardHook()
 	want.Networks = c.networks()+len(by.fresh[withinMap])-len(by.gone[withinMap]) > 0
 	for _, h := range headers() {
 		_, fresh := by.fresh[closedSet][closedKey(h)]
@@ -80,8 +80,8 @@ func (c contents) gateAfter(by change) firewall.Gate {
 }
 
 // due says whether iptables may have come to decide something since the open
-// gate was not needed: an engine has started. The answer costs no process.
-func (g *gate) due(k *kernel) bool {
+// FORWARD hook was not needed: an engine has started. The answer costs no process.
+func (g *forwardHook) due(k *kernel) bool {
 	if g.iptables == nil || g.iptables.Placed() {
 		return false
 	}

@@ -11,13 +11,13 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall"
 )
 
-// Gate is what a firewall that lives in nf_tables needs of iptables: a packet
+// ForwardHook is what a firewall that lives in nf_tables needs of iptables: a packet
 // that it accepts has to get through an iptables FORWARD chain, whose policy
 // may be DROP, and DOCKER-USER has to keep the last word.
 //
 // The other side marks forwarded packets of gangway's bridges (see
 // firewall.Mark) before they come to iptables, and drops what comes out of
-// it marked to be dropped. The gate is a constant number of rules:
+// it marked to be dropped. The FORWARD hook is a constant number of rules:
 //
 //	filter FORWARD → GANGWAY-FORWARD   packets of gangway's bridges
 //	               → GANGWAY-VERDICT   asks DOCKER-USER, then accepts and drops as marked
@@ -25,18 +25,18 @@ import (
 //
 // The other side drops as well what others' links would pass on to one another in a
 // closed family, unless somebody's rule accepts it. So such packets are marked
-// firewall.MarkAsked before all rules of others and firewall.MarkDrop again behind them:
+// Mark.Asked before all rules of others and Mark.Drop again behind them:
 // what these accept does not come to the last rule. Where iptables are flushed, the first
 // mark stays, and the packet is dropped.
 //
 // They stand in every variant and family whose FORWARD chain decides anything,
 // and in no other. All else with gangway's names is left over from Backend, and
 // removed.
-type Gate struct {
+type ForwardHook struct {
 	log       *logrus.Entry
 	mark      firewall.Mark
 	installed []variant
-	// placed holds where the gate stood at the last Sync.
+	// placed holds where the FORWARD hook stood at the last Sync.
 	placed map[place]bool
 }
 
@@ -45,14 +45,14 @@ type place struct {
 	six     bool
 }
 
-// NewGate finds the iptables commands. It fails if there are none; then there
+// NewForwardHook finds the iptables commands. It fails if there are none; then there
 // is nobody on the host to follow the marks either.
-func NewGate(log *logrus.Entry, mark firewall.Mark) (*Gate, error) {
+func NewForwardHook(log *logrus.Entry, mark firewall.Mark) (*ForwardHook, error) {
 	found, err := installed()
 	if err != nil {
 		return nil, err
 	}
-	return &Gate{log: log, mark: mark, installed: found, placed: map[place]bool{}}, nil
+	return &ForwardHook{log: log, mark: mark, installed: found, placed: map[place]bool{}}, nil
 }
 
 // marked matches marks by gangway's bits.
@@ -60,19 +60,19 @@ func marked(m firewall.Mark, bits uint32) string {
 	return fmt.Sprintf("--mark %#x/%#x", bits, m.Mask())
 }
 
-// gateHooks returns the gate's hook. It looks at the mark first, so that packets of
+// forwardHooks returns the jumps to it. They look at the mark first, so that packets of
 // others pass with one comparison.
-func gateHooks(m firewall.Mark) []hook {
+func forwardHooks(m firewall.Mark) []hook {
 	return []hook{
 		{filterForward, "-m mark ! " + marked(m, 0) + " -j " + forwardChain.name, forwardChain},
 		{filterForward, elsewhere + " -m mark " + marked(m, m.Asked()) + " -j " + closedChain.name, closedChain},
 	}
 }
 
-// gateRules returns the gate's chains in one family; user says that there is a
+// forwardHookRules returns its chains in one family; user says that there is a
 // DOCKER-USER. The bits may be somebody else's on packets that are not of gangway's
 // bridges.
-func gateRules(m firewall.Mark, want firewall.Gate, six, user bool) rules {
+func forwardHookRules(m firewall.Mark, want firewall.ForwardHook, six, user bool) rules {
 	r := rules{}
 	if want.Networks {
 		r = verdictRules(m, user)
@@ -106,11 +106,11 @@ func verdictRules(m firewall.Mark, user bool) rules {
 	}
 }
 
-// Sync puts the gate where it is needed, or nowhere if nothing is wanted of it, and
+// Sync puts the FORWARD hook where it is needed, or nowhere if nothing is wanted of it, and
 // returns one line for each repair. still says that nf_tables have not changed
 // since the last call, so that its variant need not be looked at. Sync must
 // not be called twice at a time.
-func (g *Gate) Sync(ctx context.Context, want firewall.Gate, still bool) ([]string, error) {
+func (g *ForwardHook) Sync(ctx context.Context, want firewall.ForwardHook, still bool) ([]string, error) {
 	var repaired []string
 	for _, v := range g.installed {
 		if v == nft && still {
@@ -127,23 +127,23 @@ func (g *Gate) Sync(ctx context.Context, want firewall.Gate, still bool) ([]stri
 	return repaired, nil
 }
 
-func (g *Gate) sync(ctx context.Context, p place, gate firewall.Gate) ([]string, error) {
+func (g *ForwardHook) sync(ctx context.Context, p place, need firewall.ForwardHook) ([]string, error) {
 	delete(g.placed, p)
 	if p.variant == legacy && len(legacyTablesOf(p.six)) == 0 {
 		return nil, nil
 	}
-	is, err := p.variant.list(ctx, p.six, gateHooks(g.mark))
+	is, err := p.variant.list(ctx, p.six, forwardHooks(g.mark))
 	switch {
 	case errors.Is(err, errIncompatible):
 		// No engine can use iptables here.
-		g.log.WithError(err).Debug("no gate in iptables")
+		g.log.WithError(err).Debug("no FORWARD hook")
 		return nil, nil
 	case err != nil:
 		return nil, err
 	}
 	var want rules
 	if is.decides() {
-		want = gateRules(g.mark, gate, p.six, is.user)
+		want = forwardHookRules(g.mark, need, p.six, is.user)
 	}
 	s := converge(is, want)
 	if err := p.variant.restore(ctx, g.log, p.six, s.String()); err != nil {
@@ -164,8 +164,8 @@ func (l listing) decides() bool {
 	return slices.ContainsFunc(l.others[filterForward], func(r string) bool { return !ownRule.MatchString(r) })
 }
 
-// Placed says whether the gate stands anywhere since the last Sync.
-func (g *Gate) Placed() bool {
+// Placed says whether the FORWARD hook stands anywhere since the last Sync.
+func (g *ForwardHook) Placed() bool {
 	for _, there := range g.placed {
 		if there {
 			return true
@@ -175,7 +175,7 @@ func (g *Gate) Placed() bool {
 }
 
 // UsesLegacy says whether the host has filter tables of legacy iptables.
-func (g *Gate) UsesLegacy() bool {
+func (g *ForwardHook) UsesLegacy() bool {
 	return slices.Contains(g.installed, legacy) &&
 		(slices.Contains(legacyTablesOf(false), "filter") || slices.Contains(legacyTablesOf(true), "filter"))
 }
