@@ -162,7 +162,7 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	if err != nil {
 		return nil, err
 	}
-	bounded := withPace(rules, log)
+	bounded := withNeighbourLimit(rules, log)
 	d.closers = append(d.closers, bounded.Close)
 	kernel, err := watch.New(watch.Options{Log: log})
 	if err != nil {

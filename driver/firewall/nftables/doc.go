@@ -51,8 +51,8 @@
 // first one has not accepted. Where there is neither (Linux 5.6 to 5.11), isolation
 // is off until the repair.
 //
-// A Pace is beside either backend: two more tables, which bound how often containers ask
-// the host for neighbours.
+// A NeighbourLimit is beside either backend: two more tables, which bound how often
+// containers ask the host for neighbours.
 //
 // Rules know bridges by their interface group. One that somebody takes out of it is
 // cut off by its name, which is looked up for links of the kind bridge only: to look up

@@ -14,10 +14,10 @@ import (
 	"github.com/gangway-net/gangway/integration/testkit"
 )
 
-// newPace makes one of both families, which the kernel has to be able to keep.
-func newPace(t *testing.T) *Pace {
+// newNeighbourLimit makes one of both families, which the kernel has to be able to keep.
+func newNeighbourLimit(t *testing.T) *NeighbourLimit {
 	t.Helper()
-	p := NewPace(testkit.Quiet())
+	p := NewNeighbourLimit(testkit.Quiet())
 	t.Cleanup(p.Close)
 	if len(p.tables) != 2 {
 		t.Fatalf("tables %v", p.tables)
@@ -25,8 +25,8 @@ func newPace(t *testing.T) *Pace {
 	return p
 }
 
-// pace makes or removes the tables, and demands what it tells.
-func pace(t *testing.T, p *Pace, want firewall.Families, lines ...string) {
+// limit makes or removes the tables, and demands what it tells.
+func limit(t *testing.T, p *NeighbourLimit, want firewall.Families, lines ...string) {
 	t.Helper()
 	got, err := p.Sync(t.Context(), want)
 	if err != nil {
@@ -37,39 +37,39 @@ func pace(t *testing.T, p *Pace, want firewall.Families, lines ...string) {
 	}
 }
 
-// paceDump lists the tables without what tells their owner.
-func paceDump(t *testing.T) string {
+// limitDump lists the tables without what tells their owner.
+func limitDump(t *testing.T) string {
 	t.Helper()
 	return unowned(sh(t, "nft -s list table arp gangway-pace")) + unowned(sh(t, "nft -s list table ip6 gangway-pace"))
 }
 
 // The tables stand as they should, whatever others do, and go with their process.
-func TestPaceTables(t *testing.T) {
+func TestNeighbourLimitTables(t *testing.T) {
 	nstest.Do(t, func() {
-		p := newPace(t)
+		p := newNeighbourLimit(t)
 		if got := dumped(t); got != "" {
 			t.Fatalf("the trial has left:\n%s", got)
 		}
-		pace(t, p, firewall.Families{})
-		pace(t, p, both())
-		golden(t, "pace.golden", paceDump(t))
+		limit(t, p, firewall.Families{})
+		limit(t, p, both())
+		golden(t, "neighbours.golden", limitDump(t))
 		want := dumped(t)
 		sh(t, "nft flush ruleset")
 		for _, command := range []string{"delete table arp gangway-pace", "flush chain ip6 gangway-pace pace", "add table arp gangway-pace { flags dormant; }"} {
 			refused(t, command)
 		}
-		pace(t, p, both())
+		limit(t, p, both())
 		if d := cmp.Diff(want, dumped(t)); d != "" {
 			t.Errorf("changed:\n%s", d)
 		}
 		for _, families := range []firewall.Families{{V4: true}, {V6: true}, {}, both(), {}} {
-			pace(t, p, families)
+			limit(t, p, families)
 			list := sh(t, "nft list tables")
 			if strings.Contains(list, "arp") != families.V4 || strings.Contains(list, "ip6") != families.V6 {
 				t.Errorf("%+v: %s", families, list)
 			}
 		}
-		pace(t, p, both())
+		limit(t, p, both())
 		p.Close()
 		if got := dumped(t); got != "" {
 			t.Errorf("outlives its process:\n%s", got)
@@ -79,30 +79,30 @@ func TestPaceTables(t *testing.T) {
 
 // What is lost comes back and is told, as is what somebody loaded from a file; an earlier
 // process is waited for, and of another one nothing is removed.
-func TestPaceOfOthers(t *testing.T) {
+func TestNeighbourLimitOfOthers(t *testing.T) {
 	nstest.Do(t, func() {
-		p := newPace(t)
-		pace(t, p, both())
-		want := paceDump(t)
+		p := newNeighbourLimit(t)
+		limit(t, p, both())
+		want := limitDump(t)
 		for _, of := range p.tables {
 			of.wire.close()
 		}
-		pace(t, p, both(), "table arp gangway-pace was missing", "table ip6 gangway-pace was missing")
-		pace(t, p, firewall.Families{})
+		limit(t, p, both(), "table arp gangway-pace was missing", "table ip6 gangway-pace was missing")
+		limit(t, p, firewall.Families{})
 		sh(t, "nft add table arp gangway-pace")
-		next := newPace(t)
-		pace(t, next, both(), "table arp gangway-pace was not gangway's")
-		if d := cmp.Diff(want, paceDump(t)); d != "" {
+		next := newNeighbourLimit(t)
+		limit(t, next, both(), "table arp gangway-pace was not gangway's")
+		if d := cmp.Diff(want, limitDump(t)); d != "" {
 			t.Error(d)
 		}
-		third := newPace(t)
-		pace(t, third, firewall.Families{})
+		third := newNeighbourLimit(t)
+		limit(t, third, firewall.Families{})
 		if _, err := third.Sync(t.Context(), both()); !errors.Is(err, errOwned) || !strings.Contains(err.Error(), "table arp gangway-pace") {
 			t.Errorf("a second one: %v", err)
 		}
 		next.Close()
-		pace(t, third, both())
-		if d := cmp.Diff(want, paceDump(t)); d != "" {
+		limit(t, third, both())
+		if d := cmp.Diff(want, limitDump(t)); d != "" {
 			t.Error(d)
 		}
 	})
@@ -110,42 +110,43 @@ func TestPaceOfOthers(t *testing.T) {
 
 // A kernel that does not know the flag, or one of the families, is found out, and the
 // other family is bounded.
-func TestNoPace(t *testing.T) {
+func TestNoNeighbourLimit(t *testing.T) {
 	nstest.Do(t, func() {
-		p := newPace(t)
+		p := newNeighbourLimit(t)
 		for _, of := range p.tables {
 			if err := of.try(flagOwner | 1<<20); err == nil {
 				t.Errorf("unknown flags are taken for table %s", of)
 			}
 		}
 		p.tables = p.tables[:1]
-		pace(t, p, both())
+		limit(t, p, both())
 		if got := sh(t, "nft list tables"); strings.TrimSpace(got) != "table arp gangway-pace" {
 			t.Error(got)
 		}
 	})
 }
 
-// TestPaceOf: neighbours are of the families that networks have.
-func TestPaceOf(t *testing.T) {
+// TestNeighbourFamilies: neighbours are of the families that networks have.
+func TestNeighbourFamilies(t *testing.T) {
 	four := firewall.Network{Subnets: prefixes("10.200.0.0/24")}
 	six := firewall.Network{Subnets: prefixes("10.200.0.0/24", "fd00:a::/64")}
 	for _, tt := range []struct {
 		of   map[string]firewall.Network
 		want firewall.Families
 	}{{nil, firewall.Families{}}, {map[string]firewall.Network{"a": four}, firewall.Families{V4: true}}, {map[string]firewall.Network{"a": four, "b": six}, both()}} {
-		if got := PaceOf(tt.of); got != tt.want {
+		if got := NeighbourFamilies(tt.of); got != tt.want {
 			t.Errorf("%+v, want %+v", got, tt.want)
 		}
 	}
 }
 
-// BenchmarkPaceOthers is what a datagram costs that comes to the host by another link, by
-// IPv6: the one kind of packet besides those of neighbours that meets a rule of a Pace.
-func BenchmarkPaceOthers(b *testing.B) {
+// BenchmarkNeighbourLimitOthers is what a datagram costs that comes to the host by another
+// link, by IPv6: the one kind of packet besides those of neighbours that meets a rule of a
+// NeighbourLimit.
+func BenchmarkNeighbourLimitOthers(b *testing.B) {
 	for _, on := range []bool{false, true} {
-		b.Run(fmt.Sprintf("paced=%t", on), func(b *testing.B) {
-			p := NewPace(testkit.Quiet())
+		b.Run(fmt.Sprintf("limited=%t", on), func(b *testing.B) {
+			p := NewNeighbourLimit(testkit.Quiet())
 			defer p.Close()
 			if _, err := p.Sync(b.Context(), firewall.Families{V4: on, V6: on}); err != nil {
 				b.Fatal(err)

@@ -15,51 +15,53 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall"
 )
 
-// paceName is the name of the tables of a Pace, in the families arp and ip6.
-const paceName = tableName + "-pace"
+// limitName is the name of the tables of a NeighbourLimit, in the families arp and ip6. It
+// stays what earlier versions call it, as failClosedName does.
+const limitName = tableName + "-pace"
 
 // What one sender's messages are bounded to. A program that talks to a neighbour asks
 // for it once in half a minute, and one that looks for everybody in its network asks for
 // some hundred a second.
 const (
-	paceRate  = 100 // a second
-	paceBurst = 200
-	// paceSenders is how many senders are told apart, and paceTime how long one is
+	limitRate  = 100 // a second
+	limitBurst = 200
+	// limitSenders is how many senders are told apart, and limitTime how long one is
 	// remembered that sends nothing. What comes beyond is not bounded.
-	paceSenders = 8192
-	paceTime    = 10 * time.Second
+	limitSenders = 8192
+	limitTime    = 10 * time.Second
 )
 
 // arpIn is NF_ARP_IN of linux/netfilter_arp.h.
 const arpIn nft.ChainHook = 0
 
-// Pace bounds how many messages by which neighbours find each other (ARP, and neighbour
-// discovery of IPv6) the host takes of one sender, which is a hardware address on a
-// bridge of gangway. The filter of what containers send decides what they may say of
-// themselves, and has no memory to decide how often.
+// NeighbourLimit is the rate limit of ARP and neighbour discovery: it bounds how many
+// messages by which neighbours find each other (ARP, and neighbour discovery of IPv6) the
+// host takes of one sender, which is a hardware address on a bridge of gangway. The filter
+// of what containers send decides what they may say of themselves, and has no memory to
+// decide how often.
 //
 //	arp pace  input  filter    ARP only: no other packet comes there
 //	ip6 pace  input  raw       what is for the host by IPv6, none that is forwarded
 //
 // Nothing that the host passes on from link to link or from port to port meets these
-// rules; what comes to itself by IPv6 meets one comparison (BenchmarkPaceOthers: within
-// what can be measured). The rejected places: the rules that all packets of bridges meet,
-// as each would cost them one more question; a policer in tc, behind the filter, for the
-// same reason.
+// rules; what comes to itself by IPv6 meets one comparison (BenchmarkNeighbourLimitOthers:
+// within what can be measured). The rejected places: the rules that all packets of bridges
+// meet, as each would cost them one more question; a policer in tc, behind the filter, for
+// the same reason.
 //
 // Its tables are its connections' (flag owner), as the fail-closed table is, and go with
 // them. A kernel that cannot do that bounds nothing.
 //
 // All calls have to come on threads of one network namespace. It is safe for
 // concurrent use.
-type Pace struct {
+type NeighbourLimit struct {
 	log    *logrus.Entry
 	mu     sync.Mutex
-	tables []*paceTable
+	tables []*limitTable
 }
 
-// paceTable is the table of one family.
-type paceTable struct {
+// limitTable is the table of one family.
+type limitTable struct {
 	log  *logrus.Entry
 	wire wire
 	six  bool
@@ -67,12 +69,12 @@ type paceTable struct {
 	known, held bool
 }
 
-// NewPace tries what the kernel can do, without leaving anything there. What it cannot
-// is told to the log.
-func NewPace(log *logrus.Entry) *Pace {
-	p := &Pace{log: log}
+// NewNeighbourLimit tries what the kernel can do, without leaving anything there. What it
+// cannot is told to the log.
+func NewNeighbourLimit(log *logrus.Entry) *NeighbourLimit {
+	p := &NeighbourLimit{log: log}
 	for _, six := range []bool{false, true} {
-		t := &paceTable{log: log, wire: wire{family: unix.NFPROTO_ARP}, six: six}
+		t := &limitTable{log: log, wire: wire{family: unix.NFPROTO_ARP}, six: six}
 		if six {
 			t.wire.family = unix.NFPROTO_IPV6
 		}
@@ -86,8 +88,8 @@ func NewPace(log *logrus.Entry) *Pace {
 	return p
 }
 
-// PaceOf returns the families in which networks have neighbours.
-func PaceOf(networks map[string]firewall.Network) firewall.Families {
+// NeighbourFamilies returns the families in which networks have neighbours.
+func NeighbourFamilies(networks map[string]firewall.Network) firewall.Families {
 	f := firewall.Families{V4: len(networks) > 0}
 	for _, n := range networks {
 		for _, s := range n.Subnets {
@@ -99,7 +101,7 @@ func PaceOf(networks map[string]firewall.Network) firewall.Families {
 
 // Sync makes the tables of these families, and removes the others; it returns one line
 // for each repair. One that is there costs nothing: nobody else can change it.
-func (p *Pace) Sync(ctx context.Context, want firewall.Families) (repaired []string, err error) {
+func (p *NeighbourLimit) Sync(ctx context.Context, want firewall.Families) (repaired []string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var all []error
@@ -116,7 +118,7 @@ func (p *Pace) Sync(ctx context.Context, want firewall.Families) (repaired []str
 }
 
 // Close ends the connections, and with them the tables.
-func (p *Pace) Close() {
+func (p *NeighbourLimit) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range p.tables {
@@ -126,32 +128,32 @@ func (p *Pace) Close() {
 }
 
 // String names the table as nft does.
-func (t *paceTable) String() string {
+func (t *limitTable) String() string {
 	if t.six {
-		return "ip6 " + paceName
+		return "ip6 " + limitName
 	}
-	return "arp " + paceName
+	return "arp " + limitName
 }
 
 // try puts the table with these flags into the kernel and removes it in the same
 // transaction.
-func (t *paceTable) try(flags uint32) error {
+func (t *limitTable) try(flags uint32) error {
 	if _, err := t.wire.open(); err != nil {
 		return err
 	}
-	const name = paceName + "-probe"
+	const name = limitName + "-probe"
 	return t.wire.commit(name, flags, func(c *nft.Conn) error {
 		defer c.DelTable(t.table(name))
 		return t.write(c, t.table(name))
 	})
 }
 
-func (t *paceTable) table(name string) *nft.Table {
+func (t *limitTable) table(name string) *nft.Table {
 	return &nft.Table{Name: name, Family: nft.TableFamily(t.wire.family)}
 }
 
 // sync makes the table or removes it, and says what it repaired.
-func (t *paceTable) sync(ctx context.Context, on bool) (repaired string, err error) {
+func (t *limitTable) sync(ctx context.Context, on bool) (repaired string, err error) {
 	fresh, err := t.wire.open()
 	if err != nil {
 		return "", err
@@ -177,7 +179,7 @@ func (t *paceTable) sync(ctx context.Context, on bool) (repaired string, err err
 }
 
 // replace makes the table, in place of one that is there, or removes it.
-func (t *paceTable) replace(is state, on bool) error {
+func (t *limitTable) replace(is state, on bool) error {
 	script := ""
 	if is.exists {
 		script = fmt.Sprintf("delete table %s\n", t)
@@ -186,14 +188,14 @@ func (t *paceTable) replace(is state, on bool) error {
 		script += fmt.Sprintf("add table %s\n", t)
 	}
 	t.log.Debugf("nft -f -\n%s", script) // the rules are always the same
-	err := t.wire.commit(paceName, flagOwner, func(c *nft.Conn) error {
+	err := t.wire.commit(limitName, flagOwner, func(c *nft.Conn) error {
 		if is.exists {
-			c.DelTable(t.table(paceName))
+			c.DelTable(t.table(limitName))
 		}
 		if !on {
 			return nil
 		}
-		return t.write(c, t.table(paceName))
+		return t.write(c, t.table(limitName))
 	})
 	t.known, t.held = err == nil, on
 	return err
@@ -201,19 +203,19 @@ func (t *paceTable) replace(is state, on bool) error {
 
 // find returns the state of the table; if there is to be one, when no process that ends
 // owns it any more.
-func (t *paceTable) find(ctx context.Context, on bool) (state, error) {
+func (t *limitTable) find(ctx context.Context, on bool) (state, error) {
 	if on {
-		return t.wire.claim(ctx, paceName)
+		return t.wire.claim(ctx, limitName)
 	}
-	return t.wire.look(paceName)
+	return t.wire.look(limitName)
 }
 
 // write collects what makes the table.
-func (t *paceTable) write(c *nft.Conn, in *nft.Table) error {
+func (t *limitTable) write(c *nft.Conn, in *nft.Table) error {
 	c.AddTable(in)
 	layout := row{name: "senders", key: []field{iif, ether}, kind: counting}
 	senders := layout.of(inet())
-	senders.Table, senders.ID, senders.Timeout, senders.Size = in, 1, paceTime, paceSenders
+	senders.Table, senders.ID, senders.Timeout, senders.Size = in, 1, limitTime, limitSenders
 	if err := c.AddSet(&senders.Set, nil); err != nil {
 		return fmt.Errorf("set %s: %w", senders.Name, err)
 	}
@@ -235,7 +237,7 @@ func (t *paceTable) write(c *nft.Conn, in *nft.Table) error {
 	c.AddRule(&nft.Rule{Table: in, Chain: chain, Exprs: rule(about, inet().load(layout, []field{iif, from}),
 		[]expr.Any{&expr.Dynset{
 			SrcRegKey: 1, SetID: senders.ID, SetName: senders.Name, Operation: unix.NFT_DYNSET_OP_UPDATE,
-			Exprs: []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: paceRate, Unit: expr.LimitTimeSecond, Burst: paceBurst, Over: true}},
+			Exprs: []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: limitRate, Unit: expr.LimitTimeSecond, Burst: limitBurst, Over: true}},
 		}}, verdict(expr.VerdictDrop))})
 	return nil
 }

@@ -10,13 +10,13 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall/nftables"
 )
 
-// paced is a backend beside which the messages are bounded by which containers find the
-// host. That there is no bound is no reason for rules to be taken for broken, or for
-// links to be left as they are.
-type paced struct {
+// neighbourLimited is a backend beside which the messages are bounded by which containers
+// find the host. That there is no bound is no reason for rules to be taken for broken, or
+// for links to be left as they are.
+type neighbourLimited struct {
 	firewall.Backend
-	pace *nftables.Pace
-	log  *logrus.Entry
+	limit *nftables.NeighbourLimit
+	log   *logrus.Entry
 
 	mu sync.Mutex
 	// networks are those of the last Sync, and what deltas have changed since, by id.
@@ -25,13 +25,13 @@ type paced struct {
 	said string
 }
 
-// withPace adds the bound to a backend.
-func withPace(b firewall.Backend, log *logrus.Entry) *paced {
-	return &paced{Backend: b, pace: nftables.NewPace(log), log: log, networks: map[string]firewall.Network{}}
+// withNeighbourLimit adds the bound to a backend.
+func withNeighbourLimit(b firewall.Backend, log *logrus.Entry) *neighbourLimited {
+	return &neighbourLimited{Backend: b, limit: nftables.NewNeighbourLimit(log), log: log, networks: map[string]firewall.Network{}}
 }
 
 // Apply implements firewall.Backend. A delta without networks costs nothing more.
-func (p *paced) Apply(ctx context.Context, d firewall.Delta) error {
+func (p *neighbourLimited) Apply(ctx context.Context, d firewall.Delta) error {
 	if err := p.Backend.Apply(ctx, d); err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (p *paced) Apply(ctx context.Context, d firewall.Delta) error {
 }
 
 // Mend implements firewall.Backend.
-func (p *paced) Mend(ctx context.Context) ([]string, error) {
+func (p *neighbourLimited) Mend(ctx context.Context) ([]string, error) {
 	lines, err := p.Backend.Mend(ctx)
 	if err != nil {
 		return lines, err
@@ -56,7 +56,7 @@ func (p *paced) Mend(ctx context.Context) ([]string, error) {
 }
 
 // Sync implements firewall.Backend.
-func (p *paced) Sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
+func (p *neighbourLimited) Sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
 	lines, err := p.Backend.Sync(ctx, full)
 	if err != nil {
 		return lines, err
@@ -68,27 +68,27 @@ func (p *paced) Sync(ctx context.Context, full firewall.Ruleset) ([]string, erro
 }
 
 // Protection implements what firewall.ProtectionOf asks for.
-func (p *paced) Protection() firewall.Protection { return firewall.ProtectionOf(p.Backend) }
+func (p *neighbourLimited) Protection() firewall.Protection { return firewall.ProtectionOf(p.Backend) }
 
 // Cleanup implements firewall.Backend.
-func (p *paced) Cleanup(ctx context.Context) error {
+func (p *neighbourLimited) Cleanup(ctx context.Context) error {
 	p.turn(ctx, func() { clear(p.networks) })
 	return p.Backend.Cleanup(ctx)
 }
 
 // add notes the networks of a ruleset.
-func (p *paced) add(r firewall.Ruleset) {
+func (p *neighbourLimited) add(r firewall.Ruleset) {
 	for _, n := range r.Networks {
 		p.networks[n.ID] = n
 	}
 }
 
 // turn changes the networks, and brings the bound to their families.
-func (p *paced) turn(ctx context.Context, change func()) []string {
+func (p *neighbourLimited) turn(ctx context.Context, change func()) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	change()
-	lines, err := p.pace.Sync(ctx, nftables.PaceOf(p.networks))
+	lines, err := p.limit.Sync(ctx, nftables.NeighbourFamilies(p.networks))
 	text := ""
 	if err != nil {
 		text = err.Error()
@@ -101,8 +101,8 @@ func (p *paced) turn(ctx context.Context, change func()) []string {
 }
 
 // Close ends the connections that the backend and the bound keep.
-func (p *paced) Close() {
-	p.pace.Close()
+func (p *neighbourLimited) Close() {
+	p.limit.Close()
 	if c, ok := p.Backend.(interface{ Close() }); ok {
 		c.Close()
 	}

@@ -19,9 +19,9 @@ import (
 	"github.com/gangway-net/gangway/integration/testkit"
 )
 
-// paceWorld has a bridge of gangway with two containers, and one of others with one. The
+// limitWorld has a bridge of gangway with two containers, and one of others with one. The
 // containers' ends are in the same namespace, without addresses.
-const paceWorld = `sysctl -qw net.ipv6.conf.default.disable_ipv6=0 net.ipv6.conf.default.accept_dad=0 net.ipv4.conf.all.arp_ignore=1
+const limitWorld = `sysctl -qw net.ipv6.conf.default.disable_ipv6=0 net.ipv6.conf.default.accept_dad=0 net.ipv4.conf.all.arp_ignore=1
 ip link add gw-a group 18263 type bridge
 ip link add br0 type bridge
 ip link set gw-a up; ip addr add 10.9.0.1/24 dev gw-a; ip addr add fd09::1/64 dev gw-a nodad
@@ -104,8 +104,8 @@ func (a *asker) ask(questions int) (answered, bound int) {
 	}
 }
 
-// pacedNetwork is a ruleset with the bridge's network.
-func pacedNetwork() firewall.Ruleset {
+// limitedNetwork is a ruleset with the bridge's network.
+func limitedNetwork() firewall.Ruleset {
 	return firewall.Ruleset{Networks: []firewall.Network{{
 		ID: strings.Repeat("a", 64), Bridge: "gw-a", ICC: true,
 		Subnets: []netip.Prefix{netip.MustParsePrefix("10.9.0.0/24"), netip.MustParsePrefix("fd09::/64")},
@@ -115,25 +115,25 @@ func pacedNetwork() firewall.Ruleset {
 // flood is how many questions come at once.
 const flood = 2000
 
-// pacing is a backend on a host of paceWorld.
-type pacing struct {
-	*paced
+// limited is a backend on a host of limitWorld.
+type limited struct {
+	*neighbourLimited
 	t *testing.T
 }
 
-func startPacing(t *testing.T, setting string) pacing {
+func startLimited(t *testing.T, setting string) limited {
 	t.Helper()
-	output(t, "", "sh", "-ec", paceWorld)
+	output(t, "", "sh", "-ec", limitWorld)
 	b, err := newFirewall(t.Context(), setting, firewall.DefaultMark(), testkit.Quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := withPace(b, testkit.Quiet())
+	p := withNeighbourLimit(b, testkit.Quiet())
 	t.Cleanup(p.Close)
-	return pacing{p, t}
+	return limited{p, t}
 }
 
-func (p pacing) sync(full firewall.Ruleset) []string {
+func (p limited) sync(full firewall.Ruleset) []string {
 	p.t.Helper()
 	lines, err := p.Sync(p.t.Context(), full)
 	if err != nil {
@@ -142,7 +142,7 @@ func (p pacing) sync(full firewall.Ruleset) []string {
 	return lines
 }
 
-func (p pacing) apply(d firewall.Delta) {
+func (p limited) apply(d firewall.Delta) {
 	p.t.Helper()
 	if err := p.Apply(p.t.Context(), d); err != nil {
 		p.t.Fatal(err)
@@ -150,7 +150,7 @@ func (p pacing) apply(d firewall.Delta) {
 }
 
 // tables demands that there are tables in these families of nft, and in no others.
-func (p pacing) tables(want ...string) {
+func (p limited) tables(want ...string) {
 	p.t.Helper()
 	list := output(p.t, "", "nft", "list", "tables")
 	for _, family := range []string{"arp", "ip6"} {
@@ -161,7 +161,7 @@ func (p pacing) tables(want ...string) {
 }
 
 // bounded floods the host, and demands that it takes so much of it and no more.
-func (p pacing) bounded(a *asker, least int) {
+func (p limited) bounded(a *asker, least int) {
 	p.t.Helper()
 	got, bound := a.ask(flood)
 	if got < least || got > bound {
@@ -171,28 +171,28 @@ func (p pacing) bounded(a *asker, least int) {
 }
 
 // all demands that each question is answered.
-func (p pacing) all(what string, a *asker, questions int) {
+func (p limited) all(what string, a *asker, questions int) {
 	p.t.Helper()
 	if got, _ := a.ask(questions); got != questions {
 		p.t.Errorf("%s: %d of %d questions are answered", what, got, questions)
 	}
 }
 
-// TestPace: of a flood of ARP, or of neighbour discovery, the host takes so much and no
-// more, from each container by itself, whatever the backend is and whatever others do to
-// the tables. What comes by links of others is not counted.
-func TestPace(t *testing.T) {
+// TestNeighbourLimit: of a flood of ARP, or of neighbour discovery, the host takes so much
+// and no more, from each container by itself, whatever the backend is and whatever others
+// do to the tables. What comes by links of others is not counted.
+func TestNeighbourLimit(t *testing.T) {
 	for _, setting := range []string{"nftables", "iptables"} {
 		for family, at := range map[string]string{"ARP": "10.9.0.", "ND": "fd09::"} {
 			t.Run(setting+"/"+family, func(t *testing.T) {
 				nstest.Do(t, func() {
-					p, own, others := startPacing(t, setting), at, strings.Replace(at, "9", "8", 1)
+					p, own, others := startLimited(t, setting), at, strings.Replace(at, "9", "8", 1)
 					addr := func(prefix, host string) netip.Addr { return netip.MustParseAddr(prefix + host) }
 					a, near := newAsker(t, "p-a", addr(own, "2"), addr(own, "1")), newAsker(t, "p-b", addr(own, "3"), addr(own, "1"))
 					other := newAsker(t, "p-x", addr(others, "2"), addr(others, "1"))
 					p.sync(firewall.Ruleset{})
 					p.all("without a bound", a, flood)
-					p.sync(pacedNetwork())
+					p.sync(limitedNetwork())
 					p.bounded(a, 200)
 					p.all("another container", near, 50)
 					p.all("by a link of others", other, flood)
@@ -202,7 +202,7 @@ func TestPace(t *testing.T) {
 					})
 					output(t, "", "nft", "flush", "ruleset")
 					p.bounded(a, 1)
-					p.sync(pacedNetwork())
+					p.sync(limitedNetwork())
 					p.bounded(a, 1)
 				})
 			})
@@ -210,14 +210,14 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// TestPaceFull: a container that sends from more hardware addresses than are remembered
-// keeps nobody else from being answered.
-func TestPaceFull(t *testing.T) {
+// TestNeighbourLimitFull: a container that sends from more hardware addresses than are
+// remembered keeps nobody else from being answered.
+func TestNeighbourLimitFull(t *testing.T) {
 	nstest.Do(t, func() {
-		p := startPacing(t, "nftables")
+		p := startLimited(t, "nftables")
 		gateway := netip.MustParseAddr("10.9.0.1")
 		a, near := newAsker(t, "p-a", netip.MustParseAddr("10.9.0.2"), gateway), newAsker(t, "p-b", netip.MustParseAddr("10.9.0.3"), gateway)
-		p.sync(pacedNetwork())
+		p.sync(limitedNetwork())
 		for i := range 9000 {
 			mac := binary.BigEndian.AppendUint32([]byte{2, 1}, uint32(i))
 			copy(a.frame[6:], mac)
@@ -233,24 +233,24 @@ func TestPaceFull(t *testing.T) {
 	})
 }
 
-// TestPaceComesAndGoes: the tables are there with the families of the first network, and
-// gone with those of the last one.
-func TestPaceComesAndGoes(t *testing.T) {
+// TestNeighbourLimitComesAndGoes: the tables are there with the families of the first
+// network, and gone with those of the last one.
+func TestNeighbourLimitComesAndGoes(t *testing.T) {
 	for _, setting := range []string{"nftables", "iptables"} {
 		t.Run(setting, func(t *testing.T) {
 			nstest.Do(t, func() {
-				p, four := startPacing(t, setting), pacedNetwork()
+				p, four := startLimited(t, setting), limitedNetwork()
 				four.Networks[0].Subnets = four.Networks[0].Subnets[:1]
 				p.sync(firewall.Ruleset{})
 				p.tables()
 				p.sync(four)
 				p.tables("arp")
-				p.sync(pacedNetwork())
+				p.sync(limitedNetwork())
 				p.tables("arp", "ip6")
-				if lines := p.sync(pacedNetwork()); lines != nil {
+				if lines := p.sync(limitedNetwork()); lines != nil {
 					t.Errorf("repaired: %q", lines)
 				}
-				p.pace.Close() // as its connections break
+				p.limit.Close() // as its connections break
 				p.tables()
 				if lines, err := p.Mend(t.Context()); lines != nil || err != nil {
 					t.Errorf("mended: %q, %v", lines, err)
@@ -260,11 +260,11 @@ func TestPaceComesAndGoes(t *testing.T) {
 				p.tables()
 				p.apply(firewall.Delta{Add: four})
 				p.tables("arp")
-				p.apply(firewall.Delta{Remove: four, Add: pacedNetwork()})
+				p.apply(firewall.Delta{Remove: four, Add: limitedNetwork()})
 				p.tables("arp", "ip6")
-				p.apply(firewall.Delta{Remove: pacedNetwork()})
+				p.apply(firewall.Delta{Remove: limitedNetwork()})
 				p.tables()
-				p.sync(pacedNetwork())
+				p.sync(limitedNetwork())
 				if err := p.Cleanup(t.Context()); err != nil {
 					t.Fatal(err)
 				}
