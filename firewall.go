@@ -132,9 +132,9 @@ func (s *successor) Sync(ctx context.Context, full firewall.Ruleset) ([]string, 
 	return s.succeed(ctx, lines, err)
 }
 
-// Mend implements firewall.Backend.
-func (s *successor) Mend(ctx context.Context) ([]string, error) {
-	lines, err := s.Backend.Mend(ctx)
+// Repair implements firewall.Backend.
+func (s *successor) Repair(ctx context.Context) ([]string, error) {
+	lines, err := s.Backend.Repair(ctx)
 	return s.succeed(ctx, lines, err)
 }
 

@@ -46,9 +46,9 @@ func (p *neighbourLimited) Apply(ctx context.Context, d firewall.Delta) error {
 	return nil
 }
 
-// Mend implements firewall.Backend.
-func (p *neighbourLimited) Mend(ctx context.Context) ([]string, error) {
-	lines, err := p.Backend.Mend(ctx)
+// Repair implements firewall.Backend.
+func (p *neighbourLimited) Repair(ctx context.Context) ([]string, error) {
+	lines, err := p.Backend.Repair(ctx)
 	if err != nil {
 		return lines, err
 	}

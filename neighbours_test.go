@@ -252,8 +252,8 @@ func TestNeighbourLimitComesAndGoes(t *testing.T) {
 				}
 				p.limit.Close() // as its connections break
 				p.tables()
-				if lines, err := p.Mend(t.Context()); lines != nil || err != nil {
-					t.Errorf("mended: %q, %v", lines, err)
+				if lines, err := p.Repair(t.Context()); lines != nil || err != nil {
+					t.Errorf("repaired: %q, %v", lines, err)
 				}
 				p.tables("arp", "ip6")
 				p.sync(firewall.Ruleset{})

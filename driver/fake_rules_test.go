@@ -64,7 +64,7 @@ func (f *fakeHost) Apply(_ context.Context, d firewall.Delta) error {
 	return nil
 }
 
-func (f *fakeHost) Mend(context.Context) ([]string, error) {
+func (f *fakeHost) Repair(context.Context) ([]string, error) {
 	unlock, err := f.step()
 	if err != nil {
 		return nil, err

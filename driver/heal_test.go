@@ -34,11 +34,11 @@ func (h *strictHost) Sync(ctx context.Context, full firewall.Ruleset) ([]string,
 	return h.fakeHost.Sync(ctx, full)
 }
 
-func (h *strictHost) Mend(ctx context.Context) ([]string, error) {
+func (h *strictHost) Repair(ctx context.Context) ([]string, error) {
 	if err := h.compare(); err != nil {
 		return nil, err
 	}
-	return h.fakeHost.Mend(ctx)
+	return h.fakeHost.Repair(ctx)
 }
 
 // compare is what comparisons have in common.

@@ -145,7 +145,7 @@ func TestHungRules(t *testing.T) {
 // idleFirewall and idlePorts cost nothing, so that the driver's own cost is seen.
 type idleFirewall struct{ firewall.Backend }
 
-func (idleFirewall) Mend(context.Context) ([]string, error) { return nil, nil }
+func (idleFirewall) Repair(context.Context) ([]string, error) { return nil, nil }
 
 type idlePorts struct{ HostPorts }
 

@@ -168,9 +168,9 @@ func (f namedFirewall) Apply(ctx context.Context, d firewall.Delta) error {
 	return f.Backend.Apply(ctx, d)
 }
 
-func (f namedFirewall) Mend(ctx context.Context) ([]string, error) {
+func (f namedFirewall) Repair(ctx context.Context) ([]string, error) {
 	defer f.q.ask("check the firewall's rules (" + f.Name() + ")")()
-	return f.Backend.Mend(ctx)
+	return f.Backend.Repair(ctx)
 }
 
 func (f namedFirewall) Sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {

@@ -90,7 +90,7 @@ func (r *repair) checkRules(ctx context.Context) {
 	err := r.applyRules(ctx, firewall.Delta{})
 	var fixed []string
 	if err == nil {
-		if fixed, err = r.o.Firewall.Mend(ctx); err != nil {
+		if fixed, err = r.o.Firewall.Repair(ctx); err != nil {
 			r.doubtRules()
 		}
 	}

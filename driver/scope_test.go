@@ -89,11 +89,11 @@ func (h *watchedHost) Sync(ctx context.Context, full firewall.Ruleset) ([]string
 	return h.fakeHost.Sync(ctx, full)
 }
 
-func (h *watchedHost) Mend(ctx context.Context) ([]string, error) {
+func (h *watchedHost) Repair(ctx context.Context) ([]string, error) {
 	if h.refuses != nil {
 		return nil, h.refuses
 	}
-	return h.fakeHost.Mend(ctx)
+	return h.fakeHost.Repair(ctx)
 }
 
 // forget returns what was looked at since the last call, and what was mended.

@@ -19,7 +19,7 @@ import (
 // Until then the firewall's rules are not compared with the state: those of the
 // unclaimed networks and ports are among them, and cannot be told from what is left
 // over. They are compared with what they were when gangway started, and what has
-// changed since (see firewall.Backend's Mend). The other way, to compare with what the
+// changed since (see firewall.Backend's Repair). The other way, to compare with what the
 // kernel shows of these networks, would take their published ports away.
 type unclaimed struct {
 	// endpoints are the host ends of their pairs, by endpoint.

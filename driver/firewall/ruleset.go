@@ -152,11 +152,11 @@ type Backend interface {
 	// as the kernel takes them in one transaction; the error says what stayed.
 	// Adding what is there and removing what is gone succeed.
 	Apply(ctx context.Context, d Delta) error
-	// Mend makes the kernel hold again what the last Apply, Mend or Sync that succeeded
+	// Repair makes the kernel hold again what the last Apply, Repair or Sync that succeeded
 	// has left, and returns one line for each thing that had to be repaired, nil when
 	// everything was in place. Before any has, that is what the kernel holds.
-	Mend(ctx context.Context) (repaired []string, err error)
-	// Sync is Mend for a ruleset: the kernel is made to hold exactly full beside what
+	Repair(ctx context.Context) (repaired []string, err error)
+	// Sync is Repair for a ruleset: the kernel is made to hold exactly full beside what
 	// others own.
 	Sync(ctx context.Context, full Ruleset) (repaired []string, err error)
 	// Cleanup removes everything that carries gangway's names.

@@ -42,7 +42,7 @@ func (s *suite) damaged(t *testing.T) {
 			w.intrude(t, "a1", networkA.Bridge, service, sink)
 		})
 		w.group(t)
-		b.mend(t)
+		b.repair(t)
 		b.settled(t, everything())
 	}
 	w.judge(t, slices.Concat(outgoing(), incoming(), local(), hairpin(), internal(), within(w)), right)
@@ -74,7 +74,7 @@ func (s *suite) strangers(t *testing.T) {
 			if !s.opts.Open {
 				w.judge(t, closed(), unanswered)
 			}
-			b.mend(t)
+			b.repair(t)
 			w.judge(t, append(slices.Concat(closed(), outgoing()), published), right)
 			b.settled(t, everything())
 			s.both(t, w.host, "-D FORWARD -j ACCEPT")

@@ -288,7 +288,7 @@ func (s *suite) cancelled(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"Apply":   func() error { return b.Apply(ctx, firewall.Delta{Add: full}) },
 		"Sync":    func() error { _, err := b.Sync(ctx, full); return err },
-		"Mend":    func() error { _, err := b.Mend(ctx); return err },
+		"Repair":  func() error { _, err := b.Repair(ctx); return err },
 		"Cleanup": func() error { return b.Cleanup(ctx) },
 	} {
 		if err := h.do(call); !errors.Is(err, context.Canceled) {

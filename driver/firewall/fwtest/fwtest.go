@@ -155,12 +155,12 @@ func (b *backend) sync(t *testing.T, full firewall.Ruleset) []string {
 	return lines
 }
 
-// mend is sync by what the backend was told last.
-func (b *backend) mend(t *testing.T) []string {
+// repair is sync by what the backend was told last.
+func (b *backend) repair(t *testing.T) []string {
 	t.Helper()
 	var lines []string
 	b.host.must(t, func() (err error) {
-		lines, err = b.Mend(context.Background())
+		lines, err = b.Repair(context.Background())
 		return err
 	})
 	return lines

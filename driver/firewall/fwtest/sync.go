@@ -14,8 +14,8 @@ func (s *suite) sync(t *testing.T) {
 	h := newHost(t, s.opts, bare)
 	before := dump(t, h)
 	b := s.backend(t, h)
-	if lines := b.mend(t); lines != nil {
-		t.Errorf("Mend of nothing repaired %q", lines)
+	if lines := b.repair(t); lines != nil {
+		t.Errorf("Repair of nothing repaired %q", lines)
 	}
 	if lines := b.sync(t, firewall.Ruleset{}); lines != nil {
 		t.Errorf("Sync of nothing repaired %q", lines)
@@ -27,8 +27,8 @@ func (s *suite) sync(t *testing.T) {
 	stamp := identities(t, h)
 	b.settled(t, full)
 	b = s.backend(t, h)
-	if lines := b.mend(t); lines != nil {
-		t.Errorf("Mend of what another has left repaired %q", lines)
+	if lines := b.repair(t); lines != nil {
+		t.Errorf("Repair of what another has left repaired %q", lines)
 	}
 	b.settled(t, full)
 	if got := identities(t, h); !slices.Equal(got, stamp) {
@@ -57,10 +57,10 @@ func (b *backend) reports(t *testing.T, damage string, full firewall.Ruleset) {
 	b.reported(t, damage, b.sync(t, full), full)
 }
 
-// mends is reports for what the backend was told.
-func (b *backend) mends(t *testing.T, damage string, full firewall.Ruleset) {
+// repairs is reports for what the backend was told.
+func (b *backend) repairs(t *testing.T, damage string, full firewall.Ruleset) {
 	t.Helper()
-	b.reported(t, damage, b.mend(t), full)
+	b.reported(t, damage, b.repair(t), full)
 }
 
 func (b *backend) reported(t *testing.T, damage string, lines []string, full firewall.Ruleset) {
@@ -68,7 +68,7 @@ func (b *backend) reported(t *testing.T, damage string, lines []string, full fir
 	if len(lines) == 0 || slices.Contains(lines, "") {
 		t.Errorf("%s: reported %q, want a line for each repair", damage, lines)
 	}
-	if again := b.mend(t); again != nil {
+	if again := b.repair(t); again != nil {
 		t.Errorf("%s: repaired once more: %q", damage, again)
 	}
 	b.settled(t, full)
@@ -101,7 +101,7 @@ func (s *suite) repairs(t *testing.T) {
 		if slices.Equal(dump(t, h), want) {
 			continue // such as the last rule of a chain, moved to its end
 		}
-		b.mends(t, d.name, full)
+		b.repairs(t, d.name, full)
 		sameDump(t, d.name, dump(t, h), want)
 		if t.Failed() {
 			t.FailNow()

@@ -207,16 +207,16 @@ func (b *Backend) set(ctx context.Context, want map[bool]rules) error {
 				}
 			}
 		}
-		if _, err := b.mend(ctx, six, want[six]); err != nil {
+		if _, err := b.repair(ctx, six, want[six]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// mend makes the kernel hold exactly want, in the form for what is there of others,
+// repair makes the kernel hold exactly want, in the form for what is there of others,
 // and says what differed.
-func (b *Backend) mend(ctx context.Context, six bool, want rules) ([]string, error) {
+func (b *Backend) repair(ctx context.Context, six bool, want rules) ([]string, error) {
 	is, err := b.list(ctx, six)
 	if err != nil {
 		return nil, err
@@ -247,8 +247,8 @@ func (b *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 	return b.check(ctx, bridges, func(six bool) rules { return compile(full, b.form(six)) })
 }
 
-// Mend implements firewall.Backend, with the other variant as Sync.
-func (b *Backend) Mend(ctx context.Context) ([]string, error) {
+// Repair implements firewall.Backend, with the other variant as Sync.
+func (b *Backend) Repair(ctx context.Context) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.learn(ctx); err != nil {
@@ -283,7 +283,7 @@ func (b *Backend) syncRules(ctx context.Context, want func(six bool) rules) (rep
 		return nil, err
 	}
 	for _, six := range families() {
-		lines, err := b.mend(ctx, six, want(six))
+		lines, err := b.repair(ctx, six, want(six))
 		if err != nil {
 			return repaired, err
 		}

@@ -150,7 +150,7 @@ func TestChangeBehindOurBack(t *testing.T) {
 }
 
 // broken puts a command into PATH that fails for one table, and takes the rest.
-func broken(t *testing.T, b *Backend, table string) (mend func()) {
+func broken(t *testing.T, b *Backend, table string) (repair func()) {
 	t.Helper()
 	dir, name := t.TempDir(), b.variant.command(false, "restore")
 	real, err := exec.LookPath(name)
@@ -168,7 +168,7 @@ func broken(t *testing.T, b *Backend, table string) (mend func()) {
 }
 
 // When one table fails, the tables that went before it are taken back. As long
-// as the kernel refuses that too, the error says so and the next Sync mends it.
+// as the kernel refuses that too, the error says so and the next Sync repairs it.
 func TestFailureInOneTable(t *testing.T) {
 	ctx := context.Background()
 	for _, table := range []string{"filter", "nat", "raw"} {
@@ -176,7 +176,7 @@ func TestFailureInOneTable(t *testing.T) {
 			eachVariant(t, func(t *testing.T, b *Backend) {
 				engineRules(t, b.variant)
 				before := ruleDump(t, b.variant)
-				mend := broken(t, b, table)
+				repair := broken(t, b, table)
 				err := b.Apply(ctx, firewall.Delta{Add: rich()})
 				if err == nil || !strings.Contains(err.Error(), "change the rules: run iptables-") || !strings.Contains(err.Error(), "failed") {
 					t.Errorf("error %v", err)
@@ -184,7 +184,7 @@ func TestFailureInOneTable(t *testing.T) {
 				if d := cmp.Diff(before, ruleDump(t, b.variant)); d != "" {
 					t.Errorf("not as before:\n%s", d)
 				}
-				mend()
+				repair()
 				if err := b.Apply(ctx, firewall.Delta{Add: rich()}); err != nil {
 					t.Fatal(err)
 				}
@@ -206,11 +206,11 @@ func TestFlushAfterFailure(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := ruleDump(t, b.variant)
-		mend := broken(t, b, "nat")
+		repair := broken(t, b, "nat")
 		if err := b.Apply(ctx, one); err == nil {
 			t.Fatal("no error")
 		}
-		mend()
+		repair()
 		for _, table := range tables {
 			sh(t, "%[1]s -t %[2]s -F; %[1]s -t %[2]s -X", b.variant.command(false, ""), table)
 		}

@@ -186,7 +186,7 @@ func (b *Backend) learn(ctx context.Context) error {
 		return err
 	}
 	if l.damaged() {
-		_, err = b.mend(l, l.items)
+		_, err = b.repair(l, l.items)
 		return err
 	}
 	b.known = l.items
@@ -209,7 +209,7 @@ func (b *Backend) change(ctx context.Context, c change) error {
 	want.change(c)
 	l, again := b.kernel.list(ctx)
 	if again == nil {
-		_, again = b.mend(l, want)
+		_, again = b.repair(l, want)
 	}
 	if again != nil {
 		b.seen = 0
@@ -250,8 +250,8 @@ func (b *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 	return b.check(ctx, b.known, true)
 }
 
-// Mend implements firewall.Backend, at the cost of Sync without a ruleset.
-func (b *Backend) Mend(ctx context.Context) ([]string, error) {
+// Repair implements firewall.Backend, at the cost of Sync without a ruleset.
+func (b *Backend) Repair(ctx context.Context) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.learn(ctx); err != nil {
@@ -347,7 +347,7 @@ func (b *Backend) syncTable(ctx context.Context, want contents, known, still boo
 			return nil, err
 		}
 	}
-	return b.mend(l, want)
+	return b.repair(l, want)
 }
 
 // Cleanup implements firewall.Backend.
@@ -363,7 +363,7 @@ func (b *Backend) Cleanup(ctx context.Context) error {
 	}
 	l, err := b.kernel.list(ctx)
 	if err == nil {
-		_, err = b.mend(l, contents{})
+		_, err = b.repair(l, contents{})
 	}
 	if err != nil {
 		return fmt.Errorf("remove the rules: %w", err)

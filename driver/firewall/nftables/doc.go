@@ -61,7 +61,7 @@
 //	table found           first Sync, or change      told as
 //	none                  made                       repair, if it should be there
 //	orphan, as it should  adopted, nothing written   nothing
-//	orphan, damaged       mended or made anew        repair
+//	orphan, damaged       repaired or made anew      repair
 //	without owner         made anew, as the flags    one line at level info
 //	                      cannot be changed
 //	of another process    error after a second       error

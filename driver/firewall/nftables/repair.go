@@ -112,12 +112,12 @@ func (c contents) transaction(by change) transaction {
 	return tx
 }
 
-// mend makes the kernel hold exactly the wanted items, and says what differed.
+// repair makes the kernel hold exactly the wanted items, and says what differed.
 // It is one transaction, in which a table that is damaged, or cannot get the
 // owner that it should have, is made anew: connections do not notice, they are
 // kept by conntrack. That nobody owned the table is no damage, and not told as
 // one.
-func (b *Backend) mend(l listing, want contents) ([]string, error) {
+func (b *Backend) repair(l listing, want contents) ([]string, error) {
 	b.known = nil
 	lines := slices.Clone(l.broken)
 	for _, set := range slices.Sorted(maps.Keys(l.strange)) {
@@ -150,7 +150,7 @@ func (b *Backend) mend(l listing, want contents) ([]string, error) {
 	return lines, nil
 }
 
-// write commits what mends a table, or makes all of it anew.
+// write commits what repairs a table, or makes all of it anew.
 func (b *Backend) write(l listing, tx, anew transaction) error {
 	err := b.commit(tx)
 	if err != nil && l.exists && !l.damaged() {
