@@ -16,7 +16,7 @@ const module = "github.com/gangway-net/gangway"
 // form a tree with main at its root: what holds decisions (config, driver,
 // ipam) never learns of what talks to the kernel or the wire.
 var arrows = map[string][]string{
-	"":                          {"config", "ipam", "driver", "driver/link", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/store", "plugin/cli"},
+	"":                          {"config", "ipam", "driver", "driver/link", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/names", "plugin/store", "plugin/cli"},
 	"config":                    {},
 	"printable":                 {},
 	"ipam":                      {"config"},
@@ -35,8 +35,9 @@ var arrows = map[string][]string{
 	"driver/hostport":           {"driver/bpfprog", "driver/spec", "printable"},
 	"driver/conntrack":          {"driver/nlattr", "driver/spec"},
 	"driver/watch":              {"driver/bpfprog", "driver/nlattr", "driver/spec", "printable"},
-	"plugin":                    {"config", "driver", "ipam", "printable"},
-	"plugin/engine":             {"driver", "ipam"},
+	"plugin":                    {"config", "driver", "ipam", "plugin/names", "printable"},
+	"plugin/engine":             {"driver", "ipam", "plugin/names"},
+	"plugin/names":              {"printable"},
 	"plugin/store":              {},
 	"plugin/cli":                {"config", "driver", "driver/firewall", "plugin", "printable"},
 	"packaging/generate":        {"config", "plugin", "plugin/cli"},

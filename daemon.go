@@ -27,6 +27,7 @@ import (
 	"github.com/gangway-net/gangway/ipam"
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/plugin/engine"
+	"github.com/gangway-net/gangway/plugin/names"
 	"github.com/gangway-net/gangway/plugin/store"
 )
 
@@ -49,6 +50,8 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	if err != nil {
 		return err
 	}
+	book := names.New()
+	log.Logger.AddHook(names.Hook{Book: book})
 	log.Infof("gangway %s starts, state in %s", version.Version, settings.StateDir)
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
@@ -72,7 +75,7 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	}
 	server, err := plugin.New(plugin.Options{
 		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver,
-		Version: version, Log: log, Notify: notify, Watchdog: watchdog(log),
+		Names: book, Version: version, Log: log, Notify: notify, Watchdog: watchdog(log),
 	})
 	if err != nil {
 		return errors.Join(err, sock.Close())
@@ -87,7 +90,7 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 			return
 		}
 		server.Ready()
-		d.keep(ctx, settings.Engine, log)
+		d.keep(ctx, settings.Engine, book.Source(), log)
 	}()
 	err = server.Serve(ctx, sock)
 	stop(nil)
@@ -225,12 +228,15 @@ func thisBoot() (string, error) {
 
 // keep has the kernel follow the state, and the state follow what the engine behind
 // the API socket has, if there is one, until ctx ends.
-func (d *daemon) keep(ctx context.Context, socket string, log *logrus.Entry) {
+func (d *daemon) keep(ctx context.Context, socket string, called *names.Source, log *logrus.Entry) {
 	var follow sync.WaitGroup
 	if socket != "" {
 		client := engine.NewClient(socket)
 		follow.Go(func() {
 			engine.Recover(ctx, engine.RecoverOptions{Engine: client, Unclaimed: d.driver, Pools: d.addresses})
+		})
+		follow.Go(func() {
+			engine.FollowNames(ctx, engine.NameOptions{Engine: client, Names: called, Log: log})
 		})
 		follow.Go(func() {
 			engine.Follow(ctx, engine.Options{Engine: client, Networks: d.driver, Addresses: d.addresses, Log: log})

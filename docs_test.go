@@ -92,7 +92,7 @@ func TestDocsAdminFields(t *testing.T) {
 	row := regexp.MustCompile("(?m)^\\| `([a-zA-Z0-9]+)` \\| ([^|]*) \\|")
 	for title, of := range map[string]any{
 		"Health": plugin.Health{}, "Status": plugin.Status{}, "Version": plugin.Version{}, "Errors": plugin.ErrorBody{},
-		"Network": driver.NetworkStatus{}, "Endpoint": driver.EndpointStatus{}, "Port": driver.PortStatus{}, "Event": driver.Event{},
+		"Network": plugin.Network{}, "Endpoint": plugin.Endpoint{}, "Port": plugin.Port{}, "Event": driver.Event{},
 	} {
 		i := slices.IndexFunc(sections, func(s string) bool { return strings.HasPrefix(s, title+"\n") })
 		if i < 0 {

@@ -65,6 +65,15 @@ type storedNetwork struct {
 	Given                map[string]string `json:",omitempty"`
 }
 
+// Given returns the options that the user gave, by name.
+func (n Network) Given() map[string]string {
+	texts, err := n.given.texts()
+	if err != nil { // it was parsed before it became a Network's
+		return nil
+	}
+	return texts
+}
+
 // MarshalJSON gives what the engine said, and what the user gave.
 func (n Network) MarshalJSON() ([]byte, error) {
 	texts, err := n.given.texts()

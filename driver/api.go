@@ -83,7 +83,12 @@ type NetworkStatus struct {
 	Gateways []netip.Addr `json:"gateways"`
 	MTU      int          `json:"mtu,omitempty"`
 	Internal bool         `json:"internal"`
-	ICC      bool         `json:"icc"`
+	// ModeIPv4 and ModeIPv6 are the gateway modes of the families that it has.
+	ModeIPv4 string `json:"modeIPv4,omitempty"`
+	ModeIPv6 string `json:"modeIPv6,omitempty"`
+	// Options are the driver's options as they were given.
+	Options map[string]string `json:"options,omitempty"`
+	ICC     bool              `json:"icc"`
 	// Guarded says that containers are kept from claiming addresses that are not
 	// theirs.
 	Guarded   bool `json:"guarded"`

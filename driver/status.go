@@ -66,6 +66,9 @@ func (d *Driver) Networks(ctx context.Context) []NetworkStatus {
 			Gateways:  n.defaultGateways(),
 			MTU:       n.Options.MTU,
 			Internal:  n.Options.Internal,
+			ModeIPv4:  n.mode(false),
+			ModeIPv6:  n.mode(true),
+			Options:   n.Options.Given(),
 			ICC:       n.Options.ICC,
 			Guarded:   n.Options.AntiSpoofing != config.SpoofingAllowed && d.o.Unguarded == "",
 			Endpoints: len(d.state.members[n.ID]),
@@ -75,6 +78,14 @@ func (d *Driver) Networks(ctx context.Context) []NetworkStatus {
 	}
 	slices.SortFunc(out, func(a, b NetworkStatus) int { return cmp.Compare(a.Bridge, b.Bridge) })
 	return out
+}
+
+// mode is the gateway mode of a family; empty if the network lacks it.
+func (n *Network) mode(six bool) string {
+	if subnet := map[bool]netip.Prefix{false: n.Subnet4, true: n.Subnet6}[six]; !subnet.IsValid() {
+		return ""
+	}
+	return string(n.Options.Mode(six))
 }
 
 // Endpoints lists the endpoints, sorted by bridge and address, with what the

@@ -69,14 +69,13 @@ type ErrorBody struct {
 // routeAdmin makes h answer the admin API.
 func (s *Server) routeAdmin(h sdk.Handler) {
 	s.adminRoute(h, "networks", func(ctx context.Context) (any, error) {
-		return list(s.o.Inspector.Networks(ctx)), nil
+		return s.networks(ctx), nil
 	})
 	s.adminRoute(h, "endpoints", func(ctx context.Context) (any, error) {
-		endpoints, err := s.o.Inspector.Endpoints(ctx)
-		return list(endpoints), err
+		return s.endpoints(ctx)
 	})
 	s.adminRoute(h, "ports", func(ctx context.Context) (any, error) {
-		return list(s.o.Inspector.Ports(ctx)), nil
+		return s.ports(ctx), nil
 	})
 	s.routeEvents(h)
 	s.routeStatus(h)
@@ -106,7 +105,7 @@ func (s *Server) adminRoute(h sdk.Handler, name string, ask func(context.Context
 		}
 		answer, err := ask(ctx)
 		if err != nil {
-			adminJSON(w, http.StatusInternalServerError, ErrorBody{Error: err.Error()})
+			adminJSON(w, http.StatusInternalServerError, ErrorBody{Error: s.o.Names.Text(err.Error())})
 			return
 		}
 		adminJSON(w, http.StatusOK, answer)
@@ -172,7 +171,7 @@ func (s *Server) health(ctx context.Context) Health {
 	if !s.restored() {
 		return Health{State: HealthStarting}
 	}
-	status := s.o.Inspector.Status(ctx)
+	status := s.named(s.o.Inspector.Status(ctx))
 	return Health{State: stateOf(status), Problem: status.Problem, Degraded: status.Degraded, Unguarded: status.Unguarded, Protection: status.Protection}
 }
 
@@ -188,7 +187,7 @@ func stateOf(s driver.Status) string {
 }
 
 func (s *Server) status(ctx context.Context) Status {
-	status := s.o.Inspector.Status(ctx)
+	status := s.named(s.o.Inspector.Status(ctx))
 	return Status{
 		Status:   status,
 		State:    stateOf(status),

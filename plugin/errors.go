@@ -56,13 +56,13 @@ func (e *panicError) Error() string {
 // writeError answers with err. The status is never 404: the engine takes that
 // for success when it publishes ports. The text ends up on the terminal of whoever
 // ran the command, as it is: the engine and its command pass it on.
-func writeError(w http.ResponseWriter, err error) {
+func (s *Server) writeError(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
 	var bad *requestError
 	if errors.As(err, &bad) {
 		status = bad.status
 	}
-	text := printable.Text(err.Error())
+	text := printable.Text(s.o.Names.Text(err.Error()))
 	writeJSON(w, status, errorResponse{Err: text, Error: text})
 }
 

@@ -59,6 +59,6 @@ func (s *Server) routeEvents(h sdk.Handler) {
 			case <-ctx.Done():
 			}
 		}()
-		adminJSON(w, http.StatusOK, list(s.o.Inspector.Events(ctx, after, wait)))
+		adminJSON(w, http.StatusOK, s.events(ctx, after, wait))
 	}))
 }

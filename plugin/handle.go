@@ -66,7 +66,7 @@ func route[Req, Resp any](s *Server, h sdk.Handler, v verb[Req, Resp]) {
 		s.count(err)
 		logOutcome(entry, err, v.about != nil)
 		if err != nil {
-			writeError(w, err)
+			s.writeError(w, err)
 			return
 		}
 		sdk.EncodeResponse(w, resp, false)

@@ -14,6 +14,8 @@ import (
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/plugin/names"
 )
 
 // Times of a request and of the daemon's end, and why they are so long.
@@ -48,8 +50,10 @@ type Options struct {
 	Networks  Networks
 	Addresses Addresses
 	Inspector Inspector
-	Version   Version
-	Log       *logrus.Entry
+	// Names is what engines call networks and containers; nil for no names.
+	Names   *names.Book
+	Version Version
+	Log     *logrus.Entry
 	// Notify tells a service manager (sd_notify(3)); nil for nobody. It hears that the
 	// daemon has started as soon as connections are served, not when the state is
 	// restored: an engine is ordered after the daemon, and is not to wait for that. Its
@@ -220,7 +224,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 				err := &panicError{op: r.URL.Path, value: p, stack: debug.Stack()}
 				s.count(err)
 				logOutcome(s.o.Log.WithField("op", r.URL.Path), err, true)
-				writeError(w, err)
+				s.writeError(w, err)
 			}
 		}()
 		next.ServeHTTP(w, r)

@@ -23,22 +23,25 @@ const askTime = 20 * time.Second
 // kilobyte.
 const maxAnswer = 64 << 20
 
-// Client asks the engine behind an API socket. It asks for two lists only, which
+// Client asks the engine behind an API socket. It asks for lists and events only, which
 // every API version has: the engine's client library knows hundreds of calls, and
 // brings more code than the rest of gangway has.
-type Client struct{ http *http.Client }
+type Client struct {
+	http *http.Client
+	// stream is for answers that do not end.
+	stream *http.Client
+}
 
 // NewClient returns a client that connects to the unix socket at each question.
 func NewClient(socket string) *Client {
-	return &Client{http: &http.Client{
-		Timeout: askTime,
-		Transport: &http.Transport{
-			DisableKeepAlives: true, // minutes pass between questions
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, "unix", socket)
-			},
+	transport := &http.Transport{
+		DisableKeepAlives:     true, // minutes pass between questions
+		ResponseHeaderTimeout: askTime,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		},
-	}}
+	}
+	return &Client{http: &http.Client{Timeout: askTime, Transport: transport}, stream: &http.Client{Transport: transport}}
 }
 
 // Networks returns the engine's networks. It is known by the id of its network of

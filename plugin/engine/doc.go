@@ -7,6 +7,8 @@
 // engine may be about to say so by a call of its own; a release that came after
 // ours would take what somebody else was given meanwhile.
 //
+// It asks for names as well, for whoever shows ids to people (package names).
+//
 // The package refuses to be in anybody's way: it only reads, no call of the
 // protocol waits for it, and an engine that cannot be asked is asked later.
 package engine

@@ -1,0 +1,89 @@
+package plugin
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/gangway-net/gangway/driver"
+)
+
+// Network is a network as the admin API shows it, with what its engine calls it.
+type Network struct {
+	driver.NetworkStatus
+	// Name is empty if it is not known, as are the names below.
+	Name string `json:"name,omitempty"`
+}
+
+// Endpoint is an endpoint with its network's and its container's names.
+type Endpoint struct {
+	driver.EndpointStatus
+	Whose
+}
+
+// Port is a run of published ports with the names.
+type Port struct {
+	driver.PortStatus
+	Whose
+}
+
+// Whose says in names whose an endpoint or a port is.
+type Whose struct {
+	NetworkName string `json:"networkName,omitempty"`
+	// ContainerID and ContainerName are as docker ps shows them.
+	ContainerID   string `json:"container,omitempty"`
+	ContainerName string `json:"containerName,omitempty"`
+}
+
+// whose looks up names. They are of the moment: nobody waits for an engine.
+func (s *Server) whose(networkID, endpointID string) Whose {
+	c := s.o.Names.Container(endpointID)
+	return Whose{NetworkName: s.o.Names.Network(networkID), ContainerID: c.ID, ContainerName: c.Name}
+}
+
+func (s *Server) networks(ctx context.Context) []Network {
+	out := []Network{}
+	for _, n := range s.o.Inspector.Networks(ctx) {
+		out = append(out, Network{n, s.o.Names.Network(n.ID)})
+	}
+	return out
+}
+
+func (s *Server) endpoints(ctx context.Context) ([]Endpoint, error) {
+	out := []Endpoint{}
+	all, err := s.o.Inspector.Endpoints(ctx)
+	for _, e := range all {
+		out = append(out, Endpoint{e, s.whose(e.NetworkID, e.ID)})
+	}
+	return out, err
+}
+
+func (s *Server) ports(ctx context.Context) []Port {
+	out := []Port{}
+	for _, p := range s.o.Inspector.Ports(ctx) {
+		out = append(out, Port{p, s.whose(p.NetworkID, p.EndpointID)})
+	}
+	return out
+}
+
+// events returns events with names in their texts.
+func (s *Server) events(ctx context.Context, after uint64, wait time.Duration) []driver.Event {
+	events := list(slices.Clone(s.o.Inspector.Events(ctx, after, wait)))
+	for i := range events {
+		events[i].Text = s.o.Names.Text(events[i].Text)
+	}
+	return events
+}
+
+// named puts names into the texts of a status.
+func (s *Server) named(status driver.Status) driver.Status {
+	status.Problem = s.o.Names.Text(status.Problem)
+	for _, lines := range []*[]string{&status.Degraded, &status.Fights} {
+		var texts []string
+		for _, line := range *lines {
+			texts = append(texts, s.o.Names.Text(line))
+		}
+		*lines = texts
+	}
+	return status
+}
