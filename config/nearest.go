@@ -69,3 +69,6 @@ func distance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// Nearest returns the known name that the user may have meant, or "".
+func Nearest(name string, known []string) string { return nearest(name, known) }

@@ -116,7 +116,7 @@ func testVeth(t *testing.T, e *harness.Engine) {
 	if !ok || host.Index != got.HostIndex || host.Peer != got.ContainerIndex || host.Master != got.Bridge || host.Info.Kind != "veth" {
 		t.Errorf("host's end %s: %+v, want a veth on %s with peer %d", got.HostInterface, host, got.Bridge, got.ContainerIndex)
 	}
-	table := e.Gangway(t, "endpoints")
+	table := e.Gangway(t, "endpoints", "--no-trunc")
 	for _, word := range []string{"eth0", got.HostInterface, got.Bridge, e.Address(t, "c1", "n1"), got.MAC} {
 		if !strings.Contains(table, word) {
 			t.Errorf("gangway endpoints: no %q in:\n%s", word, table)

@@ -2,8 +2,10 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -18,18 +20,23 @@ func testSee(t *testing.T, e *harness.Engine) {
 		words   []string
 	}{
 		{"status", []string{e.Firewall()}},
-		{"networks", []string{id[:12], "gw-" + id[:12], "10.79.0.0/24", "10.79.0.1"}},
-		{"endpoints", []string{"10.79.0.2", "eth0"}},
-		{"ports", []string{"8000", "9000-9009", "udp", "10.79.0.2"}},
+		{"networks", []string{"n1", "nat", "gw-" + id[:12], "10.79.0.0/24", "driver.mtu=1400"}},
+		{"networks --no-trunc", []string{id, "10.79.0.1"}},
+		{"endpoints", []string{"c1", "n1", "10.79.0.2", "eth0"}},
+		{"ports", []string{"8000/tcp", "9000-9009/udp", "c1", "n1", "0.0.0.0 (nat)"}},
 		{"version", []string{"go1."}},
 	} {
-		text := e.Gangway(t, c.command)
-		for _, word := range c.words {
-			if !strings.Contains(text, word) {
-				t.Errorf("gangway %s: no %q in:\n%s", c.command, word, text)
+		words := strings.Fields(c.command)
+		harness.Eventually(t, 20*time.Second, "gangway "+c.command, func() error { // names come in the background
+			text := e.Gangway(t, words...)
+			for _, word := range c.words {
+				if !strings.Contains(text, word) {
+					return fmt.Errorf("no %q in:\n%s", word, text)
+				}
 			}
-		}
-		if encoded := e.Gangway(t, c.command, "--json"); !json.Valid([]byte(encoded)) {
+			return nil
+		})
+		if encoded := e.Gangway(t, append(words, "--json")...); !json.Valid([]byte(encoded)) {
 			t.Errorf("gangway %s --json:\n%s", c.command, encoded)
 		}
 	}

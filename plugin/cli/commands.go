@@ -1,18 +1,14 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/printable"
@@ -111,99 +107,6 @@ func healthCommand() command {
 			return errSilent
 		}
 		return nil
-	}}
-}
-
-const networksLong = `List networks and their bridges.
-
-DROPPED counts the packets that Gangway refused since the daemon's start; --json
-says why:
-
-  spoofed       an address of the network by another link, or a sender that is
-                not the container's own
-  unpublished   from outside, to what is not published
-  isolated      from or to another network, or an internal one
-  icc           between containers of a network with enable_icc=false`
-
-func networksCommand() command {
-	return command{use: "networks", short: "List networks and their bridges", long: networksLong, ids: true, run: func(ctx context.Context, q query) error {
-		var networks []driver.NetworkStatus
-		if printed, err := q.answer(ctx, "networks", &networks); err != nil || printed {
-			return err
-		}
-		slices.SortFunc(networks, func(a, b driver.NetworkStatus) int { return cmp.Compare(a.ID, b.ID) })
-		var rows [][]string
-		for _, n := range networks {
-			bridge := n.Bridge
-			if n.Adopted {
-				bridge += " (adopted)"
-			}
-			mtu := "default"
-			if n.MTU != 0 {
-				mtu = strconv.Itoa(n.MTU)
-			}
-			rows = append(rows, []string{q.id(n.ID), bridge, join(n.Subnets), join(n.Gateways), mtu, yesNo(n.Internal), yesNo(n.ICC), yesNo(n.Guarded), strconv.Itoa(n.Endpoints), dropped(n.Dropped)})
-		}
-		return q.table([]string{"NETWORK", "BRIDGE", "SUBNETS", "GATEWAYS", "MTU", "INTERNAL", "ICC", "GUARDED", "ENDPOINTS", "DROPPED"}, rows)
-	}}
-}
-
-const endpointsLong = `List endpoints, one a container and network.
-
-An interface is shown as "index: name": CONTAINER INTERFACE is the end of the
-veth pair inside the container, HOST INTERFACE its other end, on the bridge.
-SANDBOX is the container's network namespace ("docker inspect" calls it
-SandboxKey); an endpoint without one is not in use. DROPPED counts the packets
-that Gangway refused since the daemon's start, from the container or for it;
---json says why.`
-
-func endpointsCommand() command {
-	return command{use: "endpoints", short: "List endpoints: addresses, interfaces on both sides, bridge and sandbox", long: endpointsLong, ids: true, run: func(ctx context.Context, q query) error {
-		var endpoints []driver.EndpointStatus
-		if printed, err := q.answer(ctx, "endpoints", &endpoints); err != nil || printed {
-			return err
-		}
-		slices.SortFunc(endpoints, func(a, b driver.EndpointStatus) int {
-			return cmp.Or(cmp.Compare(a.NetworkID, b.NetworkID), cmp.Compare(a.ID, b.ID))
-		})
-		var rows [][]string
-		for _, e := range endpoints {
-			rows = append(rows, []string{
-				q.id(e.ID), q.id(e.NetworkID), join(e.Addresses), dash(e.MAC),
-				link(e.ContainerInterface, e.ContainerIndex), link(e.HostInterface, e.HostIndex),
-				dash(e.Bridge), strconv.Itoa(e.Ports), dropped(e.Dropped), dash(e.Sandbox),
-			})
-		}
-		return q.table([]string{"ENDPOINT", "NETWORK", "ADDRESSES", "MAC", "CONTAINER INTERFACE", "HOST INTERFACE", "BRIDGE", "PORTS", "DROPPED", "SANDBOX"}, rows)
-	}}
-}
-
-const portsLong = `List published ports.
-
-An engine cannot learn from a plugin which host ports it published, so "docker
-ps" and "docker port" show none for a gangway network; an ephemeral port is
-found only here. ENDPOINT is what "docker inspect" calls EndpointID. PATH says
-how connections get there: by address translation in the kernel (nat), through
-the daemon (relay), or both, as their destination needs.`
-
-func portsCommand() command {
-	return command{use: "ports", short: "List published ports, which docker ps does not show for a plugin's networks", long: portsLong, ids: true, run: func(ctx context.Context, q query) error {
-		var ports []driver.PortStatus
-		if printed, err := q.answer(ctx, "ports", &ports); err != nil || printed {
-			return err
-		}
-		slices.SortFunc(ports, func(a, b driver.PortStatus) int {
-			return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), a.HostIP.Compare(b.HostIP), cmp.Compare(a.First, b.First), cmp.Compare(a.EndpointID, b.EndpointID))
-		})
-		var rows [][]string
-		for _, p := range ports {
-			last := p.ContainerFirst + (p.Last - p.First)
-			rows = append(rows, []string{
-				p.Protocol, hostPorts(p.HostIP, p.First, p.Last), hostPorts(p.ContainerIP, p.ContainerFirst, last),
-				q.id(p.NetworkID), q.id(p.EndpointID), p.Path,
-			})
-		}
-		return q.table([]string{"PROTOCOL", "HOST", "CONTAINER", "NETWORK", "ENDPOINT", "PATH"}, rows)
 	}}
 }
 
@@ -316,13 +219,4 @@ func join[T fmt.Stringer](list []T) string {
 		words = append(words, e.String())
 	}
 	return dash(strings.Join(words, " "))
-}
-
-// hostPorts shows a run of ports of one address, such as 0.0.0.0:8000-8010.
-func hostPorts(ip netip.Addr, first, last uint16) string {
-	s := netip.AddrPortFrom(ip, first).String()
-	if last != first {
-		s += "-" + strconv.Itoa(int(last))
-	}
-	return s
 }

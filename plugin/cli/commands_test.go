@@ -59,19 +59,27 @@ func TestHealth(t *testing.T) {
 }
 
 func TestNetworks(t *testing.T) {
-	compare(t, "networks", transcript(t, host(t, busyHost()), "networks", "networks --no-trunc", "networks --json"))
+	compare(t, "networks", transcript(t, host(t, namedHost()), "networks", "networks shop_front --no-trunc", "networks --json", "networks --format {{.Name}}:{{.Mode}}", "networks 0f1e --format json", "networks front"))
 }
 
 func TestEndpoints(t *testing.T) {
-	compare(t, "endpoints", transcript(t, host(t, busyHost()), "endpoints", "endpoints --no-trunc", "endpoints --json"))
+	compare(t, "endpoints", transcript(t, host(t, namedHost()), "endpoints", "endpoints --no-trunc", "endpoints --json", "endpoints shop-db-1",
+		"endpoints 1111 --network shop_front", "endpoints --network hvs2 --json", "endpoints shop-dv-1", "endpoints web --json"))
 }
 
 func TestPorts(t *testing.T) {
-	compare(t, "ports", transcript(t, host(t, busyHost()), "ports", "ports --no-trunc", "ports --json"))
+	compare(t, "ports", transcript(t, host(t, namedHost()), "ports", "ports --no-trunc", "ports --json", "ports shop-web-1", "ports aaaa --network 0f1e2d", "ports 8000", "ports 8000/tcp --json",
+		"ports 10005/udp --format table\\t{{.Port}}\\t{{.Container}}", "ports shop-db-1", "ports 8000/udp", "ports 8001", "ports shop-web-2", "ports --network shop-front"))
+}
+
+// TestNoNames: without an engine's API ids stand for names, and a name says why it is
+// not known.
+func TestNoNames(t *testing.T) {
+	compare(t, "no-names", transcript(t, host(t, busyHost()), "networks", "endpoints", "ports", "ports aaaa1111bbbb", "ports shop-web-1", "endpoints --network shop_front", "events"))
 }
 
 func TestEvents(t *testing.T) {
-	compare(t, "events", transcript(t, host(t, busyHost()), "events", "events --json"))
+	compare(t, "events", transcript(t, host(t, namedHost()), "events", "events --json"))
 }
 
 // TestFollowEvents: an interrupt ends it in order, after what there was.
@@ -176,7 +184,8 @@ func TestHelp(t *testing.T) {
 }
 
 func TestUsageErrors(t *testing.T) {
-	compare(t, "usage", transcript(t, t.TempDir(), "statsu", "status now", "status --jsn", "ports --timeout 0s", "ports --timeout x", "status --no-trunc", "serve --state"))
+	compare(t, "usage", transcript(t, t.TempDir(), "statsu", "status now", "status --jsn", "ports --timeout 0s", "ports --timeout x", "status --no-trunc", "serve --state",
+		"networks a b", "status --network a", "ports 70000/tcp", "ports --json --format json", "options --format json"))
 }
 
 // TestOptions: the list has every row of the table in each form, and those of one place

@@ -18,6 +18,7 @@ import (
 	"github.com/gangway-net/gangway/integration/golden"
 	"github.com/gangway-net/gangway/integration/testkit"
 	"github.com/gangway-net/gangway/plugin"
+	"github.com/gangway-net/gangway/plugin/names"
 )
 
 var (
@@ -33,6 +34,8 @@ type inspector struct {
 	ports     []driver.PortStatus
 	events    []driver.Event
 	err       error
+	// book has names, if there are any.
+	book *names.Book
 	// block holds up Endpoints until it is closed.
 	block chan struct{}
 }
@@ -71,7 +74,23 @@ const (
 	ep1  = "aaaa1111bbbb2222cccc3333dddd4444eeee5555ffff6666000077778888999a"
 	ep2  = "bbbb1111bbbb2222cccc3333dddd4444eeee5555ffff6666000077778888999b"
 	ep3  = "e3"
+	web  = "1111111111112222222222223333333333334444444444445555555555556666"
+	db   = "2222222222222222222222223333333333334444444444445555555555556666"
 )
+
+// namedHost is busyHost with what an engine tells of it. It does not tell of net2, which
+// is another one's.
+func namedHost() *inspector {
+	i := busyHost()
+	i.book = names.New()
+	engine := i.book.Source()
+	engine.SetNetworks([]names.Network{{ID: net1, Name: "shop_front"}})
+	engine.SetContainers([]names.Place{
+		{EndpointID: ep1, NetworkID: net1, Container: names.Container{ID: web, Name: "shop-web-1"}},
+		{EndpointID: ep2, NetworkID: net1, Container: names.Container{ID: db, Name: "shop-db-1"}},
+	})
+	return i
+}
 
 // busyHost is a host on which every column has its odd values: one family or
 // both, none, an endpoint that never joined, ids shorter than the cut.
@@ -81,8 +100,8 @@ func busyHost() *inspector {
 		status: driver.Status{Firewall: "iptables", Protection: "fail-closed table", Networks: 2, Endpoints: 3, Ports: 15, Repairs: 1, LastCheck: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), Checks: 71,
 			Dropped: driver.Drops{"spoofed": 3, "unpublished": 1200}},
 		networks: []driver.NetworkStatus{
-			{ID: net2, Bridge: "br-lan", Adopted: true, Subnets: []netip.Prefix{prefix("fd00:50::/64")}, Gateways: []netip.Addr{}, Internal: true},
-			{ID: net1, Bridge: "gw-0f1e2d3c4b5a", Subnets: []netip.Prefix{prefix("10.50.0.0/24"), prefix("fd00:51::/64")}, Gateways: []netip.Addr{addr("10.50.0.1"), addr("fd00:51::1")}, MTU: 1400, ICC: true, Guarded: true, Endpoints: 2, Dropped: driver.Drops{"spoofed": 3, "unpublished": 200}},
+			{ID: net2, Bridge: "br-lan", Adopted: true, Subnets: []netip.Prefix{prefix("fd00:50::/64")}, Gateways: []netip.Addr{}, Internal: true, ModeIPv6: "isolated", Options: map[string]string{"com.docker.network.bridge.name": "br-lan", "com.docker.network.bridge.gateway_mode_ipv6": "isolated"}},
+			{ID: net1, Bridge: "gw-0f1e2d3c4b5a", Subnets: []netip.Prefix{prefix("10.50.0.0/24"), prefix("fd00:51::/64")}, Gateways: []netip.Addr{addr("10.50.0.1"), addr("fd00:51::1")}, MTU: 1400, ICC: true, ModeIPv4: "nat", ModeIPv6: "routed", Options: map[string]string{"com.docker.network.driver.mtu": "1400", "com.docker.network.bridge.gateway_mode_ipv6": "routed", "gangway.anti_spoofing": "true"}, Guarded: true, Endpoints: 2, Dropped: driver.Drops{"spoofed": 3, "unpublished": 200}},
 		},
 		endpoints: []driver.EndpointStatus{
 			{ID: ep3, NetworkID: net2, Bridge: "br-lan", Addresses: []netip.Prefix{prefix("fd00:50::2/64")}},
@@ -113,8 +132,12 @@ func serve(t *testing.T, path string, i plugin.Inspector) *plugin.Server {
 // serveFor is serve with questions that wait so long, or the default if it is 0.
 func serveFor(t *testing.T, path string, i plugin.Inspector, wait time.Duration) *plugin.Server {
 	t.Helper()
+	var book *names.Book
+	if i, ok := i.(*inspector); ok {
+		book = i.book
+	}
 	s, err := plugin.New(plugin.Options{
-		Networks: unused{}, Addresses: unused{}, Inspector: i,
+		Networks: unused{}, Addresses: unused{}, Inspector: i, Names: book,
 		Version: daemonVersion, Log: testkit.Quiet(), VerbTime: wait,
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/plugin/names"
 )
 
 // obeyed is what a terminal acts on: escape sequences in both codings, a carriage
@@ -19,7 +20,12 @@ const obeyed = "a\x1b[2J\u009b2J\r\x7f\u202e\U000e0041b"
 // outside is a host on which names that are not ours hold such characters.
 func outside() *inspector {
 	addr := netip.MustParseAddr
+	book := names.New()
+	engine := book.Source()
+	engine.SetNetworks([]names.Network{{ID: obeyed, Name: obeyed + "\tn"}})
+	engine.SetContainers([]names.Place{{EndpointID: obeyed, NetworkID: obeyed, Container: names.Container{ID: obeyed, Name: obeyed + "\tc\nd"}}})
 	return &inspector{
+		book:   book,
 		status: driver.Status{Firewall: obeyed, Problem: "first\nsecond " + obeyed, Unguarded: obeyed, Fights: []string{obeyed + "\tc\nState: ok"}},
 		networks: []driver.NetworkStatus{
 			{ID: obeyed, Bridge: obeyed},
@@ -39,7 +45,12 @@ func TestOutside(t *testing.T) {
 	dir := host(t, i)
 	lines := map[string]int{"status": 14, "health": 3, "networks": 2, "endpoints": 2, "ports": 2, "events": 2}
 	for name, want := range lines {
-		r := gangway(t, dir, name)
+		args := []string{name}
+		if want == 2 && name != "events" { // one row, where nothing is too long
+			args = append(args, "--no-trunc")
+			checkClean(t, name, gangway(t, dir, name).stdout)
+		}
+		r := gangway(t, dir, args...)
 		checkClean(t, name, r.stdout+r.stderr)
 		out := r.stdout
 		if got := strings.Count(out, "\n"); got != want {
@@ -54,6 +65,16 @@ func TestOutside(t *testing.T) {
 			t.Errorf("%s --json: %s", name, out)
 		}
 	}
+	for _, name := range []string{"networks", "endpoints", "ports"} {
+		for _, format := range []string{"json", "table", "{{range $k, $v := .}}{{$v}}{{end}}", `{{json .Network}}`} {
+			r := gangway(t, dir, name, "--format", format)
+			checkClean(t, name+" --format "+format, r.stdout+r.stderr)
+			if lines := strings.Count(r.stdout, "\n"); lines > 3 {
+				t.Errorf("%s --format %s: %q", name, format, r.stdout)
+			}
+		}
+	}
+	checkClean(t, "completion", gangway(t, dir, "__complete", "ports", "").stdout)
 	out := gangway(t, dir, "endpoints", "--json").stdout
 	var endpoints []driver.EndpointStatus
 	if err := json.Unmarshal([]byte(out), &endpoints); err != nil || endpoints[0].ContainerInterface != i.endpoints[0].ContainerInterface {
@@ -61,7 +82,7 @@ func TestOutside(t *testing.T) {
 	}
 
 	i.err = errors.New("interface " + obeyed)
-	for _, args := range [][]string{{"endpoints"}, {"endpoints", "--json"}, {"status", "--socket", "/" + obeyed}, {obeyed}, {"--" + obeyed}} {
+	for _, args := range [][]string{{"endpoints"}, {"endpoints", "--json"}, {"status", "--socket", "/" + obeyed}, {obeyed}, {"--" + obeyed}, {"ports", obeyed + "x"}, {"endpoints", "--network", obeyed + "x"}, {"ports", "--format", "{{" + obeyed}, {"ports", "--format", "{{." + "X" + "}}"}} {
 		r := gangway(t, dir, args...)
 		checkClean(t, strings.Join(args, " "), r.stdout+r.stderr)
 		if r.code == 0 || r.stderr == "" {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -77,105 +76,39 @@ func New(o Options) *cobra.Command {
 	return root
 }
 
-// noArgs is for commands without arguments, which is all of them.
+// noArgs is for commands without arguments.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("unexpected argument %q; see \"%s --help\"", args[0], cmd.CommandPath())
+		return unexpected(cmd, args[0])
 	}
 	return nil
 }
 
-// Execute runs the command and returns the exit code: 0, or 1 after an error,
-// which is written to stderr, or if the daemon reports a problem.
+func unexpected(cmd *cobra.Command, arg string) error {
+	return fmt.Errorf("unexpected argument %q; see \"%s --help\"", arg, cmd.CommandPath())
+}
+
+// Exit codes.
+const (
+	exitOK = iota
+	// exitProblem is for an error, and for a daemon that reports a problem.
+	exitProblem
+	// exitNotFound says that nothing is called what an argument names.
+	exitNotFound
+)
+
+// Execute runs the command and returns the exit code. An error is written to stderr.
 func Execute(ctx context.Context, root *cobra.Command, stderr io.Writer) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
-		return 0
+		return exitOK
 	case errors.Is(err, errSilent):
-	default:
-		_, _ = fmt.Fprintf(stderr, "%s: %s\n", cmd.CommandPath(), printable.Text(err.Error()))
+		return exitProblem
 	}
-	return 1
-}
-
-// command is one that asks the daemon.
-type command struct {
-	use, short string
-	// long explains the columns; empty for short.
-	long string
-	// ids says that the answer has ids, which are cut unless --no-trunc is set.
-	ids bool
-	// follows says that the command can go on printing what is new; then run
-	// bounds its questions itself.
-	follows bool
-	// run writes the answer.
-	run func(ctx context.Context, q query) error
-}
-
-// query is one run of a command.
-type query struct {
-	out  io.Writer
-	json bool
-	// full leaves ids uncut.
-	full bool
-	// follow says to go on until ctx ends, and timeout how long one answer may
-	// take.
-	follow  bool
-	timeout time.Duration
-	find    func(context.Context) (*daemon, error)
-}
-
-// id cuts an id as docker does.
-func (q query) id(id string) string {
-	if q.full {
-		return id
+	_, _ = fmt.Fprintf(stderr, "%s: %s\n", cmd.CommandPath(), printable.Text(err.Error()))
+	if missing := (*notFoundError)(nil); errors.As(err, &missing) {
+		return exitNotFound
 	}
-	return id[:min(len(id), 12)]
-}
-
-func (c command) cobra(o Options) *cobra.Command {
-	var asJSON, full, follow bool
-	var socket string
-	var timeout time.Duration
-	cmd := &cobra.Command{
-		Use:     c.use,
-		Short:   c.short,
-		Long:    c.long,
-		GroupID: askGroup,
-		Args:    noArgs,
-
-		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if timeout <= 0 {
-				return fmt.Errorf("--timeout %s: want more than 0s, such as 30s", timeout)
-			}
-			ctx := cmd.Context()
-			if !c.follows {
-				bounded, cancel := context.WithTimeout(ctx, timeout)
-				defer cancel()
-				ctx = bounded
-			}
-			return c.run(ctx, query{
-				out:  cmd.OutOrStdout(),
-				json: asJSON,
-				full: full,
-
-				follow:  follow,
-				timeout: timeout,
-				find:    func(ctx context.Context) (*daemon, error) { return findDaemon(ctx, o.PluginDir, socket) },
-			})
-		},
-	}
-	f := cmd.Flags()
-	f.BoolVar(&asJSON, "json", false, "print the daemon's answer as JSON")
-	f.StringVar(&socket, "socket", "", "the daemon's socket `file` (default: the one that answers in "+o.PluginDir+")")
-	f.DurationVar(&timeout, "timeout", 30*time.Second, "how long to wait for the daemon")
-	if c.follows {
-		f.BoolVarP(&follow, "follow", "f", false, "go on with what is new until interrupted")
-	}
-	if c.ids {
-		f.BoolVar(&full, "no-trunc", false, "do not cut ids")
-	}
-	return cmd
+	return exitProblem
 }
