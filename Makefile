@@ -73,13 +73,15 @@ plugin: build ## make the managed plugin's folder: build/plugin (needs no regist
 	@scripts/plugin.sh $(BINARY) $(PLUGIN)
 
 .PHONY: install
-install: plugin ## create and enable the plugin gangway:latest in the local engine
+install: plugin ## create and enable the plugin gangway:latest in the local engine, install the command
 	@scripts/install-plugin.sh $(PLUGIN)
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/command.sh install $(BINARY)
 
 .PHONY: upgrade
 upgrade: plugin ## put this build in the place of the plugin, with networks and containers running
 	@scripts/deps.sh upgrade
 	@scripts/install-plugin.sh --upgrade $(PLUGIN)
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/command.sh install $(BINARY)
 
 .PHONY: packages
 packages: ## build deb, rpm, tar.gz and the plugin for amd64 and arm64: build/packages
@@ -99,6 +101,7 @@ install-daemon: build ## install and start the plain daemon, a systemd service (
 uninstall: ## remove the plugin and the daemon from this host (state is kept)
 	@scripts/install-plugin.sh --remove
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/daemon.sh uninstall
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/command.sh uninstall
 
 .PHONY: lint
 lint: ## check format and style

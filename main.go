@@ -25,7 +25,7 @@ var (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	root := cli.New(cli.Options{
+	options := cli.Options{
 		Version:    build(),
 		ServeFlags: serveFlags,
 		Serve: func(cmd *cobra.Command, _ []string) error {
@@ -38,7 +38,12 @@ func main() {
 			}
 			return serve(cmd.Context(), settings, build())
 		},
-	})
+	}
+	root := cli.New(options)
+	if cli.IsDockerPlugin(os.Args[0]) {
+		root = cli.NewDocker(options)
+		ctx = cli.UntilDockerEnds(ctx)
+	}
 	code := cli.Execute(ctx, root, os.Stderr)
 	stop()
 	os.Exit(code)

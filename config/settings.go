@@ -57,7 +57,7 @@ func SettingsTable() []Setting {
 		},
 		{
 			Flag: "engine", Env: "GANGWAY_ENGINE", Default: "/run/docker.sock",
-			Help: "the engine's API socket, read in the background to find what was removed while gangway was down (absolute path, or off)",
+			Help: "the engine's API socket, read in the background for names, and to find what was removed while gangway was down (absolute path, or off)",
 			set:  func(s *Settings, v string) (err error) { s.Engine, err = engineSocket(v); return err },
 		},
 		{

@@ -108,6 +108,7 @@ func lifeScenarios() []scenario {
 		{name: "reboot", run: testReboot, plugin: true, own: true, rules: true},
 		{name: "migration", run: testMigration, plugin: true, own: true},
 		{name: "both-names", run: testBothNames, own: true},
+		{name: "shown-names", run: testShownNames, plugin: true, own: true},
 		{name: "strange-names", run: testStrangeNames, own: true},
 	}
 }

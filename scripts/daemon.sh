@@ -72,7 +72,7 @@ case ${1:-} in
 install)
 	need_root
 	alone "$2"
-	install -D -m 755 "$2" "$destdir$program"
+	scripts/command.sh install "$2"
 	install -D -m 644 packaging/gangway-completion.bash "$destdir$completion"
 	install -D -m 644 packaging/docker-completion.bash "$destdir$docker_completion"
 	install -D -m 644 packaging/docker-completion.zsh "$destdir$zsh/_gangway_docker"
@@ -106,7 +106,7 @@ install)
 	;;
 uninstall)
 	need_root
-	if [ ! -e "$destdir$program" ] && [ ! -e "$destdir$units/gangway.service" ]; then
+	if [ ! -e "$destdir$units/gangway.service" ]; then
 		echo "There is no daemon."
 		exit 0
 	fi
@@ -118,7 +118,8 @@ uninstall)
 		done
 	fi
 	[ -n "$destdir" ] || rm -f "$alias"
-	rm -f "$destdir$program" "$destdir$units/gangway.service" "$destdir$units/gangway.socket" \
+	scripts/command.sh uninstall
+	rm -f "$destdir$units/gangway.service" "$destdir$units/gangway.socket" \
 		"$destdir$completion" "$destdir$docker_completion" "$destdir$zsh/_gangway" "$destdir$zsh/_gangway_docker" \
 		"$destdir$fish" "$destdir$docker_fish" "$destdir$networkd" "$destdir$network_manager"
 	if systemd; then

@@ -68,6 +68,9 @@ END
 # prepare fills root, as it is installed.
 prepare() {
 	put 755 "$work/gangway-$arch" /usr/bin/gangway
+	# Where docker finds it as "docker gangway".
+	mkdir -p "$root/usr/libexec/docker/cli-plugins"
+	ln -s ../../../bin/gangway "$root/usr/libexec/docker/cli-plugins/docker-gangway"
 	unit gangway.service
 	unit gangway.socket
 	put 644 packaging/gangway.network /usr/lib/systemd/network/00-gangway.network

@@ -24,6 +24,8 @@ func TestDaemonInstall(t *testing.T) {
 		t.Fatalf("the unit starts %q", program)
 	}
 	run(t, nil, dest+program[1], "version")
+	plugin := dest + "/usr/local/lib/docker/cli-plugins/docker-gangway"
+	leads(t, plugin, program[1])
 	completions := []string{dest + "/opt/net/share/bash-completion/completions/gangway", dest + "/etc/bash_completion.d/gangway"}
 	for _, file := range completions {
 		run(t, nil, "bash", "-n", file)
@@ -57,9 +59,17 @@ func TestDaemonInstall(t *testing.T) {
 	}
 
 	run(t, append(where, "DOCKER=/nonexistent/docker"), "make", "-e", "uninstall")
-	for _, file := range append(slices.Concat(completions, others, managers), unit, socket, dest+program[1]) {
-		if _, err := os.Stat(file); err == nil {
+	for _, file := range append(slices.Concat(completions, others, managers), unit, socket, dest+program[1], plugin) {
+		if _, err := os.Lstat(file); err == nil {
 			t.Errorf("%s is left", file)
 		}
+	}
+}
+
+// leads fails the test unless a link leads to a file.
+func leads(t *testing.T, link, want string) {
+	t.Helper()
+	if to, err := os.Readlink(link); err != nil || to != want {
+		t.Errorf("%s leads to %q, want %s: %v", link, to, want, err)
 	}
 }

@@ -78,6 +78,10 @@ func TestInstall(t *testing.T) {
 	for _, version := range []string{"1", "2"} {
 		l.build(t, version)
 		l.mustScript(t, project+"/build/plugin")
+		l.Run(t, "sh", project+"/scripts/command.sh", "install", project+"/build/gangway")
+		if said := l.Docker(t, "gangway", "version"); strings.Count(said, " "+version+",") != 2 {
+			t.Errorf("docker gangway version says\n%s", said)
+		}
 		if got, _ := l.status(t); got != version {
 			t.Errorf("version %s is installed, want %s", got, version)
 		}
@@ -95,6 +99,10 @@ func TestInstall(t *testing.T) {
 	l.mustScript(t, "--remove")
 	if left := l.Docker(t, "plugin", "ls", "-q"); left != "" {
 		t.Errorf("make uninstall left plugin %s", left)
+	}
+	l.Run(t, "sh", project+"/scripts/command.sh", "uninstall")
+	if left, err := l.TryDocker("gangway", "version"); err == nil {
+		t.Errorf("docker gangway is left: %s", left)
 	}
 }
 

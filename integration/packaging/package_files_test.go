@@ -40,7 +40,7 @@ var installedFiles = []string{
 	"/etc/bash_completion.d/gangway", "/etc/default/gangway", "/etc/fish/completions/docker.fish", "/usr/bin/gangway",
 	"/usr/lib/NetworkManager/conf.d/00-gangway.conf", "/usr/lib/systemd/network/00-gangway.network",
 	"/usr/lib/systemd/system/gangway.service", "/usr/lib/systemd/system/gangway.socket",
-	"/usr/share/bash-completion/completions/gangway", "/usr/share/fish/vendor_completions.d/gangway.fish",
+	"/usr/libexec/docker/cli-plugins/docker-gangway", "/usr/share/bash-completion/completions/gangway", "/usr/share/fish/vendor_completions.d/gangway.fish",
 	"/usr/share/man/man7/gangway-options.7.gz", "/usr/share/man/man8/gangway.8.gz",
 }
 
@@ -57,8 +57,9 @@ func contents(t *testing.T, p packages) {
 			"/usr/share/doc/gangway/changelog.Debian.gz", "/usr/share/doc/gangway/copyright",
 			"/usr/share/zsh/vendor-completions/_gangway", "/usr/share/zsh/vendor-completions/_gangway_docker",
 		})
-		sameList(t, deb, lines(run(t, nil, "sh", "-c", `cd "$0" && find . -path ./DEBIAN -prune -o -type f -print | sed 's/^\.//'`, dir)), want)
+		sameList(t, deb, lines(run(t, nil, "sh", "-c", `cd "$0" && find . -path ./DEBIAN -prune -o ! -type d -print | sed 's/^\.//'`, dir)), want)
 		sameList(t, "conffiles of "+deb, lines(run(t, nil, "cat", dir+"/DEBIAN/conffiles")), conffiles)
+		dockerPlugin(t, dir, arch)
 		if others := run(t, nil, "sh", "-c", `dpkg-deb -c "$0" | grep -Ev '^[^ ]+ (root/root|0/0) ' || true`, deb); others != "" {
 			t.Errorf("not root's:\n%s", others)
 		}
@@ -75,6 +76,19 @@ func contents(t *testing.T, p packages) {
 		pluginTar(t, p, arch)
 	}
 	settings(t, p)
+}
+
+// dockerPlugin: docker's commands find the program below its other name.
+func dockerPlugin(t *testing.T, dir, arch string) {
+	t.Helper()
+	plugin := dir + "/usr/libexec/docker/cli-plugins/docker-gangway"
+	run(t, nil, "cmp", plugin, dir+"/usr/bin/gangway")
+	if arch != "amd64" {
+		return
+	}
+	if said := run(t, nil, plugin, "docker-cli-plugin-metadata"); !strings.Contains(said, `"SchemaVersion":"0.1.0"`) {
+		t.Errorf("%s says %s", plugin, said)
+	}
 }
 
 // pluginTar: the managed plugin is what docker plugin create takes, with the licences

@@ -51,11 +51,13 @@ func commandPage(r release, root *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString(title(r, "GANGWAY", "8", "System Administration"))
 	b.WriteString("# NAME\ngangway - network driver and address manager for Docker\n\n")
-	b.WriteString("# SYNOPSIS\n**gangway serve** [*options*]\n\n**gangway** *command* [*options*]\n\n")
+	b.WriteString("# SYNOPSIS\n**gangway serve** [*options*]\n\n**gangway** *command* [*options*]\n\n**docker gangway** *command* [*options*]\n\n")
 	b.WriteString("# DESCRIPTION\n" + escape(root.Long) + "\n\n" +
 		"The driver's name is **gangway**, and **gangway:latest** as well:\n\n" +
 		"    docker network create -d gangway NAME\n\n" +
-		"What can stand behind **-o** there is in gangway-options(7).\n\n")
+		"What can stand behind **-o** there is in gangway-options(7).\n\n" +
+		"All commands but **serve** and **completion** are docker's as well: **docker gangway ports**. docker finds this program as its " +
+		"plugin *docker-gangway*.\n\n")
 	b.WriteString("# COMMANDS\n")
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
@@ -84,11 +86,21 @@ const files = `# FILES
 */run/docker/plugins/gangway.sock*
 : the socket that the engine calls, root's alone
 
+*/usr/libexec/docker/cli-plugins/docker-gangway*
+: by which docker has the command **docker gangway**
+
 */usr/lib/systemd/network/00-gangway.network*, */usr/lib/NetworkManager/conf.d/00-gangway.conf*
 : what keeps managers of the host's network off the bridges; a file of the same name in */etc* takes their place
 
 # EXIT STATUS
-0, or 1 after an error, and if the daemon reports a problem.
+0
+: the answer is there and, for **status** and **health**, all is well
+
+1
+: an error, or the daemon reports a problem
+
+2
+: nothing is called what an argument, or **--network**, names
 
 # EXAMPLES
 Is all well, and what was repaired?
@@ -99,6 +111,8 @@ Is all well, and what was repaired?
 Published ports, which **docker ps** does not show for networks of a plugin:
 
     gangway ports
+    gangway ports 8000/tcp
+    docker gangway ports web --format 'table {{.Port}}\t{{.Ways}}'
 
 Settings, and a restart that running containers do not notice:
 
@@ -115,7 +129,7 @@ func writeCommand(b *strings.Builder, c *cobra.Command) {
 	if about == "" {
 		about = c.Short + "."
 	}
-	fmt.Fprintf(b, "## gangway %s\n%s\n\n", c.Use, paragraphs(about))
+	fmt.Fprintf(b, "## gangway %s\n%s\n\n", escape(c.Use), paragraphs(about))
 	if c.Name() == "completion" {
 		// Its long text is of cobra's; what each shell needs is in theirs.
 		for _, shell := range c.Commands() {
