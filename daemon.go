@@ -90,7 +90,7 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 			return
 		}
 		server.Ready()
-		d.keep(ctx, settings.Engine, book.Source(), log)
+		d.keep(ctx, settings.Engines, book, log)
 	}()
 	err = server.Serve(ctx, sock)
 	stop(nil)
@@ -226,21 +226,22 @@ func thisBoot() (string, error) {
 	return strings.TrimSpace(string(id)), nil
 }
 
-// keep has the kernel follow the state, and the state follow what the engine behind
-// the API socket has, if there is one, until ctx ends.
-func (d *daemon) keep(ctx context.Context, socket string, called *names.Source, log *logrus.Entry) {
+// keep has the kernel follow the state, and the state and the names follow what the
+// engines behind the API sockets have, until ctx ends.
+func (d *daemon) keep(ctx context.Context, sockets []string, book *names.Book, log *logrus.Entry) {
 	var follow sync.WaitGroup
-	if socket != "" {
+	takeBack := engine.RecoverOptions{Unclaimed: d.driver, Pools: d.addresses}
+	compare := engine.Options{Networks: d.driver, Addresses: d.addresses, Log: log}
+	for _, socket := range sockets {
 		client := engine.NewClient(socket)
+		takeBack.Engines, compare.Engines = append(takeBack.Engines, client), append(compare.Engines, client)
 		follow.Go(func() {
-			engine.Recover(ctx, engine.RecoverOptions{Engine: client, Unclaimed: d.driver, Pools: d.addresses})
+			engine.FollowNames(ctx, engine.NameOptions{Engine: client, Names: book.Source(), Log: log.WithField("engine", socket)})
 		})
-		follow.Go(func() {
-			engine.FollowNames(ctx, engine.NameOptions{Engine: client, Names: called, Log: log})
-		})
-		follow.Go(func() {
-			engine.Follow(ctx, engine.Options{Engine: client, Networks: d.driver, Addresses: d.addresses, Log: log})
-		})
+	}
+	if len(sockets) > 0 {
+		follow.Go(func() { engine.Recover(ctx, takeBack) })
+		follow.Go(func() { engine.Follow(ctx, compare) })
 	} else {
 		d.driver.Doubt(engine.Off)
 	}

@@ -14,8 +14,9 @@ type Settings struct {
 	StateDir string
 	// Socket is the absolute path of the unix socket that the engine calls.
 	Socket string
-	// Engine is the absolute path of the engine's API socket, empty for none.
-	Engine string
+	// Engines are the absolute paths of the API sockets of the engines that the daemon
+	// serves; empty for none.
+	Engines []string
 	// LogLevel is error, warn, info or debug.
 	LogLevel string
 	// Firewall is auto, nftables or iptables: what keeps the rules. auto means
@@ -57,8 +58,8 @@ func SettingsTable() []Setting {
 		},
 		{
 			Flag: "engine", Env: "GANGWAY_ENGINE", Default: "/run/docker.sock",
-			Help: "the engine's API socket, read in the background for names, and to find what was removed while gangway was down (absolute path, or off)",
-			set:  func(s *Settings, v string) (err error) { s.Engine, err = engineSocket(v); return err },
+			Help: "the engine's API socket, read in the background for names, and to find what was removed while gangway was down (absolute path, those of several engines with commas between them, or off)",
+			set:  func(s *Settings, v string) (err error) { s.Engines, err = engineSockets(v); return err },
 		},
 		{
 			Flag: "firewall", Env: "GANGWAY_FIREWALL", Default: "auto",
@@ -200,12 +201,22 @@ func socketPath(path string) (string, error) {
 	return clean, nil
 }
 
-// engineSocket is socketPath, with a word for none.
-func engineSocket(path string) (string, error) {
-	if path == "off" {
-		return "", nil
+// engineSockets reads paths with commas between them, and a word for none.
+func engineSockets(list string) (sockets []string, err error) {
+	if list == "off" {
+		return nil, nil
 	}
-	return socketPath(path)
+	for path := range strings.SplitSeq(list, ",") {
+		socket, err := socketPath(path)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(sockets, socket) {
+			return nil, fmt.Errorf("socket %s is there twice", socket)
+		}
+		sockets = append(sockets, socket)
+	}
+	return sockets, nil
 }
 
 func logLevels() []string { return []string{"error", "warn", "info", "debug"} }

@@ -24,7 +24,7 @@ func wantErr(t *testing.T, err error, parts ...string) {
 
 func defaults() Settings {
 	return Settings{
-		StateDir: "/var/lib/gangway", Socket: "/run/docker/plugins/gangway.sock", Engine: "/run/docker.sock", LogLevel: "info", Firewall: "auto", Mark: Mark{Accept: 0x04000000, Drop: 0x08000000},
+		StateDir: "/var/lib/gangway", Socket: "/run/docker/plugins/gangway.sock", Engines: []string{"/run/docker.sock"}, LogLevel: "info", Firewall: "auto", Mark: Mark{Accept: 0x04000000, Drop: 0x08000000},
 		Pools: []PoolRange{
 			{netip.MustParsePrefix("10.200.0.0/13"), 24},
 			{netip.MustParsePrefix("fd67:7761:7900::/48"), 64},
@@ -47,13 +47,14 @@ func TestLoadSettings(t *testing.T) {
 		"nothing":   {nil, nil, defaults()},
 		"unrelated": {nil, []string{"PATH=/bin", "XGANGWAY_STATE=x", "GANGWAY=x", "gangway_state=x", "=", ""}, defaults()},
 		"environment": {nil, []string{"GANGWAY_STATE=/s", "GANGWAY_SOCKET=/k.sock", "GANGWAY_ENGINE=/e.sock", "GANGWAY_LOG_LEVEL=debug", "GANGWAY_FIREWALL=iptables", "GANGWAY_MARK=0x3", "GANGWAY_FORWARDING=open", "GANGWAY_POOLS=10.0.0.0/8:16"},
-			Settings{"/s", "/k.sock", "/e.sock", "debug", "iptables", Mark{1, 2}, true, []PoolRange{{netip.MustParsePrefix("10.0.0.0/8"), 16}}}},
+			Settings{"/s", "/k.sock", []string{"/e.sock"}, "debug", "iptables", Mark{1, 2}, true, []PoolRange{{netip.MustParsePrefix("10.0.0.0/8"), 16}}}},
 		"flag wins":     {map[string]string{"state": "/flag"}, []string{"GANGWAY_STATE=/env"}, with(func(s *Settings) { s.StateDir = "/flag" })},
 		"flag hides":    {map[string]string{"log-level": "warn"}, []string{"GANGWAY_LOG_LEVEL=nonsense"}, with(func(s *Settings) { s.LogLevel = "warn" })},
 		"empty is none": {nil, []string{"GANGWAY_STATE=", "GANGWAY_POOLS=", "GANGWAY_LOG_LEVEL", "GANGWAY_SOCKET="}, defaults()},
 		"first counts":  {nil, []string{"GANGWAY_STATE=/1", "GANGWAY_STATE=/2"}, with(func(s *Settings) { s.StateDir = "/1" })},
 		"cleaned":       {map[string]string{"state": "/a//b/../c/", "socket": "/x/./y"}, nil, with(func(s *Settings) { s.StateDir, s.Socket = "/a/c", "/x/y" })},
-		"no engine":     {nil, []string{"GANGWAY_ENGINE=off"}, with(func(s *Settings) { s.Engine = "" })},
+		"no engine":     {nil, []string{"GANGWAY_ENGINE=off"}, with(func(s *Settings) { s.Engines = nil })},
+		"two engines":   {map[string]string{"engine": "/a//1.sock,/2.sock"}, nil, with(func(s *Settings) { s.Engines = []string{"/a/1.sock", "/2.sock"} })},
 		"longest socket": {map[string]string{"socket": "/" + strings.Repeat("s", 106)}, nil,
 			with(func(s *Settings) { s.Socket = "/" + strings.Repeat("s", 106) })},
 	} {

@@ -79,12 +79,12 @@ func (r *repair) hostPorts(ctx context.Context) {
 // releaseStray gives up what no endpoint publishes. It runs while no verb does.
 func (r *repair) releaseStray(ctx context.Context, sandbox string) ([]string, error) {
 	r.mu.Lock()
-	p := r.state.hostPorts(sandbox)
+	p, whose := r.state.hostPorts(sandbox), r.state.whose(sandbox)
 	r.mu.Unlock()
 	if len(p.Runs) > 0 {
 		return nil, nil
 	}
-	return []string{"host ports of container " + short(path.Base(sandbox)) + ", which publishes none: released"}, r.releasePorts(ctx, p)
+	return []string{"host ports of " + whose + ", which publishes none: released"}, r.releasePorts(ctx, p)
 }
 
 // holdMissing makes a container hold what its endpoints publish, with the locks of their
@@ -105,7 +105,7 @@ func (r *repair) holdMissing(ctx context.Context, sandbox string) (fixed []strin
 	}
 	defer unlock()
 	r.mu.Lock()
-	p := r.state.hostPorts(sandbox)
+	p, whose := r.state.hostPorts(sandbox), r.state.whose(sandbox)
 	r.mu.Unlock()
 	if len(p.Runs) == 0 {
 		return nil, nil
@@ -113,7 +113,7 @@ func (r *repair) holdMissing(ctx context.Context, sandbox string) (fixed []strin
 	held, err := r.hold(ctx, p)
 	r.o.Ports.Keep(p)
 	for _, line := range held {
-		fixed = append(fixed, line+" of container "+short(path.Base(sandbox))+" was not held, or led elsewhere: held")
+		fixed = append(fixed, line+" of "+whose+" was not held, or led elsewhere: held")
 	}
 	return fixed, err
 }
@@ -130,7 +130,7 @@ func (d *Driver) tellUnheld(sandbox string, unheld []string) {
 	for _, line := range unheld {
 		if !known[portOf(line)] {
 			d.o.Log.WithField("sandbox", name).Warn(line + "; this is tried again")
-			d.journal.add(EventProblem, line+" (container "+name+")")
+			d.journal.add(EventProblem, line+" ("+d.state.whose(sandbox)+")")
 		}
 	}
 	if len(unheld) > 0 {
@@ -142,6 +142,15 @@ func (d *Driver) tellUnheld(sandbox string, unheld []string) {
 		d.journal.add(EventSolved, "solved: "+strings.Join(was, "; "))
 	}
 	delete(d.health.unheld, sandbox)
+}
+
+// whose says which container a sandbox is of, by an endpoint in it: that is what a name
+// is known of.
+func (s *state) whose(sandbox string) string {
+	if list := s.sandboxes[sandbox]; len(list) > 0 {
+		return "endpoint " + short(list[0].ID)
+	}
+	return "container " + short(path.Base(sandbox))
 }
 
 // portOf is the part of a line that names the port: who is in its way may change.

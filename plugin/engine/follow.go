@@ -37,7 +37,7 @@ type Addresses interface {
 
 // Options are what Follow works with.
 type Options struct {
-	Engine    Engine
+	Engines   []Engine
 	Networks  Networks
 	Addresses Addresses
 	Log       *logrus.Entry
@@ -52,9 +52,10 @@ const grace = 30 * time.Second
 // each question. The last counts again as long as something is open.
 func pace() []time.Duration { return []time.Duration{time.Second, grace, time.Minute} }
 
-// follower asks, and remembers what it has doubts about.
+// follower asks one engine, and remembers what it has doubts about.
 type follower struct {
 	Options
+	engine Engine
 	// missing has what the engine did not name in the last answer, and since when.
 	missing map[any]time.Time
 	// next is missing of the answer that is being looked at.
@@ -63,11 +64,14 @@ type follower struct {
 	open bool
 }
 
-// Follow asks the engine at once, after networks were made and when one could not be
-// removed, and gives up what it does not have any more, until ctx ends. Networks
+// Follow asks the engines at once, after networks were made and when one could not be
+// removed, and gives up what they do not have any more, until ctx ends. Networks
 // must be restored.
 func Follow(ctx context.Context, o Options) {
-	f := &follower{Options: o}
+	var all []*follower
+	for _, e := range o.Engines {
+		all = append(all, &follower{Options: o, engine: e})
+	}
 	pace, step := pace(), 0
 	timer := time.NewTimer(0) // who removed a network meanwhile may want its subnet
 	defer timer.Stop()
@@ -81,8 +85,12 @@ func Follow(ctx context.Context, o Options) {
 			}
 			step = 0
 		case <-timer.C:
-			done := f.ask(ctx)
-			if step++; step == len(pace) && (!done || f.open) {
+			again := false
+			for _, f := range all {
+				done := f.ask(ctx)
+				again = again || !done || f.open
+			}
+			if step++; step == len(pace) && again {
 				step--
 			}
 		}
@@ -94,7 +102,7 @@ func Follow(ctx context.Context, o Options) {
 
 // ask asks once, and says whether all was done that the answer asks for.
 func (f *follower) ask(ctx context.Context) bool {
-	roll, err := f.Engine.Networks(ctx)
+	roll, err := f.engine.Networks(ctx)
 	if err != nil {
 		f.Log.WithError(err).Debug("the engine does not say which networks it has")
 		return false
@@ -174,7 +182,7 @@ func (f *follower) sift(ctx context.Context, c driver.Claim, subnet netip.Prefix
 	if len(addrs) == 0 {
 		return nil
 	}
-	used, err := f.Engine.Addresses(ctx, c.NetworkID)
+	used, err := f.engine.Addresses(ctx, c.NetworkID)
 	if err != nil {
 		return err
 	}

@@ -114,6 +114,11 @@ func (w *world) AbandonPool(_ context.Context, subnet netip.Prefix) error {
 // times.
 func follow(t *testing.T, w *world, all time.Duration, changes map[time.Duration]func()) {
 	t.Helper()
+	followAll(t, w, []Engine{w}, all, changes)
+}
+
+func followAll(t *testing.T, w *world, engines []Engine, all time.Duration, changes map[time.Duration]func()) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		log, _ := test.NewNullLogger()
 		w.start, w.doubts = time.Now(), make(chan struct{}, 1)
@@ -121,7 +126,7 @@ func follow(t *testing.T, w *world, all time.Duration, changes map[time.Duration
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			Follow(ctx, Options{Engine: w, Networks: w, Addresses: w, Log: log.WithField("test", t.Name())})
+			Follow(ctx, Options{Engines: engines, Networks: w, Addresses: w, Log: log.WithField("test", t.Name())})
 		}()
 		for now := time.Duration(0); now < all; now += time.Second {
 			if change := changes[now]; change != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,7 +35,7 @@ type Pools interface {
 
 // RecoverOptions are what Recover works with.
 type RecoverOptions struct {
-	Engine    Inventory
+	Engines   []Inventory
 	Unclaimed Unclaimed
 	Pools     Pools
 }
@@ -49,10 +51,10 @@ const (
 // Off is what there is to do where no engine is asked.
 const Off = "GANGWAY_ENGINE is off: set it to the engine's API socket and start gangway again, or stop these containers and create their networks anew"
 
-// Recover has the driver take back what an engine says that it has, until nothing is
-// unclaimed or ctx ends. Of what the engine does not have it says so when that has
-// been so for the time of grace, as Follow does. Of networks that the engine does not
-// have nothing is said: they may be another engine's.
+// Recover has the driver take back what engines say that they have, until nothing is
+// unclaimed or ctx ends. Of what the engine of a network does not have it says so when
+// that has been so for the time of grace, as Follow does. Of networks that no engine has
+// nothing is said: they may be those of one that is not asked.
 func Recover(ctx context.Context, o RecoverOptions) {
 	r := &recoverer{RecoverOptions: o}
 	for times := 0; len(o.Unclaimed.Unclaimed()) > 0; times++ {
@@ -83,42 +85,71 @@ type recoverer struct {
 	missing map[string]time.Time
 }
 
-// ask asks once and has what the engine says taken back. The error says what is not
+// said is what the engines have said about what is unclaimed.
+type said struct {
+	// networks are those that an engine has; told of those it has said what is on them,
+	// and endpoints are that.
+	networks, told, endpoints map[string]bool
+	errs                      []error
+}
+
+// ask asks each engine once and has what it says taken back. The error says what is not
 // settled.
 func (r *recoverer) ask(ctx context.Context) error {
-	roll, err := r.Engine.Networks(ctx)
-	if err != nil {
-		return fmt.Errorf("the engine at GANGWAY_ENGINE does not say which networks it has: %w", err)
-	}
 	lost := r.Unclaimed.Unclaimed()
-	var known, foreign []string
-	for id := range lost {
-		if roll.Networks[id] {
-			known = append(known, id)
-		} else {
+	a := said{networks: map[string]bool{}, told: map[string]bool{}, endpoints: map[string]bool{}}
+	silent := false
+	for _, e := range r.Engines {
+		roll, err := e.Networks(ctx)
+		if err != nil {
+			silent = true
+			a.errs = append(a.errs, fmt.Errorf("the engine at GANGWAY_ENGINE does not say which networks it has: %w", err))
+			continue
+		}
+		r.askOne(ctx, e, roll, lost, &a)
+	}
+	var foreign []string
+	for _, id := range slices.Sorted(maps.Keys(lost)) {
+		if !a.networks[id] {
 			foreign = append(foreign, id[:min(len(id), 12)])
 		}
 	}
-	var errs []error
-	if len(foreign) > 0 {
-		errs = append(errs, fmt.Errorf("the engine has no network %s: another engine may have it, else stop the containers that use its bridge", strings.Join(foreign, ", ")))
+	// One that does not answer may have it.
+	if len(foreign) > 0 && !silent {
+		a.errs = append(a.errs, fmt.Errorf("the engine has no network %s: another engine may have it, else stop the containers that use its bridge", strings.Join(foreign, ", ")))
+	}
+	if len(a.told) > 0 {
+		r.disown(lost, slices.Sorted(maps.Keys(a.told)), a.endpoints)
+	}
+	return errors.Join(a.errs...)
+}
+
+// askOne asks an engine about those of the lost networks that it has.
+func (r *recoverer) askOne(ctx context.Context, e Inventory, roll driver.Roll, lost map[string][]string, a *said) {
+	var known []string
+	for _, id := range slices.Sorted(maps.Keys(lost)) {
+		if roll.Networks[id] {
+			known = append(known, id)
+			a.networks[id] = true
+		}
 	}
 	if len(known) == 0 {
-		return errors.Join(errs...)
+		return
 	}
-	all, err := r.Engine.Inventory(ctx, roll.Engine, known)
+	all, err := e.Inventory(ctx, roll.Engine, known)
 	if err != nil {
-		return errors.Join(append(errs, fmt.Errorf("the engine does not say what it has: %w", err))...)
+		a.errs = append(a.errs, fmt.Errorf("the engine does not say what it has: %w", err))
+		return
 	}
-	there := map[string]bool{}
+	for _, id := range known {
+		a.told[id] = true
+	}
 	for _, h := range all {
 		for _, e := range h.Endpoints {
-			there[e.EndpointID] = true
+			a.endpoints[e.EndpointID] = true
 		}
-		errs = append(errs, r.adopt(ctx, h))
+		a.errs = append(a.errs, r.adopt(ctx, h))
 	}
-	r.disown(lost, known, there)
-	return errors.Join(errs...)
 }
 
 // adopt takes back a network, its addresses first, so that nobody else gets them.

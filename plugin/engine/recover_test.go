@@ -124,7 +124,7 @@ func (w *wreck) recover(t *testing.T, later func(*wreck)) (over bool) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		Recover(ctx, RecoverOptions{Engine: w, Unclaimed: w, Pools: w})
+		Recover(ctx, RecoverOptions{Engines: []Inventory{w}, Unclaimed: w, Pools: w})
 	}()
 	time.Sleep(10*time.Second - time.Millisecond)
 	w.mu.Lock()
