@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/gangway-net/gangway/config"
-	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/driver/kernel"
 	"github.com/gangway-net/gangway/integration/golden"
 	"github.com/gangway-net/gangway/plugin"
@@ -92,7 +91,7 @@ func TestDocsAdminFields(t *testing.T) {
 	row := regexp.MustCompile("(?m)^\\| `([a-zA-Z0-9]+)` \\| ([^|]*) \\|")
 	for title, of := range map[string]any{
 		"Health": plugin.Health{}, "Status": plugin.Status{}, "Version": plugin.Version{}, "Errors": plugin.ErrorBody{},
-		"Network": plugin.Network{}, "Endpoint": plugin.Endpoint{}, "Port": plugin.Port{}, "Event": driver.Event{},
+		"Network": plugin.Network{}, "Endpoint": plugin.Endpoint{}, "Port": plugin.Port{}, "Event": plugin.Event{},
 	} {
 		i := slices.IndexFunc(sections, func(s string) bool { return strings.HasPrefix(s, title+"\n") })
 		if i < 0 {

@@ -61,7 +61,7 @@ func testDrops(t *testing.T, e *harness.Engine) {
 	// Within the minute after an event of somebody else's there is none.
 	harness.Eventually(t, 75*time.Second, "the event", func() error {
 		r.drops()
-		if events := e.Gangway(t, "events"); !strings.Contains(events, "spoofed (network n1, container "+r.hostile+")") {
+		if events := e.Gangway(t, "events", r.hostile, "--network", "n1", "--since", "10m"); !strings.Contains(events, "spoofed (network n1, container "+r.hostile+")") {
 			return errors.New(events)
 		}
 		return nil

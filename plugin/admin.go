@@ -147,14 +147,6 @@ func adminJSON(w http.ResponseWriter, status int, v any) {
 	encode(w, status, v)
 }
 
-// list turns no elements into an empty JSON list rather than null.
-func list[T any](elements []T) []T {
-	if elements == nil {
-		return []T{}
-	}
-	return elements
-}
-
 func (s *Server) restored() bool {
 	select {
 	case <-s.ready:

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/gangway-net/gangway/driver"
@@ -66,13 +65,23 @@ func (s *Server) ports(ctx context.Context) []Port {
 	return out
 }
 
-// events returns events with names in their texts.
-func (s *Server) events(ctx context.Context, after uint64, wait time.Duration) []driver.Event {
-	events := list(slices.Clone(s.o.Inspector.Events(ctx, after, wait)))
-	for i := range events {
-		events[i].Text = s.o.Names.Text(events[i].Text)
+// Event is an event with what it is about, as far as that is known by name.
+type Event struct {
+	driver.Event
+	NetworkID string `json:"network,omitempty"`
+	Whose
+}
+
+// events returns events with names. They are looked up when they are asked for: events
+// may be older than the engine's first answer.
+func (s *Server) events(ctx context.Context, after uint64, wait time.Duration) []Event {
+	out := []Event{}
+	for _, e := range s.o.Inspector.Events(ctx, after, wait) {
+		n, p := s.o.Names.About(e.Text)
+		e.Text = s.o.Names.Text(e.Text)
+		out = append(out, Event{e, n.ID, Whose{NetworkName: n.Name, ContainerID: p.Container.ID, ContainerName: p.Container.Name}})
 	}
-	return events
+	return out
 }
 
 // named puts names into the texts of a status.

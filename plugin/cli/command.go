@@ -53,7 +53,7 @@ const completeTime = 2 * time.Second
 
 func (c command) cobra(o Options) *cobra.Command {
 	var q query
-	var socket string
+	var socket, since, until string
 	cmd := &cobra.Command{
 		Use:     c.use,
 		Short:   c.short,
@@ -69,6 +69,10 @@ func (c command) cobra(o Options) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if q.timeout <= 0 {
 			return fmt.Errorf("--timeout %s: want more than 0s, such as 30s", q.timeout)
+		}
+		var err error
+		if q.want.span, err = parseSpan(since, until, time.Now()); err != nil {
+			return err
 		}
 		ctx := cmd.Context()
 		if !c.follows {
@@ -93,6 +97,8 @@ func (c command) cobra(o Options) *cobra.Command {
 	f.DurationVar(&q.timeout, "timeout", 30*time.Second, "how long to wait for the daemon")
 	if c.follows {
 		f.BoolVarP(&q.follow, "follow", "f", false, "go on with what is new until interrupted")
+		f.StringVar(&since, "since", "", "list what happened since a `TIME`, or so long ago")
+		f.StringVar(&until, "until", "", "list what happened until a `TIME`, or so long ago")
 	}
 	if c.lists != nil {
 		c.listFlags(cmd, &q, ready)
@@ -117,7 +123,9 @@ func (c command) args(cmd *cobra.Command, args []string) error {
 // listFlags declares the flags of lists.
 func (c command) listFlags(cmd *cobra.Command, q *query, ready func() query) {
 	f := cmd.Flags()
-	f.BoolVar(&q.full, "no-trunc", false, "cut nothing, and show ids and more columns")
+	if !c.follows {
+		f.BoolVar(&q.full, "no-trunc", false, "cut nothing, and show ids and more columns")
+	}
 	f.StringVar(&q.format, "format", "", "print \"json\", one object a line, \"table `TEMPLATE`\", or a Go template for each line")
 	cmd.MarkFlagsMutuallyExclusive("json", "format")
 	words := func(list func(context.Context, query) []string) cobra.CompletionFunc {

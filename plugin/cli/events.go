@@ -4,16 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
-	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/printable"
 )
 
-const eventsLong = `List what the daemon did or noticed without a request, oldest first.
+const eventsLong = `List what the daemon did or noticed without a request, oldest first: all, or
+what is about one container.
 
 The last 1000 events since the daemon's start are remembered. Their kinds:
 
@@ -24,11 +25,72 @@ The last 1000 events since the daemon's start are remembered. Their kinds:
   dropped   packets were refused since the last such event, at most once a
             minute; gangway networks --help explains the reasons
 
-With --follow it goes on until it is interrupted, and --json prints one event a
-line.`
+With --follow it goes on until it is interrupted, or until --until, and --json
+prints one event a line. Times are as docker events has them: 2026-11-28T10:00:00,
+with or without a zone, seconds since 1970, or how long ago, such as 10m.
+
+An event may name no container or network, or one that is gone, so nothing found
+is no error.
+
+Values for --format: .Time, .Kind, .Text, .Network, .NetworkID, .Container,
+.ContainerID.`
+
+func eventsView() view {
+	const line = `{{.Time}}\t{{.Kind}}\t{{.Network}}\t{{.Container}}\t{{.Text}}`
+	return view{
+		headers: row{"Time": "TIME", "Kind": "KIND", "Text": "TEXT", "Network": "NETWORK", "NetworkID": "NETWORK ID", "Container": "CONTAINER", "ContainerID": "CONTAINER ID"},
+		short:   line,
+		long:    line,
+	}
+}
 
 func eventsCommand() command {
-	return command{use: "events", short: "List what was repaired and noticed", long: eventsLong, follows: true, run: runEvents}
+	return command{
+		use: "events [CONTAINER]", short: "List what was repaired and noticed", long: eventsLong, follows: true,
+		lists: &lists{argument: true, network: true, complete: containerNames}, run: runEvents,
+	}
+}
+
+// span is the time of the events that are wanted; a zero time is no bound.
+type span struct{ since, until time.Time }
+
+// parseSpan reads what --since and --until say.
+func parseSpan(since, until string, now time.Time) (s span, err error) {
+	if s.since, err = parseTime(since, now); err != nil {
+		return s, fmt.Errorf("--since %w", err)
+	}
+	if s.until, err = parseTime(until, now); err != nil {
+		return s, fmt.Errorf("--until %w", err)
+	}
+	return s, nil
+}
+
+// parseTime reads a time in one of docker's forms (moby api/types/time, GetTimestamp).
+func parseTime(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil {
+		return now.Add(-ago), nil
+	}
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil && strings.Trim(text, ".0123456789") == "" && seconds < 1<<40 {
+		return time.UnixMicro(int64(seconds * 1e6)), nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02"} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q: want a time such as 2026-11-28T10:00:00, seconds since 1970, or how long ago, such as 10m", text)
+}
+
+// has says whether an event is wanted.
+func (w wanted) has(e plugin.Event) bool {
+	is := func(arg, name, id string) bool {
+		return arg == "" || arg == name || id != "" && strings.HasPrefix(id, arg)
+	}
+	return is(w.argument, e.ContainerName, e.ContainerID) && is(w.network, e.NetworkName, e.NetworkID) &&
+		(w.since.IsZero() || !e.Time.Before(w.since)) && (w.until.IsZero() || !e.Time.After(w.until))
 }
 
 func runEvents(ctx context.Context, q query) error {
@@ -37,75 +99,108 @@ func runEvents(ctx context.Context, q query) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, q.timeout)
 	defer cancel()
-	var events []driver.Event
-	if printed, err := q.answer(ctx, plugin.EventsQuery(0, 0), &events); err != nil || printed {
+	events, err := fetch[plugin.Event](ctx, q, plugin.EventsQuery(0, 0))
+	if err != nil {
 		return err
 	}
-	return q.printEvents(events)
+	events.keep(q.want.has)
+	if q.json {
+		return events.printRaw(q)
+	}
+	return q.printEvents(events.list)
 }
 
-// followEvents prints events as they come. An interrupt is its regular end.
+// followEvents prints events as they come. An interrupt is its regular end, and the time
+// of --until.
 func (q query) followEvents(ctx context.Context) error {
 	d, err := q.find(ctx)
 	if err != nil {
 		return err
 	}
-	var last uint64
-	for {
-		events, err := q.nextEvents(ctx, d, last)
+	q.find = func(context.Context) (*daemon, error) { return d, nil }
+	wait := ctx
+	if !q.want.until.IsZero() {
+		bounded, cancel := context.WithDeadline(ctx, q.want.until)
+		defer cancel()
+		wait = bounded
+	}
+	for last, over := uint64(0), false; !over; {
+		events, err := q.nextEvents(wait, last, plugin.MaxEventWait)
 		switch {
-		case ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled):
+		case ctx.Err() != nil:
 			return nil
-		case err != nil:
-			return err
-		}
-		if q.json {
-			err = q.printLines(events)
-		} else {
-			err = q.printEvents(events)
+		case wait.Err() != nil: // what there was until now is left
+			over = true
+			events, err = q.nextEvents(ctx, last, 0)
 		}
 		if err != nil {
 			return err
 		}
-		if len(events) > 0 {
-			last = events[len(events)-1].Number
+		if len(events.list) > 0 {
+			last = events.list[len(events.list)-1].Number
 		}
-	}
-}
-
-func (q query) nextEvents(ctx context.Context, d *daemon, after uint64) (events []driver.Event, err error) {
-	ctx, cancel := context.WithTimeout(ctx, q.timeout+plugin.MaxEventWait)
-	defer cancel()
-	raw, err := d.ask(ctx, plugin.EventsQuery(after, plugin.MaxEventWait))
-	if err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(raw, &events); err != nil {
-		return nil, fmt.Errorf("the daemon on %s is of another version: %w", d.socket, err)
-	}
-	return events, nil
-}
-
-func (q query) printEvents(events []driver.Event) error {
-	for _, e := range events {
-		// Nothing in a text looks like the next event.
-		text := strings.ReplaceAll(printable.Text(e.Text), "\n", "\n    ")
-		if _, err := fmt.Fprintf(q.out, "%s  %-7s  %s\n", stamp(e.Time), printable.Word(e.Kind), text); err != nil {
+		events.keep(q.want.has)
+		if q.json {
+			err = q.printLines(events.each)
+		} else {
+			err = q.printEvents(events.list)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// printLines prints one JSON object a line.
-func (q query) printLines(events []driver.Event) error {
-	var b bytes.Buffer
-	lines := json.NewEncoder(&b)
-	lines.SetEscapeHTML(false)
+func (q query) nextEvents(ctx context.Context, after uint64, wait time.Duration) (excerpt[plugin.Event], error) {
+	ctx, cancel := context.WithTimeout(ctx, q.timeout+wait)
+	defer cancel()
+	return fetch[plugin.Event](ctx, q, plugin.EventsQuery(after, wait))
+}
+
+func (q query) printEvents(events []plugin.Event) error {
+	if q.format != "" {
+		var rows []row
+		for _, e := range events {
+			rows = append(rows, row{
+				"Time": stamp(e.Time), "Kind": e.Kind, "Text": e.Text, "Network": dash(e.NetworkName), "NetworkID": dash(q.id(e.NetworkID)),
+				"Container": dash(e.ContainerName), "ContainerID": dash(q.id(e.ContainerID)),
+			})
+		}
+		return q.show(eventsView(), rows)
+	}
 	for _, e := range events {
-		if err := lines.Encode(e); err != nil {
+		// Nothing in a text looks like the next event.
+		text := strings.ReplaceAll(printable.Text(e.Text), "\n", "\n    ")
+		if _, err := fmt.Fprintf(q.out, "%s  %-7s  %s%s\n", stamp(e.Time), printable.Word(e.Kind), text, about(e)); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// about says what an event is about where its text names no more than links.
+func about(e plugin.Event) string {
+	var parts []string
+	for _, n := range []string{"network " + printable.Word(e.NetworkName), "container " + printable.Word(e.ContainerName)} {
+		if !strings.HasSuffix(n, " ") && !strings.Contains(e.Text, n) {
+			parts = append(parts, n)
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+// printLines prints one JSON object a line.
+func (q query) printLines(events []json.RawMessage) error {
+	var b bytes.Buffer
+	for _, e := range events {
+		if err := json.Compact(&b, e); err != nil {
+			return err
+		}
+		b.WriteByte('\n')
 	}
 	_, err := q.out.Write([]byte(printable.JSON(b.String())))
 	return err

@@ -67,7 +67,10 @@ type lists struct {
 }
 
 // wanted is which part of a list is wanted.
-type wanted struct{ argument, network string }
+type wanted struct {
+	argument, network string
+	span
+}
 
 // network returns the ids of the networks that --network names; nil for all.
 func (q query) network(ctx context.Context) (map[string]bool, error) {

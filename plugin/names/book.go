@@ -24,15 +24,19 @@ type Place struct {
 // knows no names. One daemon may serve several engines: each is a Source of its own, so
 // that one that goes takes no other's names along. Ids are unique among all.
 type Book struct {
-	// ids finds ids in texts.
-	ids     *regexp.Regexp
+	// ids finds ids in texts, links those in names of links as well.
+	ids, links *regexp.Regexp
+
 	mu      sync.Mutex
 	sources []*Source
 }
 
 // New returns an empty book.
 func New() *Book {
-	return &Book{ids: regexp.MustCompile(`\b(?:network|endpoint) [0-9a-z]{12}\b`)}
+	return &Book{
+		ids:   regexp.MustCompile(`\b(?:network|endpoint) [0-9a-z]{12}\b`),
+		links: regexp.MustCompile(`\b(?:(?:network |gw-)([0-9a-z]{12})|(?:endpoint |gv-|gp-)([0-9a-z]{12}))\b`),
+	}
 }
 
 // Source returns a new part of the book, for one engine.
@@ -140,4 +144,25 @@ func (b *Book) Text(text string) string {
 		}
 		return name + " (network " + printable.Word(n.Name) + ")"
 	})
+}
+
+// About returns what a text is about, as far as that is known: the first network and the
+// first endpoint in it, by id or by the name of their links.
+func (b *Book) About(text string) (n Network, p Place) {
+	if b == nil {
+		return n, p
+	}
+	var place, network bool
+	for _, m := range b.links.FindAllStringSubmatch(text, -1) {
+		if id := m[1]; id != "" && !network {
+			n, network = b.network(id, true)
+		}
+		if id := m[2]; id != "" && !place {
+			p, place = b.place(id, true)
+		}
+	}
+	if place && !network {
+		n, _ = b.network(short(p.NetworkID), true)
+	}
+	return n, p
 }

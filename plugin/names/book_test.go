@@ -46,11 +46,31 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestAbout(t *testing.T) {
+	b, _ := known()
+	for text, want := range map[string]string{
+		"bridge gw-0f1e2d3c4b5a: was down: set up":                     "front ",
+		"link gv-aaaa1111bbbb on gw-hvs2zzjqhhqx":                      "back shop-web-1",
+		"link gp-bbbb1111bbbb: gone":                                   "back shop-db-1",
+		"3 spoofed (network 0f1e2d3c4b5a, endpoint bbbb1111bbbb)":      "front shop-db-1",
+		"gw-000000000000, then network hvs2zzjqhhqx":                   "back ",
+		"rules were not as they should be, gw-0f1e2d3c4b5a6, agw-0f1e": " ",
+	} {
+		n, p := b.About(text)
+		if got := n.Name + " " + p.Container.Name; got != want {
+			t.Errorf("%q is about %q, want %q", text, got, want)
+		}
+	}
+}
+
 // TestUnknown: what nobody has named is no error, and nor is a book that is not there.
 func TestUnknown(t *testing.T) {
 	for name, b := range map[string]*Book{"none": nil, "empty": New()} {
 		if n, c := b.Network(front), b.Container(ep1); n != "" || c != (Container{}) {
 			t.Errorf("%s: %q, %+v", name, n, c)
+		}
+		if n, p := b.About("endpoint aaaa1111bbbb, network 0f1e2d3c4b5a"); n != (Network{}) || p != (Place{}) {
+			t.Errorf("%s: %+v, %+v", name, n, p)
 		}
 		if got := b.Text("endpoint aaaa1111bbbb"); got != "endpoint aaaa1111bbbb" {
 			t.Errorf("%s: %s", name, got)
