@@ -1,9 +1,11 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -122,8 +124,32 @@ func called(t *testing.T, e *harness.Engine) {
 		t.Errorf("completion: %q", out)
 	}
 	if e.Suite != harness.Bookworm {
+		ends(t, e)
 		if out := e.Docker(t, "__complete", "gangway", "endp"); !strings.HasPrefix(out, "endpoints\t") {
 			t.Errorf("completion by docker: %q", out)
 		}
 	}
+}
+
+// ends: a command that goes on ends with the docker command that called it.
+func ends(t *testing.T, e *harness.Engine) {
+	t.Helper()
+	follow := e.Daemon(t, "docker", "gangway", "events", "--follow")
+	running := func() bool {
+		_, err := e.Try("pidof", "docker-gangway")
+		return err == nil
+	}
+	harness.Eventually(t, 10*time.Second, "the plugin's start", func() error {
+		if !running() {
+			return errors.New("there is no docker-gangway")
+		}
+		return nil
+	})
+	follow.Signal(t, syscall.SIGTERM, 20*time.Second)
+	harness.Eventually(t, 10*time.Second, "the plugin's end", func() error {
+		if running() {
+			return errors.New("docker-gangway goes on without docker")
+		}
+		return nil
+	})
 }
