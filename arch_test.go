@@ -36,10 +36,11 @@ var arrows = map[string][]string{
 	"driver/conntrack":          {"driver/nlattr", "driver/spec"},
 	"driver/watch":              {"driver/bpfprog", "driver/nlattr", "driver/spec", "printable"},
 	"plugin":                    {"config", "driver", "ipam", "plugin/names", "printable"},
+	"plugin/doctor":             {"plugin"},
 	"plugin/engine":             {"driver", "ipam", "plugin/names"},
 	"plugin/names":              {"printable"},
 	"plugin/store":              {},
-	"plugin/cli":                {"config", "driver", "driver/firewall", "plugin", "printable"},
+	"plugin/cli":                {"config", "driver", "driver/firewall", "plugin", "plugin/doctor", "printable"},
 	"packaging/generate":        {"config", "plugin", "plugin/cli"},
 }
 

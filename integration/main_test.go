@@ -96,6 +96,7 @@ func lifeScenarios() []scenario {
 	return []scenario{
 		{name: "compose", run: testCompose, plugin: true},
 		{name: "see", run: testSee, plugin: true, own: true, rules: true},
+		{name: "doctor", run: testDoctor, plugin: true, own: true, rules: true},
 		{name: "privileges", run: testPrivileges, plugin: true, own: true},
 		{name: "churn", run: testChurn, plugin: true, own: true},
 		{name: "refused", run: testRefused, own: true},

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/printable"
 )
@@ -112,6 +114,35 @@ func probe(ctx context.Context, path string) error {
 		return err
 	}
 	return c.Close()
+}
+
+// pid is the daemon's process, as the kernel tells of who listens (SO_PEERCRED, unix(7)).
+func (d *daemon) pid(ctx context.Context) (int, error) {
+	var dialer net.Dialer
+	c, err := dialer.DialContext(ctx, "unix", d.socket)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = c.Close() }()
+	unixConn, ok := c.(*net.UnixConn)
+	if !ok {
+		return 0, fmt.Errorf("%s is no unix socket", d.socket)
+	}
+	raw, err := unixConn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var cred *unix.Ucred
+	var credErr error
+	if err = raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) //nolint:gosec // a descriptor
+	}); err != nil {
+		return 0, err
+	}
+	if credErr != nil {
+		return 0, credErr
+	}
+	return int(cred.Pid), nil
 }
 
 // explainProbe says why nobody answers on path, and what to do.

@@ -70,7 +70,7 @@ func New(o Options) *cobra.Command {
 	}
 	root.AddCommand(serve)
 	root.AddCommand(optionsCommand())
-	for _, c := range []command{statusCommand(), healthCommand(), networksCommand(), endpointsCommand(), portsCommand(), eventsCommand(), versionCommand(o.Version)} {
+	for _, c := range []command{statusCommand(), healthCommand(), networksCommand(), endpointsCommand(), portsCommand(), eventsCommand(), doctorCommand(), versionCommand(o.Version)} {
 		root.AddCommand(c.cobra(o))
 	}
 	return root

@@ -1,0 +1,222 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/gangway-net/gangway/plugin"
+)
+
+// Finding is one thing that is wrong, with what to do about it.
+type Finding struct {
+	// Text says what is wrong, Cure what to do.
+	Text string `json:"text"`
+	Cure string `json:"cure"`
+}
+
+// String is the finding in a line.
+func (f Finding) String() string { return f.Text + ": " + f.Cure }
+
+// Target is what to look at: all for the zero value.
+type Target struct {
+	// Endpoints are those of a container; nil for all.
+	Endpoints map[string]bool
+	// Port is a host port, of Protocol unless that is empty; 0 for all.
+	Port     uint16
+	Protocol string
+}
+
+func (t Target) port(p plugin.Port) bool {
+	return (t.Endpoints == nil || t.Endpoints[p.EndpointID]) &&
+		(t.Port == 0 || p.First <= t.Port && t.Port <= p.Last && (t.Protocol == "" || t.Protocol == p.Protocol))
+}
+
+func (t Target) endpoint(f Facts, e plugin.Endpoint) bool {
+	if t.Endpoints != nil {
+		return t.Endpoints[e.ID]
+	}
+	return t.Port == 0 || slices.ContainsFunc(f.State.Ports, func(p plugin.Port) bool { return p.EndpointID == e.ID && t.port(p) })
+}
+
+// Judge returns what is wrong, the nearest cause first. It is pure.
+func Judge(f Facts, t Target) (all []Finding) {
+	for _, line := range f.State.Health {
+		text, cure, ok := strings.Cut(line, ": ")
+		if !ok {
+			cure = "see gangway events"
+		}
+		all = append(all, Finding{text, cure})
+	}
+	all = append(all, f.published(t)...)
+	for _, e := range f.State.Endpoints {
+		if t.endpoint(f, e) {
+			all = append(all, f.endpoint(e)...)
+		}
+	}
+	for _, p := range f.State.Ports {
+		if t.port(p) {
+			all = append(all, f.listens(p, t)...)
+		}
+	}
+	all = append(all, f.filtered(t)...)
+	all = append(all, f.host()...)
+	return compact(all)
+}
+
+// compact leaves out what was found before: most ports are published in both families.
+func compact(all []Finding) (once []Finding) {
+	for _, f := range all {
+		if !slices.Contains(once, f) {
+			once = append(once, f)
+		}
+	}
+	return once
+}
+
+// published says that a port is not, or for whom it is.
+func (f Facts) published(t Target) (all []Finding) {
+	var on []netip.Addr
+	for _, p := range f.State.Ports {
+		if t.port(p) {
+			on = append(on, p.HostIP)
+		}
+	}
+	switch {
+	case t.Port != 0 && len(on) == 0:
+		var others []string
+		for _, p := range f.State.Ports {
+			if (t.Endpoints == nil || t.Endpoints[p.EndpointID]) && len(others) < 8 {
+				others = append(others, fmt.Sprintf("%s/%s", span(p.First, p.Last), p.Protocol))
+			}
+		}
+		cure := "no port is; start the container with -p " + fmt.Sprint(t.Port) + ":PORT"
+		if slices.Sort(others); len(others) > 0 {
+			cure = "published are " + strings.Join(slices.Compact(others), ", ")
+		}
+		all = append(all, Finding{fmt.Sprintf("no container of gangway's networks publishes port %d", t.Port), cure})
+	case t.Port != 0 && !slices.ContainsFunc(on, func(a netip.Addr) bool { return !a.IsLoopback() }):
+		all = append(all, Finding{
+			fmt.Sprintf("port %d is published on %s alone, which only this host reaches", t.Port, on[0]),
+			fmt.Sprintf("publish it as %d:PORT for other hosts", t.Port),
+		})
+	}
+	return all
+}
+
+func span(first, last uint16) string {
+	if first == last {
+		return fmt.Sprint(first)
+	}
+	return fmt.Sprintf("%d-%d", first, last)
+}
+
+// endpoint says what is wrong with a container's place on a network.
+func (f Facts) endpoint(e plugin.Endpoint) (all []Finding) {
+	name := nameOf(e.Whose, e.ID)
+	if e.Sandbox == "" {
+		return []Finding{{name + " is in no container", "start the container"}}
+	}
+	switch {
+	case e.HostInterface == "":
+		all = append(all, Finding{name + " has no link any more", "restart the container"})
+	case f.Host.Links != nil && !f.Host.Links[e.HostInterface].Up:
+		all = append(all, Finding{fmt.Sprintf("%s: the host's end %s of its link is down", name, e.HostInterface), "gangway mends it within seconds; if not, see gangway events"})
+	}
+	for _, a := range e.Addresses {
+		n, known := f.Host.Neighbours[a.Addr()]
+		switch {
+		case known && n.Failed:
+			all = append(all, Finding{fmt.Sprintf("%s does not answer when the host asks who has %s", name, a.Addr()), "see whether the container is paused, or has changed its interface"})
+		case known && n.MAC != "" && n.MAC != e.MAC:
+			all = append(all, Finding{fmt.Sprintf("%s is answered for by %s, and %s has %s", a.Addr(), n.MAC, name, e.MAC), "somebody else uses the address: remove it there, or give the container another --ip"})
+		}
+	}
+	c, known := f.Containers[e.Sandbox]
+	if !known {
+		return all
+	}
+	return append(all, f.inside(name, e, c)...)
+}
+
+// inside says what is wrong within the container.
+func (f Facts) inside(name string, e plugin.Endpoint, c Container) (all []Finding) {
+	if c.Down[e.ContainerInterface] {
+		all = append(all, Finding{fmt.Sprintf("%s: its interface %s is down", name, e.ContainerInterface), "ip link set " + e.ContainerInterface + " up in the container, or restart it"})
+	}
+	internal := slices.ContainsFunc(f.State.Networks, func(n plugin.Network) bool { return n.ID == e.NetworkID && n.Internal })
+	for _, a := range e.Addresses {
+		if !slices.Contains(c.Addresses, a.Addr()) {
+			all = append(all, Finding{fmt.Sprintf("%s has lost its address %s", name, a.Addr()), "restart the container; look for what changes addresses in it"})
+		}
+		has := c.Default4
+		if a.Addr().Is6() {
+			has = c.Default6
+		}
+		if !has && !internal && !a.Addr().IsLinkLocalUnicast() {
+			all = append(all, Finding{fmt.Sprintf("%s has no default route for %s, so that nobody outside of its networks gets answers", name, family(a.Addr())), "restart the container; look for what changes routes in it"})
+		}
+	}
+	return all
+}
+
+func family(a netip.Addr) string {
+	if a.Is6() {
+		return "IPv6"
+	}
+	return "IPv4"
+}
+
+// nameOf is an endpoint as people know it.
+func nameOf(w plugin.Whose, endpoint string) string {
+	if w.ContainerName != "" {
+		return "container " + w.ContainerName
+	}
+	return "endpoint " + endpoint[:min(len(endpoint), 12)]
+}
+
+// host says what the host lacks or runs out of.
+func (f Facts) host() (all []Finding) {
+	h := f.Host
+	full := func(n, limit int) bool { return limit > 0 && n >= limit-limit/10 }
+	if full(h.Flows, h.FlowLimit) {
+		all = append(all, Finding{fmt.Sprintf("the connection table has %d of %d entries, and refuses new connections when it is full", h.Flows, h.FlowLimit), "raise net.netfilter.nf_conntrack_max"})
+	}
+	if full(f.State.Files, f.State.FileLimit) {
+		all = append(all, Finding{fmt.Sprintf("the daemon has %d of %d files open, one for each published port", f.State.Files, f.State.FileLimit), "raise LimitNOFILE of gangway.service"})
+	}
+	for _, n := range f.State.Networks {
+		if n.Endpoints >= maxPorts*9/10 {
+			all = append(all, Finding{fmt.Sprintf("bridge %s has %d of %d ports", n.Bridge, n.Endpoints, maxPorts), "put further containers on another network"})
+		}
+		up := h.Links[h.Uplink]
+		if l := h.Links[n.Bridge]; up.MTU > 0 && l.MTU > up.MTU && !n.Internal {
+			all = append(all, Finding{
+				fmt.Sprintf("bridge %s has an MTU of %d and %s, the way out, %d", n.Bridge, l.MTU, h.Uplink, up.MTU),
+				fmt.Sprintf("create the network with -o com.docker.network.driver.mtu=%d: large packets get lost where ICMP is filtered", up.MTU),
+			})
+		}
+		if l, known := h.Links[n.Bridge]; h.Links != nil && (!known || !l.Up) && n.Endpoints > 0 {
+			all = append(all, Finding{"bridge " + n.Bridge + " is missing or down", "gangway mends it within seconds; if not, see gangway events"})
+		}
+	}
+	return append(all, f.forwarding()...)
+}
+
+// maxPorts is the kernel's limit (BR_MAX_PORTS), without port 0.
+const maxPorts = 1023
+
+func (f Facts) forwarding() (all []Finding) {
+	for _, six := range []bool{false, true} {
+		on, name, key := f.Host.Forwarding4, "IPv4", "net.ipv4.ip_forward"
+		if six {
+			on, name, key = f.Host.Forwarding6, "IPv6", "net.ipv6.conf.all.forwarding"
+		}
+		needs := slices.ContainsFunc(f.State.Ports, func(p plugin.Port) bool { return p.ContainerIP.Is6() == six && p.Path != "relay" })
+		if needs && !on {
+			all = append(all, Finding{"the host does not forward " + name, "set " + key + "=1; look for what turns it off (a file in /etc/sysctl.d)"})
+		}
+	}
+	return all
+}

@@ -1,0 +1,85 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/gangway-net/gangway/plugin"
+)
+
+// listens says whether somebody in the container waits for what a published port brings.
+func (f Facts) listens(p plugin.Port, t Target) (all []Finding) {
+	i := slices.IndexFunc(f.State.Endpoints, func(e plugin.Endpoint) bool { return e.ID == p.EndpointID })
+	if i < 0 {
+		return nil
+	}
+	c, known := f.Containers[f.State.Endpoints[i].Sandbox]
+	if !known {
+		return nil
+	}
+	// Of a long range nobody expects all to be served, unless one is asked for.
+	first, last := p.ContainerFirst, p.ContainerFirst+(p.Last-p.First)
+	if t.Port != 0 {
+		first = p.ContainerFirst + (t.Port - p.First)
+		last = first
+	}
+	if last-first > 16 {
+		return nil
+	}
+	for port := first; ; port++ {
+		if finding, ok := f.listensAt(p, port, c.Listeners); !ok {
+			all = append(all, finding)
+		}
+		if port == last {
+			return all
+		}
+	}
+}
+
+func (f Facts) listensAt(p plugin.Port, port uint16, listeners []Listener) (Finding, bool) {
+	var elsewhere []string
+	var wrong []Listener
+	for _, l := range listeners {
+		switch {
+		case l.Protocol != p.Protocol:
+		case l.Addr.Port() != port:
+			if !l.Addr.Addr().IsLoopback() {
+				elsewhere = append(elsewhere, fmt.Sprint(l.Addr.Port()))
+			}
+		case l.takes(p.ContainerIP):
+			return Finding{}, true
+		default:
+			wrong = append(wrong, l)
+		}
+	}
+	name, host := nameOf(p.Whose, p.EndpointID), fmt.Sprintf("%s/%s", span(p.First, p.Last), p.Protocol)
+	if len(wrong) > 0 {
+		l := wrong[0]
+		where := l.Addr.String()
+		if l.Addr.Addr().IsLoopback() {
+			any := "0.0.0.0"
+			if p.ContainerIP.Is6() {
+				any = "[::]"
+			}
+			return Finding{fmt.Sprintf("%s, behind host port %s, listens on %s only, which nobody outside of the container reaches", name, host, where), "have the application bind " + any}, false
+		}
+		return Finding{fmt.Sprintf("%s, behind host port %s, listens on %s, and not on its address %s", name, host, where, p.ContainerIP), "have the application bind all addresses"}, false
+	}
+	cure := "see whether the application runs (docker logs)"
+	if slices.Sort(elsewhere); len(elsewhere) > 0 {
+		elsewhere = slices.Compact(elsewhere)
+		cure = fmt.Sprintf("it listens on %s: publish that, as %d:%s", strings.Join(elsewhere, ", "), p.First, elsewhere[0])
+	}
+	return Finding{fmt.Sprintf("nobody in %s listens on %s port %d, where host port %s leads", name, p.Protocol, port, host), cure}, false
+}
+
+// takes says whether the socket gets what is sent to an address of the container.
+func (l Listener) takes(a netip.Addr) bool {
+	bound := l.Addr.Addr()
+	if bound.IsUnspecified() {
+		return bound.Is4() == a.Is4() || l.Both
+	}
+	return bound == a
+}
