@@ -40,31 +40,7 @@ func testDoctor(t *testing.T, e *harness.Engine) {
 		return fmt.Sprintf("nsenter --net=%s %s", e.Docker(t, "inspect", "--format", "{{.NetworkSettings.SandboxKey}}", container), command)
 	}
 	address := e.Address(t, "good", "n1")
-	for _, p := range []plant{
-		{ask: "8001", words: []string{"loopback", "127.0.0.1:80 only", "bind 0.0.0.0"}},
-		{ask: "8002/tcp", words: []string{"elsewhere", "port 81", "it listens on 80", "8002:80"}},
-		{ask: "8003", words: []string{"127.0.0.1 alone"}},
-		{ask: "8004", words: []string{"nobody in", "idle", "docker logs"}},
-		{ask: "idle", words: []string{"nobody in", "idle"}},
-		{ask: "8009", words: []string{"no container", "8009", "8000/tcp"}},
-		{ask: "8000", do: "iptables -I DOCKER-USER -p tcp --dport 80 -j DROP", undo: "iptables -D DOCKER-USER 1",
-			words: []string{"filter DOCKER-USER rule 1 drops", "-p tcp -m tcp --dport 80 -j DROP"}},
-		{ask: "8000", do: "iptables -t raw -I PREROUTING -p tcp --dport 8000 -j DROP", undo: "iptables -t raw -D PREROUTING 1",
-			words: []string{"raw PREROUTING rule 1 drops"}},
-		{ask: "good", do: "nft add table inet other; nft 'add chain inet other forward { type filter hook forward priority 0; policy drop; }'",
-			undo: "nft delete table inet other", words: []string{"table inet other chain forward, whose policy is drop"}},
-		{ask: "good", do: "nft add table inet other; nft 'add chain inet other pre { type filter hook prerouting priority 0; }'; nft add rule inet other pre tcp dport { 22, 8000 } counter drop",
-			undo: "nft delete table inet other", words: []string{"table inet other chain pre rule 1", "drops"}},
-		{ask: "good", do: inside("good", "ip link set eth0 down"), undo: inside("good", "ip link set eth0 up") + "; " + inside("good", "ip route add default via 10.92.0.1"),
-			words: []string{"good", "interface eth0 is down"}},
-		{ask: "good", do: inside("good", "ip route del default"), undo: inside("good", "ip route add default via 10.92.0.1"),
-			words: []string{"good", "no default route for IPv4"}},
-		{ask: "good", do: inside("good", "ip addr del "+address+"/24 dev eth0"),
-			undo:  inside("good", "ip addr add "+address+"/24 dev eth0") + "; " + inside("good", "ip route replace default via 10.92.0.1"),
-			words: []string{"good", "lost its address " + address}},
-		{do: "ip route add default via 192.0.2.2; ip link set lan0 mtu 1400", undo: "ip link set lan0 mtu 1500; ip route del default",
-			words: []string{"lan0", "1400", "driver.mtu=1400"}},
-	} {
+	for _, p := range plants(address, inside) {
 		if p.do != "" {
 			e.Run(t, "sh", "-ec", p.do)
 		}
@@ -90,4 +66,34 @@ func testDoctor(t *testing.T, e *harness.Engine) {
 		})
 	}
 	by(t, "the port in the end", e.LAN.Outside.Get(t, "tcp", "192.0.2.1:8000"), "good")
+}
+
+// plants are the causes, for a container "good" of that address; inside gives the command
+// that runs another in a container's network namespace.
+func plants(address string, inside func(container, command string) string) []plant {
+	return []plant{
+		{ask: "8001", words: []string{"loopback", "127.0.0.1:80 only", "bind 0.0.0.0"}},
+		{ask: "8002/tcp", words: []string{"elsewhere", "port 81", "it listens on 80", "8002:80"}},
+		{ask: "8003", words: []string{"127.0.0.1 alone"}},
+		{ask: "8004", words: []string{"nobody in", "idle", "docker logs"}},
+		{ask: "idle", words: []string{"nobody in", "idle"}},
+		{ask: "8009", words: []string{"no container", "8009", "8000/tcp"}},
+		{ask: "8000", do: "iptables -I DOCKER-USER -p tcp --dport 80 -j DROP", undo: "iptables -D DOCKER-USER 1",
+			words: []string{"filter DOCKER-USER rule 1 drops", "-p tcp -m tcp --dport 80 -j DROP"}},
+		{ask: "8000", do: "iptables -t raw -I PREROUTING -p tcp --dport 8000 -j DROP", undo: "iptables -t raw -D PREROUTING 1",
+			words: []string{"raw PREROUTING rule 1 drops"}},
+		{ask: "good", do: "nft add table inet other; nft 'add chain inet other forward { type filter hook forward priority 0; policy drop; }'",
+			undo: "nft delete table inet other", words: []string{"table inet other chain forward, whose policy is drop"}},
+		{ask: "good", do: "nft add table inet other; nft 'add chain inet other pre { type filter hook prerouting priority 0; }'; nft add rule inet other pre tcp dport { 22, 8000 } counter drop",
+			undo: "nft delete table inet other", words: []string{"table inet other chain pre rule 1", "drops"}},
+		{ask: "good", do: inside("good", "ip link set eth0 down"), undo: inside("good", "ip link set eth0 up") + "; " + inside("good", "ip route add default via 10.92.0.1"),
+			words: []string{"good", "interface eth0 is down"}},
+		{ask: "good", do: inside("good", "ip route del default"), undo: inside("good", "ip route add default via 10.92.0.1"),
+			words: []string{"good", "no default route for IPv4"}},
+		{ask: "good", do: inside("good", "ip addr del "+address+"/24 dev eth0"),
+			undo:  inside("good", "ip addr add "+address+"/24 dev eth0") + "; " + inside("good", "ip route replace default via 10.92.0.1"),
+			words: []string{"good", "lost its address " + address}},
+		{do: "ip route add default via 192.0.2.2; ip link set lan0 mtu 1400", undo: "ip link set lan0 mtu 1500; ip route del default",
+			words: []string{"lan0", "1400", "driver.mtu=1400"}},
+	}
 }

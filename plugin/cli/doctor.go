@@ -90,7 +90,7 @@ func (q query) files(ctx context.Context) (open, limit int) {
 	}
 	proc := filepath.Join("/proc", strconv.Itoa(pid))
 	// Of a socket unit's socket it is the service manager that listens.
-	if exe, err := os.Readlink(filepath.Join(proc, "exe")); err != nil || !strings.HasPrefix(filepath.Base(exe), "gangway") {
+	if exe, _ := os.Readlink(filepath.Join(proc, "exe")); !strings.HasPrefix(filepath.Base(exe), "gangway") {
 		return 0, 0
 	}
 	list, err := os.ReadDir(filepath.Join(proc, "fd"))

@@ -40,7 +40,12 @@ func inside(path string) (c Container, err error) {
 // here looks at the namespace of the thread.
 func here() (c Container, err error) {
 	c.Down = map[string]bool{}
-	links, err := netlink.LinkList()
+	kernel, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return c, err
+	}
+	defer kernel.Close()
+	links, err := complete(kernel.LinkList())
 	if err != nil {
 		return c, err
 	}
@@ -49,7 +54,7 @@ func here() (c Container, err error) {
 			c.Down[l.Attrs().Name] = true
 		}
 	}
-	addrs, err := netlink.AddrList(nil, unix.AF_UNSPEC)
+	addrs, err := complete(kernel.AddrList(nil, unix.AF_UNSPEC))
 	if err != nil {
 		return c, err
 	}
@@ -59,7 +64,7 @@ func here() (c Container, err error) {
 		}
 	}
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		routes, err := netlink.RouteList(nil, family)
+		routes, err := complete(kernel.RouteList(nil, family))
 		if err != nil {
 			continue // a kernel without IPv6
 		}

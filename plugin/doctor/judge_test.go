@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"maps"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -54,18 +55,31 @@ func listen(f *Facts, addrs ...string) {
 	f.Containers[sandbox] = c
 }
 
-// TestJudge damages one thing of a healthy host: what is found names it, and its cure.
-func TestJudge(t *testing.T) {
-	change := func(f *Facts, do func(c *Container)) {
+// damage is one thing that is wrong on a host, or two.
+type damage struct {
+	do func(f *Facts)
+	// port is what is asked for; 0 for all.
+	port uint16
+	// want has a finding each, as words of it, split by " … ".
+	want []string
+}
+
+func within(do func(c *Container)) func(f *Facts) {
+	return func(f *Facts) {
 		c := f.Containers[sandbox]
 		do(&c)
 		f.Containers[sandbox] = c
 	}
-	for name, c := range map[string]struct {
-		damage func(f *Facts)
-		port   uint16
-		want   []string // each a finding that has these words, split by " … "
-	}{
+}
+
+func filter(lines ...string) func(f *Facts) {
+	return func(f *Facts) {
+		f.Filters = parseSave("iptables", "*filter\n:FORWARD ACCEPT [0:0]\n"+strings.Join(lines, "\n")+"\nCOMMIT\n", false)
+	}
+}
+
+func portDamages() map[string]damage {
+	return map[string]damage{
 		"nothing":         {func(*Facts) {}, 0, nil},
 		"nothing of port": {func(*Facts) {}, 8000, nil},
 		"loopback only":   {func(f *Facts) { listen(f, "127.0.0.1:80") }, 8000, []string{"listens on 127.0.0.1:80 only … bind 0.0.0.0"}},
@@ -78,18 +92,17 @@ func TestJudge(t *testing.T) {
 			f.State.Ports = f.State.Ports[:1]
 			f.State.Ports[0].HostIP = netip.MustParseAddr("127.0.0.1")
 		}, 8000, []string{"on 127.0.0.1 alone … publish it as 8000:PORT"}},
-		"a dropping rule": {func(f *Facts) {
-			f.Filters = parseSave("iptables", "*filter\n:FORWARD DROP [0:0]\n-A FORWARD -j GANGWAY-FORWARD\n-A DOCKER-USER -p tcp --dport 80 -j DROP\nCOMMIT\n", false)
-		}, 8000, []string{"iptables filter DOCKER-USER rule 1 drops … 8000/tcp … -p tcp --dport 80 -j DROP"}},
-		"perhaps, unasked": {func(f *Facts) {
-			f.Filters = parseSave("iptables", "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -s 1.2.3.4 -j DROP\nCOMMIT\n", false)
-		}, 0, nil},
-		"perhaps, asked": {func(f *Facts) {
-			f.Filters = parseSave("iptables", "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -s 1.2.3.4 -j DROP\nCOMMIT\n", false)
-		}, 8000, []string{"iptables filter FORWARD rule 1 may drop"}},
+		"a dropping rule":  {filter("-A FORWARD -j GANGWAY-FORWARD", "-A DOCKER-USER -p tcp --dport 80 -j DROP"), 8000, []string{"iptables filter DOCKER-USER rule 1 drops … 8000/tcp … -p tcp --dport 80 -j DROP"}},
+		"perhaps, unasked": {filter("-A FORWARD -s 1.2.3.4 -j DROP"), 0, nil},
+		"perhaps, asked":   {filter("-A FORWARD -s 1.2.3.4 -j DROP"), 8000, []string{"iptables filter FORWARD rule 1 may drop"}},
 		"a policy": {func(f *Facts) {
 			f.Filters = []Base{{Name: "table inet filter chain forward", Hook: "forward", Four: true, Closed: true}}
 		}, 0, []string{"table inet filter chain forward, whose policy is drop … docs/firewalls.md"}},
+	}
+}
+
+func hostDamages() map[string]damage {
+	return map[string]damage{
 		"forwarding":       {func(f *Facts) { f.Host.Forwarding4 = false }, 0, []string{"does not forward IPv4 … net.ipv4.ip_forward=1"}},
 		"connection table": {func(f *Facts) { f.Host.Flows = 65000 }, 0, []string{"65000 of 65536 … nf_conntrack_max"}},
 		"files":            {func(f *Facts) { f.State.Files = 1000 }, 0, []string{"1000 of 1024 files … LimitNOFILE"}},
@@ -102,12 +115,12 @@ func TestJudge(t *testing.T) {
 		"duplicate": {func(f *Facts) {
 			f.Host.Neighbours[netip.MustParseAddr("10.80.0.2")] = Neighbour{MAC: "02:00:00:00:00:09"}
 		}, 0, []string{"10.80.0.2 is answered for by 02:00:00:00:00:09"}},
-		"interface down": {func(f *Facts) { change(f, func(c *Container) { c.Down["eth0"] = true }) }, 0, []string{"its interface eth0 is down"}},
-		"address lost":   {func(f *Facts) { change(f, func(c *Container) { c.Addresses = c.Addresses[:1] }) }, 0, []string{"has lost its address 10.80.0.2"}},
-		"no route":       {func(f *Facts) { change(f, func(c *Container) { c.Default4 = false }) }, 0, []string{"no default route for IPv4"}},
+		"interface down": {within(func(c *Container) { c.Down["eth0"] = true }), 0, []string{"its interface eth0 is down"}},
+		"address lost":   {within(func(c *Container) { c.Addresses = c.Addresses[:1] }), 0, []string{"has lost its address 10.80.0.2"}},
+		"no route":       {within(func(c *Container) { c.Default4 = false }), 0, []string{"no default route for IPv4"}},
 		"internal, no route": {func(f *Facts) {
 			f.State.Networks[0].Internal = true
-			change(f, func(c *Container) { c.Default4 = false })
+			within(func(c *Container) { c.Default4 = false })(f)
 		}, 0, nil},
 		"health": {func(f *Facts) {
 			f.State.Health = []string{"published port tcp 0.0.0.0:8000 is not held: in use by nginx (pid 7)"}
@@ -116,10 +129,17 @@ func TestJudge(t *testing.T) {
 		"a range, unasked":    {func(f *Facts) { listen(f); f.State.Ports[0].Last, f.State.Ports[1].Last = 9000, 9000 }, 0, nil},
 		"one of a range":      {func(f *Facts) { listen(f); f.State.Ports[0].Last, f.State.Ports[1].Last = 9000, 9000 }, 8010, []string{"nobody … listens on tcp port 90,"}},
 		"nothing known of it": {func(f *Facts) { f.Containers = nil; f.Host.Links = nil; f.Host.Neighbours = nil }, 8000, nil},
-	} {
+	}
+}
+
+// TestJudge damages a healthy host: what is found names it, and its cure.
+func TestJudge(t *testing.T) {
+	all := portDamages()
+	maps.Copy(all, hostDamages())
+	for name, c := range all {
 		t.Run(name, func(t *testing.T) {
 			f := healthy()
-			c.damage(&f)
+			c.do(&f)
 			got := Judge(f, Target{Port: c.port})
 			if len(got) != len(c.want) {
 				t.Fatalf("found %v, want %q", got, c.want)

@@ -45,7 +45,12 @@ func (f *Facts) lookAtHost() error {
 	h.Forwarding6 = readNumber("/proc/sys/net/ipv6/conf/all/forwarding") != 0
 	h.Flows = readNumber("/proc/sys/net/netfilter/nf_conntrack_count")
 	h.FlowLimit = readNumber("/proc/sys/net/netfilter/nf_conntrack_max")
-	links, err := netlink.LinkList()
+	kernel, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer kernel.Close()
+	links, err := complete(kernel.LinkList())
 	if err != nil {
 		return err
 	}
@@ -58,7 +63,7 @@ func (f *Facts) lookAtHost() error {
 		a := l.Attrs()
 		h.Links[a.Name] = Link{MTU: a.MTU, Up: a.RawFlags&unix.IFF_UP != 0, Master: names[a.MasterIndex]}
 	}
-	routes, err := netlink.RouteList(nil, unix.AF_INET)
+	routes, err := complete(kernel.RouteList(nil, unix.AF_INET))
 	if err != nil {
 		return err
 	}
@@ -67,7 +72,7 @@ func (f *Facts) lookAtHost() error {
 			h.Uplink = names[r.LinkIndex]
 		}
 	}
-	neighbours, err := netlink.NeighList(0, 0)
+	neighbours, err := complete(kernel.NeighList(0, 0))
 	if err != nil {
 		return err
 	}
@@ -78,6 +83,15 @@ func (f *Facts) lookAtHost() error {
 		}
 	}
 	return nil
+}
+
+// complete takes a list also where the kernel says that something changed while it was
+// listed: what is looked at is of the moment.
+func complete[T any](list []T, err error) ([]T, error) {
+	if errors.Is(err, netlink.ErrDumpInterrupted) {
+		err = nil
+	}
+	return list, err
 }
 
 func isDefault(r netlink.Route) bool {

@@ -116,22 +116,23 @@ func (m *Match) nft(body json.RawMessage) bool {
 		return false
 	}
 	l := c.Left
-	switch {
-	case l.Meta.Key == "iifname" || l.Meta.Key == "iif":
+	switch key := l.Meta.Key + l.Ct.Key + l.Payload.Field; key {
+	case "iifname", "iif":
 		m.In = Names{all, not}
-	case l.Meta.Key == "oifname" || l.Meta.Key == "oif":
+	case "oifname", "oif":
 		m.Out = Names{all, not}
-	case l.Meta.Key == "l4proto" && len(all) == 1 && !not:
+	case "l4proto":
 		m.Protocol = all[0]
-	case l.Ct.Key == "state" || l.Ct.Key == "status":
+		return len(all) == 1 && !not
+	case "state", "status":
 		m.States = Names{all, not}
-	case l.Payload.Field == "dport":
+	case "dport":
 		if l.Payload.Protocol != "th" {
 			m.Protocol = l.Payload.Protocol
 		}
 		return m.Ports.read(strings.Join(all, ","), "-", not)
-	case l.Payload.Field == "daddr", l.Payload.Field == "saddr":
-		return m.nftAddresses(l.Payload.Field, all, not)
+	case "daddr", "saddr":
+		return m.nftAddresses(key, all, not)
 	default:
 		return false
 	}
