@@ -280,20 +280,6 @@ func takeOver(ctx context.Context, patience time.Duration) (net.Listener, error)
 	}
 }
 
-// newLog writes to stdout: what a managed plugin writes to stderr appears as
-// an error in the engine's log.
-func newLog(settings config.Settings) (*logrus.Entry, error) {
-	level, err := logrus.ParseLevel(settings.LogLevel)
-	if err != nil {
-		return nil, fmt.Errorf("log level: %w", err)
-	}
-	logger := logrus.New()
-	logger.SetOutput(os.Stdout)
-	logger.SetLevel(level)
-	logger.SetFormatter(&logrus.TextFormatter{DisableColors: true, FullTimestamp: true})
-	return logrus.NewEntry(logger), nil
-}
-
 func logError(log *logrus.Entry, err error) {
 	if err != nil {
 		log.WithError(err).Warn("at the end")

@@ -36,8 +36,13 @@ func loadSettings(flags map[string]string, environ []string) (s config.Settings,
 	if _, wrong := config.LoadSettings(flags, nil); wrong != nil {
 		return config.Settings{}, false, err
 	}
-	socket := slices.DeleteFunc(slices.Clone(environ), func(entry string) bool { return !strings.HasPrefix(entry, "GANGWAY_SOCKET=") })
-	fallback, wrong := config.LoadSettings(flags, socket)
+	rest := slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
+		// Who reads a log by program is to be able to read this one.
+		_, bad := config.LoadSettings(flags, []string{entry})
+		format := bad == nil && strings.HasPrefix(entry, "GANGWAY_LOG_FORMAT=")
+		return !format && !strings.HasPrefix(entry, "GANGWAY_SOCKET=")
+	})
+	fallback, wrong := config.LoadSettings(flags, rest)
 	if wrong != nil {
 		return config.Settings{}, false, err
 	}

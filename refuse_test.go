@@ -15,6 +15,7 @@ func TestLoadSettings(t *testing.T) {
 		socket string
 		answer bool
 		bad    string
+		format string
 	}{
 		{name: "right", env: []string{"GANGWAY_SOCKET=/run/a.sock"}, socket: "/run/a.sock"},
 		{name: "value", env: []string{"GANGWAY_SOCKET=/run/a.sock", "GANGWAY_LOG_LEVEL=verbose"}, socket: "/run/a.sock", answer: true, bad: "GANGWAY_LOG_LEVEL"},
@@ -22,12 +23,17 @@ func TestLoadSettings(t *testing.T) {
 		{name: "value, socket as a flag", flags: map[string]string{"socket": "/run/b.sock"}, env: []string{"GANGWAY_FIREWALL=ipfw"}, socket: "/run/b.sock", answer: true, bad: "GANGWAY_FIREWALL"},
 		{name: "flag", flags: map[string]string{"log-level": "verbose"}, bad: "--log-level"},
 		{name: "flag and value", flags: map[string]string{"log-level": "verbose"}, env: []string{"GANGWAY_FIREWALL=ipfw"}, bad: "GANGWAY_FIREWALL"},
+		{name: "format stays", env: []string{"GANGWAY_LOG_FORMAT=json", "GANGWAY_METRICS=9323"}, socket: "/run/docker/plugins/gangway.sock", answer: true, bad: "GANGWAY_METRICS", format: "json"},
+		{name: "format", env: []string{"GANGWAY_LOG_FORMAT=logfmt", "GANGWAY_SOCKET=/run/a.sock"}, socket: "/run/a.sock", answer: true, bad: "GANGWAY_LOG_FORMAT"},
 		{name: "socket", env: []string{"GANGWAY_SOCKET=a.sock"}, bad: "GANGWAY_SOCKET"},
 	}
 	for _, tt := range tests {
+		if tt.format == "" && tt.socket != "" {
+			tt.format = "text"
+		}
 		s, answer, err := loadSettings(tt.flags, tt.env)
-		if answer != tt.answer || s.Socket != tt.socket || (err == nil) != (tt.bad == "") || err != nil && !strings.Contains(err.Error(), tt.bad) {
-			t.Errorf("%s: socket %q, answer %t, %v", tt.name, s.Socket, answer, err)
+		if answer != tt.answer || s.LogFormat != tt.format || s.Socket != tt.socket || (err == nil) != (tt.bad == "") || err != nil && !strings.Contains(err.Error(), tt.bad) {
+			t.Errorf("%s: format %q, socket %q, answer %t, %v", tt.name, s.LogFormat, s.Socket, answer, err)
 		}
 	}
 }

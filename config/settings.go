@@ -17,8 +17,10 @@ type Settings struct {
 	// Engines are the absolute paths of the API sockets of the engines that the daemon
 	// serves; empty for none.
 	Engines []string
-	// LogLevel is error, warn, info or debug.
-	LogLevel string
+	// LogLevel is error, warn, info or debug; LogFormat is text or json.
+	LogLevel, LogFormat string
+	// Metrics is where metrics are served beside the socket; the zero value for nowhere.
+	Metrics Listen
 	// Firewall is auto, nftables or iptables: what keeps the rules. auto means
 	// nftables where the kernel can do it, else iptables.
 	Firewall string
@@ -44,7 +46,10 @@ type Setting struct {
 }
 
 // SettingsTable lists every setting in the order of the documentation.
-func SettingsTable() []Setting {
+func SettingsTable() []Setting { return slices.Concat(datapathSettings(), outputSettings()) }
+
+// datapathSettings are about what the daemon does.
+func datapathSettings() []Setting {
 	return []Setting{
 		{
 			Flag: "state", Env: "GANGWAY_STATE", Default: "/var/lib/gangway",
@@ -89,6 +94,12 @@ func SettingsTable() []Setting {
 			Help: "ranges for networks that name no subnet, each with the size of the subnets (base:size,...)",
 			set:  func(s *Settings, v string) (err error) { s.Pools, err = parsePools(v); return err },
 		},
+	}
+}
+
+// outputSettings are about what the daemon says.
+func outputSettings() []Setting {
+	return []Setting{
 		{
 			Flag: "log-level", Env: "GANGWAY_LOG_LEVEL", Default: "info",
 			Help: "least severe messages to log (" + strings.Join(logLevels(), ", ") + ")",
@@ -96,6 +107,19 @@ func SettingsTable() []Setting {
 				s.LogLevel, err = oneOf("log level", v, logLevels())
 				return err
 			},
+		},
+		{
+			Flag: "log-format", Env: "GANGWAY_LOG_FORMAT", Default: "text",
+			Help: "form of a message in the log (" + strings.Join(logFormats(), ", ") + ")",
+			set: func(s *Settings, v string) (err error) {
+				s.LogFormat, err = oneOf("log format", v, logFormats())
+				return err
+			},
+		},
+		{
+			Flag: "metrics", Env: "GANGWAY_METRICS", Default: "off",
+			Help: "where metrics for Prometheus are served to whoever can connect, beside the socket (ADDRESS:PORT, unix:/PATH, or off)",
+			set:  func(s *Settings, v string) (err error) { s.Metrics, err = parseListen(v); return err },
 		},
 	}
 }
@@ -220,6 +244,8 @@ func engineSockets(list string) (sockets []string, err error) {
 }
 
 func logLevels() []string { return []string{"error", "warn", "info", "debug"} }
+
+func logFormats() []string { return []string{"text", "json"} }
 
 func firewalls() []string { return []string{"auto", "nftables", "iptables"} }
 

@@ -24,7 +24,7 @@ func wantErr(t *testing.T, err error, parts ...string) {
 
 func defaults() Settings {
 	return Settings{
-		StateDir: "/var/lib/gangway", Socket: "/run/docker/plugins/gangway.sock", Engines: []string{"/run/docker.sock"}, LogLevel: "info", Firewall: "auto", Mark: Mark{Accept: 0x04000000, Drop: 0x08000000},
+		StateDir: "/var/lib/gangway", Socket: "/run/docker/plugins/gangway.sock", Engines: []string{"/run/docker.sock"}, LogLevel: "info", LogFormat: "text", Firewall: "auto", Mark: Mark{Accept: 0x04000000, Drop: 0x08000000},
 		Pools: []PoolRange{
 			{netip.MustParsePrefix("10.200.0.0/13"), 24},
 			{netip.MustParsePrefix("fd67:7761:7900::/48"), 64},
@@ -46,15 +46,19 @@ func TestLoadSettings(t *testing.T) {
 	}{
 		"nothing":   {nil, nil, defaults()},
 		"unrelated": {nil, []string{"PATH=/bin", "XGANGWAY_STATE=x", "GANGWAY=x", "gangway_state=x", "=", ""}, defaults()},
-		"environment": {nil, []string{"GANGWAY_STATE=/s", "GANGWAY_SOCKET=/k.sock", "GANGWAY_ENGINE=/e.sock", "GANGWAY_LOG_LEVEL=debug", "GANGWAY_FIREWALL=iptables", "GANGWAY_MARK=0x3", "GANGWAY_FORWARDING=open", "GANGWAY_POOLS=10.0.0.0/8:16"},
-			Settings{"/s", "/k.sock", []string{"/e.sock"}, "debug", "iptables", Mark{1, 2}, true, []PoolRange{{netip.MustParsePrefix("10.0.0.0/8"), 16}}}},
-		"flag wins":     {map[string]string{"state": "/flag"}, []string{"GANGWAY_STATE=/env"}, with(func(s *Settings) { s.StateDir = "/flag" })},
-		"flag hides":    {map[string]string{"log-level": "warn"}, []string{"GANGWAY_LOG_LEVEL=nonsense"}, with(func(s *Settings) { s.LogLevel = "warn" })},
-		"empty is none": {nil, []string{"GANGWAY_STATE=", "GANGWAY_POOLS=", "GANGWAY_LOG_LEVEL", "GANGWAY_SOCKET="}, defaults()},
-		"first counts":  {nil, []string{"GANGWAY_STATE=/1", "GANGWAY_STATE=/2"}, with(func(s *Settings) { s.StateDir = "/1" })},
-		"cleaned":       {map[string]string{"state": "/a//b/../c/", "socket": "/x/./y"}, nil, with(func(s *Settings) { s.StateDir, s.Socket = "/a/c", "/x/y" })},
-		"no engine":     {nil, []string{"GANGWAY_ENGINE=off"}, with(func(s *Settings) { s.Engines = nil })},
-		"two engines":   {map[string]string{"engine": "/a//1.sock,/2.sock"}, nil, with(func(s *Settings) { s.Engines = []string{"/a/1.sock", "/2.sock"} })},
+		"environment": {nil, []string{"GANGWAY_STATE=/s", "GANGWAY_SOCKET=/k.sock", "GANGWAY_ENGINE=/e.sock", "GANGWAY_LOG_LEVEL=debug", "GANGWAY_FIREWALL=iptables", "GANGWAY_MARK=0x3", "GANGWAY_FORWARDING=open", "GANGWAY_POOLS=10.0.0.0/8:16", "GANGWAY_LOG_FORMAT=json", "GANGWAY_METRICS=127.0.0.1:9323"},
+			Settings{"/s", "/k.sock", []string{"/e.sock"}, "debug", "json", Listen{"tcp", "127.0.0.1:9323"}, "iptables", Mark{1, 2}, true, []PoolRange{{netip.MustParsePrefix("10.0.0.0/8"), 16}}}},
+		"flag wins":       {map[string]string{"state": "/flag"}, []string{"GANGWAY_STATE=/env"}, with(func(s *Settings) { s.StateDir = "/flag" })},
+		"flag hides":      {map[string]string{"log-level": "warn"}, []string{"GANGWAY_LOG_LEVEL=nonsense"}, with(func(s *Settings) { s.LogLevel = "warn" })},
+		"empty is none":   {nil, []string{"GANGWAY_STATE=", "GANGWAY_POOLS=", "GANGWAY_LOG_LEVEL", "GANGWAY_SOCKET="}, defaults()},
+		"first counts":    {nil, []string{"GANGWAY_STATE=/1", "GANGWAY_STATE=/2"}, with(func(s *Settings) { s.StateDir = "/1" })},
+		"cleaned":         {map[string]string{"state": "/a//b/../c/", "socket": "/x/./y"}, nil, with(func(s *Settings) { s.StateDir, s.Socket = "/a/c", "/x/y" })},
+		"no engine":       {nil, []string{"GANGWAY_ENGINE=off"}, with(func(s *Settings) { s.Engines = nil })},
+		"metrics, IPv6":   {nil, []string{"GANGWAY_METRICS=[::1]:9323"}, with(func(s *Settings) { s.Metrics = Listen{"tcp", "[::1]:9323"} })},
+		"metrics for all": {nil, []string{"GANGWAY_METRICS=0.0.0.0:80"}, with(func(s *Settings) { s.Metrics = Listen{"tcp", "0.0.0.0:80"} })},
+		"metrics, socket": {map[string]string{"metrics": "unix:/run//m.sock"}, nil, with(func(s *Settings) { s.Metrics = Listen{"unix", "/run/m.sock"} })},
+		"no metrics":      {map[string]string{"metrics": "off"}, []string{"GANGWAY_METRICS=nonsense"}, defaults()},
+		"two engines":     {map[string]string{"engine": "/a//1.sock,/2.sock"}, nil, with(func(s *Settings) { s.Engines = []string{"/a/1.sock", "/2.sock"} })},
 		"longest socket": {map[string]string{"socket": "/" + strings.Repeat("s", 106)}, nil,
 			with(func(s *Settings) { s.Socket = "/" + strings.Repeat("s", 106) })},
 	} {
@@ -75,7 +79,7 @@ func TestRefusedSettings(t *testing.T) {
 	}{
 		{nil, "GANGWAY_STAET=/x", `unknown environment variable "GANGWAY_STAET": did you mean GANGWAY_STATE?`},
 		{nil, "GANGWAY_LOGLEVEL=", "did you mean GANGWAY_LOG_LEVEL?"},
-		{nil, "GANGWAY_WHATEVER=1", "known are GANGWAY_STATE, GANGWAY_SOCKET, GANGWAY_ENGINE, GANGWAY_FIREWALL, GANGWAY_MARK, GANGWAY_FORWARDING, GANGWAY_POOLS, GANGWAY_LOG_LEVEL"},
+		{nil, "GANGWAY_WHATEVER=1", "known are GANGWAY_STATE, GANGWAY_SOCKET, GANGWAY_ENGINE, GANGWAY_FIREWALL, GANGWAY_MARK, GANGWAY_FORWARDING, GANGWAY_POOLS, GANGWAY_LOG_LEVEL, GANGWAY_LOG_FORMAT, GANGWAY_METRICS"},
 		{nil, "GANGWAY_STATE=var/lib", `GANGWAY_STATE: path "var/lib" is not absolute`},
 		{map[string]string{"state": ""}, "", `--state: path "" is not absolute`},
 		{map[string]string{"state": "/"}, "", "root folder"},
@@ -92,6 +96,15 @@ func TestRefusedSettings(t *testing.T) {
 		{nil, "GANGWAY_FORWARDING=yes", `GANGWAY_FORWARDING: unknown forwarding "yes": known are closed, open`},
 		{nil, "GANGWAY_LOG_LEVEL=warning", `GANGWAY_LOG_LEVEL: unknown log level "warning": known are error, warn, info, debug`},
 		{nil, "GANGWAY_LOG_LEVEL=INFO", "did you mean info?"},
+		{nil, "GANGWAY_LOG_FORMAT=logfmt", `GANGWAY_LOG_FORMAT: unknown log format "logfmt": known are text, json`},
+		{nil, "GANGWAY_METRICS=localhost:9323", `GANGWAY_METRICS: address "localhost:9323": want ADDRESS:PORT such as 127.0.0.1:9323`},
+		{nil, "GANGWAY_METRICS=:9323", "0.0.0.0 or [::] for all addresses"},
+		{nil, "GANGWAY_METRICS=9323", "want ADDRESS:PORT"},
+		{nil, "GANGWAY_METRICS=127.0.0.1:0", "port 0 is none that a client could know"},
+		{nil, "GANGWAY_METRICS=127.0.0.1:65536", "want ADDRESS:PORT"},
+		{nil, "GANGWAY_METRICS=[::ffff:127.0.0.1]:9323", "write the IPv4 address 127.0.0.1"},
+		{nil, "GANGWAY_METRICS=unix:m.sock", `path "m.sock" is not absolute`},
+		{map[string]string{"metrics": ""}, "", `--metrics: address ""`},
 		{map[string]string{"sate": "/x"}, "", `unknown flag "sate": did you mean state?`},
 	} {
 		_, err := LoadSettings(c.flags, []string{c.env})
@@ -102,7 +115,7 @@ func TestRefusedSettings(t *testing.T) {
 // TestSettingsTable keeps the table complete: each row sets its own field, by
 // flag and by environment, and its default is what holds without it.
 func TestSettingsTable(t *testing.T) {
-	other := map[string]string{"state": "/elsewhere", "socket": "/elsewhere.sock", "engine": "off", "firewall": "iptables", "mark": "0x00101000", "forwarding": "open", "pools": "10.0.0.0/8:24", "log-level": "error"}
+	other := map[string]string{"state": "/elsewhere", "socket": "/elsewhere.sock", "engine": "off", "firewall": "iptables", "mark": "0x00101000", "forwarding": "open", "pools": "10.0.0.0/8:24", "log-level": "error", "log-format": "json", "metrics": "[::]:9323"}
 	table := SettingsTable()
 	if n := reflect.TypeFor[Settings]().NumField(); len(table) != n || len(other) != n {
 		t.Fatalf("%d rows, %d examples and %d fields", len(table), len(other), n)
