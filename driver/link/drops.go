@@ -26,15 +26,14 @@ func (h *Handle) PortDrops(ctx context.Context) (map[string]uint64, error) {
 	if err != nil || len(counts) == 0 {
 		return nil, err
 	}
-	all, err := h.links(ctx)
+	ends, err := h.hostEnds(ctx)
 	if err != nil {
 		return nil, err
 	}
 	drops := map[string]uint64{}
-	for _, link := range all {
-		n, counted := counts[link.Attrs().Index]
-		if id := owner(link); counted && id != "" && link.Type() == kindVeth {
-			drops[id] = n
+	for _, e := range ends {
+		if n, counts := counts[e.index]; counts {
+			drops[e.endpoint] = n
 		}
 	}
 	return drops, nil
