@@ -41,6 +41,13 @@ func (n number) next() number {
 	return number{n.hi + carry, lo}
 }
 
+// less is by how much n is larger than m, as far as a floating-point number tells.
+func (n number) less(m number) float64 {
+	lo, borrow := bits.Sub64(n.lo, m.lo, 0)
+	hi, _ := bits.Sub64(n.hi, m.hi, borrow)
+	return float64(hi)*(1<<64) + float64(lo)
+}
+
 // bit is the position of bit n in its word.
 func (n number) bit() uint { return uint(n.lo & 63) }
 

@@ -150,6 +150,9 @@ type PoolStatus struct {
 	ID string
 	// InUse counts the addresses held, gateway and auxiliary ones included.
 	InUse int
+	// Free is how many more can be chosen. A range of IPv6 has more than a whole number
+	// holds.
+	Free float64
 	// Confirmed says that the engine claimed the pool since its last greeting.
 	Confirmed bool
 }
@@ -162,7 +165,7 @@ func (a *Allocator) Pools() []PoolStatus {
 	out := make([]PoolStatus, 0, len(a.byID))
 	for _, space := range []string{GlobalSpace, LocalSpace} {
 		for _, p := range a.space[space] {
-			out = append(out, PoolStatus{ID: p.key, InUse: int(p.inUse.Load()), Confirmed: p.confirmed.Load() == a.generation.Load()})
+			out = append(out, PoolStatus{ID: p.key, InUse: int(p.inUse.Load()), Free: p.left(), Confirmed: p.confirmed.Load() == a.generation.Load()})
 		}
 	}
 	return out

@@ -14,6 +14,7 @@ type pool struct {
 	identity
 	// Read without the lock, written with it.
 	inUse     atomic.Int64
+	ranged    atomic.Int64 // those in use that lie between first and last
 	confirmed atomic.Uint64
 
 	lock ctxLock
@@ -76,15 +77,29 @@ func newPool(id poolID, since time.Time) *pool {
 }
 
 func (p *pool) hold(a netip.Addr, h *holding) {
+	if p.held[a] == nil && p.inRange(a) {
+		p.ranged.Add(1)
+	}
 	p.held[a] = h
 	p.used.add(numberOf(a))
 	p.inUse.Store(int64(len(p.held)))
 }
 
 func (p *pool) drop(a netip.Addr) {
+	if p.held[a] != nil && p.inRange(a) {
+		p.ranged.Add(-1)
+	}
 	delete(p.held, a)
 	p.used.remove(numberOf(a))
 	p.inUse.Store(int64(len(p.held)))
+}
+
+// inRange says whether the address is one that could be chosen.
+func (p *pool) inRange(a netip.Addr) bool { return !a.Less(p.first) && !p.last.Less(a) }
+
+// left is how many addresses can still be chosen.
+func (p *pool) left() float64 {
+	return max(0, numberOf(p.last).less(numberOf(p.first))+1-float64(p.ranged.Load()))
 }
 
 // free finds the first free address from a on, and goes on at the beginning of

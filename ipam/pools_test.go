@@ -287,14 +287,46 @@ func TestPools(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []PoolStatus{
-		{ID: "gangway-global/10.9.0.0/24", Confirmed: true},
-		{ID: "gangway-local/9.0.0.0/8"},
-		{ID: p.ID, InUse: 1},
-		{ID: "gangway-local/fd00::/64"},
+		{ID: "gangway-global/10.9.0.0/24", Free: 254, Confirmed: true},
+		{ID: "gangway-local/9.0.0.0/8", Free: 1<<24 - 2},
+		{ID: p.ID, InUse: 1, Free: 126},
+		{ID: "gangway-local/fd00::/64", Free: 1 << 64},
 	}
 	if got := a.Pools(); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
+}
+
+// TestPoolsFree: the number is how many addresses can be had still, those outside of the
+// range not counted.
+func TestPoolsFree(t *testing.T) {
+	a := open(t, newMemory())
+	p := mustPool(t, a, "10.9.0.0/24", "10.9.0.16/29")
+	free := func(want float64) {
+		t.Helper()
+		if got := a.Pools()[0].Free; got != want {
+			t.Errorf("%g free, want %g", got, want)
+		}
+	}
+	free(8)
+	mustAddress(t, a, p.ID, "10.9.0.77")
+	mustAddress(t, a, p.ID, "10.9.0.19")
+	free(7)
+	for left := 6.0; left >= 0; left-- {
+		mustAddress(t, a, p.ID, "")
+		free(left)
+	}
+	if _, err := a.RequestAddress(t.Context(), AddressRequest{PoolID: p.ID}); err == nil {
+		t.Error("one more can be had")
+	}
+	for _, addr := range []string{"10.9.0.77", "10.9.0.18", "10.9.0.18"} {
+		if err := a.ReleaseAddress(t.Context(), p.ID, netip.MustParseAddr(addr)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	free(1)
+	mustAddress(t, a, p.ID, "")
+	free(0)
 }
 
 func TestNewChecksOptions(t *testing.T) {
