@@ -128,8 +128,10 @@ type notices struct {
 
 // health is what Reconcile found last.
 type health struct {
-	checks    uint64
-	repairs   uint64
+	checks  uint64
+	repairs uint64
+	// mended are the repairs by kind.
+	mended    map[string]uint64
 	lastCheck time.Time
 	problem   string
 	// unmet has a line for each condition that is not met.
@@ -151,7 +153,7 @@ func New(o Options) *Driver {
 		locks: locks{healing: newLock(), forwarding: newLock(), rules: rules{lock: newLock(), doubt: true}},
 		memory: memory{
 			state: newState(), moving: map[string]int{}, expected: map[string]time.Time{}, unstored: map[string]map[string]bool{},
-			engines: engines{absent: map[string]bool{}}, health: health{unheld: map[string][]string{}},
+			engines: engines{absent: map[string]bool{}}, health: health{mended: map[string]uint64{}, unheld: map[string][]string{}},
 		},
 		drift:   drift{fights: newFights()},
 		notices: notices{doubts: make(chan struct{}, 1)},

@@ -44,6 +44,8 @@ type journal struct {
 	mu     sync.Mutex
 	events []Event
 	last   uint64
+	// counts has how many there were of each kind.
+	counts map[string]uint64
 	// more is closed when there are more.
 	more chan struct{}
 }
@@ -52,6 +54,10 @@ func (j *journal) add(kind, text string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.last++
+	if j.counts == nil {
+		j.counts = map[string]uint64{}
+	}
+	j.counts[kind]++
 	if len(j.events) == maxEvents {
 		copy(j.events, j.events[1:])
 		j.events = j.events[:maxEvents-1]

@@ -26,6 +26,7 @@ type repair struct {
 	of     spec.Scope
 	fixed  []string
 	failed []error
+	sorted sorted
 	// missing holds the endpoints whose link pair is in no container.
 	missing map[string]missing
 	// linkless says that no link may get to carry anything: the rules are not known to
@@ -57,9 +58,11 @@ func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
 	if r.linkless = len(r.failed) > failed; !r.linkless {
 		r.dropListened()
 	}
+	r.sort(repairRules)
 	r.checkKinds(ctx, then)
 	r.took = time.Since(start) - r.idle
 	r.store(ctx)
+	r.sort(repairStore)
 	// What breaks off since the daemon stops says nothing about the kernel.
 	if !errors.Is(ctx.Err(), context.Canceled) {
 		r.finish()
@@ -71,6 +74,7 @@ func (r *repair) checkKinds(ctx context.Context, kinds []kind) {
 	for _, k := range kinds {
 		if k.check != nil {
 			k.check(ctx, r)
+			r.sort(k.of)
 		}
 	}
 }
@@ -176,6 +180,7 @@ func (r *repair) checkLinks(ctx context.Context) {
 	}
 	known := len(r.fixed)
 	r.strays(ctx, found)
+	r.sort(repairStray)
 	if mend {
 		// One that is gone took its pairs off before anything told of it.
 		r.of.Join(bridgesOf(want.veths, found))
@@ -196,6 +201,7 @@ func (r *repair) checkLinks(ctx context.Context) {
 		for _, v := range r.suspects(want.veths, found) {
 			r.veth(ctx, v.EndpointID)
 		}
+		r.sort(spec.KindPair)
 	}
 }
 
@@ -219,9 +225,11 @@ func (r *repair) bridges(ctx context.Context, want links) {
 			return r.o.Links.EnsureBridge(ctx, n.link())
 		})
 	}
+	r.sort(spec.KindBridge)
 	if want.forward != (firewall.Families{}) {
 		r.note(r.forward(ctx, want.forward))
 	}
+	r.sort(spec.KindForwarding)
 }
 
 // lockSoon takes the lock of a network for a check. It returns nil where a verb has it
@@ -328,6 +336,9 @@ func (r *repair) finish() {
 	}
 	r.health.checks++
 	r.health.repairs += uint64(len(r.fixed))
+	for kind, n := range r.sorted.byKind {
+		r.health.mended[kind] += n
+	}
 	r.health.lastCheck = time.Now()
 	r.health.problem = problem
 	r.health.missing = r.missing

@@ -23,6 +23,9 @@ const (
 	NoICC Reason = "icc"
 )
 
+// Reasons lists all of them.
+func Reasons() []Reason { return []Reason{Spoofed, Unpublished, Isolated, NoICC} }
+
 // Refusal is how often the rules have refused something since they were made. That
 // number goes back when rules or what counts them are made anew.
 type Refusal struct {
