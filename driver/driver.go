@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -123,6 +124,8 @@ type notices struct {
 	doubts chan struct{}
 	// asked is what the kernel and other programs have not answered yet.
 	asked questions
+	// looks is how many ask for what is not met.
+	looks atomic.Int32
 	drops drops
 }
 

@@ -130,11 +130,20 @@ func (d *Driver) missed(ctx context.Context, all []condition) (lines []string) {
 	return lines
 }
 
+// maxLooks is how many ask the kernel at a time what is not met. While it hangs each of
+// them stays, and a scraper of metrics asks again and again.
+const maxLooks = 4
+
 // unmetSoon is unmet for the present conditions, or what was found last where the
 // kernel does not answer.
 func (d *Driver) unmetSoon(ctx context.Context) []string {
 	var lines []string
-	if answered(ctx, func() { lines = d.unmet(ctx, d.needs()) }) {
+	if d.looks.Add(1) > maxLooks {
+		d.looks.Add(-1)
+	} else if answered(ctx, func() {
+		defer d.looks.Add(-1)
+		lines = d.unmet(ctx, d.needs())
+	}) {
 		return lines
 	}
 	d.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gangway-net/gangway/integration/testkit"
@@ -55,6 +56,43 @@ func TestUnmet(t *testing.T) {
 	wantLines(t, "nobody knows", d.Status(t.Context()).Degraded, errInjected.Error())
 	must(t, d.DeleteNetwork(t.Context(), netA))
 	wantLines(t, "without the network", d.Status(t.Context()).Degraded)
+}
+
+// silentFacts is a host that does not tell its addresses until the test has it do so.
+type silentFacts struct {
+	*fakeHost
+	speak chan struct{}
+}
+
+func (h silentFacts) HostAddresses(ctx context.Context) (map[netip.Addr]bool, error) {
+	<-h.speak
+	return h.fakeHost.HostAddresses(ctx)
+}
+
+// TestUnmetHangs: a kernel that does not answer is not asked by ever more of those who
+// want to know the status.
+func TestUnmetHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeHost()
+		d := newTestDriver(t, f, "boot")
+		must(t, d.CreateNetwork(t.Context(), named()))
+		f.facts = map[string]string{"eth0": ""}
+		speak := make(chan struct{})
+		d.o.Facts = silentFacts{f, speak}
+		for range 3 * maxLooks {
+			d.Status(t.Context())
+		}
+		d.asked.mu.Lock()
+		if n := len(d.asked.open); n != maxLooks {
+			t.Errorf("%d questions are open, want %d", n, maxLooks)
+		}
+		d.asked.mu.Unlock()
+		close(speak)
+		synctest.Wait()
+		if got := d.Status(t.Context()).Degraded; len(got) != 3 {
+			t.Errorf("with the answer: %q", got)
+		}
+	})
 }
 
 // TestUnmetWays: ports that are published have a way to their container.
