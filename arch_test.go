@@ -16,7 +16,7 @@ const module = "github.com/gangway-net/gangway"
 // form a tree with main at its root: what holds decisions (config, driver,
 // ipam) never learns of what talks to the kernel or the wire.
 var arrows = map[string][]string{
-	"":                          {"config", "ipam", "driver", "driver/link", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/names", "plugin/store", "plugin/cli"},
+	"":                          {"config", "ipam", "driver", "driver/link", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/metrics", "plugin/names", "plugin/store", "plugin/cli"},
 	"config":                    {},
 	"printable":                 {},
 	"ipam":                      {"config"},
@@ -39,6 +39,7 @@ var arrows = map[string][]string{
 	"plugin/doctor":             {"plugin"},
 	"plugin/engine":             {"driver", "ipam", "plugin/names"},
 	"plugin/names":              {"printable"},
+	"plugin/metrics":            {"config", "driver", "driver/spec", "ipam", "plugin", "printable"},
 	"plugin/store":              {},
 	"plugin/cli":                {"config", "driver", "driver/firewall", "plugin", "plugin/doctor", "printable"},
 	"packaging/generate":        {"config", "plugin", "plugin/cli"},

@@ -27,6 +27,7 @@ import (
 	"github.com/gangway-net/gangway/ipam"
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/plugin/engine"
+	"github.com/gangway-net/gangway/plugin/metrics"
 	"github.com/gangway-net/gangway/plugin/names"
 	"github.com/gangway-net/gangway/plugin/store"
 )
@@ -73,28 +74,33 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	if err = dropCapabilities(); err != nil {
 		log.WithError(err).Warn("the daemon keeps more rights than it needs")
 	}
+	measured := d.metrics(version, book, log)
+	defer measured.Close()
 	server, err := plugin.New(plugin.Options{
-		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver,
-		Names: book, Version: version, Log: log, Notify: notify, Watchdog: watchdog(log),
+		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver, Names: book, Calls: measured, Metrics: measured,
+		Version: version, Log: log, Notify: notify, Watchdog: watchdog(log),
 	})
 	if err != nil {
 		return errors.Join(err, sock.Close())
 	}
+	measured.Attach(server)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	background := make(chan struct{})
-	go func() {
-		defer close(background)
+	var background sync.WaitGroup
+	if settings.Metrics != (config.Listen{}) {
+		background.Go(func() { measured.Serve(ctx, settings.Metrics, log) })
+	}
+	background.Go(func() {
 		if failed := d.driver.Restore(ctx); failed != nil {
 			stop(failed)
 			return
 		}
 		server.Ready()
 		d.keep(ctx, settings.Engines, book, log)
-	}()
+	})
 	err = server.Serve(ctx, sock)
 	stop(nil)
-	<-background
+	background.Wait()
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
 	}
@@ -130,6 +136,9 @@ func listen(ctx context.Context, path string, log *logrus.Entry) (*plugin.Socket
 type daemon struct {
 	driver    *driver.Driver
 	addresses *ipam.Allocator
+	// links and flows are what metrics ask beside them.
+	links *link.Handle
+	flows *conntrack.Table
 	// changes says when the kernel is to be compared with the state.
 	changes driver.Changes
 	closers []func()
@@ -151,16 +160,14 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	if err != nil {
 		return nil, err
 	}
-	links, err := link.New(link.Options{})
-	if err != nil {
+	if d.links, err = link.New(link.Options{}); err != nil {
 		return nil, err
 	}
-	d.closers = append(d.closers, links.Close)
-	flows, err := conntrack.New()
-	if err != nil {
+	d.closers = append(d.closers, d.links.Close)
+	if d.flows, err = conntrack.New(); err != nil {
 		return nil, err
 	}
-	d.closers = append(d.closers, flows.Close)
+	d.closers = append(d.closers, d.flows.Close)
 	rules, err := newFirewall(ctx, settings.Firewall, firewall.Mark(settings.Mark), log)
 	if err != nil {
 		return nil, err
@@ -178,24 +185,39 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	ports := hostport.New(log, d)
 	d.closers = append(d.closers, func() { logError(log, ports.Close()) })
 	d.addresses, err = ipam.New(ipam.Options{
-		Ranges: settings.Pools, Store: pools, Used: links.Prefixes, Log: log,
+		Ranges: settings.Pools, Store: pools, Used: d.links.Prefixes, Log: log,
 		Shared: func(a netip.Addr) bool { return d.driver.Shared(a) },
 	})
 	if err != nil {
 		return nil, err
 	}
 	unguarded := ""
-	if err = links.ProbeGuard(ctx); err != nil {
+	if err = d.links.ProbeGuard(ctx); err != nil {
 		unguarded = err.Error()
 		log.Warn("containers are not kept from claiming addresses of their neighbours: " + unguarded + "; load the kernel modules sch_ingress and cls_bpf and start gangway again")
 	}
 	d.driver = driver.New(driver.Options{
-		Links: links, Host: links, Facts: links, Paths: links, Firewall: bounded, Zones: zone, Ports: ports, Origins: links, Flows: flows,
-		Store: networks, BootID: boot, Router: settings.Router, Refused: counterOf(rules), PortDrops: links,
+		Links: d.links, Host: d.links, Facts: d.links, Paths: d.links, Firewall: bounded, Zones: zone, Ports: ports, Origins: d.links, Flows: d.flows,
+		Store: networks, BootID: boot, Router: settings.Router, Refused: counterOf(rules), PortDrops: d.links,
 		Unguarded: unguarded, Suspect: kernel.Suspect, Log: log,
 	})
 	d.closers = append(d.closers, d.driver.Wait)
 	return d, nil
+}
+
+// metrics are those of the daemon, whose server is still to be attached.
+func (d *daemon) metrics(version plugin.Version, book *names.Book, log *logrus.Entry) *metrics.Metrics {
+	return metrics.New(metrics.Options{
+		Datapath: d.driver, Traffic: d.links, Flows: d.flows, Pools: d.addresses, Names: labels{book}, Version: version, Log: log,
+	})
+}
+
+// labels are the names that metrics have.
+type labels struct{ book *names.Book }
+
+// Names returns what an engine calls a network, and the container that has an endpoint.
+func (l labels) Names(networkID, endpointID string) (network, container string) {
+	return l.book.Network(networkID), l.book.Container(endpointID).Name
 }
 
 // Admits asks the driver which clients may use relays; it publishes their ports.

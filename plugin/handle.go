@@ -48,6 +48,7 @@ func short(id string) string { return id[:min(len(id), 12)] }
 
 // route makes h answer the call v.
 func route[Req, Resp any](s *Server, h sdk.Handler, v verb[Req, Resp]) {
+	s.calls = append(s.calls, v.op)
 	h.HandleFunc("/"+v.op, func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
 		var req Req
@@ -59,11 +60,12 @@ func route[Req, Resp any](s *Server, h sdk.Handler, v verb[Req, Resp]) {
 				resp = answer
 			}
 		}
-		entry := s.o.Log.WithFields(logrus.Fields{"op": v.op, "dur": time.Since(started).Round(time.Microsecond)})
+		took := time.Since(started)
+		entry := s.o.Log.WithFields(logrus.Fields{"op": v.op, "dur": took.Round(time.Microsecond)})
 		if v.about != nil {
 			entry = entry.WithFields(v.about(&req, resp).fields())
 		}
-		s.count(err)
+		s.answered(v.op, err, took)
 		logOutcome(entry, err, v.about != nil)
 		if err != nil {
 			s.writeError(w, err)

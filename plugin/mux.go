@@ -31,6 +31,7 @@ func (s *Server) newMux() (http.Handler, error) {
 	s.routeNetworks(h)
 	s.routeAddresses(h)
 	s.routeAdmin(h)
+	s.routeMetrics(h)
 	var once sync.Once
 	var mux http.Handler
 	h.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

@@ -54,6 +54,9 @@ type Options struct {
 	Names   *names.Book
 	Version Version
 	Log     *logrus.Entry
+	// Calls, if set, is told of calls; Metrics, if set, answers at MetricsPath.
+	Calls   Calls
+	Metrics http.Handler
 	// Notify tells a service manager (sd_notify(3)); nil for nobody. It hears that the
 	// daemon has started as soon as connections are served, not when the state is
 	// restored: an engine is ordered after the daemon, and is not to wait for that. Its
@@ -90,6 +93,9 @@ type Server struct {
 	readyAt time.Time
 
 	inFlight, served, failed atomic.Int64
+
+	// calls are the names of the calls that there are.
+	calls []string
 }
 
 // New returns a server that does not listen yet; see Listen and Serve.
