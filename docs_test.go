@@ -16,6 +16,7 @@ import (
 	"github.com/gangway-net/gangway/driver/kernel"
 	"github.com/gangway-net/gangway/integration/golden"
 	"github.com/gangway-net/gangway/plugin"
+	"github.com/gangway-net/gangway/plugin/metrics"
 )
 
 // optionsPage has the tables that are written from the code.
@@ -38,6 +39,44 @@ func TestDocsKernels(t *testing.T) {
 		text = replaceTable(t, text, name, table)
 	}
 	golden.Compare(t, page, text)
+}
+
+// TestDocsMetrics: the table of metrics is the code's, that of alerts is the rules'.
+func TestDocsMetrics(t *testing.T) {
+	const page = "docs/metrics.md"
+	text := readText(t, page)
+	for name, table := range map[string]string{"metrics": metricsTable(), "alerts": alertsTable(t)} {
+		text = replaceTable(t, text, name, table)
+	}
+	golden.Compare(t, page, text)
+}
+
+func metricsTable() string {
+	var b strings.Builder
+	b.WriteString("| Metric | Type | Labels | Meaning |\n|---|---|---|---|\n")
+	for _, m := range metrics.Table() {
+		var labels []string
+		for _, l := range m.Labels {
+			labels = append(labels, code(l))
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.Name, m.Type, strings.Join(labels, ", "), m.Help)
+	}
+	return b.String()
+}
+
+func alertsTable(t *testing.T) string {
+	t.Helper()
+	rules := readText(t, "packaging/metrics/gangway-alerts.yml")
+	rule := regexp.MustCompile(`(?m)- alert: (\w+)\n +expr: (.*)\n(?: +for: (\w+)\n)? +labels: \{severity: (\w+)\}\n`).FindAllStringSubmatch(rules, -1)
+	if n := strings.Count(rules, "- alert:"); len(rule) != n {
+		t.Fatalf("%d of %d alerts are in the form that others have", len(rule), n)
+	}
+	var b strings.Builder
+	b.WriteString("| Alert | Severity | On when | For |\n|---|---|---|---|\n")
+	for _, r := range rule {
+		fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s |\n", r[1], r[4], r[2], r[3])
+	}
+	return b.String()
 }
 
 func levelsTable() string {

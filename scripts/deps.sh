@@ -57,12 +57,14 @@ install_missing() {
 		fail "apt-get could not install:$missing"
 	fi
 	rm -f "$log"
-	# Of the registry only the program is needed, not a service on port 5000.
-	case $missing in
-	*docker-registry*)
-		[ ! -d /run/systemd/system ] || systemctl disable --now docker-registry.service
-		;;
-	esac
+	# Of these only the program is needed, not a service on port 5000 or 9090.
+	for service in docker-registry prometheus; do
+		case "$missing " in
+		*" $service "*)
+			[ ! -d /run/systemd/system ] || systemctl disable --now "$service.service"
+			;;
+		esac
+	done
 }
 
 # debian prints the system's major version.
@@ -181,6 +183,7 @@ test)
 	need ping iputils-ping
 	need docker-registry docker-registry
 	need iperf3 iperf3
+	need prometheus prometheus
 	need systemd-analyze systemd
 	need rpm rpm
 	;;

@@ -84,6 +84,8 @@ prepare() {
 	put 644 packaging/docker-completion.fish /etc/fish/completions/docker.fish
 	put 644 "$work/text/_gangway" /usr/share/zsh/site-functions/_gangway
 	put 644 packaging/docker-completion.zsh /usr/share/zsh/site-functions/_gangway_docker
+	put 644 packaging/metrics/gangway-alerts.yml /usr/share/doc/gangway/examples/gangway-alerts.yml
+	put 644 packaging/metrics/gangway-dashboard.json /usr/share/doc/gangway/examples/gangway-dashboard.json
 	licences "$work/gangway-$arch" >"$work/copyright"
 	put 644 "$work/copyright" /usr/share/doc/gangway/copyright
 	find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +

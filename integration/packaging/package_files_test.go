@@ -40,7 +40,9 @@ var installedFiles = []string{
 	"/etc/bash_completion.d/gangway", "/etc/default/gangway", "/etc/fish/completions/docker.fish", "/usr/bin/gangway",
 	"/usr/lib/NetworkManager/conf.d/00-gangway.conf", "/usr/lib/systemd/network/00-gangway.network",
 	"/usr/lib/systemd/system/gangway.service", "/usr/lib/systemd/system/gangway.socket",
-	"/usr/libexec/docker/cli-plugins/docker-gangway", "/usr/share/bash-completion/completions/gangway", "/usr/share/fish/vendor_completions.d/gangway.fish",
+	"/usr/libexec/docker/cli-plugins/docker-gangway", "/usr/share/bash-completion/completions/gangway",
+	"/usr/share/doc/gangway/examples/gangway-alerts.yml", "/usr/share/doc/gangway/examples/gangway-dashboard.json",
+	"/usr/share/fish/vendor_completions.d/gangway.fish",
 	"/usr/share/man/man7/gangway-options.7.gz", "/usr/share/man/man8/gangway.8.gz",
 }
 
