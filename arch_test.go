@@ -41,7 +41,8 @@ var arrows = map[string][]string{
 	"plugin/names":              {"printable"},
 	"plugin/metrics":            {"config", "driver", "driver/spec", "ipam", "plugin", "printable"},
 	"plugin/store":              {},
-	"plugin/cli":                {"config", "driver", "driver/firewall", "plugin", "plugin/doctor", "printable"},
+	"plugin/cli":                {"config", "driver", "driver/firewall", "plugin", "plugin/dockerapi", "plugin/doctor", "printable"},
+	"plugin/dockerapi":          {"driver"},
 	"packaging/generate":        {"config", "plugin", "plugin/cli"},
 }
 

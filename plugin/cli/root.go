@@ -69,6 +69,7 @@ func New(o Options) *cobra.Command {
 		o.ServeFlags(serve.Flags())
 	}
 	root.AddCommand(serve)
+	root.AddCommand(apiCommand(o))
 	root.AddCommand(optionsCommand())
 	for _, c := range []command{statusCommand(), healthCommand(), networksCommand(), endpointsCommand(), portsCommand(), eventsCommand(), doctorCommand(), versionCommand(o.Version)} {
 		root.AddCommand(c.cobra(o))

@@ -1,0 +1,226 @@
+package dockerapi
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+)
+
+// side is one of two connections that are joined, with what is written to it.
+type side struct {
+	conn *net.UnixConn
+	r    *bufio.Reader
+	w    *bufio.Writer
+}
+
+// flushing reads, and has what was read before written out first: whoever waits for
+// more has passed on all that there was.
+type flushing struct {
+	from io.Reader
+	to   *bufio.Writer
+}
+
+func (f flushing) Read(p []byte) (int, error) {
+	if err := f.to.Flush(); err != nil {
+		return 0, err
+	}
+	return f.from.Read(p)
+}
+
+// pair joins a client and the engine.
+type pair struct {
+	client, engine side
+	filler         *filler
+	// calls are requests on their way to the engine, in their order. There is one
+	// at most: the next waits for the head of the answer.
+	calls chan *call
+	// ended is closed when no more answers come.
+	ended chan struct{}
+}
+
+// call is one request.
+type call struct {
+	// request is nil for what is no HTTP/1.
+	request *http.Request
+	// raw says, once the head of the answer is there, whether what follows, both
+	// ways, is no HTTP/1 any more.
+	raw chan bool
+}
+
+func newPair(client, engine *net.UnixConn, f *filler) *pair {
+	p := &pair{filler: f, calls: make(chan *call, 1), ended: make(chan struct{})}
+	p.client = side{conn: client, w: bufio.NewWriterSize(client, writeSize)}
+	p.engine = side{conn: engine, w: bufio.NewWriterSize(engine, writeSize)}
+	p.client.r = bufio.NewReaderSize(flushing{client, p.engine.w}, readSize)
+	p.engine.r = bufio.NewReaderSize(flushing{engine, p.client.w}, readSize)
+	return p
+}
+
+// run passes on until both ways have ended. A half that is closed closes the half
+// behind it, in both directions: one that writes to whom nobody reads gets the same
+// error as without us.
+func (p *pair) run(ctx context.Context) {
+	var ways sync.WaitGroup
+	ways.Go(func() { p.finish(&p.client, &p.engine, p.requests()) })
+	ways.Go(func() {
+		defer close(p.ended)
+		p.finish(&p.engine, &p.client, p.answers(ctx))
+	})
+	ways.Wait()
+}
+
+// finish ends one way. Data that nobody takes any more is not read any more; a
+// connection that broke takes the other one along.
+func (p *pair) finish(from, to *side, err error) {
+	if to.w.Flush() != nil {
+		_ = from.conn.CloseRead()
+		return
+	}
+	_ = to.conn.CloseWrite()
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		_ = p.client.conn.Close()
+		_ = p.engine.conn.Close()
+	}
+}
+
+// requests passes on what the client sends.
+func (p *pair) requests() error {
+	var last *call
+	for {
+		if err := p.engine.w.Flush(); err != nil {
+			return err
+		}
+		if _, err := p.client.r.Peek(1); err != nil {
+			return err
+		}
+		if last != nil && p.isRaw(last) {
+			return copyAll(p.engine.w, p.client.r)
+		}
+		var err error
+		if last, err = p.request(); err != nil {
+			return rest(&p.engine, &p.client, err)
+		}
+	}
+}
+
+// request passes on one request.
+func (p *pair) request() (*call, error) {
+	c := &call{raw: make(chan bool, 1)}
+	var body bodyOf
+	head, err := readHead(p.client.r)
+	if err == nil {
+		c.request, body, err = parseRequest(head)
+	}
+	select {
+	case p.calls <- c: // before the engine can answer
+	case <-p.ended:
+		return nil, io.EOF
+	}
+	if _, failed := p.engine.w.Write(head); failed != nil {
+		return nil, failed
+	}
+	if err == nil {
+		err = body.copy(p.engine.w, p.client.r)
+	}
+	return c, err
+}
+
+// rest passes on what follows something that is no HTTP/1.
+func rest(to, from *side, err error) error {
+	if !errors.Is(err, errNotHTTP) {
+		return err
+	}
+	return copyAll(to.w, from.r)
+}
+
+// isRaw waits for the head of the answer.
+func (p *pair) isRaw(c *call) bool {
+	select {
+	case raw := <-c.raw:
+		return raw
+	case <-p.ended:
+		return true
+	}
+}
+
+// answers passes on what the engine sends.
+func (p *pair) answers(ctx context.Context) error {
+	for {
+		if err := p.client.w.Flush(); err != nil {
+			return err
+		}
+		if _, err := p.engine.r.Peek(1); err != nil {
+			return err
+		}
+		var c *call
+		select {
+		case c = <-p.calls:
+		default:
+			return copyAll(p.client.w, p.engine.r) // it speaks without being asked
+		}
+		if c.request == nil {
+			return copyAll(p.client.w, p.engine.r)
+		}
+		if goOn, err := p.answer(ctx, c); err != nil {
+			return rest(&p.client, &p.engine, err)
+		} else if !goOn {
+			return nil
+		}
+	}
+}
+
+// answer passes on one answer, and says whether there can be others.
+func (p *pair) answer(ctx context.Context, c *call) (goOn bool, err error) {
+	for {
+		head, err := readHead(p.engine.r)
+		var a answerHead
+		if err == nil {
+			a, err = parseAnswer(head, c.request)
+		}
+		if err != nil {
+			c.raw <- true
+			_, _ = p.client.w.Write(head)
+			return false, err
+		}
+		if raw := a.body.framing == byEnd; raw || a.status >= 200 {
+			c.raw <- raw
+			if kind := fillable(c.request, a); kind != nil {
+				err = p.filled(ctx, *kind, c.request, head, a.body)
+			} else if _, err = p.client.w.Write(head); err == nil {
+				err = a.body.copy(p.client.w, p.engine.r)
+			}
+			return !raw, err
+		}
+		// 100 Continue and its like come before the answer.
+		if _, err = p.client.w.Write(head); err != nil {
+			return false, err
+		}
+	}
+}
+
+// filled passes on an answer with the ports filled in, or as it is.
+func (p *pair) filled(ctx context.Context, kind answerKind, req *http.Request, head []byte, body bodyOf) error {
+	whole := &recorder{head: head, through: p.client.w}
+	if err := body.copy(whole, p.engine.r); err != nil {
+		return errors.Join(whole.pass(), err)
+	}
+	if whole.passed {
+		return nil
+	}
+	text, err := decodeBody(head, whole.body, req)
+	if err != nil {
+		return whole.pass()
+	}
+	text, changed := p.filler.fill(ctx, kind, text)
+	if !changed {
+		return whole.pass()
+	}
+	if _, err = p.client.w.Write(withLength(head, len(text))); err == nil {
+		_, err = p.client.w.Write(text)
+	}
+	return err
+}
