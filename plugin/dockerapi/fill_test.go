@@ -34,7 +34,8 @@ func published(context.Context) ([]driver.PortStatus, error) {
 }
 
 const (
-	listOf1 = `{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8000,"Type":"tcp"},{"IP":"::","PrivatePort":80,"PublicPort":8000,"Type":"tcp"}`
+	v4Of1   = `{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8000,"Type":"tcp"}`
+	listOf1 = v4Of1 + `,{"IP":"::","PrivatePort":80,"PublicPort":8000,"Type":"tcp"}`
 	udpOf1  = `{"IP":"192.0.2.1","PrivatePort":53,"PublicPort":9000,"Type":"udp"},{"IP":"192.0.2.1","PrivatePort":54,"PublicPort":9001,"Type":"udp"},{"IP":"192.0.2.1","PrivatePort":55,"PublicPort":9002,"Type":"udp"}`
 	mapOf1  = `"53/udp":[{"HostIp":"192.0.2.1","HostPort":"9000"}],"54/udp":[{"HostIp":"192.0.2.1","HostPort":"9001"}],"55/udp":[{"HostIp":"192.0.2.1","HostPort":"9002"}]`
 	tcpOf1  = `[{"HostIp":"0.0.0.0","HostPort":"8000"},{"HostIp":"::","HostPort":"8000"}]`
@@ -52,10 +53,10 @@ func fillings() []filling {
 	return []filling{
 		{"list", list,
 			`[{"Id":"c2","Created":12345678901234567890.10,"Ports":[],"NetworkSettings":{"Networks":{"a":{"EndpointID":"ep2"}}},"New":{"<&>":[1e400,null]}},` +
-				`{"NetworkSettings":{` + settings1 + `},"Ports":[{"IP":"0.0.0.0","PrivatePort":22,"PublicPort":2222,"Type":"tcp","New":1.0},{"PrivatePort":80,"Type":"tcp"},{"PrivatePort":81,"Type":"tcp"}],"Id":"c1"},` +
+				`{"NetworkSettings":{` + settings1 + `},"Ports":[{"IP":"0.0.0.0","PrivatePort":22,"PublicPort":2222,"Type":"tcp","New":1.0},{"PrivatePort":80,"Type":"tcp"},{"PrivatePort":81,"Type":"tcp"},{"IP":"::","PrivatePort":80,"PublicPort":8000,"Type":"tcp"}],"Id":"c1"},` +
 				`{"Id":"c3","Ports":[{"PrivatePort":80,"Type":"tcp"}],"NetworkSettings":{"Networks":{"a":{"EndpointID":"ep3"}}}}]` + "\n",
 			`[{"Id":"c2","Created":12345678901234567890.10,"Ports":[{"IP":"127.0.0.1","PrivatePort":65535,"PublicPort":65535,"Type":"tcp"}],"NetworkSettings":{"Networks":{"a":{"EndpointID":"ep2"}}},"New":{"<&>":[1e400,null]}},` +
-				`{"NetworkSettings":{` + settings1 + `},"Ports":[{"IP":"0.0.0.0","PrivatePort":22,"PublicPort":2222,"Type":"tcp","New":1.0},{"PrivatePort":81,"Type":"tcp"},` + udpOf1 + `,` + listOf1 + `],"Id":"c1"},` +
+				`{"NetworkSettings":{` + settings1 + `},"Ports":[{"IP":"0.0.0.0","PrivatePort":22,"PublicPort":2222,"Type":"tcp","New":1.0},{"PrivatePort":81,"Type":"tcp"},{"IP":"::","PrivatePort":80,"PublicPort":8000,"Type":"tcp"},` + udpOf1 + `,` + v4Of1 + `],"Id":"c1"},` +
 				`{"Id":"c3","Ports":[{"PrivatePort":80,"Type":"tcp"}],"NetworkSettings":{"Networks":{"a":{"EndpointID":"ep3"}}}}]` + "\n"},
 		{"list with spaces", "/containers/json", "[ {\n\t\"Ports\" : null ,\n \"NetworkSettings\" :{ " + settings1 + " }} ]", "[ {\n\t\"Ports\" : [" + udpOf1 + "," + listOf1 + "] ,\n \"NetworkSettings\" :{ " + settings1 + " }} ]"},
 		{"one container", inspect,

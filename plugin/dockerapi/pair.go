@@ -73,11 +73,13 @@ func (p *pair) run(ctx context.Context) {
 	ways.Wait()
 }
 
-// finish ends one way. Data that nobody takes any more is not read any more; a
-// connection that broke takes the other one along.
+// finish ends one way. Who sends what nobody takes any more gets an error; a connection
+// that broke takes the other one along.
 func (p *pair) finish(from, to *side, err error) {
 	if to.w.Flush() != nil {
 		_ = from.conn.CloseRead()
+		// A sender that waits for room learns of the shutdown only when there is some.
+		_, _ = io.Copy(io.Discard, from.conn)
 		return
 	}
 	_ = to.conn.CloseWrite()

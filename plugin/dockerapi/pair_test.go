@@ -194,6 +194,37 @@ func TestRefusedBody(t *testing.T) {
 	}
 }
 
+// TestHalfGone: who reads no more has the other one's writes fail, and is heard on.
+func TestHalfGone(t *testing.T) {
+	refused := func(from end) {
+		t.Helper()
+		for {
+			if _, err := from.Write(make([]byte, 4096)); errors.Is(err, syscall.EPIPE) {
+				return
+			} else if err != nil {
+				t.Fatalf("%s gets %v", from.name, err)
+			}
+		}
+	}
+	c, e := join2(t)
+	through(c, e, http1("POST /containers/a/attach HTTP/1.1\nHost: a\nUpgrade: tcp\n\n"))
+	through(e, c, http1("HTTP/1.1 101 UPGRADED\n\n"))
+	if err := e.CloseRead(); err != nil {
+		t.Fatal(err)
+	}
+	refused(c)
+	through(e, c, "going on")
+
+	c, e = join2(t)
+	through(c, e, http1("POST /build HTTP/1.1\nHost: a\nContent-Length: 8\n\n"))
+	through(e, c, http1("HTTP/1.1 200 OK\nContent-Length: 1000000000\n\n"))
+	if err := c.CloseRead(); err != nil {
+		t.Fatal(err)
+	}
+	refused(e)
+	through(c, e, "going on")
+}
+
 // TestGone: an engine that streams to a client that is gone gets an error.
 func TestGone(t *testing.T) {
 	c, e := join2(t)
