@@ -1,6 +1,9 @@
 # shellcheck shell=sh
 # What scripts of both kinds of package begin with: scripts/packages.sh puts it there.
 units='gangway.socket gangway.service'
+# What the administrator enables, or does not.
+# shellcheck disable=SC2034 # for scripts that it is put before
+optional=gangway-api.service
 
 # works says whether systemd is there to talk to.
 works() { [ -d /run/systemd/system ]; }

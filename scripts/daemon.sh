@@ -84,7 +84,7 @@ install)
 	install -D -m 644 packaging/gangway.network "$destdir$networkd"
 	install -D -m 644 packaging/gangway-networkmanager.conf "$destdir$network_manager"
 	mkdir -p "$destdir$units"
-	for unit in gangway.service gangway.socket; do
+	for unit in gangway.service gangway.socket gangway-api.service; do
 		sed "s|/usr/local/bin/gangway|$program|" "packaging/$unit" >"$destdir$units/$unit"
 	done
 	if systemd; then
@@ -98,6 +98,7 @@ install)
 		# made anew while the daemon runs, and calls that come wait there.
 		[ -e "$alias" ] || ln -s gangway.sock "$alias"
 		systemctl restart gangway.service
+		systemctl try-restart gangway-api.service
 		works
 		echo "The daemon runs. Try: docker network create -d gangway NAME"
 	else
@@ -113,13 +114,13 @@ uninstall)
 	if systemd; then
 		networks=$(${DOCKER:-docker} network ls --filter driver=gangway --format '{{.Name}}' 2>/dev/null | tr '\n' ' ')
 		[ -z "$networks" ] || fail "there are networks: remove them first (docker network rm $networks)"
-		for unit in gangway.socket gangway.service; do
+		for unit in gangway-api.service gangway.socket gangway.service; do
 			[ ! -e "$units/$unit" ] || systemctl disable --now "$unit"
 		done
 	fi
-	[ -n "$destdir" ] || rm -f "$alias"
+	[ -n "$destdir" ] || rm -rf "$alias" /run/gangway
 	scripts/command.sh uninstall
-	rm -f "$destdir$units/gangway.service" "$destdir$units/gangway.socket" \
+	rm -f "$destdir$units/gangway.service" "$destdir$units/gangway.socket" "$destdir$units/gangway-api.service" \
 		"$destdir$completion" "$destdir$docker_completion" "$destdir$zsh/_gangway" "$destdir$zsh/_gangway_docker" \
 		"$destdir$fish" "$destdir$docker_fish" "$destdir$networkd" "$destdir$network_manager"
 	if systemd; then

@@ -73,6 +73,7 @@ prepare() {
 	ln -s ../../../bin/gangway "$root/usr/libexec/docker/cli-plugins/docker-gangway"
 	unit gangway.service
 	unit gangway.socket
+	unit gangway-api.service
 	put 644 packaging/gangway.network /usr/lib/systemd/network/00-gangway.network
 	put 644 packaging/gangway-networkmanager.conf /usr/lib/NetworkManager/conf.d/00-gangway.conf
 	put 644 "$work/text/gangway.default" /etc/default/gangway

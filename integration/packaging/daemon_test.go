@@ -53,13 +53,14 @@ func TestDaemonInstall(t *testing.T) {
 	if err := os.WriteFile(dir+"/gangway.service", []byte(here), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	socket := dest + "/etc/systemd/system/gangway.socket"
-	if out := run(t, nil, "systemd-analyze", "verify", "--man=no", dir+"/gangway.service", socket); out != "" {
+	socket, api := dest+"/etc/systemd/system/gangway.socket", dest+"/etc/systemd/system/gangway-api.service"
+	run(t, nil, "sh", "-c", `sed "s|$1|$2|" "$0" >"$3"`, api, program[1], dest+program[1], dir+"/gangway-api.service")
+	if out := run(t, nil, "systemd-analyze", "verify", "--man=no", dir+"/gangway.service", dir+"/gangway-api.service", socket); out != "" {
 		t.Errorf("systemd-analyze verify: %s", out)
 	}
 
 	run(t, append(where, "DOCKER=/nonexistent/docker"), "make", "-e", "uninstall")
-	for _, file := range append(slices.Concat(completions, others, managers), unit, socket, dest+program[1], plugin) {
+	for _, file := range append(slices.Concat(completions, others, managers), unit, socket, api, dest+program[1], plugin) {
 		if _, err := os.Lstat(file); err == nil {
 			t.Errorf("%s is left", file)
 		}

@@ -39,7 +39,7 @@ func sameBytes(t *testing.T, first packages) {
 var installedFiles = []string{
 	"/etc/bash_completion.d/gangway", "/etc/default/gangway", "/etc/fish/completions/docker.fish", "/usr/bin/gangway",
 	"/usr/lib/NetworkManager/conf.d/00-gangway.conf", "/usr/lib/systemd/network/00-gangway.network",
-	"/usr/lib/systemd/system/gangway.service", "/usr/lib/systemd/system/gangway.socket",
+	"/usr/lib/systemd/system/gangway.service", "/usr/lib/systemd/system/gangway.socket", "/usr/lib/systemd/system/gangway-api.service",
 	"/usr/libexec/docker/cli-plugins/docker-gangway", "/usr/share/bash-completion/completions/gangway",
 	"/usr/share/doc/gangway/examples/gangway-alerts.yml", "/usr/share/doc/gangway/examples/gangway-dashboard.json",
 	"/usr/share/fish/vendor_completions.d/gangway.fish",
@@ -153,7 +153,7 @@ func pages(t *testing.T, p packages) {
 	dir := t.TempDir()
 	run(t, nil, "tar", "-xzf", p.file(t, "linux-amd64", ".tar.gz"), "-C", dir, "--strip-components=1")
 	for page, words := range map[string][]string{
-		"man8/gangway.8":         {"gangway serve", "gangway events", "gangway completion", "/etc/default/gangway", "--follow"},
+		"man8/gangway.8":         {"gangway serve", "gangway api", "gangway events", "gangway completion", "/etc/default/gangway", "--follow"},
 		"man7/gangway-options.7": {"driver_opts"},
 	} {
 		file := dir + "/usr/share/man/" + page

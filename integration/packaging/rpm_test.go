@@ -50,7 +50,7 @@ func rpmScripts(t *testing.T, p packages) {
 	const units = "gangway.socket gangway.service"
 	for _, c := range []struct{ tag, arg, call, says string }{
 		{"POSTIN", "1", "--no-reload preset " + units, "systemctl enable --now " + units},
-		{"PREUN", "0", "--no-reload disable --now " + units, "without their driver: n1"},
+		{"PREUN", "0", "--no-reload disable --now " + units + " gangway-api.service", "without their driver: n1"},
 		{"PREUN", "1", "", ""},
 		{"POSTUN", "1", "", ""},
 	} {

@@ -12,6 +12,13 @@ if [ "$1" = configure ] || [ "$1" = abort-upgrade ] || [ "$1" = abort-deconfigur
 			deb-systemd-helper update-state "$unit" >/dev/null || true
 		fi
 	done
+	if deb-systemd-helper debian-installed "$optional"; then
+		deb-systemd-helper unmask "$optional" >/dev/null || true
+		if deb-systemd-helper --quiet was-enabled "$optional"; then
+			deb-systemd-helper enable "$optional" >/dev/null || true
+		fi
+	fi
+	deb-systemd-helper update-state "$optional" >/dev/null || true
 	if works; then systemctl --system daemon-reload >/dev/null || true; fi
 	reread
 	if [ -n "$other" ]; then
@@ -23,4 +30,6 @@ if [ "$1" = configure ] || [ "$1" = abort-upgrade ] || [ "$1" = abort-deconfigur
 		deb-systemd-invoke start gangway.socket >/dev/null || true
 		deb-systemd-invoke "$action" gangway.service >/dev/null || true
 	fi
+	# Beside another gangway as well: it asks whichever answers.
+	if works && systemctl --quiet is-active "$optional"; then deb-systemd-invoke restart "$optional" >/dev/null || true; fi
 fi

@@ -4,6 +4,6 @@ if [ "$1" = remove ]; then
 	left
 	if works; then
 		# shellcheck disable=SC2086 # a list of words
-		deb-systemd-invoke stop $units >/dev/null || true
+		deb-systemd-invoke stop $units $optional >/dev/null || true
 	fi
 fi

@@ -89,6 +89,9 @@ const files = `# FILES
 */usr/libexec/docker/cli-plugins/docker-gangway*
 : by which docker has the command **docker gangway**
 
+*/run/gangway/docker.sock*
+: the engine's API with the published ports, where gangway-api.service is enabled; for root and the group docker
+
 */usr/lib/systemd/network/00-gangway.network*, */usr/lib/NetworkManager/conf.d/00-gangway.conf*
 : what keeps managers of the host's network off the bridges; a file of the same name in */etc* takes their place
 

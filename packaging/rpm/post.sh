@@ -12,7 +12,8 @@ if [ "$1" = 1 ]; then
 		systemctl --no-reload preset $units >/dev/null 2>&1 || true
 		echo "gangway: to start it, now and at each boot: systemctl enable --now $units"
 	fi
-elif works && ! another >/dev/null; then
+elif works; then
 	# The socket stays: calls of the engine wait there for the new daemon.
-	systemctl try-restart gangway.service || true
+	another >/dev/null || systemctl try-restart gangway.service || true
+	systemctl try-restart "$optional" || true
 fi

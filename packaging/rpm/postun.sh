@@ -3,4 +3,5 @@
 if [ "$1" = 0 ]; then
 	if works; then systemctl --system daemon-reload >/dev/null || true; fi
 	reread
+	rm -rf /run/gangway # which a container may have mounted, so its unit leaves it
 fi

@@ -4,6 +4,6 @@ if [ "$1" = 0 ]; then
 	left
 	if command -v systemctl >/dev/null; then
 		# shellcheck disable=SC2086 # a list of words
-		systemctl --no-reload disable --now $units >/dev/null 2>&1 || true
+		systemctl --no-reload disable --now $units $optional >/dev/null 2>&1 || true
 	fi
 fi
