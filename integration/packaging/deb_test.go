@@ -23,13 +23,21 @@ func debLife(t *testing.T, suite harness.Suite, first, second packages) {
 	d.apt(t, "install", "/root/first.deb")
 	d.serves(t, older, 0)
 	d.enabled(t, "enabled")
+	d.apiIs(t, "disabled", "inactive")
+	d.Run(t, "systemctl", "enable", "--now", "gangway-api.service")
 	d.Network(t, "n1", "--subnet", "10.90.0.0/24")
 	d.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: []string{"-p", "8000:80"}}, "tcp", "0.0.0.0:80")
 	d.c1Answers(t, "after the installation")
 	d.refusesSource(t)
 
+	api := d.Run(t, "systemctl", "show", "--property", "MainPID", "gangway-api.service")
 	d.upgrade(t)
+	d.apiIs(t, "enabled", "active")
+	if d.Run(t, "systemctl", "show", "--property", "MainPID", "gangway-api.service") == api {
+		t.Error("the second API socket is served by the version before")
+	}
 	d.remove(t)
+	d.UnitIs(t, "gangway-api.service", "inactive")
 	d.apt(t, "install", "/root/second.deb")
 	d.serves(t, newer, 1)
 	d.c1Answers(t, "after the package was installed again")
@@ -85,6 +93,15 @@ func (d debian) enabled(t *testing.T, want string) {
 			t.Errorf("%s is %s, want %s", unit, got, want)
 		}
 	}
+}
+
+// apiIs checks the unit that only the administrator enables.
+func (d debian) apiIs(t *testing.T, enabled, active string) {
+	t.Helper()
+	if got, _ := d.Try("systemctl", "is-enabled", "gangway-api.service"); got != enabled {
+		t.Errorf("gangway-api.service is %s, want %s", got, enabled)
+	}
+	d.UnitIs(t, "gangway-api.service", active)
 }
 
 func (d debian) c1Answers(t *testing.T, when string) {

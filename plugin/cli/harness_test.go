@@ -176,6 +176,11 @@ type result struct {
 // gangway runs the command as main does.
 func gangway(t *testing.T, dir string, args ...string) result {
 	t.Helper()
+	return gangwayUntil(t.Context(), dir, args...)
+}
+
+// gangwayUntil runs the command until ctx ends.
+func gangwayUntil(ctx context.Context, dir string, args ...string) result {
 	root := New(Options{
 		Version:    clientVersion,
 		PluginDir:  dir,
@@ -187,7 +192,7 @@ func gangway(t *testing.T, dir string, args ...string) result {
 	root.SetArgs(append([]string{}, args...))
 	root.SetOut(&stdout)
 	root.SetErr(&stderr)
-	code := Execute(t.Context(), root, &stderr)
+	code := Execute(ctx, root, &stderr)
 	return result{code: code, stdout: stdout.String(), stderr: stderr.String()}
 }
 
