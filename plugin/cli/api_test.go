@@ -40,9 +40,9 @@ func getAPI(t *testing.T, socket string, ended <-chan result) string {
 		resp, err := client.Get("http://docker/containers/c/json")
 		if err == nil {
 			defer resp.Body.Close()
-			body, err := io.ReadAll(resp.Body)
-			if err != nil {
-				t.Fatal(err)
+			body, bad := io.ReadAll(resp.Body)
+			if bad != nil {
+				t.Fatal(bad)
 			}
 			return string(body)
 		}

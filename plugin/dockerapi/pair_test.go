@@ -303,6 +303,52 @@ func TestBackpressure(t *testing.T) {
 	}
 }
 
+// FuzzBytes: whatever the two say, each hears the other's bytes, all of them and no
+// others.
+func FuzzBytes(f *testing.F) {
+	for _, c := range append(messages(), streams()...) {
+		var texts [2]strings.Builder
+		for _, s := range c.steps {
+			at := 0
+			if s.engine {
+				at = 1
+			}
+			texts[at].WriteString(s.text)
+		}
+		f.Add([]byte(texts[0].String()), []byte(texts[1].String()))
+	}
+	f.Add([]byte(http1("GET /containers/json HTTP/1.1\nHost: a\n\n")), []byte(http1("HTTP/1.1 200 OK\nContent-Type: application/json\nContent-Length: 2\n\n[]")))
+	f.Fuzz(func(t *testing.T, fromClient, fromEngine []byte) {
+		c, e := join2(t)
+		type heard struct {
+			from string
+			all  []byte
+			err  error
+		}
+		done := make(chan heard)
+		for _, at := range []struct {
+			end
+			says []byte
+		}{{c, fromClient}, {e, fromEngine}} {
+			go func() {
+				_, err := at.Write(at.says)
+				done <- heard{"", nil, errors.Join(err, at.CloseWrite())}
+			}()
+			go func() {
+				all, err := io.ReadAll(at)
+				done <- heard{at.name, all, err}
+			}()
+		}
+		want := map[string][]byte{"client": fromEngine, "engine": fromClient}
+		for range 4 {
+			h := <-done
+			if h.err != nil || h.from != "" && !bytes.Equal(h.all, want[h.from]) {
+				t.Errorf("%s hears %q, %v; want %q", h.from, h.all, h.err, want[h.from])
+			}
+		}
+	})
+}
+
 // TestNoEngine: without an engine the client is told so in the engine's own form.
 func TestNoEngine(t *testing.T) {
 	h := serve(t, noPorts, testkit.Quiet())
