@@ -37,7 +37,7 @@ type metadata struct {
 }
 
 // NewDocker returns the command as the docker command calls it: "docker-gangway
-// gangway ports", with docker's own flags before or behind the name. The daemon is no
+// gangway ports", with docker's own flags before or behind the name. What serves is no
 // part of it.
 //
 // docker's module for plugins was the alternative; it brings docker's whole command
@@ -45,7 +45,7 @@ type metadata struct {
 func NewDocker(o Options) *cobra.Command {
 	gangway := New(o)
 	for _, c := range gangway.Commands() {
-		if c.Name() == "serve" {
+		if c.Name() == "serve" || c.Name() == "api" {
 			gangway.RemoveCommand(c)
 		}
 	}
