@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -130,6 +131,7 @@ func (c *Client) Changes(ctx context.Context, opened func(), tell func(Change)) 
 	}
 	resp, err := c.stream.Do(req)
 	if err != nil {
+		c.wake.ended()
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
@@ -148,8 +150,14 @@ func (c *Client) Changes(ctx context.Context, opened func(), tell func(Change)) 
 			tell(change)
 		}
 	}
-	if err := lines.Err(); err != nil {
+	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
 		return fmt.Errorf("GET /events: %w", err)
 	}
-	return io.EOF
+	// Whether it has said so or not, the engine is not there any more.
+	c.wake.ended()
+	return errors.Join(io.EOF, lines.Err())
 }
+
+// Safe says whether to ask again after the engine ended starts no engine that somebody
+// has stopped.
+func (c *Client) Safe() bool { return c.wake.safe() }

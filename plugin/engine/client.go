@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -30,18 +29,23 @@ type Client struct {
 	http *http.Client
 	// stream is for answers that do not end.
 	stream *http.Client
+	wake   *wake
 }
 
 // NewClient returns a client that connects to the unix socket at each question.
 func NewClient(socket string) *Client {
+	c := &Client{wake: &wake{socket: socket}}
 	transport := &http.Transport{
 		DisableKeepAlives:     true, // minutes pass between questions
 		ResponseHeaderTimeout: askTime,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
+		DialContext:           c.wake.dial,
 	}
-	return &Client{http: &http.Client{Timeout: askTime, Transport: transport}, stream: &http.Client{Transport: transport}}
+	c.http = &http.Client{Timeout: askTime, Transport: transport}
+	streaming := transport.Clone()
+	streaming.DialContext = c.wake.listen
+	streaming.ResponseHeaderTimeout = 0 // an engine that starts takes its time, and is not asked twice
+	c.stream = &http.Client{Transport: streaming}
+	return c
 }
 
 // Networks returns the engine's networks. It is known by the id of its network of

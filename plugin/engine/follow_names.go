@@ -25,6 +25,7 @@ type Naming interface {
 	NetworkNames(ctx context.Context) ([]names.Network, error)
 	Places(ctx context.Context, containerIDs []string) ([]names.Place, error)
 	Changes(ctx context.Context, opened func(), tell func(Change)) error
+	Safe() bool
 }
 
 // NameOptions are what FollowNames works with.
@@ -66,11 +67,24 @@ func FollowNames(ctx context.Context, o NameOptions) {
 			known = opened
 			o.Log.WithError(err).Debug("the engine does not say what its networks and containers are called: ids are shown")
 		}
+		if !o.wait(ctx) {
+			return
+		}
+	}
+}
+
+// wait waits until the engine may be asked again; false if ctx ends.
+func (o NameOptions) wait(ctx context.Context) bool {
+	for {
 		select {
 		case <-ctx.Done():
-			return
+			return false
 		case <-time.After(again):
 		}
+		if o.Engine.Safe() {
+			return true
+		}
+		o.Names.Forget()
 	}
 }
 
@@ -93,8 +107,12 @@ func (o NameOptions) follow(ctx context.Context) (opened bool, err error) {
 	all := time.NewTicker(relist)
 	defer all.Stop()
 	for {
+		pause := settle
 		if err := o.ask(ctx, todo.take()); err != nil {
-			return false, err
+			// As long as the stream goes on there is an engine to be asked again.
+			o.Log.WithError(err).Debug("the engine does not say what its networks and containers are called")
+			todo.addAll()
+			pause = again
 		}
 		select {
 		case err := <-ended:
@@ -106,7 +124,7 @@ func (o NameOptions) follow(ctx context.Context) (opened bool, err error) {
 		select {
 		case err := <-ended:
 			return true, err
-		case <-time.After(settle):
+		case <-time.After(pause):
 		}
 	}
 }

@@ -27,6 +27,14 @@ type namer struct {
 	tell  func(Change)
 	quit  chan struct{}
 	asked []string
+	// unsafe says that asking starts an engine.
+	unsafe bool
+}
+
+func (n *namer) Safe() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !n.unsafe
 }
 
 var errAway = errors.New("away")
@@ -147,6 +155,17 @@ func TestFollowNames(t *testing.T) {
 		n.mu.Unlock()
 		n.leave(false)
 		called("e-1", "other", "networks", "containers 0")
+		// One that asking would start is let be until it is there again.
+		n.mu.Lock()
+		n.unsafe = true
+		n.mu.Unlock()
+		n.leave(true)
+		n.leave(false)
+		called("e-1", "")
+		n.mu.Lock()
+		n.unsafe = false
+		n.mu.Unlock()
+		called("e-1", "other", "networks", "containers 0")
 		n.mu.Lock()
 		n.containers["1"] = "untold"
 		n.mu.Unlock()
@@ -204,7 +223,7 @@ func TestNamesAskedFor(t *testing.T) {
 		r.URL.Host = server.Listener.Addr().String()
 		return base.RoundTrip(r)
 	})}
-	c := &Client{http: via, stream: via}
+	c := &Client{http: via, stream: via, wake: &wake{}}
 	if _, err := c.Places(t.Context(), []string{"a", "b"}); err != nil {
 		t.Error(err)
 	}
