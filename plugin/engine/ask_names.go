@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -121,11 +120,33 @@ func (e event) changed() (c Change) {
 	return c
 }
 
+// turn is how long one question for events stays open. An engine that ends waits for its
+// answers (28.5: for 5 s), so no answer takes longer than this.
+const turn = 2 * time.Second
+
 // Changes calls tell for whatever may have other names, until ctx or the engine ends.
 // It calls opened before, when the engine listens.
-func (c *Client) Changes(ctx context.Context, opened func(), tell func(Change)) (err error) {
-	since := strconv.FormatInt(time.Now().Add(-overlap).Unix(), 10)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://engine/events?since="+since+"&"+filters("type", "container", "network"), nil)
+//
+// All questions for events go over one connection. It is the engine's own: when it is
+// closed, the engine is ending, and is not connected to again.
+func (c *Client) Changes(ctx context.Context, opened func(), tell func(Change)) error {
+	c.wake.begin()
+	defer c.stream.CloseIdleConnections()
+	since := time.Now().Add(-overlap)
+	for {
+		now := time.Now()
+		err := c.events(ctx, since, now.Add(turn), opened, tell)
+		if err != nil {
+			return err
+		}
+		opened, since = func() {}, now
+	}
+}
+
+// events asks for the events of a time.
+func (c *Client) events(ctx context.Context, since, until time.Time, opened func(), tell func(Change)) error {
+	query := fmt.Sprintf("since=%s&until=%s&%s", stamp(since), stamp(until), filters("type", "container", "network"))
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://engine/events?"+query, nil)
 	if err != nil {
 		return err
 	}
@@ -143,19 +164,26 @@ func (c *Client) Changes(ctx context.Context, opened func(), tell func(Change)) 
 	lines.Buffer(nil, maxEvent)
 	for lines.Scan() {
 		var e event
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+		if err = json.Unmarshal(lines.Bytes(), &e); err != nil {
 			return fmt.Errorf("GET /events: %w", err)
 		}
 		if change := e.changed(); change != (Change{}) {
 			tell(change)
 		}
 	}
-	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return fmt.Errorf("GET /events: %w", err)
+	err = lines.Err()
+	if err == nil && time.Until(until) > turn/2 {
+		err = io.EOF // an answer that ends early is the engine's end
 	}
-	// Whether it has said so or not, the engine is not there any more.
-	c.wake.ended()
-	return errors.Join(io.EOF, lines.Err())
+	if err != nil && !errors.Is(err, bufio.ErrTooLong) {
+		c.wake.ended()
+	}
+	return err
+}
+
+// stamp is a time as the engine reads it.
+func stamp(t time.Time) string {
+	return fmt.Sprintf("%d.%09d", t.Unix(), t.Nanosecond())
 }
 
 // Safe says whether to ask again after the engine ended starts no engine that somebody

@@ -43,6 +43,7 @@ func NewClient(socket string) *Client {
 	c.http = &http.Client{Timeout: askTime, Transport: transport}
 	streaming := transport.Clone()
 	streaming.DialContext = c.wake.listen
+	streaming.DisableKeepAlives = false
 	streaming.ResponseHeaderTimeout = 0 // an engine that starts takes its time, and is not asked twice
 	c.stream = &http.Client{Transport: streaming}
 	return c

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -29,6 +30,15 @@ type wake struct {
 	file string
 	// over says that the engine has ended since.
 	over bool
+	// first says that no connection was made for events yet.
+	first bool
+}
+
+// begin allows one connection for events.
+func (w *wake) begin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.first = true
 }
 
 // errStopped says why an engine is not asked.
@@ -42,8 +52,15 @@ func (w *wake) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "unix", w.socket)
 }
 
-// listen connects for the events, and notes who holds the socket.
+// listen connects for the events, once, and notes who holds the socket.
 func (w *wake) listen(ctx context.Context, network, address string) (net.Conn, error) {
+	w.mu.Lock()
+	first := w.first
+	w.first = false
+	w.mu.Unlock()
+	if !first {
+		return nil, io.EOF
+	}
 	file := w.pidFile()
 	conn, err := w.dial(ctx, network, address)
 	if err != nil {
