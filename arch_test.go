@@ -20,7 +20,8 @@ var arrows = map[string][]string{
 	"config":                    {},
 	"printable":                 {},
 	"ipam":                      {"config"},
-	"driver":                    {"config", "driver/spec", "driver/firewall", "driver/undo"},
+	"driver":                    {"config", "driver/events", "driver/spec", "driver/firewall", "driver/undo"},
+	"driver/events":             {},
 	"driver/spec":               {},
 	"driver/undo":               {},
 	"driver/bpfprog":            {},
@@ -35,7 +36,7 @@ var arrows = map[string][]string{
 	"driver/hostport":           {"driver/bpfprog", "driver/spec", "printable"},
 	"driver/conntrack":          {"driver/nlattr", "driver/spec"},
 	"driver/watch":              {"driver/bpfprog", "driver/nlattr", "driver/spec", "printable"},
-	"plugin":                    {"config", "driver", "ipam", "plugin/names", "printable"},
+	"plugin":                    {"config", "driver", "driver/events", "ipam", "plugin/names", "printable"},
 	"plugin/doctor":             {"plugin"},
 	"plugin/engine":             {"driver", "ipam", "plugin/names"},
 	"plugin/names":              {"printable"},
@@ -48,7 +49,7 @@ var arrows = map[string][]string{
 
 // standardOnly lists packages that may import nothing but the standard library
 // and the project.
-var standardOnly = []string{"config", "driver/spec", "driver/firewall", "driver/kernel", "driver/undo", "printable"}
+var standardOnly = []string{"config", "driver/events", "driver/spec", "driver/firewall", "driver/kernel", "driver/undo", "printable"}
 
 // forTests lists packages that exist for tests and are imported by tests only.
 func forTests(pkg string) bool {

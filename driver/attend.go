@@ -4,6 +4,8 @@ import (
 	"context"
 	"maps"
 	"net/netip"
+
+	"github.com/gangway-net/gangway/driver/events"
 )
 
 // Engines never repeat the removal of a network, and report it as done, when the
@@ -125,7 +127,7 @@ func (d *Driver) forget(ctx context.Context, id string, still func(*Network) boo
 		return false, err
 	}
 	d.o.Log.WithField("net", short(id)).Warnf("network %v is removed late: the engine's call for that was lost", gone.subnets())
-	d.journal.add(EventLost, "network "+short(id)+" is not the engine's any more: removed")
+	d.journal.Add(events.Lost, "network "+short(id)+" is not the engine's any more: removed")
 	return true, err
 }
 

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+
+	"github.com/gangway-net/gangway/driver/events"
 )
 
 const otherEngine = "another"
@@ -105,8 +107,8 @@ func TestForget(t *testing.T) {
 		}
 	}
 	inSync(t, f, d)
-	if events := d.Events(t.Context(), 0, 0); len(events) != 1 || events[0].Kind != EventLost {
-		t.Errorf("events %+v", events)
+	if told := d.Events(t.Context(), 0, 0); len(told) != 1 || told[0].Kind != events.Lost {
+		t.Errorf("events %+v", told)
 	}
 	if s := d.Status(t.Context()); s.Networks != 1 || len(f.bridges) != 1 {
 		t.Errorf("status %+v, bridges %v", s, f.bridges)

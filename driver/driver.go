@@ -10,6 +10,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/driver/undo"
@@ -64,7 +65,7 @@ type Driver struct {
 
 // locks are what verbs and Reconcile wait for, each until its context ends. They are
 // taken in the order in which they stand here; mu comes after all of them, and the
-// mutexes of origins, journal, takenPorts, questions and drops after that. The reading of
+// mutexes of origins, events.Journal, takenPorts, questions and drops after that. The reading of
 // drops comes before mu, and nobody waits for it.
 type locks struct {
 	// healing lets one Reconcile run at a time.
@@ -119,7 +120,7 @@ type drift struct {
 
 // notices is what the driver tells of without being asked.
 type notices struct {
-	journal journal
+	journal events.Journal
 	// doubts has something in it when engines are to be asked what they have.
 	doubts chan struct{}
 	// asked is what the kernel and other programs have not answered yet.

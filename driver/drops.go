@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
 )
 
@@ -98,7 +99,7 @@ func (d *Driver) tellDrops() {
 	if text := d.drops.tally.tell(); text != "" {
 		d.drops.told = time.Now()
 		d.o.Log.Info(text)
-		d.journal.add(EventDropped, text)
+		d.journal.Add(events.Dropped, text)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
 )
 
@@ -80,9 +81,9 @@ func TestDropsSeen(t *testing.T) {
 	if diff := cmp.Diff(Drops{firewall.Unpublished: 3, firewall.Spoofed: 7}, endpoints[0].Dropped); diff != "" {
 		t.Errorf("endpoint (-want +got):\n%s", diff)
 	}
-	events := d.Events(t.Context(), 0, 0)
-	if len(events) != 1 || events[0].Kind != EventDropped || !strings.Contains(events[0].Text, "7 spoofed (network "+short(netA)+", endpoint "+short(ep1)+")") {
-		t.Errorf("events %+v", events)
+	told := d.Events(t.Context(), 0, 0)
+	if len(told) != 1 || told[0].Kind != events.Dropped || !strings.Contains(told[0].Text, "7 spoofed (network "+short(netA)+", endpoint "+short(ep1)+")") {
+		t.Errorf("events %+v", told)
 	}
 
 	must(t, d.Leave(t.Context(), netA, ep1))

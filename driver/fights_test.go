@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/gangway-net/gangway/driver/events"
 )
 
 // undo damages all the time, as somebody would who undoes each repair at once,
@@ -31,14 +33,14 @@ func TestFight(t *testing.T) {
 		if len(s.Fights) != 1 || len(s.Degraded) != 1 || !strings.Contains(s.Degraded[0], s.Fights[0]) {
 			t.Fatalf("status %+v", s)
 		}
-		repairs := len(events(t, d, EventRepair))
+		repairs := len(eventsOf(t, d, events.Repair))
 		if n := undoing(h, change, time.Minute); n > 45 {
 			t.Errorf("%d repairs in a minute of a fight", n)
 		}
-		if n := len(events(t, d, EventRepair)); n != repairs {
+		if n := len(eventsOf(t, d, events.Repair)); n != repairs {
 			t.Errorf("%d repairs of the fight are told", n-repairs)
 		}
-		fights := events(t, d, EventFight)
+		fights := eventsOf(t, d, events.Flapping)
 		if len(fights) != 1 || !strings.Contains(fights[0], "firewalld") || !strings.Contains(fights[0], "rules") {
 			t.Errorf("fights %q", fights)
 		}
@@ -50,11 +52,11 @@ func TestFight(t *testing.T) {
 			time.Sleep(time.Second)
 			inSync(t, h.fakeHost, d)
 		}
-		if s := d.Status(t.Context()); len(s.Fights) != 1 || len(events(t, d, EventPeace)) != 0 {
+		if s := d.Status(t.Context()); len(s.Fights) != 1 || len(eventsOf(t, d, events.FlappingOver)) != 0 {
 			t.Errorf("after half a minute: %+v", s)
 		}
 		time.Sleep(rowTime + 10*time.Second)
-		if s := d.Status(t.Context()); len(s.Fights) != 0 || len(events(t, d, EventPeace)) != 1 {
+		if s := d.Status(t.Context()); len(s.Fights) != 0 || len(eventsOf(t, d, events.FlappingOver)) != 1 {
 			t.Errorf("after the fight: %+v", s)
 		}
 	})
@@ -116,7 +118,7 @@ func TestReloads(t *testing.T) {
 					}
 					time.Sleep(pause - time.Second)
 				}
-				if fights := events(t, d, EventFight); len(fights) != 0 {
+				if fights := eventsOf(t, d, events.Flapping); len(fights) != 0 {
 					t.Errorf("fights %q", fights)
 				}
 			})

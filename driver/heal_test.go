@@ -3,13 +3,13 @@ package driver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -125,7 +125,7 @@ func TestRulesAreMendedFirst(t *testing.T) {
 	for _, e := range d.Events(t.Context(), 0, 0) {
 		kinds = append(kinds, e.Kind)
 	}
-	if want := []string{EventProblem, EventSolved, EventRepair, EventRepair}; !slices.Equal(kinds, want) {
+	if want := []string{events.Problem, events.Solved, events.Repair, events.Repair}; !slices.Equal(kinds, want) {
 		t.Errorf("events %v, want %v", kinds, want)
 	}
 }
@@ -211,8 +211,8 @@ func TestSlowManager(t *testing.T) {
 	})
 }
 
-// events lists the texts of the events of a kind.
-func events(t *testing.T, d *Driver, kind string) []string {
+// eventsOf lists the texts of the events of a kind.
+func eventsOf(t *testing.T, d *Driver, kind string) []string {
 	t.Helper()
 	var texts []string
 	for _, e := range d.Events(t.Context(), 0, 0) {
@@ -221,37 +221,4 @@ func events(t *testing.T, d *Driver, kind string) []string {
 		}
 	}
 	return texts
-}
-
-func TestJournal(t *testing.T) { synctest.Test(t, testJournal) }
-
-func testJournal(t *testing.T) {
-	d := New(Options{})
-	for i := range maxEvents + 5 {
-		d.journal.add(EventRepair, fmt.Sprint(i))
-	}
-	for after, want := range map[uint64]int{0: maxEvents, 5: maxEvents, 6: maxEvents - 1, maxEvents + 4: 1, maxEvents + 5: 0, maxEvents + 6: maxEvents} {
-		got := d.Events(t.Context(), after, 0)
-		if len(got) != want {
-			t.Errorf("after %d: %d events, want %d", after, len(got), want)
-		}
-		for i := range got {
-			if i > 0 && got[i].Number != got[i-1].Number+1 || got[i].Text != fmt.Sprint(got[i].Number-1) {
-				t.Errorf("after %d: %+v at place %d", after, got[i], i)
-			}
-		}
-	}
-	start := time.Now()
-	go func() { time.Sleep(time.Second); d.journal.add(EventRepair, "new") }()
-	if got := d.Events(t.Context(), maxEvents+5, time.Minute); len(got) != 1 || time.Since(start) != time.Second {
-		t.Errorf("waited %s for %+v", time.Since(start), got)
-	}
-	if got := d.Events(t.Context(), maxEvents+6, time.Minute); len(got) != 0 || time.Since(start) != time.Minute+time.Second {
-		t.Errorf("waited %s for %+v", time.Since(start), got)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if got := d.Events(ctx, maxEvents+6, time.Minute); len(got) != 0 {
-		t.Errorf("after the end: %+v", got)
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -130,7 +131,7 @@ func (d *Driver) tellUnheld(sandbox string, unheld []string) {
 	for _, line := range unheld {
 		if !known[portOf(line)] {
 			d.o.Log.WithField("sandbox", name).Warn(line + "; this is tried again")
-			d.journal.add(EventProblem, line+" ("+d.state.whose(sandbox)+")")
+			d.journal.Add(events.Problem, line+" ("+d.state.whose(sandbox)+")")
 		}
 	}
 	if len(unheld) > 0 {
@@ -139,7 +140,7 @@ func (d *Driver) tellUnheld(sandbox string, unheld []string) {
 	}
 	if len(was) > 0 {
 		d.o.Log.WithField("sandbox", name).Info("all published ports are held again")
-		d.journal.add(EventSolved, "solved: "+strings.Join(was, "; "))
+		d.journal.Add(events.Solved, "solved: "+strings.Join(was, "; "))
 	}
 	delete(d.health.unheld, sandbox)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -44,7 +45,7 @@ func TestRestoreHoldsWhatItCan(t *testing.T) {
 	for _, e := range d.Events(t.Context(), 0, 0) {
 		kinds = append(kinds, e.Kind)
 	}
-	if want := []string{EventProblem, EventProblem, EventSolved, EventRepair, EventRepair}; !slices.Equal(kinds, want) {
+	if want := []string{events.Problem, events.Problem, events.Solved, events.Repair, events.Repair}; !slices.Equal(kinds, want) {
 		t.Errorf("events %v, want %v", kinds, want)
 	}
 }

@@ -35,7 +35,7 @@ type NetworkMeasures struct {
 
 // Measures asks the kernel what Status asks, and nothing else.
 func (d *Driver) Measures(ctx context.Context) Measures {
-	m := Measures{Status: d.Status(ctx), Told: d.journal.told()}
+	m := Measures{Status: d.Status(ctx), Told: d.journal.Counts()}
 	m.Dropped = withZeros(m.Dropped, firewall.Reasons()...)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -109,11 +109,4 @@ func (r *repair) sort(as spec.Kind) {
 		r.sorted.byKind[string(as)] += uint64(n)
 	}
 	r.sorted.lines = len(r.fixed)
-}
-
-// told are the events since the daemon's start, by kind.
-func (j *journal) told() map[string]uint64 {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return withZeros(maps.Clone(j.counts), EventRepair, EventLost, EventFight, EventPeace, EventProblem, EventSolved, EventDropped)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -27,7 +28,7 @@ func TestMeasures(t *testing.T) {
 		for _, n := range m.Mended {
 			all += n
 		}
-		if all != m.Repairs || m.Told[EventRepair] != min(all, m.Told[EventRepair]) {
+		if all != m.Repairs || m.Told[events.Repair] != min(all, m.Told[events.Repair]) {
 			t.Errorf("%s: %d repairs, by kind %v, events %v", what, m.Repairs, m.Mended, m.Told)
 		}
 	}
@@ -55,7 +56,7 @@ func TestMeasures(t *testing.T) {
 		check("flapping")
 	}
 	m := d.Measures(t.Context())
-	if m.Flapping != 1 || m.Told[EventRepair] != m.Repairs || m.Told[EventFight] != 0 {
+	if m.Flapping != 1 || m.Told[events.Repair] != m.Repairs || m.Told[events.Flapping] != 0 {
 		t.Errorf("%d flapping, %d repairs, events %v", m.Flapping, m.Repairs, m.Told)
 	}
 	if len(m.OnNets) != 1 || m.OnNets[0].ID != netA || !slices.Equal(m.OnNets[0].Endpoints, []string{ep1}) || !cmp.Equal(m.OnNets[0].Ports, map[string]int{"tcp": 2}) {

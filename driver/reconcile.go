@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -71,7 +72,7 @@ func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time
 			continue
 		}
 		d.o.Log.Warn("repaired: " + line)
-		d.journal.add(EventRepair, line)
+		d.journal.Add(events.Repair, line)
 	}
 	r.judge(changed)
 	if ctx.Err() != nil {
@@ -112,7 +113,7 @@ func (r *repair) removeLost(ctx context.Context, networkID, id, why string, stil
 		return nil, stale{}
 	}
 	log.Warn("endpoint " + why + ": removed")
-	r.journal.add(EventLost, "endpoint "+short(id)+" "+why+": removed")
+	r.journal.Add(events.Lost, "endpoint "+short(id)+" "+why+": removed")
 	left, err := r.withdraw(ctx, func(*state) (change, error) {
 		return change{endpoints: []endpointChange{{before: e}}}, nil
 	})
@@ -156,11 +157,11 @@ func (r *repair) judge(changed time.Time) {
 			text += "; the firewall's rules were changed last by " + who
 		}
 		r.o.Log.Error(text + "; as long as that happens at once, it is repaired less often, and not told each time")
-		r.journal.add(EventFight, text)
+		r.journal.Add(events.Flapping, text)
 	}
 	for _, line := range over {
 		r.o.Log.Info("nobody undoes the repair any more: " + line)
-		r.journal.add(EventPeace, line)
+		r.journal.Add(events.FlappingOver, line)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

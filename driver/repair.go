@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -329,10 +330,10 @@ func (r *repair) finish() {
 	switch was := r.health.problem; {
 	case problem != "" && problem != was:
 		r.o.Log.Error("the kernel does not hold what it should: " + problem)
-		r.journal.add(EventProblem, problem)
+		r.journal.Add(events.Problem, problem)
 	case problem == "" && was != "":
 		r.o.Log.Info("the kernel holds what it should again")
-		r.journal.add(EventSolved, "solved: "+was)
+		r.journal.Add(events.Solved, "solved: "+was)
 	}
 	r.health.checks++
 	r.health.repairs += uint64(len(r.fixed))

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -111,8 +112,8 @@ func TestReconcileCollectsLostEndpoints(t *testing.T) {
 					t.Fatalf("status %+v, held %v, links %v", s, f.held, f.veths)
 				}
 				inSync(t, f, d)
-				if events := d.Events(t.Context(), 0, 0); len(events) != 1 || events[0].Kind != EventLost {
-					t.Fatalf("events %+v", events)
+				if told := d.Events(t.Context(), 0, 0); len(told) != 1 || told[0].Kind != events.Lost {
+					t.Fatalf("events %+v", told)
 				}
 			})
 		})

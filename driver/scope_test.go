@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -177,7 +178,7 @@ func TestBridgeOfAPair(t *testing.T) {
 		}
 		inSync(t, h.fakeHost, d)
 		for _, e := range d.Events(t.Context(), 0, 0) {
-			if e.Kind == EventProblem {
+			if e.Kind == events.Problem {
 				t.Error(e.Text)
 			}
 		}

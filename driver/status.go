@@ -7,8 +7,10 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -179,4 +181,11 @@ func pathOf(p spec.Published) string {
 		return "nat+relay"
 	}
 	return "nat"
+}
+
+// Events returns the events after the given number that are remembered, oldest
+// first; 0 stands for all of them. If there are none it waits for one, at most
+// for the given time.
+func (d *Driver) Events(ctx context.Context, after uint64, wait time.Duration) []events.Event {
+	return d.journal.After(ctx, after, wait)
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -80,7 +81,7 @@ func (d *Driver) tellUnclaimed() {
 	d.mu.Unlock()
 	if text != "" {
 		d.o.Log.Warn(text)
-		d.journal.add(EventProblem, text)
+		d.journal.Add(events.Problem, text)
 	}
 }
 
@@ -131,7 +132,7 @@ func (d *Driver) settled(id, how string) {
 		d.o.Log.WithField("ep", short(id)).Info("endpoint that no stored state had " + how)
 	}
 	if last {
-		d.journal.add(EventSolved, "solved: no running container has a link that is not in the state")
+		d.journal.Add(events.Solved, "solved: no running container has a link that is not in the state")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -183,13 +184,13 @@ func (d *Driver) review(ctx context.Context) {
 	for _, line := range now {
 		if !slices.Contains(was, line) {
 			d.o.Log.Warn(line)
-			d.journal.add(EventProblem, line)
+			d.journal.Add(events.Problem, line)
 		}
 	}
 	for _, line := range was {
 		if !slices.Contains(now, line) {
 			d.o.Log.Info("no longer so: " + line)
-			d.journal.add(EventSolved, "solved: "+line)
+			d.journal.Add(events.Solved, "solved: "+line)
 		}
 	}
 }

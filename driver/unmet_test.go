@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/integration/testkit"
 )
 
@@ -134,13 +135,13 @@ func TestUnmetIsTold(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); d.Keep(ctx, told, Pace{Every: time.Hour}) }()
 	defer func() { end(); <-ended }()
-	events := func(want ...string) {
+	wantEvents := func(want ...string) {
 		t.Helper()
 		var lines []string
 		testkit.Eventually(t, "events", func() bool {
 			lines = nil
 			for _, e := range d.Events(ctx, 0, 0) {
-				if e.Kind == EventProblem || e.Kind == EventSolved {
+				if e.Kind == events.Problem || e.Kind == events.Solved {
 					lines = append(lines, e.Kind+" "+e.Text)
 				}
 			}
@@ -149,7 +150,7 @@ func TestUnmetIsTold(t *testing.T) {
 		wantLines(t, "events", lines, want...)
 	}
 	told.tell()
-	events("interface nope0")
+	wantEvents("interface nope0")
 	change := func(with func()) {
 		f.mu.Lock()
 		with()
@@ -157,7 +158,7 @@ func TestUnmetIsTold(t *testing.T) {
 		told.tell()
 	}
 	change(func() { f.facts["nope0"] = "" })
-	events("interface nope0", "solved: ")
+	wantEvents("interface nope0", "solved: ")
 	change(func() { delete(f.facts, "192.0.2.50") })
-	events("interface nope0", "solved: ", "192.0.2.50")
+	wantEvents("interface nope0", "solved: ", "192.0.2.50")
 }

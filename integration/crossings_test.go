@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/integration/harness"
 )
 
@@ -95,7 +95,7 @@ func (c *crossings) works(t *testing.T, nameServer bool) {
 type incident struct {
 	what             string
 	began, done, end time.Time
-	repairs          []driver.Event
+	repairs          []events.Event
 }
 
 // suffer is after for a command on the engine's host.
@@ -124,7 +124,7 @@ func (c *crossings) after(t *testing.T, what, mends string, do func()) incident 
 			err = errors.Join(err, inside)
 		}
 		i.repairs = p.events(t, last)
-		if err == nil && mends != "" && !slices.ContainsFunc(i.repairs, func(r driver.Event) bool { return strings.Contains(r.Text, mends) }) {
+		if err == nil && mends != "" && !slices.ContainsFunc(i.repairs, func(r events.Event) bool { return strings.Contains(r.Text, mends) }) {
 			err = fmt.Errorf("no repair of %q in %v", mends, i.repairs)
 		}
 		return err
@@ -170,10 +170,10 @@ func (c *crossings) judge(t *testing.T, incidents []incident) {
 // peace fails the test if gangway took anything for a fight since its start.
 func (c *crossings) peace(t *testing.T) {
 	t.Helper()
-	var events []driver.Event
-	c.engine.GangwayJSON(t, &events, "events")
-	for _, e := range events {
-		if e.Kind == driver.EventFight {
+	var all []events.Event
+	c.engine.GangwayJSON(t, &all, "events")
+	for _, e := range all {
+		if e.Kind == events.Flapping {
 			t.Errorf("taken for a fight: %s", e.Text)
 		}
 	}

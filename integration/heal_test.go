@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/integration/harness"
 )
 
@@ -180,11 +181,11 @@ func (p *patient) heals(t *testing.T, damage string) incident {
 }
 
 // events returns the repairs after the given event.
-func (p *patient) events(t *testing.T, after uint64) []driver.Event {
+func (p *patient) events(t *testing.T, after uint64) []events.Event {
 	t.Helper()
-	var all []driver.Event
+	var all []events.Event
 	p.engine.GangwayJSON(t, &all, "events")
-	return slices.DeleteFunc(all, func(e driver.Event) bool { return e.Number <= after || e.Kind != driver.EventRepair })
+	return slices.DeleteFunc(all, func(e events.Event) bool { return e.Number <= after || e.Kind != events.Repair })
 }
 
 // whole describes what gangway keeps of the network, without what changes by

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/ipam"
 )
 
@@ -78,5 +79,5 @@ type Inspector interface {
 	Ports(ctx context.Context) []driver.PortStatus
 	// Events returns the events after a number, and waits for one if there are
 	// none.
-	Events(ctx context.Context, after uint64, wait time.Duration) []driver.Event
+	Events(ctx context.Context, after uint64, wait time.Duration) []events.Event
 }

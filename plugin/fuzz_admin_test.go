@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/events"
 )
 
 // FuzzAdmin asks the admin API by any method for any path with any query, before
@@ -32,7 +32,7 @@ func FuzzAdmin(f *testing.F) {
 	domains := map[bool]*recorder{}
 	for _, ready := range []bool{false, true} {
 		s, domain, _ := newServer(f, nil)
-		domain.events = []driver.Event{{Number: 1, Kind: driver.EventRepair, Text: "a"}, {Number: 2, Kind: driver.EventFight, Text: "b"}}
+		domain.events = []events.Event{{Number: 1, Kind: events.Repair, Text: "a"}, {Number: 2, Kind: events.Flapping, Text: "b"}}
 		if ready {
 			s.Ready()
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/events"
 )
 
 // Network is a network as the admin API shows it, with what its engine calls it.
@@ -67,7 +68,7 @@ func (s *Server) ports(ctx context.Context) []Port {
 
 // Event is an event with what it is about, as far as that is known by name.
 type Event struct {
-	driver.Event
+	events.Event
 	NetworkID string `json:"network,omitempty"`
 	Whose
 }

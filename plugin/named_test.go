@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/plugin/names"
 )
 
@@ -42,7 +43,7 @@ func TestNamed(t *testing.T) {
 		o.Names, o.Inspector = book, listing{o.Inspector.(inspector)}
 	})
 	const conflict = "in use by endpoint aaaa1111bbbb; stop it"
-	d.domain.events = []driver.Event{{Number: 1, Kind: driver.EventLost, Time: time.Unix(1, 0), Text: "endpoint aaaa1111bbbb: removed"}}
+	d.domain.events = []events.Event{{Number: 1, Kind: events.Lost, Time: time.Unix(1, 0), Text: "endpoint aaaa1111bbbb: removed"}}
 	d.domain.status = driver.Status{Problem: conflict, Degraded: []string{conflict}, Fights: []string{conflict}}
 	d.domain.setHook(func(context.Context, string) error { return errors.New(conflict) })
 	ask := func() (all []string) {

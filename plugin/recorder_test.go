@@ -14,6 +14,7 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/ipam"
 )
 
@@ -33,7 +34,7 @@ type recorder struct {
 	status       driver.Status
 	endpointsErr error
 	ports        []driver.PortStatus
-	events       []driver.Event
+	events       []events.Event
 	// waiting says that somebody waits for an event.
 	waiting atomic.Bool
 }
@@ -215,7 +216,7 @@ func (i inspector) Endpoints(context.Context) ([]driver.EndpointStatus, error) {
 }
 
 // Events waits as the driver does.
-func (i inspector) Events(ctx context.Context, after uint64, wait time.Duration) []driver.Event {
+func (i inspector) Events(ctx context.Context, after uint64, wait time.Duration) []events.Event {
 	if after < uint64(len(i.r.events)) {
 		return i.r.events[after:]
 	}

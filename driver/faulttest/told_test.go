@@ -11,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/watch"
 	"github.com/gangway-net/gangway/integration/testkit"
 )
@@ -71,7 +72,7 @@ func TestToldIsMended(t *testing.T) {
 		for _, e := range w.Events(t.Context(), 0, 0) {
 			// One that goes between a check's look at bridges and that at pairs is a problem
 			// until the next check.
-			if e.Kind == driver.EventProblem && !strings.Contains(e.Text, "the bridge does not exist") {
+			if e.Kind == events.Problem && !strings.Contains(e.Text, "the bridge does not exist") {
 				t.Errorf("%s: %s", e.Kind, e.Text)
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/integration/golden"
 	"github.com/gangway-net/gangway/integration/testkit"
 	"github.com/gangway-net/gangway/plugin"
@@ -32,7 +33,7 @@ type inspector struct {
 	networks  []driver.NetworkStatus
 	endpoints []driver.EndpointStatus
 	ports     []driver.PortStatus
-	events    []driver.Event
+	events    []events.Event
 	err       error
 	// book has names, if there are any.
 	book *names.Book
@@ -45,7 +46,7 @@ func (i *inspector) Networks(context.Context) []driver.NetworkStatus { return i.
 func (i *inspector) Ports(context.Context) []driver.PortStatus       { return i.ports }
 
 // Events tells of everything at once and then of one more at a time.
-func (i *inspector) Events(ctx context.Context, after uint64, wait time.Duration) []driver.Event {
+func (i *inspector) Events(ctx context.Context, after uint64, wait time.Duration) []events.Event {
 	if after < uint64(len(i.events)) {
 		return i.events[after:]
 	}
@@ -108,10 +109,10 @@ func busyHost() *inspector {
 			{ID: ep2, NetworkID: net1, Bridge: "gw-0f1e2d3c4b5a", Addresses: []netip.Prefix{prefix("10.50.0.3/24")}, MAC: "02:42:0a:32:00:03", HostInterface: "gvbbbb1111", HostIndex: 14, ContainerInterface: "gpbbbb1111", ContainerIndex: 13},
 			{ID: ep1, NetworkID: net1, Bridge: "gw-0f1e2d3c4b5a", Addresses: []netip.Prefix{prefix("10.50.0.2/24"), prefix("fd00:51::2/64")}, MAC: "02:42:0a:32:00:02", Sandbox: "/var/run/docker/netns/5b899146eb45", HostInterface: "gvaaaa1111", HostIndex: 12, ContainerInterface: "eth0", ContainerIndex: 11, Ports: 15, Dropped: driver.Drops{"spoofed": 3}},
 		},
-		events: []driver.Event{
-			{Number: 1, Time: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), Kind: driver.EventRepair, Text: "bridge gw-0f1e2d3c4b5a: was down: set up"},
-			{Number: 2, Time: time.Date(2001, 2, 3, 4, 5, 7, 0, time.UTC), Kind: driver.EventFight, Text: "somebody undoes the same repair again and again"},
-			{Number: 3, Time: time.Date(2001, 2, 3, 4, 5, 8, 0, time.UTC), Kind: driver.EventDropped, Text: "3 packets dropped: 3 spoofed (network 0f1e2d3c4b5a, endpoint aaaa1111bbbb)"},
+		events: []events.Event{
+			{Number: 1, Time: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), Kind: events.Repair, Text: "bridge gw-0f1e2d3c4b5a: was down: set up"},
+			{Number: 2, Time: time.Date(2001, 2, 3, 4, 5, 7, 0, time.UTC), Kind: events.Flapping, Text: "somebody undoes the same repair again and again"},
+			{Number: 3, Time: time.Date(2001, 2, 3, 4, 5, 8, 0, time.UTC), Kind: events.Dropped, Text: "3 packets dropped: 3 spoofed (network 0f1e2d3c4b5a, endpoint aaaa1111bbbb)"},
 		},
 		ports: []driver.PortStatus{
 			{EndpointID: ep1, NetworkID: net1, Protocol: "udp", HostIP: addr("0.0.0.0"), First: 10000, Last: 10010, ContainerIP: addr("10.50.0.2"), ContainerFirst: 20000, Path: "nat"},

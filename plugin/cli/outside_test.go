@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/plugin/names"
 )
 
@@ -33,7 +34,7 @@ func outside() *inspector {
 		endpoints: []driver.EndpointStatus{
 			{ID: obeyed, NetworkID: obeyed, Bridge: obeyed, MAC: obeyed, Sandbox: obeyed, HostInterface: obeyed, ContainerInterface: obeyed + "\tc\nd", ContainerIndex: 3},
 		},
-		events: []driver.Event{{Number: 1, Time: time.Unix(1, 0), Kind: driver.EventFight, Text: obeyed + "\n2001-02-03  peace"}},
+		events: []events.Event{{Number: 1, Time: time.Unix(1, 0), Kind: events.Flapping, Text: obeyed + "\n2001-02-03  peace"}},
 		ports:  []driver.PortStatus{{EndpointID: obeyed, NetworkID: obeyed, Protocol: obeyed, HostIP: addr("::"), ContainerIP: addr("::"), Path: obeyed}},
 	}
 }
