@@ -16,12 +16,13 @@ const module = "github.com/gangway-net/gangway"
 // form a tree with main at its root: what holds decisions (config, driver,
 // ipam) never learns of what talks to the kernel or the wire.
 var arrows = map[string][]string{
-	"":                          {"config", "ipam", "driver", "driver/link", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/metrics", "plugin/names", "plugin/store", "plugin/cli"},
+	"":                          {"config", "ipam", "driver", "driver/model", "driver/link", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/metrics", "plugin/names", "plugin/store", "plugin/cli"},
 	"config":                    {},
 	"printable":                 {},
 	"ipam":                      {"config"},
-	"driver":                    {"config", "driver/events", "driver/spec", "driver/firewall", "driver/undo"},
+	"driver":                    {"config", "driver/events", "driver/model", "driver/spec", "driver/firewall", "driver/undo"},
 	"driver/events":             {},
+	"driver/model":              {"config", "driver/firewall", "driver/spec"},
 	"driver/spec":               {},
 	"driver/undo":               {},
 	"driver/bpfprog":            {},
@@ -36,7 +37,7 @@ var arrows = map[string][]string{
 	"driver/hostport":           {"driver/bpfprog", "driver/spec", "printable"},
 	"driver/conntrack":          {"driver/nlattr", "driver/spec"},
 	"driver/watch":              {"driver/bpfprog", "driver/nlattr", "driver/spec", "printable"},
-	"plugin":                    {"config", "driver", "driver/events", "ipam", "plugin/names", "printable"},
+	"plugin":                    {"config", "driver", "driver/events", "driver/model", "ipam", "plugin/names", "printable"},
 	"plugin/doctor":             {"plugin"},
 	"plugin/engine":             {"driver", "ipam", "plugin/names"},
 	"plugin/names":              {"printable"},
@@ -49,7 +50,7 @@ var arrows = map[string][]string{
 
 // standardOnly lists packages that may import nothing but the standard library
 // and the project.
-var standardOnly = []string{"config", "driver/events", "driver/spec", "driver/firewall", "driver/kernel", "driver/undo", "printable"}
+var standardOnly = []string{"config", "driver/events", "driver/model", "driver/spec", "driver/firewall", "driver/kernel", "driver/undo", "printable"}
 
 // forTests lists packages that exist for tests and are imported by tests only.
 func forTests(pkg string) bool {

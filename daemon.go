@@ -23,6 +23,7 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall/firewalld"
 	"github.com/gangway-net/gangway/driver/hostport"
 	"github.com/gangway-net/gangway/driver/link"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/watch"
 	"github.com/gangway-net/gangway/ipam"
 	"github.com/gangway-net/gangway/plugin"
@@ -232,7 +233,7 @@ func (d *daemon) openState(folder, boot string, log *logrus.Entry) (ipam.Store, 
 		return nil, nil, err
 	}
 	d.closers = append(d.closers, func() { logError(log, files.Close()) })
-	networks, err := files.Split("driver", driver.EndpointKeys)
+	networks, err := files.Split("driver", model.EndpointKeys)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/model"
 )
 
 // Adoption is what an engine says of one of its networks, in the terms of the calls
@@ -60,20 +61,20 @@ func (d *Driver) Adopt(ctx context.Context, a Adoption) error {
 	for _, e := range adopted {
 		if e.Gateway {
 			if failed := d.publish(ctx, n.ID, e.EndpointID, e.Ports, d.regain); failed != nil {
-				err = errors.Join(err, fmt.Errorf("publish the ports of endpoint %s again: %w", short(e.EndpointID), failed))
+				err = errors.Join(err, fmt.Errorf("publish the ports of endpoint %s again: %w", model.Short(e.EndpointID), failed))
 				continue
 			}
 		}
-		d.settled(e.EndpointID, "is network "+short(n.ID)+"'s: taken back")
+		d.settled(e.EndpointID, "is network "+model.Short(n.ID)+"'s: taken back")
 	}
 	return err
 }
 
 // adoptNetwork returns the network that there is, or the one of the adoption. It is
 // nil if that cannot be.
-func (d *Driver) adoptNetwork(ctx context.Context, a Adoption) (*Network, error) {
+func (d *Driver) adoptNetwork(ctx context.Context, a Adoption) (*model.Network, error) {
 	d.mu.Lock()
-	known := d.state.networks[a.Network.ID]
+	known := d.state.Networks[a.Network.ID]
 	d.mu.Unlock()
 	if known != nil {
 		return known, nil
@@ -83,22 +84,22 @@ func (d *Driver) adoptNetwork(ctx context.Context, a Adoption) (*Network, error)
 		return nil, err
 	}
 	n.Engine = a.Engine
-	info, err := d.o.Host.InspectBridge(ctx, n.Bridge, n.subnets())
+	info, err := d.o.Host.InspectBridge(ctx, n.Bridge, n.Subnets())
 	if err != nil {
 		return nil, err
 	}
 	if info.Exists && info.Kind != "bridge" {
-		return nil, fmt.Errorf("link %s of network %s is a %s, not a bridge", n.Bridge, short(n.ID), info.Kind)
+		return nil, fmt.Errorf("link %s of network %s is a %s, not a bridge", n.Bridge, model.Short(n.ID), info.Kind)
 	}
 	n.Adopted = info.Exists && info.Owner != n.ID
 	n.Gateway4 = knownGateway(n.Gateway4, n.Subnet4, info.Addresses)
 	n.Gateway6 = knownGateway(n.Gateway6, n.Subnet6, info.Addresses)
-	err = d.regain(ctx, func(s *state) (change, error) {
-		return change{network: networkChange{after: n}}, cmp.Or(s.admit(n), n.avoid(info.Elsewhere))
+	err = d.regain(ctx, func(s *model.State) (model.Change, error) {
+		return model.Change{Network: model.NetworkChange{After: n}}, cmp.Or(s.AdmitNetwork(n), n.Avoid(info.Elsewhere))
 	})
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.state.networks[n.ID], err
+	return d.state.Networks[n.ID], err
 }
 
 // knownGateway is the gateway's address: what the engine says, or else what the
@@ -116,17 +117,17 @@ func knownGateway(told, subnet netip.Prefix, have []netip.Prefix) netip.Prefix {
 
 // adoptEndpoint makes an endpoint of a running container part of the state, and says
 // whether it is.
-func (d *Driver) adoptEndpoint(ctx context.Context, n *Network, a AdoptedEndpoint) (there bool, err error) {
+func (d *Driver) adoptEndpoint(ctx context.Context, n *model.Network, a AdoptedEndpoint) (there bool, err error) {
 	e, err := newEndpoint(a.CreateEndpointRequest)
 	if err != nil {
 		return false, err
 	}
 	if a.Sandbox == "" {
-		return false, fmt.Errorf("endpoint %s is in no sandbox", short(e.ID))
+		return false, fmt.Errorf("endpoint %s is in no sandbox", model.Short(e.ID))
 	}
 	e.Sandbox = a.Sandbox
-	e.MACChosen = bytes.Equal(e.MAC, chooseMAC(e))
-	if n.routed() {
+	e.MACChosen = bytes.Equal(e.MAC, model.ChooseMAC(e))
+	if n.Routed() {
 		asked, bad := config.ParsePublish(a.Ports)
 		if bad != nil {
 			return false, bad
@@ -141,18 +142,18 @@ func (d *Driver) adoptEndpoint(ctx context.Context, n *Network, a AdoptedEndpoin
 	if !veths[e.ID].Moved {
 		return false, nil // its container has ended; the next check finds that
 	}
-	err = d.regain(ctx, func(s *state) (change, error) {
-		if s.endpoints[e.ID] != nil {
-			return change{}, nil
+	err = d.regain(ctx, func(s *model.State) (model.Change, error) {
+		if s.Endpoints[e.ID] != nil {
+			return model.Change{}, nil
 		}
-		return change{endpoints: []endpointChange{{after: e}}}, s.admitEndpoint(n, e)
+		return model.Change{Endpoints: []model.EndpointChange{{After: e}}}, s.AdmitEndpoint(n, e)
 	})
 	return err == nil, err
 }
 
 // remember completes an endpoint with what is stored of it: no engine knows the ports
 // that were left to gangway to choose.
-func (d *Driver) remember(e *Endpoint) {
+func (d *Driver) remember(e *model.Endpoint) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.engines.unclaimed.stored[e.ID]
@@ -171,7 +172,7 @@ func (d *Driver) regain(ctx context.Context, look planner) error {
 	}
 	defer leave()
 	c, before, after, err := d.begin(look)
-	if err != nil || c.empty() {
+	if err != nil || c.Empty() {
 		return err
 	}
 	defer d.settle(c)

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/gangway-net/gangway/driver/events"
+	"github.com/gangway-net/gangway/driver/model"
 )
 
 // Engines never repeat the removal of a network, and report it as done, when the
@@ -43,17 +44,17 @@ func (d *Driver) Attend(ctx context.Context, r Roll) (present, absent []Claim, e
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	maps.DeleteFunc(d.engines.absent, func(id string, _ bool) bool { return d.state.networks[id] == nil })
-	for _, n := range d.state.networks {
+	maps.DeleteFunc(d.engines.absent, func(id string, _ bool) bool { return d.state.Networks[id] == nil })
+	for _, n := range d.state.Networks {
 		if n.Engine == r.Engine {
 			d.engines.absent[n.ID] = !r.Networks[n.ID]
 		}
 		switch {
 		case n.Engine != r.Engine:
 		case r.Networks[n.ID]:
-			present = append(present, d.state.claim(n))
-		case len(d.state.members[n.ID]) == 0:
-			absent = append(absent, d.state.claim(n))
+			present = append(present, claimOf(d.state, n))
+		case len(d.state.Members[n.ID]) == 0:
+			absent = append(absent, claimOf(d.state, n))
 		}
 	}
 	return present, absent, nil
@@ -64,7 +65,7 @@ func (d *Driver) Attend(ctx context.Context, r Roll) (present, absent []Claim, e
 func (d *Driver) unassigned(r Roll) (ids []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, n := range d.state.networks {
+	for _, n := range d.state.Networks {
 		if r.Networks[n.ID] && n.Engine != r.Engine {
 			ids = append(ids, n.ID)
 		}
@@ -78,21 +79,21 @@ func (d *Driver) assign(ctx context.Context, id, engine string) error {
 		return err
 	}
 	defer unlock()
-	return d.commit(ctx, func(s *state) (change, error) {
-		old := s.networks[id]
+	return d.commit(ctx, func(s *model.State) (model.Change, error) {
+		old := s.Networks[id]
 		if old == nil {
-			return change{}, nil
+			return model.Change{}, nil
 		}
 		n := *old
 		n.Engine = engine
-		return change{network: networkChange{before: old, after: &n}}, nil
+		return model.Change{Network: model.NetworkChange{Before: old, After: &n}}, nil
 	})
 }
 
-func (s *state) claim(n *Network) Claim {
-	c := Claim{NetworkID: n.ID, Space: n.Space, Subnets: n.subnets()}
-	for _, e := range s.members[n.ID] {
-		c.Addresses = append(c.Addresses, e.addrs()...)
+func claimOf(s *model.State, n *model.Network) Claim {
+	c := Claim{NetworkID: n.ID, Space: n.Space, Subnets: n.Subnets()}
+	for _, e := range s.Members[n.ID] {
+		c.Addresses = append(c.Addresses, e.Addrs()...)
 	}
 	return c
 }
@@ -102,32 +103,32 @@ func (s *state) claim(n *Network) Claim {
 // let go. What the kernel
 // does not give up is an error, and for Reconcile.
 func (d *Driver) Forget(ctx context.Context, id string) (bool, error) {
-	return d.forget(ctx, id, func(*Network) bool { return true })
+	return d.forget(ctx, id, func(*model.Network) bool { return true })
 }
 
 // forget is Forget for a network that still is as it was when that was decided.
-func (d *Driver) forget(ctx context.Context, id string, still func(*Network) bool) (bool, error) {
+func (d *Driver) forget(ctx context.Context, id string, still func(*model.Network) bool) (bool, error) {
 	unlock, err := d.networks.lock(ctx, id)
 	if err != nil {
 		return false, err
 	}
 	defer unlock()
-	var gone *Network
-	err = d.retire(ctx, func(s *state) (change, error) {
-		if n := s.networks[id]; n != nil && len(s.members[id]) == 0 && !d.engines.unclaimed.on(id) && still(n) {
+	var gone *model.Network
+	err = d.retire(ctx, func(s *model.State) (model.Change, error) {
+		if n := s.Networks[id]; n != nil && len(s.Members[id]) == 0 && !d.engines.unclaimed.on(id) && still(n) {
 			gone = n
-			return change{network: networkChange{before: n}}, nil
+			return model.Change{Network: model.NetworkChange{Before: n}}, nil
 		}
-		return change{}, nil
+		return model.Change{}, nil
 	})
 	d.mu.Lock()
-	stays := d.state.networks[id] != nil
+	stays := d.state.Networks[id] != nil
 	d.mu.Unlock()
 	if gone == nil || stays {
 		return false, err
 	}
-	d.o.Log.WithField("net", short(id)).Warnf("network %v is removed late: the engine's call for that was lost", gone.subnets())
-	d.journal.Add(events.Lost, "network "+short(id)+" is not the engine's any more: removed")
+	d.o.Log.WithField("net", model.Short(id)).Warnf("network %v is removed late: the engine's call for that was lost", gone.Subnets())
+	d.journal.Add(events.Lost, "network "+model.Short(id)+" is not the engine's any more: removed")
 	return true, err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -27,7 +28,7 @@ import (
 
 // party is a network as far as others reach it, or it others, in one family.
 type party struct {
-	*Network
+	*model.Network
 	subnet netip.Prefix
 	// guests are the addresses of its containers, host the first one of a container that
 	// others may ask for something; invalid for none.
@@ -77,7 +78,7 @@ func (d *Driver) diverted(ctx context.Context) (lines []string) {
 			continue
 		}
 		d.mu.Lock()
-		all := d.state.parties(six)
+		all := parties(d.state, six)
 		d.mu.Unlock()
 		s := search{paths: d.o.Paths, rules: rules}
 		lines = append(lines, s.lines(ctx, all)...)
@@ -90,8 +91,8 @@ func (d *Driver) crossed(six bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	some := 0
-	for _, n := range d.state.networks {
-		if !n.Options.Internal && forwarded(n.subnet(six).Addr()) {
+	for _, n := range d.state.Networks {
+		if !n.Options.Internal && model.Forwarded(n.Subnet(six).Addr()) {
 			some++
 		}
 	}
@@ -108,34 +109,26 @@ func foreignRules(rules []spec.RoutingRule) []spec.RoutingRule {
 	return rules[:last]
 }
 
-// subnet returns the network's of a family; invalid for none.
-func (n *Network) subnet(six bool) netip.Prefix {
-	if six {
-		return n.Subnet6
-	}
-	return n.Subnet4
-}
-
 // parties lists the networks that have containers which others may reach, or that may
 // reach others, sorted by bridge.
-func (s *state) parties(six bool) []*party {
+func parties(s *model.State, six bool) []*party {
 	var all []*party
-	for _, n := range s.networks {
+	for _, n := range s.Networks {
 		// Whether the host has a way to a bridge without an address is told by wayIn.
-		if n.Options.Internal || !forwarded(n.subnet(six).Addr()) || !six && n.Options.InhibitIPv4 {
+		if n.Options.Internal || !model.Forwarded(n.Subnet(six).Addr()) || !six && n.Options.InhibitIPv4 {
 			continue
 		}
-		p := &party{Network: n, subnet: n.subnet(six)}
-		for _, e := range s.members[n.ID] {
+		p := &party{Network: n, subnet: n.Subnet(six)}
+		for _, e := range s.Members[n.ID] {
 			a := e.IPv4.Addr()
 			if six {
 				a = e.IPv6.Addr()
 			}
-			if e.Sandbox == "" || !forwarded(a) {
+			if e.Sandbox == "" || !model.Forwarded(a) {
 				continue
 			}
 			p.guests = append(p.guests, a)
-			if n.serves(e, six) && (!p.host.IsValid() || a.Less(p.host)) {
+			if serves(n, e, six) && (!p.host.IsValid() || a.Less(p.host)) {
 				p.host = a
 			}
 		}
@@ -149,7 +142,7 @@ func (s *state) parties(six bool) []*party {
 }
 
 // serves says whether containers of other networks may ask the endpoint for something.
-func (n *Network) serves(e *Endpoint, six bool) bool {
+func serves(n *model.Network, e *model.Endpoint, six bool) bool {
 	if n.Options.Mode(six) == config.NATUnprotected {
 		return true
 	}

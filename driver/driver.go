@@ -12,6 +12,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/driver/undo"
 )
@@ -84,7 +85,7 @@ type locks struct {
 
 // memory is what the driver knows, guarded by its mu.
 type memory struct {
-	state  *state
+	state  *model.State
 	facts  facts
 	health health
 	// turned are the families whose forwarding gangway has turned on since the host
@@ -156,7 +157,7 @@ func New(o Options) *Driver {
 		o:     o,
 		locks: locks{healing: newLock(), forwarding: newLock(), rules: rules{lock: newLock(), doubt: true}},
 		memory: memory{
-			state: newState(), moving: map[string]int{}, expected: map[string]time.Time{}, unstored: map[string]map[string]bool{},
+			state: model.NewState(), moving: map[string]int{}, expected: map[string]time.Time{}, unstored: map[string]map[string]bool{},
 			engines: engines{absent: map[string]bool{}}, health: health{mended: map[string]uint64{}, unheld: map[string][]string{}},
 		},
 		drift:   drift{fights: newFights()},
@@ -169,7 +170,7 @@ func New(o Options) *Driver {
 // planner looks at the state and says what to change; an empty change means
 // that everything is as asked already. It is pure: it runs under the state's
 // lock.
-type planner func(s *state) (change, error)
+type planner func(s *model.State) (model.Change, error)
 
 // commit is the only writer. The caller holds the locks of the networks that the
 // change is about. If a step fails, state, store and kernel are put back as
@@ -181,7 +182,7 @@ func (d *Driver) commit(ctx context.Context, look planner) error {
 	}
 	defer leave()
 	c, before, after, err := d.begin(look)
-	if err != nil || c.empty() {
+	if err != nil || c.Empty() {
 		return err
 	}
 	defer d.settle(c)
@@ -224,7 +225,7 @@ func (d *Driver) withdraw(ctx context.Context, look planner) (left stale, err er
 	}
 	defer leave()
 	c, before, after, err := d.begin(look)
-	if err != nil || c.empty() {
+	if err != nil || c.Empty() {
 		return stale{}, err
 	}
 	defer d.settle(c)
@@ -234,9 +235,9 @@ func (d *Driver) withdraw(ctx context.Context, look planner) (left stale, err er
 
 // begin stages and persists a change, and says what the kernel has to contain
 // for its objects before and after it. Unless it fails, settle ends the change.
-func (d *Driver) begin(look planner) (c change, before, after plan, err error) {
+func (d *Driver) begin(look planner) (c model.Change, before, after plan, err error) {
 	c, networks, err := d.stage(look, &before, &after)
-	if err != nil || c.empty() {
+	if err != nil || c.Empty() {
 		return c, before, after, err
 	}
 	if err = d.persist(c); err != nil {
@@ -245,31 +246,31 @@ func (d *Driver) begin(look planner) (c change, before, after plan, err error) {
 		d.settle(c)
 		return c, before, after, err
 	}
-	compileChange(c, networks, &before, &after)
-	return c, before, after, nil
+	was, is := compileChange(c, networks)
+	return c, append(before, was...), append(after, is...), nil
 }
 
 // stage makes the state follow at once, so that verbs on other
 // networks see what is taken. It returns the networks that the endpoints of the
-// change are on, and adds to the plans what they contribute together with others.
-func (d *Driver) stage(look planner, before, after *plan) (change, map[string]*Network, error) {
+// change are on, and the plans of what they contribute together with others.
+func (d *Driver) stage(look planner, before, after *plan) (model.Change, map[string]*model.Network, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c, err := look(d.state)
-	if err != nil || c.empty() {
-		return change{}, nil, err
+	if err != nil || c.Empty() {
+		return model.Change{}, nil, err
 	}
-	networks := map[string]*Network{}
-	for _, e := range c.endpoints {
-		networks[e.network()] = d.state.networks[e.network()]
+	networks := map[string]*model.Network{}
+	for _, e := range c.Endpoints {
+		networks[e.NetworkID()] = d.state.Networks[e.NetworkID()]
 	}
-	before.addAround(d.state, c, func(e endpointChange) *Endpoint { return e.before })
-	d.state.apply(c)
-	after.addAround(d.state, c, func(e endpointChange) *Endpoint { return e.after })
-	if c.network != (networkChange{}) {
+	*before = around(d.state, c, func(e model.EndpointChange) *model.Endpoint { return e.Before })
+	d.state.Apply(c)
+	*after = around(d.state, c, func(e model.EndpointChange) *model.Endpoint { return e.After })
+	if c.Network != (model.NetworkChange{}) {
 		d.origins.forget()
 	}
-	for _, name := range c.network.bridges() {
+	for _, name := range c.Network.Bridges() {
 		d.moving[name]++
 	}
 	return c, networks, nil
@@ -279,32 +280,32 @@ func (d *Driver) stage(look planner, before, after *plan) (change, map[string]*N
 // out. The caller holds mu.
 func (d *Driver) given() facts {
 	f := d.facts
-	f.high = highRules(d.ranges())
+	f.high = sourcePortRules(d.ranges())
 	f.unclaimed = len(d.engines.unclaimed.endpoints) > 0
 	return f
 }
 
 // settle ends a change: its network's bridge is where it stays.
-func (d *Driver) settle(c change) {
+func (d *Driver) settle(c model.Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, name := range c.network.bridges() {
+	for _, name := range c.Network.Bridges() {
 		if d.moving[name]--; d.moving[name] == 0 {
 			delete(d.moving, name)
 		}
 	}
 }
 
-func (d *Driver) unstage(c change) {
+func (d *Driver) unstage(c model.Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.state.apply(c.inverse())
+	d.state.Apply(c.Inverse())
 	d.origins.forget()
 }
 
 // undo puts everything back after err. What it cannot put back, in the kernel or
 // in the store, is for Reconcile, since the state says again what it said before.
-func (d *Driver) undo(ctx context.Context, c change, back delta, err error) error {
+func (d *Driver) undo(ctx context.Context, c model.Change, back delta, err error) error {
 	ctx, cancel := undo.Context(ctx)
 	defer cancel()
 	if undoErr := d.apply(ctx, back, false); undoErr != nil {
@@ -314,7 +315,7 @@ func (d *Driver) undo(ctx context.Context, c change, back delta, err error) erro
 	if undoErr := d.changeRules(ctx, firewall.Delta{}); undoErr != nil {
 		err = fmt.Errorf("%w (and undoing it: %w)", err, undoErr)
 	}
-	if storeErr := d.persist(c.inverse()); storeErr != nil {
+	if storeErr := d.persist(c.Inverse()); storeErr != nil {
 		d.unsaved(c, true)
 		err = fmt.Errorf("%w (and putting the stored state back: %w)", err, storeErr)
 	}

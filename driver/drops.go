@@ -8,6 +8,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 )
 
 // PortDrops tells what the filters of containers' ports have dropped. Package link is
@@ -64,11 +65,11 @@ func (d *Driver) countDrops(ctx context.Context) {
 	defer d.asked.ask("count refused packets")()
 	if d.o.Refused != nil {
 		refused, err := d.o.Refused.Refused(ctx)
-		d.takeDrops(fromRules, err, func(s *state) []reading { return readRefused(s, refused) })
+		d.takeDrops(fromRules, err, func(s *model.State) []reading { return readRefused(s, refused) })
 	}
 	if d.o.PortDrops != nil {
 		dropped, err := d.o.PortDrops.PortDrops(ctx)
-		d.takeDrops(fromPorts, err, func(s *state) []reading { return readPorts(s, dropped) })
+		d.takeDrops(fromPorts, err, func(s *model.State) []reading { return readPorts(s, dropped) })
 	}
 	d.tellDrops()
 	end := time.Now()
@@ -76,7 +77,7 @@ func (d *Driver) countDrops(ctx context.Context) {
 }
 
 // takeDrops adds what a source has answered.
-func (d *Driver) takeDrops(from dropSource, err error, read func(*state) []reading) {
+func (d *Driver) takeDrops(from dropSource, err error, read func(*model.State) []reading) {
 	if err != nil {
 		d.o.Log.WithError(err).Debug("count dropped packets")
 		return
@@ -105,15 +106,15 @@ func (d *Driver) tellDrops() {
 
 // readRefused says for whom the rules have counted. An address may be nobody's, and a
 // bridge that of a network that is about to be made.
-func readRefused(s *state, list []firewall.Refusal) []reading {
+func readRefused(s *model.State, list []firewall.Refusal) []reading {
 	all := make([]reading, 0, len(list))
 	for _, r := range list {
 		p := dropPlace{reason: r.Reason}
-		if n := s.bridges[r.Bridge]; n != nil {
+		if n := s.Bridges[r.Bridge]; n != nil {
 			p.network = n.ID
 		}
 		// Of a claimed address nobody knows who did it.
-		if e := s.holders[r.Addr]; e != nil && e.NetworkID == p.network && r.Reason != firewall.Spoofed {
+		if e := s.Holders[r.Addr]; e != nil && e.NetworkID == p.network && r.Reason != firewall.Spoofed {
 			p.endpoint = e.ID
 		}
 		all = append(all, reading{r.Counter, p, r.Packets, r.Overruled})
@@ -122,11 +123,11 @@ func readRefused(s *state, list []firewall.Refusal) []reading {
 }
 
 // readPorts says for whom the filters have counted.
-func readPorts(s *state, dropped map[string]uint64) []reading {
+func readPorts(s *model.State, dropped map[string]uint64) []reading {
 	all := make([]reading, 0, len(dropped))
 	for id, packets := range dropped {
 		p := dropPlace{reason: firewall.Spoofed}
-		if e := s.endpoints[id]; e != nil {
+		if e := s.Endpoints[id]; e != nil {
 			p.network, p.endpoint = e.NetworkID, id
 		}
 		all = append(all, reading{counter: id, place: p, packets: packets})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 )
 
 // fakeCounters are the kernel's.
@@ -82,7 +83,7 @@ func TestDropsSeen(t *testing.T) {
 		t.Errorf("endpoint (-want +got):\n%s", diff)
 	}
 	told := d.Events(t.Context(), 0, 0)
-	if len(told) != 1 || told[0].Kind != events.Dropped || !strings.Contains(told[0].Text, "7 spoofed (network "+short(netA)+", endpoint "+short(ep1)+")") {
+	if len(told) != 1 || told[0].Kind != events.Dropped || !strings.Contains(told[0].Text, "7 spoofed (network "+model.Short(netA)+", endpoint "+model.Short(ep1)+")") {
 		t.Errorf("events %+v", told)
 	}
 

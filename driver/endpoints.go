@@ -1,16 +1,15 @@
 package driver
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"maps"
 	"net"
-	"net/netip"
 	"reflect"
 	"time"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/model"
 )
 
 // CreateEndpoint makes an endpoint with the addresses that the engine
@@ -23,16 +22,16 @@ func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (C
 	if err != nil {
 		return CreateEndpointResult{}, err
 	}
-	if err = d.vacantEndpoint(ctx, e); err != nil {
+	if err = d.refuseDuplicates(ctx, e); err != nil {
 		return CreateEndpointResult{}, err
 	}
-	if err = d.vacantMAC(ctx, e); err != nil {
+	if err = d.refuseBridgeMAC(ctx, e); err != nil {
 		return CreateEndpointResult{}, err
 	}
-	unlock, err := d.lockNetworks(ctx, func(s *state) map[string]bool {
+	unlock, err := d.lockNetworks(ctx, func(s *model.State) map[string]bool {
 		ids := map[string]bool{e.NetworkID: true}
-		for _, h := range s.holdersOf(e) {
-			maps.Copy(ids, s.sharing(h.NetworkID, h, false))
+		for _, h := range s.HoldersOf(e) {
+			maps.Copy(ids, s.Sharing(h.NetworkID, h, false))
 		}
 		return ids
 	})
@@ -43,18 +42,18 @@ func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (C
 	if err = d.retireHolders(ctx, e); err != nil {
 		return CreateEndpointResult{}, err
 	}
-	err = d.commit(ctx, func(s *state) (change, error) {
-		n := s.networks[e.NetworkID]
+	err = d.commit(ctx, func(s *model.State) (model.Change, error) {
+		n := s.Networks[e.NetworkID]
 		if n == nil {
-			return change{}, unknownNetwork(e.NetworkID)
+			return model.Change{}, model.UnknownNetwork(e.NetworkID)
 		}
-		if old := s.endpoints[e.ID]; old != nil {
+		if old := s.Endpoints[e.ID]; old != nil {
 			if old.MACChosen && e.MACChosen {
 				e.MAC = old.MAC
 			}
-			return change{}, sameEndpoint(old, e)
+			return model.Change{}, model.RepeatedEndpoint(old, e)
 		}
-		return change{endpoints: []endpointChange{{after: e}}}, s.admitEndpoint(n, e)
+		return model.Change{Endpoints: []model.EndpointChange{{After: e}}}, s.AdmitEndpoint(n, e)
 	})
 	if err != nil || !e.MACChosen {
 		return CreateEndpointResult{}, err
@@ -65,7 +64,7 @@ func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (C
 // DeleteEndpoint removes an endpoint, joined or not. An unknown one is no
 // error: the engine never repeats the call.
 func (d *Driver) DeleteEndpoint(ctx context.Context, networkID, endpointID string) error {
-	return d.retireEndpoint(ctx, networkID, endpointID, func(*Network, *Endpoint) *Endpoint { return nil })
+	return d.retireEndpoint(ctx, networkID, endpointID, func(*model.Network, *model.Endpoint) *model.Endpoint { return nil })
 }
 
 // Join puts the endpoint's link pair in place and says what the engine has to
@@ -73,7 +72,7 @@ func (d *Driver) DeleteEndpoint(ctx context.Context, networkID, endpointID strin
 // publishes are open from now on.
 func (d *Driver) Join(ctx context.Context, networkID, endpointID, sandboxKey string, options config.EndpointOptions) (JoinResult, error) {
 	if sandboxKey == "" {
-		return JoinResult{}, fmt.Errorf("endpoint %s joins without a sandbox key", short(endpointID))
+		return JoinResult{}, fmt.Errorf("endpoint %s joins without a sandbox key", model.Short(endpointID))
 	}
 	unlock, err := d.networks.lock(ctx, networkID)
 	if err != nil {
@@ -84,21 +83,21 @@ func (d *Driver) Join(ctx context.Context, networkID, endpointID, sandboxKey str
 	if err != nil {
 		return JoinResult{}, err
 	}
-	var n *Network
-	var e *Endpoint
-	err = d.commit(ctx, func(s *state) (_ change, err error) {
-		if n, e, err = s.find(networkID, endpointID); err != nil {
-			return change{}, err
+	var n *model.Network
+	var e *model.Endpoint
+	err = d.commit(ctx, func(s *model.State) (_ model.Change, err error) {
+		if n, e, err = s.Find(networkID, endpointID); err != nil {
+			return model.Change{}, err
 		}
 		if e.Sandbox == sandboxKey {
-			return change{}, nil
+			return model.Change{}, nil
 		}
 		if e.Sandbox != "" {
-			return change{}, conflictf("endpoint %s is in sandbox %s and cannot join %s as well", short(e.ID), e.Sandbox, sandboxKey)
+			return model.Change{}, model.Conflictf("endpoint %s is in sandbox %s and cannot join %s as well", model.Short(e.ID), e.Sandbox, sandboxKey)
 		}
 		joined := *e
 		joined.Sandbox, joined.Asked = sandboxKey, asked
-		return change{endpoints: []endpointChange{{before: e, after: &joined}}}, nil
+		return model.Change{Endpoints: []model.EndpointChange{{Before: e, After: &joined}}}, nil
 	})
 	if err != nil {
 		return JoinResult{}, err
@@ -110,9 +109,9 @@ func (d *Driver) Join(ctx context.Context, networkID, endpointID, sandboxKey str
 // opens them.
 func (d *Driver) askedPorts(networkID string, options config.EndpointOptions) ([]config.PortBinding, error) {
 	d.mu.Lock()
-	n := d.state.networks[networkID]
+	n := d.state.Networks[networkID]
 	d.mu.Unlock()
-	if n == nil || !n.routed() {
+	if n == nil || !n.Routed() {
 		return nil, nil
 	}
 	asked, err := config.ParsePublish(options)
@@ -122,16 +121,16 @@ func (d *Driver) askedPorts(networkID string, options config.EndpointOptions) ([
 // joinResult names no gateway on an internal network: the engine would install
 // the route and publish the container's ports there. Nor does it name the
 // endpoint itself, where that is the gateway.
-func joinResult(n *Network, e *Endpoint) JoinResult {
+func joinResult(n *model.Network, e *model.Endpoint) JoinResult {
 	r := JoinResult{SrcName: vethPeer(e.ID), DstPrefix: n.Options.IfacePrefix, DisableGatewayService: true}
 	if n.Options.Internal {
 		return r
 	}
 	// Who has the gateway's address himself has no gateway.
-	if g := n.defaultGateway(e.IPv4.Addr()); e.IPv4.IsValid() && g != e.IPv4.Addr() {
+	if g := n.DefaultGateway(e.IPv4.Addr()); e.IPv4.IsValid() && g != e.IPv4.Addr() {
 		r.Gateway4 = g
 	}
-	if g := n.defaultGateway(e.IPv6.Addr()); e.IPv6.IsValid() && g != e.IPv6.Addr() {
+	if g := n.DefaultGateway(e.IPv6.Addr()); e.IPv6.IsValid() && g != e.IPv6.Addr() {
 		r.Gateway6 = g
 	}
 	return r
@@ -143,13 +142,13 @@ func joinResult(n *Network, e *Endpoint) JoinResult {
 // endpoint, that goes after a while (see joinTime). An endpoint that is unknown or
 // has left already is no error; engines from 29 on send Leave twice.
 func (d *Driver) Leave(ctx context.Context, networkID, endpointID string) error {
-	err := d.retireEndpoint(ctx, networkID, endpointID, func(_ *Network, e *Endpoint) *Endpoint {
-		left := e.left()
+	err := d.retireEndpoint(ctx, networkID, endpointID, func(_ *model.Network, e *model.Endpoint) *model.Endpoint {
+		left := e.Left()
 		return &left
 	})
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if e := d.state.members[networkID][endpointID]; e != nil && e.Sandbox == "" {
+	if e := d.state.Members[networkID][endpointID]; e != nil && e.Sandbox == "" {
 		d.expected[endpointID] = time.Now()
 	}
 	return err
@@ -157,21 +156,21 @@ func (d *Driver) Leave(ctx context.Context, networkID, endpointID string) error 
 
 // retireEndpoint takes away what follow leaves out; nil takes it all. What the
 // endpoint served of its container's ports goes back to the others.
-func (d *Driver) retireEndpoint(ctx context.Context, networkID, endpointID string, follow func(*Network, *Endpoint) *Endpoint) error {
+func (d *Driver) retireEndpoint(ctx context.Context, networkID, endpointID string, follow func(*model.Network, *model.Endpoint) *model.Endpoint) error {
 	left, err := d.withdrawEndpoint(ctx, networkID, endpointID, follow)
 	d.dropFlows(ctx, left)
 	return err
 }
 
 // withdrawEndpoint returns the flows that the endpoint has left.
-func (d *Driver) withdrawEndpoint(ctx context.Context, networkID, endpointID string, follow func(*Network, *Endpoint) *Endpoint) (stale, error) {
+func (d *Driver) withdrawEndpoint(ctx context.Context, networkID, endpointID string, follow func(*model.Network, *model.Endpoint) *model.Endpoint) (stale, error) {
 	unlock, err := d.lockSharing(ctx, networkID, endpointID, false)
 	if err != nil {
 		return stale{}, err
 	}
 	defer unlock()
 	d.mu.Lock()
-	n, e := d.state.networks[networkID], d.state.members[networkID][endpointID]
+	n, e := d.state.Networks[networkID], d.state.Members[networkID][endpointID]
 	d.mu.Unlock()
 	if e == nil {
 		return stale{}, nil
@@ -181,9 +180,9 @@ func (d *Driver) withdrawEndpoint(ctx context.Context, networkID, endpointID str
 		return stale{}, nil
 	}
 	var left stale
-	err = d.givingBack(ctx, e, func(others []endpointChange) (err error) {
-		left, err = d.withdraw(ctx, func(*state) (change, error) {
-			return change{endpoints: append([]endpointChange{{before: e, after: after}}, others...)}, nil
+	err = d.givingBack(ctx, e, func(others []model.EndpointChange) (err error) {
+		left, err = d.withdraw(ctx, func(*model.State) (model.Change, error) {
+			return model.Change{Endpoints: append([]model.EndpointChange{{Before: e, After: after}}, others...)}, nil
 		})
 		return err
 	})
@@ -194,9 +193,9 @@ func (d *Driver) withdrawEndpoint(ctx context.Context, networkID, endpointID str
 // that was asked for, although they have left, or their link is gone or in no
 // container. One whose container has IPv6 switched off gives up its IPv6 address. The
 // kernel is asked only when there is a conflict at all.
-func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
+func (d *Driver) retireHolders(ctx context.Context, e *model.Endpoint) error {
 	d.mu.Lock()
-	holders := d.state.holdersOf(e)
+	holders := d.state.HoldersOf(e)
 	d.mu.Unlock()
 	if len(holders) == 0 {
 		return nil
@@ -208,10 +207,10 @@ func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
 	for _, h := range holders {
 		switch {
 		case h.Sandbox == "" || !veths[h.ID].Moved:
-			d.o.Log.WithField("ep", short(h.ID)).Warn("endpoint is in no container any more and yields its address")
-			err = d.givingBack(ctx, h, func(others []endpointChange) error {
-				return d.retire(ctx, func(*state) (change, error) {
-					return change{endpoints: append([]endpointChange{{before: h}}, others...)}, nil
+			d.o.Log.WithField("ep", model.Short(h.ID)).Warn("endpoint is in no container any more and yields its address")
+			err = d.givingBack(ctx, h, func(others []model.EndpointChange) error {
+				return d.retire(ctx, func(*model.State) (model.Change, error) {
+					return model.Change{Endpoints: append([]model.EndpointChange{{Before: h}}, others...)}, nil
 				})
 			})
 		case h.IPv6.IsValid() && h.IPv6.Addr() == e.IPv6.Addr() && d.lacksIPv6(ctx, h):
@@ -222,100 +221,4 @@ func (d *Driver) retireHolders(ctx context.Context, e *Endpoint) error {
 		}
 	}
 	return nil
-}
-
-// newEndpoint turns a request into the endpoint it asks for.
-func newEndpoint(r CreateEndpointRequest) (*Endpoint, error) {
-	if err := checkID("network", r.NetworkID); err != nil {
-		return nil, err
-	}
-	if err := checkID("endpoint", r.EndpointID); err != nil {
-		return nil, err
-	}
-	options, err := config.ParseEndpoint(r.Options)
-	if err != nil {
-		return nil, err
-	}
-	e := &Endpoint{ID: r.EndpointID, NetworkID: r.NetworkID, Options: options, IPv4: r.IPv4, IPv6: r.IPv6, MAC: HardwareAddr(r.MAC)}
-	if len(e.addrs()) == 0 {
-		return nil, fmt.Errorf("endpoint %s has no address: gangway needs one from the address manager", short(e.ID))
-	}
-	if r.MAC == nil {
-		e.MAC, e.MACChosen = chooseMAC(e), true
-	}
-	if err := e.MAC.check(); err != nil {
-		return nil, err
-	}
-	return e, nil
-}
-
-// chooseMAC derives the address from the IPv4 one, as docker's bridge driver
-// did until 28: neighbours' caches stay right when an address is used again.
-// An endpoint without IPv4 takes the hash of its IPv6 address.
-func chooseMAC(e *Endpoint) HardwareAddr {
-	if e.IPv4.IsValid() {
-		a := e.IPv4.Addr().As4()
-		return HardwareAddr{0x02, 0x42, a[0], a[1], a[2], a[3]}
-	}
-	return hashMAC(e.IPv6.Addr(), 0)
-}
-
-// sameEndpoint tells a repeated request from a contradictory one.
-func sameEndpoint(old, e *Endpoint) error {
-	if old.NetworkID == e.NetworkID && old.IPv4 == e.IPv4 && old.IPv6 == e.IPv6 &&
-		bytes.Equal(old.MAC, e.MAC) && old.MACChosen == e.MACChosen && old.Options.Equal(e.Options) {
-		return nil
-	}
-	return conflictf("endpoint %s exists on network %s with addresses %v, mac %s and options %s; now asked for on network %s with %v, %s and options %s",
-		short(e.ID), short(old.NetworkID), old.addrs(), net.HardwareAddr(old.MAC), old.Options,
-		short(e.NetworkID), e.addrs(), net.HardwareAddr(e.MAC), e.Options)
-}
-
-// maxPorts is how many ports the kernel gives a bridge (BR_MAX_PORTS is 1024,
-// and port 0 is none). Without this check the engine would hear "exchange full"
-// after it has allocated everything.
-const maxPorts = 1023
-
-// admitEndpoint checks a new endpoint against its network and the others.
-func (s *state) admitEndpoint(n *Network, e *Endpoint) error {
-	if len(s.members[n.ID]) >= maxPorts {
-		return fmt.Errorf("network %s is full: its bridge %s takes %d containers, the kernel's limit; put this one on another network",
-			short(n.ID), n.Bridge, maxPorts)
-	}
-	for _, p := range []struct{ addr, subnet, gateway netip.Prefix }{
-		{e.IPv4, n.Subnet4, n.Gateway4}, {e.IPv6, n.Subnet6, n.Gateway6},
-	} {
-		if !p.addr.IsValid() {
-			continue
-		}
-		a := p.addr.Addr()
-		if !p.subnet.IsValid() || !p.subnet.Contains(a) {
-			return fmt.Errorf("address %s is not inside network %s (subnets %v)", a, short(n.ID), n.subnets())
-		}
-		if what := nobodys(p.subnet, a); what != "" {
-			return fmt.Errorf("address %s of network %s is %s: choose another --ip or --ip6", a, short(n.ID), what)
-		}
-		if p.gateway.IsValid() && p.gateway.Addr() == a && !n.leaves(a) {
-			return fmt.Errorf("address %s is the gateway of network %s: choose another --ip", a, short(n.ID))
-		}
-		if h := s.holders[a]; h != nil {
-			err := conflictf("address %s is held by endpoint %s: stop its container or choose another --ip", a, short(h.ID))
-			err.Addresses = []netip.Addr{a}
-			return err
-		}
-	}
-	return s.admitMAC(e)
-}
-
-// find returns an endpoint and its network.
-func (s *state) find(networkID, endpointID string) (*Network, *Endpoint, error) {
-	n := s.networks[networkID]
-	if n == nil {
-		return nil, nil, unknownNetwork(networkID)
-	}
-	e := s.members[networkID][endpointID]
-	if e == nil {
-		return nil, nil, unknownEndpoint(networkID, endpointID)
-	}
-	return n, e, nil
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/integration/testkit"
 )
@@ -299,7 +300,7 @@ func (f *fakeHost) Reserve(_ context.Context, owner string, want []spec.PortRequ
 		for other, held := range f.held {
 			for _, h := range held {
 				if other != owner && h.Proto == w.Proto && h.First <= port && port <= h.Last {
-					return nil, fmt.Errorf("port %d is held by %s", port, short(other))
+					return nil, fmt.Errorf("port %d is held by %s", port, model.Short(other))
 				}
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -20,7 +21,7 @@ const dropDelay = 100 * time.Millisecond
 
 // noteFlows returns the tracked flows that the change has left without a destination,
 // for dropFlows, and has those that may lead elsewhere by now dropped soon.
-func (d *Driver) noteFlows(c change) stale {
+func (d *Driver) noteFlows(c model.Change) stale {
 	s := staleFlows(c)
 	d.taken.change(d, s.dropped, s.taken)
 	return s

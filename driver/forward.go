@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 )
 
 // forward turns forwarding on for the families asked for, and returns one line for each
@@ -51,7 +52,7 @@ func (d *Driver) closeFamilies(ctx context.Context, off firewall.Families) error
 	if fresh := off.Without(turned); fresh != (firewall.Families{}) {
 		turned = turned.With(fresh)
 		values := map[string][]byte{}
-		if err := encode(values, hostKey, d.host(turned)); err != nil {
+		if err := model.Encode(values, model.HostKey, d.host(turned)); err != nil {
 			return err
 		}
 		if err := d.o.Store.Update(values); err != nil {
@@ -84,8 +85,8 @@ func (d *Driver) closeFor(families firewall.Families) {
 }
 
 // host is what the store has to remember of the host.
-func (d *Driver) host(turned firewall.Families) hostRecord {
-	return hostRecord{BootID: d.o.BootID, Forwarding4: turned.V4, Forwarding6: turned.V6}
+func (d *Driver) host(turned firewall.Families) model.HostRecord {
+	return model.HostRecord{BootID: d.o.BootID, Forwarding4: turned.V4, Forwarding6: turned.V6}
 }
 
 // noteForwarding takes over whose forwarding the last process has turned on.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/integration/testkit"
 )
 
@@ -22,7 +23,7 @@ func (h *carefulHost) EnableForwarding(ctx context.Context, v4, v6 bool) ([]stri
 	if open := turns.Without(h.closed()); open != (firewall.Families{}) && !h.router {
 		h.t.Errorf("%v is turned on before it is closed", open)
 	}
-	if noted := string(h.stored[hostKey]); turns.V4 && !strings.Contains(noted, `"Forwarding4":true`) {
+	if noted := string(h.stored[model.HostKey]); turns.V4 && !strings.Contains(noted, `"Forwarding4":true`) {
 		h.t.Errorf("turned on before that is noted: %s", noted)
 	}
 	h.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gangway-net/gangway/driver/events"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -56,8 +57,8 @@ func (r *repair) hostPorts(ctx context.Context) {
 	}
 	var want []spec.HostPorts
 	wanted := map[string]bool{}
-	for sandbox := range r.state.sandboxes {
-		if p := r.state.hostPorts(sandbox); len(p.Runs) > 0 {
+	for sandbox := range r.state.Sandboxes {
+		if p := hostPorts(r.state, sandbox); len(p.Runs) > 0 {
 			want, wanted[sandbox] = append(want, p), true
 		}
 	}
@@ -80,7 +81,7 @@ func (r *repair) hostPorts(ctx context.Context) {
 // releaseStray gives up what no endpoint publishes. It runs while no verb does.
 func (r *repair) releaseStray(ctx context.Context, sandbox string) ([]string, error) {
 	r.mu.Lock()
-	p, whose := r.state.hostPorts(sandbox), r.state.whose(sandbox)
+	p, whose := hostPorts(r.state, sandbox), r.state.Whose(sandbox)
 	r.mu.Unlock()
 	if len(p.Runs) > 0 {
 		return nil, nil
@@ -93,9 +94,9 @@ func (r *repair) releaseStray(ctx context.Context, sandbox string) ([]string, er
 func (r *repair) holdMissing(ctx context.Context, sandbox string) (fixed []string, err error) {
 	soon, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	unlock, err := r.lockNetworks(soon, func(s *state) map[string]bool {
+	unlock, err := r.lockNetworks(soon, func(s *model.State) map[string]bool {
 		ids := map[string]bool{}
-		for _, e := range s.sandboxes[sandbox] {
+		for _, e := range s.Sandboxes[sandbox] {
 			ids[e.NetworkID] = true
 		}
 		return ids
@@ -106,7 +107,7 @@ func (r *repair) holdMissing(ctx context.Context, sandbox string) (fixed []strin
 	}
 	defer unlock()
 	r.mu.Lock()
-	p, whose := r.state.hostPorts(sandbox), r.state.whose(sandbox)
+	p, whose := hostPorts(r.state, sandbox), r.state.Whose(sandbox)
 	r.mu.Unlock()
 	if len(p.Runs) == 0 {
 		return nil, nil
@@ -123,7 +124,7 @@ func (r *repair) holdMissing(ctx context.Context, sandbox string) (fixed []strin
 func (d *Driver) tellUnheld(sandbox string, unheld []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	was, name := d.health.unheld[sandbox], short(path.Base(sandbox))
+	was, name := d.health.unheld[sandbox], model.Short(path.Base(sandbox))
 	known := map[string]bool{}
 	for _, line := range was {
 		known[portOf(line)] = true
@@ -131,7 +132,7 @@ func (d *Driver) tellUnheld(sandbox string, unheld []string) {
 	for _, line := range unheld {
 		if !known[portOf(line)] {
 			d.o.Log.WithField("sandbox", name).Warn(line + "; this is tried again")
-			d.journal.Add(events.Problem, line+" ("+d.state.whose(sandbox)+")")
+			d.journal.Add(events.Problem, line+" ("+d.state.Whose(sandbox)+")")
 		}
 	}
 	if len(unheld) > 0 {
@@ -143,15 +144,6 @@ func (d *Driver) tellUnheld(sandbox string, unheld []string) {
 		d.journal.Add(events.Solved, "solved: "+strings.Join(was, "; "))
 	}
 	delete(d.health.unheld, sandbox)
-}
-
-// whose says which container a sandbox is of, by an endpoint in it: that is what a name
-// is known of.
-func (s *state) whose(sandbox string) string {
-	if list := s.sandboxes[sandbox]; len(list) > 0 {
-		return "endpoint " + short(list[0].ID)
-	}
-	return "container " + short(path.Base(sandbox))
 }
 
 // portOf is the part of a line that names the port: who is in its way may change.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gangway-net/gangway/driver/events"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -25,7 +26,7 @@ func TestRestoreHoldsWhatItCan(t *testing.T) {
 	if len(s.Degraded) != 2 || !strings.HasPrefix(s.Degraded[0], "published port tcp 0.0.0.0:8080 is not held: ") || s.Problem != "" {
 		t.Errorf("status: %+v, want both families of port 8080 to be degraded", s)
 	}
-	if !holdsPort(f.held["/run/docker/netns/"+short(ep1)], spec.Published{Proto: 6, HostIP: netip.IPv4Unspecified(), First: 8081}) {
+	if !holdsPort(f.held["/run/docker/netns/"+model.Short(ep1)], spec.Published{Proto: 6, HostIP: netip.IPv4Unspecified(), First: 8081}) {
 		t.Errorf("the other port is not held: %v", f.held)
 	}
 	if n := d.Reconcile(t.Context()); n != 0 || len(d.Status(t.Context()).Degraded) != 2 {
@@ -54,7 +55,7 @@ func TestRestoreHoldsWhatItCan(t *testing.T) {
 func TestReconcileHostPorts(t *testing.T) {
 	f, d := withContainer(t)
 	before := f.picture()
-	f.held["/run/docker/netns/"+short(ep1)] = f.held["/run/docker/netns/"+short(ep1)][:len(f.held["/run/docker/netns/"+short(ep1)])-1]
+	f.held["/run/docker/netns/"+model.Short(ep1)] = f.held["/run/docker/netns/"+model.Short(ep1)][:len(f.held["/run/docker/netns/"+model.Short(ep1)])-1]
 	f.held["nobody"] = []spec.Published{{Proto: 6, HostIP: netip.IPv4Unspecified(), First: 7, Last: 7}}
 	if n := d.Reconcile(t.Context()); n != 2 {
 		t.Errorf("%d repairs, want one lost port and one of nobody", n)

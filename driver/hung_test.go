@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/integration/testkit"
 )
@@ -161,11 +162,11 @@ func TestCheckCost(t *testing.T) {
 		container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
 		d.mu.Lock()
 		for i := range ports {
-			e := *d.state.endpoints[ep1]
+			e := *d.state.Endpoints[ep1]
 			r := e.Published[0]
 			r.First, r.Last, r.ContainerFirst = 20000+2*i, 20000+2*i, 1000+i
 			e.Published = append(slices.Clone(e.Published), r)
-			d.state.apply(change{endpoints: []endpointChange{{before: d.state.endpoints[ep1], after: &e}}})
+			d.state.Apply(model.Change{Endpoints: []model.EndpointChange{{Before: d.state.Endpoints[ep1], After: &e}}})
 		}
 		d.mu.Unlock()
 		d.o.Firewall, d.o.Ports = idleFirewall{f}, idlePorts{f}

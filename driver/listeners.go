@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -31,7 +32,7 @@ type listeners struct {
 	// seen are those of the last looks.
 	seen map[spec.Listener]sighting
 	// sets are those that count, by protocol. They never change, they are replaced.
-	sets map[spec.Protocol]*highSet
+	sets map[spec.Protocol]*model.PortSet
 	// fresh are UDP ports that have come to count and whose flows are not dropped yet.
 	fresh []uint16
 	// problem is why they are not known.
@@ -85,15 +86,15 @@ func (l *listeners) look(found map[spec.Listener]bool, now time.Time) {
 
 // count makes the sets anew.
 func (l *listeners) count() {
-	l.sets = map[spec.Protocol]*highSet{}
+	l.sets = map[spec.Protocol]*model.PortSet{}
 	for p, s := range l.seen {
 		if !s.counts {
 			continue
 		}
 		if l.sets[p.Proto] == nil {
-			l.sets[p.Proto] = new(highSet)
+			l.sets[p.Proto] = new(model.PortSet)
 		}
-		l.sets[p.Proto].add(p.Port)
+		l.sets[p.Proto].Add(p.Port)
 	}
 }
 
@@ -101,7 +102,7 @@ func (l *listeners) count() {
 // mend nothing: it is a condition (see highConditions).
 func (r *repair) learnListening(ctx context.Context) {
 	r.mu.Lock()
-	published := r.state.high.spans()
+	published := r.state.High.Spans()
 	r.mu.Unlock()
 	found, err := r.o.Facts.Listening(ctx, firewall.FirstHighPort, published)
 	r.mu.Lock()
@@ -111,7 +112,7 @@ func (r *repair) learnListening(ctx context.Context) {
 		return
 	}
 	r.listeners.problem = ""
-	maps.DeleteFunc(found, func(p spec.Listener, _ bool) bool { return r.state.high.has(p) })
+	maps.DeleteFunc(found, func(p spec.Listener, _ bool) bool { return r.state.High.Has(p) })
 	r.listeners.look(found, time.Now())
 }
 
@@ -134,7 +135,7 @@ func (d *Driver) dropListened() {
 // highConditions tells of few ports that are left for what goes out. The caller holds the
 // state's lock.
 func (d *Driver) highConditions() (all []condition) {
-	if len(d.state.networks) == 0 {
+	if len(d.state.Networks) == 0 {
 		return nil
 	}
 	if d.listeners.problem != "" {
@@ -144,8 +145,8 @@ func (d *Driver) highConditions() (all []condition) {
 		switch {
 		case r.none:
 			all = append(all, condition{text: fmt.Sprintf("each %s port from %d on is published, or the host listens on it: what a container sends out gets such a port as its source, and may take what comes to it; publish fewer ports there", r.proto, firewall.FirstHighPort)})
-		case lenOf(r.Span) < minHigh:
-			all = append(all, condition{text: fmt.Sprintf("only %d %s source ports (%d-%d) are left for what containers send out, and so many flows to one address and port: the others from %d on lie between ports that are published or that the host listens on; publish fewer there", lenOf(r.Span), r.proto, r.First, r.Last, firewall.FirstHighPort)})
+		case r.length() < minHigh:
+			all = append(all, condition{text: fmt.Sprintf("only %d %s source ports (%d-%d) are left for what containers send out, and so many flows to one address and port: the others from %d on lie between ports that are published or that the host listens on; publish fewer there", r.length(), r.proto, r.First, r.Last, firewall.FirstHighPort)})
 		}
 	}
 	return all
@@ -153,6 +154,6 @@ func (d *Driver) highConditions() (all []condition) {
 
 // ranges are the ports that what goes out may have by now. The caller holds the state's
 // lock.
-func (d *Driver) ranges() []highRange {
-	return highRanges(d.facts.high, d.state.high, d.listeners.sets)
+func (d *Driver) ranges() []sourcePorts {
+	return chooseSourcePorts(d.facts.high, d.state.High, d.listeners.sets)
 }

@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -181,4 +183,48 @@ func TestListenersFlows(t *testing.T) {
 			t.Errorf("dropped (-want +got):\n%s", d)
 		}
 	})
+}
+
+func (f *fakeHost) Listening(_ context.Context, first uint16, without map[spec.Protocol][]spec.Span) (map[spec.Listener]bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.deaf {
+		return nil, errInjected
+	}
+	found := maps.Clone(f.listening)
+	maps.DeleteFunc(found, func(l spec.Listener, _ bool) bool {
+		return l.Port < first || slices.ContainsFunc(without[l.Proto], func(s spec.Span) bool { return s.First <= l.Port && l.Port <= s.Last })
+	})
+	return found, nil
+}
+
+// lookForShadows notes published ports that are in the range of their protocol.
+func (f *fakeHost) lookForShadows() {
+	for _, p := range rulesOf[firewall.Port](f) {
+		is := firewall.HighPorts{Proto: p.Proto, First: firewall.FirstHighPort, Last: firewall.LastHighPort}
+		for _, h := range rulesOf[firewall.HighPorts](f) {
+			if h.Proto == p.Proto {
+				is = h
+			}
+		}
+		if !p.HostIP.IsLoopback() && p.First <= is.Last && is.First <= p.Last {
+			f.shadowed = append(f.shadowed, fmt.Sprintf("%s %d-%d in %d-%d", p.Proto, p.First, p.Last, is.First, is.Last))
+		}
+	}
+}
+
+// wantHigh compares the ranges of the rules, as "udp 40000-50000".
+func (f *fakeHost) wantHigh(t *testing.T, when string, want ...string) {
+	t.Helper()
+	var got []string
+	for _, h := range rulesOf[firewall.HighPorts](f) {
+		got = append(got, fmt.Sprintf("%s %d-%d", h.Proto, h.First, h.Last))
+	}
+	slices.Sort(got)
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s (-want +got):\n%s", when, d)
+	}
+	if f.shadowed != nil {
+		t.Errorf("%s: published ports were in the range: %q", when, f.shadowed)
+	}
 }

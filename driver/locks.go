@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gangway-net/gangway/driver/model"
 )
 
 // lock is a mutex that is waited for until a context ends. Who waits first gets it first.
@@ -60,7 +62,7 @@ func (k *keyedLock) lock(ctx context.Context, key string) (unlock func(), err er
 	free, err := e.take(ctx)
 	if err != nil {
 		k.release(key, e)
-		return nil, fmt.Errorf("wait for another request on network %s: %w", short(key), err)
+		return nil, fmt.Errorf("wait for another request on network %s: %w", model.Short(key), err)
 	}
 	return func() { free(); k.release(key, e) }, nil
 }

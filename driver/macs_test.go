@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"net"
-	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/gangway-net/gangway/driver/model"
 )
 
 // bridgeMAC is what all bridges of the fake host have.
@@ -42,7 +43,7 @@ func TestMACsDiffer(t *testing.T) {
 		"the subnet's":    {endpointRequest(netA, ep2, "10.0.0.0/24"), false, []string{"10.0.0.0", "10.0.0.0/24", "--ip"}},
 		"another request": {withMAC(endpointRequest(netA, ep1, "10.0.0.2/24"), 2, 0, 0, 0, 0, 2), true, []string{"02:00:00:00:00:02"}},
 	} {
-		var conflict *ConflictError
+		var conflict *model.ConflictError
 		err := endpointErr(d.CreateEndpoint(ctx, c.request))
 		if err == nil || errors.As(err, &conflict) != c.conflict {
 			t.Errorf("%s: got %v, want a conflict: %t", name, err, c.conflict)
@@ -70,12 +71,12 @@ func TestMACsOfOld(t *testing.T) {
 	must(t, d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 	request := withMAC(endpointRequest(netA, ep2, "10.0.0.3/24"), 2, 0, 0, 0, 0, 2)
 	must(t, endpointErr(d.CreateEndpoint(ctx, withMAC(endpointRequest(netA, ep1, "10.0.0.2/24"), 2, 0, 0, 0, 0, 1))), endpointErr(d.CreateEndpoint(ctx, request)))
-	of := *d.state.endpoints[ep1]
-	of.MAC = HardwareAddr(request.MAC)
-	d.state.apply(change{endpoints: []endpointChange{{before: d.state.endpoints[ep1], after: &of}}})
+	of := *d.state.Endpoints[ep1]
+	of.MAC = model.HardwareAddr(request.MAC)
+	d.state.Apply(model.Change{Endpoints: []model.EndpointChange{{Before: d.state.Endpoints[ep1], After: &of}}})
 	before := f.picture()
 	must(t, endpointErr(d.CreateEndpoint(ctx, request)))
-	if after := f.picture(); len(d.state.endpoints) != 2 || !reflect.DeepEqual(before, after) {
+	if after := f.picture(); len(d.state.Endpoints) != 2 || !reflect.DeepEqual(before, after) {
 		t.Errorf("repeating changed something:\n%+v\n%+v", before, after)
 	}
 }
@@ -110,24 +111,7 @@ func TestMACChosenGivesWay(t *testing.T) {
 	first, err := d.CreateEndpoint(ctx, request)
 	again, err2 := d.CreateEndpoint(ctx, request)
 	must(t, err, err2)
-	if bytes.Equal(first.MAC, taken) || !bytes.Equal(first.MAC, again.MAC) || HardwareAddr(first.MAC).check() != nil {
+	if bytes.Equal(first.MAC, taken) || !bytes.Equal(first.MAC, again.MAC) || model.HardwareAddr(first.MAC).Check() != nil {
 		t.Errorf("answers are %s and %s, want one that is not %s", first.MAC, again.MAC, net.HardwareAddr(taken))
-	}
-}
-
-func TestNobodys(t *testing.T) {
-	for subnet, want := range map[string][2]bool{ // the first, the last
-		"10.0.0.0/8": {true, true}, "10.0.0.0/30": {true, true}, "10.0.0.0/31": {}, "10.0.0.4/32": {}, "0.0.0.0/0": {true, true},
-		"fd00::/64": {true, false}, "fd00::/126": {true, false}, "fd00::/127": {}, "fd00::4/128": {},
-	} {
-		p := netip.MustParsePrefix(subnet)
-		last := p.Addr().AsSlice()
-		for bit := p.Bits(); bit < p.Addr().BitLen(); bit++ {
-			last[bit/8] |= 0x80 >> (bit % 8)
-		}
-		end, _ := netip.AddrFromSlice(last)
-		if got := [2]bool{nobodys(p, p.Addr()) != "", nobodys(p, end) != ""}; got != want {
-			t.Errorf("%s: refused %v, want %v", subnet, got, want)
-		}
 	}
 }

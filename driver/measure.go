@@ -41,8 +41,8 @@ func (d *Driver) Measures(ctx context.Context) Measures {
 	defer d.mu.Unlock()
 	m.Flapping = len(d.health.flapping)
 	m.Mended = withZeros(maps.Clone(d.health.mended), repairKinds()...)
-	m.OnNets = make([]NetworkMeasures, 0, len(d.state.networks))
-	for id := range d.state.networks {
+	m.OnNets = make([]NetworkMeasures, 0, len(d.state.Networks))
+	for id := range d.state.Networks {
 		m.OnNets = append(m.OnNets, d.measure(id))
 	}
 	return m
@@ -51,10 +51,10 @@ func (d *Driver) Measures(ctx context.Context) Measures {
 // measure is about one network. The caller holds mu.
 func (d *Driver) measure(id string) NetworkMeasures {
 	n := NetworkMeasures{
-		ID: id, Endpoints: make([]string, 0, len(d.state.members[id])),
+		ID: id, Endpoints: make([]string, 0, len(d.state.Members[id])),
 		Ports: map[string]int{}, Dropped: withZeros(d.drops.network(id), firewall.Reasons()...),
 	}
-	for _, e := range d.state.members[id] {
+	for _, e := range d.state.Members[id] {
 		n.Endpoints = append(n.Endpoints, e.ID)
 		for _, r := range e.Published {
 			n.Ports[r.Proto.String()] += r.Len()

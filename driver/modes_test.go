@@ -69,18 +69,18 @@ func TestModes(t *testing.T) {
 			must(t, err, d.Publish(ctx, netA, ep1, portmap(8080, 80, 8443, 443, 8444, 444)))
 			inSync(t, f, d)
 			d.mu.Lock()
-			plan := compile(d.state, d.given())
+			compiled := compile(d.state, d.given())
 			d.mu.Unlock()
-			ports := of[firewall.Port](plan)
+			ports := of[firewall.Port](compiled)
 			slices.SortFunc(ports, func(a, b firewall.Port) int { return spec.ComparePublished(a.Published, b.Published) })
-			open := of[firewall.Open](plan)
+			open := of[firewall.Open](compiled)
 			slices.SortFunc(open, func(a, b firewall.Open) int {
 				text := func(o firewall.Open) string { return fmt.Sprintf("%s %3d %s %5d", o.From, o.Proto, o.Addr, o.First) }
 				return strings.Compare(text(a), text(b))
 			})
 			approve(t, filepath.Join("testdata", "modes", name+".golden"), map[string]any{
-				"gateway check": check, "join": join, "bridges": of[spec.Bridge](plan), "veths": of[spec.Veth](plan),
-				"networks": of[firewall.Network](plan), "ports": ports, "open": open,
+				"gateway check": check, "join": join, "bridges": of[spec.Bridge](compiled), "veths": of[spec.Veth](compiled),
+				"networks": of[firewall.Network](compiled), "ports": ports, "open": open,
 			})
 			must(t, d.DeleteNetwork(ctx, netA))
 			if diff := cmp.Diff(empty, f.picture(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
@@ -137,7 +137,7 @@ func TestRoutedBeside(t *testing.T) {
 			joinErr(d.Join(ctx, where.network, where.endpoint, "/netns/1", ports)))
 		open("joined "+where.network, 1)
 	}
-	if e := d.state.endpoints[ep2]; e.Asked != nil {
+	if e := d.state.Endpoints[ep2]; e.Asked != nil {
 		t.Errorf("a network with translation keeps what it has no use for: %v", e.Asked)
 	}
 	must(t, joinErr(d.Join(ctx, netA, ep1, "/netns/1", ports)))

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -28,7 +29,7 @@ type origins struct {
 // network whose bridge it is.
 type origin struct {
 	open    bool
-	network *Network
+	network *model.Network
 	until   time.Time
 }
 
@@ -55,7 +56,7 @@ func (d *Driver) Admits(link int, to netip.Addr, group bool) bool {
 	if !ok {
 		known = d.askOrigin(link)
 	}
-	return known.open && (!group || known.network == nil || !known.network.contains(to))
+	return known.open && (!group || known.network == nil || !known.network.Contains(to))
 }
 
 func (d *Driver) askOrigin(link int) origin {
@@ -68,7 +69,7 @@ func (d *Driver) askOrigin(link int) origin {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	o := d.state.origin(seen)
+	o := originOf(d.state, seen)
 	o.until = time.Now().Add(originTime)
 	// With mu held no network comes or goes before this is known.
 	d.origins.mu.Lock()
@@ -83,12 +84,12 @@ func (d *Driver) askOrigin(link int) origin {
 // maxOrigins is how many links are remembered: more than a host has at a time.
 const maxOrigins = 4096
 
-// origin judges a link. Its name is asked last: whoever may name links could call one
+// originOf judges a link. Its name is asked last: whoever may name links could call one
 // as a network's bridge is called, but an internal network's is known otherwise too.
-func (s *state) origin(l spec.Origin) origin {
-	n := s.networks[l.Owner]
+func originOf(s *model.State, l spec.Origin) origin {
+	n := s.Networks[l.Owner]
 	if n == nil {
-		n = s.bridges[l.Name]
+		n = s.Bridges[l.Name]
 	}
 	switch {
 	case l.Loopback:
@@ -97,9 +98,4 @@ func (s *state) origin(l spec.Origin) origin {
 		return origin{open: !n.Options.Internal, network: n}
 	}
 	return origin{open: l.Owner == "" && !l.Marked}
-}
-
-// contains says whether an address is in one of the network's subnets.
-func (n *Network) contains(a netip.Addr) bool {
-	return n.Subnet4.Contains(a) || n.Subnet6.Contains(a)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -28,9 +29,9 @@ func (s *someOrigins) Origin(_ context.Context, index int) (spec.Origin, error) 
 // Relays are closed to internal networks, however their bridge is called, and to what
 // is not known; what was sent to many is not brought to who has it already.
 func TestAdmits(t *testing.T) {
-	inner := &Network{ID: "inner", Bridge: "gw-inner", Options: config.Network{Internal: true}}
-	outer := &Network{ID: "outer", Bridge: "gw-outer", Subnet4: netip.MustParsePrefix("10.0.0.0/24")}
-	adopted := &Network{ID: "adopted", Bridge: "br9", Adopted: true, Options: config.Network{Internal: true}}
+	inner := &model.Network{ID: "inner", Bridge: "gw-inner", Options: config.Network{Internal: true}}
+	outer := &model.Network{ID: "outer", Bridge: "gw-outer", Subnet4: netip.MustParsePrefix("10.0.0.0/24")}
+	adopted := &model.Network{ID: "adopted", Bridge: "br9", Adopted: true, Options: config.Network{Internal: true}}
 	neighbour, other := netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.1.2")
 	for _, c := range []struct {
 		name        string
@@ -52,9 +53,9 @@ func TestAdmits(t *testing.T) {
 	} {
 		o := &someOrigins{links: map[int]spec.Origin{7: c.link}}
 		d := New(Options{Origins: o})
-		d.state.apply(change{network: networkChange{after: inner}})
-		d.state.apply(change{network: networkChange{after: outer}})
-		d.state.apply(change{network: networkChange{after: adopted}})
+		d.state.Apply(model.Change{Network: model.NetworkChange{After: inner}})
+		d.state.Apply(model.Change{Network: model.NetworkChange{After: outer}})
+		d.state.Apply(model.Change{Network: model.NetworkChange{After: adopted}})
 		for _, a := range []struct {
 			to    netip.Addr
 			group bool
@@ -74,7 +75,7 @@ func TestAdmits(t *testing.T) {
 func TestAdmitsFollowsNetworks(t *testing.T) {
 	f := newFakeHost()
 	d := newTestDriver(t, f, "boot")
-	d.o.Origins = &someOrigins{links: map[int]spec.Origin{7: {Name: "gw-" + short(netA), Owner: netA, Marked: true}}}
+	d.o.Origins = &someOrigins{links: map[int]spec.Origin{7: {Name: "gw-" + model.Short(netA), Owner: netA, Marked: true}}}
 	to := netip.MustParseAddr("10.9.0.2")
 	admits := func(want bool, when string) {
 		t.Helper()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -101,27 +102,27 @@ type namedLinks struct {
 }
 
 func (l namedLinks) EnsureBridge(ctx context.Context, b spec.Bridge) ([]string, error) {
-	defer l.q.ask("make bridge " + b.Name + " of network " + short(b.NetworkID))()
+	defer l.q.ask("make bridge " + b.Name + " of network " + model.Short(b.NetworkID))()
 	return l.Linker.EnsureBridge(ctx, b)
 }
 
 func (l namedLinks) DeleteBridge(ctx context.Context, b spec.Bridge) error {
-	defer l.q.ask("remove bridge " + b.Name + " of network " + short(b.NetworkID))()
+	defer l.q.ask("remove bridge " + b.Name + " of network " + model.Short(b.NetworkID))()
 	return l.Linker.DeleteBridge(ctx, b)
 }
 
 func (l namedLinks) EnsureVeth(ctx context.Context, v spec.Veth) ([]string, error) {
-	defer l.q.ask("make link " + v.Host + " of endpoint " + short(v.EndpointID) + " on bridge " + v.Bridge)()
+	defer l.q.ask("make link " + v.Host + " of endpoint " + model.Short(v.EndpointID) + " on bridge " + v.Bridge)()
 	return l.Linker.EnsureVeth(ctx, v)
 }
 
 func (l namedLinks) DeleteVeth(ctx context.Context, v spec.Veth) error {
-	defer l.q.ask("remove link " + v.Host + " of endpoint " + short(v.EndpointID))()
+	defer l.q.ask("remove link " + v.Host + " of endpoint " + model.Short(v.EndpointID))()
 	return l.Linker.DeleteVeth(ctx, v)
 }
 
 func (l namedLinks) LacksIPv6(ctx context.Context, v spec.Veth) (bool, error) {
-	defer l.q.ask("look into the container of endpoint " + short(v.EndpointID))()
+	defer l.q.ask("look into the container of endpoint " + model.Short(v.EndpointID))()
 	return l.Linker.LacksIPv6(ctx, v)
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver/events"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -79,10 +80,10 @@ func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time
 		return r // nothing can be removed any more
 	}
 	for id, networkID := range d.forgotten() {
-		r.lose(ctx, networkID, id, "is in no container, and no engine has asked for it since", func(e *Endpoint) bool { return e.Sandbox == "" })
+		r.lose(ctx, networkID, id, "is in no container, and no engine has asked for it since", func(e *model.Endpoint) bool { return e.Sandbox == "" })
 	}
 	for id, m := range r.lost(ctx) {
-		r.lose(ctx, m.networkID, id, m.why(), func(*Endpoint) bool { return d.stillMissing(ctx, id, m) })
+		r.lose(ctx, m.networkID, id, m.why(), func(*model.Endpoint) bool { return d.stillMissing(ctx, id, m) })
 	}
 	return r
 }
@@ -90,32 +91,32 @@ func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time
 // lose removes an endpoint that the engine does not know any more. It is removed if
 // that is so still when no verb is about its network: one may have joined it since it
 // was looked at, or is doing so.
-func (r *repair) lose(ctx context.Context, networkID, id, why string, still func(*Endpoint) bool) {
+func (r *repair) lose(ctx context.Context, networkID, id, why string, still func(*model.Endpoint) bool) {
 	e, left := r.removeLost(ctx, networkID, id, why, still)
 	r.dropFlows(ctx, left)
 	if e != nil {
-		r.takeOver(ctx, []endpointChange{{before: e}})
+		r.takeOver(ctx, []model.EndpointChange{{Before: e}})
 	}
 }
 
 // removeLost returns the endpoint that it removed, if any, and the flows that it left.
-func (r *repair) removeLost(ctx context.Context, networkID, id, why string, still func(*Endpoint) bool) (*Endpoint, stale) {
-	log := r.o.Log.WithField("ep", short(id))
+func (r *repair) removeLost(ctx context.Context, networkID, id, why string, still func(*model.Endpoint) bool) (*model.Endpoint, stale) {
+	log := r.o.Log.WithField("ep", model.Short(id))
 	unlock := r.lockSoon(ctx, networkID)
 	if unlock == nil {
 		return nil, stale{}
 	}
 	defer unlock()
 	r.mu.Lock()
-	e := r.state.members[networkID][id]
+	e := r.state.Members[networkID][id]
 	r.mu.Unlock()
 	if e == nil || !still(e) {
 		return nil, stale{}
 	}
 	log.Warn("endpoint " + why + ": removed")
-	r.journal.Add(events.Lost, "endpoint "+short(id)+" "+why+": removed")
-	left, err := r.withdraw(ctx, func(*state) (change, error) {
-		return change{endpoints: []endpointChange{{before: e}}}, nil
+	r.journal.Add(events.Lost, "endpoint "+model.Short(id)+" "+why+": removed")
+	left, err := r.withdraw(ctx, func(*model.State) (model.Change, error) {
+		return model.Change{Endpoints: []model.EndpointChange{{Before: e}}}, nil
 	})
 	if err != nil {
 		log.WithError(err).Error("remove the lost endpoint")
@@ -136,7 +137,7 @@ func (d *Driver) forgotten() map[string]string {
 	defer d.mu.Unlock()
 	over := map[string]string{}
 	for id, since := range d.expected {
-		e := d.state.endpoints[id]
+		e := d.state.Endpoints[id]
 		switch {
 		case e == nil || e.Sandbox != "":
 			delete(d.expected, id)

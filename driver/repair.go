@@ -10,6 +10,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -118,20 +119,20 @@ type links struct {
 // desiredLinks compiles no rules: that would cost a check more than its looks.
 func (d *Driver) desiredLinks() links {
 	d.mu.Lock()
-	networks := slices.Collect(maps.Values(d.state.networks))
-	endpoints := slices.Collect(maps.Values(d.state.endpoints))
-	on := make([]*Network, len(endpoints))
+	networks := slices.Collect(maps.Values(d.state.Networks))
+	endpoints := slices.Collect(maps.Values(d.state.Endpoints))
+	on := make([]*model.Network, len(endpoints))
 	for i, e := range endpoints {
-		on[i] = d.state.networks[e.NetworkID]
+		on[i] = d.state.Networks[e.NetworkID]
 	}
 	d.mu.Unlock()
 	l := links{bridges: make([]spec.Bridge, 0, len(networks)), veths: make([]spec.Veth, 0, len(endpoints))}
 	for _, n := range networks {
-		l.bridges = append(l.bridges, n.link())
+		l.bridges = append(l.bridges, planBridge(n))
 	}
 	for i, e := range endpoints {
-		l.veths = append(l.veths, e.link(on[i]))
-		l.forward = l.forward.With(firewall.Families{V4: e.needsForwarding(on[i], false), V6: e.needsForwarding(on[i], true)})
+		l.veths = append(l.veths, planVeth(on[i], e))
+		l.forward = l.forward.With(firewall.Families{V4: needsForwarding(on[i], e, false), V6: needsForwarding(on[i], e, true)})
 	}
 	slices.SortFunc(l.bridges, func(a, b spec.Bridge) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(l.veths, func(a, b spec.Veth) int { return strings.Compare(a.Host, b.Host) })
@@ -222,8 +223,8 @@ func (r *repair) bridges(ctx context.Context, want links) {
 		if !r.of.Has(b.Name) {
 			continue
 		}
-		r.onNetwork(ctx, b.NetworkID, func(n *Network) ([]string, error) {
-			return r.o.Links.EnsureBridge(ctx, n.link())
+		r.onNetwork(ctx, b.NetworkID, func(n *model.Network) ([]string, error) {
+			return r.o.Links.EnsureBridge(ctx, planBridge(n))
 		})
 	}
 	r.sort(spec.KindBridge)
@@ -249,14 +250,14 @@ func (r *repair) lockSoon(ctx context.Context, id string) (unlock func()) {
 }
 
 // onNetwork does something about a network that is there, as a verb would.
-func (r *repair) onNetwork(ctx context.Context, id string, do func(*Network) ([]string, error)) {
+func (r *repair) onNetwork(ctx context.Context, id string, do func(*model.Network) ([]string, error)) {
 	unlock := r.lockSoon(ctx, id)
 	if unlock == nil {
 		return
 	}
 	defer unlock()
 	r.mu.Lock()
-	n := r.state.networks[id]
+	n := r.state.Networks[id]
 	r.mu.Unlock()
 	if n != nil {
 		r.note(do(n))
@@ -284,19 +285,19 @@ func (r *repair) suspects(veths []spec.Veth, found spec.LinkCheck) []spec.Veth {
 // veth mends the host end of an endpoint's pair, if it is in a container still.
 func (r *repair) veth(ctx context.Context, endpointID string) {
 	r.mu.Lock()
-	e := r.state.endpoints[endpointID]
+	e := r.state.Endpoints[endpointID]
 	r.mu.Unlock()
 	if e == nil {
 		return
 	}
-	r.onNetwork(ctx, e.NetworkID, func(n *Network) ([]string, error) {
+	r.onNetwork(ctx, e.NetworkID, func(n *model.Network) ([]string, error) {
 		r.mu.Lock()
-		e := r.state.endpoints[endpointID]
+		e := r.state.Endpoints[endpointID]
 		r.mu.Unlock()
 		if e == nil {
 			return nil, nil
 		}
-		return r.o.Links.EnsureVeth(ctx, e.link(n))
+		return r.o.Links.EnsureVeth(ctx, planVeth(n, e))
 	})
 }
 
@@ -354,7 +355,7 @@ func (r *repair) miss(endpointID string, outside bool) {
 	if !known || m.outside != outside {
 		m = missing{since: time.Now(), outside: outside}
 	}
-	if e := r.state.endpoints[endpointID]; e != nil {
+	if e := r.state.Endpoints[endpointID]; e != nil {
 		m.networkID = e.NetworkID
 	}
 	r.missing[endpointID] = m

@@ -69,7 +69,7 @@ func TestStopDuringComparison(t *testing.T) {
 		if stop != (problem == "" && log.Len() == 0 && len(events) == 0) {
 			t.Errorf("stop %t: problem %q, events %v, log:\n%s", stop, problem, events, log.String())
 		}
-		if d.state.endpoints[ep2] == nil {
+		if d.state.Endpoints[ep2] == nil {
 			t.Errorf("stop %t: the endpoint is removed", stop)
 		}
 	}

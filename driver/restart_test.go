@@ -1,12 +1,9 @@
 package driver
 
 import (
-	"encoding"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -15,6 +12,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -206,8 +204,8 @@ func TestDeleteEndpointLost(t *testing.T) {
 // TestKilledInTheMiddleOfLeave: what was stored is done at the next start.
 func TestKilledInTheMiddleOfLeave(t *testing.T) {
 	f, d := withContainer(t)
-	left := d.state.endpoints[ep1].left()
-	must(t, encode(f.stored, EndpointKeys+ep1, &left))
+	left := d.state.Endpoints[ep1].Left()
+	must(t, model.Encode(f.stored, model.EndpointKeys+ep1, &left))
 	f.held = map[string][]spec.Published{}
 	d = newTestDriver(t, f, "boot")
 	if v := f.veths[ep1]; !v.Detached || len(rulesOf[firewall.Port](f)) != 0 {
@@ -382,33 +380,4 @@ func randomStep(t *testing.T, rng *rand.Rand, f *fakeHost, d *Driver) *Driver {
 		return newTestDriver(t, f, "boot")
 	}
 	return d
-}
-
-// TestStoredForm notices when what is stored gets, loses or changes a part.
-// Then the schema needs a new number and a migration, see CONTRIBUTING.
-func TestStoredForm(t *testing.T) {
-	var lines []string
-	form("network", reflect.TypeFor[Network](), &lines)
-	form("endpoint", reflect.TypeFor[Endpoint](), &lines)
-	form("host", reflect.TypeFor[hostRecord](), &lines)
-	approve(t, filepath.Join("testdata", "stored.golden"), lines)
-}
-
-// form lists the parts of a type as JSON has them. Options are stored as the user's
-// text: another one changes nothing.
-func form(path string, of reflect.Type, lines *[]string) {
-	_, isText := reflect.New(of).Interface().(encoding.TextUnmarshaler)
-	_, hasForm := reflect.New(of).Interface().(json.Unmarshaler)
-	switch {
-	case isText || hasForm:
-	case of.Kind() == reflect.Slice:
-		form(path+"[]", of.Elem(), lines)
-		return
-	case of.Kind() == reflect.Struct:
-		for _, f := range reflect.VisibleFields(of) {
-			form(path+"."+f.Name+string(f.Tag), f.Type, lines)
-		}
-		return
-	}
-	*lines = append(*lines, path+" "+of.String())
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -21,7 +22,7 @@ import (
 // the networks that do work are worth having. What running containers use and the
 // state does not know stays as it is; see unclaimed.
 func (d *Driver) Restore(ctx context.Context) error {
-	s, host, err := load(d.o.Store)
+	s, host, err := model.Load(d.o.Store.Load)
 	if err != nil {
 		return fmt.Errorf("read the stored state: %w", err)
 	}
@@ -29,78 +30,78 @@ func (d *Driver) Restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	changed, orphans := change{}, change{}
-	for _, e := range s.endpoints {
+	changed, orphans := model.Change{}, model.Change{}
+	for _, e := range s.Endpoints {
 		_, alive := veths[e.ID]
 		switch {
-		case s.orphaned(e):
+		case s.Orphaned(e):
 			if veths[e.ID].Moved { // a container uses it: see unclaimed
-				orphans.endpoints = append(orphans.endpoints, endpointChange{before: e})
+				orphans.Endpoints = append(orphans.Endpoints, model.EndpointChange{Before: e})
 				continue
 			}
-			changed.endpoints = append(changed.endpoints, endpointChange{before: e})
-			d.o.Log.WithField("ep", short(e.ID)).Warnf("endpoint is on network %s, which is not stored: removed", short(e.NetworkID))
+			changed.Endpoints = append(changed.Endpoints, model.EndpointChange{Before: e})
+			d.o.Log.WithField("ep", model.Short(e.ID)).Warnf("endpoint is on network %s, which is not stored: removed", model.Short(e.NetworkID))
 			continue
 		case host.BootID != d.o.BootID:
-			changed.endpoints = append(changed.endpoints, endpointChange{before: e})
+			changed.Endpoints = append(changed.Endpoints, model.EndpointChange{Before: e})
 		case e.Sandbox != "" && !alive:
-			d.removeUnfinished(ctx, s.networks[e.NetworkID], e)
-			left := e.left()
-			changed.endpoints = append(changed.endpoints, endpointChange{before: e, after: &left})
+			d.removeUnfinished(ctx, s.Networks[e.NetworkID], e)
+			left := e.Left()
+			changed.Endpoints = append(changed.Endpoints, model.EndpointChange{Before: e, After: &left})
 		default:
 			continue
 		}
-		d.o.Log.WithField("ep", short(e.ID)).Info("endpoint did not outlive its container")
+		d.o.Log.WithField("ep", model.Short(e.ID)).Info("endpoint did not outlive its container")
 	}
-	s.apply(changed)
-	s.apply(orphans)
+	s.Apply(changed)
+	s.Apply(orphans)
 	if err := d.persistRestored(changed, host); err != nil {
 		return err
 	}
 	d.mu.Lock()
 	d.state = s
 	d.engines.unclaimed.find(s, veths, orphans)
-	d.noteForwarding(host.turned(d.o.BootID))
-	for _, e := range s.endpoints {
+	d.noteForwarding(host.Turned(d.o.BootID))
+	for _, e := range s.Endpoints {
 		if e.Sandbox == "" {
 			d.expected[e.ID] = time.Now()
 		}
 	}
 	d.mu.Unlock()
 	d.tellUnclaimed()
-	for sandbox := range s.sandboxes {
-		if p := s.hostPorts(sandbox); len(p.Runs) > 0 {
+	for sandbox := range s.Sandboxes {
+		if p := hostPorts(s, sandbox); len(p.Runs) > 0 {
 			_ = d.holdPorts(ctx, p) // the check finds it
 		}
 	}
 	r := d.repair(ctx, spec.Scope{All: true})
-	d.takeOver(ctx, changed.endpoints)
+	d.takeOver(ctx, changed.Endpoints)
 	d.dropFlows(ctx, d.noteFlows(changed))
-	d.taken.change(d, nil, s.publishedUDP())
-	d.o.Log.Infof("restored %d networks and %d endpoints; %d things were missing in the kernel", len(s.networks), len(s.endpoints), len(r.fixed))
+	d.taken.change(d, nil, s.PublishedUDP())
+	d.o.Log.Infof("restored %d networks and %d endpoints; %d things were missing in the kernel", len(s.Networks), len(s.Endpoints), len(r.fixed))
 	return nil
 }
 
 // removeUnfinished removes what a kill in the middle of Join left of an endpoint's
 // pair: one without the alias that says whose it is. Once the endpoint has left,
 // nothing else would tell that it is gangway's.
-func (d *Driver) removeUnfinished(ctx context.Context, n *Network, e *Endpoint) {
-	if err := d.o.Links.DeleteVeth(ctx, e.link(n)); err != nil {
-		d.o.Log.WithError(err).WithField("ep", short(e.ID)).Error("remove what is left of the endpoint's link")
+func (d *Driver) removeUnfinished(ctx context.Context, n *model.Network, e *model.Endpoint) {
+	if err := d.o.Links.DeleteVeth(ctx, planVeth(n, e)); err != nil {
+		d.o.Log.WithError(err).WithField("ep", model.Short(e.ID)).Error("remove what is left of the endpoint's link")
 	}
 }
 
 // persistRestored stores in one transaction what did not survive and which
 // boot this is.
-func (d *Driver) persistRestored(changed change, host hostRecord) error {
-	if changed.empty() && host.BootID == d.o.BootID {
+func (d *Driver) persistRestored(changed model.Change, host model.HostRecord) error {
+	if changed.Empty() && host.BootID == d.o.BootID {
 		return nil
 	}
-	values, err := values(changed)
+	values, err := model.Values(changed)
 	if err != nil {
 		return err
 	}
-	if err := encode(values, hostKey, d.host(host.turned(d.o.BootID))); err != nil {
+	if err := model.Encode(values, model.HostKey, d.host(host.Turned(d.o.BootID))); err != nil {
 		return err
 	}
 	if err := d.o.Store.Update(values); err != nil {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gangway-net/gangway/driver/model"
 )
 
 // withAux is a request for a network of both families, with auxiliary addresses
@@ -77,7 +79,7 @@ func TestDefaultGatewayLater(t *testing.T) {
 	if got, want := joined(t, d, ep1, "10.0.0.2/24", "fd00::2/64"), [2]string{"10.0.0.7", "fd00::7"}; got != want {
 		t.Errorf("gateways %v, want %v", got, want)
 	}
-	var conflict *ConflictError
+	var conflict *model.ConflictError
 	for _, r := range []CreateNetworkRequest{withAux(nil, nil), withAux(map[string]string{"DefaultGatewayIPv4": "10.0.0.8"}, nil)} {
 		if err := d.CreateNetwork(t.Context(), r); !errors.As(err, &conflict) || !strings.Contains(err.Error(), "[10.0.0.7 fd00::7]") {
 			t.Errorf("other routers: %v", err)

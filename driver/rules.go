@@ -119,7 +119,7 @@ func (r *repair) compareRules(ctx context.Context) bool {
 		}
 	}
 	r.mu.Lock()
-	s, f := r.state.snapshot(), r.given()
+	s, f := r.state.Snapshot(), r.given()
 	r.mu.Unlock()
 	fixed, err := r.o.Firewall.Sync(ctx, compile(s, f).rules())
 	r.note(fixed, err)

@@ -25,8 +25,8 @@ func (d *Driver) Status(ctx context.Context) Status {
 	s := Status{
 		Firewall:   d.o.Firewall.Name(),
 		Protection: string(firewall.ProtectionOf(d.o.Firewall)),
-		Networks:   len(d.state.networks),
-		Endpoints:  len(d.state.endpoints),
+		Networks:   len(d.state.Networks),
+		Endpoints:  len(d.state.Endpoints),
 		Checks:     d.health.checks,
 		Repairs:    d.health.repairs,
 		LastCheck:  d.health.lastCheck,
@@ -44,7 +44,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 	for _, line := range d.health.flapping {
 		s.Degraded = append(s.Degraded, "somebody undoes a repair again and again: "+line+"; gangway events may tell who")
 	}
-	for _, e := range d.state.endpoints {
+	for _, e := range d.state.Endpoints {
 		for _, r := range e.Published {
 			s.Ports += r.Len()
 		}
@@ -58,36 +58,28 @@ func (d *Driver) Networks(ctx context.Context) []NetworkStatus {
 	answered(ctx, func() { d.countDrops(ctx) })
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	out := make([]NetworkStatus, 0, len(d.state.networks))
-	for _, n := range d.state.networks {
+	out := make([]NetworkStatus, 0, len(d.state.Networks))
+	for _, n := range d.state.Networks {
 		out = append(out, NetworkStatus{
 			ID:        n.ID,
 			Bridge:    n.Bridge,
 			Adopted:   n.Adopted,
-			Subnets:   n.subnets(),
-			Gateways:  n.defaultGateways(),
+			Subnets:   n.Subnets(),
+			Gateways:  n.DefaultGateways(),
 			MTU:       n.Options.MTU,
 			Internal:  n.Options.Internal,
-			ModeIPv4:  n.mode(false),
-			ModeIPv6:  n.mode(true),
+			ModeIPv4:  n.GatewayMode(false),
+			ModeIPv6:  n.GatewayMode(true),
 			Options:   n.Options.Given(),
 			ICC:       n.Options.ICC,
 			Guarded:   n.Options.AntiSpoofing != config.SpoofingAllowed && d.o.Unguarded == "",
-			Endpoints: len(d.state.members[n.ID]),
+			Endpoints: len(d.state.Members[n.ID]),
 			Engine:    n.Engine,
 			Dropped:   d.drops.network(n.ID),
 		})
 	}
 	slices.SortFunc(out, func(a, b NetworkStatus) int { return cmp.Compare(a.Bridge, b.Bridge) })
 	return out
-}
-
-// mode is the gateway mode of a family; empty if the network lacks it.
-func (n *Network) mode(six bool) string {
-	if subnet := map[bool]netip.Prefix{false: n.Subnet4, true: n.Subnet6}[six]; !subnet.IsValid() {
-		return ""
-	}
-	return string(n.Options.Mode(six))
 }
 
 // Endpoints lists the endpoints, sorted by bridge and address, with what the
@@ -101,13 +93,13 @@ func (d *Driver) Endpoints(ctx context.Context) ([]EndpointStatus, error) {
 	answered(ctx, func() { d.countDrops(ctx) })
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	out := make([]EndpointStatus, 0, len(d.state.endpoints))
-	for _, e := range d.state.endpoints {
+	out := make([]EndpointStatus, 0, len(d.state.Endpoints))
+	for _, e := range d.state.Endpoints {
 		v := veths[e.ID]
 		status := EndpointStatus{
 			ID:                 e.ID,
 			NetworkID:          e.NetworkID,
-			Bridge:             d.state.networks[e.NetworkID].Bridge,
+			Bridge:             d.state.Networks[e.NetworkID].Bridge,
 			MAC:                net.HardwareAddr(e.MAC).String(),
 			Sandbox:            e.Sandbox,
 			HostInterface:      v.Host,
@@ -148,7 +140,7 @@ func (d *Driver) Ports(context.Context) []PortStatus {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := []PortStatus{}
-	for _, e := range d.state.endpoints {
+	for _, e := range d.state.Endpoints {
 		for _, r := range e.Published {
 			if !six && r.HostIP == netip.IPv6Unspecified() {
 				continue

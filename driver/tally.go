@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 )
 
 // Drops are the packets that Gangway has refused since the daemon's start, by reason.
@@ -138,14 +139,14 @@ func (t *tally) add(p dropPlace, packets uint64) {
 }
 
 // keep forgets what is not there any more; the total stays.
-func (t *tally) keep(s *state) {
+func (t *tally) keep(s *model.State) {
 	for id := range t.networks {
-		if s.networks[id] == nil {
+		if s.Networks[id] == nil {
 			delete(t.networks, id)
 		}
 	}
 	for id := range t.endpoints {
-		if s.endpoints[id] == nil {
+		if s.Endpoints[id] == nil {
 			delete(t.endpoints, id)
 		}
 	}
@@ -188,9 +189,9 @@ func (t *tally) tell() string {
 func (p dropPlace) String() string {
 	switch {
 	case p.endpoint != "":
-		return fmt.Sprintf("%s (network %s, endpoint %s)", p.reason, short(p.network), short(p.endpoint))
+		return fmt.Sprintf("%s (network %s, endpoint %s)", p.reason, model.Short(p.network), model.Short(p.endpoint))
 	case p.network != "":
-		return fmt.Sprintf("%s (network %s)", p.reason, short(p.network))
+		return fmt.Sprintf("%s (network %s)", p.reason, model.Short(p.network))
 	}
 	return string(p.reason)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 )
 
 // said is what one counter for a network says.
@@ -102,11 +103,11 @@ func TestReasons(t *testing.T) {
 
 // TestReadRefused: an address counts for who has it on that network.
 func TestReadRefused(t *testing.T) {
-	s := newState()
-	n, o := &Network{ID: "n", Bridge: "gw-n"}, &Network{ID: "o", Bridge: "gw-o"}
-	e := &Endpoint{ID: "e", NetworkID: "n", IPv4: netip.MustParsePrefix("10.0.0.2/24")}
-	s.apply(change{network: networkChange{after: n}, endpoints: []endpointChange{{after: e}}})
-	s.apply(change{network: networkChange{after: o}})
+	s := model.NewState()
+	n, o := &model.Network{ID: "n", Bridge: "gw-n"}, &model.Network{ID: "o", Bridge: "gw-o"}
+	e := &model.Endpoint{ID: "e", NetworkID: "n", IPv4: netip.MustParsePrefix("10.0.0.2/24")}
+	s.Apply(model.Change{Network: model.NetworkChange{After: n}, Endpoints: []model.EndpointChange{{After: e}}})
+	s.Apply(model.Change{Network: model.NetworkChange{After: o}})
 	for _, c := range []struct {
 		bridge, addr string
 		want         dropPlace

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gangway-net/gangway/driver/events"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -26,20 +27,20 @@ type unclaimed struct {
 	// endpoints are the host ends of their pairs, by endpoint.
 	endpoints map[string]spec.VethInfo
 	// stored are those of them that are stored still, though not their networks.
-	stored map[string]*Endpoint
+	stored map[string]*model.Endpoint
 	// why says what stands in the way of knowing more.
 	why string
 }
 
 // find fills u after a restore; the pairs are the host's, and the orphans are what was
 // stored without a network.
-func (u *unclaimed) find(s *state, veths map[string]spec.VethInfo, orphans change) {
-	u.endpoints, u.stored = map[string]spec.VethInfo{}, map[string]*Endpoint{}
-	for _, e := range orphans.endpoints {
-		u.stored[e.before.ID] = e.before
+func (u *unclaimed) find(s *model.State, veths map[string]spec.VethInfo, orphans model.Change) {
+	u.endpoints, u.stored = map[string]spec.VethInfo{}, map[string]*model.Endpoint{}
+	for _, e := range orphans.Endpoints {
+		u.stored[e.Before.ID] = e.Before
 	}
 	for id, v := range veths {
-		if v.Moved && s.endpoints[id] == nil && checkID("endpoint", id) == nil {
+		if v.Moved && s.Endpoints[id] == nil && model.CheckID("endpoint", id) == nil {
 			u.endpoints[id] = v
 		}
 	}
@@ -50,7 +51,7 @@ func (u *unclaimed) find(s *state, veths map[string]spec.VethInfo, orphans chang
 func (u *unclaimed) networks() []string {
 	ids := map[string]bool{}
 	for _, v := range u.endpoints {
-		if checkID("network", v.NetworkID) == nil {
+		if model.CheckID("network", v.NetworkID) == nil {
 			ids[v.NetworkID] = true
 		}
 	}
@@ -64,7 +65,7 @@ func (u *unclaimed) text() string {
 	}
 	var on []string
 	for _, id := range u.networks() {
-		on = append(on, short(id))
+		on = append(on, model.Short(id))
 	}
 	text := fmt.Sprintf("%d links of running containers (networks %s) are in no stored state: they and all rules are left as they are until an engine has said whose they are",
 		len(u.endpoints), strings.Join(on, ", "))
@@ -126,10 +127,10 @@ func (d *Driver) settled(id, how string) {
 	delete(d.engines.unclaimed.stored, id)
 	d.mu.Unlock()
 	if stored != nil {
-		d.unsaved(change{endpoints: []endpointChange{{before: stored}}}, false) // unless it was taken back
+		d.unsaved(model.Change{Endpoints: []model.EndpointChange{{Before: stored}}}, false) // unless it was taken back
 	}
 	if was {
-		d.o.Log.WithField("ep", short(id)).Info("endpoint that no stored state had " + how)
+		d.o.Log.WithField("ep", model.Short(id)).Info("endpoint that no stored state had " + how)
 	}
 	if last {
 		d.journal.Add(events.Solved, "solved: no running container has a link that is not in the state")
@@ -166,11 +167,11 @@ func (d *Driver) unswept(want links) ([]spec.Bridge, []spec.Veth) {
 	defer d.mu.Unlock()
 	bridges, veths := slices.Clone(want.bridges), slices.Clone(want.veths)
 	for id, v := range d.engines.unclaimed.endpoints {
-		if d.state.networks[v.NetworkID] == nil && v.NetworkID != "" {
+		if d.state.Networks[v.NetworkID] == nil && v.NetworkID != "" {
 			// Whatever its name is, as that of one that gangway only uses.
 			bridges = append(bridges, spec.Bridge{Name: v.Bridge, NetworkID: v.NetworkID, Adopted: true})
 		}
-		if d.state.endpoints[id] == nil {
+		if d.state.Endpoints[id] == nil {
 			veths = append(veths, spec.Veth{EndpointID: id, Host: v.Host, Bridge: v.Bridge})
 		}
 	}

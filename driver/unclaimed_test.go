@@ -10,13 +10,14 @@ import (
 	"testing"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // adoption is what an engine says of withContainer's network.
 func adoption() Adoption {
 	a := Adoption{Engine: "this", Network: networkRequest(netA, "10.0.0.0/24", "10.0.0.1")}
-	e := AdoptedEndpoint{CreateEndpointRequest: endpointRequest(netA, ep1, "10.0.0.2/24"), Sandbox: "/run/docker/netns/" + short(ep1), Gateway: true, Ports: portmap(8080, 80)}
+	e := AdoptedEndpoint{CreateEndpointRequest: endpointRequest(netA, ep1, "10.0.0.2/24"), Sandbox: "/run/docker/netns/" + model.Short(ep1), Gateway: true, Ports: portmap(8080, 80)}
 	e.MAC = net.HardwareAddr{0x02, 0x42, 10, 0, 0, 2}
 	a.Endpoints = []AdoptedEndpoint{e}
 	return a
@@ -49,7 +50,7 @@ func (f *fakeHost) lose(prefix string) {
 // use stays as it is, also while verbs are about other networks; status says why. Once
 // the engine has said what it has, everything is as before, in the store, too.
 func TestLostState(t *testing.T) {
-	for name, prefix := range map[string]string{"all": "", "networks": networkKey, "endpoints": EndpointKeys} {
+	for name, prefix := range map[string]string{"all": "", "networks": model.NetworkKeys, "endpoints": model.EndpointKeys} {
 		t.Run(name, func(t *testing.T) {
 			f, before := running(t)
 			kernel := f.kernel()
@@ -72,7 +73,7 @@ func TestLostState(t *testing.T) {
 			}
 			d.Reconcile(t.Context())
 			inSync(t, f, d)
-			if got := f.kernel(); !reflect.DeepEqual(kernel, got) || len(f.held["/run/docker/netns/"+short(ep1)]) == 0 {
+			if got := f.kernel(); !reflect.DeepEqual(kernel, got) || len(f.held["/run/docker/netns/"+model.Short(ep1)]) == 0 {
 				t.Errorf("at last the kernel holds\n%+v\nwant\n%+v\nports %v", got, kernel, f.held)
 			}
 			if !reflect.DeepEqual(before, f.stored) {
@@ -91,7 +92,7 @@ func TestLostNetworks(t *testing.T) {
 	d := newTestDriver(t, f, "boot")
 	must(t, d.Publish(t.Context(), netA, ep1, portmap(0, 80)))
 	kernel, before := f.kernel(), maps.Clone(f.stored)
-	f.lose(networkKey)
+	f.lose(model.NetworkKeys)
 	for range 2 {
 		d.Wait()
 		f.held = map[string][]spec.Published{"other": nil, "another": nil, "third": nil} // another port would be chosen
@@ -103,10 +104,10 @@ func TestLostNetworks(t *testing.T) {
 	must(t, d.Adopt(t.Context(), a))
 	d.Reconcile(t.Context())
 	inSync(t, f, d)
-	if got := f.kernel(); !reflect.DeepEqual(kernel, got) || !reflect.DeepEqual(before, f.stored) || len(f.held["/run/docker/netns/"+short(ep1)]) == 0 {
+	if got := f.kernel(); !reflect.DeepEqual(kernel, got) || !reflect.DeepEqual(before, f.stored) || len(f.held["/run/docker/netns/"+model.Short(ep1)]) == 0 {
 		t.Errorf("the kernel holds\n%+v\nwant\n%+v\nstored %s\nwant %s\nports %v", got, kernel, f.stored, before, f.held)
 	}
-	maps.DeleteFunc(f.held, func(owner string, _ []spec.Published) bool { return owner != "/run/docker/netns/"+short(ep1) })
+	maps.DeleteFunc(f.held, func(owner string, _ []spec.Published) bool { return owner != "/run/docker/netns/"+model.Short(ep1) })
 	torn(t, f, d)
 }
 
@@ -120,7 +121,7 @@ func TestUnclaimedIsNotEmpty(t *testing.T) {
 	must(t, d.CreateNetwork(t.Context(), first)) // no engine names it
 	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
 	f.held = map[string][]spec.Published{}
-	f.lose(EndpointKeys)
+	f.lose(model.EndpointKeys)
 	kernel := f.kernel()
 	d = newTestDriver(t, f, "boot")
 	next := networkRequest(netB, "10.0.0.0/24", "10.0.0.1")
@@ -155,7 +156,7 @@ func TestAdoptUnclaimedOnly(t *testing.T) {
 	// Known by now, it is not asked to publish anything else either.
 	a.Endpoints[0].Ports = portmap(8081, 80)
 	must(t, d.Adopt(t.Context(), a))
-	if f.held["/run/docker/netns/"+short(ep1)][0].First != 8080 {
+	if f.held["/run/docker/netns/"+model.Short(ep1)][0].First != 8080 {
 		t.Errorf("ports %v", f.held)
 	}
 }
@@ -163,7 +164,7 @@ func TestAdoptUnclaimedOnly(t *testing.T) {
 // TestDisownedIsNotStored: what is stored of an endpoint goes with the doubt about it.
 func TestDisownedIsNotStored(t *testing.T) {
 	f, _ := running(t)
-	f.lose(networkKey)
+	f.lose(model.NetworkKeys)
 	d := newTestDriver(t, f, "boot")
 	d.Disown([]string{ep1})
 	d.Reconcile(t.Context())
@@ -175,7 +176,7 @@ func TestDisownedIsNotStored(t *testing.T) {
 // doubted fails the test unless status tells of the container, and nothing was mended.
 func doubted(t *testing.T, d *Driver) {
 	t.Helper()
-	if s := d.Status(t.Context()); len(s.Degraded) != 1 || !strings.Contains(s.Degraded[0], short(netA)) || s.Repairs != 0 || s.Problem != "" {
+	if s := d.Status(t.Context()); len(s.Degraded) != 1 || !strings.Contains(s.Degraded[0], model.Short(netA)) || s.Repairs != 0 || s.Problem != "" {
 		t.Errorf("status %+v", s)
 	}
 	if got := d.Unclaimed(); !reflect.DeepEqual(got, map[string][]string{netA: {ep1}}) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/gangway-net/gangway/driver/events"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -26,40 +27,35 @@ type condition struct {
 }
 
 // conditions lists what the networks need, in no order.
-func (s *state) conditions() (all []condition) {
-	for _, n := range s.networks {
-		all = append(all, n.conditions()...)
+func conditions(s *model.State) (all []condition) {
+	for _, n := range s.Networks {
+		all = append(all, byOptions(n)...)
 		if n.Options.Internal {
 			continue
 		}
-		if c := s.wayIn(n); c.text != "" {
+		if c := wayIn(s, n); c.text != "" {
 			all = append(all, c)
 		}
-		if !n.Subnet4.IsValid() && !forwarded(n.Subnet6.Addr()) {
-			all = append(all, s.unpublished(n)...)
+		if !n.Subnet4.IsValid() && !model.Forwarded(n.Subnet6.Addr()) {
+			all = append(all, unpublished(s, n)...)
 		}
 	}
 	return all
 }
 
 // unpublished lists the endpoints whose ports have no address to lead to.
-func (s *state) unpublished(n *Network) (all []condition) {
-	for _, e := range s.members[n.ID] {
+func unpublished(s *model.State, n *model.Network) (all []condition) {
+	for _, e := range s.Members[n.ID] {
 		if len(e.Publish.Bindings) > 0 {
 			all = append(all, condition{text: fmt.Sprintf("the ports of endpoint %s on %s are not published: its only address %s is link-local and reaches as far as the bridge; give the network IPv4 or another IPv6 subnet",
-				short(e.ID), n, e.IPv6.Addr())})
+				model.Short(e.ID), n, e.IPv6.Addr())})
 		}
 	}
 	return all
 }
 
-// String names the network as docker network ls and ip link do.
-func (n *Network) String() string {
-	return fmt.Sprintf("network %s (bridge %s)", short(n.ID), n.Bridge)
-}
-
-// conditions lists what the network's options name of the host.
-func (n *Network) conditions() (all []condition) {
+// byOptions lists what the network's options name of the host.
+func byOptions(n *model.Network) (all []condition) {
 	for _, o := range []struct {
 		name   string
 		addrs  []netip.Addr
@@ -84,12 +80,12 @@ func (n *Network) conditions() (all []condition) {
 
 // wayIn is the condition of IPv4 ports on a network whose bridge gets no address:
 // somebody else has to give the host a way to the containers.
-func (s *state) wayIn(n *Network) condition {
+func wayIn(s *model.State, n *model.Network) condition {
 	if !n.Options.InhibitIPv4 {
 		return condition{}
 	}
 	var first netip.Addr
-	for _, e := range s.members[n.ID] {
+	for _, e := range s.Members[n.ID] {
 		leads := slices.ContainsFunc(e.Published, func(r spec.Published) bool { return r.ContainerIP.Is4() })
 		if a := e.IPv4.Addr(); leads && (!first.IsValid() || a.Less(first)) {
 			first = a
@@ -169,7 +165,7 @@ func (d *Driver) met(ctx context.Context, c condition, have map[netip.Addr]bool)
 func (d *Driver) needs() []condition {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return append(d.state.conditions(), d.highConditions()...)
+	return append(conditions(d.state), d.highConditions()...)
 }
 
 // review tells of conditions that are met no more, and of those that are again. What

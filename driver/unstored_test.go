@@ -3,6 +3,8 @@ package driver
 import (
 	"reflect"
 	"testing"
+
+	"github.com/gangway-net/gangway/driver/model"
 )
 
 // TestUndoNotStored: a change fails, and so does everything that would undo it. Once
@@ -40,7 +42,7 @@ func TestUndoNotStored(t *testing.T) {
 				d.Reconcile(ctx)
 				after := f.picture()
 				if after.Held = before.Held; c.retires && len(after.Rules) == 0 {
-					before = picture{Stored: map[string]string{hostKey: before.Stored[hostKey]}}
+					before = picture{Stored: map[string]string{model.HostKey: before.Stored[model.HostKey]}}
 					after = picture{Stored: after.Stored}
 				}
 				if !reflect.DeepEqual(before, after) {

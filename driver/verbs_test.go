@@ -10,6 +10,7 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -83,7 +84,7 @@ func container(t *testing.T, d *Driver, network, id, addr string, ports ...float
 	ctx := t.Context()
 	must(t,
 		endpointErr(d.CreateEndpoint(ctx, endpointRequest(network, id, addr))),
-		joinErr(d.Join(ctx, network, id, "/run/docker/netns/"+short(id), nil)),
+		joinErr(d.Join(ctx, network, id, "/run/docker/netns/"+model.Short(id), nil)),
 		d.Publish(ctx, network, id, portmap(ports...)),
 	)
 }
@@ -202,7 +203,7 @@ func TestRefused(t *testing.T) {
 		{"publish bad port", d.Publish(ctx, netA, ep1, portmap(70000, 1)), false, []string{"70000"}},
 	}
 	for _, c := range cases {
-		var conflict *ConflictError
+		var conflict *model.ConflictError
 		if c.err == nil || errors.As(c.err, &conflict) != c.conflict {
 			t.Errorf("%s: got %v (conflict: %v), want conflict: %v", c.name, c.err, conflict != nil, c.conflict)
 			continue
@@ -301,17 +302,17 @@ func TestBridgeIsFull(t *testing.T) {
 	request := func(i int) CreateEndpointRequest {
 		return endpointRequest(netA, fmt.Sprintf("%012dep", i), fmt.Sprintf("10.0.%d.%d/16", 1+i/250, i%250))
 	}
-	for i := range maxPorts {
+	for i := range model.MaxPorts {
 		must(t, endpointErr(d.CreateEndpoint(t.Context(), request(i))))
 	}
 	ops := f.ops
-	err := endpointErr(d.CreateEndpoint(t.Context(), request(maxPorts)))
+	err := endpointErr(d.CreateEndpoint(t.Context(), request(model.MaxPorts)))
 	if err == nil || !strings.Contains(err.Error(), "is full") || !strings.Contains(err.Error(), "1023") || f.ops != ops {
 		t.Fatalf("%d operations, error %v", f.ops-ops, err)
 	}
 	must(t, endpointErr(d.CreateEndpoint(t.Context(), request(0)))) // the same again
 	must(t, d.DeleteEndpoint(t.Context(), netA, request(5).EndpointID))
-	must(t, endpointErr(d.CreateEndpoint(t.Context(), request(maxPorts))))
+	must(t, endpointErr(d.CreateEndpoint(t.Context(), request(model.MaxPorts))))
 }
 
 // TestUnguarded: where the kernel cannot filter, networks are as they were before

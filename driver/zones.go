@@ -45,11 +45,11 @@ func (d *Driver) zoned() (bridges, moving []string) {
 		moving = append(moving, name)
 	}
 	for _, v := range d.engines.unclaimed.endpoints {
-		if d.moving[v.Bridge] == 0 && d.state.bridges[v.Bridge] == nil && !slices.Contains(moving, v.Bridge) {
+		if d.moving[v.Bridge] == 0 && d.state.Bridges[v.Bridge] == nil && !slices.Contains(moving, v.Bridge) {
 			moving = append(moving, v.Bridge)
 		}
 	}
-	for name, n := range d.state.bridges {
+	for name, n := range d.state.Bridges {
 		if !n.Adopted && d.moving[name] == 0 {
 			bridges = append(bridges, name)
 		}

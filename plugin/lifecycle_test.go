@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/integration/testkit"
 )
 
@@ -42,7 +42,7 @@ func TestConflictsAreRetained(t *testing.T) {
 		if !strings.HasPrefix(op, "Create") {
 			return nil
 		}
-		return fmt.Errorf("create: %w", &driver.ConflictError{
+		return fmt.Errorf("create: %w", &model.ConflictError{
 			Subnets:   []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")},
 			Addresses: []netip.Addr{netip.MustParseAddr("fd00::2")},
 		})

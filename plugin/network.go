@@ -11,6 +11,7 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/ipam"
 )
 
@@ -201,7 +202,7 @@ func (s *Server) createNetwork(ctx context.Context, r *network.CreateNetworkRequ
 	}
 	req.Exclusive = s.exclusive(slices.Concat(req.IPv4, req.IPv6))
 	err = s.o.Networks.CreateNetwork(ctx, req)
-	var conflict *driver.ConflictError
+	var conflict *model.ConflictError
 	if errors.As(err, &conflict) {
 		s.retainPools(conflict, append(slices.Clone(req.IPv4), req.IPv6...))
 	}
@@ -224,7 +225,7 @@ func (s *Server) exclusive(pools []driver.PoolData) bool {
 // release. Only a pool equal to a held one can have been claimed twice; one
 // that merely overlaps it, or that fell with another pool of the request, was
 // given to this request alone and has to go.
-func (s *Server) retainPools(conflict *driver.ConflictError, pools []driver.PoolData) {
+func (s *Server) retainPools(conflict *model.ConflictError, pools []driver.PoolData) {
 	for _, p := range pools {
 		if !slices.Contains(conflict.Subnets, p.Subnet) {
 			continue
@@ -247,7 +248,7 @@ func (s *Server) createEndpoint(ctx context.Context, r *createEndpointRequest) (
 		return nil, err
 	}
 	result, err := s.o.Networks.CreateEndpoint(ctx, req)
-	var conflict *driver.ConflictError
+	var conflict *model.ConflictError
 	if errors.As(err, &conflict) {
 		for _, p := range []netip.Prefix{req.IPv4, req.IPv6} {
 			if p.IsValid() && slices.Contains(conflict.Addresses, p.Addr()) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/integration/nstest"
 	"github.com/gangway-net/gangway/integration/testkit"
 	"github.com/gangway-net/gangway/integration/wiring"
@@ -50,7 +51,7 @@ func open(ctx context.Context, backend, dir string) (_ *world, err error) {
 		return nil, err
 	}
 	w.closers = append(w.closers, func() { _ = files.Close() })
-	if w.state, err = files.Split("driver", driver.EndpointKeys); err != nil {
+	if w.state, err = files.Split("driver", model.EndpointKeys); err != nil {
 		return nil, err
 	}
 	p, err := wiring.Open(ctx, backend, log)

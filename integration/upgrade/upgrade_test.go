@@ -13,7 +13,7 @@ import (
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
 
-	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/integration/nstest"
 	"github.com/gangway-net/gangway/plugin/store"
 )
@@ -230,7 +230,7 @@ func emptied(t *testing.T, state string) {
 		t.Fatal(err)
 	}
 	defer all.Close()
-	networks, err := all.Split("driver", driver.EndpointKeys)
+	networks, err := all.Split("driver", model.EndpointKeys)
 	if err != nil {
 		t.Fatal(err)
 	}

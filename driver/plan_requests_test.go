@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/model"
 )
 
 // TestPortFamilies: which host addresses a binding takes for an endpoint that
@@ -28,13 +29,13 @@ func TestPortFamilies(t *testing.T) {
 		{"IPv6 only, IPv4 asked for", netip.Prefix{}, six, any4, false, []netip.Addr{any4}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := &Network{Options: config.Network{HostBinding4: "0.0.0.0"}}
-			e := &Endpoint{IPv4: c.four, IPv6: c.six}
+			n := &model.Network{Options: config.Network{HostBinding4: "0.0.0.0"}}
+			e := &model.Endpoint{IPv4: c.four, IPv6: c.six}
 			e.Publish = config.Publish{
 				Bindings:    []config.PortBinding{{Proto: 6, Port: 80, HostIP: c.asked}},
 				NoProxy6To4: c.noProxy6To,
 			}
-			got := portRequests(n, e, families{true, true})
+			got := requestsOf(n, e, families{true, true})
 			if len(got) != 1 || !slices.Equal(got[0].HostIPs, c.want) {
 				t.Errorf("requests %+v, want one on %v", got, c.want)
 			}
@@ -67,7 +68,7 @@ func TestHostBindings(t *testing.T) {
 		{"IPv6 routed", "127.0.0.1,192.0.2.1", "fd00::1", config.Routed, "", addrs("127.0.0.1", "192.0.2.1")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n := &Network{Options: config.Network{HostBinding4: c.four, HostBinding6: c.six, GatewayMode6: c.mode}}
+			n := &model.Network{Options: config.Network{HostBinding4: c.four, HostBinding6: c.six, GatewayMode6: c.mode}}
 			var asked netip.Addr
 			if c.asked != "" {
 				asked = netip.MustParseAddr(c.asked)
@@ -82,15 +83,15 @@ func TestHostBindings(t *testing.T) {
 // TestSCTPRoutedIPv4: with no host port in IPv4, the one that docker implies in
 // IPv6 must not be asked of a relay that SCTP does not have.
 func TestSCTPRoutedIPv4(t *testing.T) {
-	n := &Network{Options: config.Network{GatewayMode4: config.Routed}}
-	e := &Endpoint{IPv4: netip.MustParsePrefix("10.0.0.2/24")}
+	n := &model.Network{Options: config.Network{GatewayMode4: config.Routed}}
+	e := &model.Endpoint{IPv4: netip.MustParsePrefix("10.0.0.2/24")}
 	for _, c := range []struct {
 		proto uint8
 		asked netip.Addr
 		want  int
 	}{{132, netip.Addr{}, 0}, {132, netip.IPv6Unspecified(), 1}, {6, netip.Addr{}, 1}} {
 		e.Publish.Bindings = []config.PortBinding{{Proto: c.proto, Port: 80, HostIP: c.asked}}
-		got := portRequests(n, e, families{true, true})
+		got := requestsOf(n, e, families{true, true})
 		if len(got) != c.want {
 			t.Errorf("protocol %d on %v: %d requests, want %d", c.proto, c.asked, len(got), c.want)
 		}

@@ -1,0 +1,90 @@
+package driver
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/gangway-net/gangway/driver/model"
+)
+
+// A bridge that gangway makes has containers on it whose addresses it knows. An
+// adopted one may have a network card, or pairs of somebody else's: machines
+// whose addresses nobody has told. So an address is asked for there before it is
+// used (duplicate address detection). Otherwise two machines would have it, and each of their neighbours would
+// talk to one or to the other.
+
+// refuseDuplicates refuses an endpoint's addresses that somebody on its adopted
+// bridge uses. It asks without the network's lock, since it waits: containers
+// that start at the same time wait together. An address that an endpoint holds
+// is not asked for; whether it yields is another question.
+func (d *Driver) refuseDuplicates(ctx context.Context, e *model.Endpoint) error {
+	d.mu.Lock()
+	n := d.state.Networks[e.NetworkID]
+	var addrs []netip.Addr
+	for _, a := range e.Addrs() {
+		if d.state.Holders[a] == nil {
+			addrs = append(addrs, a)
+		}
+	}
+	d.mu.Unlock()
+	if n == nil || !n.Adopted {
+		return nil
+	}
+	return d.refuseUsed(ctx, n.Bridge, addrs, "choose another --ip or --ip6, or keep the network off such addresses with --ip-range or --aux-address")
+}
+
+// refuseDuplicateGateway does the same for the gateway's addresses that an adopted
+// bridge does not have yet.
+func (d *Driver) refuseDuplicateGateway(ctx context.Context, n *model.Network, have []netip.Prefix) error {
+	if !n.Adopted {
+		return nil
+	}
+	there := map[netip.Addr]bool{}
+	for _, p := range have {
+		there[p.Addr()] = true
+	}
+	var addrs []netip.Addr
+	for _, p := range n.BridgeAddresses() {
+		if !there[p.Addr()] {
+			addrs = append(addrs, p.Addr())
+		}
+	}
+	return d.refuseUsed(ctx, n.Bridge, addrs, "choose another --gateway; if that machine is to be the gateway, add -o com.docker.network.bridge.inhibit_ipv4=true")
+}
+
+func (d *Driver) refuseUsed(ctx context.Context, bridge string, addrs []netip.Addr, next string) error {
+	if len(addrs) == 0 {
+		return nil
+	}
+	users, err := d.o.Host.Occupied(ctx, bridge, addrs)
+	if err != nil {
+		return err
+	}
+	for _, a := range addrs {
+		if mac, used := users[a]; used {
+			return fmt.Errorf("address %s is in use on bridge %s: %s answers for it; %s", a, bridge, mac, next)
+		}
+	}
+	return nil
+}
+
+// refuseBridgeMAC refuses a hardware address that is the bridge's. Those that gangway
+// makes are not looked at: the bridge's own is random.
+func (d *Driver) refuseBridgeMAC(ctx context.Context, e *model.Endpoint) error {
+	d.mu.Lock()
+	n, known := d.state.Networks[e.NetworkID], d.state.Endpoints[e.ID] != nil
+	d.mu.Unlock()
+	if e.MACChosen || n == nil || known {
+		return nil
+	}
+	info, err := d.o.Host.InspectBridge(ctx, n.Bridge, nil)
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(info.MAC, e.MAC) {
+		return fmt.Errorf("mac address %s is that of bridge %s of network %s: choose another --mac-address", info.MAC, n.Bridge, model.Short(n.ID))
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package model
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// AdmitNetwork checks a new network against all others. A bridge or a subnet that another
+// one has is a ConflictError.
+func (s *State) AdmitNetwork(n *Network) error {
+	if old := s.Bridges[n.Bridge]; old != nil {
+		return Conflictf("bridge %s belongs to network %s: choose another com.docker.network.bridge.name", n.Bridge, Short(old.ID))
+	}
+	for _, old := range s.Networks {
+		for _, a := range old.Subnets() {
+			for _, b := range n.Subnets() {
+				if a.Overlaps(b) {
+					err := Conflictf("subnet %s overlaps %s of network %s: choose another --subnet", b, a, Short(old.ID))
+					err.Subnets = []netip.Prefix{a}
+					for _, g := range old.gateways() {
+						err.Addresses = append(err.Addresses, g.Addr())
+					}
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// Avoid refuses a subnet that holds an address of the host: the bridge's route
+// would take the place of the link's. A subnet that only lies within one of the
+// host's is the user's choice, as with the built-in driver.
+func (n *Network) Avoid(host []spec.LinkAddress) error {
+	for _, subnet := range n.Subnets() {
+		for _, a := range host {
+			if subnet.Contains(a.Address.Addr()) {
+				return Conflictf("subnet %s holds the host's address %s (link %s): choose another --subnet", subnet, a.Address.Addr(), a.Link)
+			}
+		}
+	}
+	return nil
+}
+
+// RepeatedNetwork tells a repeated request for a network from a contradictory one, which is an error.
+// It returns what changes. Routers may be new: the first request has come to a version that passed over them. What is wrong with
+// them is no reason to refuse a network that there is.
+func RepeatedNetwork(old, n *Network, to Routers) (Change, error) {
+	same := *n
+	// Whether the bridge was there before was settled by the first request.
+	same.Adopted = old.Adopted
+	same.Engine = old.Engine
+	if same.Options.Equal(old.Options) {
+		same.Options = old.Options // in whatever words
+	}
+	if old.Space == "" {
+		same.Space = ""
+	}
+	bare := same
+	err := same.Route(to)
+	switch {
+	case *old == same:
+		return Change{}, nil
+	case *old == bare && err == nil:
+		return Change{Network: NetworkChange{Before: old, After: &same}}, nil
+	}
+	return Change{}, Conflictf("network %s exists with bridge %s, subnets %v, gateways %v and %v, options %s; now asked for with bridge %s, subnets %v, gateways %v and %v, options %s",
+		Short(n.ID), old.Bridge, old.Subnets(), old.gateways(), old.DefaultGateways(), old.Options,
+		same.Bridge, same.Subnets(), same.gateways(), same.DefaultGateways(), same.Options)
+}
+
+// MaxPorts is how many ports the kernel gives a bridge (BR_MAX_PORTS is 1024,
+// and port 0 is none). Without this check the engine would hear "exchange full"
+// after it has allocated everything.
+const MaxPorts = 1023
+
+// AdmitEndpoint checks a new endpoint against its network and the others. An address that
+// another one has is a ConflictError; a hardware address that was not asked for gives way.
+func (s *State) AdmitEndpoint(n *Network, e *Endpoint) error {
+	if len(s.Members[n.ID]) >= MaxPorts {
+		return fmt.Errorf("network %s is full: its bridge %s takes %d containers, the kernel's limit; put this one on another network",
+			Short(n.ID), n.Bridge, MaxPorts)
+	}
+	for _, p := range []struct{ addr, subnet, gateway netip.Prefix }{
+		{e.IPv4, n.Subnet4, n.Gateway4}, {e.IPv6, n.Subnet6, n.Gateway6},
+	} {
+		if !p.addr.IsValid() {
+			continue
+		}
+		a := p.addr.Addr()
+		if !p.subnet.IsValid() || !p.subnet.Contains(a) {
+			return fmt.Errorf("address %s is not inside network %s (subnets %v)", a, Short(n.ID), n.Subnets())
+		}
+		if what := nobodys(p.subnet, a); what != "" {
+			return fmt.Errorf("address %s of network %s is %s: choose another --ip or --ip6", a, Short(n.ID), what)
+		}
+		if p.gateway.IsValid() && p.gateway.Addr() == a && !n.GatewayElsewhere(a) {
+			return fmt.Errorf("address %s is the gateway of network %s: choose another --ip", a, Short(n.ID))
+		}
+		if h := s.Holders[a]; h != nil {
+			err := Conflictf("address %s is held by endpoint %s: stop its container or choose another --ip", a, Short(h.ID))
+			err.Addresses = []netip.Addr{a}
+			return err
+		}
+	}
+	return s.admitMAC(e)
+}
+
+// A bridge sends a frame where it last saw its hardware address. One that two
+// containers have makes them take each other's packets in turn, and the bridge's
+// own is never left to a container.
+
+// admitMAC refuses a hardware address that another endpoint of the network has.
+// One that gangway makes gives way.
+func (s *State) admitMAC(e *Endpoint) error {
+	h := s.macHolder(e)
+	if h == nil {
+		return nil
+	}
+	if !e.MACChosen {
+		return Conflictf("mac address %s is held by endpoint %s of network %s: stop its container or choose another --mac-address",
+			net.HardwareAddr(e.MAC), Short(h.ID), Short(e.NetworkID))
+	}
+	for i := uint32(1); s.macHolder(e) != nil; i++ {
+		e.MAC = hashMAC(e.Addrs()[0], i)
+	}
+	return nil
+}
+
+// RepeatedEndpoint tells a repeated request for an endpoint from a contradictory one, which
+// is an error.
+func RepeatedEndpoint(old, e *Endpoint) error {
+	if old.NetworkID == e.NetworkID && old.IPv4 == e.IPv4 && old.IPv6 == e.IPv6 &&
+		bytes.Equal(old.MAC, e.MAC) && old.MACChosen == e.MACChosen && old.Options.Equal(e.Options) {
+		return nil
+	}
+	return Conflictf("endpoint %s exists on network %s with addresses %v, mac %s and options %s; now asked for on network %s with %v, %s and options %s",
+		Short(e.ID), Short(old.NetworkID), old.Addrs(), net.HardwareAddr(old.MAC), old.Options,
+		Short(e.NetworkID), e.Addrs(), net.HardwareAddr(e.MAC), e.Options)
+}
+
+// nobodys says which address of a subnet no interface can have: the last one of
+// an IPv4 subnet is everybody's, the first one of either family is the subnet's or
+// its routers' (RFC 919; RFC 4291, 2.6.1). Subnets of two addresses and of one have
+// neither (RFC 3021, RFC 6164).
+func nobodys(subnet netip.Prefix, a netip.Addr) string {
+	host := a.BitLen() - subnet.Bits()
+	switch {
+	case host < 2:
+	case a == subnet.Masked().Addr():
+		return "the address of subnet " + subnet.String() + " itself"
+	case a.Is4() && a == lastOf(subnet):
+		return "the broadcast address of subnet " + subnet.String()
+	}
+	return ""
+}
+
+func lastOf(subnet netip.Prefix) netip.Addr {
+	first := subnet.Masked().Addr().As4()
+	all := binary.BigEndian.Uint32(first[:]) | ^uint32(0)>>subnet.Bits()
+	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, all)))
+}

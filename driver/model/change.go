@@ -1,0 +1,74 @@
+package model
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Change is what one verb does: each object before and after, nil for
+// "does not exist".
+type Change struct {
+	Network   NetworkChange
+	Endpoints []EndpointChange
+}
+
+// Sandboxes are those of the containers that the endpoints are in, before or after.
+func (c Change) Sandboxes() map[string]bool {
+	all := map[string]bool{}
+	for _, e := range c.Endpoints {
+		for _, e := range []*Endpoint{e.Before, e.After} {
+			if e != nil && e.Sandbox != "" {
+				all[e.Sandbox] = true
+			}
+		}
+	}
+	return all
+}
+
+// Empty says that nothing changes.
+func (c Change) Empty() bool {
+	return c.Network == NetworkChange{} && len(c.Endpoints) == 0
+}
+
+// Inverse is the change that undoes c.
+func (c Change) Inverse() Change {
+	out := Change{Network: NetworkChange{Before: c.Network.After, After: c.Network.Before}}
+	for _, e := range slices.Backward(c.Endpoints) {
+		out.Endpoints = append(out.Endpoints, EndpointChange{Before: e.After, After: e.Before})
+	}
+	return out
+}
+
+// NetworkChange is a network before and after; nil for "does not exist".
+type NetworkChange struct{ Before, After *Network }
+
+// Bridges returns the bridges of a network that changes.
+func (c NetworkChange) Bridges() (names []string) {
+	for _, n := range []*Network{c.Before, c.After} {
+		if n != nil {
+			names = append(names, n.Bridge)
+		}
+	}
+	return names
+}
+
+// EndpointChange is an endpoint before and after; nil for "does not exist".
+type EndpointChange struct{ Before, After *Endpoint }
+
+// NetworkID is the id of the network that the endpoint is on.
+func (c EndpointChange) NetworkID() string {
+	if c.After != nil {
+		return c.After.NetworkID
+	}
+	return c.Before.NetworkID
+}
+
+// Left returns the addresses that are in no container any more.
+func (c EndpointChange) Left() []netip.Addr {
+	if c.Before == nil || c.Before.Sandbox == "" {
+		return nil
+	}
+	return slices.DeleteFunc(c.Before.Addrs(), func(a netip.Addr) bool {
+		return c.After != nil && c.After.Sandbox != "" && slices.Contains(c.After.Addrs(), a)
+	})
+}

@@ -1,0 +1,206 @@
+package model
+
+import (
+	"bytes"
+	"maps"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// State is everything that should exist, with the indexes that keep the checks
+// of a verb independent of how much there is.
+type State struct {
+	Networks  map[string]*Network
+	Endpoints map[string]*Endpoint
+	// Members lists the endpoints of each network.
+	Members map[string]map[string]*Endpoint
+	// Sandboxes lists the endpoints in each container's namespace. The lists never
+	// change, they are replaced.
+	Sandboxes map[string][]*Endpoint
+	// Bridges and holders lead from a bridge or an address to who holds it.
+	Bridges map[string]*Network
+	Holders map[netip.Addr]*Endpoint
+	// High are the published ports that what goes out must not get.
+	High *HighPorts
+}
+
+// NewState returns a state in which there is nothing.
+func NewState() *State {
+	return &State{
+		Networks:  map[string]*Network{},
+		Endpoints: map[string]*Endpoint{},
+		Members:   map[string]map[string]*Endpoint{},
+		Sandboxes: map[string][]*Endpoint{},
+		Bridges:   map[string]*Network{},
+		Holders:   map[netip.Addr]*Endpoint{},
+		High:      newHighPorts(),
+	}
+}
+
+// Snapshot returns what compile needs of the state, which does not follow it.
+// Networks and endpoints never change, they are replaced.
+func (s *State) Snapshot() *State {
+	members := make(map[string]map[string]*Endpoint, len(s.Members))
+	for id, on := range s.Members {
+		members[id] = maps.Clone(on)
+	}
+	return &State{Networks: maps.Clone(s.Networks), Members: members, Sandboxes: maps.Clone(s.Sandboxes)}
+}
+
+// Apply makes the state follow c.
+func (s *State) Apply(c Change) {
+	for _, e := range c.Endpoints {
+		s.dropEndpoint(e.Before)
+	}
+	if n := c.Network.Before; n != nil {
+		delete(s.Networks, n.ID)
+		delete(s.Bridges, n.Bridge)
+		if len(s.Members[n.ID]) == 0 {
+			delete(s.Members, n.ID)
+		}
+	}
+	if n := c.Network.After; n != nil {
+		s.Networks[n.ID] = n
+		s.Bridges[n.Bridge] = n
+	}
+	for _, e := range c.Endpoints {
+		s.addEndpoint(e.After)
+	}
+}
+
+func (s *State) dropEndpoint(e *Endpoint) {
+	if e == nil {
+		return
+	}
+	if is := s.Endpoints[e.ID]; is != nil {
+		s.High.drop(is)
+	}
+	delete(s.Endpoints, e.ID)
+	delete(s.Members[e.NetworkID], e.ID)
+	if len(s.Members[e.NetworkID]) == 0 {
+		delete(s.Members, e.NetworkID)
+	}
+	if e.Sandbox != "" {
+		s.Sandboxes[e.Sandbox] = slices.DeleteFunc(slices.Clone(s.Sandboxes[e.Sandbox]), func(o *Endpoint) bool { return o.ID == e.ID })
+		if len(s.Sandboxes[e.Sandbox]) == 0 {
+			delete(s.Sandboxes, e.Sandbox)
+		}
+	}
+	for _, a := range e.Addrs() {
+		if h := s.Holders[a]; h != nil && h.ID == e.ID {
+			delete(s.Holders, a)
+		}
+	}
+}
+
+func (s *State) addEndpoint(e *Endpoint) {
+	if e == nil {
+		return
+	}
+	if is := s.Endpoints[e.ID]; is != nil {
+		s.High.drop(is)
+	}
+	s.Endpoints[e.ID] = e
+	s.High.add(e)
+	if s.Members[e.NetworkID] == nil {
+		s.Members[e.NetworkID] = map[string]*Endpoint{}
+	}
+	s.Members[e.NetworkID][e.ID] = e
+	if e.Sandbox != "" {
+		s.Sandboxes[e.Sandbox] = append(slices.Clone(s.Sandboxes[e.Sandbox]), e)
+	}
+	for _, a := range e.Addrs() {
+		s.Holders[a] = e
+	}
+}
+
+// Find returns an endpoint and its network; what is not known is an error.
+func (s *State) Find(networkID, endpointID string) (*Network, *Endpoint, error) {
+	n := s.Networks[networkID]
+	if n == nil {
+		return nil, nil, UnknownNetwork(networkID)
+	}
+	e := s.Members[networkID][endpointID]
+	if e == nil {
+		return nil, nil, unknownEndpoint(networkID, endpointID)
+	}
+	return n, e, nil
+}
+
+// PublishedUDP returns the UDP ports that all endpoints have.
+func (s *State) PublishedUDP() (runs []spec.Published) {
+	for _, e := range s.Endpoints {
+		for _, r := range e.Published {
+			if r.Proto == spec.UDP {
+				runs = append(runs, r)
+			}
+		}
+	}
+	return runs
+}
+
+// Publishing returns the endpoints of a container that publish ports, besides one,
+// and the networks of all of them.
+func (s *State) Publishing(sandbox string, but *Endpoint) (others []*Endpoint, networks map[string]*Network) {
+	networks = map[string]*Network{but.NetworkID: s.Networks[but.NetworkID]}
+	for _, o := range s.Sandboxes[sandbox] {
+		n := s.Networks[o.NetworkID]
+		if o.ID != but.ID && len(o.Publish.Bindings) > 0 && !n.Options.Internal {
+			others = append(others, o)
+			networks[n.ID] = n
+		}
+	}
+	slices.SortFunc(others, func(a, b *Endpoint) int { return strings.Compare(a.ID, b.ID) })
+	return others, networks
+}
+
+// Sharing returns the ids of a network and of those that are concerned when an
+// endpoint of it publishes or stops publishing. The endpoint may be nil.
+func (s *State) Sharing(networkID string, e *Endpoint, publishes bool) map[string]bool {
+	ids := map[string]bool{networkID: true}
+	if e != nil && e.Sandbox != "" && (publishes || len(e.Publish.Bindings) > 0) {
+		for _, o := range s.Sandboxes[e.Sandbox] {
+			ids[o.NetworkID] = true
+		}
+	}
+	return ids
+}
+
+// macHolder returns the other endpoint of e's network that has e's hardware
+// address. A network has at most MaxPorts of them.
+func (s *State) macHolder(e *Endpoint) *Endpoint {
+	for _, h := range s.Members[e.NetworkID] {
+		if h.ID != e.ID && bytes.Equal(h.MAC, e.MAC) {
+			return h
+		}
+	}
+	return nil
+}
+
+// HoldersOf returns who on e's network holds an address of it, or the hardware address
+// that was asked for, each once.
+func (s *State) HoldersOf(e *Endpoint) (holders []*Endpoint) {
+	if h := s.macHolder(e); h != nil && !e.MACChosen && s.Endpoints[e.ID] == nil {
+		holders = append(holders, h)
+	}
+	for _, a := range e.Addrs() {
+		h := s.Holders[a]
+		if h != nil && h.ID != e.ID && h.NetworkID == e.NetworkID && !slices.Contains(holders, h) { // once for both families
+			holders = append(holders, h)
+		}
+	}
+	return holders
+}
+
+// Whose says which container a sandbox is of, by an endpoint in it: that is what a name
+// is known of.
+func (s *State) Whose(sandbox string) string {
+	if list := s.Sandboxes[sandbox]; len(list) > 0 {
+		return "endpoint " + Short(list[0].ID)
+	}
+	return "container " + Short(path.Base(sandbox))
+}

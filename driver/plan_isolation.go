@@ -1,0 +1,57 @@
+package driver
+
+import (
+	"net/netip"
+
+	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
+)
+
+// isolation is what the firewall has to know about the network.
+func isolation(n *model.Network) firewall.Network {
+	fw := firewall.Network{
+		ID:       n.ID,
+		Bridge:   n.Bridge,
+		Internal: n.Options.Internal,
+		ICC:      n.Options.ICC,
+	}
+	for _, subnet := range n.Subnets() {
+		// Each link has IPv6 link-local addresses.
+		if a := subnet.Addr(); a.Is4() || !a.IsLinkLocalUnicast() {
+			fw.Subnets = append(fw.Subnets, subnet)
+		}
+	}
+	if n.Options.Internal {
+		return fw
+	}
+	for _, subnet := range n.Forwarded() {
+		mode := n.Options.Mode(subnet.Addr().Is6())
+		if mode == config.Routed {
+			fw.Routed = fw.Routed.With(firewall.Family(subnet.Addr().Is6()))
+			continue
+		}
+		fw.Hairpin = append(fw.Hairpin, subnet)
+		if n.Options.Masquerade {
+			fw.Masquerade = append(fw.Masquerade, subnet)
+		}
+		if mode == config.NATUnprotected {
+			fw.Unprotected = fw.Unprotected.With(firewall.Family(subnet.Addr().Is6()))
+		}
+	}
+	for _, six := range []bool{false, true} {
+		if a := source(n, six); a.IsValid() {
+			fw.Source = append(fw.Source, a)
+		}
+	}
+	return fw
+}
+
+// source is the address that outgoing traffic of a family takes; invalid for that of
+// the link that it leaves by.
+func source(n *model.Network, six bool) netip.Addr {
+	if six {
+		return n.Options.Host6
+	}
+	return n.Options.Host4
+}
