@@ -20,9 +20,10 @@ var arrows = map[string][]string{
 	"config":                    {},
 	"printable":                 {},
 	"ipam":                      {"config"},
-	"driver":                    {"config", "driver/events", "driver/model", "driver/spec", "driver/firewall", "driver/undo"},
+	"driver":                    {"config", "driver/events", "driver/model", "driver/plan", "driver/spec", "driver/firewall", "driver/undo"},
 	"driver/events":             {},
 	"driver/model":              {"config", "driver/firewall", "driver/spec"},
+	"driver/plan":               {"config", "driver/firewall", "driver/model", "driver/spec"},
 	"driver/spec":               {},
 	"driver/undo":               {},
 	"driver/bpfprog":            {},
@@ -50,7 +51,7 @@ var arrows = map[string][]string{
 
 // standardOnly lists packages that may import nothing but the standard library
 // and the project.
-var standardOnly = []string{"config", "driver/events", "driver/model", "driver/spec", "driver/firewall", "driver/kernel", "driver/undo", "printable"}
+var standardOnly = []string{"config", "driver/events", "driver/model", "driver/plan", "driver/spec", "driver/firewall", "driver/kernel", "driver/undo", "printable"}
 
 // forTests lists packages that exist for tests and are imported by tests only.
 func forTests(pkg string) bool {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 )
 
 // Adoption is what an engine says of one of its networks, in the terms of the calls
@@ -176,5 +177,5 @@ func (d *Driver) regain(ctx context.Context, look planner) error {
 		return err
 	}
 	defer d.settle(c)
-	return d.apply(ctx, diff(before, after), false)
+	return d.apply(ctx, plan.Diff(before, after), false)
 }

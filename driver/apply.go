@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -68,10 +69,10 @@ func kindOf[T spec.Object](of spec.Kind, a actions[T], check func(*repair, conte
 // apply makes the kernel follow a delta: each kind in its turn, as kinds has them. It
 // stops at the first error where the caller undoes all; what is never undone goes on past
 // errors, but for links without rules.
-func (d *Driver) apply(ctx context.Context, dl delta, undone bool) error {
+func (d *Driver) apply(ctx context.Context, dl plan.Delta, undone bool) error {
 	d.o.Log.Debug(dl)
 	first, then := d.kinds()
-	failed := build(ctx, first, dl.fresh, undone)
+	failed := build(ctx, first, dl.Fresh, undone)
 	if failed != nil && undone {
 		return failed
 	}
@@ -80,12 +81,12 @@ func (d *Driver) apply(ctx context.Context, dl delta, undone bool) error {
 		return failed
 	}
 	var ruleless error
-	if !dl.rules.Empty() {
-		ruleless = d.changeRules(ctx, dl.rules)
+	if !dl.Rules.Empty() {
+		ruleless = d.changeRules(ctx, dl.Rules)
 		failed = errors.Join(failed, ruleless)
 	}
 	if ruleless == nil {
-		failed = errors.Join(failed, build(ctx, then, dl.fresh, undone))
+		failed = errors.Join(failed, build(ctx, then, dl.Fresh, undone))
 	}
 	if failed != nil && undone {
 		return failed
@@ -94,7 +95,7 @@ func (d *Driver) apply(ctx context.Context, dl delta, undone bool) error {
 }
 
 // build makes what comes of these kinds, in their order.
-func build(ctx context.Context, kinds []kind, fresh plan, undone bool) (failed error) {
+func build(ctx context.Context, kinds []kind, fresh plan.Plan, undone bool) (failed error) {
 	for _, k := range kinds {
 		for _, o := range fresh {
 			if o.Kind() != k.of {
@@ -111,15 +112,15 @@ func build(ctx context.Context, kinds []kind, fresh plan, undone bool) (failed e
 
 // takeAway removes what goes of these kinds, in the opposite order. It goes on past
 // errors.
-func takeAway(ctx context.Context, kinds []kind, dl delta) error {
+func takeAway(ctx context.Context, kinds []kind, dl plan.Delta) error {
 	var errs []error
 	for _, k := range slices.Backward(kinds) {
-		for _, o := range dl.cut {
+		for _, o := range dl.Cut {
 			if o.Kind() == k.of {
 				errs = append(errs, k.trim(ctx, o))
 			}
 		}
-		for _, o := range dl.gone {
+		for _, o := range dl.Gone {
 			if o.Kind() == k.of && k.remove != nil {
 				errs = append(errs, k.remove(ctx, o))
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -147,8 +148,8 @@ func serves(n *model.Network, e *model.Endpoint, six bool) bool {
 		return true
 	}
 	return slices.ContainsFunc(e.Published, func(r spec.Published) bool {
-		return byNAT(r) && r.HostIP.Is6() == six && !r.HostIP.IsLoopback()
-	}) || slices.ContainsFunc(openPorts(n, e), func(o firewall.Open) bool { return o.From == "" && o.Addr.Is6() == six })
+		return plan.ByNAT(r) && r.HostIP.Is6() == six && !r.HostIP.IsLoopback()
+	}) || slices.ContainsFunc(plan.OpenPorts(n, e), func(o firewall.Open) bool { return o.From == "" && o.Addr.Is6() == six })
 }
 
 // search finds what rules divert.

@@ -1,11 +1,11 @@
 // Package driver is the NetworkDriver's domain: it holds what should exist
-// (networks, endpoints, published ports) and makes the kernel follow.
+// (networks, endpoints, published ports: package model) and makes the kernel follow.
 //
-// Invariant: after every verb the kernel holds what compile says of the state,
+// Invariant: after every verb the kernel holds what plan.Compile says of the state,
 // no more and no less, and the store holds the same state. Verbs only describe
 // a change of state; commit is the one place where a change is validated,
-// persisted, turned into a delta and applied. Restore and Reconcile apply the
-// same compile to everything.
+// persisted, turned into a delta and applied. Restore and Reconcile compile
+// everything in the same way.
 //
 // A verb that builds something is undone as a whole when a step fails. A verb
 // that tears something down goes on past errors and never comes back: the

@@ -13,6 +13,7 @@ import (
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/driver/undo"
 )
@@ -86,7 +87,7 @@ type locks struct {
 // memory is what the driver knows, guarded by its mu.
 type memory struct {
 	state  *model.State
-	facts  facts
+	facts  plan.Facts
 	health health
 	// turned are the families whose forwarding gangway has turned on since the host
 	// booted.
@@ -186,8 +187,8 @@ func (d *Driver) commit(ctx context.Context, look planner) error {
 		return err
 	}
 	defer d.settle(c)
-	if err = d.apply(ctx, d.known(diff(before, after)), true); err != nil {
-		return d.undo(ctx, c, diff(after, before), err)
+	if err = d.apply(ctx, d.known(plan.Diff(before, after)), true); err != nil {
+		return d.undo(ctx, c, plan.Diff(after, before), err)
 	}
 	d.dropFlows(ctx, d.noteFlows(c))
 	return nil
@@ -195,10 +196,10 @@ func (d *Driver) commit(ctx context.Context, look planner) error {
 
 // known leaves out of a delta the pairs that there have never been: those of
 // endpoints that join for the first time. Looking for them would cost each Join.
-func (d *Driver) known(dl delta) delta {
+func (d *Driver) known(dl plan.Delta) plan.Delta {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	dl.gone = slices.DeleteFunc(dl.gone, func(o spec.Object) bool {
+	dl.Gone = slices.DeleteFunc(dl.Gone, func(o spec.Object) bool {
 		v, pair := o.(spec.Veth)
 		_, left := d.expected[v.EndpointID]
 		return pair && v.Detached && !left
@@ -218,24 +219,24 @@ func (d *Driver) retire(ctx context.Context, look planner) error {
 
 // withdraw is retire for callers that drop the flows which it leaves when they have
 // given up the locks of networks: that may take a look at all tracked flows.
-func (d *Driver) withdraw(ctx context.Context, look planner) (left stale, err error) {
+func (d *Driver) withdraw(ctx context.Context, look planner) (left plan.Stale, err error) {
 	leave, err := d.gate.enter(ctx)
 	if err != nil {
-		return stale{}, err
+		return plan.Stale{}, err
 	}
 	defer leave()
 	c, before, after, err := d.begin(look)
 	if err != nil || c.Empty() {
-		return stale{}, err
+		return plan.Stale{}, err
 	}
 	defer d.settle(c)
-	err = d.apply(ctx, diff(before, after).leaving(after), false)
+	err = d.apply(ctx, plan.Diff(before, after).Leaving(after), false)
 	return d.noteFlows(c), err
 }
 
 // begin stages and persists a change, and says what the kernel has to contain
 // for its objects before and after it. Unless it fails, settle ends the change.
-func (d *Driver) begin(look planner) (c model.Change, before, after plan, err error) {
+func (d *Driver) begin(look planner) (c model.Change, before, after plan.Plan, err error) {
 	c, networks, err := d.stage(look, &before, &after)
 	if err != nil || c.Empty() {
 		return c, before, after, err
@@ -246,14 +247,14 @@ func (d *Driver) begin(look planner) (c model.Change, before, after plan, err er
 		d.settle(c)
 		return c, before, after, err
 	}
-	was, is := compileChange(c, networks)
+	was, is := plan.CompileChange(c, networks)
 	return c, append(before, was...), append(after, is...), nil
 }
 
 // stage makes the state follow at once, so that verbs on other
 // networks see what is taken. It returns the networks that the endpoints of the
 // change are on, and the plans of what they contribute together with others.
-func (d *Driver) stage(look planner, before, after *plan) (model.Change, map[string]*model.Network, error) {
+func (d *Driver) stage(look planner, before, after *plan.Plan) (model.Change, map[string]*model.Network, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c, err := look(d.state)
@@ -264,9 +265,9 @@ func (d *Driver) stage(look planner, before, after *plan) (model.Change, map[str
 	for _, e := range c.Endpoints {
 		networks[e.NetworkID()] = d.state.Networks[e.NetworkID()]
 	}
-	*before = around(d.state, c, func(e model.EndpointChange) *model.Endpoint { return e.Before })
+	*before = plan.Around(d.state, c, func(e model.EndpointChange) *model.Endpoint { return e.Before })
 	d.state.Apply(c)
-	*after = around(d.state, c, func(e model.EndpointChange) *model.Endpoint { return e.After })
+	*after = plan.Around(d.state, c, func(e model.EndpointChange) *model.Endpoint { return e.After })
 	if c.Network != (model.NetworkChange{}) {
 		d.origins.forget()
 	}
@@ -278,10 +279,10 @@ func (d *Driver) stage(look planner, before, after *plan) (model.Change, map[str
 
 // given are the facts as of now, and what follows from them and the state for what goes
 // out. The caller holds mu.
-func (d *Driver) given() facts {
+func (d *Driver) given() plan.Facts {
 	f := d.facts
-	f.high = sourcePortRules(d.ranges())
-	f.unclaimed = len(d.engines.unclaimed.endpoints) > 0
+	f.High = plan.SourcePortRules(d.ranges())
+	f.Unclaimed = len(d.engines.unclaimed.endpoints) > 0
 	return f
 }
 
@@ -305,7 +306,7 @@ func (d *Driver) unstage(c model.Change) {
 
 // undo puts everything back after err. What it cannot put back, in the kernel or
 // in the store, is for Reconcile, since the state says again what it said before.
-func (d *Driver) undo(ctx context.Context, c model.Change, back delta, err error) error {
+func (d *Driver) undo(ctx context.Context, c model.Change, back plan.Delta, err error) error {
 	ctx, cancel := undo.Context(ctx)
 	defer cancel()
 	if undoErr := d.apply(ctx, back, false); undoErr != nil {

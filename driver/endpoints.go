@@ -10,6 +10,7 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 )
 
 // CreateEndpoint makes an endpoint with the addresses that the engine
@@ -122,7 +123,7 @@ func (d *Driver) askedPorts(networkID string, options config.EndpointOptions) ([
 // the route and publish the container's ports there. Nor does it name the
 // endpoint itself, where that is the gateway.
 func joinResult(n *model.Network, e *model.Endpoint) JoinResult {
-	r := JoinResult{SrcName: vethPeer(e.ID), DstPrefix: n.Options.IfacePrefix, DisableGatewayService: true}
+	r := JoinResult{SrcName: plan.VethPeer(e.ID), DstPrefix: n.Options.IfacePrefix, DisableGatewayService: true}
 	if n.Options.Internal {
 		return r
 	}
@@ -163,23 +164,23 @@ func (d *Driver) retireEndpoint(ctx context.Context, networkID, endpointID strin
 }
 
 // withdrawEndpoint returns the flows that the endpoint has left.
-func (d *Driver) withdrawEndpoint(ctx context.Context, networkID, endpointID string, follow func(*model.Network, *model.Endpoint) *model.Endpoint) (stale, error) {
+func (d *Driver) withdrawEndpoint(ctx context.Context, networkID, endpointID string, follow func(*model.Network, *model.Endpoint) *model.Endpoint) (plan.Stale, error) {
 	unlock, err := d.lockSharing(ctx, networkID, endpointID, false)
 	if err != nil {
-		return stale{}, err
+		return plan.Stale{}, err
 	}
 	defer unlock()
 	d.mu.Lock()
 	n, e := d.state.Networks[networkID], d.state.Members[networkID][endpointID]
 	d.mu.Unlock()
 	if e == nil {
-		return stale{}, nil
+		return plan.Stale{}, nil
 	}
 	after := follow(n, e)
 	if after != nil && reflect.DeepEqual(e, after) {
-		return stale{}, nil
+		return plan.Stale{}, nil
 	}
-	var left stale
+	var left plan.Stale
 	err = d.givingBack(ctx, e, func(others []model.EndpointChange) (err error) {
 		left, err = d.withdraw(ctx, func(*model.State) (model.Change, error) {
 			return model.Change{Endpoints: append([]model.EndpointChange{{Before: e, After: after}}, others...)}, nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -21,22 +22,22 @@ const dropDelay = 100 * time.Millisecond
 
 // noteFlows returns the tracked flows that the change has left without a destination,
 // for dropFlows, and has those that may lead elsewhere by now dropped soon.
-func (d *Driver) noteFlows(c model.Change) stale {
-	s := staleFlows(c)
-	d.taken.change(d, s.dropped, s.taken)
+func (d *Driver) noteFlows(c model.Change) plan.Stale {
+	s := plan.StaleFlows(c)
+	d.taken.change(d, s.Dropped, s.Taken)
 	return s
 }
 
 // dropFlows forgets flows that are stale. A failure harms nobody but those flows, so it
 // is only logged.
-func (d *Driver) dropFlows(ctx context.Context, s stale) {
-	if len(s.left) > 0 {
-		if err := d.o.Flows.DropAddresses(ctx, s.left); err != nil {
+func (d *Driver) dropFlows(ctx context.Context, s plan.Stale) {
+	if len(s.Left) > 0 {
+		if err := d.o.Flows.DropAddresses(ctx, s.Left); err != nil {
 			d.o.Log.WithError(err).Warn("tracked flows of a container that left remain")
 		}
 	}
-	if len(s.bare) > 0 {
-		if err := d.o.Flows.DropTranslated(ctx, s.bare); err != nil {
+	if len(s.Bare) > 0 {
+		if err := d.o.Flows.DropTranslated(ctx, s.Bare); err != nil {
 			d.o.Log.WithError(err).Warn("tracked flows to ports that are not published any more remain")
 		}
 	}

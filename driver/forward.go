@@ -47,7 +47,7 @@ func (d *Driver) forward(ctx context.Context, want firewall.Families) ([]string,
 // them, unless the user wants a router.
 func (d *Driver) closeFamilies(ctx context.Context, off firewall.Families) error {
 	d.mu.Lock()
-	turned, closed := d.turned, d.facts.closed
+	turned, closed := d.turned, d.facts.Closed
 	d.mu.Unlock()
 	if fresh := off.Without(turned); fresh != (firewall.Families{}) {
 		turned = turned.With(fresh)
@@ -81,7 +81,7 @@ func (d *Driver) closeFamilies(ctx context.Context, off firewall.Families) error
 func (d *Driver) closeFor(families firewall.Families) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.facts.closed = families
+	d.facts.Closed = families
 }
 
 // host is what the store has to remember of the host.
@@ -93,7 +93,7 @@ func (d *Driver) host(turned firewall.Families) model.HostRecord {
 func (d *Driver) noteForwarding(turned firewall.Families) {
 	d.turned = turned
 	if !d.o.Router {
-		d.facts.closed = turned
+		d.facts.Closed = turned
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -45,7 +46,7 @@ func (d *Driver) releasePorts(ctx context.Context, p spec.HostPorts) error {
 	return d.keepPorts(ctx, spec.HostPorts{Sandbox: p.Sandbox})
 }
 
-// hostPorts compares what is held with the state, and holds what is missing and can
+// HostPorts compares what is held with the state, and holds what is missing and can
 // be. What could not be held is tried again each time. The owners are containers, by the
 // key of their sandbox, as several endpoints of one may take turns.
 func (r *repair) hostPorts(ctx context.Context) {
@@ -58,7 +59,7 @@ func (r *repair) hostPorts(ctx context.Context) {
 	var want []spec.HostPorts
 	wanted := map[string]bool{}
 	for sandbox := range r.state.Sandboxes {
-		if p := hostPorts(r.state, sandbox); len(p.Runs) > 0 {
+		if p := plan.HostPorts(r.state, sandbox); len(p.Runs) > 0 {
 			want, wanted[sandbox] = append(want, p), true
 		}
 	}
@@ -81,7 +82,7 @@ func (r *repair) hostPorts(ctx context.Context) {
 // releaseStray gives up what no endpoint publishes. It runs while no verb does.
 func (r *repair) releaseStray(ctx context.Context, sandbox string) ([]string, error) {
 	r.mu.Lock()
-	p, whose := hostPorts(r.state, sandbox), r.state.Whose(sandbox)
+	p, whose := plan.HostPorts(r.state, sandbox), r.state.Whose(sandbox)
 	r.mu.Unlock()
 	if len(p.Runs) > 0 {
 		return nil, nil
@@ -107,7 +108,7 @@ func (r *repair) holdMissing(ctx context.Context, sandbox string) (fixed []strin
 	}
 	defer unlock()
 	r.mu.Lock()
-	p, whose := hostPorts(r.state, sandbox), r.state.Whose(sandbox)
+	p, whose := plan.HostPorts(r.state, sandbox), r.state.Whose(sandbox)
 	r.mu.Unlock()
 	if len(p.Runs) == 0 {
 		return nil, nil

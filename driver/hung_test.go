@@ -11,6 +11,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/integration/testkit"
 )
@@ -84,7 +85,7 @@ func TestHungLink(t *testing.T) {
 			}
 		}
 		lines := d.Status(t.Context()).Degraded
-		if !slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "no answer for 20s: make link "+vethHost(ep1)) }) {
+		if !slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "no answer for 20s: make link "+plan.VethHost(ep1)) }) {
 			t.Errorf("status says %q", lines)
 		}
 		h.mu.Lock()
@@ -172,7 +173,7 @@ func TestCheckCost(t *testing.T) {
 		d.o.Firewall, d.o.Ports = idleFirewall{f}, idlePorts{f}
 		return testing.AllocsPerRun(10, func() {
 			d.reconcile(t.Context(), spec.Scope{All: true}, time.Now())
-			d.reconcile(t.Context(), spec.Scope{Links: map[string]bool{vethHost(ep1): true}}, time.Now())
+			d.reconcile(t.Context(), spec.Scope{Links: map[string]bool{plan.VethHost(ep1): true}}, time.Now())
 		})
 	}
 	few, many := cost(0), cost(500)

@@ -24,8 +24,8 @@ func (r *repair) learn(ctx context.Context) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !slices.Equal(outside, r.facts.outside) {
-		r.facts.outside = outside
+	if !slices.Equal(outside, r.facts.Outside) {
+		r.facts.Outside = outside
 		r.o.Log.Infof("outside is what leaves by %s", names(outside))
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/plan"
 )
 
 // TestLinkLocalSubnets: what the firewall is told goes by no link-local IPv6
@@ -30,7 +31,7 @@ func TestLinkLocalSubnets(t *testing.T) {
 		t.Errorf("published: %v, want both families", f.held["/netns/"+ep1])
 	}
 	for _, run := range f.held["/netns/"+ep1] {
-		if run.ContainerIP != container || run.HostIP.Is6() && byNAT(run) {
+		if run.ContainerIP != container || run.HostIP.Is6() && plan.ByNAT(run) {
 			t.Errorf("%v leads to %s, want %s, by a relay from IPv6", run.HostIP, run.ContainerIP, container)
 		}
 	}
@@ -38,10 +39,10 @@ func TestLinkLocalSubnets(t *testing.T) {
 	if !slices.Contains(v.Reserved, netip.MustParsePrefix("fe80::/64")) || !slices.Contains(v.Addresses, netip.MustParseAddr("fe80::2")) {
 		t.Errorf("the container may use %v of %v", v.Addresses, v.Reserved)
 	}
-	if forward := d.desiredLinks().forward; forward != firewall.Family(false) {
+	if forward := d.desiredLinks().Forward; forward != firewall.Family(false) {
 		t.Errorf("forwarding: %+v, want IPv4 alone", forward)
 	}
-	for _, r := range hostPorts(d.state, d.state.Endpoints[ep1].Sandbox).Runs {
+	for _, r := range plan.HostPorts(d.state, d.state.Endpoints[ep1].Sandbox).Runs {
 		if r.ContainerIP != container {
 			t.Errorf("a host port leads to %s", r.ContainerIP)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -143,10 +144,10 @@ func (d *Driver) highConditions() (all []condition) {
 	}
 	for _, r := range d.ranges() {
 		switch {
-		case r.none:
-			all = append(all, condition{text: fmt.Sprintf("each %s port from %d on is published, or the host listens on it: what a container sends out gets such a port as its source, and may take what comes to it; publish fewer ports there", r.proto, firewall.FirstHighPort)})
-		case r.length() < minHigh:
-			all = append(all, condition{text: fmt.Sprintf("only %d %s source ports (%d-%d) are left for what containers send out, and so many flows to one address and port: the others from %d on lie between ports that are published or that the host listens on; publish fewer there", r.length(), r.proto, r.First, r.Last, firewall.FirstHighPort)})
+		case r.None:
+			all = append(all, condition{text: fmt.Sprintf("each %s port from %d on is published, or the host listens on it: what a container sends out gets such a port as its source, and may take what comes to it; publish fewer ports there", r.Proto, firewall.FirstHighPort)})
+		case r.Len() < minHigh:
+			all = append(all, condition{text: fmt.Sprintf("only %d %s source ports (%d-%d) are left for what containers send out, and so many flows to one address and port: the others from %d on lie between ports that are published or that the host listens on; publish fewer there", r.Len(), r.Proto, r.First, r.Last, firewall.FirstHighPort)})
 		}
 	}
 	return all
@@ -154,6 +155,6 @@ func (d *Driver) highConditions() (all []condition) {
 
 // ranges are the ports that what goes out may have by now. The caller holds the state's
 // lock.
-func (d *Driver) ranges() []sourcePorts {
-	return chooseSourcePorts(d.facts.high, d.state.High, d.listeners.sets)
+func (d *Driver) ranges() []plan.SourcePorts {
+	return plan.ChooseSourcePorts(d.facts.High, d.state.High, d.listeners.sets)
 }

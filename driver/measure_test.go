@@ -8,6 +8,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -44,7 +45,7 @@ func TestMeasures(t *testing.T) {
 	h.veths[ep1] = v
 	want["link pair"]++
 	check("pair")
-	h.veths[ep2] = spec.Veth{EndpointID: ep2, Host: vethHost(ep2)}
+	h.veths[ep2] = spec.Veth{EndpointID: ep2, Host: plan.VethHost(ep2)}
 	want["stray link"]++
 	check("stray")
 	clear(h.held)

@@ -13,11 +13,12 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/integration/golden"
 )
 
-// modes are networks with the options that change what compile makes of one
+// modes are networks with the options that change what plan.Compile makes of one
 // container that publishes 8080 for its port 80 and 8443-8444 for 443-444.
 func modes() map[string]map[string]any {
 	with := func(extra map[string]any, kv ...string) map[string]any {
@@ -69,18 +70,18 @@ func TestModes(t *testing.T) {
 			must(t, err, d.Publish(ctx, netA, ep1, portmap(8080, 80, 8443, 443, 8444, 444)))
 			inSync(t, f, d)
 			d.mu.Lock()
-			compiled := compile(d.state, d.given())
+			compiled := plan.Compile(d.state, d.given())
 			d.mu.Unlock()
-			ports := of[firewall.Port](compiled)
+			ports := plan.Of[firewall.Port](compiled)
 			slices.SortFunc(ports, func(a, b firewall.Port) int { return spec.ComparePublished(a.Published, b.Published) })
-			open := of[firewall.Open](compiled)
+			open := plan.Of[firewall.Open](compiled)
 			slices.SortFunc(open, func(a, b firewall.Open) int {
 				text := func(o firewall.Open) string { return fmt.Sprintf("%s %3d %s %5d", o.From, o.Proto, o.Addr, o.First) }
 				return strings.Compare(text(a), text(b))
 			})
 			approve(t, filepath.Join("testdata", "modes", name+".golden"), map[string]any{
-				"gateway check": check, "join": join, "bridges": of[spec.Bridge](compiled), "veths": of[spec.Veth](compiled),
-				"networks": of[firewall.Network](compiled), "ports": ports, "open": open,
+				"gateway check": check, "join": join, "bridges": plan.Of[spec.Bridge](compiled), "veths": plan.Of[spec.Veth](compiled),
+				"networks": plan.Of[firewall.Network](compiled), "ports": ports, "open": open,
 			})
 			must(t, d.DeleteNetwork(ctx, netA))
 			if diff := cmp.Diff(empty, f.picture(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -50,16 +51,16 @@ func (f *fakeHost) picture() picture {
 func expected(d *Driver) picture {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	want := compile(d.state, d.given())
+	want := plan.Compile(d.state, d.given())
 	p := picture{Bridges: map[string]spec.Bridge{}, Veths: map[string]spec.Veth{}, Rules: fakeRules{}}
-	for _, b := range of[spec.Bridge](want) {
+	for _, b := range plan.Of[spec.Bridge](want) {
 		p.Bridges[b.Name] = b
 	}
-	for _, v := range of[spec.Veth](want) {
+	for _, v := range plan.Of[spec.Veth](want) {
 		if !v.Detached {
 			p.Veths[v.EndpointID] = v
 		}
 	}
-	p.Rules.add(want.rules().All())
+	p.Rules.add(want.Rules().All())
 	return p
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -100,18 +101,18 @@ func (r *repair) lose(ctx context.Context, networkID, id, why string, still func
 }
 
 // removeLost returns the endpoint that it removed, if any, and the flows that it left.
-func (r *repair) removeLost(ctx context.Context, networkID, id, why string, still func(*model.Endpoint) bool) (*model.Endpoint, stale) {
+func (r *repair) removeLost(ctx context.Context, networkID, id, why string, still func(*model.Endpoint) bool) (*model.Endpoint, plan.Stale) {
 	log := r.o.Log.WithField("ep", model.Short(id))
 	unlock := r.lockSoon(ctx, networkID)
 	if unlock == nil {
-		return nil, stale{}
+		return nil, plan.Stale{}
 	}
 	defer unlock()
 	r.mu.Lock()
 	e := r.state.Members[networkID][id]
 	r.mu.Unlock()
 	if e == nil || !still(e) {
-		return nil, stale{}
+		return nil, plan.Stale{}
 	}
 	log.Warn("endpoint " + why + ": removed")
 	r.journal.Add(events.Lost, "endpoint "+model.Short(id)+" "+why+": removed")
@@ -126,7 +127,7 @@ func (r *repair) removeLost(ctx context.Context, networkID, id, why string, stil
 
 // stillMissing looks once more at an endpoint's pair.
 func (d *Driver) stillMissing(ctx context.Context, id string, m missing) bool {
-	found, err := d.check(ctx, spec.Scope{Links: map[string]bool{vethHost(id): true}}, d.desiredLinks())
+	found, err := d.check(ctx, spec.Scope{Links: map[string]bool{plan.VethHost(id): true}}, d.desiredLinks())
 	return err == nil && (found.Gone[id] || m.outside && found.Outside[id])
 }
 

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -100,7 +100,7 @@ func (d *Driver) unsettled(of spec.Scope) spec.Scope {
 		return spec.Scope{All: true}
 	}
 	for id := range d.health.missing {
-		of.Add(vethHost(id))
+		of.Add(plan.VethHost(id))
 	}
 	for _, v := range d.engines.unclaimed.endpoints {
 		of.Add(v.Host)
@@ -108,16 +108,8 @@ func (d *Driver) unsettled(of spec.Scope) spec.Scope {
 	return of
 }
 
-// links are those that there should be, sorted by name.
-type links struct {
-	bridges []spec.Bridge
-	veths   []spec.Veth
-	// forward are the families of which packets must pass from link to link.
-	forward firewall.Families
-}
-
-// desiredLinks compiles no rules: that would cost a check more than its looks.
-func (d *Driver) desiredLinks() links {
+// desiredLinks are those of the state as it is now.
+func (d *Driver) desiredLinks() plan.Links {
 	d.mu.Lock()
 	networks := slices.Collect(maps.Values(d.state.Networks))
 	endpoints := slices.Collect(maps.Values(d.state.Endpoints))
@@ -126,17 +118,7 @@ func (d *Driver) desiredLinks() links {
 		on[i] = d.state.Networks[e.NetworkID]
 	}
 	d.mu.Unlock()
-	l := links{bridges: make([]spec.Bridge, 0, len(networks)), veths: make([]spec.Veth, 0, len(endpoints))}
-	for _, n := range networks {
-		l.bridges = append(l.bridges, planBridge(n))
-	}
-	for i, e := range endpoints {
-		l.veths = append(l.veths, planVeth(on[i], e))
-		l.forward = l.forward.With(firewall.Families{V4: needsForwarding(on[i], e, false), V6: needsForwarding(on[i], e, true)})
-	}
-	slices.SortFunc(l.bridges, func(a, b spec.Bridge) int { return strings.Compare(a.Name, b.Name) })
-	slices.SortFunc(l.veths, func(a, b spec.Veth) int { return strings.Compare(a.Host, b.Host) })
-	return l
+	return plan.LinksOf(networks, endpoints, on)
 }
 
 // alone does something while no verb runs. Where that cannot be, the next check tries
@@ -185,7 +167,7 @@ func (r *repair) checkLinks(ctx context.Context) {
 	r.sort(repairStray)
 	if mend {
 		// One that is gone took its pairs off before anything told of it.
-		r.of.Join(bridgesOf(want.veths, found))
+		r.of.Join(bridgesOf(want.Veths, found))
 		r.bridges(ctx, want)
 	}
 	if len(r.fixed) > known {
@@ -194,13 +176,13 @@ func (r *repair) checkLinks(ctx context.Context) {
 			return
 		}
 	}
-	for _, v := range want.veths {
+	for _, v := range want.Veths {
 		if found.Gone[v.EndpointID] || found.Outside[v.EndpointID] {
 			r.miss(v.EndpointID, found.Outside[v.EndpointID])
 		}
 	}
 	if mend {
-		for _, v := range r.suspects(want.veths, found) {
+		for _, v := range r.suspects(want.Veths, found) {
 			r.veth(ctx, v.EndpointID)
 		}
 		r.sort(spec.KindPair)
@@ -218,18 +200,18 @@ func bridgesOf(veths []spec.Veth, found spec.LinkCheck) (of spec.Scope) {
 }
 
 // bridges mends bridges, and forwarding between links.
-func (r *repair) bridges(ctx context.Context, want links) {
-	for _, b := range want.bridges {
+func (r *repair) bridges(ctx context.Context, want plan.Links) {
+	for _, b := range want.Bridges {
 		if !r.of.Has(b.Name) {
 			continue
 		}
 		r.onNetwork(ctx, b.NetworkID, func(n *model.Network) ([]string, error) {
-			return r.o.Links.EnsureBridge(ctx, planBridge(n))
+			return r.o.Links.EnsureBridge(ctx, plan.Bridge(n))
 		})
 	}
 	r.sort(spec.KindBridge)
-	if want.forward != (firewall.Families{}) {
-		r.note(r.forward(ctx, want.forward))
+	if want.Forward != (firewall.Families{}) {
+		r.note(r.forward(ctx, want.Forward))
 	}
 	r.sort(spec.KindForwarding)
 }
@@ -297,7 +279,7 @@ func (r *repair) veth(ctx context.Context, endpointID string) {
 		if e == nil {
 			return nil, nil
 		}
-		return r.o.Links.EnsureVeth(ctx, planVeth(n, e))
+		return r.o.Links.EnsureVeth(ctx, plan.Veth(n, e))
 	})
 }
 

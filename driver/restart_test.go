@@ -326,7 +326,7 @@ func TestFaultAtEveryStep(t *testing.T) {
 }
 
 // TestRandomVerbs runs random verbs, restarts and damage, and holds the
-// invariants after each: kernel equals compile(state), restart is a fixed
+// invariants after each: kernel equals plan.Compile(state), restart is a fixed
 // point, removing everything leaves nothing.
 func TestRandomVerbs(t *testing.T) {
 	for range 30 {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -70,7 +71,7 @@ func (d *Driver) Restore(ctx context.Context) error {
 	d.mu.Unlock()
 	d.tellUnclaimed()
 	for sandbox := range s.Sandboxes {
-		if p := hostPorts(s, sandbox); len(p.Runs) > 0 {
+		if p := plan.HostPorts(s, sandbox); len(p.Runs) > 0 {
 			_ = d.holdPorts(ctx, p) // the check finds it
 		}
 	}
@@ -86,7 +87,7 @@ func (d *Driver) Restore(ctx context.Context) error {
 // pair: one without the alias that says whose it is. Once the endpoint has left,
 // nothing else would tell that it is gangway's.
 func (d *Driver) removeUnfinished(ctx context.Context, n *model.Network, e *model.Endpoint) {
-	if err := d.o.Links.DeleteVeth(ctx, planVeth(n, e)); err != nil {
+	if err := d.o.Links.DeleteVeth(ctx, plan.Veth(n, e)); err != nil {
 		d.o.Log.WithError(err).WithField("ep", model.Short(e.ID)).Error("remove what is left of the endpoint's link")
 	}
 }

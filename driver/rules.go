@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/plan"
 )
 
 // fullTime is after how long the rules are compared with the state as a whole, though
@@ -17,7 +18,7 @@ type rules struct {
 	// lock is held by whoever changes or compares the kernel's rules.
 	lock *lock
 	// told is what follows from facts of what the firewall was told.
-	told plan
+	told plan.Plan
 	// doubt says that the firewall may have been told something else than the state
 	// says: at the start, and after a change that failed.
 	doubt bool
@@ -40,9 +41,9 @@ func (d *Driver) changeRules(ctx context.Context, change firewall.Delta) error {
 // applyRules is changeRules for who holds the rules' lock.
 func (d *Driver) applyRules(ctx context.Context, change firewall.Delta) error {
 	d.mu.Lock()
-	want := compileFacts(d.state, d.given())
+	want := plan.CompileFacts(d.state, d.given())
 	d.mu.Unlock()
-	change = change.With(diff(d.rules.told, want).rules)
+	change = change.With(plan.Diff(d.rules.told, want).Rules)
 	if change.Empty() {
 		return nil
 	}
@@ -55,11 +56,11 @@ func (d *Driver) applyRules(ctx context.Context, change firewall.Delta) error {
 }
 
 // tell notes what the firewall was told of facts. The caller holds the rules' lock.
-func (d *Driver) tell(want plan) {
+func (d *Driver) tell(want plan.Plan) {
 	d.rules.told = want
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.facts.high = of[firewall.HighPorts](want)
+	d.facts.High = plan.Of[firewall.HighPorts](want)
 }
 
 // doubtRules has the next check compare the rules with the state.
@@ -121,10 +122,10 @@ func (r *repair) compareRules(ctx context.Context) bool {
 	r.mu.Lock()
 	s, f := r.state.Snapshot(), r.given()
 	r.mu.Unlock()
-	fixed, err := r.o.Firewall.Sync(ctx, compile(s, f).rules())
+	fixed, err := r.o.Firewall.Sync(ctx, plan.Compile(s, f).Rules())
 	r.note(fixed, err)
 	if err == nil {
-		r.tell(compileFacts(s, f))
+		r.tell(plan.CompileFacts(s, f))
 		r.rules.compared = time.Now()
 	}
 	r.mu.Lock()

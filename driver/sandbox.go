@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -29,7 +30,7 @@ func (d *Driver) withPorts(ctx context.Context, before, after *model.Endpoint, d
 	}
 	if err = do(others); err != nil {
 		d.mu.Lock()
-		p := hostPorts(d.state, before.Sandbox)
+		p := plan.HostPorts(d.state, before.Sandbox)
 		d.mu.Unlock()
 		d.o.Ports.Keep(p)
 	}
@@ -59,7 +60,7 @@ func (d *Driver) sharePorts(ctx context.Context, before, after *model.Endpoint) 
 	if after.Publish.Equal(before.Publish) {
 		latest = "" // nobody asked
 	}
-	requests := portRequests(group, networks, latest)
+	requests := plan.PortRequests(group, networks, latest)
 	var runs []spec.Published
 	if len(requests) > 0 {
 		var err error
@@ -151,7 +152,7 @@ func (d *Driver) lacksIPv6(ctx context.Context, e *model.Endpoint) bool {
 	if e.Sandbox == "" || !e.IPv6.IsValid() {
 		return false
 	}
-	lacks, err := d.o.Links.LacksIPv6(ctx, spec.Veth{EndpointID: e.ID, Host: vethHost(e.ID)})
+	lacks, err := d.o.Links.LacksIPv6(ctx, spec.Veth{EndpointID: e.ID, Host: plan.VethHost(e.ID)})
 	if err != nil {
 		d.o.Log.WithError(err).WithField("ep", model.Short(e.ID)).Warn("whether the container has IPv6 is not known")
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -32,7 +33,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 		LastCheck:  d.health.lastCheck,
 		Fights:     slices.Clone(d.health.fights),
 		Unguarded:  d.o.Unguarded,
-		Closed:     familyNames(d.facts.closed),
+		Closed:     familyNames(d.facts.Closed),
 		Problem:    d.health.problem,
 		Degraded:   d.health.degraded(),
 		Dropped:    d.drops.all(),
@@ -167,7 +168,7 @@ func (d *Driver) Ports(context.Context) []PortStatus {
 // pathOf names the ways by which a run is served.
 func pathOf(p spec.Published) string {
 	switch {
-	case !byNAT(p):
+	case !plan.ByNAT(p):
 		return "relay"
 	case p.HostIP.Is6() && p.HostIP.IsUnspecified():
 		return "nat+relay"

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -162,10 +163,10 @@ func (d *Driver) keeps() bool {
 }
 
 // unswept adds to what should be there what nobody has claimed.
-func (d *Driver) unswept(want links) ([]spec.Bridge, []spec.Veth) {
+func (d *Driver) unswept(want plan.Links) ([]spec.Bridge, []spec.Veth) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	bridges, veths := slices.Clone(want.bridges), slices.Clone(want.veths)
+	bridges, veths := slices.Clone(want.Bridges), slices.Clone(want.Veths)
 	for id, v := range d.engines.unclaimed.endpoints {
 		if d.state.Networks[v.NetworkID] == nil && v.NetworkID != "" {
 			// Whatever its name is, as that of one that gangway only uses.
@@ -180,7 +181,7 @@ func (d *Driver) unswept(want links) ([]spec.Bridge, []spec.Veth) {
 
 // check takes one look at links. An unclaimed pair that is gone, or in no container
 // any more, is used by nobody.
-func (d *Driver) check(ctx context.Context, of spec.Scope, want links) (spec.LinkCheck, error) {
+func (d *Driver) check(ctx context.Context, of spec.Scope, want plan.Links) (spec.LinkCheck, error) {
 	bridges, veths := d.unswept(want)
 	found, err := d.o.Host.Check(ctx, of, bridges, veths)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -55,7 +56,8 @@ func visit(values map[string][]byte) func(func(string, []byte) error) error {
 	}
 }
 
-// FuzzLoad: whatever a stored value is, it is refused, or it is what would be stored again.
+// FuzzLoad: whatever a stored value is, it is refused, or it can be compiled and
+// is what would be stored again.
 func FuzzLoad(f *testing.F) {
 	base := stored(f)
 	if s, host, err := model.Load(visit(base)); err != nil || len(s.Networks) != 1 || len(s.Endpoints) != 1 || host.BootID != "boot" {
@@ -78,6 +80,7 @@ func FuzzLoad(f *testing.F) {
 				s.Apply(model.Change{Endpoints: []model.EndpointChange{{Before: e}}})
 			}
 		}
+		plan.Compile(s, plan.Facts{})
 		again := map[string][]byte{}
 		for _, n := range s.Networks {
 			if err := model.Encode(again, model.NetworkKeys+n.ID, n); err != nil {

@@ -1,4 +1,4 @@
-package driver
+package plan
 
 import (
 	"github.com/gangway-net/gangway/driver/firewall"
@@ -6,10 +6,10 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// compile says what the kernel should contain for a whole state and these facts. It
+// Compile says what the kernel should contain for a whole state and these facts. It
 // is pure and total: two equal states give the same objects.
-func compile(s *model.State, f facts) plan {
-	var p plan
+func Compile(s *model.State, f Facts) Plan {
+	var p Plan
 	for _, n := range s.Networks {
 		p.addNetwork(n)
 		for _, e := range s.Members[n.ID] {
@@ -20,26 +20,27 @@ func compile(s *model.State, f facts) plan {
 	for sandbox := range s.Sandboxes {
 		p.addHostPorts(s, sandbox)
 	}
-	p.add(compileFacts(s, f)...)
+	p.add(CompileFacts(s, f)...)
 	return p
 }
 
-// compileFacts says what the networks have in common, and what outlives them.
-func compileFacts(s *model.State, f facts) plan {
-	common := firewall.Ruleset{Closed: f.closed}
-	if len(s.Networks) > 0 || f.unclaimed || f.closed != (firewall.Families{}) {
-		common.Outside = f.outside
+// CompileFacts says what the kernel should contain by these facts: what the networks have in
+// common, and what outlives them.
+func CompileFacts(s *model.State, f Facts) Plan {
+	common := firewall.Ruleset{Closed: f.Closed}
+	if len(s.Networks) > 0 || f.Unclaimed || f.Closed != (firewall.Families{}) {
+		common.Outside = f.Outside
 	}
-	if len(s.Networks) > 0 || f.unclaimed {
-		common.HighPorts = f.high
+	if len(s.Networks) > 0 || f.Unclaimed {
+		common.HighPorts = f.High
 	}
 	return common.All()
 }
 
-// compileChange says what the kernel should contain for the objects of c themselves
-// before and after it; what follows from others beside them is said by around. networks are
+// CompileChange says what the kernel should contain for the objects of c themselves
+// before and after it; what follows from others beside them is said by Around. networks are
 // those that c's endpoints are on, by id.
-func compileChange(c model.Change, networks map[string]*model.Network) (before, after plan) {
+func CompileChange(c model.Change, networks map[string]*model.Network) (before, after Plan) {
 	if c.Network.Before != nil {
 		before.addNetwork(c.Network.Before)
 	}
@@ -58,9 +59,9 @@ func compileChange(c model.Change, networks map[string]*model.Network) (before, 
 	return before, after
 }
 
-// around says what the objects of a change contribute together with others that
+// Around says what the objects of a change contribute together with others that
 // are there: side says which of the two the state is.
-func around(s *model.State, c model.Change, side func(model.EndpointChange) *model.Endpoint) (p plan) {
+func Around(s *model.State, c model.Change, side func(model.EndpointChange) *model.Endpoint) (p Plan) {
 	for _, e := range c.Endpoints {
 		if e := side(e); e != nil && s.Networks[e.NetworkID] != nil {
 			p.addDirect(s, s.Networks[e.NetworkID], e)
@@ -73,16 +74,16 @@ func around(s *model.State, c model.Change, side func(model.EndpointChange) *mod
 }
 
 // addNetwork adds what a network contributes by itself.
-func (p *plan) addNetwork(n *model.Network) {
-	p.add(planBridge(n), isolation(n))
+func (p *Plan) addNetwork(n *model.Network) {
+	p.add(Bridge(n), isolation(n))
 	if !n.Adopted {
 		p.add(spec.Zone{Bridge: n.Bridge})
 	}
 }
 
 // addEndpoint adds what an endpoint of n contributes by itself.
-func (p *plan) addEndpoint(n *model.Network, e *model.Endpoint) {
-	p.add(planVeth(n, e))
+func (p *Plan) addEndpoint(n *model.Network, e *model.Endpoint) {
+	p.add(Veth(n, e))
 	if e.Sandbox == "" {
 		return
 	}
@@ -91,11 +92,7 @@ func (p *plan) addEndpoint(n *model.Network, e *model.Endpoint) {
 			p.add(spec.Forwarding{Six: six})
 		}
 	}
-	for _, run := range e.Published {
-		if byNAT(run) {
-			p.add(firewall.Port{NetworkID: n.ID, EndpointID: e.ID, Published: run})
-		}
-	}
-	addAll(p, openPorts(n, e))
+	addAll(p, translatedPorts(n, e))
+	addAll(p, OpenPorts(n, e))
 	addAll(p, keptPorts(n, e))
 }

@@ -1,4 +1,4 @@
-package driver
+package plan
 
 import (
 	"cmp"
@@ -11,10 +11,10 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// portRequests says which host addresses and ports the endpoints that publish a container's
+// PortRequests says which host addresses and ports the endpoints that publish a container's
 // ports need: latest is the id of the one that was asked last, empty if nobody asked.
 // networks are those of the endpoints, by id.
-func portRequests(all []*model.Endpoint, networks map[string]*model.Network, latest string) (requests []spec.PortRequest) {
+func PortRequests(all []*model.Endpoint, networks map[string]*model.Network, latest string) (requests []spec.PortRequest) {
 	serves := serving(all, latest)
 	for _, e := range all {
 		requests = append(requests, requestsOf(networks[e.NetworkID], e, serves[e.ID])...)

@@ -1,4 +1,4 @@
-package driver
+package plan
 
 import (
 	"net/netip"
@@ -25,7 +25,7 @@ func TestDeltaInWords(t *testing.T) {
 		}},
 	}
 	s.Apply(model.Change{Network: model.NetworkChange{After: n}, Endpoints: []model.EndpointChange{{After: e}}})
-	got := diff(nil, compile(s, facts{})).String()
+	got := Diff(nil, Compile(s, Facts{})).String()
 	for _, want := range []string{
 		"ensure bridge gw-", "with 10.0.0.1/24", "add rules of bridge gw-", "ensure link pair gv-", "of 10.0.0.2",
 		"add published port tcp 0.0.0.0:8080 to 10.0.0.2:80", "ensure host ports of sandbox /run/docker/netns/", "ensure forwarding of IPv4",

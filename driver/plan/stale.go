@@ -1,4 +1,4 @@
-package driver
+package plan
 
 import (
 	"net/netip"
@@ -8,26 +8,26 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// stale is what tracked flows are judged by after a change.
-type stale struct {
-	// left are the addresses that are in no container any more.
-	left []netip.Addr
-	// bare are the addresses of containers that published UDP ports which they
+// Stale is what tracked flows are judged by after a change.
+type Stale struct {
+	// Left are the addresses that are in no container any more.
+	Left []netip.Addr
+	// Bare are the addresses of containers that published UDP ports which they
 	// do not publish any more.
-	bare []netip.Addr
-	// taken are the UDP runs that led elsewhere before, or nowhere; dropped are
+	Bare []netip.Addr
+	// Taken are the UDP runs that led elsewhere before, or nowhere; dropped are
 	// those that lead nowhere now.
-	taken, dropped []spec.Published
+	Taken, Dropped []spec.Published
 }
 
-// staleFlows lists what c leaves of flows that would go on to where nobody
+// StaleFlows lists what c leaves of flows that would go on to where nobody
 // expects them.
-func staleFlows(c model.Change) (s stale) {
+func StaleFlows(c model.Change) (s Stale) {
 	for _, e := range c.Endpoints {
 		var before, after []spec.Published
 		if e.Before != nil {
 			before = e.Before.Published
-			s.left = append(s.left, e.Left()...)
+			s.Left = append(s.Left, e.Left()...)
 		}
 		if e.After != nil {
 			after = e.After.Published
@@ -35,15 +35,15 @@ func staleFlows(c model.Change) (s stale) {
 		gone, fresh := setDifference(before, after)
 		for _, r := range fresh {
 			if r.Proto == spec.UDP {
-				s.taken = append(s.taken, r)
+				s.Taken = append(s.Taken, r)
 			}
 		}
 		for _, r := range gone {
 			if r.Proto == spec.UDP {
-				s.dropped = append(s.dropped, r)
+				s.Dropped = append(s.Dropped, r)
 			}
-			if r.Proto == spec.UDP && byNAT(r) && !slices.Contains(s.left, r.ContainerIP) && !slices.Contains(s.bare, r.ContainerIP) {
-				s.bare = append(s.bare, r.ContainerIP)
+			if r.Proto == spec.UDP && ByNAT(r) && !slices.Contains(s.Left, r.ContainerIP) && !slices.Contains(s.Bare, r.ContainerIP) {
+				s.Bare = append(s.Bare, r.ContainerIP)
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package driver
+package plan
 
 import (
 	"slices"
@@ -9,24 +9,23 @@ import (
 )
 
 // What containers send out gets source ports of a range that holds no port of the host:
-// none that is published, and none that the host itself listens on.
-// The range is one for each protocol, both families alike, as the kernel takes no more
+// none that is published, and none that the host itself listens on. The range is one for each protocol, both families alike, as the kernel takes no more
 // than two ends.
 
-// sourcePorts are those that what goes out by a protocol gets. None says that all are to
+// SourcePorts are those that what goes out by a protocol gets. None says that all are to
 // be avoided, so that none is.
-type sourcePorts struct {
-	proto spec.Protocol
+type SourcePorts struct {
+	Proto spec.Protocol
 	spec.Span
-	none bool
+	None bool
 }
 
-// length is how many ports they are.
-func (p sourcePorts) length() int { return lenOf(p.Span) }
+// Len is how many ports they are.
+func (p SourcePorts) Len() int { return lenOf(p.Span) }
 
-// chooseSourcePorts chooses the ranges, given those that the rules have by now, the published
+// ChooseSourcePorts returns the range of each protocol, given those that the rules have by now, the published
 // ports and those that the host listens on.
-func chooseSourcePorts(present []firewall.HighPorts, published *model.HighPorts, listening map[spec.Protocol]*model.PortSet) (all []sourcePorts) {
+func ChooseSourcePorts(present []firewall.HighPorts, published *model.HighPorts, listening map[spec.Protocol]*model.PortSet) (all []SourcePorts) {
 	for _, proto := range []spec.Protocol{spec.TCP, spec.UDP, spec.SCTP} {
 		is := firewall.AllHigh()
 		if i := slices.IndexFunc(present, func(h firewall.HighPorts) bool { return h.Proto == proto }); i >= 0 {
@@ -36,16 +35,16 @@ func chooseSourcePorts(present []firewall.HighPorts, published *model.HighPorts,
 		avoid.Union(published.Set(proto))
 		avoid.Union(listening[proto])
 		to := chooseRange(is, &avoid)
-		all = append(all, sourcePorts{proto, to, avoid.Overlaps(to)})
+		all = append(all, SourcePorts{proto, to, avoid.Overlaps(to)})
 	}
 	return all
 }
 
-// sourcePortRules are the ranges as the rules know them: without those that have all ports.
-func sourcePortRules(ranges []sourcePorts) (all []firewall.HighPorts) {
+// SourcePortRules are the ranges as the rules know them: without those that have all ports.
+func SourcePortRules(ranges []SourcePorts) (all []firewall.HighPorts) {
 	for _, r := range ranges {
 		if r.Span != firewall.AllHigh() {
-			all = append(all, firewall.HighPorts{Proto: r.proto, First: r.First, Last: r.Last})
+			all = append(all, firewall.HighPorts{Proto: r.Proto, First: r.First, Last: r.Last})
 		}
 	}
 	return all

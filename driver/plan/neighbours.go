@@ -1,4 +1,4 @@
-package driver
+package plan
 
 import (
 	"github.com/gangway-net/gangway/driver/firewall"
@@ -8,7 +8,7 @@ import (
 // addDirect adds what follows from the container of an endpoint being on other
 // networks as well: clients there must get its answers by way of the host if they
 // asked for a port that is published here, and the other way round.
-func (p *plan) addDirect(s *model.State, n *model.Network, e *model.Endpoint) {
+func (p *Plan) addDirect(s *model.State, n *model.Network, e *model.Endpoint) {
 	if e.Sandbox == "" {
 		return
 	}

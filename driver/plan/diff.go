@@ -1,4 +1,4 @@
-package driver
+package plan
 
 import (
 	"fmt"
@@ -10,21 +10,22 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// delta is what leads from one plan to another.
-type delta struct {
-	// gone are the objects that go, fresh those that come, and those that stay as
+// Delta is what leads from one plan to another.
+type Delta struct {
+	// Gone are the objects that go, fresh those that come, and those that stay as
 	// something else.
-	gone, fresh plan
-	// cut are objects that stay as less than they were: pairs that are cut off, and
+	Gone, Fresh Plan
+	// Cut are objects that stay as less than they were: pairs that are cut off, and
 	// host ports, which have got what is new of them before.
-	cut plan
-	// rules is the firewall's part, which is one step. A rule that changes is removed
+	Cut Plan
+	// Rules is the firewall's part, which is one step. A rule that changes is removed
 	// and added.
-	rules firewall.Delta
+	Rules firewall.Delta
 }
 
-// diff says what leads from one plan to another.
-func diff(before, after plan) (d delta) {
+// Diff says what leads from one plan to another. What is in both as it is, is in neither
+// part of the delta.
+func Diff(before, after Plan) (d Delta) {
 	type id struct {
 		kind spec.Kind
 		key  any
@@ -62,50 +63,50 @@ func diff(before, after plan) (d delta) {
 // same compares two objects of one kind and key.
 func same(a, b spec.Object) bool { return a.Key() == any(a) || reflect.DeepEqual(a, b) }
 
-func (d *delta) goes(o spec.Object) {
-	if !d.rules.Remove.Add(o) {
-		d.gone.add(o)
+func (d *Delta) goes(o spec.Object) {
+	if !d.Rules.Remove.Add(o) {
+		d.Gone.add(o)
 	}
 }
 
-func (d *delta) come(o spec.Object) {
+func (d *Delta) come(o spec.Object) {
 	if v, pair := o.(spec.Veth); pair && v.Detached {
 		return // it need not be there
 	}
-	if !d.rules.Add.Add(o) {
-		d.fresh.add(o)
+	if !d.Rules.Add.Add(o) {
+		d.Fresh.add(o)
 	}
 }
 
 // turn has an object become another. Joining removes what an endpoint's last container
 // may have left of its pair. A container's pair that is to be another is mended: it
 // cannot be made again.
-func (d *delta) turn(old, o spec.Object) {
-	if d.rules.Remove.Add(old) {
-		d.rules.Add.Add(o)
+func (d *Delta) turn(old, o spec.Object) {
+	if d.Rules.Remove.Add(old) {
+		d.Rules.Add.Add(o)
 		return
 	}
 	switch was := old.(type) {
 	case spec.Veth:
 		if was.Detached || o.(spec.Veth).Detached {
-			d.gone.add(old)
+			d.Gone.add(old)
 		}
 	case spec.HostPorts:
-		d.cut.add(o)
+		d.Cut.add(o)
 	}
 	d.come(o)
 }
 
-// leaving makes it a delta by which containers are left: their pairs are cut off
+// Leaving makes it a delta by which containers are left: their pairs are cut off
 // rather than removed. The engine takes its end out of the container and puts it
 // back where it was; one that it does not find any more stays in its list of the
 // container's interfaces, of which docker stats then reads none.
-func (d delta) leaving(after plan) delta {
-	for _, v := range of[spec.Veth](after) {
-		i := slices.IndexFunc(d.gone, func(o spec.Object) bool { return o.Kind() == v.Kind() && o.Key() == v.Key() })
+func (d Delta) Leaving(after Plan) Delta {
+	for _, v := range Of[spec.Veth](after) {
+		i := slices.IndexFunc(d.Gone, func(o spec.Object) bool { return o.Kind() == v.Kind() && o.Key() == v.Key() })
 		if v.Detached && i >= 0 {
-			d.gone = slices.Delete(slices.Clone(d.gone), i, i+1)
-			d.cut.add(v)
+			d.Gone = slices.Delete(slices.Clone(d.Gone), i, i+1)
+			d.Cut.add(v)
 		}
 	}
 	return d
@@ -113,14 +114,14 @@ func (d delta) leaving(after plan) delta {
 
 // String lists the objects for the log, the first ones of many: backends tell of rules in
 // their own words.
-func (d delta) String() string {
+func (d Delta) String() string {
 	var lines []string
 	more := 0
 	for _, part := range []struct {
 		what string
-		list plan
+		list Plan
 	}{
-		{"remove", d.gone}, {"trim", d.cut}, {"remove", d.rules.Remove.All()}, {"add", d.rules.Add.All()}, {"ensure", d.fresh},
+		{"remove", d.Gone}, {"trim", d.Cut}, {"remove", d.Rules.Remove.All()}, {"add", d.Rules.Add.All()}, {"ensure", d.Fresh},
 	} {
 		const most = 10
 		for _, o := range part.list[:min(len(part.list), most)] {

@@ -1,4 +1,4 @@
-package driver
+package plan
 
 import (
 	"slices"
@@ -9,14 +9,14 @@ import (
 
 // addHostPorts adds what the endpoints of a container have of the host's ports, if they
 // have any.
-func (p *plan) addHostPorts(s *model.State, sandbox string) {
-	if ports := hostPorts(s, sandbox); len(ports.Runs) > 0 {
+func (p *Plan) addHostPorts(s *model.State, sandbox string) {
+	if ports := HostPorts(s, sandbox); len(ports.Runs) > 0 {
 		p.add(ports)
 	}
 }
 
-// hostPorts are those of a container; without runs if it has none.
-func hostPorts(s *model.State, sandbox string) spec.HostPorts {
+// HostPorts are those of a container; without runs if it has none.
+func HostPorts(s *model.State, sandbox string) spec.HostPorts {
 	ports := spec.HostPorts{Sandbox: sandbox}
 	for _, e := range s.Sandboxes[sandbox] {
 		for _, r := range e.Published {

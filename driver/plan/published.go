@@ -1,4 +1,4 @@
-package driver
+package plan
 
 import (
 	"net/netip"
@@ -10,10 +10,21 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// byNAT says whether address translation serves the run at all. The kernel
+// ByNAT says whether address translation serves the run at all. The kernel
 // routes nothing from ::1 to another link, and translates between no families.
-func byNAT(p spec.Published) bool {
+func ByNAT(p spec.Published) bool {
 	return !p.Relayed() && (p.HostIP.Is4() || !p.HostIP.IsLoopback())
+}
+
+// translatedPorts returns the published ports that lead to the container by address
+// translation.
+func translatedPorts(n *model.Network, e *model.Endpoint) (ports []firewall.Port) {
+	for _, run := range e.Published {
+		if ByNAT(run) {
+			ports = append(ports, firewall.Port{NetworkID: n.ID, EndpointID: e.ID, Published: run})
+		}
+	}
+	return ports
 }
 
 // keptPorts returns the UDP ports that the container publishes as they are, to
@@ -26,7 +37,7 @@ func keptPorts(n *model.Network, e *model.Endpoint) []firewall.Keep {
 	for _, r := range e.Published {
 		// Another address of the host may have that port for somebody else.
 		mine := r.HostIP.IsUnspecified() || r.HostIP == source(n, r.HostIP.Is6())
-		if r.Proto == spec.UDP && r.First == r.ContainerFirst && byNAT(r) && mine {
+		if r.Proto == spec.UDP && r.First == r.ContainerFirst && ByNAT(r) && mine {
 			r.HostIP = r.ContainerIP // as that of the other family
 			runs = append(runs, r)
 		}
@@ -40,10 +51,11 @@ func keptPorts(n *model.Network, e *model.Endpoint) []firewall.Keep {
 	return kept
 }
 
-// openPorts returns the published ports that are reached by the container's own
+// OpenPorts returns the published ports that are reached by the container's own
 // address: in gateway mode routed by anyone, on whichever of the container's
-// networks it is published; in mode nat by the trusted links. A port that was published on a loopback address was meant for nobody else.
-func openPorts(n *model.Network, e *model.Endpoint) []firewall.Open {
+// networks it is published; in mode nat by the trusted links. A port that was
+// published on a loopback address was meant for nobody else.
+func OpenPorts(n *model.Network, e *model.Endpoint) []firewall.Open {
 	if n.Options.Internal {
 		return nil
 	}

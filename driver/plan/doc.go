@@ -1,0 +1,11 @@
+// Package plan says what the kernel has to contain for what is wanted: Compile turns a state
+// and facts into a plan, a list of objects, and Diff says what leads from one plan to another.
+// Each feature has a file of its own.
+//
+// Invariant: equal states and facts give equal objects, and what CompileChange and Around
+// say of a change differs by just what the plans of the whole state before and after it
+// differ by. So a change costs what it changes.
+//
+// The package is pure. It refuses to ask the kernel, and to say how and in which order
+// objects are made: that is package driver's (see kinds there).
+package plan

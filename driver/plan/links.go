@@ -1,0 +1,91 @@
+package plan
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// Bridge is the network's bridge.
+func Bridge(n *model.Network) spec.Bridge {
+	return spec.Bridge{
+		Name:      n.Bridge,
+		NetworkID: n.ID,
+		MTU:       n.Options.MTU,
+		Addresses: n.BridgeAddresses(),
+		Adopted:   n.Adopted,
+		IPv6:      n.Subnet6.IsValid() && n.Options.Mode(true) != config.Isolated,
+		Localnet:  translates4(n),
+	}
+}
+
+// translates4 says whether the network's containers may be reached by ports of
+// the host's IPv4 addresses, 127.0.0.1 among them.
+func translates4(n *model.Network) bool {
+	return n.Subnet4.IsValid() && !n.Options.Internal && n.Options.Mode(false).Translated()
+}
+
+// Veth is the endpoint's pair on network n. One that is in no container is an address,
+// and a pair that is cut off, if it has one still.
+func Veth(n *model.Network, e *model.Endpoint) spec.Veth {
+	if e.Sandbox == "" {
+		return spec.Veth{EndpointID: e.ID, Host: VethHost(e.ID), Peer: VethPeer(e.ID), Detached: true}
+	}
+	var reserved []netip.Prefix
+	if n.Options.AntiSpoofing != config.SpoofingAllowed {
+		reserved = n.Subnets()
+	}
+	return spec.Veth{
+		EndpointID: e.ID,
+		Host:       VethHost(e.ID),
+		Peer:       VethPeer(e.ID),
+		Bridge:     n.Bridge,
+		MAC:        net.HardwareAddr(e.MAC),
+		Addresses:  e.Addrs(),
+		MTU:        n.Options.MTU,
+		Reserved:   reserved,
+		Isolated:   !n.Options.ICC,
+	}
+}
+
+// needsForwarding says whether packets of a family must pass from link to link.
+func needsForwarding(n *model.Network, e *model.Endpoint, six bool) bool {
+	return e.Sandbox != "" && !n.Options.Internal && (!six && e.IPv4.IsValid() || six && model.Forwarded(e.IPv6.Addr()))
+}
+
+// VethHost names the end of an endpoint's pair on the bridge. It has at most 15 bytes, the
+// kernel's limit.
+func VethHost(endpointID string) string { return "gv-" + model.Short(endpointID) }
+
+// VethPeer names the container's end, as long as it is in the host.
+func VethPeer(endpointID string) string { return "gp-" + model.Short(endpointID) }
+
+// Links are those that there should be, sorted by name.
+type Links struct {
+	Bridges []spec.Bridge
+	Veths   []spec.Veth
+	// Forward are the families of which packets must pass from link to link.
+	Forward firewall.Families
+}
+
+// LinksOf returns the links of networks and endpoints; on are the networks of the endpoints,
+// in their order. It compiles no rules: that would cost a check more than its looks.
+func LinksOf(networks []*model.Network, endpoints []*model.Endpoint, on []*model.Network) Links {
+	l := Links{Bridges: make([]spec.Bridge, 0, len(networks)), Veths: make([]spec.Veth, 0, len(endpoints))}
+	for _, n := range networks {
+		l.Bridges = append(l.Bridges, Bridge(n))
+	}
+	for i, e := range endpoints {
+		l.Veths = append(l.Veths, Veth(on[i], e))
+		l.Forward = l.Forward.With(firewall.Families{V4: needsForwarding(on[i], e, false), V6: needsForwarding(on[i], e, true)})
+	}
+	slices.SortFunc(l.Bridges, func(a, b spec.Bridge) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(l.Veths, func(a, b spec.Veth) int { return strings.Compare(a.Host, b.Host) })
+	return l
+}
