@@ -42,7 +42,7 @@ type AdoptedEndpoint struct {
 // matter, and one whose container has gone meanwhile is left out. An endpoint with an
 // error is unclaimed still, and may be adopted again.
 func (d *Driver) Adopt(ctx context.Context, a Adoption) error {
-	unlock, err := d.networks.lock(ctx, a.Network.ID)
+	unlock, err := d.networks.Take(ctx, a.Network.ID)
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (d *Driver) remember(e *model.Endpoint) {
 // regain is commit for what is in use already. What the kernel refuses is for the next
 // check; undone, the change would take along what running containers use.
 func (d *Driver) regain(ctx context.Context, look planner) error {
-	leave, err := d.gate.enter(ctx)
+	leave, err := d.gate.Enter(ctx)
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func (d *Driver) unassigned(r Roll) (ids []string) {
 }
 
 func (d *Driver) assign(ctx context.Context, id, engine string) error {
-	unlock, err := d.networks.lock(ctx, id)
+	unlock, err := d.networks.Take(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (d *Driver) Forget(ctx context.Context, id string) (bool, error) {
 
 // forget is Forget for a network that still is as it was when that was decided.
 func (d *Driver) forget(ctx context.Context, id string, still func(*model.Network) bool) (bool, error) {
-	unlock, err := d.networks.lock(ctx, id)
+	unlock, err := d.networks.Take(ctx, id)
 	if err != nil {
 		return false, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/lock"
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
@@ -71,15 +72,15 @@ type Driver struct {
 // drops comes before mu, and nobody waits for it.
 type locks struct {
 	// healing lets one Reconcile run at a time.
-	healing *lock
+	healing *lock.Lock
 	// networks serialises the verbs of each network, and what Reconcile mends of its
 	// links; of several networks in the order of their ids.
-	networks keyedLock
+	networks lock.Keyed
 	// gate lets verbs change the kernel side by side, and Reconcile remove what is
 	// nobody's alone: what should exist must not change meanwhile.
-	gate gate
+	gate lock.Gate
 	// forwarding lets one at a time turn forwarding on.
-	forwarding *lock
+	forwarding *lock.Lock
 	// rules lets one at a time change or compare the kernel's rules.
 	rules rules
 }
@@ -156,7 +157,7 @@ type health struct {
 func New(o Options) *Driver {
 	d := &Driver{
 		o:     o,
-		locks: locks{healing: newLock(), forwarding: newLock(), rules: rules{lock: newLock(), doubt: true}},
+		locks: locks{healing: lock.New(), forwarding: lock.New(), rules: rules{lock: lock.New(), doubt: true}},
 		memory: memory{
 			state: model.NewState(), moving: map[string]int{}, expected: map[string]time.Time{}, unstored: map[string]map[string]bool{},
 			engines: engines{absent: map[string]bool{}}, health: health{mended: map[string]uint64{}, unheld: map[string][]string{}},
@@ -177,7 +178,7 @@ type planner func(s *model.State) (model.Change, error)
 // change is about. If a step fails, state, store and kernel are put back as
 // they were, and the error says what failed.
 func (d *Driver) commit(ctx context.Context, look planner) error {
-	leave, err := d.gate.enter(ctx)
+	leave, err := d.gate.Enter(ctx)
 	if err != nil {
 		return err
 	}
@@ -220,7 +221,7 @@ func (d *Driver) retire(ctx context.Context, look planner) error {
 // withdraw is retire for callers that drop the flows which it leaves when they have
 // given up the locks of networks: that may take a look at all tracked flows.
 func (d *Driver) withdraw(ctx context.Context, look planner) (left plan.Stale, err error) {
-	leave, err := d.gate.enter(ctx)
+	leave, err := d.gate.Enter(ctx)
 	if err != nil {
 		return plan.Stale{}, err
 	}

@@ -75,7 +75,7 @@ func (d *Driver) Join(ctx context.Context, networkID, endpointID, sandboxKey str
 	if sandboxKey == "" {
 		return JoinResult{}, fmt.Errorf("endpoint %s joins without a sandbox key", model.Short(endpointID))
 	}
-	unlock, err := d.networks.lock(ctx, networkID)
+	unlock, err := d.networks.Take(ctx, networkID)
 	if err != nil {
 		return JoinResult{}, err
 	}

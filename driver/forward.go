@@ -17,7 +17,7 @@ import (
 // the host boots: what was turned on is noted before it is. One that was on already is
 // somebody else's choice, and stays as it is.
 func (d *Driver) forward(ctx context.Context, want firewall.Families) ([]string, error) {
-	unlock, err := d.forwarding.take(ctx)
+	unlock, err := d.forwarding.Take(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("wait for another network's forwarding: %w", err)
 	}

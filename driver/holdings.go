@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gangway-net/gangway/driver/events"
+	"github.com/gangway-net/gangway/driver/lock"
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
@@ -93,7 +94,7 @@ func (r *repair) releaseStray(ctx context.Context, sandbox string) ([]string, er
 // holdMissing makes a container hold what its endpoints publish, with the locks of their
 // networks: a verb that publishes has more for a moment.
 func (r *repair) holdMissing(ctx context.Context, sandbox string) (fixed []string, err error) {
-	soon, cancel := context.WithTimeout(ctx, patience)
+	soon, cancel := context.WithTimeout(ctx, lock.Patience)
 	defer cancel()
 	unlock, err := r.lockNetworks(soon, func(s *model.State) map[string]bool {
 		ids := map[string]bool{}

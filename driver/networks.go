@@ -39,7 +39,7 @@ func (d *Driver) CreateNetwork(ctx context.Context, r CreateNetworkRequest) erro
 			return err
 		}
 	}
-	unlock, err := d.networks.lock(ctx, n.ID)
+	unlock, err := d.networks.Take(ctx, n.ID)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (d *Driver) lookAtBridge(ctx context.Context, n *model.Network) (elsewhere 
 // DeleteNetwork removes a network and every endpoint that is still on it. An
 // unknown network is no error: the engine never repeats the call.
 func (d *Driver) DeleteNetwork(ctx context.Context, id string) error {
-	unlock, err := d.networks.lock(ctx, id)
+	unlock, err := d.networks.Take(ctx, id)
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func (d *Driver) Reconcile(ctx context.Context) int {
 // reconcile is Reconcile as far as links of the scope go, with everything that was
 // found. Until changed, nothing changed since the last one.
 func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time) *repair {
-	unlock, err := d.healing.take(ctx)
+	unlock, err := d.healing.Take(ctx)
 	if err != nil {
 		return &repair{Driver: d}
 	}

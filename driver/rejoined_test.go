@@ -34,7 +34,7 @@ func TestJoinedInBetween(t *testing.T) {
 				d := newTestDriver(t, f, "boot")
 				must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 				d = c.lose(t, f, d)
-				unlock, err := d.networks.lock(t.Context(), netA)
+				unlock, err := d.networks.Take(t.Context(), netA)
 				must(t, err)
 				var all sync.WaitGroup
 				for _, call := range c.calls {

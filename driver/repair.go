@@ -9,6 +9,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/lock"
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
@@ -133,7 +134,7 @@ func (r *repair) alone(ctx context.Context, do func() ([]string, error)) {
 // beAlone returns nil where verbs do not end for as long as a check waits.
 func (r *repair) beAlone(ctx context.Context) (leave func()) {
 	defer r.waited(time.Now())
-	leave, err := r.gate.alone(ctx)
+	leave, err := r.gate.Alone(ctx)
 	if err != nil {
 		r.o.Log.WithError(err).Debug("left for the next check")
 		return nil
@@ -220,10 +221,10 @@ func (r *repair) bridges(ctx context.Context, want plan.Links) {
 // for longer than a check waits: other networks are not to wait for that, and the next
 // check looks again.
 func (r *repair) lockSoon(ctx context.Context, id string) (unlock func()) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, lock.Patience)
 	defer cancel()
 	defer r.waited(time.Now())
-	unlock, err := r.networks.lock(ctx, id)
+	unlock, err := r.networks.Take(ctx, id)
 	if err != nil {
 		r.o.Log.WithError(err).Debug("left for the next check")
 		return nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/lock"
 	"github.com/gangway-net/gangway/driver/plan"
 )
 
@@ -16,7 +17,7 @@ const fullTime = time.Minute
 // rules is what the firewall has been told, which it holds on to by itself.
 type rules struct {
 	// lock is held by whoever changes or compares the kernel's rules.
-	lock *lock
+	lock *lock.Lock
 	// told is what follows from facts of what the firewall was told.
 	told plan.Plan
 	// doubt says that the firewall may have been told something else than the state
@@ -29,7 +30,7 @@ type rules struct {
 // changeRules changes the kernel's rules, and has them follow the facts as they are by
 // now. A caller whose time is over while others change rules changes nothing.
 func (d *Driver) changeRules(ctx context.Context, change firewall.Delta) error {
-	unlock, err := d.rules.lock.take(ctx)
+	unlock, err := d.rules.lock.Take(ctx)
 	if err != nil {
 		d.doubtRules()
 		return fmt.Errorf("wait for another change of the firewall's rules: %w", err)
@@ -79,7 +80,7 @@ func (d *Driver) doubtsRules() bool {
 // checkRules has the kernel's rules follow the facts, and compares them with what the
 // firewall was told, or with the state where that may be something else.
 func (r *repair) checkRules(ctx context.Context) {
-	due := r.doubtsRules() || r.of.All && time.Since(r.rules.compared) >= fullTime && r.gate.idle()
+	due := r.doubtsRules() || r.of.All && time.Since(r.rules.compared) >= fullTime && r.gate.Idle()
 	if due && !r.keeps() && r.compareRules(ctx) {
 		return
 	}
@@ -139,14 +140,14 @@ func (r *repair) compareRules(ctx context.Context) bool {
 func (r *repair) takeRules(ctx context.Context) (unlock func()) {
 	defer r.waited(time.Now())
 	for {
-		soon, cancel := context.WithTimeout(ctx, patience)
-		unlock, err := r.rules.lock.take(soon)
+		soon, cancel := context.WithTimeout(ctx, lock.Patience)
+		unlock, err := r.rules.lock.Take(soon)
 		cancel()
 		if err == nil {
 			return unlock
 		}
 		// Many changes in a row are none that hangs.
-		if held := r.rules.lock.held(); held >= hungTime || ctx.Err() != nil {
+		if held := r.rules.lock.Held(); held >= hungTime || ctx.Err() != nil {
 			r.note(nil, fmt.Errorf("check the rules: a change of them has been under way for %s, see gangway status", held.Round(time.Second)))
 			return nil
 		}

@@ -191,7 +191,7 @@ func (d *Driver) lockNetworks(ctx context.Context, which func(*model.State) map[
 	}
 	for {
 		ids := names()
-		if unlock, err = d.networks.lockAll(ctx, ids); err != nil {
+		if unlock, err = d.networks.TakeAll(ctx, ids); err != nil {
 			return nil, err
 		}
 		if slices.Equal(ids, names()) {

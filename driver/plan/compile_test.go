@@ -20,7 +20,7 @@ import (
 func TestChangeByItself(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	s := model.NewState()
-	for range 2000 {
+	for range 500 {
 		c := randomChange(rnd, s)
 		networks := map[string]*model.Network{}
 		for _, e := range c.Endpoints {

@@ -1,4 +1,4 @@
-package driver
+package lock
 
 import (
 	"context"
@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// patience is how long whoever has to be alone waits for a moment without verbs, and
+// Patience is how long whoever has to be alone waits for a moment without verbs, and
 // then keeps new ones out. A verb that takes longer may never end.
-const patience = time.Second
+const Patience = time.Second
 
-// gate lets verbs work side by side, and whoever must not be beside any of them alone.
+// Gate lets verbs work side by side, and whoever must not be beside any of them alone.
 // A verb that hangs keeps nobody out: who wants to be alone gives up. A sync.RWMutex
 // was rejected: behind whoever waits for a hung verb to end, all others wait.
-type gate struct {
+type Gate struct {
 	mu sync.Mutex
 	// inside holds the verbs that are inside, and since when.
 	inside map[uint64]time.Time
@@ -25,8 +25,8 @@ type gate struct {
 	moved chan struct{}
 }
 
-// enter lets a verb in. It waits at most for whoever is alone, or for ctx.
-func (g *gate) enter(ctx context.Context) (leave func(), err error) {
+// Enter lets a verb in. It waits at most for whoever is alone, or for ctx.
+func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
 	for {
 		id, moved := g.tryEnter()
 		if moved == nil {
@@ -40,7 +40,7 @@ func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-func (g *gate) tryEnter() (id uint64, moved <-chan struct{}) {
+func (g *Gate) tryEnter() (id uint64, moved <-chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
@@ -54,24 +54,24 @@ func (g *gate) tryEnter() (id uint64, moved <-chan struct{}) {
 	return g.last, nil
 }
 
-func (g *gate) leave(id uint64) {
+func (g *Gate) leave(id uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.inside, id)
 	g.tell()
 }
 
-// alone waits until no verb is inside: for some time while others come and go, and then
+// Alone waits until no verb is inside: for some time while others come and go, and then
 // as long again with new ones kept out, unless one of those inside has been there for
 // too long already. It fails if that does not come to pass. One at a time may ask.
-func (g *gate) alone(ctx context.Context) (leave func(), err error) {
+func (g *Gate) Alone(ctx context.Context) (leave func(), err error) {
 	var oldest time.Duration
 	for _, keepOut := range []bool{false, true} {
 		var is bool
 		if oldest, is = g.await(ctx, keepOut); is {
 			return g.open, nil
 		}
-		if oldest >= patience || ctx.Err() != nil {
+		if oldest >= Patience || ctx.Err() != nil {
 			break
 		}
 	}
@@ -81,8 +81,8 @@ func (g *gate) alone(ctx context.Context) (leave func(), err error) {
 
 // await waits until no verb is inside, or until patience is over. Then it tells for how
 // long the oldest has been.
-func (g *gate) await(ctx context.Context, keepOut bool) (oldest time.Duration, alone bool) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (g *Gate) await(ctx context.Context, keepOut bool) (oldest time.Duration, alone bool) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	for {
 		moved, oldest := g.tryAlone(keepOut)
@@ -102,7 +102,7 @@ func (g *gate) await(ctx context.Context, keepOut bool) (oldest time.Duration, a
 // tryAlone closes the gate if nobody is inside, or if it is to keep new ones out. It
 // returns nil if the caller is alone, else what to wait for, and for how long the oldest
 // has been inside.
-func (g *gate) tryAlone(keepOut bool) (moved <-chan struct{}, oldest time.Duration) {
+func (g *Gate) tryAlone(keepOut bool) (moved <-chan struct{}, oldest time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, since := range g.inside {
@@ -116,28 +116,28 @@ func (g *gate) tryAlone(keepOut bool) (moved <-chan struct{}, oldest time.Durati
 }
 
 // open lets verbs in again.
-func (g *gate) open() {
+func (g *Gate) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.closed = false
 	g.tell()
 }
 
-// idle says whether no verb is inside.
-func (g *gate) idle() bool {
+// Idle says whether no verb is inside.
+func (g *Gate) Idle() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.inside) == 0
 }
 
-func (g *gate) wait() <-chan struct{} {
+func (g *Gate) wait() <-chan struct{} {
 	if g.moved == nil {
 		g.moved = make(chan struct{})
 	}
 	return g.moved
 }
 
-func (g *gate) tell() {
+func (g *Gate) tell() {
 	if g.moved != nil {
 		close(g.moved)
 		g.moved = nil

@@ -1,4 +1,4 @@
-package driver
+package lock
 
 import (
 	"context"
@@ -10,11 +10,13 @@ import (
 )
 
 // enter lets a verb of a test in, and fails if it has to wait.
-func enter(t *testing.T, g *gate) (leave func()) {
+func enter(t *testing.T, g *Gate) (leave func()) {
 	t.Helper()
 	start := time.Now()
-	leave, err := g.enter(t.Context())
-	must(t, err)
+	leave, err := g.Enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	if waited := time.Since(start); waited != 0 {
 		t.Errorf("waited for %s", waited)
 	}
@@ -25,12 +27,12 @@ func enter(t *testing.T, g *gate) (leave func()) {
 // up, and says since when it has to wait.
 func TestGateHung(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &gate{}
+		g := &Gate{}
 		hung := enter(t, g)
 		time.Sleep(30 * time.Second)
 		failed := make(chan error)
 		go func() {
-			_, err := g.alone(t.Context())
+			_, err := g.Alone(t.Context())
 			failed <- err
 		}()
 		for range 50 {
@@ -42,8 +44,10 @@ func TestGateHung(t *testing.T) {
 		}
 		enter(t, g)()
 		hung()
-		leave, err := g.alone(t.Context())
-		must(t, err)
+		leave, err := g.Alone(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
 		leave()
 	})
 }
@@ -52,7 +56,7 @@ func TestGateHung(t *testing.T) {
 // moment without any. So new ones wait at last, no longer than the last one takes.
 func TestGateCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &gate{}
+		g := &Gate{}
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan time.Duration, 2)
 		for i := range 2 {
@@ -61,7 +65,7 @@ func TestGateCrowd(t *testing.T) {
 				var longest time.Duration
 				for ctx.Err() == nil {
 					start := time.Now()
-					leave, err := g.enter(ctx)
+					leave, err := g.Enter(ctx)
 					if err != nil {
 						break
 					}
@@ -74,9 +78,11 @@ func TestGateCrowd(t *testing.T) {
 		}
 		time.Sleep(60 * time.Millisecond)
 		start := time.Now()
-		leave, err := g.alone(ctx)
-		must(t, err)
-		if took := time.Since(start); took < patience || took > patience+100*time.Millisecond {
+		leave, err := g.Alone(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took < Patience || took > Patience+100*time.Millisecond {
 			t.Errorf("alone after %s", took)
 		}
 		leave()
@@ -94,18 +100,22 @@ func TestGateCrowd(t *testing.T) {
 // time is over.
 func TestGateClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &gate{}
-		leave, err := g.alone(t.Context())
-		must(t, err)
+		g := &Gate{}
+		leave, err := g.Alone(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, early := g.enter(ctx); !errors.Is(early, context.DeadlineExceeded) {
+		if _, early := g.Enter(ctx); !errors.Is(early, context.DeadlineExceeded) {
 			t.Errorf("beside somebody who is alone: %v", early)
 		}
 		go func() { time.Sleep(time.Second); leave() }()
 		start := time.Now()
-		in, err := g.enter(t.Context())
-		must(t, err)
+		in, err := g.Enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
 		in()
 		if waited := time.Since(start); waited != time.Second {
 			t.Errorf("waited for %s", waited)
