@@ -55,7 +55,7 @@ func TestAbandonedNetworkMakesRoom(t *testing.T) {
 			if err := d.CreateNetwork(ctx, c.next); (err != nil) != c.refused {
 				t.Errorf("refused: %v, want %t", err, c.refused)
 			}
-			_, stays := d.state.Networks[netA]
+			_, stays := d.state().Networks[netA]
 			if want := name != "abandoned" && name != "abandoned, larger" && name != "an engine's once"; stays != want {
 				t.Errorf("the older network is there: %t, want %t", stays, want)
 			}

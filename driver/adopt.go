@@ -11,7 +11,6 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/model"
-	"github.com/gangway-net/gangway/driver/plan"
 )
 
 // Adoption is what an engine says of one of its networks, in the terms of the calls
@@ -61,7 +60,7 @@ func (d *Driver) Adopt(ctx context.Context, a Adoption) error {
 	unlock()
 	for _, e := range adopted {
 		if e.Gateway {
-			if failed := d.publish(ctx, n.ID, e.EndpointID, e.Ports, d.regain); failed != nil {
+			if failed := d.publish(ctx, n.ID, e.EndpointID, e.Ports, d.writer.Regain); failed != nil {
 				err = errors.Join(err, fmt.Errorf("publish the ports of endpoint %s again: %w", model.Short(e.EndpointID), failed))
 				continue
 			}
@@ -74,10 +73,7 @@ func (d *Driver) Adopt(ctx context.Context, a Adoption) error {
 // adoptNetwork returns the network that there is, or the one of the adoption. It is
 // nil if that cannot be.
 func (d *Driver) adoptNetwork(ctx context.Context, a Adoption) (*model.Network, error) {
-	d.mu.Lock()
-	known := d.state.Networks[a.Network.ID]
-	d.mu.Unlock()
-	if known != nil {
+	if known := d.network(a.Network.ID); known != nil {
 		return known, nil
 	}
 	n, err := newNetwork(a.Network)
@@ -95,12 +91,10 @@ func (d *Driver) adoptNetwork(ctx context.Context, a Adoption) (*model.Network, 
 	n.Adopted = info.Exists && info.Owner != n.ID
 	n.Gateway4 = knownGateway(n.Gateway4, n.Subnet4, info.Addresses)
 	n.Gateway6 = knownGateway(n.Gateway6, n.Subnet6, info.Addresses)
-	err = d.regain(ctx, func(s *model.State) (model.Change, error) {
+	err = d.writer.Regain(ctx, func(s *model.State) (model.Change, error) {
 		return model.Change{Network: model.NetworkChange{After: n}}, cmp.Or(s.AdmitNetwork(n), n.Avoid(info.Elsewhere))
 	})
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.state.Networks[n.ID], err
+	return d.network(n.ID), err
 }
 
 // knownGateway is the gateway's address: what the engine says, or else what the
@@ -143,7 +137,7 @@ func (d *Driver) adoptEndpoint(ctx context.Context, n *model.Network, a AdoptedE
 	if !veths[e.ID].Moved {
 		return false, nil // its container has ended; the next check finds that
 	}
-	err = d.regain(ctx, func(s *model.State) (model.Change, error) {
+	err = d.writer.Regain(ctx, func(s *model.State) (model.Change, error) {
 		if s.Endpoints[e.ID] != nil {
 			return model.Change{}, nil
 		}
@@ -162,20 +156,4 @@ func (d *Driver) remember(e *model.Endpoint) {
 		return
 	}
 	e.Asked, e.Publish, e.Published = s.Asked, s.Publish, s.Published
-}
-
-// regain is commit for what is in use already. What the kernel refuses is for the next
-// check; undone, the change would take along what running containers use.
-func (d *Driver) regain(ctx context.Context, look planner) error {
-	leave, err := d.gate.Enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	c, before, after, err := d.begin(look)
-	if err != nil || c.Empty() {
-		return err
-	}
-	defer d.settle(c)
-	return d.apply(ctx, plan.Diff(before, after), false)
 }

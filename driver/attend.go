@@ -42,19 +42,21 @@ func (d *Driver) Attend(ctx context.Context, r Roll) (present, absent []Claim, e
 			return nil, nil, err
 		}
 	}
+	s, unlock := d.desired.Read()
+	defer unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	maps.DeleteFunc(d.engines.absent, func(id string, _ bool) bool { return d.state.Networks[id] == nil })
-	for _, n := range d.state.Networks {
+	maps.DeleteFunc(d.engines.absent, func(id string, _ bool) bool { return s.Networks[id] == nil })
+	for _, n := range s.Networks {
 		if n.Engine == r.Engine {
 			d.engines.absent[n.ID] = !r.Networks[n.ID]
 		}
 		switch {
 		case n.Engine != r.Engine:
 		case r.Networks[n.ID]:
-			present = append(present, claimOf(d.state, n))
-		case len(d.state.Members[n.ID]) == 0:
-			absent = append(absent, claimOf(d.state, n))
+			present = append(present, claimOf(s, n))
+		case len(s.Members[n.ID]) == 0:
+			absent = append(absent, claimOf(s, n))
 		}
 	}
 	return present, absent, nil
@@ -63,9 +65,9 @@ func (d *Driver) Attend(ctx context.Context, r Roll) (present, absent []Claim, e
 // unassigned returns the networks that the engine has and that are not known for
 // its own yet.
 func (d *Driver) unassigned(r Roll) (ids []string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, n := range d.state.Networks {
+	s, unlock := d.desired.Read()
+	defer unlock()
+	for _, n := range s.Networks {
 		if r.Networks[n.ID] && n.Engine != r.Engine {
 			ids = append(ids, n.ID)
 		}
@@ -79,7 +81,7 @@ func (d *Driver) assign(ctx context.Context, id, engine string) error {
 		return err
 	}
 	defer unlock()
-	return d.commit(ctx, func(s *model.State) (model.Change, error) {
+	return d.writer.Commit(ctx, func(s *model.State) (model.Change, error) {
 		old := s.Networks[id]
 		if old == nil {
 			return model.Change{}, nil
@@ -114,17 +116,16 @@ func (d *Driver) forget(ctx context.Context, id string, still func(*model.Networ
 	}
 	defer unlock()
 	var gone *model.Network
-	err = d.retire(ctx, func(s *model.State) (model.Change, error) {
+	err = d.writer.Retire(ctx, func(s *model.State) (model.Change, error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
 		if n := s.Networks[id]; n != nil && len(s.Members[id]) == 0 && !d.engines.unclaimed.on(id) && still(n) {
 			gone = n
 			return model.Change{Network: model.NetworkChange{Before: n}}, nil
 		}
 		return model.Change{}, nil
 	})
-	d.mu.Lock()
-	stays := d.state.Networks[id] != nil
-	d.mu.Unlock()
-	if gone == nil || stays {
+	if gone == nil || d.network(id) != nil {
 		return false, err
 	}
 	d.o.Log.WithField("net", model.Short(id)).Warnf("network %v is removed late: the engine's call for that was lost", gone.Subnets())

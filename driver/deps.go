@@ -133,20 +133,6 @@ type Zones interface {
 	Sync(ctx context.Context, want func() (bridges, moving []string)) (fixed []string, err error)
 }
 
-// Flows drops connection tracking entries. Package conntrack is the real one.
-type Flows interface {
-	// DropAddresses forgets every flow to or from the given container addresses.
-	DropAddresses(ctx context.Context, addrs []netip.Addr) error
-	// DropTranslated forgets the UDP flows that reach the given container
-	// addresses by published ports.
-	DropTranslated(ctx context.Context, addrs []netip.Addr) error
-	// DropPorts forgets UDP flows to the host ports of the given runs that do
-	// not lead to the runs' containers, but to where the port led before, or
-	// nowhere, and flows of others that were given one of these as their source. Of a
-	// run without a container, which is the host's own, it forgets the latter alone.
-	DropPorts(ctx context.Context, runs []spec.Published) error
-}
-
 // Store keeps values durably, those of EndpointKeys until the host boots. Package
 // store's Split is the real one.
 type Store interface {

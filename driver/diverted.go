@@ -78,9 +78,9 @@ func (d *Driver) diverted(ctx context.Context) (lines []string) {
 		if rules = foreignRules(rules); len(rules) == 0 {
 			continue
 		}
-		d.mu.Lock()
-		all := parties(d.state, six)
-		d.mu.Unlock()
+		state, unlock := d.desired.Read()
+		all := parties(state, six)
+		unlock()
 		s := search{paths: d.o.Paths, rules: rules}
 		lines = append(lines, s.lines(ctx, all)...)
 	}
@@ -89,10 +89,10 @@ func (d *Driver) diverted(ctx context.Context) (lines []string) {
 
 // crossed says whether there may be packets of a family from network to network.
 func (d *Driver) crossed(six bool) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	s, unlock := d.desired.Read()
+	defer unlock()
 	some := 0
-	for _, n := range d.state.Networks {
+	for _, n := range s.Networks {
 		if !n.Options.Internal && model.Forwarded(n.Subnet(six).Addr()) {
 			some++
 		}

@@ -3,7 +3,7 @@
 //
 // Invariant: after every verb the kernel holds what plan.Compile says of the state,
 // no more and no less, and the store holds the same state. Verbs only describe
-// a change of state; commit is the one place where a change is validated,
+// a change of state; package commit is the one place where a change is validated,
 // persisted, turned into a delta and applied. Restore and Reconcile compile
 // everything in the same way.
 //

@@ -1,22 +1,19 @@
 package driver
 
 import (
-	"context"
-	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/gangway-net/gangway/driver/commit"
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/lock"
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
-	"github.com/gangway-net/gangway/driver/undo"
 )
 
 // Options are what a Driver works with.
@@ -32,7 +29,7 @@ type Options struct {
 	Ports HostPorts
 	// Origins tells relays of Ports where clients come from.
 	Origins Origins
-	Flows   Flows
+	Flows   commit.Tracker
 	Store   Store
 	// BootID tells one boot of the host from another
 	// (/proc/sys/kernel/random/boot_id).
@@ -56,20 +53,26 @@ type Options struct {
 type Driver struct {
 	o Options
 	locks
-	// mu guards memory. It is never held across I/O.
-	mu sync.Mutex
+	changes
 	memory
 	drift
 	notices
 	origins origins
-	// taken is what is left to do for published ports after the answer.
-	taken takenPorts
+}
+
+// changes are the desired state and the way by which it changes, with the kernel.
+type changes struct {
+	desired *commit.Desired
+	writer  *commit.Writer
+	rules   *commit.Rules
+	flows   *commit.Flows
 }
 
 // locks are what verbs and Reconcile wait for, each until its context ends. They are
-// taken in the order in which they stand here; mu comes after all of them, and the
-// mutexes of origins, events.Journal, takenPorts, questions and drops after that. The reading of
-// drops comes before mu, and nobody waits for it.
+// taken in the order in which they stand here. After all of them come mutexes that nobody
+// holds across I/O: that of commit.Desired, then memory's mu, and then those of origins,
+// events.Journal, commit.Flows, questions and drops. The reading of drops comes before these,
+// and nobody waits for it.
 type locks struct {
 	// healing lets one Reconcile run at a time.
 	healing *lock.Lock
@@ -81,30 +84,21 @@ type locks struct {
 	gate lock.Gate
 	// forwarding lets one at a time turn forwarding on.
 	forwarding *lock.Lock
-	// rules lets one at a time change or compare the kernel's rules.
-	rules rules
+	// After these comes the lock of commit.Rules, by which one at a time changes or compares
+	// the kernel's rules.
 }
 
-// memory is what the driver knows, guarded by its mu.
+// memory is what the driver knows besides the desired state, guarded by its mu.
 type memory struct {
-	state  *model.State
+	// mu is never held across I/O.
+	mu     sync.Mutex
 	facts  plan.Facts
 	health health
 	// turned are the families whose forwarding gangway has turned on since the host
 	// booted.
-	turned firewall.Families
-	// moving holds the bridges of networks that verbs are making or removing, and by
-	// how many: they enter or leave the zone of the host's firewall manager any time.
-	moving map[string]int
-	// expected holds the endpoints that left their container or were restored in
-	// none, and since when: the engine may be about to delete or to join them, or
-	// has forgotten them.
-	expected  map[string]time.Time
+	turned    firewall.Families
 	engines   engines
 	listeners listeners
-	// unstored holds the keys, by the id of their network, whose stored values may
-	// differ from the state, and whether they do; see store.
-	unstored map[string]map[string]bool
 }
 
 // engines is what engines have said, or have not yet.
@@ -157,169 +151,69 @@ type health struct {
 func New(o Options) *Driver {
 	d := &Driver{
 		o:     o,
-		locks: locks{healing: lock.New(), forwarding: lock.New(), rules: rules{lock: lock.New(), doubt: true}},
+		locks: locks{healing: lock.New(), forwarding: lock.New()},
 		memory: memory{
-			state: model.NewState(), moving: map[string]int{}, expected: map[string]time.Time{}, unstored: map[string]map[string]bool{},
 			engines: engines{absent: map[string]bool{}}, health: health{mended: map[string]uint64{}, unheld: map[string][]string{}},
 		},
 		drift:   drift{fights: newFights()},
 		notices: notices{doubts: make(chan struct{}, 1)},
 	}
 	d.o.name(&d.asked)
+	d.desired = commit.NewDesired(d.origins.forget)
+	d.rules = commit.NewRules(d.o.Firewall, d.ofFacts, d.noteFacts)
+	d.flows = commit.NewFlows(d.o.Flows, d.o.Log)
+	d.writer = commit.NewWriter(commit.Parts{
+		Gate: &d.gate, Desired: d.desired, Store: d.o.Store, Kinds: d.kinds(), Rules: d.rules, Flows: d.flows, Log: d.o.Log,
+	})
 	return d
 }
 
-// planner looks at the state and says what to change; an empty change means
-// that everything is as asked already. It is pure: it runs under the state's
-// lock.
-type planner func(s *model.State) (model.Change, error)
-
-// commit is the only writer. The caller holds the locks of the networks that the
-// change is about. If a step fails, state, store and kernel are put back as
-// they were, and the error says what failed.
-func (d *Driver) commit(ctx context.Context, look planner) error {
-	leave, err := d.gate.Enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	c, before, after, err := d.begin(look)
-	if err != nil || c.Empty() {
-		return err
-	}
-	defer d.settle(c)
-	if err = d.apply(ctx, d.known(plan.Diff(before, after)), true); err != nil {
-		return d.undo(ctx, c, plan.Diff(after, before), err)
-	}
-	d.dropFlows(ctx, d.noteFlows(c))
-	return nil
-}
-
-// known leaves out of a delta the pairs that there have never been: those of
-// endpoints that join for the first time. Looking for them would cost each Join.
-func (d *Driver) known(dl plan.Delta) plan.Delta {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	dl.Gone = slices.DeleteFunc(dl.Gone, func(o spec.Object) bool {
-		v, pair := o.(spec.Veth)
-		_, left := d.expected[v.EndpointID]
-		return pair && v.Detached && !left
-	})
-	return dl
-}
-
-// retire is commit for changes that only take away: it goes on past errors and
-// the state never comes back. Endpoints that leave their containers keep their
-// pairs. A store that refuses does stop it, since after a
-// restart the objects would be there again.
-func (d *Driver) retire(ctx context.Context, look planner) error {
-	left, err := d.withdraw(ctx, look)
-	d.dropFlows(ctx, left)
-	return err
-}
-
-// withdraw is retire for callers that drop the flows which it leaves when they have
-// given up the locks of networks: that may take a look at all tracked flows.
-func (d *Driver) withdraw(ctx context.Context, look planner) (left plan.Stale, err error) {
-	leave, err := d.gate.Enter(ctx)
-	if err != nil {
-		return plan.Stale{}, err
-	}
-	defer leave()
-	c, before, after, err := d.begin(look)
-	if err != nil || c.Empty() {
-		return plan.Stale{}, err
-	}
-	defer d.settle(c)
-	err = d.apply(ctx, plan.Diff(before, after).Leaving(after), false)
-	return d.noteFlows(c), err
-}
-
-// begin stages and persists a change, and says what the kernel has to contain
-// for its objects before and after it. Unless it fails, settle ends the change.
-func (d *Driver) begin(look planner) (c model.Change, before, after plan.Plan, err error) {
-	c, networks, err := d.stage(look, &before, &after)
-	if err != nil || c.Empty() {
-		return c, before, after, err
-	}
-	if err = d.persist(c); err != nil {
-		d.unstage(c)
-		d.unsaved(c, false) // a store that failed half-way may have failed to go back
-		d.settle(c)
-		return c, before, after, err
-	}
-	was, is := plan.CompileChange(c, networks)
-	return c, append(before, was...), append(after, is...), nil
-}
-
-// stage makes the state follow at once, so that verbs on other
-// networks see what is taken. It returns the networks that the endpoints of the
-// change are on, and the plans of what they contribute together with others.
-func (d *Driver) stage(look planner, before, after *plan.Plan) (model.Change, map[string]*model.Network, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	c, err := look(d.state)
-	if err != nil || c.Empty() {
-		return model.Change{}, nil, err
-	}
-	networks := map[string]*model.Network{}
-	for _, e := range c.Endpoints {
-		networks[e.NetworkID()] = d.state.Networks[e.NetworkID()]
-	}
-	*before = plan.Around(d.state, c, func(e model.EndpointChange) *model.Endpoint { return e.Before })
-	d.state.Apply(c)
-	*after = plan.Around(d.state, c, func(e model.EndpointChange) *model.Endpoint { return e.After })
-	if c.Network != (model.NetworkChange{}) {
-		d.origins.forget()
-	}
-	for _, name := range c.Network.Bridges() {
-		d.moving[name]++
-	}
-	return c, networks, nil
-}
-
 // given are the facts as of now, and what follows from them and the state for what goes
-// out. The caller holds mu.
-func (d *Driver) given() plan.Facts {
+// out. The caller has the state from Read.
+func (d *Driver) given(s *model.State) plan.Facts {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	f := d.facts
-	f.High = plan.SourcePortRules(d.ranges())
+	f.High = plan.SourcePortRules(d.ranges(s))
 	f.Unclaimed = len(d.engines.unclaimed.endpoints) > 0
 	return f
 }
 
-// settle ends a change: its network's bridge is where it stays.
-func (d *Driver) settle(c model.Change) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, name := range c.Network.Bridges() {
-		if d.moving[name]--; d.moving[name] == 0 {
-			delete(d.moving, name)
-		}
-	}
+// ofFacts is what the firewall has to be told of the facts by now.
+func (d *Driver) ofFacts() plan.Plan {
+	s, unlock := d.desired.Read()
+	defer unlock()
+	return plan.CompileFacts(s, d.given(s))
 }
 
-func (d *Driver) unstage(c model.Change) {
+// noteFacts takes over what the firewall was told of facts.
+func (d *Driver) noteFacts(told plan.Plan) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.state.Apply(c.Inverse())
-	d.origins.forget()
+	d.facts.High = plan.Of[firewall.HighPorts](told)
 }
 
-// undo puts everything back after err. What it cannot put back, in the kernel or
-// in the store, is for Reconcile, since the state says again what it said before.
-func (d *Driver) undo(ctx context.Context, c model.Change, back plan.Delta, err error) error {
-	ctx, cancel := undo.Context(ctx)
-	defer cancel()
-	if undoErr := d.apply(ctx, back, false); undoErr != nil {
-		err = fmt.Errorf("%w (and undoing it: %w)", err, undoErr)
-	}
-	d.unstage(c)
-	if undoErr := d.changeRules(ctx, firewall.Delta{}); undoErr != nil {
-		err = fmt.Errorf("%w (and undoing it: %w)", err, undoErr)
-	}
-	if storeErr := d.persist(c.Inverse()); storeErr != nil {
-		d.unsaved(c, true)
-		err = fmt.Errorf("%w (and putting the stored state back: %w)", err, storeErr)
-	}
-	return err
+// network returns a network of the state; nil for none.
+func (d *Driver) network(id string) *model.Network {
+	s, unlock := d.desired.Read()
+	defer unlock()
+	return s.Networks[id]
 }
+
+// endpoint returns an endpoint of the state, and its network; nil for none.
+func (d *Driver) endpoint(networkID, id string) (*model.Network, *model.Endpoint) {
+	s, unlock := d.desired.Read()
+	defer unlock()
+	return s.Networks[networkID], s.Members[networkID][id]
+}
+
+// hostPorts are those that a container has to hold.
+func (d *Driver) hostPorts(sandbox string) spec.HostPorts {
+	s, unlock := d.desired.Read()
+	defer unlock()
+	return plan.HostPorts(s, sandbox)
+}
+
+// Wait returns when nothing is left to do that calls have not waited for. No
+// call may be running or follow.
+func (d *Driver) Wait() { d.flows.Wait() }

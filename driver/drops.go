@@ -35,7 +35,7 @@ type drops struct {
 	// reading is held by whoever asks the kernel, and guards next.
 	reading sync.Mutex
 	next    time.Time
-	// mu guards the fields below. It may be taken under the driver's, not the other
+	// mu guards the fields below. It may be taken under the state's, not the other
 	// way round.
 	mu    sync.Mutex
 	tally tally
@@ -82,12 +82,12 @@ func (d *Driver) takeDrops(from dropSource, err error, read func(*model.State) [
 		d.o.Log.WithError(err).Debug("count dropped packets")
 		return
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	s, unlock := d.desired.Read()
+	defer unlock()
 	d.drops.mu.Lock()
 	defer d.drops.mu.Unlock()
-	d.drops.tally.take(from, read(d.state))
-	d.drops.tally.keep(d.state)
+	d.drops.tally.take(from, read(s))
+	d.drops.tally.keep(s)
 }
 
 // tellDrops makes an event of what came since the last one, if that is long enough ago.

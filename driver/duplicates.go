@@ -20,15 +20,15 @@ import (
 // that start at the same time wait together. An address that an endpoint holds
 // is not asked for; whether it yields is another question.
 func (d *Driver) refuseDuplicates(ctx context.Context, e *model.Endpoint) error {
-	d.mu.Lock()
-	n := d.state.Networks[e.NetworkID]
+	s, unlock := d.desired.Read()
+	n := s.Networks[e.NetworkID]
 	var addrs []netip.Addr
 	for _, a := range e.Addrs() {
-		if d.state.Holders[a] == nil {
+		if s.Holders[a] == nil {
 			addrs = append(addrs, a)
 		}
 	}
-	d.mu.Unlock()
+	unlock()
 	if n == nil || !n.Adopted {
 		return nil
 	}
@@ -73,9 +73,9 @@ func (d *Driver) refuseUsed(ctx context.Context, bridge string, addrs []netip.Ad
 // refuseBridgeMAC refuses a hardware address that is the bridge's. Those that gangway
 // makes are not looked at: the bridge's own is random.
 func (d *Driver) refuseBridgeMAC(ctx context.Context, e *model.Endpoint) error {
-	d.mu.Lock()
-	n, known := d.state.Networks[e.NetworkID], d.state.Endpoints[e.ID] != nil
-	d.mu.Unlock()
+	s, unlock := d.desired.Read()
+	n, known := s.Networks[e.NetworkID], s.Endpoints[e.ID] != nil
+	unlock()
 	if e.MACChosen || n == nil || known {
 		return nil
 	}

@@ -50,8 +50,8 @@ func TestVacant(t *testing.T) {
 
 	refused(endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, ep1, "10.0.0.7/24"))), "10.0.0.7", "--ip", "--aux-address")
 	asked("10.0.0.7")
-	if len(d.state.Endpoints) != 0 {
-		t.Errorf("left: %v", d.state.Endpoints)
+	if len(d.state().Endpoints) != 0 {
+		t.Errorf("left: %v", d.state().Endpoints)
 	}
 	must(t, endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, ep1, "10.0.0.8/24"))))
 	asked("10.0.0.8")

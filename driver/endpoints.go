@@ -43,7 +43,7 @@ func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (C
 	if err = d.retireHolders(ctx, e); err != nil {
 		return CreateEndpointResult{}, err
 	}
-	err = d.commit(ctx, func(s *model.State) (model.Change, error) {
+	err = d.writer.Commit(ctx, func(s *model.State) (model.Change, error) {
 		n := s.Networks[e.NetworkID]
 		if n == nil {
 			return model.Change{}, model.UnknownNetwork(e.NetworkID)
@@ -86,7 +86,7 @@ func (d *Driver) Join(ctx context.Context, networkID, endpointID, sandboxKey str
 	}
 	var n *model.Network
 	var e *model.Endpoint
-	err = d.commit(ctx, func(s *model.State) (_ model.Change, err error) {
+	err = d.writer.Commit(ctx, func(s *model.State) (_ model.Change, err error) {
 		if n, e, err = s.Find(networkID, endpointID); err != nil {
 			return model.Change{}, err
 		}
@@ -109,9 +109,7 @@ func (d *Driver) Join(ctx context.Context, networkID, endpointID, sandboxKey str
 // askedPorts returns the ports in Join's options if the network is one that
 // opens them.
 func (d *Driver) askedPorts(networkID string, options config.EndpointOptions) ([]config.PortBinding, error) {
-	d.mu.Lock()
-	n := d.state.Networks[networkID]
-	d.mu.Unlock()
+	n := d.network(networkID)
 	if n == nil || !n.Routed() {
 		return nil, nil
 	}
@@ -147,11 +145,7 @@ func (d *Driver) Leave(ctx context.Context, networkID, endpointID string) error 
 		left := e.Left()
 		return &left
 	})
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if e := d.state.Members[networkID][endpointID]; e != nil && e.Sandbox == "" {
-		d.expected[endpointID] = time.Now()
-	}
+	d.desired.Expect(networkID, endpointID, time.Now())
 	return err
 }
 
@@ -159,7 +153,7 @@ func (d *Driver) Leave(ctx context.Context, networkID, endpointID string) error 
 // endpoint served of its container's ports goes back to the others.
 func (d *Driver) retireEndpoint(ctx context.Context, networkID, endpointID string, follow func(*model.Network, *model.Endpoint) *model.Endpoint) error {
 	left, err := d.withdrawEndpoint(ctx, networkID, endpointID, follow)
-	d.dropFlows(ctx, left)
+	d.flows.Drop(ctx, left)
 	return err
 }
 
@@ -170,9 +164,7 @@ func (d *Driver) withdrawEndpoint(ctx context.Context, networkID, endpointID str
 		return plan.Stale{}, err
 	}
 	defer unlock()
-	d.mu.Lock()
-	n, e := d.state.Networks[networkID], d.state.Members[networkID][endpointID]
-	d.mu.Unlock()
+	n, e := d.endpoint(networkID, endpointID)
 	if e == nil {
 		return plan.Stale{}, nil
 	}
@@ -182,7 +174,7 @@ func (d *Driver) withdrawEndpoint(ctx context.Context, networkID, endpointID str
 	}
 	var left plan.Stale
 	err = d.givingBack(ctx, e, func(others []model.EndpointChange) (err error) {
-		left, err = d.withdraw(ctx, func(*model.State) (model.Change, error) {
+		left, err = d.writer.Withdraw(ctx, func(*model.State) (model.Change, error) {
 			return model.Change{Endpoints: append([]model.EndpointChange{{Before: e, After: after}}, others...)}, nil
 		})
 		return err
@@ -195,9 +187,9 @@ func (d *Driver) withdrawEndpoint(ctx context.Context, networkID, endpointID str
 // container. One whose container has IPv6 switched off gives up its IPv6 address. The
 // kernel is asked only when there is a conflict at all.
 func (d *Driver) retireHolders(ctx context.Context, e *model.Endpoint) error {
-	d.mu.Lock()
-	holders := d.state.HoldersOf(e)
-	d.mu.Unlock()
+	s, unlock := d.desired.Read()
+	holders := s.HoldersOf(e)
+	unlock()
 	if len(holders) == 0 {
 		return nil
 	}
@@ -210,7 +202,7 @@ func (d *Driver) retireHolders(ctx context.Context, e *model.Endpoint) error {
 		case h.Sandbox == "" || !veths[h.ID].Moved:
 			d.o.Log.WithField("ep", model.Short(h.ID)).Warn("endpoint is in no container any more and yields its address")
 			err = d.givingBack(ctx, h, func(others []model.EndpointChange) error {
-				return d.retire(ctx, func(*model.State) (model.Change, error) {
+				return d.writer.Retire(ctx, func(*model.State) (model.Change, error) {
 					return model.Change{Endpoints: append([]model.EndpointChange{{Before: h}}, others...)}, nil
 				})
 			})

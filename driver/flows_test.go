@@ -37,9 +37,8 @@ func (f slowFlows) DropPorts(ctx context.Context, runs []spec.Published) error {
 func TestTakenPorts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeHost()
-		d := newTestDriver(t, f, "boot")
 		slow := slowFlows{fakeHost: f, looks: make(chan []uint16), goOn: make(chan struct{})}
-		d.o.Flows = slow
+		d := newTestDriver(t, f, "boot", func(o *Options) { o.Flows = slow })
 		ctx := t.Context()
 		want := func(ports ...uint16) {
 			t.Helper()

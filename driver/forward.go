@@ -67,7 +67,7 @@ func (d *Driver) closeFamilies(ctx context.Context, off firewall.Families) error
 		return nil
 	}
 	d.closeFor(closed.With(fresh))
-	if err := d.changeRules(ctx, firewall.Delta{}); err != nil {
+	if err := d.rules.Change(ctx, firewall.Delta{}); err != nil {
 		d.closeFor(closed)
 		return fmt.Errorf("keep the host from being a router: %w", err)
 	}

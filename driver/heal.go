@@ -110,7 +110,7 @@ func (d *Driver) Keep(ctx context.Context, changes Changes, p Pace) {
 func (r *repair) open() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.missing)+len(r.health.unheld) > 0 || r.rules.doubt
+	return len(r.missing)+len(r.health.unheld) > 0 || r.rules.Doubts()
 }
 
 // undone is the pause after a repair that somebody undid at once so many times in

@@ -92,8 +92,7 @@ func (h *strictHost) EnsureVeth(ctx context.Context, v spec.Veth) ([]string, err
 func strict(t *testing.T) (*strictHost, *Driver) {
 	t.Helper()
 	h := &strictHost{fakeHost: newFakeHost(), t: t}
-	d := newTestDriver(t, h.fakeHost, "boot")
-	d.o.Links, d.o.Host, d.o.Firewall = h, h, h
+	d := newTestDriver(t, h.fakeHost, "boot", func(o *Options) { o.Links, o.Host, o.Firewall = h, h, h })
 	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
 	return h, d

@@ -47,24 +47,25 @@ func (d *Driver) releasePorts(ctx context.Context, p spec.HostPorts) error {
 	return d.keepPorts(ctx, spec.HostPorts{Sandbox: p.Sandbox})
 }
 
-// HostPorts compares what is held with the state, and holds what is missing and can
+// checkPorts compares what is held with the state, and holds what is missing and can
 // be. What could not be held is tried again each time. The owners are containers, by the
 // key of their sandbox, as several endpoints of one may take turns.
-func (r *repair) hostPorts(ctx context.Context) {
+func (r *repair) checkPorts(ctx context.Context) {
 	r.mu.Lock()
 	unheld := slices.Collect(maps.Keys(r.health.unheld))
+	r.mu.Unlock()
 	if !r.of.All && len(unheld) == 0 {
-		r.mu.Unlock()
 		return
 	}
 	var want []spec.HostPorts
 	wanted := map[string]bool{}
-	for sandbox := range r.state.Sandboxes {
-		if p := plan.HostPorts(r.state, sandbox); len(p.Runs) > 0 {
+	s, unlock := r.desired.Read()
+	for sandbox := range s.Sandboxes {
+		if p := plan.HostPorts(s, sandbox); len(p.Runs) > 0 {
 			want, wanted[sandbox] = append(want, p), true
 		}
 	}
-	r.mu.Unlock()
+	unlock()
 	lacking := r.o.Ports.Lacking(want)
 	for _, sandbox := range lacking {
 		if wanted[sandbox] {
@@ -82,9 +83,9 @@ func (r *repair) hostPorts(ctx context.Context) {
 
 // releaseStray gives up what no endpoint publishes. It runs while no verb does.
 func (r *repair) releaseStray(ctx context.Context, sandbox string) ([]string, error) {
-	r.mu.Lock()
-	p, whose := plan.HostPorts(r.state, sandbox), r.state.Whose(sandbox)
-	r.mu.Unlock()
+	s, unlockState := r.desired.Read()
+	p, whose := plan.HostPorts(s, sandbox), s.Whose(sandbox)
+	unlockState()
 	if len(p.Runs) > 0 {
 		return nil, nil
 	}
@@ -108,9 +109,9 @@ func (r *repair) holdMissing(ctx context.Context, sandbox string) (fixed []strin
 		return nil, nil
 	}
 	defer unlock()
-	r.mu.Lock()
-	p, whose := plan.HostPorts(r.state, sandbox), r.state.Whose(sandbox)
-	r.mu.Unlock()
+	s, unlockState := r.desired.Read()
+	p, whose := plan.HostPorts(s, sandbox), s.Whose(sandbox)
+	unlockState()
 	if len(p.Runs) == 0 {
 		return nil, nil
 	}
@@ -124,6 +125,8 @@ func (r *repair) holdMissing(ctx context.Context, sandbox string) (fixed []strin
 
 // tellUnheld publishes which ports of a container are not held, and logs what is new.
 func (d *Driver) tellUnheld(sandbox string, unheld []string) {
+	s, unlock := d.desired.Read()
+	defer unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	was, name := d.health.unheld[sandbox], model.Short(path.Base(sandbox))
@@ -134,7 +137,7 @@ func (d *Driver) tellUnheld(sandbox string, unheld []string) {
 	for _, line := range unheld {
 		if !known[portOf(line)] {
 			d.o.Log.WithField("sandbox", name).Warn(line + "; this is tried again")
-			d.journal.Add(events.Problem, line+" ("+d.state.Whose(sandbox)+")")
+			d.journal.Add(events.Problem, line+" ("+s.Whose(sandbox)+")")
 		}
 	}
 	if len(unheld) > 0 {

@@ -158,19 +158,17 @@ func (idlePorts) Lacking([]spec.HostPorts) []string { return nil }
 func TestCheckCost(t *testing.T) {
 	cost := func(ports uint16) float64 {
 		f := newFakeHost()
-		d := newTestDriver(t, f, "boot")
+		d := newTestDriver(t, f, "boot", func(o *Options) { o.Firewall = idleFirewall{f} })
 		must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 		container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
-		d.mu.Lock()
 		for i := range ports {
-			e := *d.state.Endpoints[ep1]
+			e := *d.state().Endpoints[ep1]
 			r := e.Published[0]
 			r.First, r.Last, r.ContainerFirst = 20000+2*i, 20000+2*i, 1000+i
 			e.Published = append(slices.Clone(e.Published), r)
-			d.state.Apply(model.Change{Endpoints: []model.EndpointChange{{Before: d.state.Endpoints[ep1], After: &e}}})
+			d.state().Apply(model.Change{Endpoints: []model.EndpointChange{{Before: d.state().Endpoints[ep1], After: &e}}})
 		}
-		d.mu.Unlock()
-		d.o.Firewall, d.o.Ports = idleFirewall{f}, idlePorts{f}
+		d.o.Ports = idlePorts{f}
 		return testing.AllocsPerRun(10, func() {
 			d.reconcile(t.Context(), spec.Scope{All: true}, time.Now())
 			d.reconcile(t.Context(), spec.Scope{Links: map[string]bool{plan.VethHost(ep1): true}}, time.Now())

@@ -42,7 +42,7 @@ func TestLinkLocalSubnets(t *testing.T) {
 	if forward := d.desiredLinks().Forward; forward != firewall.Family(false) {
 		t.Errorf("forwarding: %+v, want IPv4 alone", forward)
 	}
-	for _, r := range plan.HostPorts(d.state, d.state.Endpoints[ep1].Sandbox).Runs {
+	for _, r := range plan.HostPorts(d.state(), d.state().Endpoints[ep1].Sandbox).Runs {
 		if r.ContainerIP != container {
 			t.Errorf("a host port leads to %s", r.ContainerIP)
 		}

@@ -102,10 +102,12 @@ func (l *listeners) count() {
 // learnListening asks on which ports the host listens. That nobody tells is no reason to
 // mend nothing: it is a condition (see highConditions).
 func (r *repair) learnListening(ctx context.Context) {
-	r.mu.Lock()
-	published := r.state.High.Spans()
-	r.mu.Unlock()
+	s, unlock := r.desired.Read()
+	published := s.High.Spans()
+	unlock()
 	found, err := r.o.Facts.Listening(ctx, firewall.FirstHighPort, published)
+	s, unlock = r.desired.Read()
+	defer unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
@@ -113,7 +115,7 @@ func (r *repair) learnListening(ctx context.Context) {
 		return
 	}
 	r.listeners.problem = ""
-	maps.DeleteFunc(found, func(p spec.Listener, _ bool) bool { return r.state.High.Has(p) })
+	maps.DeleteFunc(found, func(p spec.Listener, _ bool) bool { return s.High.Has(p) })
 	r.listeners.look(found, time.Now())
 }
 
@@ -130,19 +132,21 @@ func (d *Driver) dropListened() {
 			runs = append(runs, spec.Published{Proto: spec.UDP, HostIP: all, First: port, Last: port})
 		}
 	}
-	d.taken.change(d, nil, runs)
+	d.flows.Soon(nil, runs)
 }
 
-// highConditions tells of few ports that are left for what goes out. The caller holds the
-// state's lock.
-func (d *Driver) highConditions() (all []condition) {
-	if len(d.state.Networks) == 0 {
+// highConditions tells of few ports that are left for what goes out. The caller has the
+// state from Read.
+func (d *Driver) highConditions(s *model.State) (all []condition) {
+	if len(s.Networks) == 0 {
 		return nil
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.listeners.problem != "" {
 		all = append(all, condition{text: fmt.Sprintf("on which ports from %d on the host listens is not known: %s; what a container sends out may get such a port as its source, and take what comes to it", firewall.FirstHighPort, d.listeners.problem)})
 	}
-	for _, r := range d.ranges() {
+	for _, r := range d.ranges(s) {
 		switch {
 		case r.None:
 			all = append(all, condition{text: fmt.Sprintf("each %s port from %d on is published, or the host listens on it: what a container sends out gets such a port as its source, and may take what comes to it; publish fewer ports there", r.Proto, firewall.FirstHighPort)})
@@ -153,8 +157,8 @@ func (d *Driver) highConditions() (all []condition) {
 	return all
 }
 
-// ranges are the ports that what goes out may have by now. The caller holds the state's
-// lock.
-func (d *Driver) ranges() []plan.SourcePorts {
-	return plan.ChooseSourcePorts(d.facts.High, d.state.High, d.listeners.sets)
+// ranges are the ports that what goes out may have by now. The caller has the state from
+// Read, and holds mu.
+func (d *Driver) ranges(s *model.State) []plan.SourcePorts {
+	return plan.ChooseSourcePorts(d.facts.High, s.High, d.listeners.sets)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gangway-net/gangway/driver/commit"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -100,7 +101,7 @@ func TestListeners(t *testing.T) {
 		f.wantHigh(t, "gone for a while", "tcp 40960-65535", "udp 52224-65535")
 		check(3*time.Second, 25)
 		f.wantHigh(t, "gone", "tcp 40960-65535")
-		check(fullTime, 1, tcp(50000)) // when all is compared
+		check(commit.FullTime, 1, tcp(50000)) // when all is compared
 		check(3*time.Second, 3, tcp(50000), udp(52000))
 		f.wantHigh(t, "others", "tcp 32768-49151", "udp 32768-51199")
 
@@ -159,8 +160,7 @@ func (f dropping) DropPorts(_ context.Context, runs []spec.Published) error {
 func TestListenersFlows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, dropped := newFakeHost(), []string{}
-		d, ctx := newTestDriver(t, f, "boot"), t.Context()
-		d.o.Flows = dropping{f, &dropped}
+		d, ctx := newTestDriver(t, f, "boot", func(o *Options) { o.Flows = dropping{f, &dropped} }), t.Context()
 		must(t, d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 		f.hears(udp(51820), tcp(40000))
 		f.failFrom = f.ops + 1

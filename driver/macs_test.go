@@ -71,12 +71,12 @@ func TestMACsOfOld(t *testing.T) {
 	must(t, d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 	request := withMAC(endpointRequest(netA, ep2, "10.0.0.3/24"), 2, 0, 0, 0, 0, 2)
 	must(t, endpointErr(d.CreateEndpoint(ctx, withMAC(endpointRequest(netA, ep1, "10.0.0.2/24"), 2, 0, 0, 0, 0, 1))), endpointErr(d.CreateEndpoint(ctx, request)))
-	of := *d.state.Endpoints[ep1]
+	of := *d.state().Endpoints[ep1]
 	of.MAC = model.HardwareAddr(request.MAC)
-	d.state.Apply(model.Change{Endpoints: []model.EndpointChange{{Before: d.state.Endpoints[ep1], After: &of}}})
+	d.state().Apply(model.Change{Endpoints: []model.EndpointChange{{Before: d.state().Endpoints[ep1], After: &of}}})
 	before := f.picture()
 	must(t, endpointErr(d.CreateEndpoint(ctx, request)))
-	if after := f.picture(); len(d.state.Endpoints) != 2 || !reflect.DeepEqual(before, after) {
+	if after := f.picture(); len(d.state().Endpoints) != 2 || !reflect.DeepEqual(before, after) {
 		t.Errorf("repeating changed something:\n%+v\n%+v", before, after)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -37,24 +38,26 @@ type NetworkMeasures struct {
 func (d *Driver) Measures(ctx context.Context) Measures {
 	m := Measures{Status: d.Status(ctx), Told: d.journal.Counts()}
 	m.Dropped = withZeros(m.Dropped, firewall.Reasons()...)
+	s, unlock := d.desired.Read()
+	defer unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m.Flapping = len(d.health.flapping)
 	m.Mended = withZeros(maps.Clone(d.health.mended), repairKinds()...)
-	m.OnNets = make([]NetworkMeasures, 0, len(d.state.Networks))
-	for id := range d.state.Networks {
-		m.OnNets = append(m.OnNets, d.measure(id))
+	m.OnNets = make([]NetworkMeasures, 0, len(s.Networks))
+	for id := range s.Networks {
+		m.OnNets = append(m.OnNets, d.measure(s, id))
 	}
 	return m
 }
 
-// measure is about one network. The caller holds mu.
-func (d *Driver) measure(id string) NetworkMeasures {
+// measure is about one network. The caller has the state from Read.
+func (d *Driver) measure(s *model.State, id string) NetworkMeasures {
 	n := NetworkMeasures{
-		ID: id, Endpoints: make([]string, 0, len(d.state.Members[id])),
+		ID: id, Endpoints: make([]string, 0, len(s.Members[id])),
 		Ports: map[string]int{}, Dropped: withZeros(d.drops.network(id), firewall.Reasons()...),
 	}
-	for _, e := range d.state.Members[id] {
+	for _, e := range s.Members[id] {
 		n.Endpoints = append(n.Endpoints, e.ID)
 		for _, r := range e.Published {
 			n.Ports[r.Proto.String()] += r.Len()

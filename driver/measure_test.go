@@ -69,7 +69,7 @@ func TestMeasures(t *testing.T) {
 func TestMeasuresDrops(t *testing.T) {
 	d, c := counted(t)
 	look(t, d)
-	c.refused = []firewall.Refusal{{Counter: "a", Reason: firewall.Isolated, Bridge: d.state.Networks[netA].Bridge, Packets: 5}}
+	c.refused = []firewall.Refusal{{Counter: "a", Reason: firewall.Isolated, Bridge: d.state().Networks[netA].Bridge, Packets: 5}}
 	look(t, d)
 	want := Drops{firewall.Spoofed: 0, firewall.Unpublished: 0, firewall.Isolated: 5, firewall.NoICC: 0}
 	m := d.Measures(t.Context())

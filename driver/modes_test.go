@@ -69,9 +69,7 @@ func TestModes(t *testing.T) {
 			join, err := d.Join(ctx, netA, ep1, "/netns/1", nil)
 			must(t, err, d.Publish(ctx, netA, ep1, portmap(8080, 80, 8443, 443, 8444, 444)))
 			inSync(t, f, d)
-			d.mu.Lock()
-			compiled := plan.Compile(d.state, d.given())
-			d.mu.Unlock()
+			compiled := plan.Compile(d.state(), d.given(d.state()))
 			ports := plan.Of[firewall.Port](compiled)
 			slices.SortFunc(ports, func(a, b firewall.Port) int { return spec.ComparePublished(a.Published, b.Published) })
 			open := plan.Of[firewall.Open](compiled)
@@ -138,7 +136,7 @@ func TestRoutedBeside(t *testing.T) {
 			joinErr(d.Join(ctx, where.network, where.endpoint, "/netns/1", ports)))
 		open("joined "+where.network, 1)
 	}
-	if e := d.state.Endpoints[ep2]; e.Asked != nil {
+	if e := d.state().Endpoints[ep2]; e.Asked != nil {
 		t.Errorf("a network with translation keeps what it has no use for: %v", e.Asked)
 	}
 	must(t, joinErr(d.Join(ctx, netA, ep1, "/netns/1", ports)))

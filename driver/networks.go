@@ -50,7 +50,7 @@ func (d *Driver) CreateNetwork(ctx context.Context, r CreateNetworkRequest) erro
 	}
 	to := requestedRouters(r)
 	defer d.doubt()
-	return d.commit(ctx, func(s *model.State) (model.Change, error) {
+	return d.writer.Commit(ctx, func(s *model.State) (model.Change, error) {
 		if old := s.Networks[n.ID]; old != nil {
 			return model.RepeatedNetwork(old, n, to)
 		}
@@ -90,7 +90,7 @@ func (d *Driver) DeleteNetwork(ctx context.Context, id string) error {
 		return err
 	}
 	var gone []model.EndpointChange
-	left, err := d.withdraw(ctx, func(s *model.State) (model.Change, error) {
+	left, err := d.writer.Withdraw(ctx, func(s *model.State) (model.Change, error) {
 		c := model.Change{Network: model.NetworkChange{Before: s.Networks[id]}}
 		for _, e := range s.Members[id] {
 			c.Endpoints = append(c.Endpoints, model.EndpointChange{Before: e})
@@ -99,7 +99,7 @@ func (d *Driver) DeleteNetwork(ctx context.Context, id string) error {
 		return c, nil
 	})
 	unlock()
-	d.dropFlows(ctx, left)
+	d.flows.Drop(ctx, left)
 	d.takeOver(ctx, gone)
 	if err != nil {
 		d.doubt()
@@ -123,11 +123,13 @@ func (d *Driver) retireAbandoned(ctx context.Context, n *model.Network) error {
 }
 
 func (d *Driver) abandoned(n *model.Network) []*model.Network {
+	s, unlock := d.desired.Read()
+	defer unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var found []*model.Network
-	for _, old := range d.state.Networks {
-		empty := len(d.state.Members[old.ID]) == 0 && !d.engines.unclaimed.on(old.ID)
+	for _, old := range s.Networks {
+		empty := len(s.Members[old.ID]) == 0 && !d.engines.unclaimed.on(old.ID)
 		if old.ID != n.ID && empty && d.nobodys(old) && old.Space == n.Space && n.Space != "" && old.Overlaps(n) {
 			found = append(found, old)
 		}
@@ -142,9 +144,9 @@ func (d *Driver) nobodys(n *model.Network) bool { return n.Engine == "" || d.eng
 // Shared says whether an address is a network's gateway that a container may have.
 // It is for the address manager, which holds gateways and knows no networks.
 func (d *Driver) Shared(a netip.Addr) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, n := range d.state.Networks {
+	s, unlock := d.desired.Read()
+	defer unlock()
+	for _, n := range s.Networks {
 		if n.GatewayElsewhere(a) {
 			return true
 		}

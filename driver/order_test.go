@@ -39,9 +39,12 @@ func (o *recorder) Apply(ctx context.Context, d firewall.Delta) error {
 // TestHostPortsAroundRules: a host port is held before rules lead there, and until they
 // lead there no more, whatever becomes of it; a failure gives back what was reserved.
 func TestHostPortsAroundRules(t *testing.T) {
-	f, d := withContainer(t) // which publishes 8080
-	o := &recorder{HostPorts: d.o.Ports, Backend: d.o.Firewall}
-	d.o.Ports, d.o.Firewall = o, o
+	f := newFakeHost()
+	o := &recorder{HostPorts: f, Backend: f}
+	d := newTestDriver(t, f, "boot", func(with *Options) { with.Ports, with.Firewall = o, o })
+	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+	o.done = nil
 	steps := func(what string, want ...string) {
 		t.Helper()
 		if !slices.Equal(o.done, want) {

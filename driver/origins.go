@@ -67,11 +67,11 @@ func (d *Driver) askOrigin(link int) origin {
 		d.o.Log.WithError(err).Debugf("a relay refuses what comes in by link %d", link)
 		return origin{}
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	o := originOf(d.state, seen)
+	s, unlock := d.desired.Read()
+	defer unlock()
+	o := originOf(s, seen)
 	o.until = time.Now().Add(originTime)
-	// With mu held no network comes or goes before this is known.
+	// With the state held no network comes or goes before this is known.
 	d.origins.mu.Lock()
 	defer d.origins.mu.Unlock()
 	if d.origins.seen == nil || len(d.origins.seen) > maxOrigins {

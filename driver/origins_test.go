@@ -53,9 +53,9 @@ func TestAdmits(t *testing.T) {
 	} {
 		o := &someOrigins{links: map[int]spec.Origin{7: c.link}}
 		d := New(Options{Origins: o})
-		d.state.Apply(model.Change{Network: model.NetworkChange{After: inner}})
-		d.state.Apply(model.Change{Network: model.NetworkChange{After: outer}})
-		d.state.Apply(model.Change{Network: model.NetworkChange{After: adopted}})
+		d.state().Apply(model.Change{Network: model.NetworkChange{After: inner}})
+		d.state().Apply(model.Change{Network: model.NetworkChange{After: outer}})
+		d.state().Apply(model.Change{Network: model.NetworkChange{After: adopted}})
 		for _, a := range []struct {
 			to    netip.Addr
 			group bool

@@ -49,9 +49,7 @@ func (f *fakeHost) picture() picture {
 // expected is the kernel's part of the picture that the driver's state asks
 // for.
 func expected(d *Driver) picture {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	want := plan.Compile(d.state, d.given())
+	want := plan.Compile(d.state(), d.given(d.state()))
 	p := picture{Bridges: map[string]spec.Bridge{}, Veths: map[string]spec.Veth{}, Rules: fakeRules{}}
 	for _, b := range plan.Of[spec.Bridge](want) {
 		p.Bridges[b.Name] = b

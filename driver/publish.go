@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/commit"
 	"github.com/gangway-net/gangway/driver/model"
 )
 
@@ -17,11 +18,11 @@ import (
 // do ask). From engine 28 on the container's interface is set up by now; where its
 // IPv6 is off, the endpoint gives up its IPv6 address.
 func (d *Driver) Publish(ctx context.Context, networkID, endpointID string, options config.EndpointOptions) error {
-	return d.publish(ctx, networkID, endpointID, options, d.commit)
+	return d.publish(ctx, networkID, endpointID, options, d.writer.Commit)
 }
 
-// publish is Publish by commit or regain.
-func (d *Driver) publish(ctx context.Context, networkID, endpointID string, options config.EndpointOptions, commit func(context.Context, planner) error) error {
+// publish is Publish by Commit or Regain.
+func (d *Driver) publish(ctx context.Context, networkID, endpointID string, options config.EndpointOptions, by func(context.Context, commit.Planner) error) error {
 	want, err := config.ParsePublish(options)
 	if err != nil {
 		return err
@@ -31,9 +32,9 @@ func (d *Driver) publish(ctx context.Context, networkID, endpointID string, opti
 		return err
 	}
 	defer unlock()
-	d.mu.Lock()
-	_, e, err := d.state.Find(networkID, endpointID)
-	d.mu.Unlock()
+	s, unlockState := d.desired.Read()
+	_, e, err := s.Find(networkID, endpointID)
+	unlockState()
 	if err != nil {
 		return err
 	}
@@ -49,7 +50,7 @@ func (d *Driver) publish(ctx context.Context, networkID, endpointID string, opti
 	}
 	published.Asked, published.Publish = nil, want
 	return d.withPorts(ctx, e, &published, func(others []model.EndpointChange) error {
-		return commit(ctx, func(*model.State) (model.Change, error) {
+		return by(ctx, func(*model.State) (model.Change, error) {
 			return model.Change{Endpoints: append([]model.EndpointChange{{Before: e, After: &published}}, others...)}, nil
 		})
 	})

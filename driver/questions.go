@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/commit"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
@@ -180,18 +181,18 @@ func (f namedFirewall) Sync(ctx context.Context, full firewall.Ruleset) ([]strin
 }
 
 type namedFlows struct {
-	Flows
+	commit.Tracker
 	q *questions
 }
 
 func (f namedFlows) DropAddresses(ctx context.Context, addrs []netip.Addr) error {
 	defer f.q.ask("drop the tracked flows of a container that left")()
-	return f.Flows.DropAddresses(ctx, addrs)
+	return f.Tracker.DropAddresses(ctx, addrs)
 }
 
 func (f namedFlows) DropTranslated(ctx context.Context, addrs []netip.Addr) error {
 	defer f.q.ask("drop the tracked flows to published ports")()
-	return f.Flows.DropTranslated(ctx, addrs)
+	return f.Tracker.DropTranslated(ctx, addrs)
 }
 
 type namedStore struct {

@@ -80,7 +80,7 @@ func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time
 	if ctx.Err() != nil {
 		return r // nothing can be removed any more
 	}
-	for id, networkID := range d.forgotten() {
+	for id, networkID := range d.desired.Overdue(joinTime) {
 		r.lose(ctx, networkID, id, "is in no container, and no engine has asked for it since", func(e *model.Endpoint) bool { return e.Sandbox == "" })
 	}
 	for id, m := range r.lost(ctx) {
@@ -94,7 +94,7 @@ func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time
 // was looked at, or is doing so.
 func (r *repair) lose(ctx context.Context, networkID, id, why string, still func(*model.Endpoint) bool) {
 	e, left := r.removeLost(ctx, networkID, id, why, still)
-	r.dropFlows(ctx, left)
+	r.flows.Drop(ctx, left)
 	if e != nil {
 		r.takeOver(ctx, []model.EndpointChange{{Before: e}})
 	}
@@ -108,15 +108,13 @@ func (r *repair) removeLost(ctx context.Context, networkID, id, why string, stil
 		return nil, plan.Stale{}
 	}
 	defer unlock()
-	r.mu.Lock()
-	e := r.state.Members[networkID][id]
-	r.mu.Unlock()
+	_, e := r.endpoint(networkID, id)
 	if e == nil || !still(e) {
 		return nil, plan.Stale{}
 	}
 	log.Warn("endpoint " + why + ": removed")
 	r.journal.Add(events.Lost, "endpoint "+model.Short(id)+" "+why+": removed")
-	left, err := r.withdraw(ctx, func(*model.State) (model.Change, error) {
+	left, err := r.writer.Withdraw(ctx, func(*model.State) (model.Change, error) {
 		return model.Change{Endpoints: []model.EndpointChange{{Before: e}}}, nil
 	})
 	if err != nil {
@@ -129,24 +127,6 @@ func (r *repair) removeLost(ctx context.Context, networkID, id, why string, stil
 func (d *Driver) stillMissing(ctx context.Context, id string, m missing) bool {
 	found, err := d.check(ctx, spec.Scope{Links: map[string]bool{plan.VethHost(id): true}}, d.desiredLinks())
 	return err == nil && (found.Gone[id] || m.outside && found.Outside[id])
-}
-
-// forgotten returns the expected endpoints whose time is over, with their
-// network.
-func (d *Driver) forgotten() map[string]string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	over := map[string]string{}
-	for id, since := range d.expected {
-		e := d.state.Endpoints[id]
-		switch {
-		case e == nil || e.Sandbox != "":
-			delete(d.expected, id)
-		case time.Since(since) >= joinTime:
-			over[id] = e.NetworkID
-		}
-	}
-	return over
 }
 
 // judge tells repairs that last from those that somebody undoes.

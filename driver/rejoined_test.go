@@ -49,7 +49,7 @@ func TestJoinedInBetween(t *testing.T) {
 				synctest.Wait()
 				unlock()
 				all.Wait()
-				if _, stays := d.state.Endpoints[ep1]; stays == c.removed {
+				if _, stays := d.state().Endpoints[ep1]; stays == c.removed {
 					t.Errorf("the endpoint stays: %t", stays)
 				}
 				inSync(t, f, d)

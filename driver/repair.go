@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/commit"
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/lock"
@@ -53,8 +54,8 @@ const thorough = 64
 // reachable that is not isolated, and without rules no link gets to carry anything.
 func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
 	r, start := &repair{Driver: d, of: d.unsettled(of), missing: map[string]missing{}}, time.Now()
-	first, then := d.kinds()
-	r.checkKinds(ctx, first)
+	kinds := d.kinds()
+	r.checkKinds(ctx, kinds.First)
 	failed := len(r.failed)
 	r.learn(ctx)
 	r.checkRules(ctx)
@@ -62,7 +63,7 @@ func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
 		r.dropListened()
 	}
 	r.sort(repairRules)
-	r.checkKinds(ctx, then)
+	r.checkKinds(ctx, kinds.Then)
 	r.took = time.Since(start) - r.idle
 	r.store(ctx)
 	r.sort(repairStore)
@@ -73,11 +74,16 @@ func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
 	return r
 }
 
-func (r *repair) checkKinds(ctx context.Context, kinds []kind) {
+// checkKinds compares all objects of these kinds with what is there, and mends what differs.
+// One look shows all links, so pairs and forwarding are looked at with bridges.
+func (r *repair) checkKinds(ctx context.Context, kinds []commit.Kind) {
+	checks := map[spec.Kind]func(context.Context){
+		spec.KindHostPorts: r.checkPorts, spec.KindBridge: r.checkLinks, spec.KindZone: r.zones,
+	}
 	for _, k := range kinds {
-		if k.check != nil {
-			k.check(ctx, r)
-			r.sort(k.of)
+		if check := checks[k.Of]; check != nil {
+			check(ctx)
+			r.sort(k.Of)
 		}
 	}
 }
@@ -111,14 +117,14 @@ func (d *Driver) unsettled(of spec.Scope) spec.Scope {
 
 // desiredLinks are those of the state as it is now.
 func (d *Driver) desiredLinks() plan.Links {
-	d.mu.Lock()
-	networks := slices.Collect(maps.Values(d.state.Networks))
-	endpoints := slices.Collect(maps.Values(d.state.Endpoints))
+	s, unlock := d.desired.Read()
+	networks := slices.Collect(maps.Values(s.Networks))
+	endpoints := slices.Collect(maps.Values(s.Endpoints))
 	on := make([]*model.Network, len(endpoints))
 	for i, e := range endpoints {
-		on[i] = d.state.Networks[e.NetworkID]
+		on[i] = s.Networks[e.NetworkID]
 	}
-	d.mu.Unlock()
+	unlock()
 	return plan.LinksOf(networks, endpoints, on)
 }
 
@@ -239,10 +245,7 @@ func (r *repair) onNetwork(ctx context.Context, id string, do func(*model.Networ
 		return
 	}
 	defer unlock()
-	r.mu.Lock()
-	n := r.state.Networks[id]
-	r.mu.Unlock()
-	if n != nil {
+	if n := r.network(id); n != nil {
 		r.note(do(n))
 	}
 }
@@ -267,16 +270,17 @@ func (r *repair) suspects(veths []spec.Veth, found spec.LinkCheck) []spec.Veth {
 
 // veth mends the host end of an endpoint's pair, if it is in a container still.
 func (r *repair) veth(ctx context.Context, endpointID string) {
-	r.mu.Lock()
-	e := r.state.Endpoints[endpointID]
-	r.mu.Unlock()
+	find := func() *model.Endpoint {
+		s, unlock := r.desired.Read()
+		defer unlock()
+		return s.Endpoints[endpointID]
+	}
+	e := find()
 	if e == nil {
 		return
 	}
 	r.onNetwork(ctx, e.NetworkID, func(n *model.Network) ([]string, error) {
-		r.mu.Lock()
-		e := r.state.Endpoints[endpointID]
-		r.mu.Unlock()
+		e := find()
 		if e == nil {
 			return nil, nil
 		}
@@ -332,13 +336,15 @@ func (r *repair) finish() {
 // miss notes since when an endpoint's pair has been gone, or outside of any
 // container.
 func (r *repair) miss(endpointID string, outside bool) {
+	s, unlock := r.desired.Read()
+	defer unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m, known := r.health.missing[endpointID]
 	if !known || m.outside != outside {
 		m = missing{since: time.Now(), outside: outside}
 	}
-	if e := r.state.Endpoints[endpointID]; e != nil {
+	if e := s.Endpoints[endpointID]; e != nil {
 		m.networkID = e.NetworkID
 	}
 	r.missing[endpointID] = m

@@ -45,12 +45,11 @@ func (h *slowHost) EnsureVeth(ctx context.Context, v spec.Veth) ([]string, error
 func TestStopDuringComparison(t *testing.T) {
 	for _, stop := range []bool{true, false} {
 		h := &slowHost{fakeHost: newFakeHost()}
-		d := newTestDriver(t, h.fakeHost, "boot")
-		d.o.Links, d.o.Host = h, stoppable{h}
+		d := newTestDriver(t, h.fakeHost, "boot", func(o *Options) { o.Links, o.Host = h, stoppable{h} })
 		must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 		container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
 		must(t, endpointErr(d.CreateEndpoint(t.Context(), endpointRequest(netA, ep2, "10.0.0.3/24"))))
-		d.expected = map[string]time.Time{ep2: time.Now().Add(-2 * joinTime)}
+		d.desired.Expect(netA, ep2, time.Now().Add(-2*joinTime))
 		var log bytes.Buffer
 		d.o.Log = logrus.NewEntry(&logrus.Logger{Out: &log, Formatter: &logrus.TextFormatter{}, Level: logrus.InfoLevel})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -69,7 +68,7 @@ func TestStopDuringComparison(t *testing.T) {
 		if stop != (problem == "" && log.Len() == 0 && len(events) == 0) {
 			t.Errorf("stop %t: problem %q, events %v, log:\n%s", stop, problem, events, log.String())
 		}
-		if d.state.Endpoints[ep2] == nil {
+		if d.state().Endpoints[ep2] == nil {
 			t.Errorf("stop %t: the endpoint is removed", stop)
 		}
 	}
@@ -89,8 +88,7 @@ func (h stoppable) Check(ctx context.Context, of spec.Scope, bridges []spec.Brid
 func TestVerbsDuringComparison(t *testing.T) {
 	for _, at := range []string{"check", "gw-aaaaaaaaaaaa", "gv-" + ep1[:12]} {
 		h := &slowHost{fakeHost: newFakeHost()}
-		d := newTestDriver(t, h.fakeHost, "boot")
-		d.o.Links, d.o.Host = h, h
+		d := newTestDriver(t, h.fakeHost, "boot", func(o *Options) { o.Links, o.Host = h, h })
 		must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 		must(t, d.CreateNetwork(t.Context(), networkRequest(netB, "10.1.0.0/24", "10.1.0.1")))
 		container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)

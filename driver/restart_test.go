@@ -204,7 +204,7 @@ func TestDeleteEndpointLost(t *testing.T) {
 // TestKilledInTheMiddleOfLeave: what was stored is done at the next start.
 func TestKilledInTheMiddleOfLeave(t *testing.T) {
 	f, d := withContainer(t)
-	left := d.state.Endpoints[ep1].Left()
+	left := d.state().Endpoints[ep1].Left()
 	must(t, model.Encode(f.stored, model.EndpointKeys+ep1, &left))
 	f.held = map[string][]spec.Published{}
 	d = newTestDriver(t, f, "boot")

@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/plan"
@@ -60,15 +59,10 @@ func (d *Driver) Restore(ctx context.Context) error {
 		return err
 	}
 	d.mu.Lock()
-	d.state = s
 	d.engines.unclaimed.find(s, veths, orphans)
 	d.noteForwarding(host.Turned(d.o.BootID))
-	for _, e := range s.Endpoints {
-		if e.Sandbox == "" {
-			d.expected[e.ID] = time.Now()
-		}
-	}
 	d.mu.Unlock()
+	d.desired.Restore(s)
 	d.tellUnclaimed()
 	for sandbox := range s.Sandboxes {
 		if p := plan.HostPorts(s, sandbox); len(p.Runs) > 0 {
@@ -77,8 +71,8 @@ func (d *Driver) Restore(ctx context.Context) error {
 	}
 	r := d.repair(ctx, spec.Scope{All: true})
 	d.takeOver(ctx, changed.Endpoints)
-	d.dropFlows(ctx, d.noteFlows(changed))
-	d.taken.change(d, nil, s.PublishedUDP())
+	d.flows.Drop(ctx, d.flows.Note(changed))
+	d.flows.Soon(nil, s.PublishedUDP())
 	d.o.Log.Infof("restored %d networks and %d endpoints; %d things were missing in the kernel", len(s.Networks), len(s.Endpoints), len(r.fixed))
 	return nil
 }

@@ -29,10 +29,7 @@ func (d *Driver) withPorts(ctx context.Context, before, after *model.Endpoint, d
 		return err
 	}
 	if err = do(others); err != nil {
-		d.mu.Lock()
-		p := plan.HostPorts(d.state, before.Sandbox)
-		d.mu.Unlock()
-		d.o.Ports.Keep(p)
+		d.o.Ports.Keep(d.hostPorts(before.Sandbox))
 	}
 	return err
 }
@@ -42,9 +39,9 @@ func (d *Driver) sharePorts(ctx context.Context, before, after *model.Endpoint) 
 	if len(before.Publish.Bindings)+len(after.Publish.Bindings) == 0 {
 		return nil, nil
 	}
-	d.mu.Lock()
-	others, networks := d.state.Publishing(before.Sandbox, before)
-	d.mu.Unlock()
+	s, unlock := d.desired.Read()
+	others, networks := s.Publishing(before.Sandbox, before)
+	unlock()
 	group := make([]*model.Endpoint, 0, len(others)+1)
 	for _, o := range others {
 		changed := *o
@@ -99,9 +96,9 @@ func runsOf(e *model.Endpoint, runs []spec.Published) (own []spec.Published) {
 // givingBack does what takes away e's published ports, and is told how the other
 // endpoints of the container change. They keep what they have if they cannot get more.
 func (d *Driver) givingBack(ctx context.Context, e *model.Endpoint, do func(others []model.EndpointChange) error) error {
-	d.mu.Lock()
-	others, _ := d.state.Publishing(e.Sandbox, e)
-	d.mu.Unlock()
+	s, unlock := d.desired.Read()
+	others, _ := s.Publishing(e.Sandbox, e)
+	unlock()
 	if e.Sandbox == "" || len(e.Publish.Bindings) == 0 || len(others) == 0 {
 		return do(nil)
 	}
@@ -134,7 +131,7 @@ func (d *Driver) takeOver(ctx context.Context, gone []model.EndpointChange) {
 		})
 		if err == nil {
 			err = d.givingBack(ctx, e, func(others []model.EndpointChange) error {
-				return d.retire(ctx, func(*model.State) (model.Change, error) { return model.Change{Endpoints: others}, nil })
+				return d.writer.Retire(ctx, func(*model.State) (model.Change, error) { return model.Change{Endpoints: others}, nil })
 			})
 			unlock()
 		}
@@ -168,7 +165,7 @@ func (d *Driver) giveUpIPv6(ctx context.Context, e *model.Endpoint) error {
 	bare := *e
 	bare.IPv6 = netip.Prefix{}
 	return d.withPorts(ctx, e, &bare, func(others []model.EndpointChange) error {
-		return d.commit(ctx, func(*model.State) (model.Change, error) {
+		return d.writer.Commit(ctx, func(*model.State) (model.Change, error) {
 			return model.Change{Endpoints: append([]model.EndpointChange{{Before: e, After: &bare}}, others...)}, nil
 		})
 	})
@@ -185,9 +182,9 @@ func (d *Driver) lockSharing(ctx context.Context, networkID, endpointID string, 
 // lockNetworks takes the locks of the networks that which names at the time.
 func (d *Driver) lockNetworks(ctx context.Context, which func(*model.State) map[string]bool) (unlock func(), err error) {
 	names := func() []string {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		return slices.Sorted(maps.Keys(which(d.state)))
+		s, unlock := d.desired.Read()
+		defer unlock()
+		return slices.Sorted(maps.Keys(which(s)))
 	}
 	for {
 		ids := names()

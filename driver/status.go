@@ -21,13 +21,15 @@ func (d *Driver) Status(ctx context.Context) Status {
 	// What was known before is told where the firewall does not answer.
 	answered(ctx, func() { d.countDrops(ctx) })
 	unmet := d.unmetSoon(ctx)
+	state, unlock := d.desired.Read()
+	defer unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := Status{
 		Firewall:   d.o.Firewall.Name(),
 		Protection: string(firewall.ProtectionOf(d.o.Firewall)),
-		Networks:   len(d.state.Networks),
-		Endpoints:  len(d.state.Endpoints),
+		Networks:   len(state.Networks),
+		Endpoints:  len(state.Endpoints),
 		Checks:     d.health.checks,
 		Repairs:    d.health.repairs,
 		LastCheck:  d.health.lastCheck,
@@ -45,7 +47,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 	for _, line := range d.health.flapping {
 		s.Degraded = append(s.Degraded, "somebody undoes a repair again and again: "+line+"; gangway events may tell who")
 	}
-	for _, e := range d.state.Endpoints {
+	for _, e := range state.Endpoints {
 		for _, r := range e.Published {
 			s.Ports += r.Len()
 		}
@@ -57,10 +59,10 @@ func (d *Driver) Status(ctx context.Context) Status {
 func (d *Driver) Networks(ctx context.Context) []NetworkStatus {
 	// What was known before is told where the firewall does not answer.
 	answered(ctx, func() { d.countDrops(ctx) })
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	out := make([]NetworkStatus, 0, len(d.state.Networks))
-	for _, n := range d.state.Networks {
+	state, unlock := d.desired.Read()
+	defer unlock()
+	out := make([]NetworkStatus, 0, len(state.Networks))
+	for _, n := range state.Networks {
 		out = append(out, NetworkStatus{
 			ID:        n.ID,
 			Bridge:    n.Bridge,
@@ -74,7 +76,7 @@ func (d *Driver) Networks(ctx context.Context) []NetworkStatus {
 			Options:   n.Options.Given(),
 			ICC:       n.Options.ICC,
 			Guarded:   n.Options.AntiSpoofing != config.SpoofingAllowed && d.o.Unguarded == "",
-			Endpoints: len(d.state.Members[n.ID]),
+			Endpoints: len(state.Members[n.ID]),
 			Engine:    n.Engine,
 			Dropped:   d.drops.network(n.ID),
 		})
@@ -92,15 +94,15 @@ func (d *Driver) Endpoints(ctx context.Context) ([]EndpointStatus, error) {
 	}
 	// What was known before is told where the firewall does not answer.
 	answered(ctx, func() { d.countDrops(ctx) })
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	out := make([]EndpointStatus, 0, len(d.state.Endpoints))
-	for _, e := range d.state.Endpoints {
+	state, unlock := d.desired.Read()
+	defer unlock()
+	out := make([]EndpointStatus, 0, len(state.Endpoints))
+	for _, e := range state.Endpoints {
 		v := veths[e.ID]
 		status := EndpointStatus{
 			ID:                 e.ID,
 			NetworkID:          e.NetworkID,
-			Bridge:             d.state.Networks[e.NetworkID].Bridge,
+			Bridge:             state.Networks[e.NetworkID].Bridge,
 			MAC:                net.HardwareAddr(e.MAC).String(),
 			Sandbox:            e.Sandbox,
 			HostInterface:      v.Host,
@@ -138,10 +140,10 @@ func compareFirst(a, b []netip.Prefix) int {
 // address of IPv6 are not there while the host has none.
 func (d *Driver) Ports(context.Context) []PortStatus {
 	six := d.o.Ports.IPv6()
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	state, unlock := d.desired.Read()
+	defer unlock()
 	out := []PortStatus{}
-	for _, e := range d.state.Endpoints {
+	for _, e := range state.Endpoints {
 		for _, r := range e.Published {
 			if !six && r.HostIP == netip.IPv6Unspecified() {
 				continue

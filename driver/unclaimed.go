@@ -128,7 +128,7 @@ func (d *Driver) settled(id, how string) {
 	delete(d.engines.unclaimed.stored, id)
 	d.mu.Unlock()
 	if stored != nil {
-		d.unsaved(model.Change{Endpoints: []model.EndpointChange{{Before: stored}}}, false) // unless it was taken back
+		d.desired.Unsaved(model.Change{Endpoints: []model.EndpointChange{{Before: stored}}}, false) // unless it was taken back
 	}
 	if was {
 		d.o.Log.WithField("ep", model.Short(id)).Info("endpoint that no stored state had " + how)
@@ -164,15 +164,17 @@ func (d *Driver) keeps() bool {
 
 // unswept adds to what should be there what nobody has claimed.
 func (d *Driver) unswept(want plan.Links) ([]spec.Bridge, []spec.Veth) {
+	s, unlock := d.desired.Read()
+	defer unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	bridges, veths := slices.Clone(want.Bridges), slices.Clone(want.Veths)
 	for id, v := range d.engines.unclaimed.endpoints {
-		if d.state.Networks[v.NetworkID] == nil && v.NetworkID != "" {
+		if s.Networks[v.NetworkID] == nil && v.NetworkID != "" {
 			// Whatever its name is, as that of one that gangway only uses.
 			bridges = append(bridges, spec.Bridge{Name: v.Bridge, NetworkID: v.NetworkID, Adopted: true})
 		}
-		if d.state.Endpoints[id] == nil {
+		if s.Endpoints[id] == nil {
 			veths = append(veths, spec.Veth{EndpointID: id, Host: v.Host, Bridge: v.Bridge})
 		}
 	}

@@ -163,9 +163,9 @@ func (d *Driver) met(ctx context.Context, c condition, have map[netip.Addr]bool)
 
 // needs returns the present conditions.
 func (d *Driver) needs() []condition {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return append(conditions(d.state), d.highConditions()...)
+	s, unlock := d.desired.Read()
+	defer unlock()
+	return append(conditions(s), d.highConditions(s)...)
 }
 
 // review tells of conditions that are met no more, and of those that are again. What

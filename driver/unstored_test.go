@@ -71,10 +71,10 @@ func TestStoreRefuses(t *testing.T) {
 	for n := 1; ; n++ {
 		f.failAt = f.ops + n
 		d.Reconcile(t.Context())
-		if s := d.Status(t.Context()); len(d.unstored) > 0 && s.Problem == "" {
+		if s := d.Status(t.Context()); len(d.desired.Unstored()) > 0 && s.Problem == "" {
 			t.Errorf("operation %d of the check failed, and no problem is told", n)
 		}
-		if len(d.unstored) == 0 {
+		if len(d.desired.Unstored()) == 0 {
 			break
 		}
 	}

@@ -39,18 +39,18 @@ func (d *Driver) warnZone(err error) {
 // is its place there. Behind it may be a whole network, to which the host would be
 // opened.
 func (d *Driver) zoned() (bridges, moving []string) {
+	s, unlock := d.desired.Read()
+	defer unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for name := range d.moving {
-		moving = append(moving, name)
-	}
+	moving = d.desired.AllMoving()
 	for _, v := range d.engines.unclaimed.endpoints {
-		if d.moving[v.Bridge] == 0 && d.state.Bridges[v.Bridge] == nil && !slices.Contains(moving, v.Bridge) {
+		if !d.desired.Moving(v.Bridge) && s.Bridges[v.Bridge] == nil && !slices.Contains(moving, v.Bridge) {
 			moving = append(moving, v.Bridge)
 		}
 	}
-	for name, n := range d.state.Bridges {
-		if !n.Adopted && d.moving[name] == 0 {
+	for name, n := range s.Bridges {
+		if !n.Adopted && !d.desired.Moving(name) {
 			bridges = append(bridges, name)
 		}
 	}

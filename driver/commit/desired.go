@@ -1,0 +1,226 @@
+package commit
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// Planner looks at the state and says what to change; an empty change means
+// that everything is as asked already. It is pure: it runs under the state's
+// lock.
+type Planner func(s *model.State) (model.Change, error)
+
+// Desired is the desired state, and what is known of its way to the store and to the kernel.
+// Its methods are safe for concurrent use. Its lock is never held across I/O.
+type Desired struct {
+	mu    sync.Mutex
+	state *model.State
+	// moving holds the bridges of networks that are being made or removed, and by how
+	// many: they enter or leave the zone of the host's firewall manager any time.
+	moving map[string]int
+	// expected holds the endpoints that left their container or were restored in
+	// none, and since when: the engine may be about to delete or to join them, or
+	// has forgotten them.
+	expected map[string]time.Time
+	// unstored holds the keys, by the id of their network, whose stored values may
+	// differ from the state, and whether they do.
+	unstored map[string]map[string]bool
+	// networks is called with the lock held when a network has come or gone.
+	networks func()
+}
+
+// NewDesired returns a state in which there is nothing. The function is called with the
+// state's lock held when a network has come or gone.
+func NewDesired(networks func()) *Desired {
+	return &Desired{
+		state: model.NewState(), moving: map[string]int{}, expected: map[string]time.Time{},
+		unstored: map[string]map[string]bool{}, networks: networks,
+	}
+}
+
+// Read returns the state, which stays as it is until unlock is called.
+func (d *Desired) Read() (s *model.State, unlock func()) {
+	d.mu.Lock()
+	return d.state, d.mu.Unlock
+}
+
+// Restore puts a state in the place of the present one. Its endpoints that are in no
+// container are expected to join or to go.
+func (d *Desired) Restore(s *model.State) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.state = s
+	for _, e := range s.Endpoints {
+		if e.Sandbox == "" {
+			d.expected[e.ID] = time.Now()
+		}
+	}
+}
+
+// Moving says whether the bridge's network is being made or removed. The caller has the state
+// from Read.
+func (d *Desired) Moving(bridge string) bool { return d.moving[bridge] > 0 }
+
+// AllMoving returns the bridges of all such networks, in no order. The caller has the state
+// from Read.
+func (d *Desired) AllMoving() []string { return slices.Collect(maps.Keys(d.moving)) }
+
+// Expect notes since when an endpoint has been out of a container, if it is part of the state
+// and in none.
+func (d *Desired) Expect(networkID, endpointID string, since time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e := d.state.Members[networkID][endpointID]; e != nil && e.Sandbox == "" {
+		d.expected[endpointID] = since
+	}
+}
+
+// Overdue returns the endpoints that have been expected for so long, with their network.
+func (d *Desired) Overdue(limit time.Duration) map[string]string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	over := map[string]string{}
+	for id, since := range d.expected {
+		e := d.state.Endpoints[id]
+		switch {
+		case e == nil || e.Sandbox != "":
+			delete(d.expected, id)
+		case time.Since(since) >= limit:
+			over[id] = e.NetworkID
+		}
+	}
+	return over
+}
+
+// known leaves out of a delta the pairs that there have never been: those of
+// endpoints that join for the first time. Looking for them would cost each Join.
+func (d *Desired) known(dl plan.Delta) plan.Delta {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	dl.Gone = slices.DeleteFunc(dl.Gone, func(o spec.Object) bool {
+		v, pair := o.(spec.Veth)
+		_, left := d.expected[v.EndpointID]
+		return pair && v.Detached && !left
+	})
+	return dl
+}
+
+// staged is a change of which the state knows.
+type staged struct {
+	model.Change
+	// networks are those that the endpoints of the change are on, by id.
+	networks map[string]*model.Network
+	// before and after are what the objects contribute together with others.
+	before, after plan.Plan
+}
+
+// plans say what the kernel has to contain for the objects of the change before and after it.
+func (s staged) plans() (before, after plan.Plan) {
+	was, is := plan.CompileChange(s.Change, s.networks)
+	return append(s.before, was...), append(s.after, is...)
+}
+
+// stage makes the state follow at once, so that verbs on other
+// networks see what is taken.
+func (d *Desired) stage(look Planner) (staged, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c, err := look(d.state)
+	if err != nil || c.Empty() {
+		return staged{}, err
+	}
+	s := staged{Change: c, networks: map[string]*model.Network{}}
+	for _, e := range c.Endpoints {
+		s.networks[e.NetworkID()] = d.state.Networks[e.NetworkID()]
+	}
+	s.before = plan.Around(d.state, c, func(e model.EndpointChange) *model.Endpoint { return e.Before })
+	d.state.Apply(c)
+	s.after = plan.Around(d.state, c, func(e model.EndpointChange) *model.Endpoint { return e.After })
+	if c.Network != (model.NetworkChange{}) {
+		d.networks()
+	}
+	for _, name := range c.Network.Bridges() {
+		d.moving[name]++
+	}
+	return s, nil
+}
+
+// unstage takes a change back.
+func (d *Desired) unstage(c model.Change) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.state.Apply(c.Inverse())
+	d.networks()
+}
+
+// settle ends a change: its network's bridge is where it stays.
+func (d *Desired) settle(c model.Change) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, name := range c.Network.Bridges() {
+		if d.moving[name]--; d.moving[name] == 0 {
+			delete(d.moving, name)
+		}
+	}
+}
+
+// Unsaved notes that the store may hold the objects of c as they should not be: after a
+// change that failed, or because they were kept there without being in the state.
+// It is sure if it does.
+func (d *Desired) Unsaved(c model.Change, sure bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	note := func(networkID, key string) {
+		if d.unstored[networkID] == nil {
+			d.unstored[networkID] = map[string]bool{}
+		}
+		d.unstored[networkID][key] = d.unstored[networkID][key] || sure
+	}
+	for _, n := range []*model.Network{c.Network.Before, c.Network.After} {
+		if n != nil {
+			note(n.ID, model.NetworkKeys+n.ID)
+		}
+	}
+	for _, e := range c.Endpoints {
+		for _, e := range []*model.Endpoint{e.Before, e.After} {
+			if e != nil {
+				note(e.NetworkID, model.EndpointKeys+e.ID)
+			}
+		}
+	}
+}
+
+// Unstored returns the ids of the networks of which stored values may differ, sorted.
+func (d *Desired) Unstored() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(maps.Keys(d.unstored))
+}
+
+// UnstoredOf returns what the store has to hold of a network where it may differ, and whether
+// it is known to do so. The caller has the network's lock until Stored is told.
+func (d *Desired) UnstoredOf(networkID string) (values map[string][]byte, differs bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	values = map[string][]byte{}
+	for key, sure := range d.unstored[networkID] {
+		differs = differs || sure
+		if err := d.state.Value(values, key); err != nil {
+			return nil, differs, err
+		}
+	}
+	return values, differs, nil
+}
+
+// Stored notes that the store holds what it has to of a network.
+func (d *Desired) Stored(networkID string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.unstored, networkID)
+}
