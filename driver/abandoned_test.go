@@ -46,11 +46,11 @@ func TestAbandonedNetworkMakesRoom(t *testing.T) {
 				must(t, endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, ep1, "10.0.0.2/24"))))
 			}
 			if c.named != never {
-				attended(t, d, roll(netA), []string{netA}, nil)
+				claimed(t, d, inventory(netA), []string{netA}, nil)
 			}
 			if c.named == gone {
-				attended(t, d, roll(), nil, []string{netA})
-				attended(t, d, Roll{Engine: otherEngine}, nil, nil) // has nothing to say about it
+				claimed(t, d, inventory(), nil, []string{netA})
+				claimed(t, d, Inventory{Engine: otherEngine}, nil, nil) // has nothing to say about it
 			}
 			if err := d.CreateNetwork(ctx, c.next); (err != nil) != c.refused {
 				t.Errorf("refused: %v, want %t", err, c.refused)

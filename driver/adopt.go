@@ -16,7 +16,7 @@ import (
 // Adoption is what an engine says of one of its networks, in the terms of the calls
 // by which it was made: it is checked as these are.
 type Adoption struct {
-	// Engine is as in Roll.
+	// Engine is as in Inventory.
 	Engine  string
 	Network CreateNetworkRequest
 	// Endpoints are those of running containers.
@@ -48,7 +48,7 @@ func (d *Driver) Adopt(ctx context.Context, a Adoption) error {
 	n, err := d.adoptNetwork(ctx, a)
 	var adopted []AdoptedEndpoint
 	for _, e := range a.Endpoints {
-		if n == nil || !d.isUnclaimed(e.EndpointID) {
+		if n == nil || !d.owners.Lacks(e.EndpointID) {
 			continue
 		}
 		there, failed := d.adoptEndpoint(ctx, n, e)
@@ -149,9 +149,7 @@ func (d *Driver) adoptEndpoint(ctx context.Context, n *model.Network, a AdoptedE
 // remember completes an endpoint with what is stored of it: no engine knows the ports
 // that were left to gangway to choose.
 func (d *Driver) remember(e *model.Endpoint) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := d.engines.unclaimed.stored[e.ID]
+	s := d.owners.Stored(e.ID)
 	if s == nil || s.NetworkID != e.NetworkID || s.IPv4 != e.IPv4 || s.IPv6 != e.IPv6 || s.Sandbox != e.Sandbox {
 		return
 	}

@@ -16,5 +16,5 @@
 // The package refuses to know how the kernel is told (see the interfaces in
 // deps.go), what the wire looks like, and it never calls the Docker API: from a
 // verb that would deadlock an engine that starts. What the engine says there is
-// brought to Attend.
+// brought to NoteInventory.
 package driver

@@ -12,6 +12,7 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/lock"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/owners"
 	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -57,6 +58,7 @@ type Driver struct {
 	memory
 	drift
 	notices
+	owners  owners.Book
 	origins origins
 }
 
@@ -70,9 +72,9 @@ type changes struct {
 
 // locks are what verbs and Reconcile wait for, each until its context ends. They are
 // taken in the order in which they stand here. After all of them come mutexes that nobody
-// holds across I/O: that of commit.Desired, then memory's mu, and then those of origins,
-// events.Journal, commit.Flows, questions and drops. The reading of drops comes before these,
-// and nobody waits for it.
+// holds across I/O: that of commit.Desired, then that of owners.Book or memory's mu, and
+// then those of origins, events.Journal, commit.Flows, questions and drops. The reading of
+// drops comes before these, and nobody waits for it.
 type locks struct {
 	// healing lets one Reconcile run at a time.
 	healing *lock.Lock
@@ -97,15 +99,7 @@ type memory struct {
 	// turned are the families whose forwarding gangway has turned on since the host
 	// booted.
 	turned    firewall.Families
-	engines   engines
 	listeners listeners
-}
-
-// engines is what engines have said, or have not yet.
-type engines struct {
-	unclaimed unclaimed
-	// absent holds the networks that were not in their engine's last answer.
-	absent map[string]bool
 }
 
 // drift is what one Reconcile leaves for the next one, which healing guards.
@@ -153,7 +147,7 @@ func New(o Options) *Driver {
 		o:     o,
 		locks: locks{healing: lock.New(), forwarding: lock.New()},
 		memory: memory{
-			engines: engines{absent: map[string]bool{}}, health: health{mended: map[string]uint64{}, unheld: map[string][]string{}},
+			health: health{mended: map[string]uint64{}, unheld: map[string][]string{}},
 		},
 		drift:   drift{fights: newFights()},
 		notices: notices{doubts: make(chan struct{}, 1)},
@@ -171,11 +165,11 @@ func New(o Options) *Driver {
 // given are the facts as of now, and what follows from them and the state for what goes
 // out. The caller has the state from Read.
 func (d *Driver) given(s *model.State) plan.Facts {
+	unclaimed := d.owners.Any()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f := d.facts
-	f.High = plan.SourcePortRules(d.ranges(s))
-	f.Unclaimed = len(d.engines.unclaimed.endpoints) > 0
+	f.High, f.Unclaimed = plan.SourcePortRules(d.ranges(s)), unclaimed
 	return f
 }
 

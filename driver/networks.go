@@ -111,11 +111,11 @@ func (d *Driver) DeleteNetwork(ctx context.Context, id string) error {
 // in n's address space, of which the address manager knows nothing any more: the
 // connection broke when the engine removed them, and it never repeats that. They
 // would be in the way for ever, since no engine can name them. One that an engine
-// has named stays until that has answered without it (see Attend): each engine has an
+// has named stays until that has answered without it (see NoteInventory): each engine has an
 // address manager of its own under the same name, so n may be another engine's.
 func (d *Driver) retireAbandoned(ctx context.Context, n *model.Network) error {
 	for _, old := range d.abandoned(n) {
-		if _, err := d.forget(ctx, old.ID, d.nobodys); err != nil {
+		if _, err := d.forget(ctx, old.ID, d.owners.Nobodys); err != nil {
 			return fmt.Errorf("remove network %s, which the engine has removed before: %w", model.Short(old.ID), err)
 		}
 	}
@@ -125,21 +125,15 @@ func (d *Driver) retireAbandoned(ctx context.Context, n *model.Network) error {
 func (d *Driver) abandoned(n *model.Network) []*model.Network {
 	s, unlock := d.desired.Read()
 	defer unlock()
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	var found []*model.Network
 	for _, old := range s.Networks {
-		empty := len(s.Members[old.ID]) == 0 && !d.engines.unclaimed.on(old.ID)
-		if old.ID != n.ID && empty && d.nobodys(old) && old.Space == n.Space && n.Space != "" && old.Overlaps(n) {
+		empty := len(s.Members[old.ID]) == 0 && !d.owners.On(old.ID)
+		if old.ID != n.ID && empty && d.owners.Nobodys(old) && old.Space == n.Space && n.Space != "" && old.Overlaps(n) {
 			found = append(found, old)
 		}
 	}
 	return found
 }
-
-// nobodys says that no engine has named a network, or that the one which did has it no
-// more. The caller holds mu.
-func (d *Driver) nobodys(n *model.Network) bool { return n.Engine == "" || d.engines.absent[n.ID] }
 
 // Shared says whether an address is a network's gateway that a container may have.
 // It is for the address manager, which holds gateways and knows no networks.

@@ -109,7 +109,7 @@ func (d *Driver) unsettled(of spec.Scope) spec.Scope {
 	for id := range d.health.missing {
 		of.Add(plan.VethHost(id))
 	}
-	for _, v := range d.engines.unclaimed.endpoints {
+	for _, v := range d.owners.Unclaimed() {
 		of.Add(v.Host)
 	}
 	return of

@@ -20,7 +20,7 @@ import (
 // state that cannot be read is an error and stays as it is; what the kernel
 // refuses is logged, shown as a problem, and tried again by Reconcile, since
 // the networks that do work are worth having. What running containers use and the
-// state does not know stays as it is; see unclaimed.
+// state does not know stays as it is; see package owners.
 func (d *Driver) Restore(ctx context.Context) error {
 	s, host, err := model.Load(d.o.Store.Load)
 	if err != nil {
@@ -30,13 +30,13 @@ func (d *Driver) Restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	changed, orphans := model.Change{}, model.Change{}
+	changed, orphans := model.Change{}, []*model.Endpoint{}
 	for _, e := range s.Endpoints {
 		_, alive := veths[e.ID]
 		switch {
 		case s.Orphaned(e):
-			if veths[e.ID].Moved { // a container uses it: see unclaimed
-				orphans.Endpoints = append(orphans.Endpoints, model.EndpointChange{Before: e})
+			if veths[e.ID].Moved { // a container uses it: it is unclaimed
+				orphans = append(orphans, e)
 				continue
 			}
 			changed.Endpoints = append(changed.Endpoints, model.EndpointChange{Before: e})
@@ -54,12 +54,14 @@ func (d *Driver) Restore(ctx context.Context) error {
 		d.o.Log.WithField("ep", model.Short(e.ID)).Info("endpoint did not outlive its container")
 	}
 	s.Apply(changed)
-	s.Apply(orphans)
+	for _, e := range orphans {
+		s.Apply(model.Change{Endpoints: []model.EndpointChange{{Before: e}}})
+	}
 	if err := d.persistRestored(changed, host); err != nil {
 		return err
 	}
+	d.owners.Restore(s, veths, orphans)
 	d.mu.Lock()
-	d.engines.unclaimed.find(s, veths, orphans)
 	d.noteForwarding(host.Turned(d.o.BootID))
 	d.mu.Unlock()
 	d.desired.Restore(s)

@@ -14,7 +14,7 @@ import (
 // firewall was told, or with the state where that may be something else.
 func (r *repair) checkRules(ctx context.Context) {
 	due := r.rules.Doubts() || r.of.All && r.rules.Due() && r.gate.Idle()
-	if due && !r.keeps() && r.compareRules(ctx) {
+	if due && !r.owners.Any() && r.compareRules(ctx) {
 		return
 	}
 	unlock := r.takeRules(ctx)

@@ -41,7 +41,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 		Dropped:    d.drops.all(),
 	}
 	s.Degraded = append(append(s.Degraded, d.asked.hung()...), unmet...)
-	if why := d.engines.unclaimed.text(); why != "" {
+	if why := d.owners.Text(); why != "" {
 		s.Degraded = append(s.Degraded, why)
 	}
 	for _, line := range d.health.flapping {

@@ -28,7 +28,7 @@ func adoption() Adoption {
 func running(t *testing.T) (*fakeHost, map[string][]byte) {
 	t.Helper()
 	f, d := withContainer(t)
-	attended(t, d, roll(netA), []string{netA}, nil)
+	claimed(t, d, inventory(netA), []string{netA}, nil)
 	d.Wait()
 	f.held = map[string][]spec.Published{} // sockets end with the process
 	return f, maps.Clone(f.stored)
@@ -68,7 +68,7 @@ func TestLostState(t *testing.T) {
 				t.Fatalf("after other verbs the kernel holds\n%+v\nwant\n%+v", got, kernel)
 			}
 			must(t, d.Adopt(t.Context(), adoption()))
-			if s := d.Status(t.Context()); len(s.Degraded) != 0 || s.Ports != 2 || d.keeps() {
+			if s := d.Status(t.Context()); len(s.Degraded) != 0 || s.Ports != 2 || d.owners.Any() {
 				t.Errorf("status %+v", s)
 			}
 			d.Reconcile(t.Context())
@@ -239,8 +239,8 @@ func TestAdoptFails(t *testing.T) {
 		err := d.Adopt(t.Context(), adoption())
 		failed := f.ops >= f.failAt
 		f.failAt = 0
-		if failed == (err == nil) || !failed && d.keeps() {
-			t.Fatalf("operation %d failed: %t, error %v, still unclaimed: %t", op, failed, err, d.keeps())
+		if failed == (err == nil) || !failed && d.owners.Any() {
+			t.Fatalf("operation %d failed: %t, error %v, still unclaimed: %t", op, failed, err, d.owners.Any())
 		}
 		if got := f.kernel(); !reflect.DeepEqual(kernel, got) {
 			t.Fatalf("operation %d: the kernel holds\n%+v\nwant\n%+v", op, got, kernel)
@@ -248,7 +248,7 @@ func TestAdoptFails(t *testing.T) {
 		must(t, d.Adopt(t.Context(), adoption()))
 		d.Reconcile(t.Context())
 		inSync(t, f, d)
-		if got := f.kernel(); !reflect.DeepEqual(kernel, got) || d.keeps() || !reflect.DeepEqual(before, f.stored) {
+		if got := f.kernel(); !reflect.DeepEqual(kernel, got) || d.owners.Any() || !reflect.DeepEqual(before, f.stored) {
 			t.Errorf("operation %d: tried again, it left\n%+v\n%s", op, got, f.stored)
 		}
 		if !failed {
@@ -289,8 +289,8 @@ func TestAdoptRefuses(t *testing.T) {
 			}
 			d.Reconcile(t.Context())
 			got := f.kernel()
-			if !reflect.DeepEqual(kernel, got) || !d.keeps() {
-				t.Errorf("the kernel holds\n%+v\nwant\n%+v; still unclaimed: %t", got, kernel, d.keeps())
+			if !reflect.DeepEqual(kernel, got) || !d.owners.Any() {
+				t.Errorf("the kernel holds\n%+v\nwant\n%+v; still unclaimed: %t", got, kernel, d.owners.Any())
 			}
 		})
 	}
@@ -305,7 +305,7 @@ func TestAdoptTheEnded(t *testing.T) {
 	f.outside[ep1] = true
 	must(t, d.Adopt(t.Context(), adoption()))
 	d.Reconcile(t.Context())
-	if s := d.Status(t.Context()); s.Networks != 1 || s.Endpoints != 0 || d.keeps() {
+	if s := d.Status(t.Context()); s.Networks != 1 || s.Endpoints != 0 || d.owners.Any() {
 		t.Errorf("status %+v", s)
 	}
 	d.Reconcile(t.Context())

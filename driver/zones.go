@@ -41,10 +41,8 @@ func (d *Driver) warnZone(err error) {
 func (d *Driver) zoned() (bridges, moving []string) {
 	s, unlock := d.desired.Read()
 	defer unlock()
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	moving = d.desired.AllMoving()
-	for _, v := range d.engines.unclaimed.endpoints {
+	for _, v := range d.owners.Unclaimed() {
 		if !d.desired.Moving(v.Bridge) && s.Bridges[v.Bridge] == nil && !slices.Contains(moving, v.Bridge) {
 			moving = append(moving, v.Bridge)
 		}

@@ -74,7 +74,7 @@ func deleteNetwork(ctx context.Context, w *world) error { return w.DeleteNetwork
 
 // attend has an engine name the network as its own, and disown has nobody.
 func attend(ctx context.Context, w *world) error {
-	_, _, err := w.Attend(ctx, driver.Roll{Engine: "engine", Networks: map[string]bool{network: true}})
+	_, _, err := w.NoteInventory(ctx, driver.Inventory{Engine: "engine", Networks: map[string]bool{network: true}})
 	return err
 }
 

@@ -52,31 +52,31 @@ func NewClient(socket string) *Client {
 // Networks returns the engine's networks. It is known by the id of its network of
 // the driver "host", which an engine makes once and keeps with all others; a list
 // without that is of an engine that ends, and an error.
-func (c *Client) Networks(ctx context.Context) (roll driver.Roll, err error) {
+func (c *Client) Networks(ctx context.Context) (listed driver.Inventory, err error) {
 	err = c.get(ctx, "/networks", func(body io.Reader) error {
-		roll, err = readNetworks(body)
+		listed, err = readNetworks(body)
 		return err
 	})
-	return roll, err
+	return listed, err
 }
 
 // readNetworks reads the answer of NetworkList (Engine API).
-func readNetworks(body io.Reader) (driver.Roll, error) {
+func readNetworks(body io.Reader) (driver.Inventory, error) {
 	var all []struct{ ID, Driver string }
 	if err := json.NewDecoder(body).Decode(&all); err != nil {
-		return driver.Roll{}, err
+		return driver.Inventory{}, err
 	}
-	roll := driver.Roll{Networks: map[string]bool{}}
+	listed := driver.Inventory{Networks: map[string]bool{}}
 	for _, n := range all {
-		roll.Networks[n.ID] = true
+		listed.Networks[n.ID] = true
 		if n.Driver == "host" {
-			roll.Engine = n.ID
+			listed.Engine = n.ID
 		}
 	}
-	if roll.Engine == "" {
-		return driver.Roll{}, errors.New("the list of networks is not complete: it lacks the network host")
+	if listed.Engine == "" {
+		return driver.Inventory{}, errors.New("the list of networks is not complete: it lacks the network host")
 	}
-	return roll, nil
+	return listed, nil
 }
 
 // Addresses returns the addresses that are in use on one of the engine's networks:

@@ -45,12 +45,12 @@ func serving(t testing.TB, answers map[string]string) *Client {
 func TestNetworks(t *testing.T) {
 	const host = `{"Name":"host","Id":"5ce1","Scope":"local","Driver":"host","EnableIPv6":false,"IPAM":{"Driver":"default","Options":null,"Config":null},"Labels":null}`
 	c := serving(t, map[string]string{"/networks": `[` + host + `,{"Name":"n1","Id":"a1b2","Driver":"gangway"}]` + "\n"})
-	roll, err := c.Networks(t.Context())
+	listed, err := c.Networks(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if roll.Engine != "5ce1" || !reflect.DeepEqual(roll.Networks, map[string]bool{"5ce1": true, "a1b2": true}) {
-		t.Errorf("%+v", roll)
+	if listed.Engine != "5ce1" || !reflect.DeepEqual(listed.Networks, map[string]bool{"5ce1": true, "a1b2": true}) {
+		t.Errorf("%+v", listed)
 	}
 }
 
@@ -64,12 +64,12 @@ func TestNoRoll(t *testing.T) {
 		"something else":      {"/networks": `{"message":"no"}`},
 		"refused":             {},
 	} {
-		if roll, err := serving(t, answers).Networks(t.Context()); err == nil {
-			t.Errorf("%s: %+v", name, roll)
+		if listed, err := serving(t, answers).Networks(t.Context()); err == nil {
+			t.Errorf("%s: %+v", name, listed)
 		}
 	}
-	if roll, err := NewClient(filepath.Join(t.TempDir(), "none.sock")).Networks(t.Context()); err == nil {
-		t.Errorf("no engine: %+v", roll)
+	if listed, err := NewClient(filepath.Join(t.TempDir(), "none.sock")).Networks(t.Context()); err == nil {
+		t.Errorf("no engine: %+v", listed)
 	}
 }
 
@@ -104,8 +104,8 @@ func FuzzAnswers(f *testing.F) {
 	f.Add(`{"IPAM":{"Config":[{"Gateway":"10.0.0.1"}]},"Containers":{"c":{"IPv4Address":"10.0.0.2/24"}}}`)
 	f.Add(`{"Containers":{"c":{"IPv6Address":"fe80::1%eth0/64"}}}`)
 	f.Fuzz(func(t *testing.T, text string) {
-		if roll, err := readNetworks(strings.NewReader(text)); err == nil && (roll.Engine == "" || !roll.Networks[roll.Engine]) {
-			t.Errorf("%+v", roll)
+		if listed, err := readNetworks(strings.NewReader(text)); err == nil && (listed.Engine == "" || !listed.Networks[listed.Engine]) {
+			t.Errorf("%+v", listed)
 		}
 		addrs, err := readAddresses(strings.NewReader(text))
 		if err == nil && slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !a.IsValid() }) {

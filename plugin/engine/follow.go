@@ -15,7 +15,7 @@ import (
 
 // Engine is who is asked; *Client is the real one.
 type Engine interface {
-	Networks(ctx context.Context) (driver.Roll, error)
+	Networks(ctx context.Context) (driver.Inventory, error)
 	Addresses(ctx context.Context, networkID string) ([]netip.Addr, error)
 }
 
@@ -23,7 +23,7 @@ type Engine interface {
 // real one.
 type Networks interface {
 	Doubts() <-chan struct{}
-	Attend(ctx context.Context, r driver.Roll) (present, absent []driver.Claim, err error)
+	NoteInventory(ctx context.Context, r driver.Inventory) (present, absent []driver.Claim, err error)
 	Forget(ctx context.Context, networkID string) (bool, error)
 }
 
@@ -102,12 +102,12 @@ func Follow(ctx context.Context, o Options) {
 
 // ask asks once, and says whether all was done that the answer asks for.
 func (f *follower) ask(ctx context.Context) bool {
-	roll, err := f.engine.Networks(ctx)
+	listed, err := f.engine.Networks(ctx)
 	if err != nil {
 		f.Log.WithError(err).Debug("the engine does not say which networks it has")
 		return false
 	}
-	if err := f.compare(ctx, roll); err != nil {
+	if err := f.compare(ctx, listed); err != nil {
 		if ctx.Err() == nil {
 			f.Log.WithError(err).Warn("what the engine does not have any more stays for now")
 		}
@@ -117,8 +117,8 @@ func (f *follower) ask(ctx context.Context) bool {
 }
 
 // compare gives up what was missing for long enough.
-func (f *follower) compare(ctx context.Context, roll driver.Roll) error {
-	present, absent, err := f.Networks.Attend(ctx, roll)
+func (f *follower) compare(ctx context.Context, listed driver.Inventory) error {
+	present, absent, err := f.Networks.NoteInventory(ctx, listed)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ type world struct {
 	networks map[string]bool
 	used     []netip.Addr
 	silent   bool
-	busy     bool // Attend fails
+	busy     bool // NoteInventory fails
 	asked    []time.Duration
 
 	doubts    chan struct{}
@@ -38,14 +38,14 @@ func (w *world) note(format string, args ...any) {
 	w.gone = append(w.gone, fmt.Sprintf("%s after %s", fmt.Sprintf(format, args...), time.Since(w.start).Round(time.Second)))
 }
 
-func (w *world) Networks(context.Context) (driver.Roll, error) {
+func (w *world) Networks(context.Context) (driver.Inventory, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked = append(w.asked, time.Since(w.start).Round(time.Second))
 	if w.silent {
-		return driver.Roll{}, errors.New("no engine")
+		return driver.Inventory{}, errors.New("no engine")
 	}
-	return driver.Roll{Engine: "this", Networks: w.networks}, nil
+	return driver.Inventory{Engine: "this", Networks: w.networks}, nil
 }
 
 func (w *world) Addresses(context.Context, string) ([]netip.Addr, error) {
@@ -56,7 +56,7 @@ func (w *world) Addresses(context.Context, string) ([]netip.Addr, error) {
 
 func (w *world) Doubts() <-chan struct{} { return w.doubts }
 
-func (w *world) Attend(_ context.Context, r driver.Roll) (present, absent []driver.Claim, err error) {
+func (w *world) NoteInventory(_ context.Context, r driver.Inventory) (present, absent []driver.Claim, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.busy {

@@ -15,7 +15,7 @@ import (
 
 // Inventory is who is asked what it has in full; *Client is the real one.
 type Inventory interface {
-	Networks(ctx context.Context) (driver.Roll, error)
+	Networks(ctx context.Context) (driver.Inventory, error)
 	Inventory(ctx context.Context, engine string, networkIDs []string) ([]Held, error)
 }
 
@@ -100,13 +100,13 @@ func (r *recoverer) ask(ctx context.Context) error {
 	a := said{networks: map[string]bool{}, told: map[string]bool{}, endpoints: map[string]bool{}}
 	silent := false
 	for _, e := range r.Engines {
-		roll, err := e.Networks(ctx)
+		listed, err := e.Networks(ctx)
 		if err != nil {
 			silent = true
 			a.errs = append(a.errs, fmt.Errorf("the engine at GANGWAY_ENGINE does not say which networks it has: %w", err))
 			continue
 		}
-		r.askOne(ctx, e, roll, lost, &a)
+		r.askOne(ctx, e, listed, lost, &a)
 	}
 	var foreign []string
 	for _, id := range slices.Sorted(maps.Keys(lost)) {
@@ -125,10 +125,10 @@ func (r *recoverer) ask(ctx context.Context) error {
 }
 
 // askOne asks an engine about those of the lost networks that it has.
-func (r *recoverer) askOne(ctx context.Context, e Inventory, roll driver.Roll, lost map[string][]string, a *said) {
+func (r *recoverer) askOne(ctx context.Context, e Inventory, listed driver.Inventory, lost map[string][]string, a *said) {
 	var known []string
 	for _, id := range slices.Sorted(maps.Keys(lost)) {
-		if roll.Networks[id] {
+		if listed.Networks[id] {
 			known = append(known, id)
 			a.networks[id] = true
 		}
@@ -136,7 +136,7 @@ func (r *recoverer) askOne(ctx context.Context, e Inventory, roll driver.Roll, l
 	if len(known) == 0 {
 		return
 	}
-	all, err := e.Inventory(ctx, roll.Engine, known)
+	all, err := e.Inventory(ctx, listed.Engine, known)
 	if err != nil {
 		a.errs = append(a.errs, fmt.Errorf("the engine does not say what it has: %w", err))
 		return

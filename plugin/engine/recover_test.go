@@ -32,10 +32,10 @@ func (w *wreck) note(format string, args ...any) {
 	w.done = append(w.done, fmt.Sprintf("%s after %s", fmt.Sprintf(format, args...), time.Since(w.start).Round(time.Second)))
 }
 
-func (w *wreck) Networks(context.Context) (driver.Roll, error) {
+func (w *wreck) Networks(context.Context) (driver.Inventory, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r := driver.Roll{Engine: "this", Networks: map[string]bool{}}
+	r := driver.Inventory{Engine: "this", Networks: map[string]bool{}}
 	for id := range w.has {
 		r.Networks[id] = true
 	}

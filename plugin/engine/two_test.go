@@ -19,8 +19,8 @@ type other struct {
 	err error
 }
 
-func (o other) Networks(context.Context) (driver.Roll, error) {
-	r := driver.Roll{Engine: "other", Networks: map[string]bool{}}
+func (o other) Networks(context.Context) (driver.Inventory, error) {
+	r := driver.Inventory{Engine: "other", Networks: map[string]bool{}}
 	for id := range o.has {
 		r.Networks[id] = true
 	}

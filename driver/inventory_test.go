@@ -20,20 +20,20 @@ func ids(claims []Claim) []string {
 	return out
 }
 
-// attended fails the test unless the driver says that these networks are the
+// claimed fails the test unless the driver says that these networks are the
 // engine's, and that it had those once.
-func attended(t *testing.T, d *Driver, r Roll, present, absent []string) {
+func claimed(t *testing.T, d *Driver, r Inventory, present, absent []string) {
 	t.Helper()
-	p, a, err := d.Attend(t.Context(), r)
+	p, a, err := d.NoteInventory(t.Context(), r)
 	must(t, err)
 	if !slices.Equal(ids(p), present) || !slices.Equal(ids(a), absent) {
 		t.Errorf("%+v: present %v, absent %v; want %v and %v", r, ids(p), ids(a), present, absent)
 	}
 }
 
-// roll is what the engine of the tests says.
-func roll(networks ...string) Roll {
-	r := Roll{Engine: "this", Networks: map[string]bool{"host": true}}
+// inventory is what the engine of the tests says.
+func inventory(networks ...string) Inventory {
+	r := Inventory{Engine: "this", Networks: map[string]bool{"host": true}}
 	for _, id := range networks {
 		r.Networks[id] = true
 	}
@@ -49,51 +49,51 @@ func twoNetworks(t *testing.T) (*fakeHost, *Driver) {
 	return f, d
 }
 
-// TestAttend: a network is absent for the engine that had it, once, and for no
+// TestInventory: a network is absent for the engine that had it, once, and for no
 // other; over a restart, too.
-func TestAttend(t *testing.T) {
+func TestInventory(t *testing.T) {
 	f, d := twoNetworks(t)
-	attended(t, d, roll(), nil, nil) // was never named
-	attended(t, d, roll(netA, "unknown"), []string{netA}, nil)
+	claimed(t, d, inventory(), nil, nil) // was never named
+	claimed(t, d, inventory(netA, "unknown"), []string{netA}, nil)
 	f.held = nil
 	d = newTestDriver(t, f, "boot")
-	attended(t, d, roll(), nil, []string{netA})
-	attended(t, d, Roll{Engine: otherEngine, Networks: map[string]bool{netB: true}}, []string{netB}, nil)
-	attended(t, d, roll(netA), []string{netA}, nil)
-	attended(t, d, Roll{Engine: otherEngine}, nil, []string{netB})
+	claimed(t, d, inventory(), nil, []string{netA})
+	claimed(t, d, Inventory{Engine: otherEngine, Networks: map[string]bool{netB: true}}, []string{netB}, nil)
+	claimed(t, d, inventory(netA), []string{netA}, nil)
+	claimed(t, d, Inventory{Engine: otherEngine}, nil, []string{netB})
 	// The same request again is still the same.
 	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
-	attended(t, d, roll(netA), []string{netA}, nil)
+	claimed(t, d, inventory(netA), []string{netA}, nil)
 	inSync(t, f, d)
 }
 
-// TestAttendNeedsEmptiness: a network with an endpoint is not absent, and its
+// TestInventoryNeedsEmptiness: a network with an endpoint is not absent, and its
 // claim has the endpoint's address.
-func TestAttendNeedsEmptiness(t *testing.T) {
+func TestInventoryNeedsEmptiness(t *testing.T) {
 	_, d := twoNetworks(t)
 	must(t, endpointErr(d.CreateEndpoint(t.Context(), endpointRequest(netA, ep1, "10.0.0.2/24"))))
-	p, _, err := d.Attend(t.Context(), roll(netA))
+	p, _, err := d.NoteInventory(t.Context(), inventory(netA))
 	must(t, err)
 	if len(p) != 1 || !slices.Equal(p[0].Addresses, []netip.Addr{netip.MustParseAddr("10.0.0.2")}) || !slices.Equal(p[0].Subnets, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}) {
 		t.Errorf("claims %+v", p)
 	}
-	attended(t, d, roll(), nil, nil)
+	claimed(t, d, inventory(), nil, nil)
 	if gone, err := d.Forget(t.Context(), netA); gone || err != nil {
 		t.Errorf("a network with an endpoint is forgotten: %t, %v", gone, err)
 	}
 	must(t, d.DeleteEndpoint(t.Context(), netA, ep1))
-	attended(t, d, roll(), nil, []string{netA})
+	claimed(t, d, inventory(), nil, []string{netA})
 }
 
-// TestAttendFails: what could not be stored is not taken for known.
-func TestAttendFails(t *testing.T) {
+// TestInventoryFails: what could not be stored is not taken for known.
+func TestInventoryFails(t *testing.T) {
 	f, d := twoNetworks(t)
 	f.failAt = f.ops + 1
-	if _, _, err := d.Attend(t.Context(), roll(netA)); err == nil {
+	if _, _, err := d.NoteInventory(t.Context(), inventory(netA)); err == nil {
 		t.Fatal("no error from a store that fails")
 	}
 	f.failAt = 0
-	attended(t, d, roll(), nil, nil)
+	claimed(t, d, inventory(), nil, nil)
 	inSync(t, f, d)
 }
 

@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"maps"
 	"net/netip"
 
 	"github.com/gangway-net/gangway/driver/events"
@@ -15,8 +14,8 @@ import (
 // taken from a network that its engine has not named before: it may be another
 // engine's.
 
-// Roll is which networks an engine says that it has.
-type Roll struct {
+// Inventory is which networks an engine says that it has.
+type Inventory struct {
 	// Engine tells the engine from others for as long as its networks last.
 	Engine string
 	// Networks has the id of each of its networks, of all drivers.
@@ -33,10 +32,10 @@ type Claim struct {
 	Addresses []netip.Addr
 }
 
-// Attend notes which engine each network is of, durably, and returns the claims of
+// NoteInventory notes which engine each network is of, durably, and returns the claims of
 // that engine's networks: of those that it has, and of those without endpoints that
 // it had once. It removes none of them: their engine may be about to do so.
-func (d *Driver) Attend(ctx context.Context, r Roll) (present, absent []Claim, err error) {
+func (d *Driver) NoteInventory(ctx context.Context, r Inventory) (present, absent []Claim, err error) {
 	for _, id := range d.unassigned(r) {
 		if err := d.assign(ctx, id, r.Engine); err != nil {
 			return nil, nil, err
@@ -44,13 +43,8 @@ func (d *Driver) Attend(ctx context.Context, r Roll) (present, absent []Claim, e
 	}
 	s, unlock := d.desired.Read()
 	defer unlock()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	maps.DeleteFunc(d.engines.absent, func(id string, _ bool) bool { return s.Networks[id] == nil })
+	d.owners.Heard(s, r.Engine, r.Networks)
 	for _, n := range s.Networks {
-		if n.Engine == r.Engine {
-			d.engines.absent[n.ID] = !r.Networks[n.ID]
-		}
 		switch {
 		case n.Engine != r.Engine:
 		case r.Networks[n.ID]:
@@ -64,7 +58,7 @@ func (d *Driver) Attend(ctx context.Context, r Roll) (present, absent []Claim, e
 
 // unassigned returns the networks that the engine has and that are not known for
 // its own yet.
-func (d *Driver) unassigned(r Roll) (ids []string) {
+func (d *Driver) unassigned(r Inventory) (ids []string) {
 	s, unlock := d.desired.Read()
 	defer unlock()
 	for _, n := range s.Networks {
@@ -117,9 +111,7 @@ func (d *Driver) forget(ctx context.Context, id string, still func(*model.Networ
 	defer unlock()
 	var gone *model.Network
 	err = d.writer.Retire(ctx, func(s *model.State) (model.Change, error) {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if n := s.Networks[id]; n != nil && len(s.Members[id]) == 0 && !d.engines.unclaimed.on(id) && still(n) {
+		if n := s.Networks[id]; n != nil && len(s.Members[id]) == 0 && !d.owners.On(id) && still(n) {
 			gone = n
 			return model.Change{Network: model.NetworkChange{Before: n}}, nil
 		}
