@@ -20,9 +20,10 @@ var arrows = map[string][]string{
 	"config":                    {},
 	"printable":                 {},
 	"ipam":                      {"config"},
-	"driver":                    {"config", "driver/commit", "driver/events", "driver/lock", "driver/model", "driver/owners", "driver/plan", "driver/spec", "driver/firewall"},
+	"driver":                    {"config", "driver/commit", "driver/events", "driver/facts", "driver/lock", "driver/model", "driver/owners", "driver/plan", "driver/spec", "driver/firewall"},
 	"driver/commit":             {"driver/firewall", "driver/lock", "driver/model", "driver/plan", "driver/spec", "driver/undo"},
 	"driver/events":             {},
+	"driver/facts":              {"driver/firewall", "driver/model", "driver/plan", "driver/spec"},
 	"driver/lock":               {},
 	"driver/model":              {"config", "driver/firewall", "driver/spec"},
 	"driver/owners":             {"driver/model", "driver/spec"},
@@ -54,7 +55,7 @@ var arrows = map[string][]string{
 
 // standardOnly lists packages that may import nothing but the standard library
 // and the project.
-var standardOnly = []string{"config", "driver/events", "driver/lock", "driver/model", "driver/owners", "driver/plan", "driver/spec", "driver/firewall", "driver/kernel", "driver/undo", "printable"}
+var standardOnly = []string{"config", "driver/events", "driver/facts", "driver/lock", "driver/model", "driver/owners", "driver/plan", "driver/spec", "driver/firewall", "driver/kernel", "driver/undo", "printable"}
 
 // forTests lists packages that exist for tests and are imported by tests only.
 func forTests(pkg string) bool {

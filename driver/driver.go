@@ -9,6 +9,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/commit"
 	"github.com/gangway-net/gangway/driver/events"
+	"github.com/gangway-net/gangway/driver/facts"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/lock"
 	"github.com/gangway-net/gangway/driver/model"
@@ -58,6 +59,7 @@ type Driver struct {
 	memory
 	drift
 	notices
+	facts   facts.Book
 	owners  owners.Book
 	origins origins
 }
@@ -72,7 +74,7 @@ type changes struct {
 
 // locks are what verbs and Reconcile wait for, each until its context ends. They are
 // taken in the order in which they stand here. After all of them come mutexes that nobody
-// holds across I/O: that of commit.Desired, then that of owners.Book or memory's mu, and
+// holds across I/O: that of commit.Desired, then those of owners.Book, facts.Book and memory, and
 // then those of origins, events.Journal, commit.Flows, questions and drops. The reading of
 // drops comes before these, and nobody waits for it.
 type locks struct {
@@ -94,12 +96,7 @@ type locks struct {
 type memory struct {
 	// mu is never held across I/O.
 	mu     sync.Mutex
-	facts  plan.Facts
 	health health
-	// turned are the families whose forwarding gangway has turned on since the host
-	// booted.
-	turned    firewall.Families
-	listeners listeners
 }
 
 // drift is what one Reconcile leaves for the next one, which healing guards.
@@ -154,7 +151,7 @@ func New(o Options) *Driver {
 	}
 	d.o.name(&d.asked)
 	d.desired = commit.NewDesired(d.origins.forget)
-	d.rules = commit.NewRules(d.o.Firewall, d.ofFacts, d.noteFacts)
+	d.rules = commit.NewRules(d.o.Firewall, d.ofFacts, d.facts.Told)
 	d.flows = commit.NewFlows(d.o.Flows, d.o.Log)
 	d.writer = commit.NewWriter(commit.Parts{
 		Gate: &d.gate, Desired: d.desired, Store: d.o.Store, Kinds: d.kinds(), Rules: d.rules, Flows: d.flows, Log: d.o.Log,
@@ -162,29 +159,14 @@ func New(o Options) *Driver {
 	return d
 }
 
-// given are the facts as of now, and what follows from them and the state for what goes
-// out. The caller has the state from Read.
-func (d *Driver) given(s *model.State) plan.Facts {
-	unclaimed := d.owners.Any()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	f := d.facts
-	f.High, f.Unclaimed = plan.SourcePortRules(d.ranges(s)), unclaimed
-	return f
-}
+// given are the facts as of now. The caller has the state from Read.
+func (d *Driver) given(s *model.State) plan.Facts { return d.facts.Given(s, d.owners.Any()) }
 
 // ofFacts is what the firewall has to be told of the facts by now.
 func (d *Driver) ofFacts() plan.Plan {
 	s, unlock := d.desired.Read()
 	defer unlock()
 	return plan.CompileFacts(s, d.given(s))
-}
-
-// noteFacts takes over what the firewall was told of facts.
-func (d *Driver) noteFacts(told plan.Plan) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.facts.High = plan.Of[firewall.HighPorts](told)
 }
 
 // network returns a network of the state; nil for none.

@@ -46,9 +46,7 @@ func (d *Driver) forward(ctx context.Context, want firewall.Families) ([]string,
 // closeFamilies notes that gangway turns the forwarding of these families on, and closes
 // them, unless the user wants a router.
 func (d *Driver) closeFamilies(ctx context.Context, off firewall.Families) error {
-	d.mu.Lock()
-	turned, closed := d.turned, d.facts.Closed
-	d.mu.Unlock()
+	turned, closed := d.facts.Forwarding()
 	if fresh := off.Without(turned); fresh != (firewall.Families{}) {
 		turned = turned.With(fresh)
 		values := map[string][]byte{}
@@ -58,17 +56,15 @@ func (d *Driver) closeFamilies(ctx context.Context, off firewall.Families) error
 		if err := d.o.Store.Update(values); err != nil {
 			return fmt.Errorf("store that forwarding was off: %w", err)
 		}
-		d.mu.Lock()
-		d.turned = turned
-		d.mu.Unlock()
+		d.facts.Turn(turned)
 	}
 	fresh := off.Without(closed)
 	if d.o.Router || fresh == (firewall.Families{}) {
 		return nil
 	}
-	d.closeFor(closed.With(fresh))
+	d.facts.Close(closed.With(fresh))
 	if err := d.rules.Change(ctx, firewall.Delta{}); err != nil {
-		d.closeFor(closed)
+		d.facts.Close(closed)
 		return fmt.Errorf("keep the host from being a router: %w", err)
 	}
 	for _, name := range familyNames(fresh) {
@@ -78,12 +74,6 @@ func (d *Driver) closeFamilies(ctx context.Context, off firewall.Families) error
 	return nil
 }
 
-func (d *Driver) closeFor(families firewall.Families) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.facts.Closed = families
-}
-
 // host is what the store has to remember of the host.
 func (d *Driver) host(turned firewall.Families) model.HostRecord {
 	return model.HostRecord{BootID: d.o.BootID, Forwarding4: turned.V4, Forwarding6: turned.V6}
@@ -91,9 +81,9 @@ func (d *Driver) host(turned firewall.Families) model.HostRecord {
 
 // noteForwarding takes over whose forwarding the last process has turned on.
 func (d *Driver) noteForwarding(turned firewall.Families) {
-	d.turned = turned
+	d.facts.Turn(turned)
 	if !d.o.Router {
-		d.facts.Closed = turned
+		d.facts.Close(turned)
 	}
 }
 

@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/gangway-net/gangway/driver/spec"
@@ -22,10 +21,7 @@ func (r *repair) learn(ctx context.Context) {
 		r.note(nil, err)
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !slices.Equal(outside, r.facts.Outside) {
-		r.facts.Outside = outside
+	if r.facts.LeadOutside(outside) {
 		r.o.Log.Infof("outside is what leaves by %s", names(outside))
 	}
 }

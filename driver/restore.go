@@ -61,9 +61,7 @@ func (d *Driver) Restore(ctx context.Context) error {
 		return err
 	}
 	d.owners.Restore(s, veths, orphans)
-	d.mu.Lock()
 	d.noteForwarding(host.Turned(d.o.BootID))
-	d.mu.Unlock()
 	d.desired.Restore(s)
 	d.tellUnclaimed()
 	for sandbox := range s.Sandboxes {

@@ -21,6 +21,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 	// What was known before is told where the firewall does not answer.
 	answered(ctx, func() { d.countDrops(ctx) })
 	unmet := d.unmetSoon(ctx)
+	_, closed := d.facts.Forwarding()
 	state, unlock := d.desired.Read()
 	defer unlock()
 	d.mu.Lock()
@@ -35,7 +36,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 		LastCheck:  d.health.lastCheck,
 		Fights:     slices.Clone(d.health.fights),
 		Unguarded:  d.o.Unguarded,
-		Closed:     familyNames(d.facts.Closed),
+		Closed:     familyNames(closed),
 		Problem:    d.health.problem,
 		Degraded:   d.health.degraded(),
 		Dropped:    d.drops.all(),

@@ -1,0 +1,120 @@
+// Package facts keeps what is known of the host and nobody stores: which links lead outside,
+// what is closed to others, on which high ports the host listens, and which source ports what
+// goes out has by now.
+//
+// Invariant: plans depend on these facts and on the desired state alone, and what is not known
+// is closed. The package refuses to ask the kernel: it is told, and answers.
+package facts
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// Book is what is known of the host. The zero value knows nothing. Its methods are safe for
+// concurrent use, and may be called with the desired state from commit.Desired's Read.
+type Book struct {
+	mu    sync.Mutex
+	known plan.Facts
+	// turned are the families whose forwarding gangway has turned on since the host
+	// booted.
+	turned    firewall.Families
+	listening listening
+}
+
+// Given returns the facts as of now, and what follows from them and the state for what goes
+// out. unclaimed says that containers that the state does not know use the rules, too.
+func (b *Book) Given(s *model.State, unclaimed bool) plan.Facts {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f := b.known
+	f.High, f.Unclaimed = plan.SourcePortRules(b.sourcePorts(s)), unclaimed
+	return f
+}
+
+// SourcePorts are those that what goes out may have by now. problem is why it is not known on
+// which ports the host listens; empty if it is.
+func (b *Book) SourcePorts(s *model.State) (all []plan.SourcePorts, problem string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sourcePorts(s), b.listening.problem
+}
+
+func (b *Book) sourcePorts(s *model.State) []plan.SourcePorts {
+	return plan.ChooseSourcePorts(b.known.High, s.High, b.listening.sets)
+}
+
+// Told takes over what the firewall was told of facts.
+func (b *Book) Told(rules plan.Plan) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.known.High = plan.Of[firewall.HighPorts](rules)
+}
+
+// LeadOutside takes over which links lead outside, sorted by name, and says whether that is
+// news.
+func (b *Book) LeadOutside(links []spec.Outside) (news bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	news = !slices.Equal(links, b.known.Outside)
+	b.known.Outside = links
+	return news
+}
+
+// Forwarding returns the families whose forwarding gangway has turned on since the host
+// booted, and those that are closed for other links.
+func (b *Book) Forwarding() (turned, closed firewall.Families) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.turned, b.known.Closed
+}
+
+// Turn notes whose forwarding gangway has turned on.
+func (b *Book) Turn(families firewall.Families) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.turned = families
+}
+
+// Close notes which families are closed for other links.
+func (b *Book) Close(families firewall.Families) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.known.Closed = families
+}
+
+// Listens takes over on which ports from firewall.FirstHighPort on the host listens at some
+// moment, or why that is not known. What is published there is no service of the host's.
+func (b *Book) Listens(s *model.State, found map[spec.Listener]bool, err error, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil {
+		b.listening.problem = err.Error()
+		return
+	}
+	b.listening.problem = ""
+	maps.DeleteFunc(found, func(p spec.Listener, _ bool) bool { return s.High.Has(p) })
+	b.listening.look(found, now)
+}
+
+// TakeFresh returns the UDP ports on which the host has come to listen since the last call, as
+// ports of all its addresses. Flows may have been given them as their source before.
+func (b *Book) TakeFresh() (runs []spec.Published) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, port := range b.listening.fresh {
+		for _, all := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+			runs = append(runs, spec.Published{Proto: spec.UDP, HostIP: all, First: port, Last: port})
+		}
+	}
+	b.listening.fresh = nil
+	return runs
+}
