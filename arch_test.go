@@ -16,12 +16,13 @@ const module = "github.com/gangway-net/gangway"
 // form a tree with main at its root: what holds decisions (config, driver,
 // ipam) never learns of what talks to the kernel or the wire.
 var arrows = map[string][]string{
-	"":                          {"config", "ipam", "driver", "driver/model", "driver/link", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/metrics", "plugin/names", "plugin/store", "plugin/cli"},
+	"":                          {"config", "ipam", "driver", "driver/drift", "driver/model", "driver/link", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/metrics", "plugin/names", "plugin/store", "plugin/cli"},
 	"config":                    {},
 	"printable":                 {},
 	"ipam":                      {"config"},
-	"driver":                    {"config", "driver/commit", "driver/events", "driver/facts", "driver/lock", "driver/model", "driver/owners", "driver/plan", "driver/spec", "driver/firewall"},
+	"driver":                    {"config", "driver/commit", "driver/drift", "driver/events", "driver/facts", "driver/lock", "driver/model", "driver/owners", "driver/plan", "driver/spec", "driver/firewall"},
 	"driver/commit":             {"driver/firewall", "driver/lock", "driver/model", "driver/plan", "driver/spec", "driver/undo"},
+	"driver/drift":              {},
 	"driver/events":             {},
 	"driver/facts":              {"driver/firewall", "driver/model", "driver/plan", "driver/spec"},
 	"driver/lock":               {},
@@ -55,7 +56,7 @@ var arrows = map[string][]string{
 
 // standardOnly lists packages that may import nothing but the standard library
 // and the project.
-var standardOnly = []string{"config", "driver/events", "driver/facts", "driver/lock", "driver/model", "driver/owners", "driver/plan", "driver/spec", "driver/firewall", "driver/kernel", "driver/undo", "printable"}
+var standardOnly = []string{"config", "driver/drift", "driver/events", "driver/facts", "driver/lock", "driver/model", "driver/owners", "driver/plan", "driver/spec", "driver/firewall", "driver/kernel", "driver/undo", "printable"}
 
 // forTests lists packages that exist for tests and are imported by tests only.
 func forTests(pkg string) bool {

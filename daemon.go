@@ -19,6 +19,7 @@ import (
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/driver/conntrack"
+	"github.com/gangway-net/gangway/driver/drift"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/firewall/firewalld"
 	"github.com/gangway-net/gangway/driver/hostport"
@@ -269,7 +270,7 @@ func (d *daemon) keep(ctx context.Context, sockets []string, book *names.Book, l
 		d.driver.Doubt(engine.Off)
 	}
 	follow.Go(func() { d.driver.CountDrops(ctx) })
-	d.driver.Keep(ctx, d.changes, driver.Pace{})
+	d.driver.Keep(ctx, d.changes, drift.Pace{})
 	follow.Wait()
 }
 

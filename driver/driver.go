@@ -8,6 +8,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/gangway-net/gangway/driver/commit"
+	"github.com/gangway-net/gangway/driver/drift"
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/facts"
 	"github.com/gangway-net/gangway/driver/firewall"
@@ -57,7 +58,7 @@ type Driver struct {
 	locks
 	changes
 	memory
-	drift
+	between
 	notices
 	facts   facts.Book
 	owners  owners.Book
@@ -99,9 +100,9 @@ type memory struct {
 	health health
 }
 
-// drift is what one Reconcile leaves for the next one, which healing guards.
-type drift struct {
-	fights *fights
+// between is what one Reconcile leaves for the next one, which healing guards.
+type between struct {
+	flapping *drift.Flapping
 	// turn is the first pair that the next comparison looks at closely.
 	turn int
 }
@@ -128,9 +129,9 @@ type health struct {
 	problem   string
 	// unmet has a line for each condition that is not met.
 	unmet []string
-	// fights has a line for each repair that somebody keeps undoing, flapping also for
+	// flapping has a line for each repair that somebody keeps undoing, likely also for
 	// those that do not last for now.
-	fights, flapping []string
+	flapping, likely []string
 	// missing holds the endpoints whose link pair was in no container at the last
 	// check.
 	missing map[string]missing
@@ -146,7 +147,7 @@ func New(o Options) *Driver {
 		memory: memory{
 			health: health{mended: map[string]uint64{}, unheld: map[string][]string{}},
 		},
-		drift:   drift{fights: newFights()},
+		between: between{flapping: drift.NewFlapping()},
 		notices: notices{doubts: make(chan struct{}, 1)},
 	}
 	d.o.name(&d.asked)

@@ -3,48 +3,9 @@ package driver
 import (
 	"context"
 	"time"
+
+	"github.com/gangway-net/gangway/driver/drift"
 )
-
-// Pace says how often Keep compares the kernel with the state. Zero fields
-// stand for the defaults.
-type Pace struct {
-	// Settle is how long it waits after a change: one rarely comes alone.
-	Settle time.Duration
-	// Least is the pause after a comparison. While changes go on without a break
-	// that need no repair, as with a manager that rewrites its rules all the
-	// time, it grows by a quarter each time, up to Most, which leaves a repair
-	// within a second.
-	Least, Most time.Duration
-	// Undone is the longest pause after a repair that somebody had undone at once,
-	// Fight after one of a fight. As long as that lasts what he damaged last stays
-	// closed, so it is not for sparing work alone.
-	Undone, Fight time.Duration
-	// Every is the time after which it compares everything without a change of it:
-	// not every change is told. It is longer where that takes long.
-	Every time.Duration
-	// Limit bounds one comparison.
-	Limit time.Duration
-}
-
-func (p Pace) orDefaults() Pace {
-	for _, f := range []struct {
-		field    *time.Duration
-		fallback time.Duration
-	}{
-		{&p.Settle, 10 * time.Millisecond},
-		{&p.Least, 200 * time.Millisecond},
-		{&p.Most, 800 * time.Millisecond},
-		{&p.Undone, 400 * time.Millisecond},
-		{&p.Fight, 1500 * time.Millisecond},
-		{&p.Every, 3 * time.Second},
-		{&p.Limit, time.Minute},
-	} {
-		if *f.field == 0 {
-			*f.field = f.fallback
-		}
-	}
-	return p
-}
 
 // share is how much longer than a comparison the pause behind it is at least,
 // so that verbs, which wait for it, and the host have most of the time.
@@ -61,8 +22,8 @@ const (
 // Keep compares the kernel with the state whenever changes says that something
 // may differ, as far as links go those that it names, and from time to time all
 // without that, until ctx ends.
-func (d *Driver) Keep(ctx context.Context, changes Changes, p Pace) {
-	p = p.orDefaults()
+func (d *Driver) Keep(ctx context.Context, changes Changes, p drift.Pace) {
+	p = p.OrDefaults()
 	pause := p.Least
 	changed, next := time.Now(), time.Now().Add(p.Every)
 	news, open := changes.Changes(), false
@@ -99,7 +60,7 @@ func (d *Driver) Keep(ctx context.Context, changes Changes, p Pace) {
 		} else {
 			pause = p.Least
 		}
-		if !sleep(ctx, max(pause, p.undone(r.undone), share*r.took)) {
+		if !sleep(ctx, max(pause, p.AfterUndone(r.undone), share*r.took)) {
 			return
 		}
 	}
@@ -111,20 +72,6 @@ func (r *repair) open() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.missing)+len(r.health.unheld) > 0 || r.rules.Doubts()
-}
-
-// undone is the pause after a repair that somebody undid at once so many times in
-// a row. It grows from the first, since that is how a fight begins, but leaves a
-// repair within a second until it is sure.
-func (p Pace) undone(times int) time.Duration {
-	pause, most := p.Least, p.Undone
-	if times >= fightRepairs {
-		pause, most, times = time.Second, p.Fight, times-fightRepairs
-	}
-	for ; times > 0 && pause < most; times-- {
-		pause *= 2
-	}
-	return min(pause, most)
 }
 
 // await waits for a change or for the time to be over, and says which; ok is

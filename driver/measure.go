@@ -42,7 +42,7 @@ func (d *Driver) Measures(ctx context.Context) Measures {
 	defer unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m.Flapping = len(d.health.flapping)
+	m.Flapping = len(d.health.likely)
 	m.Mended = withZeros(maps.Clone(d.health.mended), repairKinds()...)
 	m.OnNets = make([]NetworkMeasures, 0, len(s.Networks))
 	for id := range s.Networks {

@@ -12,7 +12,7 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// TestMeasures: each repair counts for its kind, with those of a fight, each event for its own, and ports
+// TestMeasures: each repair counts for its kind, with those of flapping, each event for its own, and ports
 // for the protocol.
 func TestMeasures(t *testing.T) {
 	h, d := strict(t)
@@ -51,7 +51,7 @@ func TestMeasures(t *testing.T) {
 	clear(h.held)
 	want["host ports"] += 2 // of both families
 	check("host ports")
-	for range 2 * flapRepairs {
+	for range 20 {
 		h.damage()
 		want["rules"]++
 		check("flapping")

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/drift"
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/plan"
@@ -51,7 +52,7 @@ func (m missing) why() string {
 
 // Reconcile compares the kernel with the state, mends what differs, and
 // returns how many things it mended. Each repair is one Warn line and an event, but
-// for those of a fight, which is told of when it begins and ends.
+// for those of flapping, which is told of when it begins and ends.
 // An endpoint whose link pair stays away, or in no container, has lost its container
 // without the engine telling (it forgot it in a crash, or its call found nobody): it
 // is removed with its ports.
@@ -69,7 +70,7 @@ func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time
 	defer unlock()
 	r := d.repair(ctx, of)
 	for _, line := range r.fixed {
-		if d.fights.known(line) { // has been told, and would take the place of what has not
+		if d.flapping.Known(line) { // has been told, and would take the place of what has not
 			d.o.Log.Debug("repaired: " + line)
 			continue
 		}
@@ -131,10 +132,10 @@ func (d *Driver) stillMissing(ctx context.Context, id string, m missing) bool {
 
 // judge tells repairs that last from those that somebody undoes.
 func (r *repair) judge(changed time.Time) {
-	began, over := r.fights.note(changed, time.Now(), r.fixed)
-	r.undone = r.fights.undone(r.fixed)
+	began, over := r.flapping.Note(changed, time.Now(), r.fixed)
+	r.undone = r.flapping.Undone(r.fixed)
 	if len(began) > 0 {
-		text := fmt.Sprintf("somebody undoes the same repair again and again, %d times by now: %s", fightRepairs, strings.Join(began, ", "))
+		text := fmt.Sprintf("somebody undoes the same repair again and again, %d times by now: %s", drift.CertainRepairs, strings.Join(began, ", "))
 		if who := r.suspect(); who != "" {
 			text += "; the firewall's rules were changed last by " + who
 		}
@@ -147,7 +148,7 @@ func (r *repair) judge(changed time.Time) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.health.fights, r.health.flapping = r.fights.on(), r.fights.flapping()
+	r.health.flapping, r.health.likely = r.flapping.Certain(), r.flapping.Likely()
 }
 
 func (d *Driver) suspect() string {

@@ -182,8 +182,8 @@ func (d *Driver) lockSharing(ctx context.Context, networkID, endpointID string, 
 // lockNetworks takes the locks of the networks that which names at the time.
 func (d *Driver) lockNetworks(ctx context.Context, which func(*model.State) map[string]bool) (unlock func(), err error) {
 	names := func() []string {
-		s, unlock := d.desired.Read()
-		defer unlock()
+		s, done := d.desired.Read()
+		defer done()
 		return slices.Sorted(maps.Keys(which(s)))
 	}
 	for {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/drift"
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
@@ -55,7 +56,7 @@ func keep(t *testing.T, d *Driver) (change func(links ...string)) {
 	n := &news{told: make(chan struct{}, 1)}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); d.Keep(ctx, n, Pace{}) }()
+	go func() { defer close(done); d.Keep(ctx, n, drift.Pace{}) }()
 	t.Cleanup(func() { stop(); <-done })
 	return n.tell
 }

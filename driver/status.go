@@ -34,7 +34,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 		Checks:     d.health.checks,
 		Repairs:    d.health.repairs,
 		LastCheck:  d.health.lastCheck,
-		Fights:     slices.Clone(d.health.fights),
+		Fights:     slices.Clone(d.health.flapping),
 		Unguarded:  d.o.Unguarded,
 		Closed:     familyNames(closed),
 		Problem:    d.health.problem,
@@ -45,7 +45,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 	if why := d.owners.Text(); why != "" {
 		s.Degraded = append(s.Degraded, why)
 	}
-	for _, line := range d.health.flapping {
+	for _, line := range d.health.likely {
 		s.Degraded = append(s.Degraded, "somebody undoes a repair again and again: "+line+"; gangway events may tell who")
 	}
 	for _, e := range state.Endpoints {

@@ -8,7 +8,7 @@ import (
 )
 
 // checkTime is how old the last comparison of the kernel with the state may be: one
-// takes a minute at most and is followed by a pause of up to twice that (driver.Pace),
+// takes a minute at most and is followed by a pause of up to twice that (drift.Pace),
 // so the next one ends within four.
 const checkTime = 5 * time.Minute
 

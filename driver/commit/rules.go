@@ -93,7 +93,7 @@ func (r *Rules) Take(ctx context.Context) (unlock func(), held time.Duration, er
 // Repair has the kernel's rules follow the facts, and compares them with what the firewall was
 // told. It returns a line for each thing that was not so. The caller holds the lock.
 func (r *Rules) Repair(ctx context.Context) (fixed []string, err error) {
-	if err := r.apply(ctx, firewall.Delta{}); err != nil {
+	if err = r.apply(ctx, firewall.Delta{}); err != nil {
 		return nil, err
 	}
 	if fixed, err = r.firewall.Repair(ctx); err != nil {
@@ -109,7 +109,7 @@ func (r *Rules) Repair(ctx context.Context) (fixed []string, err error) {
 func (r *Rules) Compare(ctx context.Context, full func() (all firewall.Ruleset, facts plan.Plan)) (fixed []string, err error) {
 	if !r.doubt.Load() {
 		// What has changed of the facts since is no fault of the rules.
-		if err := r.apply(ctx, firewall.Delta{}); err != nil {
+		if err = r.apply(ctx, firewall.Delta{}); err != nil {
 			return nil, err
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/drift"
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/watch"
 	"github.com/gangway-net/gangway/integration/testkit"
@@ -28,7 +28,7 @@ func keepTold(t *testing.T, w *world) {
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
-		w.Keep(ctx, kernel, driver.Pace{Every: time.Hour})
+		w.Keep(ctx, kernel, drift.Pace{Every: time.Hour})
 	}()
 	w.closers = append(w.closers, func() {
 		stop()

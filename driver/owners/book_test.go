@@ -9,14 +9,10 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// TestUnclaimed: what running containers use and no state knows is unclaimed until it is
-// settled, and nothing else.
-func TestUnclaimed(t *testing.T) {
-	var b Book
-	if b.Any() || b.Text() != "" {
-		t.Errorf("at the start: %q", b.Text())
-	}
-	s := model.NewState()
+// restored returns a book after a restore with a known endpoint, one that is stored without
+// its network, one that is not stored, and others that are no matter of it.
+func restored() (*Book, *model.Endpoint) {
+	b, s := &Book{}, model.NewState()
 	s.Apply(model.Change{Network: model.NetworkChange{After: &model.Network{ID: "n1", Bridge: "gw-n1"}}})
 	s.Apply(model.Change{Endpoints: []model.EndpointChange{{After: &model.Endpoint{ID: "known", NetworkID: "n1"}}}})
 	orphan := &model.Endpoint{ID: "orphan", NetworkID: "n2"}
@@ -24,20 +20,44 @@ func TestUnclaimed(t *testing.T) {
 		"known": {Moved: true, NetworkID: "n1"}, "orphan": {Moved: true, NetworkID: "n2"},
 		"lost": {Moved: true, NetworkID: "n3"}, "outside": {NetworkID: "n3"}, "no id": {Moved: true},
 	}, []*model.Endpoint{orphan})
-	if !b.Lacks("orphan") || !b.Lacks("lost") || len(b.Unclaimed()) != 2 || !b.On("n3") || b.On("n1") || b.Stored("orphan") != orphan {
+	return b, orphan
+}
+
+// TestUnclaimed: what running containers use and no state knows is unclaimed, and nothing
+// else; why nobody has claimed it is news once.
+func TestUnclaimed(t *testing.T) {
+	b, orphan := restored()
+	if !b.Lacks("orphan") || !b.Lacks("lost") || len(b.Unclaimed()) != 2 {
 		t.Errorf("unclaimed %v", b.Unclaimed())
 	}
-	if !b.Doubt("no engine") || b.Doubt("no engine") || !strings.Contains(b.Text(), "2 links of running containers (networks n2, n3)") || !strings.HasSuffix(b.Text(), "; no engine") {
-		t.Errorf("text %q", b.Text())
+	if !b.On("n3") || b.On("n1") || b.Stored("orphan") != orphan {
+		t.Errorf("on n3: %t, on n1: %t, stored %v", b.On("n3"), b.On("n1"), b.Stored("orphan"))
 	}
-	if was, last, stored := b.Settle("orphan"); !was || last || stored != orphan {
-		t.Errorf("settled: %t, %t, %v", was, last, stored)
+	if news, again := b.Doubt("no engine"), b.Doubt("no engine"); !news || again {
+		t.Errorf("news %t, and again %t", news, again)
 	}
-	if was, _, stored := b.Settle("orphan"); was || stored != nil {
-		t.Errorf("settled again: %t, %v", was, stored)
+	text := b.Text()
+	if !strings.Contains(text, "2 links of running containers (networks n2, n3)") || !strings.HasSuffix(text, "; no engine") {
+		t.Errorf("text %q", text)
 	}
-	if was, last, _ := b.Settle("lost"); !was || !last || b.Any() || b.Doubt("no engine at all") {
-		t.Errorf("settled the last: %t, %t", was, last)
+}
+
+// TestSettle: an endpoint is settled once, and with the last one there is nothing to say.
+func TestSettle(t *testing.T) {
+	b, orphan := restored()
+	for i, want := range []struct {
+		id        string
+		was, last bool
+		stored    *model.Endpoint
+	}{
+		{"orphan", true, false, orphan}, {"orphan", false, false, nil}, {"known", false, false, nil}, {"lost", true, true, nil},
+	} {
+		if was, last, stored := b.Settle(want.id); was != want.was || last != want.last || stored != want.stored {
+			t.Errorf("settled %d: %t, %t, %v, want %+v", i, was, last, stored, want)
+		}
+	}
+	if b.Any() || b.Text() != "" || b.Doubt("no engine at all") {
+		t.Errorf("left: %q", b.Text())
 	}
 }
 

@@ -1,12 +1,12 @@
 package driver
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/drift"
 	"github.com/gangway-net/gangway/driver/events"
 )
 
@@ -21,9 +21,9 @@ func undoing(h *strictHost, change func(...string), all time.Duration) (repairs 
 	return h.compared() - before
 }
 
-// TestFight: repairs that somebody undoes at once are noticed, named and made
+// TestFlapping: repairs that somebody undoes at once are noticed, named and made
 // less often, until he stops.
-func TestFight(t *testing.T) {
+func TestFlapping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, d := strict(t)
 		d.o.Suspect = func() string { return "nft (pid 7) run by firewalld" }
@@ -35,18 +35,18 @@ func TestFight(t *testing.T) {
 		}
 		repairs := len(eventsOf(t, d, events.Repair))
 		if n := undoing(h, change, time.Minute); n > 45 {
-			t.Errorf("%d repairs in a minute of a fight", n)
+			t.Errorf("%d repairs in a minute of flapping", n)
 		}
 		if n := len(eventsOf(t, d, events.Repair)); n != repairs {
-			t.Errorf("%d repairs of the fight are told", n-repairs)
+			t.Errorf("%d repairs of the flapping are told", n-repairs)
 		}
-		fights := eventsOf(t, d, events.Flapping)
-		if len(fights) != 1 || !strings.Contains(fights[0], "firewalld") || !strings.Contains(fights[0], "rules") {
-			t.Errorf("fights %q", fights)
+		told := eventsOf(t, d, events.Flapping)
+		if len(told) != 1 || !strings.Contains(told[0], "firewalld") || !strings.Contains(told[0], "rules") {
+			t.Errorf("flapping %q", told)
 		}
 		// One who comes back soon is known, but has to go on to be slowed down again.
-		time.Sleep(rowTime / 2)
-		for range fightRepairs / 2 {
+		time.Sleep(drift.RowTime / 2)
+		for range drift.CertainRepairs / 2 {
 			h.damage()
 			change()
 			time.Sleep(time.Second)
@@ -55,14 +55,14 @@ func TestFight(t *testing.T) {
 		if s := d.Status(t.Context()); len(s.Fights) != 1 || len(eventsOf(t, d, events.FlappingOver)) != 0 {
 			t.Errorf("after half a minute: %+v", s)
 		}
-		time.Sleep(rowTime + 10*time.Second)
+		time.Sleep(drift.RowTime + 10*time.Second)
 		if s := d.Status(t.Context()); len(s.Fights) != 0 || len(eventsOf(t, d, events.FlappingOver)) != 1 {
-			t.Errorf("after the fight: %+v", s)
+			t.Errorf("after the flapping: %+v", s)
 		}
 	})
 }
 
-// TestAfterTheLastDamage: whenever one who fights stops, all is mended within two
+// TestAfterTheLastDamage: whenever somebody stops to undo repairs, all is mended within two
 // seconds.
 func TestAfterTheLastDamage(t *testing.T) {
 	for _, lasts := range []time.Duration{time.Second, 13 * time.Second, 20 * time.Second, 90*time.Second + 700*time.Millisecond, 5 * time.Minute} {
@@ -81,9 +81,9 @@ func TestAfterTheLastDamage(t *testing.T) {
 	}
 }
 
-// TestFlapping: before it is a fight, what does not last is told, and no longer than
+// TestFlappingLikely: before it is certain, what does not last is told, and no longer than
 // it does not.
-func TestFlapping(t *testing.T) {
+func TestFlappingLikely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, d := strict(t)
 		change := keep(t, d)
@@ -98,7 +98,7 @@ func TestFlapping(t *testing.T) {
 	})
 }
 
-// TestReloads: a manager that is reloaded often is none who fights. It takes
+// TestReloads: a manager that is reloaded often is no flapping. It takes
 // rules away for as long as each reload lasts, so that each needs several
 // repairs, and is mended as soon the last time as the first.
 func TestReloads(t *testing.T) {
@@ -107,7 +107,7 @@ func TestReloads(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h, d := strict(t)
 				change := keep(t, d)
-				for i := range fightRepairs {
+				for i := range drift.CertainRepairs {
 					if n := undoing(h, change, 1200*time.Millisecond); n < 2 {
 						t.Fatalf("%d repairs in a reload", n)
 					}
@@ -118,88 +118,29 @@ func TestReloads(t *testing.T) {
 					}
 					time.Sleep(pause - time.Second)
 				}
-				if fights := eventsOf(t, d, events.Flapping); len(fights) != 0 {
-					t.Errorf("fights %q", fights)
+				if told := eventsOf(t, d, events.Flapping); len(told) != 0 {
+					t.Errorf("flapping %q", told)
 				}
 			})
 		})
 	}
 }
 
-// TestPatientFight: one who undoes repairs every now and then is named, and each
+// TestPatientFlapping: one who undoes repairs every now and then is named, and each
 // time mended at once: slower repairs would help nobody.
-func TestPatientFight(t *testing.T) {
+func TestPatientFlapping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, d := strict(t)
 		change := keep(t, d)
-		for i := range 3 * fightRepairs {
+		for i := range 3 * drift.CertainRepairs {
 			h.damage()
 			change()
 			time.Sleep(300 * time.Millisecond) // there may have been a comparison just before
 			inSync(t, h.fakeHost, d)
-			if on := len(d.Status(t.Context()).Fights); (on == 1) != (i >= fightRepairs) {
-				t.Fatalf("%d fights after %d repairs", on, i+1)
+			if on := len(d.Status(t.Context()).Fights); (on == 1) != (i >= drift.CertainRepairs) {
+				t.Fatalf("%d are flapping after %d repairs", on, i+1)
 			}
 			time.Sleep(5 * time.Second)
 		}
 	})
-}
-
-func TestFightsGoByTheSameRepair(t *testing.T) {
-	f := newFights()
-	now := time.Now()
-	for i := range fightRepairs + 1 {
-		began, _ := f.note(now, now, []string{
-			fmt.Sprintf("chain lacked %d rules", i), fmt.Sprintf("chain lacked %d rules", i+7), fmt.Sprintf("bridge gw-%c", 'a'+i),
-		})
-		if (len(began) == 1) != (i == fightRepairs) {
-			t.Errorf("after %d repairs: %v", i+1, began)
-		}
-	}
-	later := now.Add(rowTime + time.Second)
-	if began, over := f.note(later, later, nil); began != nil || len(over) != 1 || len(f.rows) != 0 {
-		t.Errorf("afterwards: began %v, over %v, remembers %v", began, over, f.rows)
-	}
-}
-
-// TestUndoneAtOnce: what counts is how long a repair stood until it was undone,
-// as far as that is known, and one that stood breaks the row.
-func TestUndoneAtOnce(t *testing.T) {
-	lines := []string{"chain lacked a rule"}
-	tests := map[string]struct {
-		changed []time.Duration // after the repair before, a second before the comparison
-		undone  int
-	}{
-		"never":                         {nil, 0},
-		"at once":                       {[]time.Duration{0, atOnce, 0}, 3},
-		"later":                         {[]time.Duration{atOnce + 1, rowTime}, 0},
-		"at once, but not the last":     {[]time.Duration{0, 0, atOnce + 1}, 0},
-		"at once again, after a minute": {[]time.Duration{0, 0, rowTime + 1, 0}, 1},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			f, now := newFights(), time.Now()
-			f.note(now, now, lines)
-			for _, after := range test.changed {
-				changed := now.Add(after)
-				now = changed.Add(time.Second)
-				f.note(changed, now, append(lines, lines...))
-			}
-			if got := f.undone(lines); got != test.undone {
-				t.Errorf("undone at once %d times, want %d", got, test.undone)
-			}
-		})
-	}
-	p := Pace{}.orDefaults()
-	last := time.Duration(0)
-	for times := range 2 * fightRepairs {
-		pause := p.undone(times)
-		if pause < last || times < fightRepairs && pause >= time.Second {
-			t.Errorf("a pause of %s after %d times, %s before", pause, times, last)
-		}
-		last = pause
-	}
-	if last != p.Fight {
-		t.Errorf("at most a pause of %s", last)
-	}
 }
