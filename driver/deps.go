@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/gangway-net/gangway/driver/needs"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -54,12 +55,7 @@ type Host interface {
 // Facts tells what of the host nobody stores and Gangway does not make. Package link
 // is the real one.
 type Facts interface {
-	// HostAddresses returns the addresses of all links of the host.
-	HostAddresses(ctx context.Context) (map[netip.Addr]bool, error)
-	// HasLink says whether the host has a link of that name.
-	HasLink(ctx context.Context, name string) (bool, error)
-	// LinkTo names the link by which the host reaches an address; empty for none.
-	LinkTo(ctx context.Context, addr netip.Addr) (string, error)
+	needs.Host
 	// Outside returns the links that lead outside, sorted by name.
 	Outside(ctx context.Context) ([]spec.Outside, error)
 	// Listening returns the TCP and UDP ports from first on where sockets of the host
@@ -69,15 +65,6 @@ type Facts interface {
 	// Forwarding says whether the host forwards packets of a family, if only from some
 	// link.
 	Forwarding(ctx context.Context, six bool) (bool, error)
-}
-
-// Paths tells where the host sends what it forwards. Package link is the real one.
-type Paths interface {
-	// RoutingRules returns the rules of policy routing of a family, in the kernel's order.
-	RoutingRules(ctx context.Context, six bool) ([]spec.RoutingRule, error)
-	// ExitOf says where a packet leaves that came by a link; known is false where it does
-	// not come by that link.
-	ExitOf(ctx context.Context, p spec.Passage) (exit spec.Exit, known bool, err error)
 }
 
 // Origins tells links from each other. Package link is the real one.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gangway-net/gangway/driver/needs"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -161,19 +162,19 @@ func TestDivertedQuestions(t *testing.T) {
 		t.Helper()
 		f.routing = map[bool][]spec.RoutingRule{false: rules}
 		f.paths = 0
-		got := d.diverted(t.Context())
+		got := needs.Diverted(t.Context(), f, d.desired.Read)
 		if f.paths > most || len(got) != lines {
 			t.Errorf("%s: %d questions and %d lines, want at most %d and %d", name, f.paths, len(got), most, lines)
 		}
 	}
 	ask("no rule", 0, 0)
 	ask("one that leads nowhere", 2*networks, 0, lookup(100, 52, "", ""))
-	ask("one for a network", networks, mostDiverted+1, lookup(100, 100, subnet(3), ""))
+	ask("one for a network", networks, 9, lookup(100, 100, subnet(3), ""))
 	var each, kept []spec.RoutingRule
 	for i := range networks {
 		each = append(each, lookup(200, 52, subnet(i), ""))
 		kept = append(kept, lookup(100, spec.TableMain, "", subnet(i)))
 	}
-	ask("one for each", mostQuestions, 0, each...)
+	ask("one for each", 2048, 0, each...)
 	ask("one for each, and what keeps it", 0, 0, append(kept, each...)...)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/lock"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/needs"
 	"github.com/gangway-net/gangway/driver/owners"
 	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
@@ -25,7 +26,7 @@ type Options struct {
 	Host  Host
 	Facts Facts
 	// Paths, if set, tells what rules of others divert.
-	Paths    Paths
+	Paths    needs.Paths
 	Firewall firewall.Backend
 	// Zones, if set, speaks with the manager of the host's firewall.
 	Zones Zones

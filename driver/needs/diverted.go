@@ -1,4 +1,4 @@
-package driver
+package needs
 
 import (
 	"cmp"
@@ -26,6 +26,15 @@ import (
 // on purpose, and would be removed by managers of the network that keep no rules but
 // their own (systemd-networkd, ManageForeignRoutingPolicyRules). What is lost is told, with
 // the rule that keeps it.
+
+// Paths tells where the host sends what it forwards. Package link is the real one.
+type Paths interface {
+	// RoutingRules returns the rules of policy routing of a family, in the kernel's order.
+	RoutingRules(ctx context.Context, six bool) ([]spec.RoutingRule, error)
+	// ExitOf says where a packet leaves that came by a link; known is false where it does
+	// not come by that link.
+	ExitOf(ctx context.Context, p spec.Passage) (exit spec.Exit, known bool, err error)
+}
 
 // party is a network as far as others reach it, or it others, in one family.
 type party struct {
@@ -60,17 +69,18 @@ const mostQuestions = 2048
 // mostDiverted is how many networks are told of, each with a rule; the rest is counted.
 const mostDiverted = 8
 
-// diverted returns a line for each network that containers of others would reach but
-// for rules of policy routing. Without such rules it costs one question a family.
-func (d *Driver) diverted(ctx context.Context) (lines []string) {
-	if d.o.Paths == nil {
-		return nil
-	}
+// Diverted returns a line for each network that containers of others would reach but
+// for rules of policy routing. Without such rules it costs one question a
+// family. read gives the desired state, which stays as it is until it is unlocked.
+func Diverted(ctx context.Context, paths Paths, read func() (s *model.State, unlock func())) (lines []string) {
 	for _, six := range []bool{false, true} {
-		if !d.crossed(six) {
+		s, unlock := read()
+		there := crossed(s, six)
+		unlock()
+		if !there {
 			continue
 		}
-		rules, err := d.o.Paths.RoutingRules(ctx, six)
+		rules, err := paths.RoutingRules(ctx, six)
 		if err != nil {
 			lines = append(lines, err.Error())
 			continue
@@ -78,19 +88,17 @@ func (d *Driver) diverted(ctx context.Context) (lines []string) {
 		if rules = foreignRules(rules); len(rules) == 0 {
 			continue
 		}
-		state, unlock := d.desired.Read()
-		all := parties(state, six)
+		s, unlock = read()
+		all := parties(s, six)
 		unlock()
-		s := search{paths: d.o.Paths, rules: rules}
-		lines = append(lines, s.lines(ctx, all)...)
+		found := search{paths: paths, rules: rules}
+		lines = append(lines, found.lines(ctx, all)...)
 	}
 	return lines
 }
 
 // crossed says whether there may be packets of a family from network to network.
-func (d *Driver) crossed(six bool) bool {
-	s, unlock := d.desired.Read()
-	defer unlock()
+func crossed(s *model.State, six bool) bool {
 	some := 0
 	for _, n := range s.Networks {
 		if !n.Options.Internal && model.Forwarded(n.Subnet(six).Addr()) {
