@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"ipam":                      {"config"},
 	"driver":                    {"config", "driver/commit", "driver/drift", "driver/events", "driver/facts", "driver/lock", "driver/model", "driver/needs", "driver/owners", "driver/plan", "driver/spec", "driver/firewall"},
 	"driver/commit":             {"driver/firewall", "driver/lock", "driver/model", "driver/plan", "driver/spec", "driver/undo"},
-	"driver/drift":              {},
+	"driver/drift":              {"driver/events", "driver/lock", "driver/spec"},
 	"driver/events":             {},
 	"driver/facts":              {"driver/firewall", "driver/model", "driver/plan", "driver/spec"},
 	"driver/lock":               {},
@@ -57,7 +57,7 @@ var arrows = map[string][]string{
 
 // standardOnly lists packages that may import nothing but the standard library
 // and the project.
-var standardOnly = []string{"config", "driver/drift", "driver/events", "driver/facts", "driver/lock", "driver/model", "driver/needs", "driver/owners", "driver/plan", "driver/spec", "driver/firewall", "driver/kernel", "driver/undo", "printable"}
+var standardOnly = []string{"config", "driver/events", "driver/facts", "driver/lock", "driver/model", "driver/needs", "driver/owners", "driver/plan", "driver/spec", "driver/firewall", "driver/kernel", "driver/undo", "printable"}
 
 // forTests lists packages that exist for tests and are imported by tests only.
 func forTests(pkg string) bool {

@@ -142,7 +142,7 @@ type daemon struct {
 	links *link.Handle
 	flows *conntrack.Table
 	// changes says when the kernel is to be compared with the state.
-	changes driver.Changes
+	changes drift.Changes
 	closers []func()
 }
 

@@ -73,17 +73,6 @@ type Origins interface {
 	Origin(ctx context.Context, index int) (spec.Origin, error)
 }
 
-// Changes tells that the kernel may differ from the state. Package watch is the
-// real one.
-type Changes interface {
-	// Changes receives a value after a change. It holds one, so that what happens
-	// during a comparison leads to another one.
-	Changes() <-chan struct{}
-	// Take returns the links that have changed, or of which something has, since
-	// the last call. What it does not return yet Changes tells later.
-	Take() spec.Scope
-}
-
 // HostPorts holds host ports with bound sockets. Their owners are containers, by
 // the keys of their sandboxes. Package hostport is the real one.
 type HostPorts interface {

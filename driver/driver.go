@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,10 +60,17 @@ type Driver struct {
 	locks
 	changes
 	memory
-	between
+	checks
 	notices
-	facts   facts.Book
-	owners  owners.Book
+	books
+}
+
+// books are what the driver was told, and answers by; each has its own mutex.
+type books struct {
+	// facts are what is known of the host, owners what engines have said.
+	facts  facts.Book
+	owners owners.Book
+	// origins is what relays were told of links.
 	origins origins
 }
 
@@ -75,13 +83,12 @@ type changes struct {
 }
 
 // locks are what verbs and Reconcile wait for, each until its context ends. They are
-// taken in the order in which they stand here. After all of them come mutexes that nobody
+// taken in the order in which they stand here, after that of drift.Keeper, which lets one
+// Reconcile run at a time. After all of them come mutexes that nobody
 // holds across I/O: that of commit.Desired, then those of owners.Book, facts.Book and memory, and
 // then those of origins, events.Journal, commit.Flows, questions and drops. The reading of
 // drops comes before these, and nobody waits for it.
 type locks struct {
-	// healing lets one Reconcile run at a time.
-	healing *lock.Lock
 	// networks serialises the verbs of each network, and what Reconcile mends of its
 	// links; of several networks in the order of their ids.
 	networks lock.Keyed
@@ -101,10 +108,11 @@ type memory struct {
 	health health
 }
 
-// between is what one Reconcile leaves for the next one, which healing guards.
-type between struct {
-	flapping *drift.Flapping
-	// turn is the first pair that the next comparison looks at closely.
+// checks are the comparisons of the kernel with the state.
+type checks struct {
+	keeper *drift.Keeper
+	// turn is the first pair that the next comparison looks at closely; of the comparisons
+	// alone.
 	turn int
 }
 
@@ -130,9 +138,6 @@ type health struct {
 	problem   string
 	// unmet has a line for each condition that is not met.
 	unmet []string
-	// flapping has a line for each repair that somebody keeps undoing, likely also for
-	// those that do not last for now.
-	flapping, likely []string
 	// missing holds the endpoints whose link pair was in no container at the last
 	// check.
 	missing map[string]missing
@@ -144,17 +149,17 @@ type health struct {
 func New(o Options) *Driver {
 	d := &Driver{
 		o:     o,
-		locks: locks{healing: lock.New(), forwarding: lock.New()},
+		locks: locks{forwarding: lock.New()},
 		memory: memory{
 			health: health{mended: map[string]uint64{}, unheld: map[string][]string{}},
 		},
-		between: between{flapping: drift.NewFlapping()},
 		notices: notices{doubts: make(chan struct{}, 1)},
 	}
-	d.o.name(&d.asked)
+	nameQuestions(&d.o, &d.asked)
 	d.desired = commit.NewDesired(d.origins.forget)
 	d.rules = commit.NewRules(d.o.Firewall, d.ofFacts, d.facts.Told)
 	d.flows = commit.NewFlows(d.o.Flows, d.o.Log)
+	d.keeper = drift.NewKeeper(func(ctx context.Context, of spec.Scope) drift.Comparison { return d.repair(ctx, of) }, d.suspect, &d.journal, d.o.Log)
 	d.writer = commit.NewWriter(commit.Parts{
 		Gate: &d.gate, Desired: d.desired, Store: d.o.Store, Kinds: d.kinds(), Rules: d.rules, Flows: d.flows, Log: d.o.Log,
 	})

@@ -44,8 +44,13 @@ type drops struct {
 
 // CountDrops looks from time to time what was refused, and tells of it, until ctx ends.
 func (d *Driver) CountDrops(ctx context.Context) {
-	for ok := true; ok; ok = sleep(ctx, dropsEvery) {
+	for {
 		d.countDrops(ctx)
+		select {
+		case <-time.After(dropsEvery):
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -157,10 +157,10 @@ func portOf(line string) string {
 	return name
 }
 
-// degraded lists what is not as it should be and is tried again.
-func (h *health) degraded() (lines []string) {
-	for _, sandbox := range slices.Sorted(maps.Keys(h.unheld)) {
-		lines = append(lines, h.unheld[sandbox]...)
+// unheldLines lists what is not held and is tried again.
+func unheldLines(unheld map[string][]string) (lines []string) {
+	for _, sandbox := range slices.Sorted(maps.Keys(unheld)) {
+		lines = append(lines, unheld[sandbox]...)
 	}
 	return lines
 }

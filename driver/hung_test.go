@@ -170,8 +170,8 @@ func TestCheckCost(t *testing.T) {
 		}
 		d.o.Ports = idlePorts{f}
 		return testing.AllocsPerRun(10, func() {
-			d.reconcile(t.Context(), spec.Scope{All: true}, time.Now())
-			d.reconcile(t.Context(), spec.Scope{Links: map[string]bool{plan.VethHost(ep1): true}}, time.Now())
+			d.keeper.Reconcile(t.Context(), spec.Scope{All: true}, time.Now())
+			d.keeper.Reconcile(t.Context(), spec.Scope{Links: map[string]bool{plan.VethHost(ep1): true}}, time.Now())
 		})
 	}
 	few, many := cost(0), cost(500)

@@ -38,11 +38,12 @@ type NetworkMeasures struct {
 func (d *Driver) Measures(ctx context.Context) Measures {
 	m := Measures{Status: d.Status(ctx), Told: d.journal.Counts()}
 	m.Dropped = withZeros(m.Dropped, firewall.Reasons()...)
+	_, likely := d.keeper.Flapping()
 	s, unlock := d.desired.Read()
 	defer unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m.Flapping = len(d.health.likely)
+	m.Flapping = len(likely)
 	m.Mended = withZeros(maps.Clone(d.health.mended), repairKinds()...)
 	m.OnNets = make([]NetworkMeasures, 0, len(s.Networks))
 	for id := range s.Networks {

@@ -88,8 +88,8 @@ func (q *questions) hung() (lines []string) {
 	return lines
 }
 
-// name has what is asked by these options noted.
-func (o *Options) name(q *questions) {
+// nameQuestions has what is asked by these options noted.
+func nameQuestions(o *Options, q *questions) {
 	o.Links = namedLinks{o.Links, q}
 	o.Host = namedHost{o.Host, q}
 	o.Firewall = namedFirewall{o.Firewall, q}

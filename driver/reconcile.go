@@ -2,8 +2,6 @@ package driver
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/gangway-net/gangway/driver/drift"
@@ -51,43 +49,42 @@ func (m missing) why() string {
 }
 
 // Reconcile compares the kernel with the state, mends what differs, and
-// returns how many things it mended. Each repair is one Warn line and an event, but
-// for those of flapping, which is told of when it begins and ends.
+// returns how many things it mended; see drift.Keeper.
 // An endpoint whose link pair stays away, or in no container, has lost its container
 // without the engine telling (it forgot it in a crash, or its call found nobody): it
 // is removed with its ports.
 func (d *Driver) Reconcile(ctx context.Context) int {
-	return len(d.reconcile(ctx, spec.Scope{All: true}, time.Now()).fixed)
+	return d.keeper.Reconcile(ctx, spec.Scope{All: true}, time.Now()).Fixed
 }
 
-// reconcile is Reconcile as far as links of the scope go, with everything that was
-// found. Until changed, nothing changed since the last one.
-func (d *Driver) reconcile(ctx context.Context, of spec.Scope, changed time.Time) *repair {
-	unlock, err := d.healing.Take(ctx)
-	if err != nil {
-		return &repair{Driver: d}
-	}
-	defer unlock()
-	r := d.repair(ctx, of)
-	for _, line := range r.fixed {
-		if d.flapping.Known(line) { // has been told, and would take the place of what has not
-			d.o.Log.Debug("repaired: " + line)
-			continue
-		}
-		d.o.Log.Warn("repaired: " + line)
-		d.journal.Add(events.Repair, line)
-	}
-	r.judge(changed)
-	if ctx.Err() != nil {
-		return r // nothing can be removed any more
-	}
-	for id, networkID := range d.desired.Overdue(joinTime) {
+// Keep reconciles whenever changes says that something may differ, and from time to time
+// without that, until ctx ends.
+func (d *Driver) Keep(ctx context.Context, changes drift.Changes, p drift.Pace) {
+	d.keeper.Keep(ctx, changes, p, d.review)
+}
+
+// Fixed has a line for each thing that was mended.
+func (r *repair) Fixed() []string { return r.fixed }
+
+// Took is how long the comparison worked.
+func (r *repair) Took() time.Duration { return r.took }
+
+// Open says that something is not as it should be and may be soon, without a change that
+// tells.
+func (r *repair) Open() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.missing)+len(r.health.unheld) > 0 || r.rules.Doubts()
+}
+
+// Collect removes endpoints that are lost.
+func (r *repair) Collect(ctx context.Context) {
+	for id, networkID := range r.desired.Overdue(joinTime) {
 		r.lose(ctx, networkID, id, "is in no container, and no engine has asked for it since", func(e *model.Endpoint) bool { return e.Sandbox == "" })
 	}
 	for id, m := range r.lost(ctx) {
-		r.lose(ctx, m.networkID, id, m.why(), func(*model.Endpoint) bool { return d.stillMissing(ctx, id, m) })
+		r.lose(ctx, m.networkID, id, m.why(), func(*model.Endpoint) bool { return r.stillMissing(ctx, id, m) })
 	}
-	return r
 }
 
 // lose removes an endpoint that the engine does not know any more. It is removed if
@@ -130,27 +127,7 @@ func (d *Driver) stillMissing(ctx context.Context, id string, m missing) bool {
 	return err == nil && (found.Gone[id] || m.outside && found.Outside[id])
 }
 
-// judge tells repairs that last from those that somebody undoes.
-func (r *repair) judge(changed time.Time) {
-	began, over := r.flapping.Note(changed, time.Now(), r.fixed)
-	r.undone = r.flapping.Undone(r.fixed)
-	if len(began) > 0 {
-		text := fmt.Sprintf("somebody undoes the same repair again and again, %d times by now: %s", drift.CertainRepairs, strings.Join(began, ", "))
-		if who := r.suspect(); who != "" {
-			text += "; the firewall's rules were changed last by " + who
-		}
-		r.o.Log.Error(text + "; as long as that happens at once, it is repaired less often, and not told each time")
-		r.journal.Add(events.Flapping, text)
-	}
-	for _, line := range over {
-		r.o.Log.Info("nobody undoes the repair any more: " + line)
-		r.journal.Add(events.FlappingOver, line)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.health.flapping, r.health.likely = r.flapping.Certain(), r.flapping.Likely()
-}
-
+// suspect names who changed the firewall's rules last; empty for nobody.
 func (d *Driver) suspect() string {
 	if d.o.Suspect == nil {
 		return ""

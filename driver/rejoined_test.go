@@ -45,7 +45,7 @@ func TestJoinedInBetween(t *testing.T) {
 					})
 					synctest.Wait()
 				}
-				all.Go(func() { d.reconcile(t.Context(), spec.Scope{}, time.Now()) })
+				all.Go(func() { d.keeper.Reconcile(t.Context(), spec.Scope{}, time.Now()) })
 				synctest.Wait()
 				unlock()
 				all.Wait()

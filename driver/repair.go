@@ -36,12 +36,15 @@ type repair struct {
 	// linkless says that no link may get to carry anything: the rules are not known to
 	// be there.
 	linkless bool
-	// took is how long the comparison worked, without the time in which it waited:
+	times
+}
+
+// times are those of a comparison.
+type times struct {
+	// took is how long it worked, without the time in which it waited:
 	// idle for verbs, and that for a manager of the host's firewall, which does not
 	// answer while it starts.
 	took, idle time.Duration
-	// undone is how often in a row what was mended had been undone at once.
-	undone int
 }
 
 // thorough is how many pairs a comparison of all links looks at closely beside

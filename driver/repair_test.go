@@ -45,13 +45,16 @@ func (h *slowHost) EnsureVeth(ctx context.Context, v spec.Veth) ([]string, error
 func TestStopDuringComparison(t *testing.T) {
 	for _, stop := range []bool{true, false} {
 		h := &slowHost{fakeHost: newFakeHost()}
-		d := newTestDriver(t, h.fakeHost, "boot", func(o *Options) { o.Links, o.Host = h, stoppable{h} })
+		var log bytes.Buffer
+		d := newTestDriver(t, h.fakeHost, "boot", func(o *Options) {
+			o.Links, o.Host = h, stoppable{h}
+			o.Log = logrus.NewEntry(&logrus.Logger{Out: &log, Formatter: &logrus.TextFormatter{}, Level: logrus.InfoLevel})
+		})
 		must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 		container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
 		must(t, endpointErr(d.CreateEndpoint(t.Context(), endpointRequest(netA, ep2, "10.0.0.3/24"))))
 		d.desired.Expect(netA, ep2, time.Now().Add(-2*joinTime))
-		var log bytes.Buffer
-		d.o.Log = logrus.NewEntry(&logrus.Logger{Out: &log, Formatter: &logrus.TextFormatter{}, Level: logrus.InfoLevel})
+		log.Reset()
 		ctx, cancel := context.WithCancel(t.Context())
 		if !stop {
 			ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)

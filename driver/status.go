@@ -22,6 +22,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 	answered(ctx, func() { d.countDrops(ctx) })
 	unmet := d.unmetSoon(ctx)
 	_, closed := d.facts.Forwarding()
+	flapping, likely := d.keeper.Flapping()
 	state, unlock := d.desired.Read()
 	defer unlock()
 	d.mu.Lock()
@@ -34,18 +35,18 @@ func (d *Driver) Status(ctx context.Context) Status {
 		Checks:     d.health.checks,
 		Repairs:    d.health.repairs,
 		LastCheck:  d.health.lastCheck,
-		Fights:     slices.Clone(d.health.flapping),
+		Fights:     flapping,
 		Unguarded:  d.o.Unguarded,
 		Closed:     familyNames(closed),
 		Problem:    d.health.problem,
-		Degraded:   d.health.degraded(),
+		Degraded:   unheldLines(d.health.unheld),
 		Dropped:    d.drops.all(),
 	}
 	s.Degraded = append(append(s.Degraded, d.asked.hung()...), unmet...)
 	if why := d.owners.Text(); why != "" {
 		s.Degraded = append(s.Degraded, why)
 	}
-	for _, line := range d.health.likely {
+	for _, line := range likely {
 		s.Degraded = append(s.Degraded, "somebody undoes a repair again and again: "+line+"; gangway events may tell who")
 	}
 	for _, e := range state.Endpoints {

@@ -1,8 +1,3 @@
-// Package drift judges what differs from the plan: which repairs do not last since somebody
-// undoes them (flapping), and how soon to look again.
-//
-// It is pure: it refuses to look at the kernel and to mend anything, and is told what was
-// mended and when.
 package drift
 
 import (
@@ -33,8 +28,8 @@ const (
 	likelyRepairs = 10
 )
 
-// Flapping notices repairs that do not last. It is used by one goroutine.
-type Flapping struct {
+// flapping notices repairs that do not last. It is used by one goroutine.
+type flapping struct {
 	// rows has what was repaired within RowTime.
 	rows map[string]*row
 }
@@ -49,15 +44,15 @@ type row struct {
 	certain     bool
 }
 
-// NewFlapping returns one that has not been told of any repair.
-func NewFlapping() *Flapping {
-	return &Flapping{rows: map[string]*row{}}
+// newFlapping returns one that has not been told of any repair.
+func newFlapping() *flapping {
+	return &flapping{rows: map[string]*row{}}
 }
 
-// Note takes the repairs of a comparison, made now, and returns the repairs of
+// note takes the repairs of a comparison, made now, and returns the repairs of
 // which flapping began and those of which it is over. changed is the first moment at which what
 // they mended can have been damaged.
-func (f *Flapping) Note(changed, now time.Time, fixed []string) (began, over []string) {
+func (f *flapping) note(changed, now time.Time, fixed []string) (began, over []string) {
 	same := map[string]string{}
 	for _, line := range fixed {
 		same[sameRepair(line)] = line
@@ -98,16 +93,16 @@ func (f *Flapping) Note(changed, now time.Time, fixed []string) (began, over []s
 	return began, over
 }
 
-// Certain has a sorted line for each repair that somebody keeps undoing.
-func (f *Flapping) Certain() []string { return f.lines(func(r *row) bool { return r.certain }) }
+// certain has a sorted line for each repair that somebody keeps undoing.
+func (f *flapping) certain() []string { return f.lines(func(r *row) bool { return r.certain }) }
 
-// Likely has a sorted line for each repair that does not last for now, those of Certain among
+// likely has a sorted line for each repair that does not last for now, those of certain among
 // them.
-func (f *Flapping) Likely() []string {
+func (f *flapping) likely() []string {
 	return f.lines(func(r *row) bool { return r.certain || r.quick >= likelyRepairs })
 }
 
-func (f *Flapping) lines(of func(*row) bool) (lines []string) {
+func (f *flapping) lines(of func(*row) bool) (lines []string) {
 	for _, r := range f.rows {
 		if of(r) {
 			lines = append(lines, r.line)
@@ -117,14 +112,14 @@ func (f *Flapping) lines(of func(*row) bool) (lines []string) {
 	return lines
 }
 
-// Known says whether a repair is one that somebody keeps undoing.
-func (f *Flapping) Known(line string) bool {
+// known says whether a repair is one that somebody keeps undoing.
+func (f *flapping) known(line string) bool {
 	r := f.rows[sameRepair(line)]
 	return r != nil && r.certain
 }
 
-// Undone says how often in a row what is repaired now had been undone at once.
-func (f *Flapping) Undone(fixed []string) (times int) {
+// undone says how often in a row what is repaired now had been undone at once.
+func (f *flapping) undone(fixed []string) (times int) {
 	for _, line := range fixed {
 		if r := f.rows[sameRepair(line)]; r != nil {
 			times = max(times, r.quick)

@@ -8,10 +8,10 @@ import (
 
 // TestSameRepair: repairs are the same whatever numbers are in them.
 func TestSameRepair(t *testing.T) {
-	f := NewFlapping()
+	f := newFlapping()
 	now := time.Now()
 	for i := range CertainRepairs + 1 {
-		began, _ := f.Note(now, now, []string{
+		began, _ := f.note(now, now, []string{
 			fmt.Sprintf("chain lacked %d rules", i), fmt.Sprintf("chain lacked %d rules", i+7), fmt.Sprintf("bridge gw-%c", 'a'+i),
 		})
 		if (len(began) == 1) != (i == CertainRepairs) {
@@ -19,7 +19,7 @@ func TestSameRepair(t *testing.T) {
 		}
 	}
 	later := now.Add(RowTime + time.Second)
-	if began, over := f.Note(later, later, nil); began != nil || len(over) != 1 || len(f.rows) != 0 {
+	if began, over := f.note(later, later, nil); began != nil || len(over) != 1 || len(f.rows) != 0 {
 		t.Errorf("afterwards: began %v, over %v, remembers %v", began, over, f.rows)
 	}
 }
@@ -40,22 +40,22 @@ func TestUndoneAtOnce(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			f, now := NewFlapping(), time.Now()
-			f.Note(now, now, lines)
+			f, now := newFlapping(), time.Now()
+			f.note(now, now, lines)
 			for _, after := range test.changed {
 				changed := now.Add(after)
 				now = changed.Add(time.Second)
-				f.Note(changed, now, append(lines, lines...))
+				f.note(changed, now, append(lines, lines...))
 			}
-			if got := f.Undone(lines); got != test.undone {
+			if got := f.undone(lines); got != test.undone {
 				t.Errorf("undone at once %d times, want %d", got, test.undone)
 			}
 		})
 	}
-	p := Pace{}.OrDefaults()
+	p := Pace{}.orDefaults()
 	last := time.Duration(0)
 	for times := range 2 * CertainRepairs {
-		pause := p.AfterUndone(times)
+		pause := p.afterUndone(times)
 		if pause < last || times < CertainRepairs && pause >= time.Second {
 			t.Errorf("a pause of %s after %d times, %s before", pause, times, last)
 		}

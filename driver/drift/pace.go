@@ -23,8 +23,8 @@ type Pace struct {
 	Limit time.Duration
 }
 
-// OrDefaults returns the pace with the defaults in the place of zero fields.
-func (p Pace) OrDefaults() Pace {
+// orDefaults returns the pace with the defaults in the place of zero fields.
+func (p Pace) orDefaults() Pace {
 	for _, f := range []struct {
 		field    *time.Duration
 		fallback time.Duration
@@ -44,10 +44,10 @@ func (p Pace) OrDefaults() Pace {
 	return p
 }
 
-// AfterUndone is the pause after a repair that somebody undid at once so many times in
+// afterUndone is the pause after a repair that somebody undid at once so many times in
 // a row. It grows from the first, since that is how flapping begins, but leaves a
 // repair within a second until it is sure.
-func (p Pace) AfterUndone(times int) time.Duration {
+func (p Pace) afterUndone(times int) time.Duration {
 	pause, most := p.Least, p.Undone
 	if times >= CertainRepairs {
 		pause, most, times = time.Second, p.Flapping, times-CertainRepairs

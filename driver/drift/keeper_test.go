@@ -1,0 +1,93 @@
+package drift
+
+import (
+	"context"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/driver/events"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// found is a comparison that was made.
+type found struct {
+	fixed     []string
+	collected *int
+}
+
+func (f found) Fixed() []string         { return f.fixed }
+func (f found) Took() time.Duration     { return time.Millisecond }
+func (f found) Open() bool              { return false }
+func (f found) Collect(context.Context) { *f.collected++ }
+
+// told tells changes of a link.
+type told struct {
+	c    chan struct{}
+	link string
+}
+
+func (t *told) Changes() <-chan struct{} { return t.c }
+
+func (t *told) Take() spec.Scope {
+	var of spec.Scope
+	if t.link != "" {
+		of.Add(t.link)
+	}
+	t.link = ""
+	return of
+}
+
+// TestKeeper: what is told is looked at soon, and everything from time to time; each repair is
+// an event, lost objects are collected, and not after the end.
+func TestKeeper(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var scopes []spec.Scope
+		var journal events.Journal
+		collected, reviewed := 0, 0
+		k := NewKeeper(func(_ context.Context, of spec.Scope) Comparison {
+			mu.Lock()
+			defer mu.Unlock()
+			scopes = append(scopes, of)
+			if of.Has("gw-1") && !of.All {
+				return found{[]string{"bridge gw-1 was down"}, &collected}
+			}
+			return found{nil, &collected}
+		}, func() string { return "" }, &journal, logrus.NewEntry(&logrus.Logger{Out: io.Discard}))
+		ctx, end := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		changes := &told{c: make(chan struct{}, 1)}
+		go func() {
+			defer close(ended)
+			k.Keep(ctx, changes, Pace{}, func(context.Context) { reviewed++ })
+		}()
+		time.Sleep(time.Second)
+		changes.link = "gw-1"
+		changes.c <- struct{}{}
+		time.Sleep(100 * time.Millisecond)
+		mu.Lock()
+		if len(scopes) != 1 || scopes[0].All || !scopes[0].Has("gw-1") {
+			t.Errorf("compared %+v", scopes)
+		}
+		mu.Unlock()
+		time.Sleep(3 * time.Second)
+		end()
+		<-ended
+		if len(scopes) != 2 || !scopes[1].All || collected != 2 || reviewed != 2 {
+			t.Errorf("compared %+v, collected %d times, reviewed %d times", scopes, collected, reviewed)
+		}
+		list := journal.After(t.Context(), 0, 0)
+		if !slices.ContainsFunc(list, func(e events.Event) bool { return e.Kind == events.Repair && e.Text == "bridge gw-1 was down" }) || len(list) != 1 {
+			t.Errorf("events %+v", list)
+		}
+		if r := k.Reconcile(ctx, spec.Scope{All: true}, time.Now()); r.Fixed != 0 || collected != 2 {
+			t.Errorf("after the end: %+v, collected %d times", r, collected)
+		}
+	})
+}
