@@ -48,7 +48,7 @@ func short(id string) string { return id[:min(len(id), 12)] }
 
 // route makes h answer the call v.
 func route[Req, Resp any](s *Server, h sdk.Handler, v verb[Req, Resp]) {
-	s.calls = append(s.calls, v.op)
+	s.names = append(s.names, v.op)
 	h.HandleFunc("/"+v.op, func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
 		var req Req

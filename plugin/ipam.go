@@ -39,6 +39,11 @@ func (s *Server) routeAddresses(h sdk.Handler) {
 			return &ipamapi.AddressSpacesResponse{LocalDefaultAddressSpace: ipam.LocalSpace, GlobalDefaultAddressSpace: ipam.GlobalSpace}, nil
 		},
 	})
+	s.routePools(h)
+	s.routeRequests(h)
+}
+
+func (s *Server) routePools(h sdk.Handler) {
 	route(s, h, verb[ipamapi.RequestPoolRequest, ipamapi.RequestPoolResponse]{
 		op: "IpamDriver.RequestPool",
 		about: func(r *ipamapi.RequestPoolRequest, a *ipamapi.RequestPoolResponse) subject {
@@ -59,6 +64,9 @@ func (s *Server) routeAddresses(h sdk.Handler) {
 			return nil, s.o.Addresses.ReleasePool(ctx, r.PoolID)
 		},
 	})
+}
+
+func (s *Server) routeRequests(h sdk.Handler) {
 	route(s, h, verb[ipamapi.RequestAddressRequest, ipamapi.RequestAddressResponse]{
 		op: "IpamDriver.RequestAddress",
 		about: func(r *ipamapi.RequestAddressRequest, a *ipamapi.RequestAddressResponse) subject {

@@ -52,7 +52,7 @@ func resultOf(err error) string {
 }
 
 // CallNames lists the calls that there are.
-func (s *Server) CallNames() []string { return slices.Clone(s.calls) }
+func (s *Server) CallNames() []string { return slices.Clone(s.names) }
 
 // InFlight is how many calls are under way, those among them that nobody waits for any
 // more.

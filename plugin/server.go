@@ -76,26 +76,39 @@ type Server struct {
 	o       Options
 	http    *http.Server
 	started time.Time
+	calls
+	readiness
+	ending
+}
 
+// calls are those of the plugin protocol.
+type calls struct {
 	// verbs is the context of every call; abort ends it.
 	verbs context.Context
 	abort context.CancelFunc
+	// names are those of the calls that there are.
+	names []string
 
-	ready    chan struct{}
-	stopping chan struct{}
-	stopOnce sync.Once
+	inFlight, served, failed atomic.Int64
+}
 
-	// mu guards the fields below.
+// readiness says whether the state is restored, for which calls wait.
+type readiness struct {
+	// ready is closed when it is.
+	ready chan struct{}
+
+	// mu guards the rest.
 	mu      sync.Mutex
 	isReady bool
 	greeted bool
 	// readyAt is when the state was restored.
 	readyAt time.Time
+}
 
-	inFlight, served, failed atomic.Int64
-
-	// calls are the names of the calls that there are.
-	calls []string
+// ending is the end of Serve.
+type ending struct {
+	stopping chan struct{}
+	stopOnce sync.Once
 }
 
 // New returns a server that does not listen yet; see Listen and Serve.
@@ -110,7 +123,7 @@ func New(o Options) (*Server, error) {
 	o.VerbTime = orDefault(o.VerbTime, verbTime)
 	o.UndoTime = orDefault(o.UndoTime, undoTime)
 	o.DrainTime = orDefault(o.DrainTime, drainTime)
-	s := &Server{o: o, started: time.Now(), ready: make(chan struct{}), stopping: make(chan struct{})}
+	s := &Server{o: o, started: time.Now(), readiness: readiness{ready: make(chan struct{})}, ending: ending{stopping: make(chan struct{})}}
 	s.verbs, s.abort = context.WithCancel(context.Background())
 	mux, err := s.newMux()
 	if err != nil {

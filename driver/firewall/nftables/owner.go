@@ -63,7 +63,7 @@ func (k *kernel) try(flags uint32) error {
 		return err
 	}
 	const name = tableName + "-probe"
-	tx := transaction{table: name, create: true, fresh: sample(), mark: k.mark, trial: true}
+	tx := transaction{table: name, ofTable: ofTable{create: true, trial: true}, fresh: sample(), mark: k.mark}
 	err := k.wire.commit(name, flags, tx.writer(sets(table(name))))
 	if flags != 0 && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)) {
 		return fmt.Errorf("%w: %w", errNoOwner, err)

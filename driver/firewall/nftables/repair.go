@@ -105,9 +105,9 @@ func (c contents) diff(want contents) change {
 // the first item and goes with the last one.
 func (c contents) transaction(by change) transaction {
 	is := c.len()
-	tx := transaction{table: tableName, gone: by.gone, fresh: by.fresh, create: is == 0, high: c.rangesAfter(by)}
+	tx := transaction{table: tableName, ofTable: ofTable{create: is == 0}, gone: by.gone, fresh: by.fresh, high: c.rangesAfter(by)}
 	if is > 0 && is+by.fresh.len() == by.gone.len() {
-		return transaction{table: tableName, remove: true}
+		return transaction{table: tableName, ofTable: ofTable{remove: true}}
 	}
 	return tx
 }
@@ -123,7 +123,7 @@ func (b *Backend) repair(l listing, want contents) ([]string, error) {
 	for _, set := range slices.Sorted(maps.Keys(l.strange)) {
 		lines = append(lines, fmt.Sprintf("set %s had %d elements of a strange kind", set, l.strange[set]))
 	}
-	anew := transaction{table: tableName, remove: l.exists, create: want.len() > 0, fresh: want, high: want.ranges()}
+	anew := transaction{table: tableName, ofTable: ofTable{remove: l.exists, create: want.len() > 0}, fresh: want, high: want.ranges()}
 	d := l.items.diff(want)
 	tx := anew
 	switch {

@@ -12,10 +12,7 @@ import (
 
 // transaction is one change of the table.
 type transaction struct {
-	// remove deletes the table, create makes it, in this order.
-	remove, create bool
-	// adopt makes the connection the owner of a table that has none.
-	adopt bool
+	ofTable
 	// mark is what the rules of a table that is made use.
 	mark firewall.Mark
 	// table is the name; the probe has one of its own.
@@ -24,8 +21,14 @@ type transaction struct {
 	gone, fresh contents
 	// high are the ranges of ports after it.
 	high ranges
-	// trial deletes the table at the end.
-	trial bool
+}
+
+// ofTable is what happens to the table itself.
+type ofTable struct {
+	// remove deletes it, create makes it, in this order; trial deletes it at the end.
+	remove, create, trial bool
+	// adopt makes the connection the owner of a table that has none.
+	adopt bool
 }
 
 // commit puts a transaction into the kernel, all of it or nothing. A table that
