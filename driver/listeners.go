@@ -8,7 +8,7 @@ import (
 )
 
 // learnListening asks on which ports the host listens. That nobody tells is no reason to
-// mend nothing: it is a condition (see highConditions).
+// mend nothing: it is a condition (see needs.OfSourcePorts).
 func (r *repair) learnListening(ctx context.Context) {
 	s, unlock := r.desired.Read()
 	published := s.High.Spans()

@@ -13,7 +13,7 @@ import (
 // (ProgramExternalConnectivity). The engine calls it for the endpoint that is
 // the container's gateway, possibly again with other ports and no Unpublish
 // between. A repeated request keeps the host ports that were chosen, and another
-// endpoint of the container gives up what is this one's to serve (see serving). On an
+// endpoint of the container gives up what is this one's to serve (see plan.PortRequests). On an
 // internal network nothing is published, whatever is asked (engines from 29 on
 // do ask). From engine 28 on the container's interface is set up by now; where its
 // IPv6 is off, the endpoint gives up its IPv6 address.
