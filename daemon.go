@@ -194,7 +194,7 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 		return nil, err
 	}
 	unguarded := ""
-	if err = d.links.ProbeGuard(ctx); err != nil {
+	if err = d.links.ProbePortFilter(ctx); err != nil {
 		unguarded = err.Error()
 		log.Warn("containers are not kept from claiming addresses of their neighbours: " + unguarded + "; load the kernel modules sch_ingress and cls_bpf and start gangway again")
 	}

@@ -43,13 +43,13 @@ type Host interface {
 	// Veths returns what the kernel knows of gangway's veth pairs, by endpoint.
 	Veths(ctx context.Context) (map[string]spec.VethInfo, error)
 	// Check takes one look at the links of a scope: which of the veths are gone or
-	// not as they should be, and whether Sweep would find anything. The lists are
+	// not as they should be, and whether Prune would find anything. The lists are
 	// complete, whatever the scope.
 	Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error)
-	// Sweep removes links that gangway created and that belong to none of the
+	// Prune removes links that gangway created and that belong to none of the
 	// given bridges and veths, gives those that do their names back, and tells what
 	// it did.
-	Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (removed []string, err error)
+	Prune(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) (removed []string, err error)
 }
 
 // Facts tells what of the host nobody stores and Gangway does not make. Package link

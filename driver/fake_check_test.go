@@ -15,7 +15,7 @@ func (f *fakeHost) Check(_ context.Context, of spec.Scope, bridges []spec.Bridge
 		return spec.LinkCheck{}, err
 	}
 	defer unlock()
-	c := spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Outside: map[string]bool{}, Strays: map[string]bool{}}
+	c := spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Outside: map[string]bool{}, Orphans: map[string]bool{}}
 	known := map[string]bool{}
 	for _, v := range veths {
 		known[v.EndpointID] = true
@@ -33,12 +33,12 @@ func (f *fakeHost) Check(_ context.Context, of spec.Scope, bridges []spec.Bridge
 	}
 	for id, v := range f.veths {
 		if of.Has(v.Host) && !known[id] {
-			c.Strays[v.Host] = true
+			c.Orphans[v.Host] = true
 		}
 	}
 	for name := range f.bridges {
 		if of.Has(name) && !slices.ContainsFunc(bridges, func(b spec.Bridge) bool { return b.Name == name }) {
-			c.Strays[name] = true
+			c.Orphans[name] = true
 		}
 	}
 	return c, nil

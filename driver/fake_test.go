@@ -250,7 +250,7 @@ func (f *fakeHost) Occupied(_ context.Context, _ string, addrs []netip.Addr) (ma
 	return f.occupied, nil
 }
 
-func (f *fakeHost) Sweep(_ context.Context, bridges []spec.Bridge, veths []spec.Veth) ([]string, error) {
+func (f *fakeHost) Prune(_ context.Context, bridges []spec.Bridge, veths []spec.Veth) ([]string, error) {
 	unlock, err := f.step()
 	if err != nil {
 		return nil, err

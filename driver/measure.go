@@ -82,8 +82,8 @@ func withZeros[M ~map[K]uint64, K comparable](of M, all ...K) M {
 const (
 	// repairRules is of the firewall's rules.
 	repairRules spec.Kind = "rules"
-	// repairStray is of a link that belonged to nobody, or had another name.
-	repairStray spec.Kind = "stray link"
+	// repairOrphan is of a link that belonged to nobody, or had another name.
+	repairOrphan spec.Kind = "orphaned link"
 	// repairStore is of what could not be written.
 	repairStore spec.Kind = "stored state"
 )
@@ -91,7 +91,7 @@ const (
 func repairKinds() []string {
 	var names []string
 	for _, k := range []spec.Kind{
-		repairRules, spec.KindBridge, spec.KindForwarding, spec.KindPair, repairStray, spec.KindHostPorts, spec.KindZone, repairStore,
+		repairRules, spec.KindBridge, spec.KindForwarding, spec.KindPair, repairOrphan, spec.KindHostPorts, spec.KindZone, repairStore,
 	} {
 		names = append(names, string(k))
 	}

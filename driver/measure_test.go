@@ -46,8 +46,8 @@ func TestMeasures(t *testing.T) {
 	want["link pair"]++
 	check("pair")
 	h.veths[ep2] = spec.Veth{EndpointID: ep2, Host: plan.VethHost(ep2)}
-	want["stray link"]++
-	check("stray")
+	want["orphaned link"]++
+	check("orphan")
 	clear(h.held)
 	want["host ports"] += 2 // of both families
 	check("host ports")

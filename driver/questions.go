@@ -152,9 +152,9 @@ func (h namedHost) Check(ctx context.Context, of spec.Scope, bridges []spec.Brid
 	return h.Host.Check(ctx, of, bridges, veths)
 }
 
-func (h namedHost) Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) ([]string, error) {
+func (h namedHost) Prune(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) ([]string, error) {
 	defer h.q.ask("remove links that are nobody's")()
-	return h.Host.Sweep(ctx, bridges, veths)
+	return h.Host.Prune(ctx, bridges, veths)
 }
 
 type namedFirewall struct {

@@ -173,8 +173,8 @@ func (r *repair) checkLinks(ctx context.Context) {
 		return
 	}
 	known := len(r.fixed)
-	r.strays(ctx, found)
-	r.sort(repairStray)
+	r.orphans(ctx, found)
+	r.sort(repairOrphan)
 	if mend {
 		// One that is gone took its pairs off before anything told of it.
 		r.of.Join(bridgesOf(want.Veths, found))
@@ -291,21 +291,21 @@ func (r *repair) veth(ctx context.Context, endpointID string) {
 	})
 }
 
-// strays removes links that belong to nobody. What seemed to, because of a verb
+// orphans removes links that belong to nobody. What seemed to, because of a verb
 // that was on its way, no longer does at a second look.
-func (r *repair) strays(ctx context.Context, found spec.LinkCheck) {
-	if len(found.Strays) == 0 {
+func (r *repair) orphans(ctx context.Context, found spec.LinkCheck) {
+	if len(found.Orphans) == 0 {
 		return
 	}
-	found, err := r.check(ctx, spec.Scope{Links: found.Strays}, r.desiredLinks())
+	found, err := r.check(ctx, spec.Scope{Links: found.Orphans}, r.desiredLinks())
 	if err != nil {
 		r.note(nil, err)
 		return
 	}
-	if len(found.Strays) > 0 {
+	if len(found.Orphans) > 0 {
 		r.alone(ctx, func() ([]string, error) {
-			bridges, veths := r.unswept(r.desiredLinks())
-			return r.o.Host.Sweep(ctx, bridges, veths)
+			bridges, veths := r.unpruned(r.desiredLinks())
+			return r.o.Host.Prune(ctx, bridges, veths)
 		})
 	}
 }

@@ -58,8 +58,8 @@ func (d *Driver) settled(id, how string) {
 	}
 }
 
-// unswept adds to what should be there what nobody has claimed.
-func (d *Driver) unswept(want plan.Links) ([]spec.Bridge, []spec.Veth) {
+// unpruned adds to what should be there what nobody has claimed.
+func (d *Driver) unpruned(want plan.Links) ([]spec.Bridge, []spec.Veth) {
 	s, unlock := d.desired.Read()
 	defer unlock()
 	bridges, veths := slices.Clone(want.Bridges), slices.Clone(want.Veths)
@@ -78,7 +78,7 @@ func (d *Driver) unswept(want plan.Links) ([]spec.Bridge, []spec.Veth) {
 // check takes one look at links. An unclaimed pair that is gone, or in no container
 // any more, is used by nobody.
 func (d *Driver) check(ctx context.Context, of spec.Scope, want plan.Links) (spec.LinkCheck, error) {
-	bridges, veths := d.unswept(want)
+	bridges, veths := d.unpruned(want)
 	found, err := d.o.Host.Check(ctx, of, bridges, veths)
 	if err != nil {
 		return found, err

@@ -345,9 +345,9 @@ func TestUnguarded(t *testing.T) {
 	}
 }
 
-// TestStateWithoutGuard: a network that was stored before there was the filter
+// TestStateWithoutPortFilter: a network that was stored before there was the filter
 // gets one, for its containers that run as well.
-func TestStateWithoutGuard(t *testing.T) {
+func TestStateWithoutPortFilter(t *testing.T) {
 	f, _ := withContainer(t)
 	old := f.veths[ep1]
 	old.Reserved = nil

@@ -31,7 +31,7 @@ func testContainerGateway(t *testing.T, e *harness.Engine) {
 	e.Inside("c1").Ping(t, behind)
 	e.Refused(t, []string{gateway}, args([]string{"run", "--rm", "--network", "n1"}, be, []string{harness.Image, "true"})...)
 
-	// The guard lets the gateway say who it is, and nobody else.
+	// The port filter lets the gateway say who it is, and nobody else.
 	claim := func(who string) {
 		frame := arpAnswer(everybodyMAC, macOf(t, e, who), netip.MustParseAddr(gateway), netip.MustParseAddr(gateway))
 		e.Exec(t, who, "probe", "send", "eth0", hex.EncodeToString(frame))

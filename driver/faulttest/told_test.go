@@ -120,7 +120,7 @@ func damages() []string {
 		"bridge link set dev HOST hairpin off",
 		"tc qdisc del dev HOST ingress",
 		"tc filter del dev HOST ingress",
-		"ip link add stray type bridge; ip link set stray alias gangway:nobody up",
+		"ip link add orphan type bridge; ip link set orphan alias gangway:nobody up",
 	}
 }
 

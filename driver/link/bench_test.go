@@ -49,7 +49,7 @@ func BenchmarkEnsureBridge(b *testing.B) {
 			}
 		})
 	}
-	if _, err := h.Sweep(context.Background(), nil, nil); err != nil {
+	if _, err := h.Prune(context.Background(), nil, nil); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -70,7 +70,7 @@ func BenchmarkCheck(b *testing.B) {
 	const pairs = 200
 	veths := containers(b, h, bridge, pairs)
 	defer func() {
-		if _, err := h.Sweep(ctx, nil, nil); err != nil {
+		if _, err := h.Prune(ctx, nil, nil); err != nil {
 			b.Fatal(err)
 		}
 	}()
@@ -80,7 +80,7 @@ func BenchmarkCheck(b *testing.B) {
 		b.Run(fmt.Sprintf("pairs=%d/%s", pairs, name), func(b *testing.B) {
 			before := processor(b, syscall.RUSAGE_SELF)
 			for b.Loop() {
-				if c, err := h.Check(ctx, of, []spec.Bridge{bridge}, veths); err != nil || len(c.Amiss)+len(c.Gone)+len(c.Strays) > 0 {
+				if c, err := h.Check(ctx, of, []spec.Bridge{bridge}, veths); err != nil || len(c.Amiss)+len(c.Gone)+len(c.Orphans) > 0 {
 					b.Fatal(c, err)
 				}
 			}

@@ -311,7 +311,7 @@ func TestCancelled(t *testing.T) {
 			"DeleteVeth":       func() error { return f.DeleteVeth(ctx, v) },
 			"EnableForwarding": func() error { _, err := f.EnableForwarding(ctx, false, true); return err },
 			"Veths":            func() error { _, err := f.Veths(ctx); return err },
-			"Sweep":            func() error { _, err := f.Sweep(ctx, nil, nil); return err },
+			"Prune":            func() error { _, err := f.Prune(ctx, nil, nil); return err },
 			"Prefixes":         func() error { _, err := f.Prefixes(ctx); return err },
 		} {
 			if err := do(); !errors.Is(err, context.Canceled) {

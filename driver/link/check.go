@@ -41,16 +41,16 @@ type end struct {
 // view is what a look at links leaves: there may be thousands of them, and the
 // kernel tells some kilobytes of each.
 type view struct {
-	// known are what is no stray, strays the names of what is one.
-	known  ids
-	strays map[string]bool
+	// known are what is no orphan, orphans the names of what is one.
+	known   ids
+	orphans map[string]bool
 	// bridges are by name, ends by endpoint.
 	bridges map[string]*brief
 	ends    map[string]end
 }
 
 func newView(known ids) view {
-	return view{known: known, strays: map[string]bool{}, bridges: map[string]*brief{}, ends: map[string]end{}}
+	return view{known: known, orphans: map[string]bool{}, bridges: map[string]*brief{}, ends: map[string]end{}}
 }
 
 // brief is a link without what nobody here asks for.
@@ -64,7 +64,7 @@ func (b *brief) Type() string { return "" }
 
 // Check takes one look at the links of a scope. It shows which of the veths are
 // gone or not as EnsureVeth would have them, as far as a link's own message tells,
-// and whether Sweep would find anything; the lists are those of Sweep. A pair whose
+// and whether Prune would find anything; the lists are those of Prune. A pair whose
 // peer is in the host's namespace counts as amiss: that is short, or wrong. A
 // detached one is never gone.
 func (h *Handle) Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge, veths []spec.Veth) (spec.LinkCheck, error) {
@@ -73,7 +73,7 @@ func (h *Handle) Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge
 	if err != nil {
 		return spec.LinkCheck{}, err
 	}
-	c := spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Outside: map[string]bool{}, Strays: all.strays}
+	c := spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Outside: map[string]bool{}, Orphans: all.orphans}
 	for _, v := range veths {
 		is, there := all.ends[v.EndpointID]
 		switch {
@@ -104,9 +104,9 @@ func (h *Handle) checkEnd(of spec.Scope, v spec.Veth, all *view, c spec.LinkChec
 		c.Outside[v.EndpointID] = true
 	}
 	if is.name != v.Host {
-		return nil // its name comes first: see Sweep
+		return nil // its name comes first: see Prune
 	}
-	if !is.serves(v, all.bridges[v.Bridge]) || !h.guards(is, all.bridges[v.Bridge], v) {
+	if !is.serves(v, all.bridges[v.Bridge]) || !h.filters(is, all.bridges[v.Bridge], v) {
 		c.Amiss[v.EndpointID] = true
 	}
 	return nil
@@ -134,10 +134,10 @@ func (e end) serves(v spec.Veth, bridge *brief) bool {
 		(v.MTU == 0 || e.mtu == v.MTU) && e.port == portOf(v.Isolated)
 }
 
-// guards says whether the link has the filter that v has to have. What cannot be
+// filters says whether the link has the filter that v has to have. What cannot be
 // read is for EnsureVeth to tell of.
-func (h *Handle) guards(e end, bridge *brief, v spec.Veth) bool {
-	_, off, err := h.compareGuard(&brief{Name: e.name, Index: e.index}, bridge, v)
+func (h *Handle) filters(e end, bridge *brief, v spec.Veth) bool {
+	_, off, err := h.compareFilter(&brief{Name: e.name, Index: e.index}, bridge, v)
 	return !off && err == nil
 }
 
@@ -196,10 +196,10 @@ func (h *Handle) ask(flags int, name string, to *view) error {
 }
 
 func (all *view) add(s seen) {
-	whole, lent := all.known.stray(s)
+	whole, lent := all.known.orphan(s)
 	a := s.Attrs()
 	if whole || len(lent) > 0 {
-		all.strays[strings.Clone(a.Name)] = true
+		all.orphans[strings.Clone(a.Name)] = true
 	}
 	switch s.Type() {
 	case kindBridge:

@@ -41,7 +41,7 @@ func (f fixture) check(bridges []spec.Bridge, veths ...spec.Veth) spec.LinkCheck
 
 // nothing is what a look at links shows that are as they should be.
 func nothing() spec.LinkCheck {
-	return spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Outside: map[string]bool{}, Strays: map[string]bool{}}
+	return spec.LinkCheck{Gone: map[string]bool{}, Amiss: map[string]bool{}, Outside: map[string]bool{}, Orphans: map[string]bool{}}
 }
 
 // What EnsureVeth would mend, one look at all links shows.
@@ -64,12 +64,12 @@ func TestCheckSeesDrift(t *testing.T) {
 				t.Errorf("a pair that no container has yet: %+v", c)
 			}
 			moved(f, v, func(netns.NsHandle) {
-				if c := f.check(nil, v); c.Amiss[epID] || c.Outside[epID] || c.Gone[epID] || len(c.Strays) > 0 {
+				if c := f.check(nil, v); c.Amiss[epID] || c.Outside[epID] || c.Gone[epID] || len(c.Orphans) > 0 {
 					t.Errorf("as it should be: %+v", c)
 				}
 				f.sh(strings.ReplaceAll(damage, "HOST", v.Host))
 				c := f.check(nil, v)
-				if want := name != "nothing"; c.Amiss[epID] != want || c.Gone[epID] || len(c.Strays) > 0 {
+				if want := name != "nothing"; c.Amiss[epID] != want || c.Gone[epID] || len(c.Orphans) > 0 {
 					t.Errorf("%s: %+v", name, c)
 				}
 			})
@@ -83,19 +83,19 @@ func TestCheckSeesGoneAndStrays(t *testing.T) {
 		gone := nothing()
 		gone.Gone[epID] = true
 		f.same(gone, f.check(nil, v))
-		strays := func(names ...string) spec.LinkCheck {
+		orphans := func(names ...string) spec.LinkCheck {
 			c := nothing()
 			for _, name := range names {
-				c.Strays[name] = true
+				c.Orphans[name] = true
 			}
 			return c
 		}
 		f.ensureVeth(v, "veth "+v.Host+" was missing: created")
-		f.same(strays(v.Host), f.check(nil))
+		f.same(orphans(v.Host), f.check(nil))
 		moved(f, v, func(netns.NsHandle) {
 			f.sh("ip link set " + v.Host + " down")
 			f.sh("ip link set " + v.Host + " name other")
-			f.same(strays("other"), f.check(nil, v))
+			f.same(orphans("other"), f.check(nil, v))
 			f.sh("ip link set other name " + v.Host)
 		})
 		f.ok(f.DeleteVeth(context.Background(), v))
@@ -107,12 +107,12 @@ func TestCheckSeesGoneAndStrays(t *testing.T) {
 			f.ok(err)
 		}
 		f.same(nothing(), f.check([]spec.Bridge{own, lent}))
-		f.same(strays(lent.Name), f.check([]spec.Bridge{own}))
-		f.same(strays(own.Name), f.check([]spec.Bridge{lent}))
+		f.same(orphans(lent.Name), f.check([]spec.Bridge{own}))
+		f.same(orphans(own.Name), f.check([]spec.Bridge{lent}))
 		f.sh("ip link set gw-own down")
 		f.sh("ip link set gw-own name other")
-		f.same(strays("other"), f.check([]spec.Bridge{own, lent}))
-		_, err := f.Sweep(context.Background(), nil, nil)
+		f.same(orphans("other"), f.check([]spec.Bridge{own, lent}))
+		_, err := f.Prune(context.Background(), nil, nil)
 		f.ok(err)
 		f.same(nothing(), f.check(nil))
 	})
@@ -124,7 +124,7 @@ func TestCheckOfABridge(t *testing.T) {
 	for _, isolated := range []bool{true, false} {
 		bridged(t, func(f fixture, v spec.Veth) {
 			fixMAC(f)
-			v = guarded(v)
+			v = filtered(v)
 			v.Isolated = isolated
 			f.ensureVeth(v, "veth "+v.Host+" was missing: created")
 			moved(f, v, func(netns.NsHandle) {

@@ -15,11 +15,11 @@ import (
 // sent it, and neither what passes nor what a port that reaches only the host keeps from
 // its neighbours.
 func TestPortDrops(t *testing.T) {
-	for name, isolated := range map[string]bool{"guarded": false, "isolated": true} {
+	for name, isolated := range map[string]bool{"filtered": false, "isolated": true} {
 		t.Run(name, func(t *testing.T) {
 			bridged(t, func(f fixture, _ spec.Veth) {
 				w := newWire(f, func(v spec.Veth) spec.Veth {
-					v = guarded(v)
+					v = filtered(v)
 					v.Isolated = isolated
 					return v
 				})

@@ -68,15 +68,15 @@ func Questions(a netip.Addr, mac net.HardwareAddr) (ask, announce []byte) {
 	return requestARP(netip.IPv4Unspecified(), a, mac), gratuitousARP(a, mac)
 }
 
-// GuardOf finds the links of a pair that has no guard, and returns what gives it
+// FilterOf finds the links of a pair that has no filter, and returns what gives it
 // one.
-func (h *Handle) GuardOf(v spec.Veth) (func() error, error) {
+func (h *Handle) FilterOf(v spec.Veth) (func() error, error) {
 	host, err := h.find(v.Host)
 	if err != nil {
 		return nil, err
 	}
 	bridge, err := h.find(v.Bridge)
-	return func() error { return h.guardNew(host, bridge, v) }, err
+	return func() error { return h.filterNew(host, bridge, v) }, err
 }
 
 // Book returns the IPv4 addresses of all links as the book has them, and as the

@@ -103,7 +103,7 @@ func TestInspectBridge(t *testing.T) {
 	})
 }
 
-func TestSweep(t *testing.T) {
+func TestPrune(t *testing.T) {
 	bridged(t, func(f fixture, v spec.Veth) {
 		ctx := context.Background()
 		f.sh("ip link add foreign alias mine type veth peer name other")
@@ -121,13 +121,13 @@ func TestSweep(t *testing.T) {
 		good := f.dump()
 
 		f.ensure(unknown, "bridge "+unknown.Name+" was missing: created")
-		stray := spec.Veth{EndpointID: "e9", Host: "gv-e9", Peer: "gp-e9", Bridge: unknown.Name}
-		f.ensureVeth(stray, "veth gv-e9 was missing: created")
+		orphan := spec.Veth{EndpointID: "e9", Host: "gv-e9", Peer: "gp-e9", Bridge: unknown.Name}
+		f.ensureVeth(orphan, "veth gv-e9 was missing: created")
 		f.sh("ip link add br2 type bridge")
 		_, err := f.EnsureBridge(ctx, spec.Bridge{Name: "br2", NetworkID: "a2", Adopted: true, Addresses: prefixes("10.9.0.1/24")})
 		f.ok(err)
 
-		removed, err := f.Sweep(ctx, []spec.Bridge{known, lent}, []spec.Veth{v})
+		removed, err := f.Prune(ctx, []spec.Bridge{known, lent}, []spec.Veth{v})
 		f.ok(err)
 		want := []string{
 			"bridge gw-fedcba987654 of the unknown network " + otherID,
@@ -138,21 +138,21 @@ func TestSweep(t *testing.T) {
 			t.Errorf("removed (-want +got):\n%s", d)
 		}
 		f.sh("ip link del br2")
-		f.unchanged("sweeping", good)
-		removed, err = f.Sweep(ctx, []spec.Bridge{known, lent}, []spec.Veth{v})
+		f.unchanged("pruning", good)
+		removed, err = f.Prune(ctx, []spec.Bridge{known, lent}, []spec.Veth{v})
 		if err != nil || removed != nil {
-			t.Errorf("second sweep: %q, %v", removed, err)
+			t.Errorf("second prune: %q, %v", removed, err)
 		}
 	})
 }
 
-// TestSweepRenamed: who only lost its name gets it back, with all that it has. Of two
+// TestPruneRenamed: who only lost its name gets it back, with all that it has. Of two
 // that which a container uses stays.
-func TestSweepRenamed(t *testing.T) {
+func TestPruneRenamed(t *testing.T) {
 	ctx := context.Background()
-	sweep := func(f fixture, b spec.Bridge, v spec.Veth, want ...string) {
+	prune := func(f fixture, b spec.Bridge, v spec.Veth, want ...string) {
 		t.Helper()
-		f.lines("Sweep", func() ([]string, error) { return f.Sweep(ctx, []spec.Bridge{b}, []spec.Veth{v}) }, want)
+		f.lines("Prune", func() ([]string, error) { return f.Prune(ctx, []spec.Bridge{b}, []spec.Veth{v}) }, want)
 	}
 	bridged(t, func(f fixture, v spec.Veth) {
 		b := dualStack()
@@ -165,7 +165,7 @@ func TestSweepRenamed(t *testing.T) {
 			good := f.dump()
 			f.rename(b.Name, "one")
 			f.rename(v.Host, "two")
-			sweep(f, b, v, "bridge "+b.Name+" was called one: renamed", "veth "+v.Host+" was called two: renamed")
+			prune(f, b, v, "bridge "+b.Name+" was called one: renamed", "veth "+v.Host+" was called two: renamed")
 			// Kernels before 6.2 have it down for that.
 			_, err := f.EnsureBridge(ctx, b)
 			f.ok(err)
@@ -181,12 +181,12 @@ func TestSweepRenamed(t *testing.T) {
 				f.ensure(b, "bridge "+b.Name+" was missing: created")
 				f.ensureVeth(v, "veth "+v.Host+" was missing: created")
 			})
-			sweep(f, b, v, "a second bridge one of the network "+netID, "veth "+v.Host+" was called two: renamed")
+			prune(f, b, v, "a second bridge one of the network "+netID, "veth "+v.Host+" was called two: renamed")
 			f.same(used, pair())
 
 			f.rename(v.Host, "two")
 			f.sh("ip link add " + v.Host + " type bridge")
-			removed, err := f.Sweep(ctx, []spec.Bridge{b}, []spec.Veth{v})
+			removed, err := f.Prune(ctx, []spec.Bridge{b}, []spec.Veth{v})
 			if err == nil || !strings.Contains(err.Error(), "remove or rename it") || len(removed) > 0 {
 				t.Errorf("a foreign link has the name: %q, %v", removed, err)
 			}

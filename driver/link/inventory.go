@@ -97,12 +97,12 @@ func (h *Handle) nameIn(nsid, index int) string {
 	return name
 }
 
-// Sweep removes links that gangway created for networks and endpoints that are
+// Prune removes links that gangway created for networks and endpoints that are
 // not among the given ones, and gives back adopted bridges of such networks. To one
 // of theirs that somebody renamed it gives its name back, or, if there is another by
 // now, removes it. It returns one line for each, and goes on past errors. The lists
 // must be complete: they name every network's bridge, adopted ones included.
-func (h *Handle) Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) ([]string, error) {
+func (h *Handle) Prune(ctx context.Context, bridges []spec.Bridge, veths []spec.Veth) ([]string, error) {
 	known := idsOf(bridges, veths)
 	all, err := h.links(ctx)
 	if err != nil {
@@ -114,7 +114,7 @@ func (h *Handle) Sweep(ctx context.Context, bridges []spec.Bridge, veths []spec.
 		if err := ctx.Err(); err != nil {
 			return removed, errors.Join(append(errs, err)...)
 		}
-		lines, err := h.sweepLink(ctx, link, known)
+		lines, err := h.pruneLink(ctx, link, known)
 		removed = append(removed, lines...)
 		errs = append(errs, err)
 	}
@@ -148,9 +148,9 @@ func (known ids) renamed(link netlink.Link) string {
 	return ""
 }
 
-// stray says what of a link belongs to nobody, under its name: the link itself, or
+// orphan says what of a link belongs to nobody, under its name: the link itself, or
 // changes to it for some networks.
-func (known ids) stray(link netlink.Link) (whole bool, lent []string) {
+func (known ids) orphan(link netlink.Link) (whole bool, lent []string) {
 	of := known[link.Type()]
 	switch id := owner(link); {
 	case of == nil:
@@ -169,12 +169,12 @@ func (known ids) stray(link netlink.Link) (whole bool, lent []string) {
 	return false, lent
 }
 
-func (h *Handle) sweepLink(ctx context.Context, link netlink.Link, known ids) (removed []string, err error) {
+func (h *Handle) pruneLink(ctx context.Context, link netlink.Link, known ids) (removed []string, err error) {
 	kind, name := link.Type(), link.Attrs().Name
 	if own := known.renamed(link); own != "" {
 		return h.restoreName(link, own)
 	}
-	whole, lent := known.stray(link)
+	whole, lent := known.orphan(link)
 	if whole {
 		if err := h.remove(link); err != nil {
 			return nil, err

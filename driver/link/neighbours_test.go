@@ -79,7 +79,7 @@ func (w *wire) remembered() int {
 // neighbour discovery, the host remembers none of them. Without the filter it
 // remembers them all.
 func TestNeighboursAreFew(t *testing.T) {
-	for name, want := range map[string]int{"guarded": 0, "not guarded": invented} {
+	for name, want := range map[string]int{"filtered": 0, "not filtered": invented} {
 		for _, f := range floods() {
 			t.Run(name+"/"+f.name, func(t *testing.T) {
 				bridged(t, func(x fixture, _ spec.Veth) {
@@ -113,17 +113,17 @@ func gatewayed(x fixture, name string) *wire {
 		}
 		return nil
 	})
-	if name == "guarded" {
-		return newWire(x, guarded)
+	if name == "filtered" {
+		return newWire(x, filtered)
 	}
-	return newWire(x, func(v spec.Veth) spec.Veth { v.Addresses = guarded(v).Addresses; return v })
+	return newWire(x, func(v spec.Veth) spec.Veth { v.Addresses = filtered(v).Addresses; return v })
 }
 
 // TestNeighboursOfItsOwn: the host remembers what is the container's, in each of
 // the ways to ask.
 func TestNeighboursOfItsOwn(t *testing.T) {
 	bridged(t, func(x fixture, _ spec.Veth) {
-		w := gatewayed(x, "guarded")
+		w := gatewayed(x, "filtered")
 		own := []netip.Addr{w.sender.Addresses[0], w.sender.Addresses[1], netip.MustParseAddr("fe80::42:aff:fe07:2"), netip.MustParseAddr("fe80::1")}
 		for _, a := range own {
 			f := flood{first: a, gate: netip.MustParseAddr("10.7.0.1")}

@@ -66,7 +66,7 @@ func (f *portFlags) each(visit func(attribute int, what string, is *bool)) {
 // published port is translated on the bridge, and has to leave by the port
 // that it came in by. A container that is kept from the others gets no broadcast
 // and multicast of theirs; the bridge's own come in any case. The rest of that is
-// the guard's, not the kernel's isolation of ports: with br_netfilter a packet to
+// the port filter's, not the kernel's isolation of ports: with br_netfilter a packet to
 // a published port of the same network goes from port to port.
 func portOf(isolated bool) portFlags {
 	return portFlags{hairpin: true, broadcast: !isolated, multicast: !isolated}

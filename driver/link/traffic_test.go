@@ -93,7 +93,7 @@ func BenchmarkTraffic(b *testing.B) {
 	const pairs = 200
 	containers(b, h, bridge, pairs)
 	defer func() {
-		if _, err := h.Sweep(ctx, nil, nil); err != nil {
+		if _, err := h.Prune(ctx, nil, nil); err != nil {
 			b.Fatal(err)
 		}
 	}()

@@ -211,7 +211,7 @@ func (h *Handle) finishVeth(v spec.Veth, host, bridge netlink.Link) error {
 	if _, err := h.mendPort(host, v.Isolated); err != nil {
 		return err
 	}
-	if err := h.guardNew(host, bridge, v); err != nil {
+	if err := h.filterNew(host, bridge, v); err != nil {
 		return err
 	}
 	return wrap(h.nl.LinkSetUp(host), "set veth %s up", v.Host)
@@ -231,7 +231,7 @@ func (h *Handle) mendVeth(ctx context.Context, host, bridge netlink.Link, v spec
 	if err := ctx.Err(); err != nil {
 		return fixed, err
 	}
-	changed, err := h.mendGuard(host, bridge, v)
+	changed, err := h.mendFilter(host, bridge, v)
 	if err != nil {
 		return fixed, err
 	}

@@ -170,17 +170,17 @@ func header4(src netip.Addr) []byte {
 }
 
 // TestGuardOnTheWire: the kernel has frames arrive, or not, as the program says,
-// with and without br_netfilter; without a guard all of them do.
+// with and without br_netfilter; without a filter all of them do.
 func TestGuardOnTheWire(t *testing.T) {
-	plain := func(v spec.Veth) spec.Veth { v.Addresses = guarded(v).Addresses; return v }
+	plain := func(v spec.Veth) spec.Veth { v.Addresses = filtered(v).Addresses; return v }
 	for _, bridged4 := range []string{"0", "1"} {
-		for name, change := range map[string]func(spec.Veth) spec.Veth{"guarded": guarded, "not guarded": plain} {
+		for name, change := range map[string]func(spec.Veth) spec.Veth{"filtered": filtered, "not filtered": plain} {
 			t.Run(name+", br_netfilter "+bridged4, func(t *testing.T) {
 				bridged(t, func(f fixture, _ spec.Veth) {
 					f.sh("sysctl -w net/bridge/bridge-nf-call-iptables=" + bridged4 + " net/bridge/bridge-nf-call-ip6tables=" + bridged4)
 					w := newWire(f, change)
 					for _, frame := range framesOf(w.sender) {
-						want := frame.own || name != "guarded"
+						want := frame.own || name != "filtered"
 						if got, _ := w.arrives(frame.data); got != want {
 							t.Errorf("%s: arrives %t, want %t", frame.name, got, want)
 						}
@@ -196,7 +196,7 @@ func TestGuardOnTheWire(t *testing.T) {
 // is for it, and what finds it.
 func TestIsolationOnTheWire(t *testing.T) {
 	isolated := func(v spec.Veth) spec.Veth {
-		v = guarded(v)
+		v = filtered(v)
 		v.Isolated = true
 		return v
 	}

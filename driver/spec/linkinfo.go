@@ -50,10 +50,10 @@ type LinkCheck struct {
 	// Outside are the endpoints both ends of whose pair are in the host's namespace,
 	// though it is not detached.
 	Outside map[string]bool
-	// Strays are the names of links that belong, or of bridges that were changed for
+	// Orphans are the names of links that belong, or of bridges that were changed for
 	// what belongs, to no network and no endpoint, and of links that should have
 	// another name.
-	Strays map[string]bool
+	Orphans map[string]bool
 }
 
 // Outside is a link of the host that leads outside: to other hosts, and to no

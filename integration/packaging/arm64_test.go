@@ -9,7 +9,7 @@ import (
 // pure are packages whose tests need nothing of the kernel that emulation of
 // programs lacks. TestKill of the store starts its own program, which only a kernel that
 // knows the emulator could.
-var pure = []string{"config", "ipam", "printable", "driver", "driver/link/guard", "plugin/cli", "plugin/store", "driver/spec"}
+var pure = []string{"config", "ipam", "printable", "driver", "driver/link/portfilter", "plugin/cli", "plugin/store", "driver/spec"}
 
 // arm64: the program for arm64 starts, and the tests of packages that hold decisions
 // pass on that architecture.

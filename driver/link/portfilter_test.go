@@ -16,8 +16,8 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// guarded is a pair of a container that may use its own addresses only.
-func guarded(v spec.Veth) spec.Veth {
+// filtered is a pair of a container that may use its own addresses only.
+func filtered(v spec.Veth) spec.Veth {
 	v.Addresses = []netip.Addr{netip.MustParseAddr("10.7.0.2"), netip.MustParseAddr("fd07::2")}
 	v.Reserved = prefixes("10.7.0.0/24", "fd07::/64")
 	return v
@@ -44,7 +44,7 @@ func TestGuardDrift(t *testing.T) {
 	for name, damage := range tests {
 		t.Run(name, func(t *testing.T) {
 			bridged(t, func(f fixture, v spec.Veth) {
-				v = guarded(v)
+				v = filtered(v)
 				f.ensureVeth(v, "veth "+v.Host+" was missing: created")
 				whole := f.filter(v.Host)
 				f.contains(whole, "protocol all pref 1 bpf chain 0 handle 0x1 direct-action", "bytecode")
@@ -80,12 +80,12 @@ func (f fixture) tc(line string) {
 }
 
 // TestGuardFollows: a changed address of the bridge and an upgrade from a state
-// without guards are mended like everything else.
+// without filters are mended like everything else.
 func TestGuardFollows(t *testing.T) {
 	bridged(t, func(f fixture, v spec.Veth) {
 		line := strings.ReplaceAll(unguarded, "HOST", v.Host)
 		f.ensureVeth(v, "veth "+v.Host+" was missing: created")
-		v = guarded(v)
+		v = filtered(v)
 		f.ensureVeth(v, line)
 		v.Isolated = true
 		f.ensureVeth(v, line, "veth "+v.Host+": broadcast from other ports was true: set to false",
@@ -104,17 +104,17 @@ func TestGuardNewBridge(t *testing.T) {
 	})
 }
 
-// TestProbeGuard: nothing remains of the try, of one that was cut short neither.
-func TestProbeGuard(t *testing.T) {
+// TestProbePortFilter: nothing remains of the try, of one that was cut short neither.
+func TestProbePortFilter(t *testing.T) {
 	inside(t, func(f fixture) {
 		empty := f.dump()
-		f.ok(f.ProbeGuard(context.Background()))
+		f.ok(f.ProbePortFilter(context.Background()))
 		f.unchanged("the try", empty)
 		f.sh("ip link add gangway-probe group 18263 type bridge")
-		f.ok(f.ProbeGuard(context.Background()))
+		f.ok(f.ProbePortFilter(context.Background()))
 		f.unchanged("the try after one that was cut short", empty)
 		f.sh("ip link add gangway-probe type veth peer name other")
-		f.refuses("the try", func() error { return f.ProbeGuard(context.Background()) }, "gangway-probe")
+		f.refuses("the try", func() error { return f.ProbePortFilter(context.Background()) }, "gangway-probe")
 	})
 }
 
@@ -122,8 +122,8 @@ func TestProbeGuard(t *testing.T) {
 // from one container to another. What else the machine does counts little in it.
 func BenchmarkFrame(b *testing.B) {
 	for name, change := range map[string]func(spec.Veth) spec.Veth{
-		"none":    func(v spec.Veth) spec.Veth { v.Addresses = guarded(v).Addresses; return v },
-		"guarded": guarded,
+		"none":     func(v spec.Veth) spec.Veth { v.Addresses = filtered(v).Addresses; return v },
+		"filtered": filtered,
 	} {
 		b.Run(name, func(b *testing.B) {
 			h, err := link.New(link.Options{})
@@ -169,9 +169,9 @@ func processor(b *testing.B, who int) int64 {
 	return u.Utime.Nano() + u.Stime.Nano()
 }
 
-// BenchmarkGuard shows what the guard adds to making a pair and to checking one,
+// BenchmarkPortFilter shows what the filter adds to making a pair and to checking one,
 // and what the try at the daemon's start takes.
-func BenchmarkGuard(b *testing.B) {
+func BenchmarkPortFilter(b *testing.B) {
 	h, err := link.New(link.Options{})
 	if err != nil {
 		b.Fatal(err)
@@ -186,19 +186,19 @@ func BenchmarkGuard(b *testing.B) {
 		}
 	}
 	must(h.EnsureBridge(ctx, bridge))
-	plain := guarded(pair(bridge.Name))
+	plain := filtered(pair(bridge.Name))
 	plain.Reserved = nil
-	isolated := guarded(plain)
+	isolated := filtered(plain)
 	isolated.Isolated = true
 	// The first and the last filter of a host cost more: the kernel patches itself.
-	another := near(guarded(plain))
+	another := near(filtered(plain))
 	must(h.EnsureVeth(ctx, another))
 	b.Run("attach", func(b *testing.B) {
 		var took []time.Duration
 		for b.Loop() {
 			must(nil, h.DeleteVeth(ctx, plain))
 			must(h.EnsureVeth(ctx, plain))
-			attach, err := h.GuardOf(guarded(plain))
+			attach, err := h.FilterOf(filtered(plain))
 			must(nil, err)
 			start := time.Now()
 			must(nil, attach())
@@ -208,7 +208,7 @@ func BenchmarkGuard(b *testing.B) {
 		slices.Sort(took)
 		b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "p50-ns/attach")
 	})
-	for name, v := range map[string]spec.Veth{"none": plain, "guarded": guarded(plain), "isolated": isolated} {
+	for name, v := range map[string]spec.Veth{"none": plain, "filtered": filtered(plain), "isolated": isolated} {
 		b.Run("check/"+name, func(b *testing.B) {
 			must(h.EnsureVeth(ctx, v))
 			for b.Loop() {
@@ -219,8 +219,8 @@ func BenchmarkGuard(b *testing.B) {
 	}
 	b.Run("probe", func(b *testing.B) {
 		for b.Loop() {
-			must(nil, h.ProbeGuard(ctx))
+			must(nil, h.ProbePortFilter(ctx))
 		}
 	})
-	must(h.Sweep(ctx, nil, nil))
+	must(h.Prune(ctx, nil, nil))
 }

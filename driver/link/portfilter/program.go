@@ -1,4 +1,4 @@
-package guard
+package portfilter
 
 import (
 	"golang.org/x/net/bpf"

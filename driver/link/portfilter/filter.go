@@ -1,4 +1,4 @@
-package guard
+package portfilter
 
 import (
 	"encoding/binary"

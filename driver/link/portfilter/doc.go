@@ -1,4 +1,4 @@
-// Package guard writes the program that looks at every frame a container sends,
+// Package portfilter writes the program that looks at every frame a container sends,
 // where it enters the host: at the host end of its veth pair, before the bridge
 // sees it. The program is classic BPF, for a tc filter (cls_bpf) in the
 // ingress qdisc; package link puts it there.
@@ -24,4 +24,4 @@
 // needs CAP_BPF; it works under both firewalls, and goes with neither of them
 // (nft flush ruleset takes what is in the bridge or netdev families); and it
 // sees a frame before anything has learned from it.
-package guard
+package portfilter

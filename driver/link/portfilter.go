@@ -12,32 +12,32 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
-	"github.com/gangway-net/gangway/driver/link/guard"
+	"github.com/gangway-net/gangway/driver/link/portfilter"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // Where the filter is: the first one that a frame meets. Being the only one of
 // its priority, it has the number 1.
 const (
-	guardPriority = 1
-	guardHandle   = 1
-	ingress       = netlink.HANDLE_MIN_INGRESS
+	filterPriority = 1
+	filterHandle   = 1
+	ingress        = netlink.HANDLE_MIN_INGRESS
 )
 
-// probeName is the link that ProbeGuard makes and removes.
+// probeName is the link that ProbePortFilter makes and removes.
 const probeName = "gangway-probe"
 
-// ProbeGuard finds out whether the kernel can filter what containers send (tc's
+// ProbePortFilter finds out whether the kernel can filter what containers send (tc's
 // sch_ingress and cls_bpf). Where it cannot, the error says why, and from then on
-// EnsureVeth makes pairs without a guard. It takes a link to try that on: nothing
+// EnsureVeth makes pairs without a filter. It takes a link to try that on: nothing
 // lists what kinds of filters a kernel has, and any other link is in use.
-func (h *Handle) ProbeGuard(ctx context.Context) error {
-	err := h.tryGuard(ctx)
+func (h *Handle) ProbePortFilter(ctx context.Context) error {
+	err := h.tryPortFilter(ctx)
 	h.unguarded.Store(err != nil)
 	return err
 }
 
-func (h *Handle) tryGuard(ctx context.Context) error {
+func (h *Handle) tryPortFilter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -58,21 +58,21 @@ func (h *Handle) tryGuard(ctx context.Context) error {
 	if err = h.nl.LinkAdd(link); err != nil {
 		return fmt.Errorf("create link %s to try a filter on: %w", b.Name, err)
 	}
-	err = h.setGuard(link, encode([]bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}))
+	err = h.setFilter(link, encode([]bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}))
 	return errors.Join(err, h.remove(link))
 }
 
-// guardOf returns the program for the pair as the kernel takes it; none lets
+// filterOf returns the program for the pair as the kernel takes it; none lets
 // everything pass.
-func (h *Handle) guardOf(v spec.Veth, bridge netlink.Link) ([]byte, error) {
+func (h *Handle) filterOf(v spec.Veth, bridge netlink.Link) ([]byte, error) {
 	if h.unguarded.Load() {
 		return nil, nil
 	}
-	port := guard.Port{MAC: v.MAC, Addresses: v.Addresses, Reserved: v.Reserved, HostOnly: v.Isolated}
+	port := portfilter.Port{MAC: v.MAC, Addresses: v.Addresses, Reserved: v.Reserved, HostOnly: v.Isolated}
 	if v.Isolated {
 		port.Bridge = bridge.Attrs().HardwareAddr
 	}
-	code, err := guard.Program(port)
+	code, err := portfilter.Program(port)
 	if err != nil {
 		return nil, fmt.Errorf("write the filter of veth %s: %w", v.Host, err)
 	}
@@ -90,33 +90,33 @@ func encode(code []bpf.RawInstruction) []byte {
 	return b
 }
 
-// mendGuard has the kernel filter what the container sends, if it does not yet,
+// mendFilter has the kernel filter what the container sends, if it does not yet,
 // and says whether it did not. Where the pair needs no filter, one that somebody
 // else may have put there is left alone: an endpoint that needs none never had
 // one.
-func (h *Handle) mendGuard(host, bridge netlink.Link, v spec.Veth) (changed bool, err error) {
-	want, off, err := h.compareGuard(host, bridge, v)
+func (h *Handle) mendFilter(host, bridge netlink.Link, v spec.Veth) (changed bool, err error) {
+	want, off, err := h.compareFilter(host, bridge, v)
 	if err != nil || !off {
 		return false, err
 	}
-	return true, h.setGuard(host, want)
+	return true, h.setFilter(host, want)
 }
 
-// compareGuard returns the program that the pair has to have, and whether it has
+// compareFilter returns the program that the pair has to have, and whether it has
 // another one or none.
-func (h *Handle) compareGuard(host, bridge netlink.Link, v spec.Veth) (want []byte, off bool, err error) {
-	want, err = h.guardOf(v, bridge)
+func (h *Handle) compareFilter(host, bridge netlink.Link, v spec.Veth) (want []byte, off bool, err error) {
+	want, err = h.filterOf(v, bridge)
 	if err != nil || len(want) == 0 {
 		return nil, false, err
 	}
-	have, err := h.readGuard(host)
+	have, err := h.readFilter(host)
 	return want, !bytes.Equal(have, want), err
 }
 
-// guardNew has the kernel filter what a new pair's container will send. The
+// filterNew has the kernel filter what a new pair's container will send. The
 // bridge is read again for its hardware address: one that was never set to any
 // takes the lowest of its ports', and the pair has just become one.
-func (h *Handle) guardNew(host, bridge netlink.Link, v spec.Veth) error {
+func (h *Handle) filterNew(host, bridge netlink.Link, v spec.Veth) error {
 	if v.Isolated {
 		now, err := h.byIndex(bridge.Attrs().Index)
 		if err != nil {
@@ -127,14 +127,14 @@ func (h *Handle) guardNew(host, bridge netlink.Link, v spec.Veth) error {
 		}
 		bridge = now
 	}
-	program, err := h.guardOf(v, bridge)
+	program, err := h.filterOf(v, bridge)
 	if err != nil || len(program) == 0 {
 		return err
 	}
-	return h.setGuard(host, program)
+	return h.setFilter(host, program)
 }
 
-// setGuard makes the program the first filter of what comes in by the link. While
+// setFilter makes the program the first filter of what comes in by the link. While
 // the kernel adds the qdisc to a link that is up, it drops what goes out by the
 // link (qdisc_graft calls dev_deactivate), mostly for less than a millisecond: new
 // pairs get theirs before. A filter that needs no qdisc (tcx) would need an eBPF
@@ -143,7 +143,7 @@ func (h *Handle) guardNew(host, bridge netlink.Link, v spec.Veth) error {
 // The qdisc is ingress rather than clsact, which would have the kernel look for
 // filters of each packet that leaves the host by any link, too. One that somebody
 // else has put there serves as well.
-func (h *Handle) setGuard(host netlink.Link, program []byte) error {
+func (h *Handle) setFilter(host netlink.Link, program []byte) error {
 	name := host.Attrs().Name
 	if err := h.filterRequest(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_EXCL, host, nil); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("filter what comes in by %s (tc qdisc ingress): %w", name, err)
@@ -152,15 +152,15 @@ func (h *Handle) setGuard(host netlink.Link, program []byte) error {
 	if errors.Is(err, unix.EINVAL) {
 		// The priority holds filters of another kind or protocol.
 		if err = h.filterRequest(unix.RTM_DELTFILTER, 0, host, nil); err != nil && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("remove the filters of priority %d of %s: %w", guardPriority, name, err)
+			return fmt.Errorf("remove the filters of priority %d of %s: %w", filterPriority, name, err)
 		}
 		err = h.filterRequest(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE, host, program)
 	}
 	return wrap(err, "filter what comes in by %s (tc filter bpf)", name)
 }
 
-// readGuard returns the program of the filter that the link has, nil for none.
-func (h *Handle) readGuard(host netlink.Link) ([]byte, error) {
+// readFilter returns the program of the filter that the link has, nil for none.
+func (h *Handle) readFilter(host netlink.Link) ([]byte, error) {
 	req := h.newFilterRequest(unix.RTM_GETTFILTER, 0, host)
 	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWTFILTER)
 	// Without the qdisc the request is invalid, without the filter there is no such
@@ -192,10 +192,10 @@ func (h *Handle) newFilterRequest(kind, flags int, host netlink.Link) *nl.Netlin
 		msg.Handle, msg.Parent = netlink.MakeHandle(0xffff, 0), netlink.HANDLE_INGRESS
 	case unix.RTM_DELTFILTER:
 		// All of the priority, whatever their protocol.
-		msg.Parent, msg.Info = ingress, netlink.MakeHandle(guardPriority, 0)
+		msg.Parent, msg.Info = ingress, netlink.MakeHandle(filterPriority, 0)
 	default:
-		msg.Parent, msg.Handle = ingress, guardHandle
-		msg.Info = netlink.MakeHandle(guardPriority, nl.Swap16(allProtocols))
+		msg.Parent, msg.Handle = ingress, filterHandle
+		msg.Info = netlink.MakeHandle(filterPriority, nl.Swap16(allProtocols))
 	}
 	req.AddData(msg)
 	return req

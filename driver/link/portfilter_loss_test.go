@@ -74,8 +74,8 @@ func (f *flow) lost() (lost []span) {
 // what comes while the kernel adds the qdisc. Another filter costs nothing.
 func TestGuardUnderTraffic(t *testing.T) {
 	bridged(t, func(f fixture, _ spec.Veth) {
-		w := newWire(f, func(v spec.Veth) spec.Veth { v.Addresses = guarded(v).Addresses; return v })
-		v := guarded(w.sender)
+		w := newWire(f, func(v spec.Veth) spec.Veth { v.Addresses = filtered(v).Addresses; return v })
+		v := filtered(w.sender)
 		lost := w.lossOf("the first filter", v)
 		if lost > 0 {
 			t.Logf("%d frames to the container are lost, of one each millisecond", lost)
