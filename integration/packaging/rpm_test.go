@@ -14,6 +14,7 @@ func rpmLife(t *testing.T, p packages) {
 	for _, arch := range []string{"x86_64", "aarch64"} {
 		rpm := p.file(t, arch+".rpm")
 		sameList(t, rpm, lines(run(t, nil, "rpm", "-qpl", rpm)), slices.Concat(installedFiles, []string{
+			"/usr/share/doc/gangway", "/usr/share/doc/gangway/examples",
 			"/usr/share/licenses/gangway", "/usr/share/licenses/gangway/copyright", "/usr/share/zsh/site-functions/_gangway", "/usr/share/zsh/site-functions/_gangway_docker",
 		}))
 		sameList(t, "configuration of "+rpm, lines(run(t, nil, "rpm", "-qpc", rpm)), conffiles)
