@@ -154,8 +154,8 @@ type Status struct {
 	// Dropped are all packets that were refused since the daemon's start, also those of
 	// networks that are gone.
 	Dropped Drops `json:"dropped,omitempty"`
-	// Fights are the repairs that somebody keeps undoing.
-	Fights []string `json:"fights,omitempty"`
+	// Flapping are the repairs that somebody keeps undoing.
+	Flapping []string `json:"flapping,omitempty"`
 	// Degraded has a line for each thing that does not work as it should, or is not
 	// seen to, though the last check ended well.
 	Degraded []string `json:"degraded,omitempty"`

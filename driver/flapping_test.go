@@ -30,7 +30,7 @@ func TestFlapping(t *testing.T) {
 		change := keep(t, d)
 		undoing(h, change, 20*time.Second)
 		s := d.Status(t.Context())
-		if len(s.Fights) != 1 || len(s.Degraded) != 1 || !strings.Contains(s.Degraded[0], s.Fights[0]) {
+		if len(s.Flapping) != 1 || len(s.Degraded) != 1 || !strings.Contains(s.Degraded[0], s.Flapping[0]) {
 			t.Fatalf("status %+v", s)
 		}
 		repairs := len(eventsOf(t, d, events.Repair))
@@ -52,11 +52,11 @@ func TestFlapping(t *testing.T) {
 			time.Sleep(time.Second)
 			inSync(t, h.fakeHost, d)
 		}
-		if s := d.Status(t.Context()); len(s.Fights) != 1 || len(eventsOf(t, d, events.FlappingOver)) != 0 {
+		if s := d.Status(t.Context()); len(s.Flapping) != 1 || len(eventsOf(t, d, events.FlappingOver)) != 0 {
 			t.Errorf("after half a minute: %+v", s)
 		}
 		time.Sleep(drift.RowTime + 10*time.Second)
-		if s := d.Status(t.Context()); len(s.Fights) != 0 || len(eventsOf(t, d, events.FlappingOver)) != 1 {
+		if s := d.Status(t.Context()); len(s.Flapping) != 0 || len(eventsOf(t, d, events.FlappingOver)) != 1 {
 			t.Errorf("after the flapping: %+v", s)
 		}
 	})
@@ -88,7 +88,7 @@ func TestFlappingLikely(t *testing.T) {
 		h, d := strict(t)
 		change := keep(t, d)
 		undoing(h, change, 6*time.Second)
-		if s := d.Status(t.Context()); len(s.Degraded) != 1 || len(s.Fights) != 0 {
+		if s := d.Status(t.Context()); len(s.Degraded) != 1 || len(s.Flapping) != 0 {
 			t.Errorf("status %+v", s)
 		}
 		time.Sleep(5 * time.Second)
@@ -137,7 +137,7 @@ func TestPatientFlapping(t *testing.T) {
 			change()
 			time.Sleep(300 * time.Millisecond) // there may have been a comparison just before
 			inSync(t, h.fakeHost, d)
-			if on := len(d.Status(t.Context()).Fights); (on == 1) != (i >= drift.CertainRepairs) {
+			if on := len(d.Status(t.Context()).Flapping); (on == 1) != (i >= drift.CertainRepairs) {
 				t.Fatalf("%d are flapping after %d repairs", on, i+1)
 			}
 			time.Sleep(5 * time.Second)

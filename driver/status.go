@@ -35,7 +35,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 		Checks:     d.health.checks,
 		Repairs:    d.health.repairs,
 		LastCheck:  d.health.lastCheck,
-		Fights:     flapping,
+		Flapping:   flapping,
 		Unguarded:  d.o.Unguarded,
 		Closed:     familyNames(closed),
 		Problem:    d.health.problem,

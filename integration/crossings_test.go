@@ -134,7 +134,7 @@ func (c *crossings) after(t *testing.T, what, mends string, do func()) incident 
 }
 
 // judge ends the questions and fails the test if a closed way was open at any
-// time, or if gangway took the incidents for a fight. That open ways come back at all is
+// time, or if gangway took the incidents for flapping. That open ways come back at all is
 // what after waits for; how soon is logged, as it is the machine's as well.
 func (c *crossings) judge(t *testing.T, incidents []incident) {
 	t.Helper()
@@ -164,17 +164,17 @@ func (c *crossings) judge(t *testing.T, incidents []incident) {
 		t.Logf("back %d ms after the end of %q; %d repairs, the last %d ms after its start",
 			back[n].Milliseconds(), i.what, len(i.repairs), max(0, i.mended().Milliseconds()))
 	}
-	c.peace(t)
+	c.steady(t)
 }
 
-// peace fails the test if gangway took anything for a fight since its start.
-func (c *crossings) peace(t *testing.T) {
+// steady fails the test if gangway took anything for flapping since its start.
+func (c *crossings) steady(t *testing.T) {
 	t.Helper()
 	var all []events.Event
 	c.engine.GangwayJSON(t, &all, "events")
 	for _, e := range all {
 		if e.Kind == events.Flapping {
-			t.Errorf("taken for a fight: %s", e.Text)
+			t.Errorf("taken for flapping: %s", e.Text)
 		}
 	}
 }

@@ -208,18 +208,18 @@ func (p *patient) whole(t *testing.T) string {
 		p.bridge, p.veth))
 }
 
-// testFight: somebody undoes each repair at once, for longer than it takes to call that
-// a fight. Status says so while it lasts, and soon after the last damage containers are
+// testFlapping: somebody undoes each repair at once, for longer than it takes to call that
+// flapping. Status says so while it lasts, and soon after the last damage containers are
 // reached again: within two seconds (TestAfterTheLastDamage), if nothing else takes the
 // machine's time.
-func testFight(t *testing.T, e *harness.Engine) {
+func testFlapping(t *testing.T, e *harness.Engine) {
 	e.Network(t, "n1", "--subnet", "10.87.0.0/24")
 	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: publish("8000:80")}, "tcp", "0.0.0.0:80")
 	bridge := kept(t, e)[0].Bridge
 	fighter := e.Daemon(t, "sh", "-c", "while ip link set "+bridge+" down; do sleep 0.02; done")
-	harness.Eventually(t, time.Minute, "it is called a fight", func() error {
+	harness.Eventually(t, time.Minute, "it is called flapping", func() error {
 		out, err := e.TryGangway("status")
-		if err == nil || !strings.Contains(out, "degraded") || !strings.Contains(out, "Fights:") {
+		if err == nil || !strings.Contains(out, "degraded") || !strings.Contains(out, "Flapping:") {
 			return fmt.Errorf("status %s, %w", out, err)
 		}
 		return nil
@@ -233,7 +233,7 @@ func testFight(t *testing.T, e *harness.Engine) {
 	})
 	t.Logf("up again %s after the last damage", time.Since(last).Round(10*time.Millisecond))
 	by(t, "from outside", e.LAN.Outside.Get(t, "tcp", "192.0.2.1:8000"), "c1")
-	harness.Eventually(t, 2*time.Minute, "the fight is over", func() error {
+	harness.Eventually(t, 2*time.Minute, "it is over", func() error {
 		_, err := e.TryGangway("health")
 		return err
 	})

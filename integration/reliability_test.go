@@ -73,7 +73,7 @@ func reliability() []restart {
 		{name: "socket-unit", run: testSocketUnit, daemon: true},
 		{name: "live-restore", run: testLiveRestore},
 		{name: "heal", run: testHeal},
-		{name: "fight", run: testFight, daemon: true},
+		{name: "flapping", run: testFlapping, daemon: true},
 	}
 }
 

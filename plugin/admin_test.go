@@ -105,7 +105,7 @@ func TestAdminEvents(t *testing.T) {
 	d := ready(t, nil)
 	d.expect(t, "events", 200, `[]`)
 	d.domain.events = []events.Event{{Number: 1, Kind: events.Repair, Text: "a"}, {Number: 2, Kind: events.Flapping, Text: "b"}}
-	d.expect(t, EventsQuery(1, time.Second), 200, `[{"number":2,"time":"0001-01-01T00:00:00Z","kind":"fight","text":"b"}]`)
+	d.expect(t, EventsQuery(1, time.Second), 200, `[{"number":2,"time":"0001-01-01T00:00:00Z","kind":"flapping","text":"b"}]`)
 	for _, bad := range []string{"after=-1", "after=x", "wait=x", "wait=-1", "wait=16", "wait=99999999999"} {
 		if status, text := d.get(t, "events?"+bad); status != 400 || !strings.Contains(text, "want") {
 			t.Errorf("%s: %d %s", bad, status, text)

@@ -88,7 +88,7 @@ func (s *Server) events(ctx context.Context, after uint64, wait time.Duration) [
 // named puts names into the texts of a status.
 func (s *Server) named(status driver.Status) driver.Status {
 	status.Problem = s.o.Names.Text(status.Problem)
-	for _, lines := range []*[]string{&status.Degraded, &status.Fights} {
+	for _, lines := range []*[]string{&status.Degraded, &status.Flapping} {
 		var texts []string
 		for _, line := range *lines {
 			texts = append(texts, s.o.Names.Text(line))

@@ -21,8 +21,8 @@ const (
 	Lost = "lost"
 	// Flapping says that the same repair is needed again and again, FlappingOver that it
 	// no longer is.
-	Flapping     = "fight"
-	FlappingOver = "peace"
+	Flapping     = "flapping"
+	FlappingOver = "settled"
 	// Problem says that the kernel could not be made what it should be, or that
 	// the host lacks what a network names; Solved that it is so no longer.
 	Problem = "problem"

@@ -52,8 +52,8 @@ func runStatus(ctx context.Context, q query) error {
 		if s.Unguarded != "" {
 			rows = append(rows, []string{"Unguarded:", s.Unguarded})
 		}
-		label = "Fights:"
-		for _, line := range s.Fights {
+		label = "Flapping:"
+		for _, line := range s.Flapping {
 			rows = append(rows, []string{label, line})
 			label = ""
 		}

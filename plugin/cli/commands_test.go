@@ -86,8 +86,8 @@ func TestEvents(t *testing.T) {
 func TestFollowEvents(t *testing.T) {
 	path := filepath.Join(host(t, busyHost()), socketName)
 	for flags, want := range map[string]string{
-		"--follow":        "2001-02-03T05:05:06+01:00  repair   bridge gw-0f1e2d3c4b5a: was down: set up\n2001-02-03T05:05:07+01:00  fight    somebody undoes the same repair again and again\n2001-02-03T05:05:08+01:00  dropped  3 packets dropped: 3 spoofed (network 0f1e2d3c4b5a, endpoint aaaa1111bbbb)\n",
-		"--follow --json": `{"number":1,"time":"2001-02-03T04:05:06Z","kind":"repair","text":"bridge gw-0f1e2d3c4b5a: was down: set up"}` + "\n" + `{"number":2,"time":"2001-02-03T04:05:07Z","kind":"fight","text":"somebody undoes the same repair again and again"}` + "\n" + `{"number":3,"time":"2001-02-03T04:05:08Z","kind":"dropped","text":"3 packets dropped: 3 spoofed (network 0f1e2d3c4b5a, endpoint aaaa1111bbbb)"}` + "\n",
+		"--follow":        "2001-02-03T05:05:06+01:00  repair    bridge gw-0f1e2d3c4b5a: was down: set up\n2001-02-03T05:05:07+01:00  flapping  somebody undoes the same repair again and again\n2001-02-03T05:05:08+01:00  dropped   3 packets dropped: 3 spoofed (network 0f1e2d3c4b5a, endpoint aaaa1111bbbb)\n",
+		"--follow --json": `{"number":1,"time":"2001-02-03T04:05:06Z","kind":"repair","text":"bridge gw-0f1e2d3c4b5a: was down: set up"}` + "\n" + `{"number":2,"time":"2001-02-03T04:05:07Z","kind":"flapping","text":"somebody undoes the same repair again and again"}` + "\n" + `{"number":3,"time":"2001-02-03T04:05:08Z","kind":"dropped","text":"3 packets dropped: 3 spoofed (network 0f1e2d3c4b5a, endpoint aaaa1111bbbb)"}` + "\n",
 	} {
 		ctx, interrupt := context.WithCancel(t.Context())
 		out := &until{want: len(want), then: interrupt}

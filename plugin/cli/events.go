@@ -20,7 +20,7 @@ The last 1000 events since the daemon's start are remembered. Their kinds:
 
   repair    something in the kernel was not as it should be, and is again
   lost      an endpoint whose container is gone was removed
-  fight     somebody undoes the same repair again and again; peace: no longer
+  flapping  somebody undoes the same repair again and again; settled: no longer
   problem   something could not be repaired; solved: it could now
   dropped   packets were refused since the last such event, at most once a
             minute; gangway networks --help explains the reasons
@@ -172,7 +172,7 @@ func (q query) printEvents(events []plugin.Event) error {
 	for _, e := range events {
 		// Nothing in a text looks like the next event.
 		text := strings.ReplaceAll(printable.Text(e.Text), "\n", "\n    ")
-		if _, err := fmt.Fprintf(q.out, "%s  %-7s  %s%s\n", stamp(e.Time), printable.Word(e.Kind), text, about(e)); err != nil {
+		if _, err := fmt.Fprintf(q.out, "%s  %-8s  %s%s\n", stamp(e.Time), printable.Word(e.Kind), text, about(e)); err != nil {
 			return err
 		}
 	}

@@ -27,14 +27,14 @@ func outside() *inspector {
 	engine.SetContainers([]names.Place{{EndpointID: obeyed, NetworkID: obeyed, Container: names.Container{ID: obeyed, Name: obeyed + "\tc\nd"}}})
 	return &inspector{
 		book:   book,
-		status: driver.Status{Firewall: obeyed, Problem: "first\nsecond " + obeyed, Unguarded: obeyed, Fights: []string{obeyed + "\tc\nState: ok"}},
+		status: driver.Status{Firewall: obeyed, Problem: "first\nsecond " + obeyed, Unguarded: obeyed, Flapping: []string{obeyed + "\tc\nState: ok"}},
 		networks: []driver.NetworkStatus{
 			{ID: obeyed, Bridge: obeyed},
 		},
 		endpoints: []driver.EndpointStatus{
 			{ID: obeyed, NetworkID: obeyed, Bridge: obeyed, MAC: obeyed, Sandbox: obeyed, HostInterface: obeyed, ContainerInterface: obeyed + "\tc\nd", ContainerIndex: 3},
 		},
-		events: []events.Event{{Number: 1, Time: time.Unix(1, 0), Kind: events.Flapping, Text: obeyed + "\n2001-02-03  peace"}},
+		events: []events.Event{{Number: 1, Time: time.Unix(1, 0), Kind: events.Flapping, Text: obeyed + "\n2001-02-03  settled"}},
 		ports:  []driver.PortStatus{{EndpointID: obeyed, NetworkID: obeyed, Protocol: obeyed, HostIP: addr("::"), ContainerIP: addr("::"), Path: obeyed}},
 	}
 }
