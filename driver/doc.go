@@ -5,7 +5,7 @@
 // no more and no less, and the store holds the same state. Verbs only describe
 // a change of state; package commit is the one place where a change is validated,
 // persisted, turned into a delta and applied. Restore and Reconcile compile
-// everything in the same way.
+// everything by the same functions of package plan.
 //
 // A verb that builds something is undone as a whole when a step fails. A verb
 // that tears something down goes on past errors and never comes back: the

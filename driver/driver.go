@@ -84,10 +84,11 @@ type changes struct {
 
 // locks are what verbs and Reconcile wait for, each until its context ends. They are
 // taken in the order in which they stand here, after that of drift.Keeper, which lets one
-// Reconcile run at a time. After all of them come mutexes that nobody
-// holds across I/O: that of commit.Desired, then those of owners.Book, facts.Book and memory, and
-// then those of origins, events.Journal, commit.Flows, questions and drops. The reading of
-// drops comes before these, and nobody waits for it.
+// Reconcile run at a time. Then come the mutexes of backends, hostport.Manager and zones. After
+// all of them come mutexes that nobody holds across I/O: that of commit.Desired, then that of
+// memory, then those of owners.Book and facts.Book, and at last those of origins,
+// events.Journal, commit.Flows, questions, drops and names.Book, of which nobody holds two.
+// The reading of drops comes before these, and nobody waits for it.
 type locks struct {
 	// networks serialises the verbs of each network, and what Reconcile mends of its
 	// links; of several networks in the order of their ids.

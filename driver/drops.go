@@ -97,16 +97,22 @@ func (d *Driver) takeDrops(from dropSource, err error, read func(*model.State) [
 
 // tellDrops makes an event of what came since the last one, if that is long enough ago.
 func (d *Driver) tellDrops() {
-	d.drops.mu.Lock()
-	defer d.drops.mu.Unlock()
-	if time.Since(d.drops.told) < dropsEvery {
-		return
-	}
-	if text := d.drops.tally.tell(); text != "" {
-		d.drops.told = time.Now()
+	if text := d.drops.tell(); text != "" {
 		d.o.Log.Info(text)
 		d.journal.Add(events.Dropped, text)
 	}
+}
+
+func (p *drops) tell() (text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.told) < dropsEvery {
+		return ""
+	}
+	if text = p.tally.tell(); text != "" {
+		p.told = time.Now()
+	}
+	return text
 }
 
 // readRefused says for whom the rules have counted. An address may be nobody's, and a

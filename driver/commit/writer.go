@@ -31,7 +31,8 @@ type Parts struct {
 	Log     *logrus.Entry
 }
 
-// Writer is the only writer of the desired state, the store and the kernel. Its methods are
+// Writer is the only writer of the desired state, and with it of the store and the kernel,
+// but for repairs of drift and the host's own record. Its methods are
 // safe for concurrent use by callers that hold the locks of the networks which their change
 // is about.
 type Writer struct {

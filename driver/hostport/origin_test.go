@@ -1,6 +1,7 @@
 package hostport
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -210,5 +211,54 @@ func TestRelayBroadcast(t *testing.T) {
 				t.Errorf("asked for %+v", got)
 			}
 		})
+	}
+}
+
+// slowOrigin does not answer before it is released.
+type slowOrigin struct {
+	asked, release chan struct{}
+}
+
+func (o slowOrigin) Admits(int, netip.Addr, bool) bool {
+	o.asked <- struct{}{}
+	<-o.release
+	return true
+}
+
+// TestSlowOrigin: a kernel that does not say by which link a client of UDP came keeps
+// nobody waiting who publishes, moves or takes back ports. A client whose port has moved
+// meanwhile is not served.
+func TestSlowOrigin(t *testing.T) {
+	addAddresses(t)
+	o := slowOrigin{make(chan struct{}, 8), make(chan struct{})}
+	m := newManager(quiet(), defaultLimits(raiseFileLimit(quiet())), o)
+	release := sync.OnceFunc(func() { close(o.release) })
+	t.Cleanup(func() { release(); _ = m.Close() })
+	runs := reserve(t, m, ownerA, proto(spec.UDP, only4(ask(8080, 8080, 90, any6))))
+	conn := dialUDPFrom(t, "", "[::1]:8080")
+	if _, err := conn.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	<-o.asked
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		moved := portsOf(ownerA, runs)
+		moved.Runs[0].ContainerFirst = 91
+		if _, unheld, err := m.Hold(context.Background(), moved); err != nil || len(unheld) > 0 {
+			t.Error(unheld, err)
+		}
+		reserve(t, m, ownerB, proto(spec.UDP, only4(ask(8081, 8081, 90, any6))))
+		m.Keep(portsOf(ownerB, nil))
+	}()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("ports wait for the kernel's answer about a client")
+	}
+	release()
+	eventually(t, "the client has been answered about", func() bool { return len(o.asked) == 0 })
+	if n := sessions(m); n != 0 {
+		t.Errorf("%d sessions to a port that has moved", n)
 	}
 }

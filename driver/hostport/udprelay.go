@@ -83,7 +83,7 @@ func (u *udpRelay) ready() {
 		}
 		s := u.sessions[c]
 		if s == nil {
-			if s, err = all.open(u, c); err != nil {
+			if s, err = u.admit(c); err != nil {
 				u.r.log.WithError(err).Debugf("relay to %s", u.to.of(c.peer.Addr()).addrPort())
 				continue
 			}
@@ -96,6 +96,25 @@ func (u *udpRelay) ready() {
 			_ = unix.Send(s.fd, all.buf[:n], 0)
 		}
 	}
+}
+
+// admit opens a session if the client may have one. That is the kernel's answer, for which
+// nobody waits but the client: the lock, which the caller holds, is given up meanwhile.
+func (u *udpRelay) admit(c client) (*session, error) {
+	all, to := u.r.udp, u.to.of(c.peer.Addr())
+	if c.local.Is4() && to.ip.Is4() && !c.group {
+		return nil, errNotAGroup // it is for NAT, which keeps the client's address
+	}
+	if !to.ip.IsValid() {
+		return nil, errNotAdmitted
+	}
+	all.mu.Unlock()
+	admitted := u.r.admits(c, to)
+	all.mu.Lock()
+	if !admitted || u.closed || to != u.to.of(c.peer.Addr()) {
+		return nil, errNotAdmitted
+	}
+	return all.open(u, c, to)
 }
 
 func (u *udpRelay) redirect(to leads) {

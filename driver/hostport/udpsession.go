@@ -62,18 +62,11 @@ func newUDPSessions(l limits, fds *budget) *udpSessions {
 var (
 	errNoSession   = errors.New("no descriptor is left for a session")
 	errNotAGroup   = errors.New("a datagram to this host alone has passed the rules: they are not there, or nothing tracks its flow")
-	errNotAdmitted = errors.New("a client comes by a link that may not use it, or is a neighbour of the container")
+	errNotAdmitted = errors.New("a client comes by a link that may not use it, or is a neighbour of the container, or the port has moved")
 )
 
 // open starts a session. At a limit another one gives way, see makeRoom.
-func (all *udpSessions) open(u *udpRelay, c client) (*session, error) {
-	to := u.to.of(c.peer.Addr())
-	if c.local.Is4() && to.ip.Is4() && !c.group {
-		return nil, errNotAGroup // it is for NAT, which keeps the client's address
-	}
-	if !to.ip.IsValid() || !u.r.admits(c, to) {
-		return nil, errNotAdmitted
-	}
+func (all *udpSessions) open(u *udpRelay, c client, to target) (*session, error) {
 	if !all.makeRoom(u, c) {
 		return nil, errNoSession
 	}

@@ -1,7 +1,7 @@
 // Package spec holds the leaf value types that say what the kernel should
 // contain for a network or an endpoint: bridges, veth pairs, published ports.
 //
-// They are computed by package driver from its state and consumed by the
+// They are computed by package plan from the state and consumed by the
 // packages that talk to the kernel (link, firewall, hostport). Values are
 // never changed after they were made, and two values that mean the same are
 // deeply equal. The package does no I/O and imports the standard library only.
