@@ -16,7 +16,7 @@ import (
 // demoWords are what a demo that worked has said.
 var demoWords = []string{
 	"Hello from container web. You are 198.51.100.2.",
-	"10.123.0.2:80",
+	"0.0.0.0 (nat)",
 	"map port4",
 	"make demo-clean",
 }
