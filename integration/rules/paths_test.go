@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,8 +11,6 @@ import (
 
 	"github.com/gangway-net/gangway/integration/wiring"
 )
-
-var bigEndian = binary.BigEndian
 
 // journey is a datagram and its answer.
 type journey struct {
@@ -63,7 +60,7 @@ func testPaths(t *testing.T) {
 			m.host.do(func() { tr = m.host.trace() })
 			for _, j := range journeys() {
 				m.host.do(func() { m.host.bridged(j.bridged) })
-				tr.drain()
+				tr.packets(false)
 				from, to, arrives := m.travel(t, j)
 				steps := tr.packets(j.dropped)
 				lines := append([]string{"packet from " + from + " to " + to}, stepsOf(steps, 0)...)

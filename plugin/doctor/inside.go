@@ -6,34 +6,22 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/plugin/enter"
 )
 
-// inside looks into a network namespace. It does so on a thread of its own, which ends
-// with it: no thread of the process stays there.
+// inside looks into a network namespace.
 func inside(path string) (c Container, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		var ns netns.NsHandle
-		if ns, err = netns.GetFromPath(path); err != nil {
-			return
-		}
-		defer func() { _ = ns.Close() }()
-		if err = netns.Set(ns); err != nil {
-			return
-		}
+	err = enter.Namespace(path, func() (err error) {
 		c, err = here()
-	}()
-	<-done
+		return err
+	})
 	return c, err
 }
 

@@ -1,0 +1,206 @@
+package nftrace
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Prefix begins the names of tables of a Switch.
+const Prefix = "gangway-trace"
+
+// Flow says which packets are traced. What is zero or invalid may be anything.
+type Flow struct {
+	Protocol byte
+	// Source and Destination are as the sender has them, before any translation. They
+	// are of the same family.
+	Source, Destination netip.Addr
+	// SourcePort and Port are those of either end.
+	SourcePort, Port uint16
+}
+
+// Switch has tracing turned on for a flow, in the network namespace of the thread that
+// made it.
+type Switch struct {
+	link *netlink.Conn
+	name string
+	// Bridged says whether frames that only pass a bridge are traced as well: kernels may
+	// lack nf_tables for bridges.
+	Bridged bool
+}
+
+// The chains of the table.
+const (
+	chainIn, chainOut = "prerouting", "output"
+	chainEnd, chainUp = "postrouting", "input"
+)
+
+// flagOwner is NFT_TABLE_F_OWNER (Linux 5.12), which package unix lacks.
+const flagOwner = 0x2
+
+// ErrNoOwner says that the kernel has no tables that go with their owner.
+var ErrNoOwner = errors.New("the kernel has no tables that go with the process that made them (Linux 5.12 does)")
+
+// ErrUnsupported says that the kernel has no nf_tables.
+var ErrUnsupported = errors.New("the kernel has no nf_tables")
+
+// On turns tracing on.
+func On(f Flow) (*Switch, error) {
+	link, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return nil, fmt.Errorf("connect to nf_tables: %w", err)
+	}
+	s := &Switch{link: link}
+	port, err := s.port()
+	if err == nil {
+		s.name = fmt.Sprintf("%s-%d", Prefix, port)
+		err = s.on(f, unix.NFPROTO_INET)
+	}
+	if err != nil {
+		s.Off()
+		return nil, err
+	}
+	s.Bridged = s.on(f, unix.NFPROTO_BRIDGE) == nil
+	return s, nil
+}
+
+// port is the connection's number, which no other one in the namespace has: two traces have
+// two tables.
+func (s *Switch) port() (port uint32, err error) {
+	raw, err := s.link.SyscallConn()
+	if err != nil {
+		return 0, fmt.Errorf("connect to nf_tables: %w", err)
+	}
+	var name unix.Sockaddr
+	var nameErr error
+	err = raw.Control(func(fd uintptr) { name, nameErr = unix.Getsockname(int(fd)) }) //nolint:gosec // a descriptor
+	if err = errors.Join(err, nameErr); err != nil {
+		return 0, fmt.Errorf("connect to nf_tables: %w", err)
+	}
+	if own, ok := name.(*unix.SockaddrNetlink); ok {
+		port = own.Pid
+	}
+	return port, nil
+}
+
+// Off turns it off: the table goes with the connection.
+func (s *Switch) Off() { _ = s.link.Close() }
+
+// Own says whether a step is one of the switch itself.
+func (s *Switch) Own(e Event) bool { return e.Table == s.name }
+
+// Starts says whether a step is where tracing was turned on: the packet's first at a
+// hook.
+func (s *Switch) Starts(e Event) bool {
+	return s.Own(e) && e.Matched() && (e.Chain == chainIn || e.Chain == chainOut)
+}
+
+// Ends says whether a step is behind all other chains of a packet's last hook, and up
+// whether a program of the host gets it.
+func (s *Switch) Ends(e Event) (ends, up bool) {
+	if !s.Own(e) || e.Kind != Policy {
+		return false, false
+	}
+	up = e.Chain == chainUp
+	return up || e.Chain == chainEnd, up
+}
+
+// on makes a table of a family.
+func (s *Switch) on(f Flow, family byte) error {
+	b := batch{family: family}
+	b.begin()
+	b.add(unix.NFT_MSG_NEWTABLE, 0, text(unix.NFTA_TABLE_NAME, s.name), number(unix.NFTA_TABLE_FLAGS, flagOwner))
+	hooks := []hook{{chainIn, unix.NF_INET_PRE_ROUTING, math.MinInt32}, {chainOut, unix.NF_INET_LOCAL_OUT, math.MinInt32},
+		{chainEnd, unix.NF_INET_POST_ROUTING, math.MaxInt32}, {chainUp, unix.NF_INET_LOCAL_IN, math.MaxInt32}}
+	if family == unix.NFPROTO_BRIDGE { // what it hands up comes to the other table
+		hooks = slices.DeleteFunc(hooks, func(h hook) bool { return h.chain == chainUp })
+	}
+	for _, h := range hooks {
+		b.chain(s.name, h)
+	}
+	for _, chain := range []string{chainIn, chainOut} {
+		if err := b.rule(s.name, chain, f.expressions(family)); err != nil {
+			return fmt.Errorf("make a rule that traces: %w", err)
+		}
+	}
+	b.end()
+	return s.send(b)
+}
+
+// send hands over the batch, and asks for an answer to the message before the end: the
+// kernel has done all of it or nothing by then.
+func (s *Switch) send(b batch) error {
+	b.messages[len(b.messages)-2].Header.Flags |= netlink.Acknowledge
+	if _, err := s.link.SendMessages(b.messages); err != nil {
+		return fmt.Errorf("turn tracing on: %w", err)
+	}
+	_, err := s.link.Receive()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("turn tracing on: %w: run as root", err)
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
+		// Old kernels say EINVAL to flags of tables that they do not know.
+		if !hasTables() {
+			return fmt.Errorf("turn tracing on: %w: %w", ErrUnsupported, err)
+		}
+		return fmt.Errorf("turn tracing on: %w: %w", ErrNoOwner, err)
+	}
+	return fmt.Errorf("turn tracing on: %w", err)
+}
+
+// hasTables says whether nf_tables answers at all, on a connection without answers of
+// before.
+func hasTables() bool {
+	link, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = link.Close() }()
+	_, err = link.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETGEN, Flags: netlink.Request}, Data: make([]byte, 4),
+	})
+	return err == nil
+}
+
+// expressions match the flow and turn tracing on.
+func (f Flow) expressions(family byte) (all []expr.Any) {
+	is := func(load expr.Any, want []byte) {
+		all = append(all, load, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: want})
+	}
+	six := f.Source.Is6() || f.Destination.Is6()
+	proto, ether, source, destination, size := byte(unix.NFPROTO_IPV4), uint16(unix.ETH_P_IP), uint32(12), uint32(16), uint32(4)
+	if six {
+		proto, ether, source, destination, size = unix.NFPROTO_IPV6, unix.ETH_P_IPV6, 8, 24, 16
+	}
+	if family == unix.NFPROTO_BRIDGE {
+		is(&expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: 1}, binary.BigEndian.AppendUint16(nil, ether))
+	} else {
+		is(&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, []byte{proto})
+	}
+	if f.Protocol != 0 {
+		is(&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, []byte{f.Protocol})
+	}
+	for _, a := range []struct {
+		addr netip.Addr
+		at   uint32
+	}{{f.Source, source}, {f.Destination, destination}} {
+		if a.addr.IsValid() {
+			is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: a.at, Len: size}, a.addr.WithZone("").AsSlice())
+		}
+	}
+	for at, port := range []uint16{f.SourcePort, f.Port} {
+		if port != 0 {
+			is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: uint32(at) * 2, Len: 2}, binary.BigEndian.AppendUint16(nil, port)) //nolint:gosec // 0 or 1
+		}
+	}
+	return append(all, &expr.Immediate{Register: 1, Data: []byte{1}}, &expr.Meta{Key: expr.MetaKeyNFTRACE, SourceRegister: true, Register: 1})
+}
