@@ -1,0 +1,161 @@
+package trace
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/gangway-net/gangway/driver/nftrace"
+)
+
+// Seen is what the kernel did with the flow's first packets.
+type Seen struct {
+	Steps   []Step  `json:"steps"`
+	Verdict Verdict `json:"verdict,omitempty"`
+	// Packets is how many came.
+	Packets int `json:"packets"`
+	// Answer is what the probe heard; empty without one.
+	Answer string `json:"answer,omitempty"`
+	// Notes say what could not be followed, and why.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Options say how to follow.
+type Options struct {
+	// Probe has a connection or a datagram sent.
+	Probe bool
+	// For is how long to wait for a packet.
+	For time.Duration
+	// Waiting is called when a packet of somebody's is waited for.
+	Waiting func()
+}
+
+const (
+	// quiet is how long no report comes before a packet's way is complete.
+	quiet = 200 * time.Millisecond
+	// answerTime is how long a probe waits for an answer.
+	answerTime = 3 * time.Second
+	// enough is how long is listened to packets that go on coming.
+	enough = 2 * time.Second
+)
+
+// Follow has the kernel report the way of the flow's next packets. Where that cannot be
+// done, Verdict is empty, and a note says why.
+func Follow(ctx context.Context, f Flow, o Options) (seen Seen, err error) {
+	flow := nftrace.Flow{Protocol: byte(protocols[f.Protocol].number), Source: f.Source, Destination: f.Destination.Addr(), Port: f.Destination.Port()}
+	if f.From.Host {
+		flow.Source = netip.Addr{} // whatever the routes and the program choose
+	}
+	var probe *socket
+	if o.Probe {
+		var from netip.AddrPort
+		if probe, from, err = open(f); err != nil {
+			return seen, err
+		}
+		defer probe.close()
+		flow.Source, flow.SourcePort = from.Addr(), from.Port()
+	}
+	listener, err := nftrace.Listen()
+	if err != nil {
+		return seen, err
+	}
+	defer listener.Close()
+	on, err := nftrace.On(flow)
+	if errors.Is(err, nftrace.ErrNoOwner) || errors.Is(err, nftrace.ErrUnsupported) {
+		return Seen{Steps: []Step{}, Notes: []string{"not followed in the kernel: " + err.Error()}}, nil
+	} else if err != nil {
+		return seen, err
+	}
+	defer on.Off()
+	answer := o.start(ctx, probe)
+	events, answered, err := hear(ctx, on, listener, o, answer)
+	seen = judge(on, namesOf(ctx), events)
+	seen.Answer = answered
+	if errors.Is(err, nftrace.ErrLost) {
+		seen.Notes = append(seen.Notes, err.Error())
+		err = nil
+	}
+	seen.Notes = append(seen.Notes, notes(on.Bridged)...)
+	return seen, err
+}
+
+// start sends what is to be sent, and returns where the answer comes; nil without a probe.
+func (o Options) start(ctx context.Context, probe *socket) chan string {
+	if probe == nil {
+		o.Waiting()
+		return nil
+	}
+	answer := make(chan string, 1)
+	go func() {
+		limited, cancel := context.WithTimeout(ctx, min(o.For, answerTime))
+		defer cancel()
+		answer <- probe.send(limited)
+	}()
+	return answer
+}
+
+// hear listens until a packet's way is complete and the probe has ended, but not longer
+// than asked for.
+func hear(ctx context.Context, on *nftrace.Switch, l *nftrace.Listener, o Options, answer chan string) (all []nftrace.Event, answered string, err error) {
+	end := time.Now().Add(o.For)
+	var first time.Time
+	waiting := answer != nil
+	for {
+		some, hearErr := l.Events(quiet)
+		if all = append(all, some...); hearErr != nil {
+			err = hearErr
+		}
+		if len(all) > 0 && first.IsZero() && started(on, all) {
+			first = time.Now()
+		}
+		select {
+		case answered = <-answer:
+			waiting, answer = false, nil
+			continue // what is on its way yet
+		default:
+		}
+		came := !first.IsZero()
+		switch {
+		case waiting && ctx.Err() == nil: // it ends by itself
+		case err != nil && !errors.Is(err, nftrace.ErrLost), ctx.Err() != nil, time.Now().After(end):
+			return all, answered, err
+		case o.Probe && len(some) == 0, came && len(some) == 0, came && time.Since(first) > enough:
+			return all, answered, err
+		}
+	}
+}
+
+func started(on *nftrace.Switch, all []nftrace.Event) bool {
+	for _, e := range all {
+		if on.Starts(e) {
+			return true
+		}
+	}
+	return false
+}
+
+// judge makes of reports what is told.
+func judge(m marker, w words, events []nftrace.Event) Seen {
+	all := ways(m, w, events)
+	if len(all) == 0 {
+		return Seen{Verdict: Dropped, Steps: []Step{{Text: "no packet came to a rule of the host: not sent, without a route, or dropped before (port filter)"}}}
+	}
+	y := chosen(all)
+	return Seen{Steps: y.Steps, Verdict: y.Verdict, Packets: len(all)}
+}
+
+// notes say which rules are not reported.
+func notes(bridged bool) (all []string) {
+	if !bridged {
+		all = append(all, "not followed within bridges: the kernel has no nf_tables for them")
+	}
+	for file, program := range map[string]string{"/proc/net/ip_tables_names": "iptables-legacy", "/proc/net/ip6_tables_names": "ip6tables-legacy"} {
+		if tables, err := os.ReadFile(file); err == nil && len(tables) > 0 { //nolint:gosec // one of two
+			all = append(all, "the kernel reports no rules of "+program+" ("+strings.Join(strings.Fields(string(tables)), ", ")+"): see "+program+" -vnL")
+		}
+	}
+	return all
+}
