@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // command is one that asks the daemon.
@@ -19,8 +20,18 @@ type command struct {
 	// follows says that the command can go on printing what is new; then run
 	// bounds its questions itself.
 	follows bool
+	// pair is what a command has that takes two arguments.
+	pair *pair
 	// run writes the answer.
 	run func(ctx context.Context, q query) error
+}
+
+// pair is what a command about two things has. It bounds its questions itself: --timeout
+// is for each of them.
+type pair struct {
+	// complete returns what either argument may be.
+	complete func(ctx context.Context, q query) []string
+	flags    func(f *pflag.FlagSet, q *query)
 }
 
 // query is one run of a command.
@@ -38,6 +49,9 @@ type query struct {
 	follow  bool
 	timeout time.Duration
 	find    func(context.Context) (*daemon, error)
+	// trace is what gangway trace is to do; hint takes what is no part of an answer.
+	trace traceFlags
+	hint  io.Writer
 }
 
 // id cuts an id as docker does.
@@ -62,7 +76,7 @@ func (c command) cobra(o Options) *cobra.Command {
 		Args:    c.args,
 	}
 	ready := func() query {
-		q.out = cmd.OutOrStdout()
+		q.out, q.hint = cmd.OutOrStdout(), cmd.ErrOrStderr()
 		q.find = func(ctx context.Context) (*daemon, error) { return findDaemon(ctx, o.PluginDir, socket) }
 		return q
 	}
@@ -75,7 +89,7 @@ func (c command) cobra(o Options) *cobra.Command {
 			return err
 		}
 		ctx := cmd.Context()
-		if !c.follows {
+		if !c.follows && c.pair == nil {
 			bounded, cancel := context.WithTimeout(ctx, q.timeout)
 			defer cancel()
 			ctx = bounded
@@ -83,13 +97,19 @@ func (c command) cobra(o Options) *cobra.Command {
 		if len(args) > 0 {
 			q.want.argument = args[0]
 		}
+		if len(args) > 1 {
+			q.want.second = args[1]
+		}
 		return c.run(ctx, ready())
 	}
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if c.lists == nil || len(args) > 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
+		switch {
+		case c.pair != nil && len(args) < 2:
+			return completion(cmd, c.pair.complete, ready)
+		case c.lists != nil && len(args) == 0:
+			return completion(cmd, c.lists.complete, ready)
 		}
-		return completion(cmd, c.lists.complete, ready)
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	f := cmd.Flags()
 	f.BoolVar(&q.json, "json", false, "print the daemon's answer as JSON")
@@ -100,14 +120,23 @@ func (c command) cobra(o Options) *cobra.Command {
 		f.StringVar(&since, "since", "", "list what happened since a `TIME`, or so long ago")
 		f.StringVar(&until, "until", "", "list what happened until a `TIME`, or so long ago")
 	}
+	if c.pair != nil {
+		c.pair.flags(f, &q)
+	}
 	if c.lists != nil {
 		c.listFlags(cmd, &q, ready)
 	}
 	return cmd
 }
 
-// args takes one argument at most, and that where it means something.
+// args takes one argument at most, and that where it means something, or a pair.
 func (c command) args(cmd *cobra.Command, args []string) error {
+	if c.pair != nil {
+		if len(args) != 2 || args[0] == "" || args[1] == "" {
+			return fmt.Errorf("want two arguments, as in \"%s\"; see \"%s --help\"", cmd.UseLine(), cmd.CommandPath())
+		}
+		return nil
+	}
 	if c.lists == nil || !c.lists.argument {
 		return noArgs(cmd, args)
 	}

@@ -69,6 +69,8 @@ type lists struct {
 // wanted is which part of a list is wanted.
 type wanted struct {
 	argument, network string
+	// second is the other argument of a pair.
+	second string
 	span
 }
 

@@ -19,6 +19,8 @@ type Seen struct {
 	Packets int `json:"packets"`
 	// Answer is what the probe heard; empty without one.
 	Answer string `json:"answer,omitempty"`
+	// Bridged says whether what stays on a bridge was followed.
+	Bridged bool `json:"-"`
 	// Notes say what could not be followed, and why.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -73,7 +75,7 @@ func Follow(ctx context.Context, f Flow, o Options) (seen Seen, err error) {
 	answer := o.start(ctx, probe)
 	events, answered, err := hear(ctx, on, listener, o, answer)
 	seen = judge(on, namesOf(ctx), events)
-	seen.Answer = answered
+	seen.Answer, seen.Bridged = answered, on.Bridged
 	if errors.Is(err, nftrace.ErrLost) {
 		seen.Notes = append(seen.Notes, err.Error())
 		err = nil
@@ -119,7 +121,7 @@ func hear(ctx context.Context, on *nftrace.Switch, l *nftrace.Listener, o Option
 		}
 		came := !first.IsZero()
 		switch {
-		case waiting && ctx.Err() == nil: // it ends by itself
+		case waiting: // the probe ends by itself
 		case err != nil && !errors.Is(err, nftrace.ErrLost), ctx.Err() != nil, time.Now().After(end):
 			return all, answered, err
 		case o.Probe && len(some) == 0, came && len(some) == 0, came && time.Since(first) > enough:
@@ -152,10 +154,25 @@ func notes(bridged bool) (all []string) {
 	if !bridged {
 		all = append(all, "not followed within bridges: the kernel has no nf_tables for them")
 	}
-	for file, program := range map[string]string{"/proc/net/ip_tables_names": "iptables-legacy", "/proc/net/ip6_tables_names": "ip6tables-legacy"} {
-		if tables, err := os.ReadFile(file); err == nil && len(tables) > 0 { //nolint:gosec // one of two
+	for _, family := range []string{"ip", "ip6"} {
+		program := family + "tables-legacy"
+		if tables, err := os.ReadFile("/proc/net/" + family + "_tables_names"); err == nil && len(tables) > 0 { //nolint:gosec // one of two
 			all = append(all, "the kernel reports no rules of "+program+" ("+strings.Join(strings.Fields(string(tables)), ", ")+"): see "+program+" -vnL")
 		}
 	}
 	return all
+}
+
+// Outcome is the verdict on a flow: the kernel's, or the desired state's where the kernel
+// was not asked or could not see it.
+func Outcome(d Decision, seen *Seen) Verdict {
+	switch {
+	case seen == nil || seen.Verdict == "":
+		return d.Verdict
+	case seen.Answer == accepted:
+		return Accepted
+	case seen.Packets == 0 && d.Switched && !seen.Bridged:
+		return d.Verdict
+	}
+	return seen.Verdict
 }

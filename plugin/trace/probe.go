@@ -142,6 +142,9 @@ func (s *socket) send(ctx context.Context) string {
 	return "none"
 }
 
+// accepted is the answer to a probe that was connected.
+const accepted = "the connection was accepted"
+
 // pollTime is how long a wait lasts before its end is looked at.
 const pollTime = 50 * time.Millisecond
 
@@ -159,7 +162,7 @@ func (s *socket) answer() string {
 	}
 	// The program that accepted it sees the connection's end at once.
 	_ = unix.SetsockoptLinger(s.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-	return "the connection was accepted"
+	return accepted
 }
 
 func family(a netip.Addr) int {
