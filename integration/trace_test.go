@@ -99,13 +99,13 @@ func traces(address string) []traced {
 	}
 	user, noUser := drop("DOCKER-USER -p tcp --dport 80 -j DROP")
 	raw, noRaw := drop("FORWARD -o gw-+ -p udp --dport 80 -j REJECT")
-	foreign := "nft add table inet other; nft 'add chain inet other pre { type filter hook prerouting priority 0; }'; nft add rule inet other pre tcp dport { 22, 8000 } counter drop"
-	policy := "nft add table ip other; nft 'add chain ip other fwd { type filter hook forward priority 50; policy drop; }'"
+	foreign := "nft add table inet other; nft 'add chain inet other pre { type filter hook prerouting priority -150; }'; nft add rule inet other pre tcp dport { 22, 8000 } counter drop"
+	policy := "nft add table ip other; nft 'add chain ip other onward { type filter hook forward priority 50; policy drop; }'"
 	return []traced{
 		{name: "published", args: "192.0.2.2 192.0.2.1:8000", knock: "tcp 192.0.2.1:8000",
 			words: []string{"from 192.0.2.2, outside", "that c1 on network n1 publishes", "translated to " + address + ":80", "accepted: a published port",
-				"a packet from 192.0.2.2:", "its destination is now " + address + ":80", "accepted by all chains, leaves by gw-"}},
-		{name: "published-udp", args: "192.0.2.2 192.0.2.1:8000/udp", knock: "udp 192.0.2.1:8000", words: []string{"accepted by all chains, leaves by gw-"}},
+				"a packet from 192.0.2.2:", "its destination is now " + address + ":80", "accepted by all chains, leaves by g"}},
+		{name: "published-udp", args: "192.0.2.2 192.0.2.1:8000/udp", knock: "udp 192.0.2.1:8000", words: []string{"accepted by all chains, leaves by g"}},
 		{name: "docker-user", args: "192.0.2.2 192.0.2.1:8000", knock: "tcp 192.0.2.1:8000", do: user, undo: noUser, drops: true,
 			words: []string{"dropped by ip filter DOCKER-USER rule 1 (", "dport 80 ", "drop)"}},
 		{name: "rejected", args: "192.0.2.2 192.0.2.1:8000/udp", knock: "udp 192.0.2.1:8000", do: raw, undo: noRaw, drops: true,
@@ -115,7 +115,7 @@ func traces(address string) []traced {
 		{name: "policy", args: "host " + address + ":80 --probe", do: policy, undo: "nft delete table ip other",
 			words: []string{"from the host itself", "accepted by all chains", "answer: the connection was accepted"}},
 		{name: "foreign-policy", args: "c2 192.0.2.1:8000 --probe", do: policy, undo: "nft delete table ip other", drops: true,
-			words: []string{"dropped by ip other fwd, whose policy is drop", "answer: none"}},
+			words: []string{"dropped by ip other onward, whose policy is drop", "answer: none"}},
 		{name: "host", args: "host 127.0.0.1:8000 --probe", words: []string{"source becomes the bridge's address", "its destination is now " + address + ":80", "answer: the connection was accepted"}},
 		{name: "hairpin", args: "near 192.0.2.1:8000 --probe", words: []string{"hairpin", "accepted by all chains", "answer: the connection was accepted"}},
 		{name: "same-network", args: "near c1:80 --probe", words: []string{"containers of one network reach each other", "accepted by all chains", "answer: the connection was accepted"}},

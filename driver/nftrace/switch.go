@@ -16,7 +16,8 @@ import (
 // Prefix begins the names of tables of a Switch.
 const Prefix = "gangway-trace"
 
-// Flow says which packets are traced. What is zero or invalid may be anything.
+// Flow says which packets are traced; of TCP those that open a connection, since what
+// follows them is accepted by other rules. What is zero or invalid may be anything.
 type Flow struct {
 	Protocol byte
 	// Source and Destination are as the sender has them, before any translation. They
@@ -171,6 +172,9 @@ func hasTables() bool {
 	return err == nil
 }
 
+// The flags of TCP that tell an opening packet (RFC 9293).
+const flagSYN, flagRST, flagACK = 0x02, 0x04, 0x10
+
 // expressions match the flow and turn tracing on.
 func (f Flow) expressions(family byte) (all []expr.Any) {
 	is := func(load expr.Any, want []byte) {
@@ -201,6 +205,11 @@ func (f Flow) expressions(family byte) (all []expr.Any) {
 		if port != 0 {
 			is(&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: uint32(at) * 2, Len: 2}, binary.BigEndian.AppendUint16(nil, port)) //nolint:gosec // 0 or 1
 		}
+	}
+	if f.Protocol == unix.IPPROTO_TCP {
+		all = append(all, &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
+			&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{flagSYN | flagRST | flagACK}, Xor: []byte{0}},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{flagSYN}})
 	}
 	return append(all, &expr.Immediate{Register: 1, Data: []byte{1}}, &expr.Meta{Key: expr.MetaKeyNFTRACE, SourceRegister: true, Register: 1})
 }

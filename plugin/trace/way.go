@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gangway-net/gangway/driver/nftrace"
 )
 
@@ -24,15 +26,15 @@ type Way struct {
 	Verdict Verdict
 	// finished says that it has come to the end of a hook behind which nothing need follow.
 	finished bool
+	// bridged says that it came by a port of a bridge.
+	bridged bool
 	// lost says that it is gone without a rule that dropped it.
 	lost bool
-	// starts are the places where its tracing was turned on.
-	starts map[string]bool
+	// starts counts where its tracing was turned on.
+	starts map[string]int
 	// ends are source and destination as they were seen last, and out the link.
 	ends [2]netip.AddrPort
 	out  uint32
-	// last is where it was seen last.
-	last string
 }
 
 // marker knows the steps of the switch itself; it is an *nftrace.Switch.
@@ -62,15 +64,15 @@ func ways(m marker, w words, events []nftrace.Event) (all []*Way) {
 			if at == nil && len(all) > 0 {
 				at = all[len(all)-1]
 			}
-			if at == nil || at.starts[e.Where()] || at.Verdict == Dropped {
-				at = &Way{Verdict: Unknown, starts: map[string]bool{}}
+			if at == nil || at.Verdict == Dropped || at.past(e) {
+				at = &Way{Verdict: Unknown, starts: map[string]int{}}
 				all = append(all, at)
 			}
-			at.starts[e.Where()] = true
+			at.starts[e.Where()]++
+			at.bridged = at.bridged || e.Family == unix.NFPROTO_BRIDGE
 			known[e.Packet] = at
 		}
-		if at == nil && m.Own(e) && len(all) > 0 && all[len(all)-1].out == loopback {
-			// It comes back in by lo with another destination, for which the switch has no rule.
+		if at == nil && m.Own(e) && len(all) > 0 && all[len(all)-1].comesBack() {
 			at = all[len(all)-1]
 			known[e.Packet] = at
 		}
@@ -82,6 +84,24 @@ func ways(m marker, w words, events []nftrace.Event) (all []*Way) {
 		at.close(w)
 	}
 	return all
+}
+
+// past says that a step where tracing is turned on is another packet's: the way's own has
+// been there. With br_netfilter a packet from a bridge comes to prerouting of IP twice, at
+// the bridge and behind it; the kernel leaves out the others' chains at the second time.
+func (y *Way) past(e nftrace.Event) bool {
+	limit := 1
+	if e.Family == unix.NFPROTO_INET && y.bridged && !y.finished {
+		limit = 2
+	}
+	return y.starts[e.Where()] >= limit
+}
+
+// comesBack says that the packet may be seen again under another number and with another
+// destination, for which the switch has no rule: translated and by lo, or translated at a
+// bridge with br_netfilter.
+func (y *Way) comesBack() bool {
+	return y.Verdict != Dropped && !y.finished && (y.out == loopback || y.bridged)
 }
 
 // take adds what an event says.
@@ -99,7 +119,6 @@ func (y *Way) take(m marker, w words, e nftrace.Event) {
 		}
 		return
 	}
-	y.last = e.Where()
 	switch {
 	case e.Kind == nftrace.Rule && !e.Matched(), e.Kind == nftrace.Return:
 	case e.Drops() && e.Matched():
@@ -170,15 +189,19 @@ func (y *Way) close(w words) {
 	case y.finished:
 		y.Verdict = Accepted
 		y.Steps = append(y.Steps, Step{Text: fmt.Sprintf("accepted by all chains, leaves by %s", w.Link(y.out))})
-	case y.last == "":
-		y.gone("where it came in")
 	default:
-		y.gone(y.last)
+		y.gone()
 	}
 }
 
-func (y *Way) gone(where string) {
+func (y *Way) gone() {
 	y.Verdict, y.lost = Dropped, true
+	where := "where it came in"
+	for _, s := range y.Steps {
+		if s.Chain != "" {
+			where = s.Chain
+		}
+	}
 	y.Steps = append(y.Steps, Step{Text: "gone behind " + where + ", dropped by no rule of nf_tables: routing, rp_filter, or iptables-legacy"})
 }
 
