@@ -90,12 +90,7 @@ func TestTrace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !s.Bridged {
-		t.Error("bridges are not traced")
-	}
-	if tables := nft(t, "list", "tables"); strings.Count(tables, Prefix) != 2 {
-		t.Errorf("tables while it is on:\n%s", tables)
-	}
+	defer s.Off()
 	send(t, "127.0.0.1:8001")
 	send(t, "127.0.0.1:8000")
 	all := heard(t, l, func(e Event) bool { return e.Drops() })
@@ -109,6 +104,25 @@ func TestTrace(t *testing.T) {
 	last := all[len(all)-1]
 	if last.Where() != "ip other in" || !last.Matched() || last.Handle == 0 || !last.Drops() {
 		t.Errorf("it ends with %+v", last)
+	}
+}
+
+// TestOff: nothing is told when it is off, and nothing is left.
+func TestOff(t *testing.T) {
+	l, err := Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s, err := On(loopback())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.Bridged {
+		t.Error("bridges are not traced")
+	}
+	if tables := nft(t, "list", "tables"); strings.Count(tables, Prefix) != 2 {
+		t.Errorf("tables while it is on:\n%s", tables)
 	}
 	s.Off()
 	if tables := nft(t, "list", "tables"); strings.Contains(tables, Prefix) {

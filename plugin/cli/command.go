@@ -94,11 +94,8 @@ func (c command) cobra(o Options) *cobra.Command {
 			defer cancel()
 			ctx = bounded
 		}
-		if len(args) > 0 {
-			q.want.argument = args[0]
-		}
-		if len(args) > 1 {
-			q.want.second = args[1]
+		for i, into := range []*string{&q.want.argument, &q.want.second}[:len(args)] {
+			*into = args[i]
 		}
 		return c.run(ctx, ready())
 	}

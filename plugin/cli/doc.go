@@ -6,6 +6,9 @@
 // daemon's own JSON for programs; the exit code is 0 only if the answer is
 // there and good. (Only version also has something to say without a daemon.)
 //
+// Doctor and trace look at the kernel as well, by packages of their own; trace has the
+// kernel report one flow while it runs.
+//
 // The package refuses to look at the kernel or at the state by itself: what it
 // shows is what the daemon that handles the traffic knows. When there is no
 // daemon to ask, it says what is wrong and what to do next.

@@ -136,10 +136,16 @@ func (q query) flow(s trace.State) (f trace.Flow, err error) {
 	switch {
 	case !addr.IsValid():
 		return f, fmt.Errorf("%s has no address of a family that %s has", to, q.want.argument)
+	case q.trace.probe && !f.From.Host && len(f.From.Endpoints) == 0:
+		return f, fmt.Errorf("--probe: %s is neither this host nor a container of it: send from there while the command waits", f.From.Addr)
 	case f.From.Addr.IsValid() && f.From.Addr.Is6() != addr.Is6():
 		return f, fmt.Errorf("%s and %s are of different families", q.want.argument, addr)
 	}
 	f.Destination = netip.AddrPortFrom(addr, port)
+	if q.trace.wait == 0 {
+		f.Source = f.From.Likely(addr)
+		return f, nil
+	}
 	f.Source, err = trace.Source(f.From, f.Destination)
 	return f, err
 }
@@ -189,9 +195,6 @@ func parseTarget(arg string) (to string, port uint16, protocol string, err error
 
 // kernel follows the flow in the kernel.
 func (q query) kernel(ctx context.Context, f trace.Flow) (*trace.Seen, error) {
-	if q.trace.probe && !f.From.Host && len(f.From.Endpoints) == 0 {
-		return nil, fmt.Errorf("--probe: %s is neither this host nor a container of it: send from there while the command waits", f.Source)
-	}
 	seen, err := trace.Follow(ctx, f, trace.Options{Probe: q.trace.probe, For: q.trace.wait, Waiting: func() {
 		from := q.want.argument
 		if f.Source.IsValid() {
@@ -234,10 +237,11 @@ const traceColumns = 120
 
 // section prints lines below a heading, one a step.
 func (q query) section(heading string, lines []string) error {
-	for i, line := range lines {
-		lines[i] = "  " + clip(printable.Word(line), traceColumns-2)
+	all := []string{heading}
+	for _, line := range lines {
+		all = append(all, "  "+clip(printable.Word(line), traceColumns-2))
 	}
-	_, err := fmt.Fprintln(q.out, strings.Join(append([]string{heading}, lines...), "\n"))
+	_, err := fmt.Fprintln(q.out, strings.Join(all, "\n"))
 	return err
 }
 

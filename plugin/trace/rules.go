@@ -51,13 +51,21 @@ func (n *names) Rule(e nftrace.Event) string {
 	return fmt.Sprintf("%s rule with handle %d", where, e.Handle)
 }
 
+// handleMark is between a rule and its handle.
+const handleMark = " # handle "
+
 // parseChain reads what "nft -a list chain" prints: "rule 1 (tcp dport 80 drop)" by handle.
 func parseChain(text string) map[uint64]string {
 	rules := map[uint64]string{}
 	for line := range strings.Lines(text) {
-		rule, number, found := strings.Cut(strings.TrimSpace(line), " # handle ")
-		handle, err := strconv.ParseUint(number, 10, 64)
-		if !found || err != nil || strings.HasSuffix(rule, "{") {
+		line = strings.TrimSpace(line)
+		at := strings.LastIndex(line, handleMark) // comments may have it as well
+		if at < 0 || strings.HasSuffix(line[:at], "{") {
+			continue
+		}
+		rule := line[:at]
+		handle, err := strconv.ParseUint(line[at+len(handleMark):], 10, 64)
+		if err != nil {
 			continue
 		}
 		// Counters without their numbers say nothing.

@@ -107,6 +107,26 @@ func Towards(from, to Party) netip.Addr {
 	return best
 }
 
+// Likely is the address from which packets of a container to a destination come, as far as
+// that can be said without its routes: that of a network that the destination is on, else
+// the first of the family. It is invalid for the host.
+func (p Party) Likely(to netip.Addr) (likely netip.Addr) {
+	if p.Addr.IsValid() && !p.Host {
+		return p.Addr
+	}
+	for _, e := range p.Endpoints {
+		for _, a := range e.Addresses {
+			if a.Contains(to) {
+				return a.Addr()
+			}
+			if !likely.IsValid() && a.Addr().Is6() == to.Is6() {
+				likely = a.Addr()
+			}
+		}
+	}
+	return likely
+}
+
 // speaks says whether a party may have addresses of a family.
 func (p Party) speaks(six bool) bool {
 	if p.Addr.IsValid() {
