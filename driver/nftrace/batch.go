@@ -15,7 +15,7 @@ type batch struct {
 	messages []netlink.Message
 }
 
-// hook is where a chain of type filter is asked. Hooks of bridges have the same numbers.
+// hook is where a chain of type filter is asked.
 type hook struct {
 	chain    string
 	number   uint32
@@ -37,6 +37,14 @@ func (b *batch) add(kind netlink.HeaderType, flags netlink.HeaderFlags, attribut
 		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | kind, Flags: netlink.Request | netlink.Create | flags},
 		Data:   append([]byte{b.family, unix.NFNETLINK_V0, 0, 0}, encode(attributes...)...),
 	})
+}
+
+// table makes a table that belongs to the sender, with its chains.
+func (b *batch) table(name string, hooks ...hook) {
+	b.add(unix.NFT_MSG_NEWTABLE, 0, text(unix.NFTA_TABLE_NAME, name), number(unix.NFTA_TABLE_FLAGS, flagOwner))
+	for _, h := range hooks {
+		b.chain(name, h)
+	}
 }
 
 func (b *batch) chain(table string, h hook) {

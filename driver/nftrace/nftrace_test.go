@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -199,6 +200,17 @@ func TestKilled(t *testing.T) {
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	testkit.Eventually(t, "its tables are gone", func() bool { return !strings.Contains(nft(t, "list", "tables"), Prefix) })
+}
+
+// TestNoRights: who may not is told so at once.
+func TestNoRights(t *testing.T) {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), holdEnv+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.Output()
+	if err == nil || !strings.Contains(string(out), "run as root") {
+		t.Errorf("%v: %q", err, out)
+	}
 }
 
 // FuzzParse: what is no report is an error, and nothing worse.

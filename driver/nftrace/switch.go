@@ -1,12 +1,15 @@
 package nftrace
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 	"net/netip"
+	"os"
 	"slices"
+	"time"
 
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
@@ -52,23 +55,30 @@ var ErrNoOwner = errors.New("the kernel has no tables that go with the process t
 // ErrUnsupported says that the kernel has no nf_tables.
 var ErrUnsupported = errors.New("the kernel has no nf_tables")
 
+// connectError is one of making a socket of nfnetlink, which a kernel may lack.
+func connectError(what string, err error) error {
+	if errors.Is(err, unix.EPROTONOSUPPORT) {
+		err = fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	return fmt.Errorf("%s nf_tables: %w", what, err)
+}
+
 // On turns tracing on.
 func On(f Flow) (*Switch, error) {
 	link, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
-		return nil, fmt.Errorf("connect to nf_tables: %w", err)
+		return nil, connectError("connect to", err)
 	}
 	s := &Switch{link: link}
 	port, err := s.port()
 	if err == nil {
 		s.name = fmt.Sprintf("%s-%d", Prefix, port)
-		err = s.on(f, unix.NFPROTO_INET)
+		err = s.on(f)
 	}
 	if err != nil {
 		s.Off()
 		return nil, err
 	}
-	s.Bridged = s.on(f, unix.NFPROTO_BRIDGE) == nil
 	return s, nil
 }
 
@@ -113,36 +123,48 @@ func (s *Switch) Ends(e Event) (ends, up bool) {
 	return up || e.Chain == chainEnd, up
 }
 
-// on makes a table of a family.
-func (s *Switch) on(f Flow, family byte) error {
-	b := batch{family: family}
+// on makes the tables. All rules come in the last transaction, when all chains are there:
+// a packet that starts to be traced is traced to its end.
+func (s *Switch) on(f Flow) error {
+	bridges := batch{family: unix.NFPROTO_BRIDGE}
+	bridges.begin()
+	// What bridges hand up comes to the other table.
+	bridges.table(s.name, firstHooks()...)
+	bridges.end()
+	s.Bridged = s.send(bridges) == nil
+	b := batch{family: unix.NFPROTO_INET}
 	b.begin()
-	b.add(unix.NFT_MSG_NEWTABLE, 0, text(unix.NFTA_TABLE_NAME, s.name), number(unix.NFTA_TABLE_FLAGS, flagOwner))
-	hooks := []hook{{chainIn, unix.NF_INET_PRE_ROUTING, math.MinInt32}, {chainOut, unix.NF_INET_LOCAL_OUT, math.MinInt32},
-		{chainEnd, unix.NF_INET_POST_ROUTING, math.MaxInt32}, {chainUp, unix.NF_INET_LOCAL_IN, math.MaxInt32}}
-	if family == unix.NFPROTO_BRIDGE { // what it hands up comes to the other table
-		hooks = slices.DeleteFunc(hooks, func(h hook) bool { return h.chain == chainUp })
+	b.table(s.name, append(firstHooks(), hook{chainUp, unix.NF_INET_LOCAL_IN, math.MaxInt32})...)
+	families := []byte{unix.NFPROTO_INET}
+	if s.Bridged {
+		families = append(families, unix.NFPROTO_BRIDGE)
 	}
-	for _, h := range hooks {
-		b.chain(s.name, h)
-	}
-	for _, chain := range []string{chainIn, chainOut} {
-		if err := b.rule(s.name, chain, f.expressions(family)); err != nil {
-			return fmt.Errorf("make a rule that traces: %w", err)
+	for _, b.family = range families {
+		for _, chain := range []string{chainIn, chainOut} {
+			if err := b.rule(s.name, chain, f.expressions(b.family)); err != nil {
+				return fmt.Errorf("make a rule that traces: %w", err)
+			}
 		}
 	}
 	b.end()
 	return s.send(b)
 }
 
-// send hands over the batch, and asks for an answer to the message before the end: the
-// kernel has done all of it or nothing by then.
-func (s *Switch) send(b batch) error {
-	b.messages[len(b.messages)-2].Header.Flags |= netlink.Acknowledge
-	if _, err := s.link.SendMessages(b.messages); err != nil {
-		return fmt.Errorf("turn tracing on: %w", err)
+// firstHooks are those of both tables: before and behind all other chains. Hooks of bridges
+// have the same numbers.
+func firstHooks() []hook {
+	return []hook{
+		{chainIn, unix.NF_INET_PRE_ROUTING, math.MinInt32}, {chainOut, unix.NF_INET_LOCAL_OUT, math.MinInt32},
+		{chainEnd, unix.NF_INET_POST_ROUTING, math.MaxInt32},
 	}
-	_, err := s.link.Receive()
+}
+
+// send hands over a transaction, and returns what the kernel refused first.
+func (s *Switch) send(b batch) error {
+	_, err := s.link.SendMessages(b.messages)
+	if err == nil {
+		err = s.hear()
+	}
 	switch {
 	case err == nil:
 		return nil
@@ -158,6 +180,40 @@ func (s *Switch) send(b batch) error {
 	return fmt.Errorf("turn tracing on: %w", err)
 }
 
+// hear returns the first refusal of what was sent. The kernel answers in order: nothing of
+// a transaction comes behind the answer to a question that follows it.
+func (s *Switch) hear() (refused error) {
+	end, err := s.link.Send(askGeneration())
+	if err != nil {
+		return err
+	}
+	if err = s.link.SetReadDeadline(time.Now().Add(answerTime)); err != nil {
+		return err
+	}
+	for {
+		answers, err := s.link.Receive()
+		refused = cmp.Or(refused, err)
+		switch broken := (*os.SyscallError)(nil); {
+		case errors.As(err, &broken), errors.Is(err, os.ErrDeadlineExceeded):
+			return refused
+		case errors.Is(err, unix.EPERM), errors.Is(err, unix.EOPNOTSUPP) && !hasTables():
+			return refused // the question is refused as well
+		}
+		if slices.ContainsFunc(answers, func(m netlink.Message) bool { return m.Header.Sequence == end.Header.Sequence }) {
+			return refused
+		}
+	}
+}
+
+// answerTime bounds the wait for the kernel's answers; it gives them at once.
+const answerTime = 5 * time.Second
+
+func askGeneration() netlink.Message {
+	return netlink.Message{
+		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETGEN, Flags: netlink.Request}, Data: make([]byte, 4),
+	}
+}
+
 // hasTables says whether nf_tables answers at all, on a connection without answers of
 // before.
 func hasTables() bool {
@@ -166,9 +222,7 @@ func hasTables() bool {
 		return false
 	}
 	defer func() { _ = link.Close() }()
-	_, err = link.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETGEN, Flags: netlink.Request}, Data: make([]byte, 4),
-	})
+	_, err = link.Execute(askGeneration())
 	return err == nil
 }
 

@@ -62,14 +62,12 @@ func Follow(ctx context.Context, f Flow, o Options) (seen Seen, err error) {
 	}
 	listener, err := nftrace.Listen()
 	if err != nil {
-		return seen, err
+		return cannot(err)
 	}
 	defer listener.Close()
 	on, err := nftrace.On(flow)
-	if errors.Is(err, nftrace.ErrNoOwner) || errors.Is(err, nftrace.ErrUnsupported) {
-		return Seen{Steps: []Step{}, Notes: []string{"not followed in the kernel: " + err.Error()}}, nil
-	} else if err != nil {
-		return seen, err
+	if err != nil {
+		return cannot(err)
 	}
 	defer on.Off()
 	answer := o.start(ctx, probe)
@@ -82,6 +80,14 @@ func Follow(ctx context.Context, f Flow, o Options) (seen Seen, err error) {
 	}
 	seen.Notes = append(seen.Notes, notes(on.Bridged)...)
 	return seen, err
+}
+
+// cannot says that the kernel does not trace, if it is that.
+func cannot(err error) (Seen, error) {
+	if errors.Is(err, nftrace.ErrNoOwner) || errors.Is(err, nftrace.ErrUnsupported) {
+		return Seen{Steps: []Step{}, Notes: append([]string{"not followed in the kernel: " + err.Error()}, legacy()...)}, nil
+	}
+	return Seen{}, err
 }
 
 // start sends what is to be sent, and returns where the answer comes; nil without a probe.
@@ -154,6 +160,11 @@ func notes(bridged bool) (all []string) {
 	if !bridged {
 		all = append(all, "not followed within bridges: the kernel has no nf_tables for them")
 	}
+	return append(all, legacy()...)
+}
+
+// legacy says which rules of iptables-legacy there are.
+func legacy() (all []string) {
 	for _, family := range []string{"ip", "ip6"} {
 		program := family + "tables-legacy"
 		if tables, err := os.ReadFile("/proc/net/" + family + "_tables_names"); err == nil && len(tables) > 0 { //nolint:gosec // one of two
