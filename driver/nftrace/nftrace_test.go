@@ -76,8 +76,26 @@ func heard(t *testing.T, l *Listener, done func(Event) bool) (all []Event) {
 	return all
 }
 
+// TestOwner: where a table cannot go with its owner, nothing is turned on.
+func TestOwner(t *testing.T) {
+	s, err := On(loopback())
+	switch {
+	case testkit.KernelHas(5, 12) && err != nil:
+		t.Error(err)
+	case !testkit.KernelHas(5, 12) && !errors.Is(err, ErrNoOwner):
+		t.Errorf("got %v, want that this kernel has no owners", err)
+	}
+	if err == nil {
+		s.Off()
+	}
+	if tables := nft(t, "list", "tables"); strings.Contains(tables, Prefix) {
+		t.Errorf("tables that are left:\n%s", tables)
+	}
+}
+
 // TestTrace: the steps of the flow are told, those of no other one, and none after the end.
 func TestTrace(t *testing.T) {
+	testkit.NeedKernel(t, 5, 12)
 	nft(t, "add table ip other")
 	defer nft(t, "delete table ip other")
 	nft(t, "add chain ip other in { type filter hook input priority 0; }")
@@ -110,6 +128,7 @@ func TestTrace(t *testing.T) {
 
 // TestOff: nothing is told when it is off, and nothing is left.
 func TestOff(t *testing.T) {
+	testkit.NeedKernel(t, 5, 12)
 	l, err := Listen()
 	if err != nil {
 		t.Fatal(err)
@@ -137,6 +156,7 @@ func TestOff(t *testing.T) {
 
 // TestUp: what a program of the host gets ends at input.
 func TestUp(t *testing.T) {
+	testkit.NeedKernel(t, 5, 12)
 	l, err := Listen()
 	if err != nil {
 		t.Fatal(err)
@@ -154,6 +174,7 @@ func TestUp(t *testing.T) {
 
 // TestTwo: two traces have a table each, and each knows its own.
 func TestTwo(t *testing.T) {
+	testkit.NeedKernel(t, 5, 12)
 	one, err := On(loopback())
 	if err != nil {
 		t.Fatal(err)
@@ -171,6 +192,7 @@ func TestTwo(t *testing.T) {
 
 // TestOthersCannot: a flush of all rules leaves it on.
 func TestOthersCannot(t *testing.T) {
+	testkit.NeedKernel(t, 5, 12)
 	s, err := On(loopback())
 	if err != nil {
 		t.Fatal(err)
@@ -184,6 +206,7 @@ func TestOthersCannot(t *testing.T) {
 
 // TestKilled: tracing ends with the process, however that ends.
 func TestKilled(t *testing.T) {
+	testkit.NeedKernel(t, 5, 12)
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), holdEnv+"=1")
 	out, err := cmd.StdoutPipe()

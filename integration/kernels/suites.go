@@ -55,6 +55,7 @@ func suites() []suite {
 		{name: "watch", folder: "driver/watch", limit: 15 * time.Minute},
 		{name: "conntrack", folder: "driver/conntrack", limit: 15 * time.Minute},
 		{name: "guard", folder: "driver/link/portfilter", limit: 15 * time.Minute},
+		{name: "nftrace", folder: "driver/nftrace", limit: 15 * time.Minute},
 		{name: "hostport", folder: "driver/hostport", limit: 20 * time.Minute},
 		{name: "link", folder: "driver/link", limit: 40 * time.Minute},
 		{name: "nftables", folder: "driver/firewall/nftables", limit: 30 * time.Minute},
