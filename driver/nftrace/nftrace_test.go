@@ -225,7 +225,7 @@ func TestKilled(t *testing.T) {
 	testkit.Eventually(t, "its tables are gone", func() bool { return !strings.Contains(nft(t, "list", "tables"), Prefix) })
 }
 
-// TestNoRights: who may not is told so at once.
+// TestNoRights: who may not is told so.
 func TestNoRights(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), holdEnv+"=1")

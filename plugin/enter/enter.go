@@ -9,16 +9,24 @@ import (
 	"runtime"
 
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
-// Namespace runs f in the network namespace at path, on a thread of its own, which ends with f:
-// the rejected alternative, to go back on a thread that is kept, may fail and leave it
+// Namespace runs f in the network namespace at path, on a thread of its own, which ends with
+// f: the rejected alternative, to go back on a thread that is kept, may fail and leave it
 // there. Sockets that f opens stay in the namespace. Goroutines that f starts are not in it.
 func Namespace(path string, f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		done <- within(path, f)
+		if unix.Gettid() != unix.Getpid() {
+			done <- within(path, f)
+			return
+		}
+		// Go keeps the process's first thread for good, and /proc/net is that one's. While
+		// this goroutine has it, the next one has another.
+		defer runtime.UnlockOSThread()
+		done <- Namespace(path, f)
 	}()
 	return <-done
 }

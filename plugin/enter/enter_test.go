@@ -2,11 +2,17 @@ package enter
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gangway-net/gangway/integration/nstest"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 func TestMain(m *testing.M) { nstest.Main(m) }
@@ -22,10 +28,10 @@ func TestNamespace(t *testing.T) {
 		}
 		return n
 	}
-	before, other := name(), ""
+	before, other, outer := name(), "", ""
 	failed := errors.New("f failed")
 	nstest.Do(t, func() {
-		other = name()
+		other, outer = name(), fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid())
 		f, err := os.Open(own)
 		if err != nil {
 			t.Fatal(err)
@@ -43,6 +49,16 @@ func TestNamespace(t *testing.T) {
 	if now := name(); now != before || other == before {
 		t.Errorf("the caller is in %s, was in %s; the other one is %s", now, before, other)
 	}
+	testkit.Eventually(t, "no thread is in the other namespace", func() bool {
+		threads, err := filepath.Glob("/proc/self/task/*/ns/net")
+		if err != nil || len(threads) == 0 {
+			t.Fatal(threads, err)
+		}
+		return !slices.ContainsFunc(threads, func(path string) bool {
+			at, _ := os.Readlink(path)
+			return at == other && path != outer // which nstest may keep
+		})
+	})
 	if err := Namespace("/nobody", func() error { t.Error("ran"); return nil }); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a namespace that is not there: %v", err)
 	}

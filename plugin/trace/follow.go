@@ -72,6 +72,7 @@ func Follow(ctx context.Context, f Flow, o Options) (seen Seen, err error) {
 	defer on.Off()
 	answer := o.start(ctx, probe)
 	events, answered, err := hear(ctx, on, listener, o, answer)
+	on.Off()
 	seen = judge(on, namesOf(ctx), events)
 	seen.Answer, seen.Bridged = answered, on.Bridged
 	if errors.Is(err, nftrace.ErrLost) {

@@ -30,6 +30,15 @@ func listen(t *testing.T, at string) netip.AddrPort {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
 	return netip.MustParseAddrPort(l.Addr().String())
 }
 
@@ -50,6 +59,31 @@ func TestProbe(t *testing.T) {
 		if err != nil || seen.Verdict != Accepted || !strings.HasPrefix(seen.Answer, "refused") {
 			t.Errorf("%s: %v, %+v", closed, err, seen)
 		}
+	}
+}
+
+// TestProbeAlone: what others send to the same port meanwhile is not followed.
+func TestProbeAlone(t *testing.T) {
+	to := listen(t, "127.0.0.1:0")
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if c, err := net.Dial("tcp", to.String()); err == nil {
+				c.Close()
+			}
+		}
+	}()
+	seen, err := Follow(t.Context(), Flow{Protocol: "tcp", From: Party{Host: true}, Destination: to}, Options{Probe: true, For: 10 * time.Second})
+	close(done)
+	<-ended
+	if err != nil || seen.Packets != 1 || seen.Answer != accepted {
+		t.Errorf("%v, %+v", err, seen)
 	}
 }
 
