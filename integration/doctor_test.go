@@ -84,7 +84,7 @@ func plants(address string, inside func(container, command string) string) []pla
 			words: []string{"raw PREROUTING rule 1 drops"}},
 		{ask: "good", do: "nft add table inet other; nft 'add chain inet other forward { type filter hook forward priority 0; policy drop; }'",
 			undo: "nft delete table inet other", words: []string{"table inet other chain forward, whose policy is drop"}},
-		{ask: "good", do: "nft add table inet other; nft 'add chain inet other pre { type filter hook prerouting priority 0; }'; nft add rule inet other pre tcp dport { 22, 8000 } counter drop",
+		{ask: "good", do: "nft add table inet other; nft 'add chain inet other pre { type filter hook prerouting priority -150; }'; nft add rule inet other pre tcp dport { 22, 8000 } counter drop",
 			undo: "nft delete table inet other", words: []string{"table inet other chain pre rule 1", "drops"}},
 		{ask: "good", do: inside("good", "ip link set eth0 down"), undo: inside("good", "ip link set eth0 up") + "; " + inside("good", "ip route add default via 10.92.0.1"),
 			words: []string{"good", "interface eth0 is down"}},

@@ -4,12 +4,16 @@ import (
 	"bufio"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// hooks are the built-in chains of iptables that see forwarded packets.
-var hooks = map[string]string{"PREROUTING": "prerouting", "FORWARD": "forward", "POSTROUTING": "postrouting"}
+// seesForwarded says whether a built-in chain of iptables sees forwarded packets. Those of
+// PREROUTING that drop come before the translation: raw and mangle.
+func seesForwarded(chain string) bool {
+	return slices.Contains([]string{"PREROUTING", "FORWARD", "POSTROUTING"}, chain)
+}
 
 // parseSave reads what iptables-save or ip6tables-save prints. program is its name without
 // "-save"; a table whose chains see no forwarded packet is left out.
@@ -25,9 +29,9 @@ func parseSave(program, text string, six bool) (all []Base) {
 			table, chains, bases = line[1:], map[string][]Rule{}, nil
 		case strings.HasPrefix(line, ":"):
 			f := strings.Fields(line[1:])
-			if len(f) > 1 && hooks[f[0]] != "" {
+			if len(f) > 1 && seesForwarded(f[0]) {
 				bases = append(bases, Base{
-					Name: program + " " + table + " " + f[0], Hook: hooks[f[0]], Four: !six, Six: six, Closed: f[1] == "DROP", Chain: f[0], Chains: chains,
+					Name: program + " " + table + " " + f[0], Early: f[0] == "PREROUTING", Four: !six, Six: six, Closed: f[1] == "DROP", Chain: f[0], Chains: chains,
 				})
 			}
 		case strings.HasPrefix(line, "-A ") && chains != nil && len(words(line)) > 1:

@@ -96,7 +96,7 @@ func portDamages() map[string]damage {
 		"perhaps, unasked": {filter("-A FORWARD -s 1.2.3.4 -j DROP"), 0, nil},
 		"perhaps, asked":   {filter("-A FORWARD -s 1.2.3.4 -j DROP"), 8000, []string{"iptables filter FORWARD rule 1 may drop"}},
 		"a policy": {func(f *Facts) {
-			f.Filters = []Base{{Name: "table inet filter chain forward", Hook: "forward", Four: true, Closed: true}}
+			f.Filters = []Base{{Name: "table inet filter chain forward", Four: true, Closed: true}}
 		}, 0, []string{"table inet filter chain forward, whose policy is drop … docs/firewalls.md"}},
 	}
 }

@@ -12,6 +12,7 @@ import (
 type nftObject struct {
 	Chain *struct {
 		Family, Table, Name, Hook, Policy string
+		Prio                              int
 	}
 	Rule *struct {
 		Family, Table, Chain string
@@ -19,6 +20,10 @@ type nftObject struct {
 		Expr                 []map[string]json.RawMessage
 	}
 }
+
+// dstnat is the priority at which packets get their new destination
+// (NF_IP_PRI_NAT_DST, include/uapi/linux/netfilter_ipv4.h).
+const dstnat = -100
 
 // ownTables begins the names of Gangway's tables, which the daemon checks itself.
 const ownTables = "gangway"
@@ -51,7 +56,7 @@ func parseNft(text []byte, read map[string]bool) ([]Base, error) {
 			c := o.Chain
 			if hook := c.Hook; slices.Contains([]string{"prerouting", "forward", "postrouting"}, hook) {
 				all = append(all, Base{
-					Name: fmt.Sprintf("table %s %s chain %s", c.Family, c.Table, c.Name), Hook: hook,
+					Name: fmt.Sprintf("table %s %s chain %s", c.Family, c.Table, c.Name), Early: hook == "prerouting" && c.Prio < dstnat,
 					Four: c.Family != "ip6", Six: c.Family != "ip", Closed: c.Policy == "drop",
 					Chain: c.Name, Chains: chains(c.Family, c.Table),
 				})

@@ -9,9 +9,10 @@ import (
 // Base is a chain of others that packets come to by a hook of the kernel, with the chains
 // that its rules lead to.
 type Base struct {
-	// Name is how people know it, such as "iptables filter FORWARD"; Hook is
-	// prerouting, forward or postrouting.
-	Name, Hook string
+	// Name is how people know it, such as "iptables filter FORWARD".
+	Name string
+	// Early says that it comes before packets get their new destination.
+	Early bool
 	// Six says that it sees IPv6, Four that it sees IPv4.
 	Four, Six bool
 	// Closed says that the policy is drop.
@@ -209,7 +210,7 @@ func (b Base) Drops(p Packet) []Drop {
 	if six := p.To.Addr().Is6(); six && !b.Six || !six && !b.Four {
 		return nil
 	}
-	p.Translated = b.Hook != "prerouting"
+	p.Translated = !b.Early
 	w := &walk{base: b, packet: p}
 	if end := w.chain(b.Chain, yes, 0); end == goesOn && b.Closed && !w.spared {
 		w.drops = append(w.drops, Drop{Where: b.Name + ", whose policy is drop", Sure: true})

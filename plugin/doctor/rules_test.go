@@ -111,6 +111,13 @@ func TestNftDrops(t *testing.T) {
 			}
 		})
 	}
+	for prio, want := range map[string]int{"-150": 1, "-100": 0, "0": 0} {
+		text := strings.NewReplacer(`"hook": "forward", "prio": 0, "policy": "drop"`, `"hook": "prerouting", "prio": `+prio, "RULE", rule(match(dport, "==", "8000"), drop)).Replace(ruleset)
+		bases, err := parseNft([]byte(text), map[string]bool{"ip nat": true})
+		if got := drops(bases, packet()); err != nil || len(got) != want {
+			t.Errorf("prerouting at %s drops by the host's port: %q, %v, want %d", prio, got, err, want)
+		}
+	}
 	if _, err := parseNft([]byte("no"), nil); err == nil {
 		t.Error("no JSON is no error")
 	}
