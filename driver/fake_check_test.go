@@ -70,6 +70,14 @@ func (f *fakeHost) Hold(_ context.Context, p spec.HostPorts) (held, unheld []str
 	return held, unheld, nil
 }
 
+func (f *fakeHost) bind(owner string, runs []spec.Published) {
+	for _, r := range runs {
+		if !holdsPort(f.held[owner], r) {
+			f.held[owner] = append(slices.Clone(f.held[owner]), r)
+		}
+	}
+}
+
 func holdsPort(runs []spec.Published, p spec.Published) bool {
 	return slices.ContainsFunc(runs, func(r spec.Published) bool {
 		return r.Proto == p.Proto && r.HostIP == p.HostIP && r.First <= p.First && p.First <= r.Last

@@ -316,14 +316,6 @@ func (f *fakeHost) Reserve(_ context.Context, owner string, want []spec.PortRequ
 	return runs, nil
 }
 
-func (f *fakeHost) bind(owner string, runs []spec.Published) {
-	for _, r := range runs {
-		if !holdsPort(f.held[owner], r) {
-			f.held[owner] = append(slices.Clone(f.held[owner]), r)
-		}
-	}
-}
-
 func (f *fakeHost) Keep(p spec.HostPorts) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
