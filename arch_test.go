@@ -46,6 +46,7 @@ var arrows = map[string][]string{
 	"driver/conntrack":          {"driver/nlattr", "driver/spec"},
 	"driver/watch":              {"driver/bpfprog", "driver/nlattr", "driver/spec", "printable"},
 	"plugin":                    {"config", "driver", "driver/events", "driver/model", "ipam", "plugin/names", "printable"},
+	"plugin/capture":            {},
 	"plugin/doctor":             {"plugin", "plugin/enter"},
 	"plugin/enter":              {},
 	"plugin/trace":              {"driver/nftrace", "plugin", "plugin/enter"},
@@ -53,7 +54,7 @@ var arrows = map[string][]string{
 	"plugin/names":              {"printable"},
 	"plugin/metrics":            {"config", "driver", "driver/spec", "ipam", "plugin", "printable"},
 	"plugin/store":              {},
-	"plugin/cli":                {"config", "driver", "driver/firewall", "plugin", "plugin/dockerapi", "plugin/doctor", "plugin/trace", "printable"},
+	"plugin/cli":                {"config", "driver", "driver/firewall", "plugin", "plugin/capture", "plugin/dockerapi", "plugin/doctor", "plugin/trace", "printable"},
 	"plugin/dockerapi":          {"driver"},
 	"packaging/generate":        {"config", "plugin", "plugin/cli"},
 }

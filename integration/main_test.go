@@ -103,6 +103,7 @@ func lifeScenarios() []scenario {
 		{name: "api-bodies", run: testAPIBodies, own: true},
 		{name: "api-refuses", run: testAPIRefuses, own: true},
 		{name: "trace", run: testTrace, plugin: true, own: true, rules: true},
+		{name: "capture", run: testCapture, plugin: true, own: true},
 		{name: "privileges", run: testPrivileges, plugin: true, own: true},
 		{name: "churn", run: testChurn, plugin: true, own: true},
 		{name: "refused", run: testRefused, own: true},

@@ -101,6 +101,8 @@ need_check() {
 	need conntrack conntrack
 	need git git
 	need dbus-daemon dbus-daemon
+	need tcpdump tcpdump
+	need tshark tshark
 	[ -e /usr/share/bash-completion/bash_completion ] || want bash-completion
 	need zsh zsh
 	need fish fish

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -169,4 +170,9 @@ func (e *Engine) enablePlugin(t testing.TB) {
 // String describes the answer in messages.
 func (a Answer) String() string {
 	return fmt.Sprintf("%s (client %s, local %s)", a.Host, a.Client, a.Local)
+}
+
+// GangwayCommand is one of gangway's commands beside the engine, to be started.
+func (e *Engine) GangwayCommand(ctx context.Context, args ...string) *exec.Cmd {
+	return e.Command(ctx, append([]string{toolsInside + "/gangway"}, args...)...)
 }

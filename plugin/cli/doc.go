@@ -10,6 +10,7 @@
 // kernel report one flow while it runs.
 //
 // The package refuses to look at the kernel or at the state by itself: what it
-// shows is what the daemon that handles the traffic knows. When there is no
+// shows is what the daemon that handles the traffic knows. What looks itself is a package
+// of its own: doctor and capture, on links that the daemon names. When there is no
 // daemon to ask, it says what is wrong and what to do next.
 package cli

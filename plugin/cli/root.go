@@ -74,6 +74,7 @@ func New(o Options) *cobra.Command {
 	for _, c := range []command{statusCommand(), healthCommand(), networksCommand(), endpointsCommand(), portsCommand(), eventsCommand(), doctorCommand(), traceCommand(), versionCommand(o.Version)} {
 		root.AddCommand(c.cobra(o))
 	}
+	root.AddCommand(captureCommand(o))
 	return root
 }
 
