@@ -79,7 +79,7 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	measured := d.metrics(version, book, log)
 	defer measured.Close()
 	server, err := plugin.New(plugin.Options{
-		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver, Names: book, Calls: measured, Metrics: measured,
+		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver, Drops: d.driver, Names: book, Calls: measured, Metrics: measured,
 		Version: version, Log: log, Notify: notify, Watchdog: watchdog(log),
 	})
 	if err != nil {

@@ -58,6 +58,9 @@ func testDrops(t *testing.T, e *harness.Engine) {
 		}
 		return nil
 	})
+	if list := e.Gangway(t, "drops", r.hostile, "--network", "n1", "--format", "{{.Container}} {{.Reason}}"); list != r.hostile+" spoofed" {
+		t.Errorf("gangway drops lists %q", list)
+	}
 	// Within the minute after an event of somebody else's there is none.
 	harness.Eventually(t, 75*time.Second, "the event", func() error {
 		r.drops()

@@ -11,7 +11,7 @@ import (
 )
 
 // AdminPath is where the admin API begins on the plugin's socket. The paths
-// below it are health, status, networks, endpoints, ports, events and version;
+// below it are health, status, networks, endpoints, ports, drops, events and version;
 // each answers GET with JSON.
 const AdminPath = "/gangway/v1/"
 
@@ -77,6 +77,7 @@ func (s *Server) routeAdmin(h sdk.Handler) {
 	s.adminRoute(h, "ports", func(ctx context.Context) (any, error) {
 		return s.ports(ctx), nil
 	})
+	s.routeDrops(h)
 	s.routeEvents(h)
 	s.routeStatus(h)
 	h.HandleFunc(AdminPath+"version", getOnly(func(w http.ResponseWriter, _ *http.Request) {

@@ -50,6 +50,8 @@ type Options struct {
 	Networks  Networks
 	Addresses Addresses
 	Inspector Inspector
+	// Drops, if set, tells what was refused.
+	Drops Drops
 	// Names is what engines call networks and containers; nil for no names.
 	Names   *names.Book
 	Version Version

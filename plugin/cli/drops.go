@@ -1,12 +1,102 @@
 package cli
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/plugin"
 )
+
+const dropsLong = `List the packets that Gangway refused since the daemon's start, by network,
+container and reason: all, or those of one container.
+
+A packet is counted for the container that was to get it or that sent it, as far
+as the rules tell: those of the iptables backend count by network alone, and "-"
+stands for a container or network that is not known or is gone. The reasons:
+
+  spoofed       a source that cannot come from there, such as an address of
+                another container
+  unpublished   from outside, to what is not published
+  isolated      between two networks, or to or from an internal one
+  icc           between containers of a network without enable_icc
+
+What the administrator's rules in DOCKER-USER refuse is not among them.
+
+` + aboutNames + `
+
+Values for --format: .Network, .NetworkID, .Container, .ContainerID, .EndpointID,
+.Reason, .Packets.`
+
+func dropsView() view {
+	return view{
+		headers: row{
+			"Network": "NETWORK", "NetworkID": "NETWORK ID", "Container": "CONTAINER", "ContainerID": "CONTAINER ID", "EndpointID": "ENDPOINT ID",
+			"Reason": "REASON", "Packets": "PACKETS",
+		},
+		short: `{{.Network}}\t{{.Container}}\t{{.Reason}}\t{{.Packets}}`,
+		long:  `{{.Network}}\t{{.NetworkID}}\t{{.Container}}\t{{.ContainerID}}\t{{.EndpointID}}\t{{.Reason}}\t{{.Packets}}`,
+	}
+}
+
+func dropsCommand() command {
+	return command{
+		use: "drops [CONTAINER]", short: "List the packets that were refused, by network, container and reason", long: dropsLong,
+		lists: &lists{argument: true, network: true, complete: containerNames}, run: runDrops,
+	}
+}
+
+func runDrops(ctx context.Context, q query) error {
+	ids, on, err := q.dropsOf(ctx)
+	if err != nil {
+		return err
+	}
+	l, err := fetch[plugin.Dropped](ctx, q, "drops")
+	if err != nil {
+		return err
+	}
+	l.keep(func(d plugin.Dropped) bool {
+		return (ids == nil || d.EndpointID != "" && ids[key(d.Whose, d.EndpointID)]) && (on == nil || on[d.NetworkID])
+	})
+	if q.json {
+		return l.printRaw(q)
+	}
+	slices.SortFunc(l.list, func(a, b plugin.Dropped) int {
+		return cmp.Or(
+			cmp.Compare(orID(a.NetworkName, a.NetworkID), orID(b.NetworkName, b.NetworkID)),
+			cmp.Compare(orID(a.ContainerName, a.EndpointID), orID(b.ContainerName, b.EndpointID)),
+			cmp.Compare(b.Packets, a.Packets), cmp.Compare(a.Reason, b.Reason))
+	})
+	var rows []row
+	for _, d := range l.list {
+		rows = append(rows, row{
+			"Network": dash(q.name(d.NetworkName, d.NetworkID)), "NetworkID": dash(q.id(d.NetworkID)),
+			"Container": dash(q.name(d.ContainerName, d.EndpointID)), "ContainerID": dash(q.id(d.ContainerID)), "EndpointID": dash(q.id(d.EndpointID)),
+			"Reason": string(d.Reason), "Packets": strconv.FormatUint(d.Packets, 10),
+		})
+	}
+	return q.show(dropsView(), rows)
+}
+
+// dropsOf are the keys of the container and the ids of the networks that are meant; nil for
+// all.
+func (q query) dropsOf(ctx context.Context) (container, networks map[string]bool, err error) {
+	if q.want.argument != "" {
+		l, failed := fetch[plugin.Endpoint](ctx, q, "endpoints")
+		if failed != nil {
+			return nil, nil, failed
+		}
+		if container, err = pick("container", "is on a network of Gangway", q.want.argument, containers(l.list)); err != nil {
+			return nil, nil, err
+		}
+	}
+	networks, err = q.network(ctx)
+	return container, networks, err
+}
 
 // dropped shows how many packets were refused.
 func dropped(d driver.Drops) string { return strconv.FormatUint(d.Total(), 10) }

@@ -34,6 +34,7 @@ type inspector struct {
 	endpoints []driver.EndpointStatus
 	ports     []driver.PortStatus
 	events    []events.Event
+	dropped   []driver.Dropped
 	err       error
 	// book has names, if there are any.
 	book *names.Book
@@ -44,6 +45,9 @@ type inspector struct {
 func (i *inspector) Status(context.Context) driver.Status            { return i.status }
 func (i *inspector) Networks(context.Context) []driver.NetworkStatus { return i.networks }
 func (i *inspector) Ports(context.Context) []driver.PortStatus       { return i.ports }
+
+// Dropped implements plugin.Drops.
+func (i *inspector) Dropped(context.Context) []driver.Dropped { return i.dropped }
 
 // Events tells of everything at once and then of one more at a time.
 func (i *inspector) Events(ctx context.Context, after uint64, wait time.Duration) []events.Event {
@@ -114,6 +118,13 @@ func busyHost() *inspector {
 			{Number: 2, Time: time.Date(2001, 2, 3, 4, 5, 7, 0, time.UTC), Kind: events.Flapping, Text: "somebody undoes the same repair again and again"},
 			{Number: 3, Time: time.Date(2001, 2, 3, 4, 5, 8, 0, time.UTC), Kind: events.Dropped, Text: "3 packets dropped: 3 spoofed (network 0f1e2d3c4b5a, endpoint aaaa1111bbbb)"},
 		},
+		dropped: []driver.Dropped{
+			{Reason: "unpublished", Packets: 1000},
+			{Reason: "unpublished", Packets: 200, NetworkID: net1},
+			{Reason: "spoofed", Packets: 3, NetworkID: net1, EndpointID: ep1},
+			{Reason: "isolated", Packets: 7, NetworkID: net1, EndpointID: ep1},
+			{Reason: "icc", Packets: 1, NetworkID: net2, EndpointID: ep3},
+		},
 		ports: []driver.PortStatus{
 			{EndpointID: ep1, NetworkID: net1, Protocol: "udp", HostIP: addr("0.0.0.0"), First: 10000, Last: 10010, ContainerIP: addr("10.50.0.2"), ContainerFirst: 20000, Path: "nat"},
 			{EndpointID: ep1, NetworkID: net1, Protocol: "tcp", HostIP: addr("::"), First: 8000, Last: 8000, ContainerIP: addr("fd00:51::2"), ContainerFirst: 80, Path: "nat+relay"},
@@ -134,11 +145,12 @@ func serve(t *testing.T, path string, i plugin.Inspector) *plugin.Server {
 func serveFor(t *testing.T, path string, i plugin.Inspector, wait time.Duration) *plugin.Server {
 	t.Helper()
 	var book *names.Book
+	var drops plugin.Drops
 	if i, ok := i.(*inspector); ok {
-		book = i.book
+		book, drops = i.book, i
 	}
 	s, err := plugin.New(plugin.Options{
-		Networks: unused{}, Addresses: unused{}, Inspector: i, Names: book,
+		Networks: unused{}, Addresses: unused{}, Inspector: i, Drops: drops, Names: book,
 		Version: daemonVersion, Log: testkit.Quiet(), VerbTime: wait,
 	})
 	if err != nil {

@@ -34,8 +34,9 @@ func outside() *inspector {
 		endpoints: []driver.EndpointStatus{
 			{ID: obeyed, NetworkID: obeyed, Bridge: obeyed, MAC: obeyed, Sandbox: obeyed, HostInterface: obeyed, ContainerInterface: obeyed + "\tc\nd", ContainerIndex: 3},
 		},
-		events: []events.Event{{Number: 1, Time: time.Unix(1, 0), Kind: events.Flapping, Text: obeyed + "\n2001-02-03  settled"}},
-		ports:  []driver.PortStatus{{EndpointID: obeyed, NetworkID: obeyed, Protocol: obeyed, HostIP: addr("::"), ContainerIP: addr("::"), Path: obeyed}},
+		events:  []events.Event{{Number: 1, Time: time.Unix(1, 0), Kind: events.Flapping, Text: obeyed + "\n2001-02-03  settled"}},
+		dropped: []driver.Dropped{{Reason: obeyed, Packets: 1, NetworkID: obeyed, EndpointID: obeyed}},
+		ports:   []driver.PortStatus{{EndpointID: obeyed, NetworkID: obeyed, Protocol: obeyed, HostIP: addr("::"), ContainerIP: addr("::"), Path: obeyed}},
 	}
 }
 
@@ -44,7 +45,7 @@ func outside() *inspector {
 func TestOutside(t *testing.T) {
 	i := outside()
 	dir := host(t, i)
-	lines := map[string]int{"status": 14, "health": 3, "networks": 2, "endpoints": 2, "ports": 2, "events": 2}
+	lines := map[string]int{"status": 14, "health": 3, "networks": 2, "endpoints": 2, "ports": 2, "events": 2, "drops": 2}
 	for name, want := range lines {
 		args := []string{name}
 		if want == 2 && name != "events" { // one row, where nothing is too long
