@@ -35,6 +35,7 @@ var arrows = map[string][]string{
 	"driver/bpfprog":            {},
 	"driver/nlattr":             {},
 	"driver/kernel":             {},
+	"driver/nflog":              {"driver/firewall"},
 	"driver/link":               {"driver/bpfprog", "driver/kernel", "driver/link/portfilter", "driver/nlattr", "driver/spec", "driver/undo"},
 	"driver/link/portfilter":    {"driver/bpfprog"},
 	"driver/firewall":           {"driver/spec"},

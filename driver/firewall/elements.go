@@ -40,6 +40,8 @@ type Ruleset struct {
 	// policy of FORWARD does not count as a rule that accepts, it may be nobody's choice.
 	// Closed needs no network: the last one leaves forwarding turned on.
 	Closed Families
+	// Log says that there is a Log.
+	Log bool
 }
 
 // Add adds an element, and says whether it was one.
@@ -61,6 +63,8 @@ func (r *Ruleset) Add(o spec.Object) bool {
 		r.HighPorts = append(r.HighPorts, e)
 	case Closed:
 		r.Closed = r.Closed.With(Family(e.Six))
+	case Log:
+		r.Log = true
 	default:
 		return false
 	}
@@ -74,6 +78,9 @@ func (r Ruleset) All() []spec.Object {
 		if r.Closed.Has(six) {
 			all = append(all, Closed{six})
 		}
+	}
+	if r.Log {
+		all = append(all, Log{})
 	}
 	return all
 }
@@ -94,7 +101,7 @@ func (r Ruleset) with(o Ruleset) Ruleset {
 }
 
 func (r Ruleset) empty() bool {
-	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Direct)+len(r.Keep)+len(r.HighPorts)+len(r.Outside) == 0 && r.Closed == Families{}
+	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Direct)+len(r.Keep)+len(r.HighPorts)+len(r.Outside) == 0 && r.Closed == Families{} && !r.Log
 }
 
 // FirstHighPort and LastHighPort bound the source ports that masqueraded flows get.

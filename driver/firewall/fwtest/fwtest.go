@@ -79,6 +79,7 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 		{"Marks", s.marks},
 		{"Closed", s.closed},
 		{"Refused", s.refused},
+		{"Logged", s.logged},
 		{"Changes", s.changes},
 		{"Deltas", s.deltas},
 		{"Sequences", s.sequences},

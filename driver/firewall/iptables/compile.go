@@ -25,8 +25,10 @@ func (r rules) with(d firewall.Delta, f form) rules {
 		}
 	}
 	next.moveRanges(d)
+	next.turnLog(d)
 	next.settle(f)
 	next.finish(closed && !d.Remove.Closed.Has(f.six) || d.Add.Closed.Has(f.six))
+	next.fillLog()
 	return next
 }
 
@@ -135,6 +137,7 @@ func (r rules) opened() rules {
 	if all == nil {
 		all = rules{}
 	}
+	all.clearLog()
 	all.clearRanges()
 	delete(all, closedChain)
 	delete(all, remembered)

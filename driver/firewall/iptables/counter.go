@@ -77,6 +77,8 @@ func refusals(tool, table string, dump []byte) (all []firewall.Refusal, err erro
 		}
 		name, rule, _ := strings.Cut(rest, " ")
 		reason, bridge := why[chain{table, name}], bridgeIn(rule)
+		// A rule is the same one while what it drops is logged.
+		rule = strings.Replace(rule, " -j "+logChain(table, reason).name, " -j DROP", 1)
 		if reason == "" || bridge == "" || !strings.HasSuffix(rule, " -j DROP") {
 			continue
 		}
@@ -85,7 +87,7 @@ func refusals(tool, table string, dump []byte) (all []firewall.Refusal, err erro
 		if err != nil {
 			return nil, fmt.Errorf("counter %s]: %w", counter, err)
 		}
-		all = append(all, firewall.Refusal{Counter: tool + " " + rest, Reason: reason, Bridge: bridge, Packets: packets})
+		all = append(all, firewall.Refusal{Counter: tool + " " + name + " " + rule, Reason: reason, Bridge: bridge, Packets: packets})
 	}
 	return all, lines.Err()
 }

@@ -22,13 +22,14 @@ func (tx transaction) String() string {
 	if tx.moves() && !tx.create && !tx.remove {
 		b.WriteString(tx.high.commands(name))
 	}
+	b.WriteString(tx.logComment())
 	all := setsByName()
 	for _, step := range []struct {
 		verb  string
 		items contents
 	}{{"delete", tx.gone}, {"add", tx.fresh}} {
 		for _, name := range slices.Sorted(maps.Keys(step.items)) {
-			if name == rangesName {
+			if name == rangesName || name == logName {
 				continue // they are rules
 			}
 			for _, i := range sorted(step.items[name]) {

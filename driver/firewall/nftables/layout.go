@@ -21,10 +21,13 @@ type chain struct {
 }
 
 // chains returns the chains, in a table; those that rules lead to come first.
-func chains(t *nft.Table, m firewall.Mark, high ranges) []chain {
+func chains(t *nft.Table, m firewall.Mark, high ranges, log bool) []chain {
 	all := slices.Concat(refusedChains(m), verdictChains(m), closedChains(), openChains(), portChains(), originChains(m), sourceChains(high), baseChains())
 	for i := range all {
 		all[i].Table = t
+	}
+	if log {
+		return withLog(all, m)
 	}
 	return all
 }

@@ -90,7 +90,14 @@ func (k *kernel) checkChains(l *listing) error {
 		return err
 	}
 	high.putInto(l.items)
-	for _, want := range chains(t, k.mark, high) {
+	log, err := k.listLog(found["astray"])
+	if err != nil {
+		return err
+	}
+	if log {
+		l.items.put(logName, logItem())
+	}
+	for _, want := range chains(t, k.mark, high, log) {
 		is := found[want.Name]
 		delete(found, want.Name)
 		switch {

@@ -105,7 +105,7 @@ func (c contents) diff(want contents) change {
 // the first item and goes with the last one.
 func (c contents) transaction(by change) transaction {
 	is := c.len()
-	tx := transaction{table: tableName, ofTable: ofTable{create: is == 0}, gone: by.gone, fresh: by.fresh, high: c.rangesAfter(by)}
+	tx := transaction{table: tableName, ofTable: ofTable{create: is == 0}, gone: by.gone, fresh: by.fresh, high: c.rangesAfter(by), log: c.logsAfter(by)}
 	if is > 0 && is+by.fresh.len() == by.gone.len() {
 		return transaction{table: tableName, ofTable: ofTable{remove: true}}
 	}
@@ -123,7 +123,7 @@ func (b *Backend) repair(l listing, want contents) ([]string, error) {
 	for _, set := range slices.Sorted(maps.Keys(l.strange)) {
 		lines = append(lines, fmt.Sprintf("set %s had %d elements of a strange kind", set, l.strange[set]))
 	}
-	anew := transaction{table: tableName, ofTable: ofTable{remove: l.exists, create: want.len() > 0}, fresh: want, high: want.ranges()}
+	anew := transaction{table: tableName, ofTable: ofTable{remove: l.exists, create: want.len() > 0}, fresh: want, high: want.ranges(), log: want.logs()}
 	d := l.items.diff(want)
 	tx := anew
 	switch {
@@ -140,7 +140,7 @@ func (b *Backend) repair(l listing, want contents) ([]string, error) {
 	default:
 		lines = append(lines, d.lines()...)
 		if !l.damaged() {
-			tx = transaction{table: tableName, gone: d.gone, fresh: d.fresh, high: want.ranges()}
+			tx = transaction{table: tableName, gone: d.gone, fresh: d.fresh, high: want.ranges(), log: want.logs()}
 		}
 	}
 	if err := b.write(l, tx, anew); err != nil {
@@ -177,6 +177,8 @@ func (c change) lines() []string {
 		case !names[set]:
 		case set == rangesName:
 			lines = append(lines, "chains "+highChain+"4 and "+highChain+"6 had another range of ports")
+		case set == logName:
+			lines = append(lines, "the chains that refuse logged, or did not")
 		default:
 			lines = append(lines, fmt.Sprintf("set %s lacked %d elements, had %d others", set, len(c.fresh[set]), len(c.gone[set])))
 		}

@@ -63,6 +63,9 @@ func sourceElements(r firewall.Ruleset, put putter) {
 	for _, p := range r.HighPorts {
 		put(rangesName, rangeItem(p))
 	}
+	if r.Log {
+		put(logName, logItem())
+	}
 }
 
 // sourceChains give what leaves gangway's networks another source. What the container

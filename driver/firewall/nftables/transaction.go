@@ -21,6 +21,8 @@ type transaction struct {
 	gone, fresh contents
 	// high are the ranges of ports after it.
 	high ranges
+	// log says whether what is refused is logged after it.
+	log bool
 }
 
 // ofTable is what happens to the table itself.
@@ -60,7 +62,7 @@ func (tx transaction) write(c *nft.Conn, all []set) error {
 		c.AddTable(t)
 	}
 	if tx.create {
-		list := chains(t, tx.mark, tx.high)
+		list := chains(t, tx.mark, tx.high, tx.log)
 		for i := range list {
 			c.AddChain(&list[i].Chain)
 		}
@@ -76,6 +78,7 @@ func (tx transaction) write(c *nft.Conn, all []set) error {
 		}
 	}
 	tx.moveRanges(c, t)
+	tx.turnLog(c, t)
 	for _, step := range []struct {
 		items contents
 		send  func(*nft.Set, []nft.SetElement) error
