@@ -16,11 +16,11 @@ const module = "github.com/gangway-net/gangway"
 // form a tree with main at its root: what holds decisions (config, driver,
 // ipam) never learns of what talks to the kernel or the wire.
 var arrows = map[string][]string{
-	"":                          {"config", "ipam", "driver", "driver/drift", "driver/model", "driver/link", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/metrics", "plugin/names", "plugin/store", "plugin/cli"},
+	"":                          {"config", "ipam", "driver", "driver/drift", "driver/model", "driver/link", "driver/nflog", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/metrics", "plugin/names", "plugin/store", "plugin/cli"},
 	"config":                    {},
 	"printable":                 {},
 	"ipam":                      {"config"},
-	"driver":                    {"config", "driver/commit", "driver/drift", "driver/events", "driver/facts", "driver/lock", "driver/model", "driver/needs", "driver/owners", "driver/plan", "driver/spec", "driver/firewall"},
+	"driver":                    {"config", "driver/commit", "driver/drift", "driver/events", "driver/facts", "driver/lock", "driver/model", "driver/needs", "driver/owners", "driver/plan", "driver/spec", "driver/undo", "driver/firewall"},
 	"driver/commit":             {"driver/firewall", "driver/lock", "driver/model", "driver/plan", "driver/spec", "driver/undo"},
 	"driver/drift":              {"driver/events", "driver/lock", "driver/spec"},
 	"driver/events":             {},
@@ -46,7 +46,7 @@ var arrows = map[string][]string{
 	"driver/nftrace":            {},
 	"driver/conntrack":          {"driver/nlattr", "driver/spec"},
 	"driver/watch":              {"driver/bpfprog", "driver/nlattr", "driver/spec", "printable"},
-	"plugin":                    {"config", "driver", "driver/events", "driver/model", "ipam", "plugin/names", "printable"},
+	"plugin":                    {"config", "driver", "driver/events", "driver/firewall", "driver/model", "ipam", "plugin/names", "printable"},
 	"plugin/capture":            {},
 	"plugin/doctor":             {"plugin", "plugin/enter"},
 	"plugin/enter":              {},

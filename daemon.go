@@ -25,6 +25,7 @@ import (
 	"github.com/gangway-net/gangway/driver/hostport"
 	"github.com/gangway-net/gangway/driver/link"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/nflog"
 	"github.com/gangway-net/gangway/driver/watch"
 	"github.com/gangway-net/gangway/ipam"
 	"github.com/gangway-net/gangway/plugin"
@@ -201,6 +202,7 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	d.driver = driver.New(driver.Options{
 		Links: d.links, Host: d.links, Facts: d.links, Paths: d.links, Firewall: bounded, Zones: zone, Ports: ports, Origins: d.links, Flows: d.flows,
 		Store: networks, BootID: boot, Router: settings.Router, Refused: counterOf(rules), PortDrops: d.links,
+		DropLog:   func() (driver.DropLog, error) { return nflog.Listen() },
 		Unguarded: unguarded, Suspect: kernel.Suspect, Log: log,
 	})
 	d.closers = append(d.closers, d.driver.Wait)

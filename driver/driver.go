@@ -47,6 +47,8 @@ type Options struct {
 	// Refused and PortDrops, if set, tell what was refused.
 	Refused   firewall.Counter
 	PortDrops PortDrops
+	// DropLog, if set, opens what hears of refused packets.
+	DropLog func() (DropLog, error)
 	// Suspect, if set, names who changed the firewall's rules last besides this
 	// process; empty for nobody.
 	Suspect func() string
@@ -87,8 +89,9 @@ type changes struct {
 // Reconcile run at a time. Then come the mutexes of backends, hostport.Manager and zones. After
 // all of them come mutexes that nobody holds across I/O: that of commit.Desired, then that of
 // memory, then those of owners.Book and facts.Book, and at last those of origins,
-// events.Journal, commit.Flows, questions, drops and names.Book, of which nobody holds two.
-// The reading of drops comes before these, and nobody waits for it.
+// events.Journal, commit.Flows, questions, drops, lookers and names.Book, of which nobody holds two.
+// The reading of drops comes before these, and nobody waits for it. The turning of lookers
+// comes right before the lock of commit.Rules.
 type locks struct {
 	// networks serialises the verbs of each network, and what Reconcile mends of its
 	// links; of several networks in the order of their ids.
@@ -125,8 +128,9 @@ type notices struct {
 	// asked is what the kernel and other programs have not answered yet.
 	asked questions
 	// looks is how many ask for what is not met.
-	looks atomic.Int32
-	drops drops
+	looks   atomic.Int32
+	drops   drops
+	lookers lookers
 }
 
 // health is what Reconcile found last.
@@ -154,7 +158,7 @@ func New(o Options) *Driver {
 		memory: memory{
 			health: health{mended: map[string]uint64{}, unheld: map[string][]string{}},
 		},
-		notices: notices{doubts: make(chan struct{}, 1)},
+		notices: notices{doubts: make(chan struct{}, 1), lookers: lookers{turning: lock.New(), queues: map[*looker]bool{}}},
 	}
 	nameQuestions(&d.o, &d.asked)
 	d.desired = commit.NewDesired(d.origins.forget)
@@ -168,7 +172,11 @@ func New(o Options) *Driver {
 }
 
 // given are the facts as of now. The caller has the state from Read.
-func (d *Driver) given(s *model.State) plan.Facts { return d.facts.Given(s, d.owners.Any()) }
+func (d *Driver) given(s *model.State) plan.Facts {
+	f := d.facts.Given(s, d.owners.Any())
+	f.Looked = d.lookers.any()
+	return f
+}
 
 // ofFacts is what the firewall has to be told of the facts by now.
 func (d *Driver) ofFacts() plan.Plan {

@@ -67,6 +67,7 @@ func scenarios() []scenario {
 		{name: "neighbour-flood", run: testNeighbourFlood, own: true, rules: true},
 		{name: "origin", run: testOrigin, plugin: true, own: true, rules: true},
 		{name: "drops", run: testDrops, plugin: true, own: true, rules: true},
+		{name: "drops-follow", run: testFollowDrops, plugin: true, own: true, rules: true},
 		{name: "foreign-bridges", run: testForeignBridges, own: true, rules: true},
 		{name: "uplink-bridge", run: testUplinkBridge, own: true, rules: true},
 	}, modeScenarios(), lifeScenarios())

@@ -97,7 +97,11 @@ func (s *Server) routeAdmin(h sdk.Handler) {
 // waits for the state to be restored: who asks right after the daemon's start
 // (docker plugin enable; gangway status) need not try again.
 func (s *Server) adminRoute(h sdk.Handler, name string, ask func(context.Context) (any, error)) {
-	h.HandleFunc(AdminPath+name, getOnly(func(w http.ResponseWriter, r *http.Request) {
+	h.HandleFunc(AdminPath+name, getOnly(s.adminAnswer(ask)))
+}
+
+func (s *Server) adminAnswer(ask func(context.Context) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), s.o.VerbTime)
 		defer cancel()
 		if err := s.waitReady(ctx); err != nil {
@@ -110,7 +114,7 @@ func (s *Server) adminRoute(h sdk.Handler, name string, ask func(context.Context
 			return
 		}
 		adminJSON(w, http.StatusOK, answer)
-	}))
+	}
 }
 
 // routeStatus answers how the daemon is, also if it cannot work.

@@ -2,15 +2,22 @@ package plugin
 
 import (
 	"context"
+	"encoding/json"
+	"net/http"
+	"time"
 
 	"github.com/docker/go-plugins-helpers/sdk"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/firewall"
 )
 
 // Drops tells what was refused. Package driver's Driver is the real one.
 type Drops interface {
 	Dropped(ctx context.Context) []driver.Dropped
+	// FollowDrops hands packets to take as they are refused, until ctx ends. It calls
+	// started when it has begun to hear of them.
+	FollowDrops(ctx context.Context, started func() error, take func(driver.DroppedPacket) error) error
 }
 
 // Dropped is how many packets were refused at one place, with the names.
@@ -19,16 +26,105 @@ type Dropped struct {
 	Whose
 }
 
+// DroppedPacket is one packet that was refused, with the names.
+type DroppedPacket struct {
+	Time     time.Time       `json:"time"`
+	Reason   firewall.Reason `json:"reason"`
+	Protocol string          `json:"protocol,omitempty"`
+	From     Party           `json:"from"`
+	To       Party           `json:"to"`
+	Lost     uint64          `json:"lost,omitempty"`
+}
+
+// Party is who has sent a packet or was to get it.
+type Party struct {
+	driver.Party
+	Whose
+}
+
+// FollowDropsQuery is the name and query by which the admin API is asked for packets as they
+// are refused: one JSON object a line.
+const FollowDropsQuery = "drops?follow"
+
+// linesType is the type of that answer.
+const linesType = "application/x-ndjson"
+
+// lineTime is how long a reader has to take a line, before it is given up.
+const lineTime = time.Minute
+
 // routeDrops answers with what was refused.
 func (s *Server) routeDrops(h sdk.Handler) {
 	if s.o.Drops == nil && s.o.Refuse == nil {
 		return
 	}
-	s.adminRoute(h, "drops", func(ctx context.Context) (any, error) {
+	sums := s.adminAnswer(func(ctx context.Context) (any, error) {
 		out := []Dropped{}
 		for _, d := range s.o.Drops.Dropped(ctx) {
 			out = append(out, Dropped{d, s.whose(d.NetworkID, d.EndpointID)})
 		}
 		return out, nil
 	})
+	h.HandleFunc(AdminPath+"drops", getOnly(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("follow") {
+			s.followDrops(w, r)
+			return
+		}
+		sums(w, r)
+	}))
+}
+
+// followDrops writes packets until the reader has gone, or the daemon stops.
+func (s *Server) followDrops(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	go func() {
+		select {
+		case <-s.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	wait, stop := context.WithTimeout(ctx, s.o.VerbTime)
+	err := s.waitReady(wait)
+	stop()
+	if err != nil {
+		adminJSON(w, http.StatusServiceUnavailable, ErrorBody{Error: err.Error()})
+		return
+	}
+	// The times of the server are for answers that end.
+	conn := http.NewResponseController(w)
+	if err = conn.SetReadDeadline(time.Time{}); err != nil {
+		adminJSON(w, http.StatusInternalServerError, ErrorBody{Error: err.Error()})
+		return
+	}
+	begun := false
+	started := func() error {
+		begun = true
+		w.Header().Set("Content-Type", linesType)
+		w.WriteHeader(http.StatusOK)
+		return lineOf(conn, func() error { return nil })
+	}
+	lines := json.NewEncoder(w)
+	err = s.o.Drops.FollowDrops(ctx, started, func(p driver.DroppedPacket) error {
+		return lineOf(conn, func() error { return lines.Encode(s.packet(p)) })
+	})
+	if err != nil && !begun {
+		adminJSON(w, http.StatusInternalServerError, ErrorBody{Error: s.o.Names.Text(err.Error())})
+	}
+}
+
+// lineOf writes a line for which the reader has some time.
+func lineOf(conn *http.ResponseController, write func() error) error {
+	if err := conn.SetWriteDeadline(time.Now().Add(lineTime)); err != nil {
+		return err
+	}
+	if err := write(); err != nil {
+		return err
+	}
+	return conn.Flush()
+}
+
+func (s *Server) packet(p driver.DroppedPacket) DroppedPacket {
+	party := func(p driver.Party) Party { return Party{p, s.whose(p.NetworkID, p.EndpointID)} }
+	return DroppedPacket{p.Time, p.Reason, p.Protocol, party(p.From), party(p.To), p.Lost}
 }

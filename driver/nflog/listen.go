@@ -131,28 +131,39 @@ func (l *Listener) read(m netlink.Message) (r firewall.Refused, ok bool) {
 		return r, false
 	}
 	r.Time = time.Now()
-	var protocol uint16
-	var packet []byte
+	values := map[uint16][]byte{}
 	for _, a := range attributes {
-		switch {
-		case a.Type == attrHeader && len(a.Data) >= 2:
-			protocol = binary.BigEndian.Uint16(a.Data)
-		case a.Type == attrTime && len(a.Data) >= 16:
-			r.Time = time.Unix(int64(binary.BigEndian.Uint64(a.Data)), int64(binary.BigEndian.Uint64(a.Data[8:]))*1000) //nolint:gosec // a time
-		case a.Type == attrIn && len(a.Data) >= 4:
-			r.In = l.links.of(binary.BigEndian.Uint32(a.Data))
-		case a.Type == attrOut && len(a.Data) >= 4:
-			r.Out = l.links.of(binary.BigEndian.Uint32(a.Data))
-		case a.Type == attrPayload:
-			packet = a.Data
-		case a.Type == attrPrefix:
-			r.Reason = firewall.Reason(strings.TrimRight(string(a.Data), "\x00 "))
-		case a.Type == attrCount && len(a.Data) >= 4:
-			r.Lost = l.lost(binary.BigEndian.Uint32(a.Data))
+		if len(a.Data) >= leastBytes(a.Type) {
+			values[a.Type] = a.Data
 		}
 	}
-	decode(&r, protocol, packet)
+	word := func(kind uint16, read func(uint32)) {
+		if v, there := values[kind]; there {
+			read(binary.BigEndian.Uint32(v))
+		}
+	}
+	word(attrIn, func(n uint32) { r.In = l.links.of(n) })
+	word(attrOut, func(n uint32) { r.Out = l.links.of(n) })
+	word(attrCount, func(n uint32) { r.Lost = l.lost(n) })
+	if v, there := values[attrTime]; there {
+		r.Time = time.Unix(int64(binary.BigEndian.Uint64(v)), int64(binary.BigEndian.Uint64(v[8:]))*1000) //nolint:gosec // a time
+	}
+	r.Reason = firewall.Reason(strings.TrimRight(string(values[attrPrefix]), "\x00 "))
+	if v, there := values[attrHeader]; there {
+		decode(&r, binary.BigEndian.Uint16(v), values[attrPayload])
+	}
 	return r, true
+}
+
+// leastBytes is how long an attribute is at least.
+func leastBytes(kind uint16) int {
+	switch kind {
+	case attrTime:
+		return 16
+	case attrHeader, attrIn, attrOut, attrCount:
+		return 4
+	}
+	return 0
 }
 
 // lost is how many packets there were between the last one and this one.

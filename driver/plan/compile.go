@@ -33,6 +33,7 @@ func CompileFacts(s *model.State, f Facts) Plan {
 	}
 	if len(s.Networks) > 0 || f.Unclaimed {
 		common.HighPorts = f.High
+		common.Log = f.Looked
 	}
 	return common.All()
 }

@@ -45,6 +45,8 @@ type Facts struct {
 	// High are the ranges of source ports for what goes out, of protocols that have not
 	// all high ports.
 	High []firewall.HighPorts
+	// Looked says that somebody looks at what is refused.
+	Looked bool
 	// Unclaimed says that containers of networks that the state does not know use the
 	// rules, too.
 	Unclaimed bool

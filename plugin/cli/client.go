@@ -199,6 +199,50 @@ func (d *daemon) ask(ctx context.Context, name string) (json.RawMessage, error) 
 	return body, nil
 }
 
+// stream hands the lines of an answer, each a JSON value, to take until ctx ends, which is no
+// error, or take fails.
+func (d *daemon) stream(ctx context.Context, name string, take func(json.RawMessage) error) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://gangway"+plugin.AdminPath+name, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := d.client.Do(req)
+	if err != nil {
+		return untilEnd(ctx, d.explain(err))
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK || strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+		var e plugin.ErrorBody
+		if json.Unmarshal(body, &e) != nil || e.Error == "" {
+			return fmt.Errorf("what answers on %s is not a gangway that knows %q: check the socket, or upgrade the daemon", d.socket, name)
+		}
+		return errors.New(e.Error)
+	}
+	lines := json.NewDecoder(resp.Body)
+	for {
+		var line json.RawMessage
+		err = lines.Decode(&line)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = fmt.Errorf("the daemon on %s ends: run the command again when it is back", d.socket)
+		}
+		if err != nil {
+			return untilEnd(ctx, err)
+		}
+		if err = take(line); err != nil {
+			return err
+		}
+	}
+}
+
+// untilEnd is no error after ctx has ended.
+func untilEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
 func (d *daemon) explain(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("the daemon on %s does not answer in time: look at its log, or wait longer with --timeout", d.socket)

@@ -18,8 +18,8 @@ type command struct {
 	// lists says that the answer is a list, which can be cut and put into other forms.
 	lists *lists
 	// follows says that the command can go on printing what is new; then run
-	// bounds its questions itself.
-	follows bool
+	// bounds its questions itself. spans says that it has --since and --until.
+	follows, spans bool
 	// pair is what a command has that takes two arguments.
 	pair *pair
 	// run writes the answer.
@@ -114,6 +114,8 @@ func (c command) cobra(o Options) *cobra.Command {
 	f.DurationVar(&q.timeout, "timeout", 30*time.Second, "how long to wait for the daemon")
 	if c.follows {
 		f.BoolVarP(&q.follow, "follow", "f", false, "go on with what is new until interrupted")
+	}
+	if c.spans {
 		f.StringVar(&since, "since", "", "list what happened since a `TIME`, or so long ago")
 		f.StringVar(&until, "until", "", "list what happened until a `TIME`, or so long ago")
 	}
@@ -149,7 +151,7 @@ func (c command) args(cmd *cobra.Command, args []string) error {
 // listFlags declares the flags of lists.
 func (c command) listFlags(cmd *cobra.Command, q *query, ready func() query) {
 	f := cmd.Flags()
-	if !c.follows {
+	if !c.spans {
 		f.BoolVar(&q.full, "no-trunc", false, "cut nothing, and show ids and more columns")
 	}
 	f.StringVar(&q.format, "format", "", "print \"json\", one object a line, \"table `TEMPLATE`\", or a Go template for each line")

@@ -27,10 +27,20 @@ stands for a container or network that is not known or is gone. The reasons:
 
 What the administrator's rules in DOCKER-USER refuse is not among them.
 
+With --follow each packet is a line, as it is refused, with who has sent it and
+who was to get it. The kernel tells of up to 50 packets a second for each
+reason, 100 at once; a line says how many more were lost on their way from there
+because this command was too slow. What a container's port filter drops is
+counted only: see it with gangway capture. So is what the fail-closed table
+drops. A packet that DOCKER-USER accepts after all is among the lines. The rules
+log as long as somebody follows, and not otherwise.
+
 ` + aboutNames + `
 
 Values for --format: .Network, .NetworkID, .Container, .ContainerID, .EndpointID,
-.Reason, .Packets.`
+.Reason, .Packets. With --follow .Time, .Reason, .Protocol, .From, .FromPort,
+.FromContainer, .FromNetwork, .FromInterface, .To, .ToPort, .ToContainer,
+.ToNetwork, .ToInterface.`
 
 func dropsView() view {
 	return view{
@@ -46,11 +56,17 @@ func dropsView() view {
 func dropsCommand() command {
 	return command{
 		use: "drops [CONTAINER]", short: "List the packets that were refused, by network, container and reason", long: dropsLong,
-		lists: &lists{argument: true, network: true, complete: containerNames}, run: runDrops,
+		follows: true,
+		lists:   &lists{argument: true, network: true, complete: containerNames}, run: runDrops,
 	}
 }
 
 func runDrops(ctx context.Context, q query) error {
+	if q.follow {
+		return q.followDrops(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, q.timeout)
+	defer cancel()
 	ids, on, err := q.dropsOf(ctx)
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ func eventsView() view {
 
 func eventsCommand() command {
 	return command{
-		use: "events [CONTAINER]", short: "List what was repaired and noticed", long: eventsLong, follows: true,
+		use: "events [CONTAINER]", short: "List what was repaired and noticed", long: eventsLong, follows: true, spans: true,
 		lists: &lists{argument: true, network: true, complete: containerNames}, run: runEvents,
 	}
 }

@@ -35,6 +35,7 @@ type inspector struct {
 	ports     []driver.PortStatus
 	events    []events.Event
 	dropped   []driver.Dropped
+	packets   []driver.DroppedPacket
 	err       error
 	// book has names, if there are any.
 	book *names.Book
@@ -48,6 +49,23 @@ func (i *inspector) Ports(context.Context) []driver.PortStatus       { return i.
 
 // Dropped implements plugin.Drops.
 func (i *inspector) Dropped(context.Context) []driver.Dropped { return i.dropped }
+
+// FollowDrops hands out all packets, and then waits.
+func (i *inspector) FollowDrops(ctx context.Context, started func() error, take func(driver.DroppedPacket) error) error {
+	if i.err != nil {
+		return i.err
+	}
+	if err := started(); err != nil {
+		return err
+	}
+	for _, p := range i.packets {
+		if err := take(p); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	return nil
+}
 
 // Events tells of everything at once and then of one more at a time.
 func (i *inspector) Events(ctx context.Context, after uint64, wait time.Duration) []events.Event {

@@ -26,6 +26,12 @@ func (s *suite) logged(t *testing.T) {
 	}
 	b := s.backend(t, w.host)
 	b.add(t, everything())
+	counted := map[firewall.Refusal]uint64{}
+	list := w.sentRefused(set)
+	if s.opts.ByAddress { // the table goes on to count: it is not made anew
+		w.sendAll(t, list, counted)
+		b.counts(t, s.opts, "before it is logged", counted)
+	}
 	with := everything()
 	with.Log = true
 	b.apply(t, firewall.Delta{Add: firewall.Ruleset{Log: true}})
@@ -34,24 +40,10 @@ func (s *suite) logged(t *testing.T) {
 	w.host.must(t, func() (err error) { heard, err = nflog.Listen(); return err })
 	defer heard.Close()
 	defer time.AfterFunc(patience, heard.Close).Stop()
-	counted := map[firewall.Refusal]uint64{}
 	w.sendAll(t, sentAccepted(), nil)
-	list := w.sentRefused(set)
 	w.sendAll(t, list, counted)
 	b.counts(t, s.opts, "while it is logged", counted)
-	want := map[string]int{}
-	for _, c := range list {
-		for _, f := range families {
-			if c.loopback && f == v6 {
-				continue
-			}
-			as := c.from
-			if c.as != "" {
-				as = c.as
-			}
-			want[fmt.Sprintf("%s %s to %s:%d udp", c.reason, addresses[as][f], addresses[c.to][f], c.port)] += perSent
-		}
-	}
+	want := told(list)
 	got := map[string]int{}
 	for n := range total(want) {
 		r, err := heard.Next()
@@ -79,6 +71,24 @@ func (s *suite) logged(t *testing.T) {
 	b.apply(t, firewall.Delta{Remove: firewall.Ruleset{Log: true}})
 	b.settled(t, everything())
 	b.cleanup(t)
+}
+
+// told are the packets that are refused of some datagrams, in words.
+func told(list []sent) map[string]int {
+	want := map[string]int{}
+	for _, c := range list {
+		for _, f := range families {
+			if c.loopback && f == v6 {
+				continue
+			}
+			as := c.from
+			if c.as != "" {
+				as = c.as
+			}
+			want[fmt.Sprintf("%s %s to %s:%d udp", c.reason, addresses[as][f], addresses[c.to][f], c.port)] += perSent
+		}
+	}
+	return want
 }
 
 func total(of map[string]int) (n int) {

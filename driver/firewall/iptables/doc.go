@@ -17,6 +17,9 @@
 //	nat POSTROUTING     → GANGWAY-SNAT      source addresses (→ GANGWAY-HAIRPIN, -KEEP, -LEAVE, -PORTS, -REST)
 //	raw PREROUTING      → GANGWAY-ORIGIN    sources fit their links
 //
+// While somebody looks at what is refused (firewall.Log), the rules that drop lead to
+// GANGWAY-LOG-ICC, -ISOLATED, -SPOOFED or -UNPUBLISHED, which log it and drop it.
+//
 // Invariant: after Sync the kernel holds what compile makes of the ruleset,
 // rule for rule, in an order that depends on the ruleset alone. Elements of a
 // ruleset match disjoint packets, so that order is the text's.

@@ -37,7 +37,8 @@
 // before this table sees it again; what DOCKER-USER accepts after all is counted once more
 // on its way out, as overruled. Whoever overrules by the mark in a table of his own leaves
 // no trace of it. Nothing is counted on the way of what gangway accepts, and nothing in
-// those sets is damage.
+// those sets is damage. While somebody looks (firewall.Log), the chains that count begin
+// with a rule that logs.
 //
 // The table belongs to the backend's connection wherever the kernel can keep it
 // when that ends (flags owner and persist, Linux 6.9): `nft flush ruleset` of

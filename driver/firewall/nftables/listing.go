@@ -90,12 +90,9 @@ func (k *kernel) checkChains(l *listing) error {
 		return err
 	}
 	high.putInto(l.items)
-	log, err := k.listLog(found["astray"])
+	log, err := k.listLog(found["astray"], l.items)
 	if err != nil {
 		return err
-	}
-	if log {
-		l.items.put(logName, logItem())
 	}
 	for _, want := range chains(t, k.mark, high, log) {
 		is := found[want.Name]

@@ -58,14 +58,16 @@ func withLog(all []chain, m firewall.Mark) []chain {
 	return all
 }
 
-// listLog says whether a chain has the rule; one that has another one is not as it should be.
-func (k *kernel) listLog(c *nft.Chain) (bool, error) {
+// listLog says whether a chain has the rule, and puts the item for it. One that has another
+// rule is not as it should be.
+func (k *kernel) listLog(c *nft.Chain, items contents) (bool, error) {
 	if c == nil {
 		return false, nil
 	}
 	rules, err := k.conn.GetRules(c.Table, c)
 	for _, r := range rules {
 		if slices.ContainsFunc(r.Exprs, func(e expr.Any) bool { _, is := e.(*expr.Log); return is }) {
+			items.put(logName, logItem())
 			return true, err
 		}
 	}
