@@ -77,12 +77,22 @@ func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
 	return r
 }
 
-// checkKinds compares all objects of these kinds with what is there, and mends what differs.
-// One look shows all links, so pairs and forwarding are looked at with bridges.
-func (r *repair) checkKinds(ctx context.Context, kinds []commit.Kind) {
-	checks := map[spec.Kind]func(context.Context){
-		spec.KindHostPorts: r.checkPorts, spec.KindBridge: r.checkLinks, spec.KindZone: r.zones,
+// checks says how all objects of a kind are compared with what is there, and mended. Each
+// kind is in it: nil says that the check of another one looks at these as well.
+func (r *repair) checks() map[spec.Kind]func(context.Context) {
+	return map[spec.Kind]func(context.Context){
+		spec.KindHostPorts: r.checkPorts,
+		spec.KindBridge:    r.checkLinks,
+		spec.KindZone:      r.zones,
+		// One look shows all links: checkLinks mends these.
+		spec.KindForwarding: nil,
+		spec.KindPair:       nil,
 	}
+}
+
+// checkKinds checks these kinds.
+func (r *repair) checkKinds(ctx context.Context, kinds []commit.Kind) {
+	checks := r.checks()
 	for _, k := range kinds {
 		if check := checks[k.Of]; check != nil {
 			check(ctx)
