@@ -36,6 +36,7 @@ func testDoctor(t *testing.T, e *harness.Engine) {
 	serve("local", "127.0.0.1:8003:80", "0.0.0.0:80")
 	e.Sleep(t, harness.Container{Name: "idle", Network: "n1", Args: publish("8004:80")})
 
+	known(t, e, "good", "loopback", "elsewhere", "local", "idle")
 	inside := func(container, command string) string {
 		return fmt.Sprintf("nsenter --net=%s %s", e.Docker(t, "inspect", "--format", "{{.NetworkSettings.SandboxKey}}", container), command)
 	}

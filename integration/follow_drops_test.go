@@ -43,13 +43,7 @@ func testFollowDrops(t *testing.T, e *harness.Engine) {
 	if logsRefused(t, e) {
 		t.Error("the rules log, though nobody looks")
 	}
-	harness.Eventually(t, 10*time.Second, "the containers' names", func() error {
-		_, err := e.TryGangway("endpoints", "victim")
-		if err == nil {
-			_, err = e.TryGangway("endpoints", "hostile")
-		}
-		return err
-	})
+	known(t, e, "victim", "hostile")
 	cmd, out := startFollowing(t, e)
 	e.Inside("hostile").Unreachable(t, "tcp", "10.94.0.9:80")
 	var got followed

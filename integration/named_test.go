@@ -100,6 +100,17 @@ func shown(t *testing.T, e *harness.Engine, container, network string) {
 	})
 }
 
+// known waits until containers can be named: names come in the background.
+func known(t *testing.T, e *harness.Engine, containers ...string) {
+	t.Helper()
+	for _, name := range containers {
+		harness.Eventually(t, 30*time.Second, "name "+name, func() error {
+			_, err := e.TryGangway("endpoints", name)
+			return err
+		})
+	}
+}
+
 // called: docker knows the command, its help, and what can stand behind it.
 func called(t *testing.T, e *harness.Engine) {
 	t.Helper()

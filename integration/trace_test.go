@@ -35,6 +35,7 @@ func testTrace(t *testing.T, e *harness.Engine) {
 	for _, name := range []string{"lone", "lonely"} {
 		e.Serve(t, harness.Container{Name: name, Network: "apart"}, "tcp", "0.0.0.0:80")
 	}
+	known(t, e, "c1", "near", "c2", "lone", "lonely")
 	for _, c := range traces(e.Address(t, "c1", "n1")) {
 		t.Run(c.name, func(t *testing.T) {
 			if c.do != "" {
