@@ -175,7 +175,16 @@ func New(o Options) *Driver {
 func (d *Driver) given(s *model.State) plan.Facts {
 	f := d.facts.Given(s, d.owners.Any())
 	f.Looked = d.lookers.any()
+	f.Closed = d.closed(s)
 	return f
+}
+
+// closed are the families that the host forwards for gangway's sake alone.
+func (d *Driver) closed(s *model.State) firewall.Families {
+	if d.o.Router {
+		return firewall.Families{}
+	}
+	return s.Host.Turned()
 }
 
 // ofFacts is what the firewall has to be told of the facts by now.

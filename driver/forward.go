@@ -43,28 +43,23 @@ func (d *Driver) forward(ctx context.Context, want firewall.Families) ([]string,
 	return d.o.Host.EnableForwarding(ctx, want.V4, want.V6)
 }
 
-// closeFamilies notes that gangway turns the forwarding of these families on, and closes
-// them, unless the user wants a router.
+// closeFamilies notes that gangway turns the forwarding of these families on, and has the rules
+// follow: they close them, unless the user wants a router.
 func (d *Driver) closeFamilies(ctx context.Context, off firewall.Families) error {
-	turned, closed := d.facts.Forwarding()
-	if fresh := off.Without(turned); fresh != (firewall.Families{}) {
-		turned = turned.With(fresh)
-		values := map[string][]byte{}
-		if err := model.Encode(values, model.HostKey, d.host(turned)); err != nil {
-			return err
+	var fresh firewall.Families
+	err := d.writer.Remember(func(s *model.State) (model.Change, error) {
+		if fresh = off.Without(s.Host.Turned()); fresh == (firewall.Families{}) {
+			return model.Change{}, nil
 		}
-		if err := d.o.Store.Update(values); err != nil {
-			return fmt.Errorf("store that forwarding was off: %w", err)
-		}
-		d.facts.Turn(turned)
+		return model.Change{Host: &model.HostChange{Before: s.Host, After: s.Host.Turning(fresh)}}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("note that forwarding was off: %w", err)
 	}
-	fresh := off.Without(closed)
-	if d.o.Router || fresh == (firewall.Families{}) {
+	if d.o.Router {
 		return nil
 	}
-	d.facts.Close(closed.With(fresh))
 	if err := d.rules.Change(ctx, firewall.Delta{}); err != nil {
-		d.facts.Close(closed)
 		return fmt.Errorf("keep the host from being a router: %w", err)
 	}
 	for _, name := range familyNames(fresh) {
@@ -72,19 +67,6 @@ func (d *Driver) closeFamilies(ctx context.Context, off firewall.Families) error
 			"unless a rule of yours accepts it; GANGWAY_FORWARDING=open makes the host a router", name)
 	}
 	return nil
-}
-
-// host is what the store has to remember of the host.
-func (d *Driver) host(turned firewall.Families) model.HostRecord {
-	return model.HostRecord{BootID: d.o.BootID, Forwarding4: turned.V4, Forwarding6: turned.V6}
-}
-
-// noteForwarding takes over whose forwarding the last process has turned on.
-func (d *Driver) noteForwarding(turned firewall.Families) {
-	d.facts.Turn(turned)
-	if !d.o.Router {
-		d.facts.Close(turned)
-	}
 }
 
 func familyNames(f firewall.Families) (names []string) {

@@ -22,9 +22,8 @@ import (
 // holdPorts holds a container's ports beside what else it has, for as long as keepPorts
 // was not told. What is in the way is told, and tried again by each check. An error says
 // that a port which is held is not relayed.
-func (d *Driver) holdPorts(ctx context.Context, p spec.HostPorts) error {
-	_, err := d.hold(ctx, p)
-	return err
+func (d *Driver) holdPorts(ctx context.Context, p spec.HostPorts) ([]string, error) {
+	return d.hold(ctx, p)
 }
 
 func (d *Driver) hold(ctx context.Context, p spec.HostPorts) (held []string, err error) {

@@ -22,28 +22,23 @@ func (d *Driver) kinds() commit.Kinds {
 			commit.KindOf(spec.KindHostPorts, commit.Actions[spec.HostPorts]{Ensure: d.holdPorts, Trim: d.keepPorts, Remove: d.releasePorts}),
 		},
 		Then: []commit.Kind{
-			commit.KindOf(spec.KindBridge, commit.Actions[spec.Bridge]{Ensure: d.ensureBridge, Remove: d.o.Links.DeleteBridge}),
+			commit.KindOf(spec.KindBridge, commit.Actions[spec.Bridge]{Ensure: d.o.Links.EnsureBridge, Remove: d.o.Links.DeleteBridge}),
 			commit.KindOf(spec.KindForwarding, commit.Actions[spec.Forwarding]{Ensure: d.ensureForwarding}),
-			commit.KindOf(spec.KindPair, commit.Actions[spec.Veth]{Ensure: d.ensurePair, Trim: d.ensurePair, Remove: d.o.Links.DeleteVeth}),
+			commit.KindOf(spec.KindPair, commit.Actions[spec.Veth]{Ensure: d.o.Links.EnsureVeth, Trim: d.cutPair, Remove: d.o.Links.DeleteVeth}),
 			commit.KindOf(spec.KindZone, commit.Actions[spec.Zone]{Ensure: d.enterZone, Remove: d.leaveZone}),
 		},
 	}
 }
 
-func (d *Driver) ensureBridge(ctx context.Context, b spec.Bridge) error {
-	_, err := d.o.Links.EnsureBridge(ctx, b)
-	return err
-}
-
-func (d *Driver) ensurePair(ctx context.Context, v spec.Veth) error {
+func (d *Driver) cutPair(ctx context.Context, v spec.Veth) error {
 	_, err := d.o.Links.EnsureVeth(ctx, v)
 	return err
 }
 
-func (d *Driver) ensureForwarding(ctx context.Context, f spec.Forwarding) error {
+func (d *Driver) ensureForwarding(ctx context.Context, f spec.Forwarding) ([]string, error) {
 	fixed, err := d.forward(ctx, firewall.Family(f.Six))
 	for _, line := range fixed {
 		d.o.Log.Info(line)
 	}
-	return err
+	return fixed, err
 }

@@ -21,7 +21,7 @@ func TestStoredOptions(t *testing.T) {
 	if !strings.Contains(text, `"Options":{"Internal":false,"IPv4":true,"IPv6":false,"Given":{"`+name+`":"F"}}`) {
 		t.Errorf("stored: %s", text)
 	}
-	s, _, err := model.Load(f.Load)
+	s, err := model.Load(f.Load)
 	must(t, err)
 	if n := s.Networks[netA]; n.Options.ICC || n.Options.IfacePrefix != "eth" {
 		t.Errorf("loaded: %+v", n)
@@ -42,7 +42,7 @@ func TestStoredOptions(t *testing.T) {
 		{`"Options":{"Internal":false,"IPv4":true,"IPv6":false,"Given":{"` + name + `":"F"}},`, "", "has no options"},
 	} {
 		f.stored[key] = []byte(strings.Replace(text, c.old, c.fresh, 1))
-		_, _, err := model.Load(f.Load)
+		_, err := model.Load(f.Load)
 		if err == nil || !strings.Contains(err.Error(), c.part) || !strings.Contains(err.Error(), key) {
 			t.Errorf("%s: %v, want %q", f.stored[key], err, c.part)
 		}

@@ -66,6 +66,7 @@ func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
 		r.dropListened()
 	}
 	r.sort(repairRules)
+	r.settle(ctx)
 	r.checkKinds(ctx, kinds.Then)
 	r.took = time.Since(start) - r.idle
 	r.store(ctx)
@@ -75,6 +76,27 @@ func (d *Driver) repair(ctx context.Context, of spec.Scope) *repair {
 		r.finish()
 	}
 	return r
+}
+
+// settle tries again what changes have left open.
+func (r *repair) settle(ctx context.Context) {
+	if r.linkless {
+		return
+	}
+	for _, o := range r.writer.Open() {
+		r.note(r.settleOwner(ctx, o))
+	}
+}
+
+func (r *repair) settleOwner(ctx context.Context, o plan.Owner) ([]string, error) {
+	if o.Network != "" {
+		unlock := r.lockSoon(ctx, o.Network)
+		if unlock == nil {
+			return nil, nil
+		}
+		defer unlock()
+	}
+	return r.writer.Settle(ctx, o)
 }
 
 // checks says how all objects of a kind are compared with what is there, and mended. Each

@@ -22,7 +22,7 @@ import (
 // the networks that do work are worth having. What running containers use and the
 // state does not know stays as it is; see package owners.
 func (d *Driver) Restore(ctx context.Context) error {
-	s, host, err := model.Load(d.o.Store.Load)
+	s, err := model.Load(d.o.Store.Load)
 	if err != nil {
 		return fmt.Errorf("read the stored state: %w", err)
 	}
@@ -42,7 +42,7 @@ func (d *Driver) Restore(ctx context.Context) error {
 			changed.Endpoints = append(changed.Endpoints, model.EndpointChange{Before: e})
 			d.o.Log.WithField("ep", model.Short(e.ID)).Warnf("endpoint is on network %s, which is not stored: removed", model.Short(e.NetworkID))
 			continue
-		case host.BootID != d.o.BootID:
+		case s.Host.BootID != d.o.BootID:
 			changed.Endpoints = append(changed.Endpoints, model.EndpointChange{Before: e})
 		case e.Sandbox != "" && !alive:
 			d.removeUnfinished(ctx, s.Networks[e.NetworkID], e)
@@ -53,20 +53,21 @@ func (d *Driver) Restore(ctx context.Context) error {
 		}
 		d.o.Log.WithField("ep", model.Short(e.ID)).Info("endpoint did not outlive its container")
 	}
+	if s.Host.BootID != d.o.BootID {
+		changed.Host = &model.HostChange{Before: s.Host, After: s.Host.At(d.o.BootID)}
+	}
 	s.Apply(changed)
 	for _, e := range orphans {
 		s.Apply(model.Change{Endpoints: []model.EndpointChange{{Before: e}}})
 	}
-	if err := d.persistRestored(changed, host); err != nil {
+	d.owners.Restore(s, veths, orphans)
+	if err := d.writer.Restore(s, changed); err != nil {
 		return err
 	}
-	d.owners.Restore(s, veths, orphans)
-	d.noteForwarding(host.Turned(d.o.BootID))
-	d.desired.Restore(s)
 	d.tellUnclaimed()
 	for sandbox := range s.Sandboxes {
 		if p := plan.HostPorts(s, sandbox); len(p.Runs) > 0 {
-			_ = d.holdPorts(ctx, p) // the check finds it
+			_, _ = d.holdPorts(ctx, p) // the check finds it
 		}
 	}
 	r := d.repair(ctx, spec.Scope{All: true})
@@ -84,23 +85,4 @@ func (d *Driver) removeUnfinished(ctx context.Context, n *model.Network, e *mode
 	if err := d.o.Links.DeleteVeth(ctx, plan.Veth(n, e)); err != nil {
 		d.o.Log.WithError(err).WithField("ep", model.Short(e.ID)).Error("remove what is left of the endpoint's link")
 	}
-}
-
-// persistRestored stores in one transaction what did not survive and which
-// boot this is.
-func (d *Driver) persistRestored(changed model.Change, host model.HostRecord) error {
-	if changed.Empty() && host.BootID == d.o.BootID {
-		return nil
-	}
-	values, err := model.Values(changed)
-	if err != nil {
-		return err
-	}
-	if err := model.Encode(values, model.HostKey, d.host(host.Turned(d.o.BootID))); err != nil {
-		return err
-	}
-	if err := d.o.Store.Update(values); err != nil {
-		return fmt.Errorf("store the restored state: %w", err)
-	}
-	return nil
 }

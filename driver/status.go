@@ -21,7 +21,6 @@ func (d *Driver) Status(ctx context.Context) Status {
 	// What was known before is told where the firewall does not answer.
 	answered(ctx, func() { d.countDrops(ctx) })
 	unmet := d.unmetSoon(ctx)
-	_, closed := d.facts.Forwarding()
 	flapping, likely := d.keeper.Flapping()
 	state, unlock := d.desired.Read()
 	defer unlock()
@@ -37,7 +36,7 @@ func (d *Driver) Status(ctx context.Context) Status {
 		LastCheck:  d.health.lastCheck,
 		Flapping:   flapping,
 		Unguarded:  d.o.Unguarded,
-		Closed:     familyNames(closed),
+		Closed:     familyNames(d.closed(state)),
 		Problem:    d.health.problem,
 		Degraded:   unheldLines(d.health.unheld),
 		Dropped:    d.drops.all(),

@@ -10,11 +10,11 @@ import (
 // enterZone has a bridge enter the zone of the host's firewall manager. A manager that
 // does not follow, say because it reloads, is no reason to refuse a network: Reconcile
 // asks it again.
-func (d *Driver) enterZone(ctx context.Context, z spec.Zone) error {
+func (d *Driver) enterZone(ctx context.Context, z spec.Zone) ([]string, error) {
 	if d.o.Zones != nil {
 		d.warnZone(d.o.Zones.Enter(ctx, z.Bridge))
 	}
-	return nil
+	return nil, nil
 }
 
 func (d *Driver) leaveZone(ctx context.Context, z spec.Zone) error {

@@ -176,7 +176,7 @@ func TestMovingBridges(t *testing.T) {
 		must(t, step())
 		compare()
 	}
-	// The bridge cannot be made: removing it again is the first that is told.
+	// The bridge cannot be made: the manager has not been told of it, and need not be.
 	f.failAt = f.ops + 4
 	z.during = compare
 	if err := d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")); err == nil {
@@ -191,8 +191,7 @@ func TestMovingBridges(t *testing.T) {
 	want := []string{
 		"wanted [], moving [gw-aaaaaaaaaaaa]", "enter gw-aaaaaaaaaaaa", "wanted [gw-aaaaaaaaaaaa], moving []",
 		"wanted [], moving [gw-aaaaaaaaaaaa]", "leave gw-aaaaaaaaaaaa", "wanted [], moving []",
-		"wanted [], moving [gw-aaaaaaaaaaaa]", "leave gw-aaaaaaaaaaaa", "wanted [], moving []",
-		"wanted [], moving []",
+		"wanted [], moving []", "wanted [], moving []",
 	}
 	if !slices.Equal(z.told, want) {
 		t.Errorf("told\n%s\nwant\n%s", strings.Join(z.told, "\n"), strings.Join(want, "\n"))

@@ -50,9 +50,9 @@ func (d *Desired) Read() (s *model.State, unlock func()) {
 	return d.state, d.mu.Unlock
 }
 
-// Restore puts a state in the place of the present one. Its endpoints that are in no
+// restore puts a state in the place of the present one. Its endpoints that are in no
 // container are expected to join or to go.
-func (d *Desired) Restore(s *model.State) {
+func (d *Desired) restore(s *model.State) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.state = s
@@ -111,19 +111,10 @@ func (d *Desired) known(dl plan.Delta) plan.Delta {
 	return dl
 }
 
-// staged is a change of which the state knows.
+// staged is a change of which the state knows, and the owners that it concerns.
 type staged struct {
 	model.Change
-	// networks are those that the endpoints of the change are on, by id.
-	networks map[string]*model.Network
-	// before and after are what the objects contribute together with others.
-	before, after plan.Plan
-}
-
-// plans say what the kernel has to contain for the objects of the change before and after it.
-func (s staged) plans() (before, after plan.Plan) {
-	was, is := plan.CompileChange(s.Change, s.networks)
-	return append(s.before, was...), append(s.after, is...)
+	owners []plan.Owner
 }
 
 // stage makes the state follow at once, so that verbs on other
@@ -135,20 +126,30 @@ func (d *Desired) stage(look Planner) (staged, error) {
 	if err != nil || c.Empty() {
 		return staged{}, err
 	}
-	s := staged{Change: c, networks: map[string]*model.Network{}}
-	for _, e := range c.Endpoints {
-		s.networks[e.NetworkID()] = d.state.Networks[e.NetworkID()]
-	}
-	s.before = plan.Around(d.state, c, func(e model.EndpointChange) *model.Endpoint { return e.Before })
 	d.state.Apply(c)
-	s.after = plan.Around(d.state, c, func(e model.EndpointChange) *model.Endpoint { return e.After })
 	if c.Network != (model.NetworkChange{}) {
 		d.networks()
 	}
 	for _, name := range c.Network.Bridges() {
 		d.moving[name]++
 	}
-	return s, nil
+	return staged{c, plan.Concerned(d.state, c)}, nil
+}
+
+// sources returns what the plans of these owners follow from by now, as if there were no
+// such change; an empty one for none.
+func (d *Desired) sources(owners []plan.Owner, without model.Change) []plan.Source {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !without.Empty() {
+		d.state.Apply(without.Inverse())
+		defer d.state.Apply(without)
+	}
+	all := make([]plan.Source, len(owners))
+	for i, o := range owners {
+		all[i] = plan.SourceOf(d.state, o)
+	}
+	return all
 }
 
 // unstage takes a change back.
@@ -159,8 +160,8 @@ func (d *Desired) unstage(c model.Change) {
 	d.networks()
 }
 
-// settle ends a change: its network's bridge is where it stays.
-func (d *Desired) settle(c model.Change) {
+// arrived ends a change: its network's bridge is where it stays.
+func (d *Desired) arrived(c model.Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, name := range c.Network.Bridges() {
@@ -203,9 +204,9 @@ func (d *Desired) Unstored() []string {
 	return slices.Sorted(maps.Keys(d.unstored))
 }
 
-// UnstoredOf returns what the store has to hold of a network where it may differ, and whether
-// it is known to do so. The caller has the network's lock until Stored is told.
-func (d *Desired) UnstoredOf(networkID string) (values map[string][]byte, differs bool, err error) {
+// unstoredOf returns what the store has to hold of a network where it may differ, and whether
+// it is known to do so. The caller has the network's lock until stored is told.
+func (d *Desired) unstoredOf(networkID string) (values map[string][]byte, differs bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	values = map[string][]byte{}
@@ -218,8 +219,8 @@ func (d *Desired) UnstoredOf(networkID string) (values map[string][]byte, differ
 	return values, differs, nil
 }
 
-// Stored notes that the store holds what it has to of a network.
-func (d *Desired) Stored(networkID string) {
+// stored notes that the store holds what it has to of a network.
+func (d *Desired) stored(networkID string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.unstored, networkID)

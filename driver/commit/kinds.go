@@ -11,20 +11,24 @@ import (
 
 // Kind says how objects of a kind are brought about and taken away.
 type Kind struct {
-	Of spec.Kind
-	// ensure makes the object, or mends it.
-	ensure func(ctx context.Context, o spec.Object) error
-	// trim takes away what the object has beyond what it says; nil where ensure does.
-	trim func(ctx context.Context, o spec.Object) error
-	// remove takes it away; what is gone already is no error. It is nil for what stays.
+	Of     spec.Kind
+	shared bool
+	ensure func(ctx context.Context, o spec.Object) (fixed []string, err error)
+	trim   func(ctx context.Context, o spec.Object) error
 	remove func(ctx context.Context, o spec.Object) error
 }
 
-// Actions are those of a kind, for objects of its type. Ensure makes the object, or mends it.
-// Trim takes away what it has beyond what it says; nil where Ensure does. Remove takes it
-// away; what is gone already is no error. It is nil for what stays.
+// Actions are those of a kind, for objects of its type.
 type Actions[T spec.Object] struct {
-	Ensure, Trim, Remove func(context.Context, T) error
+	// Ensure makes the object, or mends it, and returns one line for each thing that was not
+	// as it should be.
+	Ensure func(context.Context, T) (fixed []string, err error)
+	// Trim takes away what the object has beyond what it says; nil where Ensure does.
+	Trim func(context.Context, T) error
+	// Remove takes it away; what is gone already is no error. It is nil for what stays.
+	Remove func(context.Context, T) error
+	// Shared says that several owners may need the same object: it goes with the last.
+	Shared bool
 }
 
 // KindOf returns the kind whose objects are brought about and taken away by these actions.
@@ -35,7 +39,10 @@ func KindOf[T spec.Object](of spec.Kind, a Actions[T]) Kind {
 		}
 		return func(ctx context.Context, o spec.Object) error { return do(ctx, o.(T)) }
 	}
-	return Kind{Of: of, ensure: each(a.Ensure), trim: each(a.Trim), remove: each(a.Remove)}
+	return Kind{
+		Of: of, shared: a.Shared && a.Remove != nil, trim: each(a.Trim), remove: each(a.Remove),
+		ensure: func(ctx context.Context, o spec.Object) ([]string, error) { return a.Ensure(ctx, o.(T)) },
+	}
 }
 
 // Kinds lists the kinds of objects in the order in which they come; they go in the opposite
@@ -45,64 +52,112 @@ type Kinds struct {
 	First, Then []Kind
 }
 
+// progress is how far the kernel has followed a delta.
+type progress struct {
+	// tried are the objects that it was told of, rules apart, and unsure those of which that
+	// failed, or which were left out for a failure of rules.
+	tried, unsure plan.Plan
+	// fixed has a line for each thing that was made or taken away, as far as that is told.
+	fixed []string
+	// rules says that it was told of rules, ruleless that it did not take these.
+	rules, ruleless bool
+	failed          error
+}
+
+// of notes how an object fared.
+func (p *progress) of(o spec.Object, err error) {
+	p.tried = append(p.tried, o)
+	if err != nil {
+		p.unsure = append(p.unsure, o)
+		p.failed = errors.Join(p.failed, err)
+	}
+}
+
 // apply makes the kernel follow a delta: each kind in its turn. It
 // stops at the first error where the caller undoes all; what is never undone goes on past
 // errors, but for links without rules.
-func (w *Writer) apply(ctx context.Context, dl plan.Delta, undone bool) error {
+func (w *Writer) apply(ctx context.Context, dl plan.Delta, undone bool) *progress {
 	w.log.Debug(dl)
-	failed := build(ctx, w.kinds.First, dl.Fresh, undone)
-	if failed != nil && undone {
-		return failed
+	p := &progress{}
+	p.build(ctx, w.kinds.First, dl.Fresh, undone)
+	if p.failed != nil && undone {
+		return p
 	}
-	failed = errors.Join(failed, takeAway(ctx, w.kinds.Then, dl))
-	if failed != nil && undone {
-		return failed
+	p.takeAway(ctx, w.kinds.Then, dl)
+	if p.failed != nil && undone {
+		return p
 	}
-	var ruleless error
 	if !dl.Rules.Empty() {
-		ruleless = w.rules.Change(ctx, dl.Rules)
-		failed = errors.Join(failed, ruleless)
+		p.rules = true
+		err := w.rules.Change(ctx, dl.Rules)
+		p.ruleless, p.failed = err != nil, errors.Join(p.failed, err)
 	}
-	if ruleless == nil {
-		failed = errors.Join(failed, build(ctx, w.kinds.Then, dl.Fresh, undone))
+	if p.ruleless {
+		p.leave(w.kinds.Then, dl.Fresh)
+	} else {
+		p.build(ctx, w.kinds.Then, dl.Fresh, undone)
 	}
-	if failed != nil && undone {
-		return failed
+	if p.failed != nil && undone {
+		return p
 	}
-	return errors.Join(failed, takeAway(ctx, w.kinds.First, dl))
+	p.takeAway(ctx, w.kinds.First, dl)
+	return p
 }
 
 // build makes what comes of these kinds, in their order.
-func build(ctx context.Context, kinds []Kind, fresh plan.Plan, undone bool) (failed error) {
+func (p *progress) build(ctx context.Context, kinds []Kind, fresh plan.Plan, undone bool) {
 	for _, k := range kinds {
 		for _, o := range fresh {
 			if o.Kind() != k.Of {
 				continue
 			}
-			failed = errors.Join(failed, k.ensure(ctx, o))
-			if failed != nil && undone {
-				return failed
+			fixed, err := k.ensure(ctx, o)
+			p.fixed = append(p.fixed, fixed...)
+			if p.of(o, err); err != nil && undone {
+				return
 			}
 		}
 	}
-	return failed
+}
+
+// leave leaves out what would come of these kinds.
+func (p *progress) leave(kinds []Kind, fresh plan.Plan) {
+	for _, o := range fresh {
+		if slices.ContainsFunc(kinds, func(k Kind) bool { return k.Of == o.Kind() }) {
+			p.unsure = append(p.unsure, o)
+		}
+	}
 }
 
 // takeAway removes what goes of these kinds, in the opposite order. It goes on past
 // errors.
-func takeAway(ctx context.Context, kinds []Kind, dl plan.Delta) error {
-	var errs []error
+func (p *progress) takeAway(ctx context.Context, kinds []Kind, dl plan.Delta) {
 	for _, k := range slices.Backward(kinds) {
 		for _, o := range dl.Cut {
 			if o.Kind() == k.Of {
-				errs = append(errs, k.trim(ctx, o))
+				p.of(o, k.trim(ctx, o))
 			}
 		}
 		for _, o := range dl.Gone {
 			if o.Kind() == k.Of && k.remove != nil {
-				errs = append(errs, k.remove(ctx, o))
+				err := k.remove(ctx, o)
+				if p.of(o, err); err == nil {
+					p.fixed = append(p.fixed, o.String()+": removed")
+				}
 			}
 		}
 	}
-	return errors.Join(errs...)
+}
+
+// doubtful are the objects of a delta of which it is not known how far they are there: those
+// that the kernel was told of, or only those of them that it did not take.
+func (p *progress) doubtful(dl plan.Delta, all bool) plan.Plan {
+	list := p.unsure
+	if all {
+		list = slices.Concat(p.tried, p.unsure)
+	}
+	if p.rules && (all || p.ruleless) {
+		list = slices.Concat(list, dl.Rules.Remove.All(), dl.Rules.Add.All())
+	}
+	return list
 }

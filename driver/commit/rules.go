@@ -25,8 +25,11 @@ type Rules struct {
 	wanted func() plan.Plan
 	// noted hears what the firewall was told of that.
 	noted func(plan.Plan)
-	// told is what follows from facts of what the firewall was told.
+	// told is what follows from facts of what the firewall was told: what was applied of the
+	// host, whose lock this is.
 	told plan.Plan
+	// right hears that all rules are as the state says.
+	right func()
 	// doubt says that the firewall may have been told something else than the state
 	// says: at the start, and after a change that failed.
 	doubt atomic.Bool
@@ -37,7 +40,7 @@ type Rules struct {
 // NewRules returns rules of which the firewall has not been told anything. wanted says what
 // follows from the facts by now, and noted hears what the firewall was told of it.
 func NewRules(f firewall.Backend, wanted func() plan.Plan, noted func(plan.Plan)) *Rules {
-	r := &Rules{lock: lock.New(), firewall: f, wanted: wanted, noted: noted}
+	r := &Rules{lock: lock.New(), firewall: f, wanted: wanted, noted: noted, right: func() {}}
 	r.doubt.Store(true)
 	return r
 }
@@ -117,6 +120,7 @@ func (r *Rules) Compare(ctx context.Context, full func() (all firewall.Ruleset, 
 	fixed, err = r.firewall.Sync(ctx, all)
 	if err == nil {
 		r.tell(facts)
+		r.right()
 		r.compared = time.Now()
 	}
 	r.doubt.Store(err != nil)

@@ -32,22 +32,33 @@ type Parts struct {
 }
 
 // Writer is the only writer of the desired state, and with it of the store and the kernel,
-// but for repairs of drift and the host's own record. Its methods are
-// safe for concurrent use by callers that hold the locks of the networks which their change
-// is about.
+// but for repairs of drift. Its methods are safe for concurrent use by callers that hold the
+// locks of the networks which their change is about.
 type Writer struct {
 	gate    *lock.Gate
 	desired *Desired
+	applied *Applied
 	store   Store
 	kinds   Kinds
 	rules   *Rules
 	flows   *Flows
-	log     *logrus.Entry
+	between
+}
+
+// between are the locks of what is between networks, and the log. A change takes first those
+// of its containers, by the keys of their sandboxes, then those of shared objects, each in the
+// order of the keys.
+type between struct {
+	containers, objects lock.Keyed
+	log                 *logrus.Entry
 }
 
 // NewWriter returns a writer that works with these parts.
 func NewWriter(p Parts) *Writer {
-	return &Writer{gate: p.Gate, desired: p.Desired, store: p.Store, kinds: p.Kinds, rules: p.Rules, flows: p.Flows, log: p.Log}
+	w := &Writer{gate: p.Gate, desired: p.Desired, applied: newApplied(p.Kinds), store: p.Store, kinds: p.Kinds, rules: p.Rules, flows: p.Flows}
+	w.log = p.Log
+	w.rules.right = w.applied.rulesAreRight
+	return w
 }
 
 // Commit makes the change that a planner asks for. If a step fails, state, store and kernel
@@ -62,11 +73,19 @@ func (w *Writer) Commit(ctx context.Context, look Planner) error {
 	if err != nil || c.Empty() {
 		return err
 	}
-	defer w.desired.settle(c.Change)
-	before, after := c.plans()
-	if err = w.apply(ctx, w.desired.known(plan.Diff(before, after)), true); err != nil {
-		return w.undo(ctx, c.Change, plan.Diff(after, before), err)
+	defer w.desired.arrived(c.Change)
+	t, to, err := w.transact(ctx, c.owners)
+	if err != nil {
+		w.applied.doubt(c.owners) // who came first may have made some of it
+		return w.putBack(ctx, c.Change, err)
 	}
+	defer t.close()
+	dl := t.delta(to, nil)
+	p := w.apply(ctx, dl, true)
+	if p.failed != nil {
+		return w.undo(ctx, c.Change, t, p.doubtful(dl, true), p.failed)
+	}
+	t.reached(to, nil)
 	w.flows.Drop(ctx, w.flows.Note(c.Change))
 	return nil
 }
@@ -84,39 +103,84 @@ func (w *Writer) Retire(ctx context.Context, look Planner) error {
 // Withdraw is Retire for callers that drop the flows which it leaves when they have
 // given up the locks of networks: that may take a look at all tracked flows.
 func (w *Writer) Withdraw(ctx context.Context, look Planner) (left plan.Stale, err error) {
-	leave, err := w.gate.Enter(ctx)
-	if err != nil {
+	c, err := w.press(ctx, look, func(to target, dl plan.Delta) plan.Delta { return dl.Leaving(to.all) })
+	if c.Empty() {
 		return plan.Stale{}, err
 	}
-	defer leave()
-	c, err := w.begin(look)
-	if err != nil || c.Empty() {
-		return plan.Stale{}, err
-	}
-	defer w.desired.settle(c.Change)
-	before, after := c.plans()
-	err = w.apply(ctx, plan.Diff(before, after).Leaving(after), false)
-	return w.flows.Note(c.Change), err
+	return w.flows.Note(c), err
 }
 
 // Regain is Commit for what is in use already. What the kernel refuses is for the next
 // check; undone, the change would take along what running containers use.
 func (w *Writer) Regain(ctx context.Context, look Planner) error {
+	_, err := w.press(ctx, look, func(_ target, dl plan.Delta) plan.Delta { return dl })
+	return err
+}
+
+// press makes a change that goes on past errors. What the kernel does not follow stays open:
+// the next change of the same owner, or Settle, tries it again. It returns the change, an
+// empty one if nothing has changed.
+func (w *Writer) press(ctx context.Context, look Planner, by func(target, plan.Delta) plan.Delta) (model.Change, error) {
 	leave, err := w.gate.Enter(ctx)
 	if err != nil {
-		return err
+		return model.Change{}, err
 	}
 	defer leave()
 	c, err := w.begin(look)
 	if err != nil || c.Empty() {
-		return err
+		return model.Change{}, err
 	}
-	defer w.desired.settle(c.Change)
-	before, after := c.plans()
-	return w.apply(ctx, plan.Diff(before, after), false)
+	defer w.desired.arrived(c.Change)
+	_, err = w.lead(ctx, c.owners, by)
+	return c.Change, err
 }
 
-// begin stages and persists a change. Unless it fails, settle ends it.
+// lead has the kernel follow what is wanted of these owners by now, past errors, and returns
+// a line for each thing that was made or taken away, as far as that is told.
+func (w *Writer) lead(ctx context.Context, owners []plan.Owner, by func(target, plan.Delta) plan.Delta) (fixed []string, err error) {
+	t, to, err := w.transact(ctx, owners)
+	if err != nil {
+		w.applied.doubt(owners)
+		return nil, err
+	}
+	defer t.close()
+	dl := by(to, t.delta(to, nil))
+	p := w.apply(ctx, dl, false)
+	t.reached(to, p.doubtful(dl, false))
+	return p.fixed, p.failed
+}
+
+// transact opens a transaction that leads to what is wanted by now.
+func (w *Writer) transact(ctx context.Context, owners []plan.Owner) (*transaction, target, error) {
+	t, err := w.open(ctx, owners)
+	if err != nil {
+		return nil, target{}, err
+	}
+	to := t.want(model.Change{})
+	if err = t.lockShared(ctx, to); err != nil {
+		t.close()
+		return nil, target{}, err
+	}
+	return t, to, nil
+}
+
+// Open returns the owners of which the kernel may hold something else than is wanted since a
+// change failed.
+func (w *Writer) Open() []plan.Owner { return w.applied.opened() }
+
+// Settle tries again what a change of an owner has left open, and returns a line for each
+// thing that it made or took away. The caller has the lock of the owner's network, if it has
+// one.
+func (w *Writer) Settle(ctx context.Context, owner plan.Owner) ([]string, error) {
+	leave, err := w.gate.Enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return w.lead(ctx, []plan.Owner{owner}, func(to target, dl plan.Delta) plan.Delta { return dl.Leaving(to.all) })
+}
+
+// begin stages and persists a change. Unless it fails, arrived ends it.
 func (w *Writer) begin(look Planner) (staged, error) {
 	c, err := w.desired.stage(look)
 	if err != nil || c.Empty() {
@@ -125,7 +189,7 @@ func (w *Writer) begin(look Planner) (staged, error) {
 	if err = w.persist(c.Change); err != nil {
 		w.desired.unstage(c.Change)
 		w.desired.Unsaved(c.Change, false) // a store that failed half-way may have failed to go back
-		w.desired.settle(c.Change)
+		w.desired.arrived(c.Change)
 	}
 	return c, err
 }
@@ -142,14 +206,26 @@ func (w *Writer) persist(c model.Change) error {
 	return nil
 }
 
-// undo puts everything back after err. What it cannot put back, in the kernel or
-// in the store, is for the next check, since the state says again what it said before.
-func (w *Writer) undo(ctx context.Context, c model.Change, back plan.Delta, err error) error {
+// undo puts everything back after err: it leads the owners from where they are, with what was
+// tried, to where they would be without the change. What it cannot put back, in the kernel or
+// in the store, stays open, since the state says again what it said before.
+func (w *Writer) undo(ctx context.Context, c model.Change, t *transaction, tried plan.Plan, err error) error {
 	ctx, cancel := undo.Context(ctx)
 	defer cancel()
-	if undoErr := w.apply(ctx, back, false); undoErr != nil {
-		err = fmt.Errorf("%w (and undoing it: %w)", err, undoErr)
+	to := t.want(c)
+	dl := t.delta(to, tried)
+	p := w.apply(ctx, dl, false)
+	t.reached(to, p.doubtful(dl, false))
+	if p.failed != nil {
+		err = fmt.Errorf("%w (and undoing it: %w)", err, p.failed)
 	}
+	return w.putBack(ctx, c, err)
+}
+
+// putBack takes a change out of the state and the store.
+func (w *Writer) putBack(ctx context.Context, c model.Change, err error) error {
+	ctx, cancel := undo.Context(ctx)
+	defer cancel()
 	w.desired.unstage(c)
 	if undoErr := w.rules.Change(ctx, firewall.Delta{}); undoErr != nil {
 		err = fmt.Errorf("%w (and undoing it: %w)", err, undoErr)

@@ -60,7 +60,8 @@ func noted[T spec.Object](r *recorder, what string) Actions[T] {
 	do := func(verb string) func(context.Context, T) error {
 		return func(context.Context, T) error { return r.do(verb + " " + what) }
 	}
-	return Actions[T]{Ensure: do("ensure"), Trim: do("trim"), Remove: do("remove")}
+	ensure := func(ctx context.Context, o T) ([]string, error) { return nil, do("ensure")(ctx, o) }
+	return Actions[T]{Ensure: ensure, Trim: do("trim"), Remove: do("remove")}
 }
 
 func newRecorded() (*recorder, *Desired, *Writer) {

@@ -1,5 +1,5 @@
 // Package facts keeps what is known of the host and nobody stores: which links lead outside,
-// what is closed to others, on which high ports the host listens, and which source ports what
+// on which high ports the host listens, and which source ports what
 // goes out has by now.
 //
 // Invariant: plans depend on these facts and on the desired state alone, and what is not known
@@ -22,11 +22,8 @@ import (
 // Book is what is known of the host. The zero value knows nothing. Its methods are safe for
 // concurrent use, and may be called with the desired state from commit.Desired's Read.
 type Book struct {
-	mu    sync.Mutex
-	known plan.Facts
-	// turned are the families whose forwarding gangway has turned on since the host
-	// booted.
-	turned    firewall.Families
+	mu        sync.Mutex
+	known     plan.Facts
 	listening listening
 }
 
@@ -67,28 +64,6 @@ func (b *Book) LeadOutside(links []spec.Outside) (news bool) {
 	news = !slices.Equal(links, b.known.Outside)
 	b.known.Outside = links
 	return news
-}
-
-// Forwarding returns the families whose forwarding gangway has turned on since the host
-// booted, and those that are closed for other links.
-func (b *Book) Forwarding() (turned, closed firewall.Families) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.turned, b.known.Closed
-}
-
-// Turn notes whose forwarding gangway has turned on.
-func (b *Book) Turn(families firewall.Families) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.turned = families
-}
-
-// Close notes which families are closed for other links.
-func (b *Book) Close(families firewall.Families) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.known.Closed = families
 }
 
 // Listens takes over on which ports from firewall.FirstHighPort on the host listens at some

@@ -10,6 +10,8 @@ import (
 type Change struct {
 	Network   NetworkChange
 	Endpoints []EndpointChange
+	// Host is what is remembered of the host; nil where that stays.
+	Host *HostChange
 }
 
 // Sandboxes are those of the containers that the endpoints are in, before or after.
@@ -27,7 +29,7 @@ func (c Change) Sandboxes() map[string]bool {
 
 // Empty says that nothing changes.
 func (c Change) Empty() bool {
-	return c.Network == NetworkChange{} && len(c.Endpoints) == 0
+	return c.Network == NetworkChange{} && len(c.Endpoints) == 0 && c.Host == nil
 }
 
 // Inverse is the change that undoes c.
@@ -36,11 +38,17 @@ func (c Change) Inverse() Change {
 	for _, e := range slices.Backward(c.Endpoints) {
 		out.Endpoints = append(out.Endpoints, EndpointChange{Before: e.After, After: e.Before})
 	}
+	if c.Host != nil {
+		out.Host = &HostChange{Before: c.Host.After, After: c.Host.Before}
+	}
 	return out
 }
 
 // NetworkChange is a network before and after; nil for "does not exist".
 type NetworkChange struct{ Before, After *Network }
+
+// HostChange is what is remembered of the host before and after.
+type HostChange struct{ Before, After HostRecord }
 
 // Bridges returns the bridges of a network that changes.
 func (c NetworkChange) Bridges() (names []string) {

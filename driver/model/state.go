@@ -24,6 +24,8 @@ type State struct {
 	// Bridges and holders lead from a bridge or an address to who holds it.
 	Bridges map[string]*Network
 	Holders map[netip.Addr]*Endpoint
+	// Host is what is remembered of the host.
+	Host HostRecord
 	// High are the published ports that what goes out must not get.
 	High *HighPorts
 }
@@ -69,6 +71,9 @@ func (s *State) Apply(c Change) {
 	}
 	for _, e := range c.Endpoints {
 		s.addEndpoint(e.After)
+	}
+	if c.Host != nil {
+		s.Host = c.Host.After
 	}
 }
 

@@ -32,12 +32,24 @@ type HostRecord struct {
 	Forwarding6 bool `json:",omitempty"`
 }
 
-// Turned are the families whose forwarding gangway has turned on since a boot.
-func (h HostRecord) Turned(bootID string) firewall.Families {
-	if h.BootID != bootID {
-		return firewall.Families{}
-	}
+// Turned are the families whose forwarding gangway has turned on since the boot.
+func (h HostRecord) Turned() firewall.Families {
 	return firewall.Families{V4: h.Forwarding4, V6: h.Forwarding6}
+}
+
+// Turning is the record once gangway has turned on the forwarding of these families as well.
+func (h HostRecord) Turning(more firewall.Families) HostRecord {
+	all := h.Turned().With(more)
+	h.Forwarding4, h.Forwarding6 = all.V4, all.V6
+	return h
+}
+
+// At is the record at a boot: it ends with the boot that it is of.
+func (h HostRecord) At(bootID string) HostRecord {
+	if h.BootID != bootID {
+		return HostRecord{BootID: bootID}
+	}
+	return h
 }
 
 // Values is what the store has to hold of the objects of c after it, by key; nil for those
@@ -62,6 +74,11 @@ func Values(c Change) (map[string][]byte, error) {
 			continue
 		}
 		if err := Encode(values, EndpointKeys+e.After.ID, e.After); err != nil {
+			return nil, err
+		}
+	}
+	if c.Host != nil {
+		if err := Encode(values, HostKey, c.Host.After); err != nil {
 			return nil, err
 		}
 	}
@@ -91,32 +108,31 @@ func Encode(values map[string][]byte, key string, v any) error {
 	return nil
 }
 
-// Load reads the stored state, of which visit calls a function for each key with its value,
-// and what is stored of the host. Anything it does not understand is an error: going on
+// Load reads the stored state, of which visit calls a function for each key with its value.
+// Anything it does not understand is an error: going on
 // without it would lose it at the next write.
-func Load(visit func(func(key string, value []byte) error) error) (*State, HostRecord, error) {
+func Load(visit func(func(key string, value []byte) error) error) (*State, error) {
 	s := NewState()
-	var host HostRecord
 	err := visit(func(key string, value []byte) error {
-		if err := s.decode(key, value, &host); err != nil {
+		if err := s.decode(key, value); err != nil {
 			return fmt.Errorf("stored value %s: %w", key, err)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, host, err
+		return nil, err
 	}
-	return s, host, nil
+	return s, nil
 }
 
 // Orphaned says that an endpoint is on no network that there is. Somebody put another
 // state file in the place of that with the networks, or moved it away.
 func (s *State) Orphaned(e *Endpoint) bool { return s.Networks[e.NetworkID] == nil }
 
-func (s *State) decode(key string, value []byte, host *HostRecord) error {
+func (s *State) decode(key string, value []byte) error {
 	switch {
 	case key == HostKey:
-		return decodeAll(value, host)
+		return decodeAll(value, &s.Host)
 	case strings.HasPrefix(key, NetworkKeys):
 		n := &Network{}
 		if err := decodeAll(value, n); err != nil {

@@ -6,25 +6,17 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// Compile says what the kernel should contain for a whole state and these facts. It
-// is pure and total: two equal states give the same objects.
-func Compile(s *model.State, f Facts) Plan {
-	var p Plan
-	for _, n := range s.Networks {
-		p.addNetwork(n)
-		for _, e := range s.Members[n.ID] {
-			p.addEndpoint(n, e)
-			p.addDirect(s, n, e)
-		}
-	}
-	for sandbox := range s.Sandboxes {
-		p.addHostPorts(s, sandbox)
+// Compile says what the kernel should contain for a whole state and these facts: for each of
+// its owners, and for the host. It is pure and total: two equal states give the same objects.
+func Compile(s *model.State, f Facts) (p Plan) {
+	for o := range Owners(s) {
+		p.add(SourceOf(s, o).Compile()...)
 	}
 	p.add(CompileFacts(s, f)...)
 	return p
 }
 
-// CompileFacts says what the kernel should contain by these facts: what the networks have in
+// CompileFacts says what the kernel should contain for the host by these facts: what the networks have in
 // common, and what outlives them.
 func CompileFacts(s *model.State, f Facts) Plan {
 	common := firewall.Ruleset{Closed: f.Closed}
@@ -36,42 +28,6 @@ func CompileFacts(s *model.State, f Facts) Plan {
 		common.Log = f.Looked
 	}
 	return common.All()
-}
-
-// CompileChange says what the kernel should contain for the objects of c themselves
-// before and after it; what follows from others beside them is said by Around. networks are
-// those that c's endpoints are on, by id.
-func CompileChange(c model.Change, networks map[string]*model.Network) (before, after Plan) {
-	if c.Network.Before != nil {
-		before.addNetwork(c.Network.Before)
-	}
-	if c.Network.After != nil {
-		after.addNetwork(c.Network.After)
-	}
-	for _, e := range c.Endpoints {
-		network := networks[e.NetworkID()]
-		if e.Before != nil {
-			before.addEndpoint(network, e.Before)
-		}
-		if e.After != nil {
-			after.addEndpoint(network, e.After)
-		}
-	}
-	return before, after
-}
-
-// Around says what the objects of a change contribute together with others that
-// are there: side says which of the two the state is.
-func Around(s *model.State, c model.Change, side func(model.EndpointChange) *model.Endpoint) (p Plan) {
-	for _, e := range c.Endpoints {
-		if e := side(e); e != nil && s.Networks[e.NetworkID] != nil {
-			p.addDirect(s, s.Networks[e.NetworkID], e)
-		}
-	}
-	for sandbox := range c.Sandboxes() {
-		p.addHostPorts(s, sandbox)
-	}
-	return p
 }
 
 // addNetwork adds what a network contributes by itself.
@@ -96,4 +52,10 @@ func (p *Plan) addEndpoint(n *model.Network, e *model.Endpoint) {
 	addAll(p, translatedPorts(n, e))
 	addAll(p, OpenPorts(n, e))
 	addAll(p, keptPorts(n, e))
+}
+
+// addContainer adds what the endpoints of a container contribute together.
+func (p *Plan) addContainer(members []Member) {
+	p.addDirect(members)
+	p.addHostPorts(members)
 }

@@ -15,35 +15,42 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// TestChangeByItself: what a change says of itself and of what is around it is what the plans
-// of the whole state differ by, whatever is there.
-func TestChangeByItself(t *testing.T) {
+// TestConcerned: the plans of the owners that a change concerns differ by what the plans of the
+// whole state differ by, whatever is there and whatever changes, options of networks among it.
+func TestConcerned(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	s := model.NewState()
 	for range 500 {
 		c := randomChange(rnd, s)
-		networks := map[string]*model.Network{}
-		for _, e := range c.Endpoints {
-			networks[e.NetworkID()] = s.Networks[e.NetworkID()]
-		}
 		wholeBefore := Compile(s, Facts{})
-		before := Around(s, c, func(e model.EndpointChange) *model.Endpoint { return e.Before })
 		s.Apply(c)
-		after := Around(s, c, func(e model.EndpointChange) *model.Endpoint { return e.After })
-		wholeAfter := Compile(s, Facts{})
-		was, is := CompileChange(c, networks)
-		want, got := words(Diff(wholeBefore, wholeAfter)), words(Diff(append(before, was...), append(after, is...)))
+		owners := Concerned(s, c)
+		after, wholeAfter := compileAll(s, owners), Compile(s, Facts{})
+		s.Apply(c.Inverse())
+		before := compileAll(s, owners)
+		s.Apply(c)
+		want, got := words(Diff(wholeBefore, wholeAfter)), words(Diff(before, after))
 		if d := cmp.Diff(want, got); d != "" {
-			t.Fatalf("change %s: (-by whole plans +by itself):\n%s", describe(c), d)
+			t.Fatalf("change %s: (-by whole plans +by those concerned):\n%s", describe(c), d)
 		}
 	}
 }
 
-// randomChange makes a network, or makes, removes or changes an endpoint. There
+func compileAll(s *model.State, owners []Owner) (p Plan) {
+	for _, o := range owners {
+		p.add(SourceOf(s, o).Compile()...)
+	}
+	return p
+}
+
+// randomChange makes a network or changes its options, or makes, removes or changes an endpoint. There
 // are few of each, so that containers are on several networks.
 func randomChange(rnd *rand.Rand, s *model.State) model.Change {
 	if len(s.Networks) < 3 {
 		return model.Change{Network: model.NetworkChange{After: network(rnd, len(s.Networks))}}
+	}
+	if i := rnd.IntN(12); i < 3 {
+		return model.Change{Network: model.NetworkChange{Before: s.Networks[fmt.Sprint("n", i)], After: network(rnd, i)}}
 	}
 	i := rnd.IntN(12)
 	id := fmt.Sprint("e", i)

@@ -23,49 +23,94 @@ type Delta struct {
 	Rules firewall.Delta
 }
 
+// ID tells an object from all others.
+type ID struct {
+	Kind spec.Kind
+	// Key is as in spec.Object.
+	Key any
+}
+
+// IDOf returns an object's.
+func IDOf(o spec.Object) ID { return ID{o.Kind(), o.Key()} }
+
 // Diff says what leads from one plan to another. What is in both as it is, is in neither
-// part of the delta.
-func Diff(before, after Plan) (d Delta) {
-	type id struct {
-		kind spec.Kind
-		key  any
-	}
-	left := make(map[id]spec.Object, len(before))
+// part of the delta. Of doubtful objects, which count in the place of those in before, it is
+// not known whether, or how far, they are there: those that are to be there are made again,
+// and the others taken away. One may be among them as several things.
+func Diff(before, after Plan, doubtful ...spec.Object) (d Delta) {
+	left := make(map[ID]old, len(before)+len(doubtful))
 	for _, o := range before {
-		left[id{o.Kind(), o.Key()}] = o
+		left[IDOf(o)] = old{Object: o}
 	}
-	done := map[id]bool{}
+	for _, o := range doubtful {
+		left[IDOf(o)] = left[IDOf(o)].or(o)
+	}
+	done := make(map[ID]bool, len(after))
 	for _, o := range after {
-		is := id{o.Kind(), o.Key()}
+		is := IDOf(o)
 		if done[is] {
 			continue // another owner needs it as well
 		}
 		done[is] = true
-		old, there := left[is]
+		was, there := left[is]
 		delete(left, is)
-		switch {
-		case !there:
+		if there {
+			d.become(was, o)
+		} else {
 			d.come(o)
-		case !same(old, o):
-			d.turn(old, o)
 		}
 	}
-	for _, o := range before {
-		is := id{o.Kind(), o.Key()}
-		if _, goes := left[is]; goes {
-			delete(left, is)
-			d.goes(o)
+	for _, list := range []Plan{before, doubtful} {
+		for _, o := range list {
+			if was, goes := left[IDOf(o)]; goes {
+				delete(left, IDOf(o))
+				d.goes(was)
+			}
 		}
 	}
 	return d
 }
 
+// old is what there was, or may have been.
+type old struct {
+	spec.Object
+	unsure bool
+	// ors are further things that it may have been.
+	ors []spec.Object
+}
+
+// or adds what it may have been.
+func (w old) or(o spec.Object) old {
+	if w.unsure && !same(w.Object, o) {
+		return old{o, true, append(w.ors, w.Object)}
+	}
+	return old{o, true, w.ors}
+}
+
 // same compares two objects of one kind and key.
 func same(a, b spec.Object) bool { return a.Key() == any(a) || reflect.DeepEqual(a, b) }
 
-func (d *Delta) goes(o spec.Object) {
-	if !d.Rules.Remove.Add(o) {
-		d.Gone.add(o)
+func (d *Delta) goes(was old) {
+	for _, o := range was.ors {
+		d.Rules.Remove.Add(o) // others are removed by their key
+	}
+	if !d.Rules.Remove.Add(was.Object) {
+		d.Gone.add(was.Object)
+	}
+}
+
+// become has an object that was there, or may have been, be what it should be.
+func (d *Delta) become(was old, o spec.Object) {
+	for _, or := range was.ors {
+		if !same(or, o) {
+			d.Rules.Remove.Add(or) // others are made what they should be, whatever they are
+		}
+	}
+	switch {
+	case !same(was.Object, o):
+		d.turn(was.Object, o)
+	case was.unsure:
+		d.come(o)
 	}
 }
 
@@ -111,6 +156,9 @@ func (d Delta) Leaving(after Plan) Delta {
 	}
 	return d
 }
+
+// IsRule says whether an object is a rule of the firewall.
+func IsRule(o spec.Object) bool { return new(firewall.Ruleset).Add(o) }
 
 // String lists the objects for the log, the first ones of many: backends tell of rules in
 // their own words.

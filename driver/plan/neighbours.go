@@ -5,20 +5,15 @@ import (
 	"github.com/gangway-net/gangway/driver/model"
 )
 
-// addDirect adds what follows from the container of an endpoint being on other
-// networks as well: clients there must get its answers by way of the host if they
-// asked for a port that is published here, and the other way round.
-func (p *Plan) addDirect(s *model.State, n *model.Network, e *model.Endpoint) {
-	if e.Sandbox == "" {
-		return
-	}
-	for _, o := range s.Sandboxes[e.Sandbox] {
-		other := s.Networks[o.NetworkID]
-		if other == nil || other.ID == n.ID {
-			continue
+// addDirect adds what follows from a container being on several networks: clients there must
+// get its answers by way of the host if they asked for a port that is published on another.
+func (p *Plan) addDirect(members []Member) {
+	for _, m := range members {
+		for _, other := range members {
+			if other.Network.ID != m.Network.ID {
+				addAll(p, direct(other.Network, m.Network, m.Endpoint))
+			}
 		}
-		addAll(p, direct(other, n, e))
-		addAll(p, direct(n, other, o))
 	}
 }
 

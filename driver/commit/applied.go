@@ -1,0 +1,139 @@
+package commit
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// Applied is what the kernel has been made to hold, by owner. Of an owner that is what its
+// plan was compiled from, which the desired state has as well: plans of ten thousand ports
+// would be megabytes. An owner's record changes only by who has its lock.
+type Applied struct {
+	mu sync.Mutex
+	of map[plan.Owner]record
+	// open are the owners of which the kernel may hold something else than is wanted: those
+	// with doubtful objects, and those whose change found no way to the kernel.
+	open map[plan.Owner]bool
+	// shared are the kinds whose objects several owners may need, and users how many need one.
+	shared map[spec.Kind]bool
+	users  map[plan.ID]int
+}
+
+// record is what was applied of an owner.
+type record struct {
+	source plan.Source
+	// doubtful are objects that the kernel did not take or did not give up: it is not known
+	// whether, or how far, they are there.
+	doubtful plan.Plan
+}
+
+func newApplied(kinds Kinds) *Applied {
+	a := &Applied{of: map[plan.Owner]record{}, open: map[plan.Owner]bool{}, shared: map[spec.Kind]bool{}, users: map[plan.ID]int{}}
+	for _, k := range slices.Concat(kinds.First, kinds.Then) {
+		if k.shared {
+			a.shared[k.Of] = true
+		}
+	}
+	return a
+}
+
+// get returns an owner's record.
+func (a *Applied) get(o plan.Owner) record {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.of[o]
+}
+
+// reached notes what was applied of an owner. was and is are its plans before and now.
+func (a *Applied) reached(o plan.Owner, r record, was, is plan.Plan) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.count(was, -1)
+	a.count(is, +1)
+	delete(a.open, o)
+	if len(r.doubtful) > 0 {
+		a.open[o] = true
+	}
+	if r.source.Empty() && len(r.doubtful) == 0 {
+		delete(a.of, o)
+		return
+	}
+	a.of[o] = r
+}
+
+func (a *Applied) count(p plan.Plan, by int) {
+	if len(a.shared) == 0 {
+		return
+	}
+	for _, o := range p {
+		if !a.shared[o.Kind()] {
+			continue
+		}
+		id := plan.IDOf(o)
+		if a.users[id] += by; a.users[id] == 0 {
+			delete(a.users, id)
+		}
+	}
+}
+
+// others says whether others need a shared object than so many.
+func (a *Applied) others(id plan.ID, but int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.users[id] > but
+}
+
+// fill takes over that all that a state says is there.
+func (a *Applied) fill(s *model.State) {
+	for o := range plan.Owners(s) {
+		from := plan.SourceOf(s, o)
+		var is plan.Plan
+		if len(a.shared) > 0 {
+			is = from.Compile()
+		}
+		a.reached(o, record{source: from}, nil, is)
+	}
+}
+
+// doubt notes that of these owners the kernel may hold something else than is wanted.
+func (a *Applied) doubt(owners []plan.Owner) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, o := range owners {
+		a.open[o] = true
+	}
+}
+
+// opened returns the owners of which the kernel may hold something else than is wanted, in an
+// order that does not change.
+func (a *Applied) opened() []plan.Owner {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(a.open), func(a, b plan.Owner) int { return strings.Compare(a.String()+a.ID, b.String()+b.ID) })
+}
+
+// rulesAreRight ends all doubt about rules: they were made what they have to be.
+func (a *Applied) rulesAreRight() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for o := range a.open {
+		r := a.of[o]
+		if len(r.doubtful) == 0 {
+			continue // its change found no way to the kernel at all
+		}
+		r.doubtful = slices.DeleteFunc(slices.Clone(r.doubtful), plan.IsRule)
+		a.of[o] = r
+		if len(r.doubtful) == 0 {
+			delete(a.open, o)
+		}
+		if len(r.doubtful) == 0 && r.source.Empty() {
+			delete(a.of, o)
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package commit
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// transaction leads some owners from what was applied to what is wanted. Whoever has it has
+// their locks.
+type transaction struct {
+	*Writer
+	parts  []part
+	unlock []func()
+}
+
+// part is that of one owner.
+type part struct {
+	owner plan.Owner
+	// applied is what was applied of the owner, and was its plan.
+	applied record
+	was     plan.Plan
+}
+
+// open returns a transaction for the owners, of whose networks the caller has the locks. It
+// waits for others that are about one of their containers.
+func (w *Writer) open(ctx context.Context, owners []plan.Owner) (*transaction, error) {
+	var containers []string
+	for _, o := range owners {
+		if o.Kind == plan.OfContainer {
+			containers = append(containers, o.ID)
+		}
+	}
+	slices.Sort(containers)
+	unlock, err := w.containers.TakeAll(ctx, slices.Compact(containers))
+	if err != nil {
+		return nil, fmt.Errorf("wait for another change of the container: %w", err)
+	}
+	t := &transaction{Writer: w, unlock: []func(){unlock}}
+	for _, o := range owners {
+		r := w.applied.get(o)
+		t.parts = append(t.parts, part{owner: o, applied: r, was: r.source.Compile()})
+	}
+	return t, nil
+}
+
+// target is what is to be there of the owners of a transaction, one after the other.
+type target struct {
+	sources []plan.Source
+	plans   []plan.Plan
+	all     plan.Plan
+}
+
+// want is what the state says by now; without is a change that does not count.
+func (t *transaction) want(without model.Change) (to target) {
+	owners := make([]plan.Owner, len(t.parts))
+	for i, p := range t.parts {
+		owners[i] = p.owner
+	}
+	to.sources = t.desired.sources(owners, without)
+	for _, from := range to.sources {
+		p := from.Compile()
+		to.plans, to.all = append(to.plans, p), append(to.all, p...)
+	}
+	return to
+}
+
+// delta leads to a target. tried are objects of which it is not known how far they are
+// there, beside those that earlier transactions have left.
+func (t *transaction) delta(to target, tried plan.Plan) plan.Delta {
+	var was, doubtful plan.Plan
+	for _, p := range t.parts {
+		was, doubtful = append(was, p.was...), append(doubtful, p.applied.doubtful...)
+	}
+	dl := t.desired.known(plan.Diff(was, to.all, append(doubtful, tried...)...))
+	dl.Gone = slices.DeleteFunc(dl.Gone, func(o spec.Object) bool { return t.applied.shared[o.Kind()] && t.needed(o) })
+	return dl
+}
+
+// lockShared waits for others who make or take away one of the shared objects that come or go
+// with these owners: else one of them may take away what another has just made sure of.
+func (t *transaction) lockShared(ctx context.Context, to target) error {
+	if len(t.applied.shared) == 0 {
+		return nil
+	}
+	var keys []string
+	add := func(all plan.Plan) {
+		for _, o := range all {
+			if t.applied.shared[o.Kind()] {
+				keys = append(keys, fmt.Sprint(o.Kind(), " ", o.Key()))
+			}
+		}
+	}
+	add(to.all)
+	for _, p := range t.parts {
+		add(p.was)
+		add(p.applied.doubtful)
+	}
+	slices.Sort(keys)
+	unlock, err := t.objects.TakeAll(ctx, slices.Compact(keys))
+	if err != nil {
+		return fmt.Errorf("wait for another change of what several networks need: %w", err)
+	}
+	t.unlock = append(t.unlock, unlock)
+	return nil
+}
+
+// close gives the locks back.
+func (t *transaction) close() {
+	for _, unlock := range slices.Backward(t.unlock) {
+		unlock()
+	}
+}
+
+// needed says whether others than the owners of the transaction need a shared object.
+func (t *transaction) needed(o spec.Object) bool {
+	id, own := plan.IDOf(o), 0
+	for _, p := range t.parts {
+		for _, was := range p.was {
+			if plan.IDOf(was) == id {
+				own++
+			}
+		}
+	}
+	return t.applied.others(id, own)
+}
+
+// reached notes that the owners are what the target says, but for doubtful objects.
+func (t *transaction) reached(to target, doubtful plan.Plan) {
+	unsure := map[plan.ID]bool{}
+	for _, o := range doubtful {
+		unsure[plan.IDOf(o)] = true
+	}
+	for i, p := range t.parts {
+		r := record{source: to.sources[i]}
+		if len(unsure) > 0 {
+			own := map[plan.ID]bool{}
+			for _, o := range slices.Concat(p.was, to.plans[i], p.applied.doubtful) {
+				own[plan.IDOf(o)] = true
+			}
+			r.doubtful = slices.DeleteFunc(slices.Clone(doubtful), func(o spec.Object) bool { return !own[plan.IDOf(o)] })
+		}
+		t.applied.reached(p.owner, r, p.was, to.plans[i])
+	}
+}

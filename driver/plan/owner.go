@@ -1,0 +1,141 @@
+package plan
+
+import (
+	"iter"
+
+	"github.com/gangway-net/gangway/driver/model"
+)
+
+// OwnerKind says what an owner is; it is a word for people as well.
+type OwnerKind string
+
+// The kinds of owners.
+const (
+	OfNetwork  OwnerKind = "network"
+	OfEndpoint OwnerKind = "endpoint"
+	// OfContainer is for what its endpoints have in common: host ports, and what follows from
+	// being on several networks.
+	OfContainer OwnerKind = "container"
+)
+
+// Owner is who objects are there for. What follows from facts is the host's, and compiled by
+// CompileFacts.
+type Owner struct {
+	Kind OwnerKind
+	// Network is the id of the network whose lock guards what is wanted of the owner; empty
+	// for a container, which may be on several.
+	Network string
+	// ID is the network's or the endpoint's, or the key of the container's sandbox.
+	ID string
+}
+
+// String names the owner for people.
+func (o Owner) String() string { return string(o.Kind) + " " + model.Short(o.ID) }
+
+// Source is what an owner's plan is compiled from: values that never change. What was applied
+// is kept as this, so that it costs a few pointers whatever the owner's ports are. Equal
+// sources give equal plans; that of an owner that is not there gives an empty one.
+type Source struct {
+	// Network is the network, or that of the endpoint.
+	Network  *model.Network
+	Endpoint *model.Endpoint
+	// Members are the endpoints in a container.
+	Members []Member
+}
+
+// Member is an endpoint and its network.
+type Member struct {
+	Network  *model.Network
+	Endpoint *model.Endpoint
+}
+
+// SourceOf returns what an owner's plan follows from in a state.
+func SourceOf(s *model.State, o Owner) (from Source) {
+	switch o.Kind {
+	case OfNetwork:
+		from.Network = s.Networks[o.ID]
+	case OfEndpoint:
+		n, e := s.Networks[o.Network], s.Members[o.Network][o.ID]
+		if n != nil && e != nil {
+			from.Network, from.Endpoint = n, e
+		}
+	case OfContainer:
+		for _, e := range s.Sandboxes[o.ID] {
+			if n := s.Networks[e.NetworkID]; n != nil {
+				from.Members = append(from.Members, Member{n, e})
+			}
+		}
+	}
+	return from
+}
+
+// Empty says that the owner is not there.
+func (f Source) Empty() bool { return f.Network == nil && len(f.Members) == 0 }
+
+// Compile says what should be there for the owner.
+func (f Source) Compile() (p Plan) {
+	switch {
+	case f.Endpoint != nil:
+		p.addEndpoint(f.Network, f.Endpoint)
+	case f.Network != nil:
+		p.addNetwork(f.Network)
+	case len(f.Members) > 0:
+		p.addContainer(f.Members)
+	}
+	return p
+}
+
+// Owners are all that a state has.
+func Owners(s *model.State) iter.Seq[Owner] {
+	return func(yield func(Owner) bool) {
+		for id := range s.Networks {
+			if !yield(Owner{OfNetwork, id, id}) {
+				return
+			}
+			for e := range s.Members[id] {
+				if !yield(Owner{OfEndpoint, id, e}) {
+					return
+				}
+			}
+		}
+		for sandbox := range s.Sandboxes {
+			if !yield(Owner{Kind: OfContainer, ID: sandbox}) {
+				return
+			}
+		}
+	}
+}
+
+// Concerned are the owners whose plans may be others after a change, each once: what it
+// changes, and all that depends on that. The state is the one after the change.
+func Concerned(s *model.State, c model.Change) (all []Owner) {
+	known := map[Owner]bool{}
+	add := func(o Owner) {
+		if !known[o] {
+			known[o] = true
+			all = append(all, o)
+		}
+	}
+	on := func(e *model.Endpoint) {
+		if e == nil {
+			return
+		}
+		add(Owner{OfEndpoint, e.NetworkID, e.ID})
+		if e.Sandbox != "" {
+			add(Owner{Kind: OfContainer, ID: e.Sandbox})
+		}
+	}
+	for _, n := range []*model.Network{c.Network.Before, c.Network.After} {
+		if n != nil {
+			add(Owner{OfNetwork, n.ID, n.ID})
+			for _, e := range s.Members[n.ID] {
+				on(e)
+			}
+		}
+	}
+	for _, e := range c.Endpoints {
+		on(e.Before)
+		on(e.After)
+	}
+	return all
+}
