@@ -16,25 +16,19 @@ import (
 // would be megabytes. An owner's record changes only by who has its lock.
 type Applied struct {
 	mu sync.Mutex
-	of map[plan.Owner]record
-	// open are the owners of which the kernel may hold something else than is wanted: those
-	// with doubtful objects, and those whose change found no way to the kernel.
-	open map[plan.Owner]bool
+	of map[plan.Owner]plan.Source
+	// open has the owners of which the kernel may hold something else than is wanted, with
+	// doubtful objects: those that the kernel did not take or did not give up, of which it is
+	// not known whether, or how far, they are there. Without any, a change of the owner found
+	// no way to the kernel.
+	open map[plan.Owner]plan.Plan
 	// shared are the kinds whose objects several owners may need, and users how many need one.
 	shared map[spec.Kind]bool
 	users  map[plan.ID]int
 }
 
-// record is what was applied of an owner.
-type record struct {
-	source plan.Source
-	// doubtful are objects that the kernel did not take or did not give up: it is not known
-	// whether, or how far, they are there.
-	doubtful plan.Plan
-}
-
 func newApplied(kinds Kinds) *Applied {
-	a := &Applied{of: map[plan.Owner]record{}, open: map[plan.Owner]bool{}, shared: map[spec.Kind]bool{}, users: map[plan.ID]int{}}
+	a := &Applied{of: map[plan.Owner]plan.Source{}, open: map[plan.Owner]plan.Plan{}, shared: map[spec.Kind]bool{}, users: map[plan.ID]int{}}
 	for _, k := range slices.Concat(kinds.First, kinds.Then) {
 		if k.shared {
 			a.shared[k.Of] = true
@@ -43,28 +37,29 @@ func newApplied(kinds Kinds) *Applied {
 	return a
 }
 
-// get returns an owner's record.
-func (a *Applied) get(o plan.Owner) record {
+// get returns what was applied of an owner, and what of it is doubtful.
+func (a *Applied) get(o plan.Owner) (source plan.Source, doubtful plan.Plan) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.of[o]
+	return a.of[o], a.open[o]
 }
 
-// reached notes what was applied of an owner. was and is are its plans before and now.
-func (a *Applied) reached(o plan.Owner, r record, was, is plan.Plan) {
+// reached notes what was applied of an owner, but for doubtful objects. was and is are its
+// plans before and now.
+func (a *Applied) reached(o plan.Owner, source plan.Source, doubtful, was, is plan.Plan) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.count(was, -1)
 	a.count(is, +1)
 	delete(a.open, o)
-	if len(r.doubtful) > 0 {
-		a.open[o] = true
+	if len(doubtful) > 0 {
+		a.open[o] = doubtful
 	}
-	if r.source.Empty() && len(r.doubtful) == 0 {
+	if source.Empty() {
 		delete(a.of, o)
 		return
 	}
-	a.of[o] = r
+	a.of[o] = source
 }
 
 func (a *Applied) count(p plan.Plan, by int) {
@@ -97,7 +92,7 @@ func (a *Applied) fill(s *model.State) {
 		if len(a.shared) > 0 {
 			is = from.Compile()
 		}
-		a.reached(o, record{source: from}, nil, is)
+		a.reached(o, from, nil, nil, is)
 	}
 }
 
@@ -106,7 +101,7 @@ func (a *Applied) doubt(owners []plan.Owner) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, o := range owners {
-		a.open[o] = true
+		a.open[o] = slices.Clip(a.open[o])
 	}
 }
 
@@ -122,18 +117,14 @@ func (a *Applied) opened() []plan.Owner {
 func (a *Applied) rulesAreRight() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for o := range a.open {
-		r := a.of[o]
-		if len(r.doubtful) == 0 {
+	for o, doubtful := range a.open {
+		if len(doubtful) == 0 {
 			continue // its change found no way to the kernel at all
 		}
-		r.doubtful = slices.DeleteFunc(slices.Clone(r.doubtful), plan.IsRule)
-		a.of[o] = r
-		if len(r.doubtful) == 0 {
+		if rest := slices.DeleteFunc(slices.Clone(doubtful), plan.IsRule); len(rest) > 0 {
+			a.open[o] = rest
+		} else {
 			delete(a.open, o)
-		}
-		if len(r.doubtful) == 0 && r.source.Empty() {
-			delete(a.of, o)
 		}
 	}
 }

@@ -21,9 +21,8 @@ type transaction struct {
 // part is that of one owner.
 type part struct {
 	owner plan.Owner
-	// applied is what was applied of the owner, and was its plan.
-	applied record
-	was     plan.Plan
+	// was is the plan that was applied of the owner, but for doubtful objects.
+	was, doubtful plan.Plan
 }
 
 // open returns a transaction for the owners, of whose networks the caller has the locks. It
@@ -42,8 +41,8 @@ func (w *Writer) open(ctx context.Context, owners []plan.Owner) (*transaction, e
 	}
 	t := &transaction{Writer: w, unlock: []func(){unlock}}
 	for _, o := range owners {
-		r := w.applied.get(o)
-		t.parts = append(t.parts, part{owner: o, applied: r, was: r.source.Compile()})
+		source, doubtful := w.applied.get(o)
+		t.parts = append(t.parts, part{o, source.Compile(), doubtful})
 	}
 	return t, nil
 }
@@ -74,7 +73,7 @@ func (t *transaction) want(without model.Change) (to target) {
 func (t *transaction) delta(to target, tried plan.Plan) plan.Delta {
 	var was, doubtful plan.Plan
 	for _, p := range t.parts {
-		was, doubtful = append(was, p.was...), append(doubtful, p.applied.doubtful...)
+		was, doubtful = append(was, p.was...), append(doubtful, p.doubtful...)
 	}
 	dl := t.desired.known(plan.Diff(was, to.all, append(doubtful, tried...)...))
 	dl.Gone = slices.DeleteFunc(dl.Gone, func(o spec.Object) bool { return t.applied.shared[o.Kind()] && t.needed(o) })
@@ -98,7 +97,7 @@ func (t *transaction) lockShared(ctx context.Context, to target) error {
 	add(to.all)
 	for _, p := range t.parts {
 		add(p.was)
-		add(p.applied.doubtful)
+		add(p.doubtful)
 	}
 	slices.Sort(keys)
 	unlock, err := t.objects.TakeAll(ctx, slices.Compact(keys))
@@ -131,19 +130,15 @@ func (t *transaction) needed(o spec.Object) bool {
 
 // reached notes that the owners are what the target says, but for doubtful objects.
 func (t *transaction) reached(to target, doubtful plan.Plan) {
-	unsure := map[plan.ID]bool{}
-	for _, o := range doubtful {
-		unsure[plan.IDOf(o)] = true
-	}
 	for i, p := range t.parts {
-		r := record{source: to.sources[i]}
-		if len(unsure) > 0 {
-			own := map[plan.ID]bool{}
-			for _, o := range slices.Concat(p.was, to.plans[i], p.applied.doubtful) {
-				own[plan.IDOf(o)] = true
+		var own plan.Plan
+		if len(doubtful) > 0 {
+			mine := map[plan.ID]bool{}
+			for _, o := range slices.Concat(p.was, to.plans[i], p.doubtful) {
+				mine[plan.IDOf(o)] = true
 			}
-			r.doubtful = slices.DeleteFunc(slices.Clone(doubtful), func(o spec.Object) bool { return !own[plan.IDOf(o)] })
+			own = slices.DeleteFunc(slices.Clone(doubtful), func(o spec.Object) bool { return !mine[plan.IDOf(o)] })
 		}
-		t.applied.reached(p.owner, r, p.was, to.plans[i])
+		t.applied.reached(p.owner, to.sources[i], own, p.was, to.plans[i])
 	}
 }
