@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/facts"
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/kinds"
 	"github.com/gangway-net/gangway/driver/lock"
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/needs"
@@ -30,7 +30,7 @@ type Options struct {
 	Paths    needs.Paths
 	Firewall firewall.Backend
 	// Zones, if set, speaks with the manager of the host's firewall.
-	Zones Zones
+	Zones kinds.Zones
 	Ports HostPorts
 	// Origins tells relays of Ports where clients come from.
 	Origins Origins
@@ -61,10 +61,10 @@ type Driver struct {
 	o Options
 	locks
 	changes
-	memory
 	checks
 	notices
 	books
+	seen conditions
 }
 
 // books are what the driver was told, and answers by; each has its own mutex.
@@ -86,12 +86,16 @@ type changes struct {
 
 // locks are what verbs and Reconcile wait for, each until its context ends. They are
 // taken in the order in which they stand here, after that of drift.Keeper, which lets one
-// Reconcile run at a time. Then come the mutexes of backends, hostport.Manager and zones. After
-// all of them come mutexes that nobody holds across I/O: that of commit.Desired, then that of
-// memory, then those of owners.Book and facts.Book, and at last those of origins,
+// Reconcile run at a time. After them come those of commit.Writer: of containers, then of shared
+// objects, each in the order of their keys; then that of turning forwarding on (package kinds);
+// then that of commit.Rules, by which one at a time changes or compares the kernel's rules. The
+// turning of lookers comes right before that.
+//
+// Then come the mutexes of backends, hostport.Manager and zones. After all of them come mutexes
+// that nobody holds across I/O: that of commit.Desired, then those of commit.Applied,
+// drift.Health, conditions, owners.Book and facts.Book, and at last those of origins,
 // events.Journal, commit.Flows, questions, drops, lookers and names.Book, of which nobody holds two.
-// The reading of drops comes before these, and nobody waits for it. The turning of lookers
-// comes right before the lock of commit.Rules.
+// The reading of drops comes before these, and nobody waits for it.
 type locks struct {
 	// networks serialises the verbs of each network, and what Reconcile mends of its
 	// links; of several networks in the order of their ids.
@@ -99,25 +103,19 @@ type locks struct {
 	// gate lets verbs change the kernel side by side, and Reconcile remove what is
 	// nobody's alone: what should exist must not change meanwhile.
 	gate lock.Gate
-	// forwarding lets one at a time turn forwarding on.
-	forwarding *lock.Lock
-	// After these comes the lock of commit.Rules, by which one at a time changes or compares
-	// the kernel's rules.
 }
 
-// memory is what the driver knows besides the desired state, guarded by its mu.
-type memory struct {
-	// mu is never held across I/O.
-	mu     sync.Mutex
-	health health
+// conditions are those that are not met, a line for each, as the last check has found.
+type conditions struct {
+	mu    sync.Mutex
+	unmet []string
 }
 
 // checks are the comparisons of the kernel with the state.
 type checks struct {
-	keeper *drift.Keeper
-	// turn is the first pair that the next comparison looks at closely; of the comparisons
-	// alone.
-	turn int
+	comparer *drift.Comparer
+	keeper   *drift.Keeper
+	health   *drift.Health
 }
 
 // notices is what the driver tells of without being asked.
@@ -133,42 +131,40 @@ type notices struct {
 	lookers lookers
 }
 
-// health is what Reconcile found last.
-type health struct {
-	checks  uint64
-	repairs uint64
-	// mended are the repairs by kind.
-	mended    map[string]uint64
-	lastCheck time.Time
-	problem   string
-	// unmet has a line for each condition that is not met.
-	unmet []string
-	// missing holds the endpoints whose link pair was in no container at the last
-	// check.
-	missing map[string]missing
-	// unheld has for containers, by sandbox, what keeps their host ports from being held.
-	unheld map[string][]string
-}
-
 // New returns a driver without any state; see Restore.
 func New(o Options) *Driver {
 	d := &Driver{
-		o:     o,
-		locks: locks{forwarding: lock.New()},
-		memory: memory{
-			health: health{mended: map[string]uint64{}, unheld: map[string][]string{}},
-		},
+		o:       o,
 		notices: notices{doubts: make(chan struct{}, 1), lookers: lookers{turning: lock.New(), queues: map[*looker]bool{}}},
 	}
 	nameQuestions(&d.o, &d.asked)
 	d.desired = commit.NewDesired(d.origins.forget)
 	d.rules = commit.NewRules(d.o.Firewall, d.ofFacts, d.facts.Told)
 	d.flows = commit.NewFlows(d.o.Flows, d.o.Log)
-	d.keeper = drift.NewKeeper(func(ctx context.Context, of spec.Scope) drift.Comparison { return d.repair(ctx, of) }, d.suspect, &d.journal, d.o.Log)
+	d.health = drift.NewHealth(&d.journal, d.o.Log)
+	table := d.kinds()
 	d.writer = commit.NewWriter(commit.Parts{
-		Gate: &d.gate, Desired: d.desired, Store: d.o.Store, Kinds: d.kinds(), Rules: d.rules, Flows: d.flows, Log: d.o.Log,
+		Gate: &d.gate, Desired: d.desired, Store: d.o.Store, Kinds: table.Actions(), Rules: d.rules, Flows: d.flows, Log: d.o.Log,
 	})
+	d.comparer = drift.NewComparer(drift.Parts{
+		Kinds: table, Desired: d.desired, Writer: d.writer, Rules: d.rules, Flows: d.flows, Networks: &d.networks, Gate: &d.gate,
+		Links: d.o.Host, Host: d.o.Facts, Facts: &d.facts, Owners: &d.owners, Given: d.given, Settled: d.settled,
+		Health: d.health, Journal: &d.journal, Log: d.o.Log,
+	})
+	d.keeper = drift.NewKeeper(d.comparer.Compare, d.collect, d.suspect, &d.journal, d.o.Log)
 	return d
+}
+
+// kinds are the kinds of objects.
+func (d *Driver) kinds() drift.Kinds {
+	return kinds.Table(kinds.Parts{
+		Links: d.o.Links, Ports: d.o.Ports, Zones: d.o.Zones, Desired: d.desired, Owners: &d.owners, Health: d.health, Log: d.o.Log,
+		Forwarding: kinds.Forwarding{
+			Forwarder: d.o.Host, Forwards: d.o.Facts, Router: d.o.Router,
+			Remember: func(look commit.Planner) error { return d.writer.Remember(look) },
+			Follow:   func(ctx context.Context) error { return d.rules.Change(ctx, firewall.Delta{}) },
+		},
+	})
 }
 
 // given are the facts as of now. The caller has the state from Read.

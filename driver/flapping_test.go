@@ -25,8 +25,7 @@ func undoing(h *strictHost, change func(...string), all time.Duration) (repairs 
 // less often, until he stops.
 func TestFlapping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, d := strict(t)
-		d.o.Suspect = func() string { return "nft (pid 7) run by firewalld" }
+		h, d := strict(t, func(o *Options) { o.Suspect = func() string { return "nft (pid 7) run by firewalld" } })
 		change := keep(t, d)
 		undoing(h, change, 20*time.Second)
 		s := d.Status(t.Context())

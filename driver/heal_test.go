@@ -89,10 +89,11 @@ func (h *strictHost) EnsureVeth(ctx context.Context, v spec.Veth) ([]string, err
 }
 
 // strict returns a driver on a strict host with one network and container.
-func strict(t *testing.T) (*strictHost, *Driver) {
+func strict(t *testing.T, with ...func(*Options)) (*strictHost, *Driver) {
 	t.Helper()
 	h := &strictHost{fakeHost: newFakeHost(), t: t}
-	d := newTestDriver(t, h.fakeHost, "boot", func(o *Options) { o.Links, o.Host, o.Firewall = h, h, h })
+	with = append(with, func(o *Options) { o.Links, o.Host, o.Firewall = h, h, h })
+	d := newTestDriver(t, h.fakeHost, "boot", with...)
 	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
 	return h, d
@@ -197,9 +198,9 @@ func TestKeepUnderNoise(t *testing.T) {
 // Its start takes rules away, and its answers come late.
 func TestSlowManager(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, d := strict(t)
-		z := &fakeZones{in: map[string]bool{}, takes: 4 * time.Second}
-		d.o.Zones = z
+		z := &fakeZones{in: map[string]bool{}}
+		h, d := strict(t, func(o *Options) { o.Zones = z })
+		z.takes = 4 * time.Second
 		change := keep(t, d)
 		change()
 		time.Sleep(z.takes + 100*time.Millisecond)

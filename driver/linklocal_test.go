@@ -7,6 +7,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/plan"
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // TestLinkLocalSubnets: what the firewall is told goes by no link-local IPv6
@@ -39,7 +40,7 @@ func TestLinkLocalSubnets(t *testing.T) {
 	if !slices.Contains(v.Reserved, netip.MustParsePrefix("fe80::/64")) || !slices.Contains(v.Addresses, netip.MustParseAddr("fe80::2")) {
 		t.Errorf("the container may use %v of %v", v.Addresses, v.Reserved)
 	}
-	if forward := d.desiredLinks().Forward; forward != firewall.Family(false) {
+	if forward := plan.Of[spec.Forwarding](plan.Compile(d.state(), plan.Facts{})); len(forward) != 1 || forward[0].Six {
 		t.Errorf("forwarding: %+v, want IPv4 alone", forward)
 	}
 	for _, r := range plan.HostPorts(d.state(), d.state().Endpoints[ep1].Sandbox).Runs {

@@ -2,11 +2,9 @@ package driver
 
 import (
 	"context"
-	"maps"
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/model"
-	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // Measures are the numbers that a monitoring system collects. Those that count begin with
@@ -41,10 +39,8 @@ func (d *Driver) Measures(ctx context.Context) Measures {
 	_, likely := d.keeper.Flapping()
 	s, unlock := d.desired.Read()
 	defer unlock()
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	m.Flapping = len(likely)
-	m.Mended = withZeros(maps.Clone(d.health.mended), repairKinds()...)
+	m.Mended = withZeros(d.health.Report().Mended, d.comparer.Kinds.RepairKinds()...)
 	m.OnNets = make([]NetworkMeasures, 0, len(s.Networks))
 	for id := range s.Networks {
 		m.OnNets = append(m.OnNets, d.measure(s, id))
@@ -76,41 +72,4 @@ func withZeros[M ~map[K]uint64, K comparable](of M, all ...K) M {
 		of[k] += 0
 	}
 	return of
-}
-
-// The kinds of repairs that are of no object.
-const (
-	// repairRules is of the firewall's rules.
-	repairRules spec.Kind = "rules"
-	// repairOrphan is of a link that belonged to nobody, or had another name.
-	repairOrphan spec.Kind = "orphaned link"
-	// repairStore is of what could not be written.
-	repairStore spec.Kind = "stored state"
-)
-
-func repairKinds() []string {
-	var names []string
-	for _, k := range []spec.Kind{
-		repairRules, spec.KindBridge, spec.KindForwarding, spec.KindPair, repairOrphan, spec.KindHostPorts, spec.KindZone, repairStore,
-	} {
-		names = append(names, string(k))
-	}
-	return names
-}
-
-// sorted are the repairs of a comparison by kind: those of its first lines.
-type sorted struct {
-	lines  int
-	byKind map[string]uint64
-}
-
-// sort says of what kind the repairs are that were made since it was called last.
-func (r *repair) sort(as spec.Kind) {
-	if n := len(r.fixed) - r.sorted.lines; n > 0 {
-		if r.sorted.byKind == nil {
-			r.sorted.byKind = map[string]uint64{}
-		}
-		r.sorted.byKind[string(as)] += uint64(n)
-	}
-	r.sorted.lines = len(r.fixed)
 }

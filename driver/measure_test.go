@@ -16,7 +16,7 @@ import (
 // for the protocol.
 func TestMeasures(t *testing.T) {
 	h, d := strict(t)
-	mended := func() map[string]uint64 { return withZeros(map[string]uint64{}, repairKinds()...) }
+	mended := func() map[string]uint64 { return withZeros(map[string]uint64{}, d.kinds().RepairKinds()...) }
 	want := mended()
 	check := func(what string) {
 		t.Helper()

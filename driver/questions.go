@@ -10,14 +10,11 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver/commit"
+	"github.com/gangway-net/gangway/driver/drift"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
-
-// hungTime is how long the kernel, or another program, has to be silent until gangway
-// status names what it was asked for.
-const hungTime = 5 * time.Second
 
 // questions are what the kernel and other programs were asked for and have not answered
 // yet. No deadline ends a system call that hangs in the kernel, so somebody has to be
@@ -76,7 +73,7 @@ func (q *questions) hung() (lines []string) {
 	q.mu.Lock()
 	var old []question
 	for _, o := range q.open {
-		if time.Since(o.since) >= hungTime {
+		if time.Since(o.since) >= drift.HungTime {
 			old = append(old, o)
 		}
 	}

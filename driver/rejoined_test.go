@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/drift"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -73,7 +74,7 @@ func goneForLong(t *testing.T, f *fakeHost, d *Driver) *Driver {
 	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
 	delete(f.veths, ep1)
 	d.Reconcile(t.Context())
-	time.Sleep(lostTime)
+	time.Sleep(drift.LostTime)
 	return d
 }
 

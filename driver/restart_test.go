@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/drift"
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/model"
@@ -88,8 +89,8 @@ func TestReconcileCollectsLostEndpoints(t *testing.T) {
 		lose  func(f *fakeHost)
 		after time.Duration
 	}{
-		"gone":    {func(f *fakeHost) { delete(f.veths, ep1) }, lostTime},
-		"outside": {func(f *fakeHost) { f.outside[ep1] = true }, outsideTime},
+		"gone":    {func(f *fakeHost) { delete(f.veths, ep1) }, drift.LostTime},
+		"outside": {func(f *fakeHost) { f.outside[ep1] = true }, drift.OutsideTime},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -126,17 +127,17 @@ func TestOutsideForAMoment(t *testing.T) {
 		for i := range 6 {
 			f.outside[ep1] = i%2 == 0
 			d.Reconcile(t.Context())
-			time.Sleep(outsideTime - time.Second)
+			time.Sleep(drift.OutsideTime - time.Second)
 		}
 		if s := d.Status(t.Context()); s.Endpoints != 1 {
 			t.Fatalf("status %+v", s)
 		}
 		f.outside[ep1] = true
 		d.Reconcile(t.Context())
-		time.Sleep(outsideTime - time.Second)
+		time.Sleep(drift.OutsideTime - time.Second)
 		delete(f.veths, ep1) // the other way of being lost
 		d.Reconcile(t.Context())
-		time.Sleep(lostTime - time.Second)
+		time.Sleep(drift.LostTime - time.Second)
 		d.Reconcile(t.Context())
 		if s := d.Status(t.Context()); s.Endpoints != 1 {
 			t.Fatalf("status %+v", s)

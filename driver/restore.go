@@ -67,14 +67,14 @@ func (d *Driver) Restore(ctx context.Context) error {
 	d.tellUnclaimed()
 	for sandbox := range s.Sandboxes {
 		if p := plan.HostPorts(s, sandbox); len(p.Runs) > 0 {
-			_, _ = d.holdPorts(ctx, p) // the check finds it
+			_, _ = d.comparer.Ensure(ctx, p) // the check finds it
 		}
 	}
-	r := d.repair(ctx, spec.Scope{All: true})
+	c := d.comparer.Compare(ctx, spec.Scope{All: true})
 	d.takeOver(ctx, changed.Endpoints)
 	d.flows.Drop(ctx, d.flows.Note(changed))
 	d.flows.Soon(nil, s.PublishedUDP())
-	d.o.Log.Infof("restored %d networks and %d endpoints; %d things were missing in the kernel", len(s.Networks), len(s.Endpoints), len(r.fixed))
+	d.o.Log.Infof("restored %d networks and %d endpoints; %d things were missing in the kernel", len(s.Networks), len(s.Endpoints), len(c.Fixed()))
 	return nil
 }
 

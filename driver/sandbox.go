@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -181,19 +180,5 @@ func (d *Driver) lockSharing(ctx context.Context, networkID, endpointID string, 
 
 // lockNetworks takes the locks of the networks that which names at the time.
 func (d *Driver) lockNetworks(ctx context.Context, which func(*model.State) map[string]bool) (unlock func(), err error) {
-	names := func() []string {
-		s, done := d.desired.Read()
-		defer done()
-		return slices.Sorted(maps.Keys(which(s)))
-	}
-	for {
-		ids := names()
-		if unlock, err = d.networks.TakeAll(ctx, ids); err != nil {
-			return nil, err
-		}
-		if slices.Equal(ids, names()) {
-			return unlock, nil
-		}
-		unlock() // somebody has joined or left a network meanwhile
-	}
+	return d.desired.LockNetworks(ctx, &d.networks, which)
 }

@@ -24,21 +24,20 @@ func (d *Driver) Status(ctx context.Context) Status {
 	flapping, likely := d.keeper.Flapping()
 	state, unlock := d.desired.Read()
 	defer unlock()
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	found := d.health.Report()
 	s := Status{
 		Firewall:   d.o.Firewall.Name(),
 		Protection: string(firewall.ProtectionOf(d.o.Firewall)),
 		Networks:   len(state.Networks),
 		Endpoints:  len(state.Endpoints),
-		Checks:     d.health.checks,
-		Repairs:    d.health.repairs,
-		LastCheck:  d.health.lastCheck,
+		Checks:     found.Checks,
+		Repairs:    found.Repairs,
+		LastCheck:  found.LastCheck,
 		Flapping:   flapping,
 		Unguarded:  d.o.Unguarded,
 		Closed:     familyNames(d.closed(state)),
-		Problem:    d.health.problem,
-		Degraded:   unheldLines(d.health.unheld),
+		Problem:    found.Problem,
+		Degraded:   found.Unheld,
 		Dropped:    d.drops.all(),
 	}
 	s.Degraded = append(append(s.Degraded, d.asked.hung()...), unmet...)
@@ -184,4 +183,14 @@ func pathOf(p spec.Published) string {
 // for the given time.
 func (d *Driver) Events(ctx context.Context, after uint64, wait time.Duration) []events.Event {
 	return d.journal.After(ctx, after, wait)
+}
+
+func familyNames(f firewall.Families) (names []string) {
+	if f.V4 {
+		names = append(names, "IPv4")
+	}
+	if f.V6 {
+		names = append(names, "IPv6")
+	}
+	return names
 }

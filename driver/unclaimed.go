@@ -1,13 +1,8 @@
 package driver
 
 import (
-	"context"
-	"slices"
-
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/model"
-	"github.com/gangway-net/gangway/driver/plan"
-	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // tellUnclaimed tells of what Restore has found.
@@ -56,37 +51,4 @@ func (d *Driver) settled(id, how string) {
 	if last {
 		d.journal.Add(events.Solved, "solved: no running container has a link that is not in the state")
 	}
-}
-
-// unpruned adds to what should be there what nobody has claimed.
-func (d *Driver) unpruned(want plan.Links) ([]spec.Bridge, []spec.Veth) {
-	s, unlock := d.desired.Read()
-	defer unlock()
-	bridges, veths := slices.Clone(want.Bridges), slices.Clone(want.Veths)
-	for id, v := range d.owners.Unclaimed() {
-		if s.Networks[v.NetworkID] == nil && v.NetworkID != "" {
-			// Whatever its name is, as that of one that gangway only uses.
-			bridges = append(bridges, spec.Bridge{Name: v.Bridge, NetworkID: v.NetworkID, Adopted: true})
-		}
-		if s.Endpoints[id] == nil {
-			veths = append(veths, spec.Veth{EndpointID: id, Host: v.Host, Bridge: v.Bridge})
-		}
-	}
-	return bridges, veths
-}
-
-// check takes one look at links. An unclaimed pair that is gone, or in no container
-// any more, is used by nobody.
-func (d *Driver) check(ctx context.Context, of spec.Scope, want plan.Links) (spec.LinkCheck, error) {
-	bridges, veths := d.unpruned(want)
-	found, err := d.o.Host.Check(ctx, of, bridges, veths)
-	if err != nil {
-		return found, err
-	}
-	for _, v := range veths {
-		if found.Gone[v.EndpointID] || found.Outside[v.EndpointID] {
-			d.settled(v.EndpointID, "is in no container any more")
-		}
-	}
-	return found, nil
 }

@@ -322,12 +322,13 @@ func TestDoubt(t *testing.T) {
 	}
 	f.lose("")
 	f.held = map[string][]spec.Published{}
-	d = newTestDriver(t, f, "boot")
+	zones := &fakeZones{in: map[string]bool{}}
+	d = newTestDriver(t, f, "boot", func(o *Options) { o.Zones = zones })
 	d.Doubt("no engine")
 	if s := d.Status(t.Context()); len(s.Degraded) != 1 || !strings.HasSuffix(s.Degraded[0], "; no engine") {
 		t.Errorf("status %+v", s)
 	}
-	z := slices.Concat(d.zoned())
+	z := slices.Concat(zones.want())
 	if !slices.Contains(z, "gw-aaaaaaaaaaaa") {
 		t.Errorf("an unclaimed bridge would leave the zone: %v", z)
 	}

@@ -43,9 +43,9 @@ func (d *Driver) unmetSoon(ctx context.Context) []string {
 	}) {
 		return lines
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.health.unmet)
+	d.seen.mu.Lock()
+	defer d.seen.mu.Unlock()
+	return slices.Clone(d.seen.unmet)
 }
 
 // needs returns the present conditions.
@@ -64,10 +64,10 @@ func (d *Driver) needs() []needs.Condition {
 // rules of policy routing.
 func (d *Driver) review(ctx context.Context) {
 	now := d.unmet(ctx, d.needs())
-	d.mu.Lock()
-	was := d.health.unmet
-	d.health.unmet = now
-	d.mu.Unlock()
+	d.seen.mu.Lock()
+	was := d.seen.unmet
+	d.seen.unmet = now
+	d.seen.mu.Unlock()
 	for _, line := range now {
 		if !slices.Contains(was, line) {
 			d.o.Log.Warn(line)

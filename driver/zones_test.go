@@ -20,6 +20,8 @@ type fakeZones struct {
 	meanwhile func()
 	// during, if set, is what happens before somebody enters or leaves.
 	during func()
+	// want is who has to be in the zone, as Sync was told last.
+	want func() (bridges, moving []string)
 }
 
 func (z *fakeZones) tell(what string) {
@@ -50,6 +52,7 @@ func (z *fakeZones) Sync(_ context.Context, want func() (bridges, moving []strin
 	if z.meanwhile != nil {
 		z.meanwhile()
 	}
+	z.want = want
 	bridges, moving := want()
 	z.told = append(z.told, strings.TrimSuffix("sync "+strings.Join(bridges, ",")+" but "+strings.Join(moving, ","), " but "))
 	time.Sleep(z.takes)
@@ -71,8 +74,8 @@ func TestZones(t *testing.T) {
 	f := newFakeHost()
 	f.foreign["br9"] = bridgeInfo("bridge")
 	z := &fakeZones{in: map[string]bool{}}
-	d := newTestDriver(t, f, "boot")
-	d.o.Zones = z
+	d := newTestDriver(t, f, "boot", func(o *Options) { o.Zones = z })
+	z.told = nil
 	ctx := t.Context()
 	told := func(what string, want ...string) {
 		t.Helper()
@@ -117,9 +120,9 @@ func TestZones(t *testing.T) {
 // TestZonesComeLast: nothing passes the host's firewall by gangway's doing
 // before its rules are in place.
 func TestZonesComeLast(t *testing.T) {
-	h, d := strict(t)
 	z := &fakeZones{in: map[string]bool{}}
-	d.o.Zones = z
+	h, d := strict(t, func(o *Options) { o.Zones = z })
+	z.told = nil
 	h.damage()
 	h.refuses = errors.New("the kernel refuses")
 	d.Reconcile(t.Context())
@@ -138,8 +141,8 @@ func TestZonesComeLast(t *testing.T) {
 func TestVerbsDuringZones(t *testing.T) {
 	f := newFakeHost()
 	z := &fakeZones{in: map[string]bool{}}
-	d := newTestDriver(t, f, "boot")
-	d.o.Zones = z
+	d := newTestDriver(t, f, "boot", func(o *Options) { o.Zones = z })
+	z.told = nil
 	ctx := t.Context()
 	must(t, d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 	z.meanwhile = func() {
@@ -161,11 +164,11 @@ func TestVerbsDuringZones(t *testing.T) {
 func TestMovingBridges(t *testing.T) {
 	f := newFakeHost()
 	z := &fakeZones{in: map[string]bool{}}
-	d := newTestDriver(t, f, "boot")
-	d.o.Zones = z
+	d := newTestDriver(t, f, "boot", func(o *Options) { o.Zones = z })
+	z.told = nil
 	ctx := t.Context()
 	compare := func() {
-		bridges, moving := d.zoned()
+		bridges, moving := z.want()
 		z.told = append(z.told, fmt.Sprint("wanted ", bridges, ", moving ", moving))
 	}
 	for _, step := range []func() error{

@@ -1,11 +1,13 @@
 package commit
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/lock"
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
@@ -60,6 +62,26 @@ func (d *Desired) restore(s *model.State) {
 		if e.Sandbox == "" {
 			d.expected[e.ID] = time.Now()
 		}
+	}
+}
+
+// LockNetworks takes the locks of the networks that which names at the time, in the order of
+// their ids.
+func (d *Desired) LockNetworks(ctx context.Context, locks *lock.Keyed, which func(*model.State) map[string]bool) (unlock func(), err error) {
+	names := func() []string {
+		s, done := d.Read()
+		defer done()
+		return slices.Sorted(maps.Keys(which(s)))
+	}
+	for {
+		ids := names()
+		if unlock, err = locks.TakeAll(ctx, ids); err != nil {
+			return nil, err
+		}
+		if slices.Equal(ids, names()) {
+			return unlock, nil
+		}
+		unlock() // somebody has joined or left a network meanwhile
 	}
 }
 

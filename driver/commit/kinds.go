@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/sirupsen/logrus"
+
 	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -13,9 +15,15 @@ import (
 type Kind struct {
 	Of     spec.Kind
 	shared bool
+	tells  bool
 	ensure func(ctx context.Context, o spec.Object) (fixed []string, err error)
 	trim   func(ctx context.Context, o spec.Object) error
 	remove func(ctx context.Context, o spec.Object) error
+}
+
+// Ensure makes an object of the kind, or mends it, as Actions say: for who mends drift.
+func (k Kind) Ensure(ctx context.Context, o spec.Object) (fixed []string, err error) {
+	return k.ensure(ctx, o)
 }
 
 // Actions are those of a kind, for objects of its type.
@@ -27,6 +35,9 @@ type Actions[T spec.Object] struct {
 	Trim func(context.Context, T) error
 	// Remove takes it away; what is gone already is no error. It is nil for what stays.
 	Remove func(context.Context, T) error
+	// Tells says that what Ensure returns is told in the log when a change needs it: it is of
+	// the host, not of a network.
+	Tells bool
 	// Shared says that several owners may need the same object: it goes with the last.
 	Shared bool
 }
@@ -40,7 +51,7 @@ func KindOf[T spec.Object](of spec.Kind, a Actions[T]) Kind {
 		return func(ctx context.Context, o spec.Object) error { return do(ctx, o.(T)) }
 	}
 	return Kind{
-		Of: of, shared: a.Shared && a.Remove != nil, trim: each(a.Trim), remove: each(a.Remove),
+		Of: of, shared: a.Shared && a.Remove != nil, tells: a.Tells, trim: each(a.Trim), remove: each(a.Remove),
 		ensure: func(ctx context.Context, o spec.Object) ([]string, error) { return a.Ensure(ctx, o.(T)) },
 	}
 }
@@ -62,6 +73,7 @@ type progress struct {
 	// rules says that it was told of rules, ruleless that it did not take these.
 	rules, ruleless bool
 	failed          error
+	log             *logrus.Entry
 }
 
 // of notes how an object fared.
@@ -78,7 +90,7 @@ func (p *progress) of(o spec.Object, err error) {
 // errors, but for links without rules.
 func (w *Writer) apply(ctx context.Context, dl plan.Delta, undone bool) *progress {
 	w.log.Debug(dl)
-	p := &progress{}
+	p := &progress{log: w.log}
 	p.build(ctx, w.kinds.First, dl.Fresh, undone)
 	if p.failed != nil && undone {
 		return p
@@ -112,6 +124,11 @@ func (p *progress) build(ctx context.Context, kinds []Kind, fresh plan.Plan, und
 				continue
 			}
 			fixed, err := k.ensure(ctx, o)
+			for _, line := range fixed {
+				if k.tells {
+					p.log.Info(line)
+				}
+			}
 			p.fixed = append(p.fixed, fixed...)
 			if p.of(o, err); err != nil && undone {
 				return

@@ -131,14 +131,15 @@ func (w *Writer) press(ctx context.Context, look Planner, by func(target, plan.D
 		return model.Change{}, err
 	}
 	defer w.desired.arrived(c.Change)
-	_, err = w.lead(ctx, c.owners, by)
+	_, err = w.lead(ctx, ctx, c.owners, by)
 	return c.Change, err
 }
 
 // lead has the kernel follow what is wanted of these owners by now, past errors, and returns
-// a line for each thing that was made or taken away, as far as that is told.
-func (w *Writer) lead(ctx context.Context, owners []plan.Owner, by func(target, plan.Delta) plan.Delta) (fixed []string, err error) {
-	t, to, err := w.transact(ctx, owners)
+// a line for each thing that was made or taken away, as far as that is told. It waits for
+// others as long as wait.
+func (w *Writer) lead(ctx, wait context.Context, owners []plan.Owner, by func(target, plan.Delta) plan.Delta) (fixed []string, err error) {
+	t, to, err := w.transact(wait, owners)
 	if err != nil {
 		w.applied.doubt(owners)
 		return nil, err
@@ -177,7 +178,9 @@ func (w *Writer) Settle(ctx context.Context, owner plan.Owner) ([]string, error)
 		return nil, err
 	}
 	defer leave()
-	return w.lead(ctx, []plan.Owner{owner}, func(to target, dl plan.Delta) plan.Delta { return dl.Leaving(to.all) })
+	soon, cancel := context.WithTimeout(ctx, lock.Patience)
+	defer cancel()
+	return w.lead(ctx, soon, []plan.Owner{owner}, func(to target, dl plan.Delta) plan.Delta { return dl.Leaving(to.all) })
 }
 
 // begin stages and persists a change. Unless it fails, arrived ends it.

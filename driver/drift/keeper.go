@@ -26,42 +26,34 @@ type Changes interface {
 	Take() spec.Scope
 }
 
-// Comparison is what one comparison of the kernel with the state has found and mended.
-type Comparison interface {
-	// Fixed has a line for each thing that was mended.
-	Fixed() []string
-	// Took is how long it worked, without the time in which it waited for others.
-	Took() time.Duration
-	// Open says that something is not as it should be and may be soon, without a change
-	// that tells.
-	Open() bool
-	// Collect removes what it has found lost.
-	Collect(ctx context.Context)
-}
-
 // Keeper decides when the kernel is compared with the state, and tells what was mended. Its
 // methods are safe for concurrent use.
 type Keeper struct {
-	compare func(ctx context.Context, of spec.Scope) Comparison
+	compare func(ctx context.Context, of spec.Scope) *Comparison
+	// collect removes what a comparison has found lost.
+	collect func(context.Context, *Comparison)
 	suspect func() string
 	journal *events.Journal
 	log     *logrus.Entry
 	// turn lets one Reconcile run at a time, and guards flapping.
 	turn     *lock.Lock
 	flapping *flapping
-	// mu guards told.
-	mu   sync.Mutex
-	told lines
+	told     lines
 }
 
-// lines are those of Flapping after the last comparison.
-type lines struct{ certain, likely []string }
+// lines are those of Flapping after the last comparison; mu guards them.
+type lines struct {
+	mu              sync.Mutex
+	certain, likely []string
+}
 
-// NewKeeper returns a keeper that compares by a function, which mends what differs as far as
-// links go those of a scope. suspect names who changed the firewall's rules last; empty for
-// nobody.
-func NewKeeper(compare func(ctx context.Context, of spec.Scope) Comparison, suspect func() string, j *events.Journal, log *logrus.Entry) *Keeper {
-	return &Keeper{compare: compare, suspect: suspect, journal: j, log: log, turn: lock.New(), flapping: newFlapping()}
+// NewKeeper returns a keeper that compares by a function, and removes by collect what that has
+// found lost. suspect names who changed the firewall's rules last; empty for nobody.
+func NewKeeper(
+	compare func(context.Context, spec.Scope) *Comparison, collect func(context.Context, *Comparison), suspect func() string,
+	j *events.Journal, log *logrus.Entry,
+) *Keeper {
+	return &Keeper{compare: compare, collect: collect, suspect: suspect, journal: j, log: log, turn: lock.New(), flapping: newFlapping()}
 }
 
 // share is how much longer than a comparison the pause behind it is at least,
@@ -155,7 +147,7 @@ func (k *Keeper) Reconcile(ctx context.Context, of spec.Scope, changed time.Time
 	}
 	undone := k.judge(changed, fixed)
 	if ctx.Err() == nil { // else nothing can be removed any more
-		c.Collect(ctx)
+		k.collect(ctx, c)
 	}
 	return Result{Fixed: len(fixed), Took: c.Took(), Open: c.Open(), undone: undone}
 }
@@ -175,17 +167,17 @@ func (k *Keeper) judge(changed time.Time, fixed []string) (undone int) {
 		k.log.Info("nobody undoes the repair any more: " + line)
 		k.journal.Add(events.FlappingOver, line)
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.told = lines{certain: k.flapping.certain(), likely: k.flapping.likely()}
+	k.told.mu.Lock()
+	defer k.told.mu.Unlock()
+	k.told.certain, k.told.likely = k.flapping.certain(), k.flapping.likely()
 	return k.flapping.undone(fixed)
 }
 
 // Flapping has a sorted line for each repair that somebody keeps undoing, and one for each
 // that does not last for now, those among them.
 func (k *Keeper) Flapping() (certain, likely []string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.told.mu.Lock()
+	defer k.told.mu.Unlock()
 	return slices.Clone(k.told.certain), slices.Clone(k.told.likely)
 }
 

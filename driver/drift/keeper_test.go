@@ -11,20 +11,17 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/gangway-net/gangway/driver/commit"
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// found is a comparison that was made.
-type found struct {
-	fixed     []string
-	collected *int
+// found is a comparison that has mended something.
+func found(fixed ...string) *Comparison {
+	return &Comparison{repairs: repairs{fixed: fixed}, Comparer: NewComparer(Parts{
+		Health: NewHealth(nil, nil), Writer: commit.NewWriter(commit.Parts{Rules: commit.NewRules(nil, nil, nil)}), Rules: commit.NewRules(nil, nil, nil),
+	})}
 }
-
-func (f found) Fixed() []string         { return f.fixed }
-func (f found) Took() time.Duration     { return time.Millisecond }
-func (f found) Open() bool              { return false }
-func (f found) Collect(context.Context) { *f.collected++ }
 
 // told tells changes of a link.
 type told struct {
@@ -51,15 +48,15 @@ func TestKeeper(t *testing.T) {
 		var scopes []spec.Scope
 		var journal events.Journal
 		collected, reviewed := 0, 0
-		k := NewKeeper(func(_ context.Context, of spec.Scope) Comparison {
+		k := NewKeeper(func(_ context.Context, of spec.Scope) *Comparison {
 			mu.Lock()
 			defer mu.Unlock()
 			scopes = append(scopes, of)
 			if of.Has("gw-1") && !of.All {
-				return found{[]string{"bridge gw-1 was down"}, &collected}
+				return found("bridge gw-1 was down")
 			}
-			return found{nil, &collected}
-		}, func() string { return "" }, &journal, logrus.NewEntry(&logrus.Logger{Out: io.Discard}))
+			return found()
+		}, func(context.Context, *Comparison) { collected++ }, func() string { return "" }, &journal, logrus.NewEntry(&logrus.Logger{Out: io.Discard}))
 		ctx, end := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		changes := &told{c: make(chan struct{}, 1)}

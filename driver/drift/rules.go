@@ -1,4 +1,4 @@
-package driver
+package drift
 
 import (
 	"context"
@@ -10,38 +10,42 @@ import (
 	"github.com/gangway-net/gangway/driver/plan"
 )
 
+// HungTime is how long the kernel, or another program, has to be silent until gangway
+// tells of it.
+const HungTime = 5 * time.Second
+
 // checkRules has the kernel's rules follow the facts, and compares them with what the
 // firewall was told, or with the state where that may be something else.
-func (r *repair) checkRules(ctx context.Context) {
-	due := r.rules.Doubts() || r.of.All && r.rules.Due() && r.gate.Idle()
-	if due && !r.owners.Any() && r.compareRules(ctx) {
+func (c *Comparison) checkRules(ctx context.Context) {
+	due := c.Rules.Doubts() || c.of.All && c.Rules.Due() && c.Gate.Idle()
+	if due && !c.Owners.Any() && c.compareRules(ctx) {
 		return
 	}
-	unlock := r.takeRules(ctx)
+	unlock := c.takeRules(ctx)
 	if unlock == nil {
 		return
 	}
 	defer unlock()
-	r.note(r.rules.Repair(ctx))
+	c.Note(c.Rules.Repair(ctx))
 }
 
 // compareRules makes the kernel's rules what the state says. No verb may be under way,
 // since nothing else tells a verb's change from somebody's damage: it says whether that
 // came to pass.
-func (r *repair) compareRules(ctx context.Context) bool {
-	leave := r.beAlone(ctx)
+func (c *Comparison) compareRules(ctx context.Context) bool {
+	leave := c.beAlone(ctx)
 	if leave == nil {
 		return false
 	}
 	defer leave()
-	unlock := r.takeRules(ctx)
+	unlock := c.takeRules(ctx)
 	if unlock == nil {
 		return true
 	}
 	defer unlock()
-	r.note(r.rules.Compare(ctx, func() (firewall.Ruleset, plan.Plan) {
-		s, unlock := r.desired.Read()
-		s, f := s.Snapshot(), r.given(s)
+	c.Note(c.Rules.Compare(ctx, func() (firewall.Ruleset, plan.Plan) {
+		s, unlock := c.Desired.Read()
+		s, f := s.Snapshot(), c.Given(s)
 		unlock()
 		return plan.Compile(s, f).Rules(), plan.CompileFacts(s, f)
 	}))
@@ -50,18 +54,18 @@ func (r *repair) compareRules(ctx context.Context) bool {
 
 // takeRules takes the rules' lock for a check. Where a change does not end it returns
 // nil, and the check has failed: without rules no link may get to carry anything.
-func (r *repair) takeRules(ctx context.Context) (unlock func()) {
-	defer r.waited(time.Now())
+func (c *Comparison) takeRules(ctx context.Context) (unlock func()) {
+	defer c.Waited(time.Now())
 	for {
 		soon, cancel := context.WithTimeout(ctx, lock.Patience)
-		unlock, held, err := r.rules.Take(soon)
+		unlock, held, err := c.Rules.Take(soon)
 		cancel()
 		if err == nil {
 			return unlock
 		}
 		// Many changes in a row are none that hangs.
-		if held >= hungTime || ctx.Err() != nil {
-			r.note(nil, fmt.Errorf("check the rules: a change of them has been under way for %s, see gangway status", held.Round(time.Second)))
+		if held >= HungTime || ctx.Err() != nil {
+			c.Note(nil, fmt.Errorf("check the rules: a change of them has been under way for %s, see gangway status", held.Round(time.Second)))
 			return nil
 		}
 	}

@@ -1,0 +1,57 @@
+package drift
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// learn asks the kernel for facts, which the rules follow as they are checked. What is
+// not known is closed.
+func (c *Comparison) learn(ctx context.Context) {
+	if !c.of.All && !c.of.Outside {
+		return
+	}
+	if c.of.All {
+		c.learnListening(ctx)
+	}
+	outside, err := c.Host.Outside(ctx)
+	if err != nil {
+		c.Note(nil, err)
+		return
+	}
+	if c.Facts.LeadOutside(outside) {
+		c.Log.Infof("outside is what leaves by %s", names(outside))
+	}
+}
+
+// learnListening asks on which ports the host listens. That nobody tells is no reason to
+// mend nothing: it is a condition (see needs.OfSourcePorts).
+func (c *Comparison) learnListening(ctx context.Context) {
+	s, unlock := c.Desired.Read()
+	published := s.High.Spans()
+	unlock()
+	found, err := c.Host.Listening(ctx, firewall.FirstHighPort, published)
+	s, unlock = c.Desired.Read()
+	defer unlock()
+	c.Facts.Listens(s, found, err, time.Now())
+}
+
+// names lists links for people; bridges are called so.
+func names(links []spec.Outside) string {
+	if len(links) == 0 {
+		return "no link"
+	}
+	var all []string
+	for _, l := range links {
+		name := l.Name
+		if l.Bridge {
+			name = "bridge " + name
+		}
+		all = append(all, name)
+	}
+	return strings.Join(all, ", ")
+}

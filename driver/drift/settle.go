@@ -1,0 +1,35 @@
+package drift
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gangway-net/gangway/driver/model"
+)
+
+// settle tries again what changes have left open.
+func (c *Comparison) settle(ctx context.Context) {
+	if c.linkless {
+		return
+	}
+	for _, o := range c.Writer.Open() {
+		if o.Network == "" {
+			c.Note(c.Writer.Settle(ctx, o))
+			continue
+		}
+		c.onNetwork(ctx, o.Network, func() ([]string, error) { return c.Writer.Settle(ctx, o) })
+	}
+}
+
+// store has what could not be stored or put back written again.
+func (c *Comparison) store(ctx context.Context) {
+	for _, id := range c.Desired.Unstored() {
+		c.onNetwork(ctx, id, func() ([]string, error) {
+			differed, err := c.Writer.StoreAgain(id)
+			if err != nil || !differed {
+				return nil, err
+			}
+			return []string{fmt.Sprintf("the stored state of network %s was not what it should be: written again", model.Short(id))}, nil
+		})
+	}
+}
