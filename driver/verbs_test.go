@@ -77,6 +77,9 @@ func inSync(t *testing.T, f *fakeHost, d *Driver) {
 	if !reflect.DeepEqual(want, got) {
 		t.Fatalf("the kernel differs from the state:\nwant %+v\ngot  %+v", want, got)
 	}
+	if open := d.writer.Open(); len(open) > 0 {
+		t.Fatalf("changes have left %v open", open)
+	}
 }
 
 func container(t *testing.T, d *Driver, network, id, addr string, ports ...float64) {

@@ -158,8 +158,8 @@ func (c *Comparison) pair(ctx context.Context, v spec.Veth) {
 		return
 	}
 	c.Mend(ctx, e.NetworkID, func(s *model.State) spec.Object {
-		if n, e := s.Networks[e.NetworkID], s.Members[e.NetworkID][e.ID]; n != nil && e != nil {
-			return plan.Veth(n, e)
+		if n, now := s.Networks[e.NetworkID], s.Members[e.NetworkID][e.ID]; n != nil && now != nil {
+			return plan.Veth(n, now)
 		}
 		return nil
 	})
