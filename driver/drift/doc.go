@@ -1,8 +1,10 @@
-// Package drift decides when the kernel is compared with what is wanted, and judges what had to
-// be mended: a Keeper hears of changes, has everything compared from time to time, tells of
-// each repair, and notices repairs that somebody undoes again and again (flapping).
+// Package drift compares the kernel with what is wanted, and mends what differs. A Keeper decides
+// when: it hears of changes, and has everything compared from time to time. A Comparison does
+// it, by the checks of the kinds of objects. Health keeps what was found, and flapping notices
+// repairs that somebody undoes again and again.
 //
 // Invariant: one comparison runs at a time, and each repair is told once: in the log and as an
-// event, or as part of flapping. The package refuses to look at the kernel and to mend
-// anything; how that is done is handed to it.
+// event, or as part of flapping. The package changes nothing that is wanted: what is lost it
+// names, and whoever has it removed asks package commit. It refuses to know the kinds, but for
+// links, of which one look shows several: Kinds says how each is compared and mended.
 package drift

@@ -2,10 +2,10 @@
 // and facts into a plan, a list of objects, and Diff says what leads from one plan to another.
 // Each feature has a file of its own.
 //
-// Invariant: equal states and facts give equal objects, and what CompileChange and Around
-// say of a change differs by just what the plans of the whole state before and after it
-// differ by. So a change costs what it changes.
+// Invariant: equal states and facts give equal objects. A plan is that of its owners, each of
+// which is compiled by itself, and what the plans of those that a change concerns differ by is
+// what the plans of the whole state differ by (Concerned). So a change costs what it changes.
 //
 // The package is pure. It refuses to ask the kernel, and to say how and in which order
-// objects are made: that is package driver's (see kinds there).
+// objects are made: that is package kinds' matter.
 package plan
