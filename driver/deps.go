@@ -11,9 +11,9 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// Linker makes links what the specs say. Package link is the real one.
+// Linker makes links what they should be. Package link is the real one.
 type Linker interface {
-	kinds.Links
+	kinds.Kernel
 	// LacksIPv6 says that the container's end of the pair can have no IPv6 address:
 	// IPv6 is off there. It says no as well where nothing tells.
 	LacksIPv6(ctx context.Context, v spec.Veth) (bool, error)

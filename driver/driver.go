@@ -158,7 +158,7 @@ func New(o Options) *Driver {
 // kinds are the kinds of objects.
 func (d *Driver) kinds() drift.Kinds {
 	return kinds.Table(kinds.Parts{
-		Links: d.o.Links, Ports: d.o.Ports, Zones: d.o.Zones, Desired: d.desired, Owners: &d.owners, Health: d.health, Log: d.o.Log,
+		Kernel: d.o.Links, Ports: d.o.Ports, Zones: d.o.Zones, Desired: d.desired, Owners: &d.owners, Health: d.health, Log: d.o.Log,
 		Forwarding: kinds.Forwarding{
 			Forwarder: d.o.Host, Forwards: d.o.Facts, Router: d.o.Router,
 			Remember: func(look commit.Planner) error { return d.writer.Remember(look) },

@@ -26,6 +26,8 @@ type fakeHost struct {
 	mu      sync.Mutex
 	bridges map[string]spec.Bridge
 	veths   map[string]spec.Veth // by endpoint
+	// objects are those of other kinds.
+	objects fakeRules
 	// outside are the endpoints both ends of whose pair are the host's.
 	outside map[string]bool
 	// noIPv6 are those whose container has IPv6 switched off.
@@ -76,6 +78,7 @@ func newFakeHost() *fakeHost {
 		veths:   map[string]spec.Veth{},
 		outside: map[string]bool{},
 		noIPv6:  map[string]bool{},
+		objects: fakeRules{},
 		rules:   fakeRules{},
 		uplinks: []spec.Outside{{Name: "eth0"}},
 		held:    map[string][]spec.Published{},
@@ -365,6 +368,7 @@ func (f *fakeHost) Update(changes map[string][]byte) error {
 func (f *fakeHost) reboot() {
 	clear(f.bridges)
 	clear(f.veths)
+	clear(f.objects)
 	clear(f.rules)
 	clear(f.held)
 }
@@ -372,7 +376,7 @@ func (f *fakeHost) reboot() {
 func newTestDriver(t testing.TB, f *fakeHost, boot string, with ...func(*Options)) *Driver {
 	t.Helper()
 	o := Options{
-		Links: f, Host: f, Facts: f, Paths: f, Firewall: f, Ports: f, Flows: f, Store: f,
+		Links: byType{f}, Host: f, Facts: f, Paths: f, Firewall: f, Ports: f, Flows: f, Store: f,
 		BootID: boot, Log: testkit.Quiet(),
 	}
 	for _, change := range with {

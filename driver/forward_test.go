@@ -35,7 +35,7 @@ func carefulDriver(t *testing.T, f *fakeHost, boot string, router bool) *Driver 
 	t.Helper()
 	h := &carefulHost{fakeHost: f, t: t, router: router}
 	d := New(Options{
-		Links: h, Host: h, Facts: h, Firewall: h, Ports: h, Flows: h, Store: h,
+		Links: byType{h}, Host: h, Facts: h, Firewall: h, Ports: h, Flows: h, Store: h,
 		BootID: boot, Router: router, Log: testkit.Quiet(),
 	})
 	must(t, d.Restore(t.Context()))

@@ -92,7 +92,7 @@ func (h *strictHost) EnsureVeth(ctx context.Context, v spec.Veth) ([]string, err
 func strict(t *testing.T, with ...func(*Options)) (*strictHost, *Driver) {
 	t.Helper()
 	h := &strictHost{fakeHost: newFakeHost(), t: t}
-	with = append(with, func(o *Options) { o.Links, o.Host, o.Firewall = h, h, h })
+	with = append(with, func(o *Options) { o.Links, o.Host, o.Firewall = byType{h}, h, h })
 	d := newTestDriver(t, h.fakeHost, "boot", with...)
 	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)

@@ -47,7 +47,7 @@ func hung(t *testing.T, what string) (h *hungHost, d *Driver, release func()) {
 	released := make(chan struct{})
 	h = &hungHost{fakeHost: newFakeHost(), hangs: func(string) <-chan struct{} { return nil }}
 	d = New(Options{
-		Links: h, Host: h, Facts: h, Firewall: h, Ports: h, Flows: h, Store: h,
+		Links: byType{h}, Host: h, Facts: h, Firewall: h, Ports: h, Flows: h, Store: h,
 		BootID: "boot", Log: testkit.Quiet(),
 	})
 	must(t, d.Restore(t.Context()))

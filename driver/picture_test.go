@@ -14,8 +14,10 @@ type picture struct {
 	Bridges map[string]spec.Bridge
 	Veths   map[string]spec.Veth
 	Rules   fakeRules
-	Held    map[string][]spec.Published
-	Stored  map[string]string
+	// Others are the objects of other kinds that the kernel holds.
+	Others fakeRules
+	Held   map[string][]spec.Published
+	Stored map[string]string
 	// Detached are pairs of endpoints in no container, which need not exist.
 	Detached map[string]spec.Veth
 }
@@ -24,7 +26,7 @@ func (f *fakeHost) picture() picture {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := picture{
-		Bridges: maps.Clone(f.bridges), Veths: maps.Clone(f.veths), Rules: maps.Clone(f.rules),
+		Bridges: maps.Clone(f.bridges), Veths: maps.Clone(f.veths), Rules: maps.Clone(f.rules), Others: maps.Clone(f.objects),
 		Held: map[string][]spec.Published{}, Stored: map[string]string{}, Detached: map[string]spec.Veth{},
 	}
 	for id, v := range f.veths {
@@ -50,7 +52,7 @@ func (f *fakeHost) picture() picture {
 // for.
 func expected(d *Driver) picture {
 	want := plan.Compile(d.state(), d.given(d.state()))
-	p := picture{Bridges: map[string]spec.Bridge{}, Veths: map[string]spec.Veth{}, Rules: fakeRules{}}
+	p := picture{Bridges: map[string]spec.Bridge{}, Veths: map[string]spec.Veth{}, Rules: fakeRules{}, Others: fakeRules{}}
 	for _, b := range plan.Of[spec.Bridge](want) {
 		p.Bridges[b.Name] = b
 	}
@@ -60,5 +62,14 @@ func expected(d *Driver) picture {
 		}
 	}
 	p.Rules.add(want.Rules().All())
+	for _, o := range want {
+		switch o.(type) {
+		case spec.Bridge, spec.Veth, spec.Zone, spec.Forwarding, spec.HostPorts:
+		default:
+			if !plan.IsRule(o) {
+				p.Others.add(plan.Plan{o})
+			}
+		}
+	}
 	return p
 }

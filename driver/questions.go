@@ -99,24 +99,25 @@ type namedLinks struct {
 	q *questions
 }
 
-func (l namedLinks) EnsureBridge(ctx context.Context, b spec.Bridge) ([]string, error) {
-	defer l.q.ask("make bridge " + b.Name + " of network " + model.Short(b.NetworkID))()
-	return l.Linker.EnsureBridge(ctx, b)
+func (l namedLinks) Ensure(ctx context.Context, o spec.Object) ([]string, error) {
+	defer l.q.ask("make " + nameOf(o))()
+	return l.Linker.Ensure(ctx, o)
 }
 
-func (l namedLinks) DeleteBridge(ctx context.Context, b spec.Bridge) error {
-	defer l.q.ask("remove bridge " + b.Name + " of network " + model.Short(b.NetworkID))()
-	return l.Linker.DeleteBridge(ctx, b)
+func (l namedLinks) Remove(ctx context.Context, o spec.Object) error {
+	defer l.q.ask("remove " + nameOf(o))()
+	return l.Linker.Remove(ctx, o)
 }
 
-func (l namedLinks) EnsureVeth(ctx context.Context, v spec.Veth) ([]string, error) {
-	defer l.q.ask("make link " + v.Host + " of endpoint " + model.Short(v.EndpointID) + " on bridge " + v.Bridge)()
-	return l.Linker.EnsureVeth(ctx, v)
-}
-
-func (l namedLinks) DeleteVeth(ctx context.Context, v spec.Veth) error {
-	defer l.q.ask("remove link " + v.Host + " of endpoint " + model.Short(v.EndpointID))()
-	return l.Linker.DeleteVeth(ctx, v)
+// nameOf names an object, and whose it is.
+func nameOf(o spec.Object) string {
+	switch o := o.(type) {
+	case spec.Bridge:
+		return "bridge " + o.Name + " of network " + model.Short(o.NetworkID)
+	case spec.Veth:
+		return "link " + o.Host + " of endpoint " + model.Short(o.EndpointID)
+	}
+	return o.String()
 }
 
 func (l namedLinks) LacksIPv6(ctx context.Context, v spec.Veth) (bool, error) {

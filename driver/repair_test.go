@@ -47,7 +47,7 @@ func TestStopDuringComparison(t *testing.T) {
 		h := &slowHost{fakeHost: newFakeHost()}
 		var log bytes.Buffer
 		d := newTestDriver(t, h.fakeHost, "boot", func(o *Options) {
-			o.Links, o.Host = h, stoppable{h}
+			o.Links, o.Host = byType{h}, stoppable{h}
 			o.Log = logrus.NewEntry(&logrus.Logger{Out: &log, Formatter: &logrus.TextFormatter{}, Level: logrus.InfoLevel})
 		})
 		must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
@@ -91,7 +91,7 @@ func (h stoppable) Check(ctx context.Context, of spec.Scope, bridges []spec.Brid
 func TestVerbsDuringComparison(t *testing.T) {
 	for _, at := range []string{"check", "gw-aaaaaaaaaaaa", "gv-" + ep1[:12]} {
 		h := &slowHost{fakeHost: newFakeHost()}
-		d := newTestDriver(t, h.fakeHost, "boot", func(o *Options) { o.Links, o.Host = h, h })
+		d := newTestDriver(t, h.fakeHost, "boot", func(o *Options) { o.Links, o.Host = byType{h}, h })
 		must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 		must(t, d.CreateNetwork(t.Context(), networkRequest(netB, "10.1.0.0/24", "10.1.0.1")))
 		container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)

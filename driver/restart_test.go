@@ -61,7 +61,7 @@ func TestRestoreRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		f := newFakeHost()
 		f.stored = stored
 		before := f.picture()
-		d := New(Options{Links: f, Host: f, Facts: f, Firewall: f, Ports: f, Flows: f, Store: f, BootID: "b"})
+		d := New(Options{Links: byType{f}, Host: f, Facts: f, Firewall: f, Ports: f, Flows: f, Store: f, BootID: "b"})
 		if err := d.Restore(t.Context()); err == nil {
 			t.Errorf("%s: restored", name)
 		}

@@ -110,7 +110,7 @@ func (h *watchedHost) forget() (looks []spec.Scope, mended []string) {
 func watched(t *testing.T) (h *watchedHost, d *Driver, change func(links ...string)) {
 	t.Helper()
 	h = &watchedHost{fakeHost: newFakeHost()}
-	d = newTestDriver(t, h.fakeHost, "boot", func(o *Options) { o.Links, o.Host, o.Firewall = h, h, h })
+	d = newTestDriver(t, h.fakeHost, "boot", func(o *Options) { o.Links, o.Host, o.Firewall = byType{h}, h, h })
 	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 	must(t, d.CreateNetwork(t.Context(), networkRequest(netB, "10.1.0.0/24", "10.1.0.1")))
 	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)

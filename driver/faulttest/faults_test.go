@@ -109,22 +109,13 @@ type faultyLinks struct {
 	driver.Linker
 }
 
-func (l faultyLinks) EnsureBridge(ctx context.Context, b spec.Bridge) (fixed []string, err error) {
-	err = l.do("EnsureBridge", func() (err error) { fixed, err = l.Linker.EnsureBridge(ctx, b); return err })
+func (l faultyLinks) Ensure(ctx context.Context, o spec.Object) (fixed []string, err error) {
+	err = l.do("ensure "+string(o.Kind()), func() (err error) { fixed, err = l.Linker.Ensure(ctx, o); return err })
 	return fixed, err
 }
 
-func (l faultyLinks) DeleteBridge(ctx context.Context, b spec.Bridge) error {
-	return l.do("DeleteBridge", func() error { return l.Linker.DeleteBridge(ctx, b) })
-}
-
-func (l faultyLinks) EnsureVeth(ctx context.Context, v spec.Veth) (fixed []string, err error) {
-	err = l.do("EnsureVeth", func() (err error) { fixed, err = l.Linker.EnsureVeth(ctx, v); return err })
-	return fixed, err
-}
-
-func (l faultyLinks) DeleteVeth(ctx context.Context, v spec.Veth) error {
-	return l.do("DeleteVeth", func() error { return l.Linker.DeleteVeth(ctx, v) })
+func (l faultyLinks) Remove(ctx context.Context, o spec.Object) error {
+	return l.do("remove "+string(o.Kind()), func() error { return l.Linker.Remove(ctx, o) })
 }
 
 type faultyHost struct {

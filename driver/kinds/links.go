@@ -8,34 +8,35 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// Links makes links what the specs say. Package link is the real one.
-type Links interface {
-	// EnsureBridge creates the bridge or mends it, and returns one line for
+// Kernel makes objects what they say, and takes them away, of each kind that the kernel holds
+// for a network or an endpoint. Package link is the real one.
+//   - A bridge that is adopted is not removed: it gets back what was changed of it.
+//   - A pair whose peer is in a container is mended and never re-created. Of a detached
+//     one nothing is created, and what there is is cut off. It is removed wherever the peer is.
+type Kernel interface {
+	// Ensure creates the object or mends it, and returns one line for
 	// each thing that was not as it should be (nil when nothing was).
-	EnsureBridge(ctx context.Context, b spec.Bridge) (fixed []string, err error)
-	// DeleteBridge removes a bridge that gangway created; of an adopted one it
-	// gives back what it changed. What is gone already is no error.
-	DeleteBridge(ctx context.Context, b spec.Bridge) error
-	// EnsureVeth creates the pair, or mends the host end of an existing one.
-	// A host end whose peer is in a container is never re-created. Of a detached
-	// pair nothing is created, and what there is is cut off.
-	EnsureVeth(ctx context.Context, v spec.Veth) (fixed []string, err error)
-	// DeleteVeth removes the pair, wherever the peer is. What is gone already
-	// is no error.
-	DeleteVeth(ctx context.Context, v spec.Veth) error
+	Ensure(ctx context.Context, o spec.Object) (fixed []string, err error)
+	// Remove takes it away. What is gone already is no error.
+	Remove(ctx context.Context, o spec.Object) error
 }
 
-func bridges(l Links) commit.Actions[spec.Bridge] {
-	return commit.Actions[spec.Bridge]{Ensure: l.EnsureBridge, Remove: l.DeleteBridge}
+// inKernel are the actions of objects that the kernel holds.
+func inKernel[T spec.Object](k Kernel) commit.Actions[T] {
+	return commit.Actions[T]{
+		Ensure: func(ctx context.Context, o T) ([]string, error) { return k.Ensure(ctx, o) },
+		Remove: func(ctx context.Context, o T) error { return k.Remove(ctx, o) },
+	}
 }
 
 // pairs are trimmed as they are made: what stays of one that leaves is cut off.
-func pairs(l Links) commit.Actions[spec.Veth] {
-	cut := func(ctx context.Context, v spec.Veth) error {
-		_, err := l.EnsureVeth(ctx, v)
+func pairs(k Kernel) commit.Actions[spec.Veth] {
+	a := inKernel[spec.Veth](k)
+	a.Trim = func(ctx context.Context, v spec.Veth) error {
+		_, err := k.Ensure(ctx, v)
 		return err
 	}
-	return commit.Actions[spec.Veth]{Ensure: l.EnsureVeth, Trim: cut, Remove: l.DeleteVeth}
+	return a
 }
 
 // checkLinks is the check of bridges, forwarding and pairs: one look shows all links.

@@ -12,8 +12,8 @@ import (
 
 // Parts are what the kinds work with.
 type Parts struct {
-	Links Links
-	Ports Ports
+	Kernel Kernel
+	Ports  Ports
 	// Zones is nil where there is no manager of the host's firewall.
 	Zones      Zones
 	Forwarding Forwarding
@@ -42,9 +42,9 @@ func Table(p Parts) drift.Kinds {
 			{Kind: commit.KindOf(spec.KindHostPorts, ports.actions()), Check: ports.check},
 		},
 		Then: []drift.Kind{
-			{Kind: commit.KindOf(spec.KindBridge, bridges(p.Links)), Check: checkLinks},
+			{Kind: commit.KindOf(spec.KindBridge, inKernel[spec.Bridge](p.Kernel)), Check: checkLinks},
 			{Kind: commit.KindOf(spec.KindForwarding, passing.actions()), CheckedWith: spec.KindBridge},
-			{Kind: commit.KindOf(spec.KindPair, pairs(p.Links)), CheckedWith: spec.KindBridge},
+			{Kind: commit.KindOf(spec.KindPair, pairs(p.Kernel)), CheckedWith: spec.KindBridge},
 			{Kind: commit.KindOf(spec.KindZone, zones.actions()), Check: zones.check},
 		},
 	}
