@@ -12,18 +12,6 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall"
 )
 
-// refusing are the chains whose rules drop for one network each, and for which reason.
-func refusing() map[chain]firewall.Reason {
-	return map[chain]firewall.Reason{
-		originChain:      firewall.Spoofed,
-		unpublishedChain: firewall.Unpublished,
-		isolatedChain:    firewall.Isolated,
-		isolatedOutChain: firewall.Isolated,
-		internalChain:    firewall.Isolated,
-		iccChain:         firewall.NoICC,
-	}
-}
-
 var _ firewall.Counter = (*Backend)(nil)
 
 // Refused implements firewall.Counter, by the counters that rules of iptables have
@@ -55,7 +43,7 @@ func (b *Backend) counted() (variant, map[bool][]string) {
 	defer b.mu.Unlock()
 	tables := map[bool][]string{}
 	for six, f := range b.families {
-		for c := range refusing() {
+		for c := range reasons() {
 			if _, there := f.want[c]; there && !slices.Contains(tables[six], c.table) {
 				tables[six] = append(tables[six], c.table)
 			}
@@ -67,7 +55,7 @@ func (b *Backend) counted() (variant, map[bool][]string) {
 // refusals reads what iptables-save -c prints of one table: lines such as
 // "[PACKETS:BYTES] -A CHAIN RULE".
 func refusals(tool, table string, dump []byte) (all []firewall.Refusal, err error) {
-	why := refusing()
+	why := reasons()
 	lines := bufio.NewScanner(bytes.NewReader(dump))
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {

@@ -73,7 +73,7 @@ COMMIT
 // TestCountedRules: every rule that drops, other than the last of a chain, is one that is
 // counted for a network, and so is what chains of fixed rules lead to before their last.
 func TestCountedRules(t *testing.T) {
-	why := refusing()
+	why := reasons()
 	for _, six := range []bool{false, true} {
 		for c, lines := range compile(rich(), form{six: six, mark: firewall.DefaultMark()}) {
 			for i, l := range lines {

@@ -55,6 +55,9 @@ func NewForwardHook(log *logrus.Entry, mark firewall.Mark) (*ForwardHook, error)
 	return &ForwardHook{log: log, mark: mark, installed: found, placed: map[place]bool{}}, nil
 }
 
+// verdictChain is ForwardHook's, which has forwardChain and closedChain too.
+var verdictChain = chain{"filter", "GANGWAY-VERDICT"}
+
 // marked matches marks by gangway's bits.
 func marked(m firewall.Mark, bits uint32) string {
 	return fmt.Sprintf("--mark %#x/%#x", bits, m.Mask())

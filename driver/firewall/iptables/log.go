@@ -43,7 +43,7 @@ func (r rules) fillLog() {
 	if r[logging] == nil {
 		return
 	}
-	for c, reason := range refusing() {
+	for c, reason := range reasons() {
 		to := logChain(c.table, reason)
 		if r.retarget(c, " -j DROP", " -j "+to.name) {
 			r[to] = logRules(reason)
@@ -53,7 +53,7 @@ func (r rules) fillLog() {
 
 // clearLog takes fillLog back. What the kernel holds does not have logging, but the chains.
 func (r rules) clearLog() {
-	for c, reason := range refusing() {
+	for c, reason := range reasons() {
 		to := logChain(c.table, reason)
 		if r.retarget(c, " -j "+to.name, " -j DROP") {
 			r[logging] = []string{"on"}
