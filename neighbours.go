@@ -36,7 +36,7 @@ func (p *neighbourLimited) Apply(ctx context.Context, d firewall.Delta) error {
 		return err
 	}
 	if len(d.Remove.Networks)+len(d.Add.Networks) > 0 {
-		p.turn(ctx, func() {
+		p.update(ctx, func() {
 			for _, n := range d.Remove.Networks {
 				delete(p.networks, n.ID)
 			}
@@ -52,7 +52,7 @@ func (p *neighbourLimited) Repair(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return lines, err
 	}
-	return append(lines, p.turn(ctx, func() {})...), nil
+	return append(lines, p.update(ctx, func() {})...), nil
 }
 
 // Sync implements firewall.Backend.
@@ -61,7 +61,7 @@ func (p *neighbourLimited) Sync(ctx context.Context, full firewall.Ruleset) ([]s
 	if err != nil {
 		return lines, err
 	}
-	return append(lines, p.turn(ctx, func() {
+	return append(lines, p.update(ctx, func() {
 		clear(p.networks)
 		p.add(full)
 	})...), nil
@@ -72,7 +72,7 @@ func (p *neighbourLimited) Protection() firewall.Protection { return firewall.Pr
 
 // Cleanup implements firewall.Backend.
 func (p *neighbourLimited) Cleanup(ctx context.Context) error {
-	p.turn(ctx, func() { clear(p.networks) })
+	p.update(ctx, func() { clear(p.networks) })
 	return p.Backend.Cleanup(ctx)
 }
 
@@ -83,8 +83,8 @@ func (p *neighbourLimited) add(r firewall.Ruleset) {
 	}
 }
 
-// turn changes the networks, and brings the bound to their families.
-func (p *neighbourLimited) turn(ctx context.Context, change func()) []string {
+// update changes the networks, and brings the bound to their families.
+func (p *neighbourLimited) update(ctx context.Context, change func()) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	change()

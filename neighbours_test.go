@@ -154,7 +154,7 @@ func (p limited) tables(want ...string) {
 	p.t.Helper()
 	list := output(p.t, "", "nft", "list", "tables")
 	for _, family := range []string{"arp", "ip6"} {
-		if there := strings.Contains(list, family+" gangway-pace"); there != slices.Contains(want, family) {
+		if there := strings.Contains(list, family+" gangway-neighbour-limit"); there != slices.Contains(want, family) {
 			p.t.Errorf("a table in family %s is there: %t\n%s", family, there, list)
 		}
 	}
@@ -226,7 +226,7 @@ func TestNeighbourLimitFull(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if set := output(t, "", "nft", "list", "set", "arp", "gangway-pace", "senders"); strings.Count(set, "expires") < 8000 {
+		if set := output(t, "", "nft", "list", "set", "arp", "gangway-neighbour-limit", "senders"); strings.Count(set, "expires") < 8000 {
 			t.Errorf("%d senders are remembered", strings.Count(set, "expires"))
 		}
 		p.all("another container", near, 50)

@@ -84,7 +84,7 @@ func testLinkLocal(t *testing.T, e *harness.Engine) {
 	})
 	by(t, "link-local IPv6", e.Inside("c2").Get(t, "tcp", "[fe80::aa:bbff:fecc:ddee%eth0]:80"), "c1")
 	from(t, "link-local IPv4", e.Inside("c2").Get(t, "tcp", "169.254.9.9:80"), "c1", "169.254.9.10")
-	// One that was chosen at random is no neighbour (see package guard), which does
+	// One that was chosen at random is no neighbour (see package portfilter), which does
 	// not keep the network's address from being one.
 	e.Sleep(t, harness.Container{Name: "c3", Network: "n1"})
 	inNetns(t, e, "c3", "sh", "-ec", "ip -6 addr flush dev eth0 scope link; ip addr add fe80::c38b:21ff:ab01:9d52/64 dev eth0 nodad")

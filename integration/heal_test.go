@@ -81,7 +81,7 @@ func (p *patient) damages(t *testing.T) []string {
 	p.engine.GangwayJSON(t, &status, "status")
 	rules := []string{
 		"ip6tables -F", "iptables -t nat -F", "iptables -t raw -F",
-		"iptables -t nat -F GANGWAY-DNAT", "iptables -A GANGWAY-FORWARD -j ACCEPT", "iptables -D GANGWAY-IN 1",
+		"iptables -t nat -F GANGWAY-DNAT", "iptables -A GANGWAY-FORWARD -j ACCEPT", "iptables -D GANGWAY-INTO-NETWORK 1",
 		"iptables -F GANGWAY-INTERNAL", "iptables -D FORWARD -j GANGWAY-FORWARD", "iptables -F GANGWAY-USER",
 	}
 	p.chains = status.Firewall == "iptables"
@@ -199,7 +199,7 @@ func (p *patient) whole(t *testing.T) string {
 	}
 	return rules + p.engine.Run(t, "sh", "-c", fmt.Sprintf(`
 		# What refused packets have been counted for comes and goes.
-		for table in gangway gangway-valve; do nft -s list table inet $table 2>/dev/null; done |
+		for table in gangway gangway-fail-closed; do nft -s list table inet $table 2>/dev/null; done |
 			awk '/^\tset (refused|spoofed)/ { skip = 1 } !skip; /^\t}/ { skip = 0 }'
 		tc filter show dev %[2]s ingress 2>/dev/null
 		for l in %[1]s %[2]s; do ip -o link show dev $l; ip -o addr show dev $l scope global; done 2>/dev/null | sed "s/ valid_lft.*//; s/ state [A-Z]* / /; s/^[0-9]*: //"

@@ -220,13 +220,13 @@ up() {
 	if engine nft list table inet gangway >/dev/null 2>&1; then
 		show nft list map inet gangway port4
 		show nft list set inet gangway masquerade4
-		show nft list chain inet gangway into
+		show nft list chain inet gangway into_network
 		show iptables -S FORWARD
 	else
 		show iptables -t nat -S GANGWAY-DNAT
 		show iptables -t nat -S GANGWAY-SNAT
 		show iptables -S GANGWAY-FORWARD
-		show iptables -S GANGWAY-IN
+		show iptables -S GANGWAY-INTO-NETWORK
 	fi
 	go_on
 }

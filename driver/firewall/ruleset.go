@@ -29,12 +29,12 @@ import (
 // Then, of what passes from one link to another:
 //   - into or out of an Internal network, other than within it: dropped.
 //   - within (into and out of): accepted if ICC or translated by a published port.
-//   - into, translated by a published port: accepted, whatever its origin.
+//   - into, translated by a published port: accepted, wherever it comes from.
 //   - into, established or related, from a link that leads outside: accepted.
 //   - into, an answer of another network's Unprotected family, to ICMP of a Routed
 //     family or of a port that is Open: accepted.
-//   - into, of an Unprotected family, or ICMP of a Routed family: accepted, whatever
-//     its origin.
+//   - into, of an Unprotected family, or ICMP of a Routed family: accepted,
+//     wherever it comes from.
 //   - into, to a port that is Open: accepted.
 //   - into, from anywhere else (other networks, the outside): dropped.
 //   - out of, to a link that leads outside: accepted.

@@ -93,7 +93,7 @@ func TestLacking(t *testing.T) {
 			defer m.mu.Unlock()
 			s := m.book.find(ownerA, key{any4, 8080, spec.TCP})
 			m.drop(s)
-			m.settle()
+			m.finishDrops()
 			one := m.book.find(ownerA, key{any6, 8080, spec.TCP})
 			one.endRelay()
 			one.lost = true

@@ -27,7 +27,7 @@ type Manager struct {
 	leaving
 }
 
-// leaving is what is left to do for dropped sockets, until settle.
+// leaving is what is left to do for dropped sockets, until finishDrops.
 type leaving struct {
 	// alone are sockets whose twin was dropped.
 	alone []*socket
@@ -125,7 +125,7 @@ func (m *Manager) Keep(p spec.HostPorts) {
 			m.drop(s)
 		}
 	}
-	m.settle()
+	m.finishDrops()
 }
 
 // Close releases everything, ends all relayed connections and returns when
@@ -138,14 +138,14 @@ func (m *Manager) Close() error {
 			m.drop(s)
 		}
 	}
-	m.settle()
+	m.finishDrops()
 	m.mu.Unlock()
 	m.relays.close()
 	return nil
 }
 
 // drop ends a socket, its relay and its entry in the book. The descriptor that
-// it shares with a twin is left to that one; settle has to follow.
+// it shares with a twin is left to that one; finishDrops has to follow.
 func (m *Manager) drop(s *socket) {
 	m.book.remove(s)
 	s.endRelay()

@@ -112,10 +112,10 @@ func (s *socket) rebind(r *relays) error {
 	return s.lead(r, to)
 }
 
-// settle closes the descriptors of dropped sockets, and gives descriptors of
+// finishDrops closes the descriptors of dropped sockets, and gives descriptors of
 // their own to sockets whose twins were dropped. It comes after the last of
 // them, so that twins that go together need none.
-func (m *Manager) settle() {
+func (m *Manager) finishDrops() {
 	closeAll(m.closing)
 	m.closing = nil
 	for _, s := range m.alone {

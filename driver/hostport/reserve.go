@@ -245,6 +245,6 @@ func (r *reservation) undo(claims, fresh int) {
 	for _, s := range r.fresh[fresh:] {
 		r.m.drop(s)
 	}
-	r.m.settle()
+	r.m.finishDrops()
 	r.claims, r.fresh = r.claims[:claims], r.fresh[:fresh]
 }

@@ -41,8 +41,8 @@ type Handle struct {
 	// kernel has not answered.
 	removals sync.WaitGroup
 	bridges
-	// unguarded says that the kernel cannot filter what containers send.
-	unguarded atomic.Bool
+	// noPortFilter says that the kernel cannot filter what containers send.
+	noPortFilter atomic.Bool
 }
 
 // bridges is what a Handle has to do with bridges.

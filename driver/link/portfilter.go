@@ -33,7 +33,7 @@ const probeName = "gangway-probe"
 // lists what kinds of filters a kernel has, and any other link is in use.
 func (h *Handle) ProbePortFilter(ctx context.Context) error {
 	err := h.tryPortFilter(ctx)
-	h.unguarded.Store(err != nil)
+	h.noPortFilter.Store(err != nil)
 	return err
 }
 
@@ -65,7 +65,7 @@ func (h *Handle) tryPortFilter(ctx context.Context) error {
 // filterOf returns the program for the pair as the kernel takes it; none lets
 // everything pass.
 func (h *Handle) filterOf(v spec.Veth, bridge netlink.Link) ([]byte, error) {
-	if h.unguarded.Load() {
+	if h.noPortFilter.Load() {
 		return nil, nil
 	}
 	port := portfilter.Port{MAC: v.MAC, Addresses: v.Addresses, Reserved: v.Reserved, HostOnly: v.Isolated}

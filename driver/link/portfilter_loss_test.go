@@ -69,10 +69,10 @@ func (f *flow) lost() (lost []span) {
 	return lost
 }
 
-// TestGuardUnderTraffic: a container that runs and gets its filter only now, as
+// TestPortFilterUnderTraffic: a container that runs and gets its filter only now, as
 // after an upgrade, loses nothing that it sends, and of what is sent to it only
 // what comes while the kernel adds the qdisc. Another filter costs nothing.
-func TestGuardUnderTraffic(t *testing.T) {
+func TestPortFilterUnderTraffic(t *testing.T) {
 	bridged(t, func(f fixture, _ spec.Veth) {
 		w := newWire(f, func(v spec.Veth) spec.Veth { v.Addresses = filtered(v).Addresses; return v })
 		v := filtered(w.sender)

@@ -31,9 +31,9 @@ func (f fixture) filter(name string) string {
 	return f.sh("tc filter show dev " + name + " ingress")
 }
 
-// TestGuardDrift: whatever somebody does to the filter is found and mended, and
+// TestPortFilterDrift: whatever somebody does to the filter is found and mended, and
 // an option that lets containers send what they like leaves the link alone.
-func TestGuardDrift(t *testing.T) {
+func TestPortFilterDrift(t *testing.T) {
 	tests := map[string][]string{
 		"filter removed": {"tc filter del dev HOST ingress prio 1"},
 		"qdisc removed":  {"tc qdisc del dev HOST ingress"},
@@ -79,9 +79,9 @@ func (f fixture) tc(line string) {
 	}
 }
 
-// TestGuardFollows: a changed address of the bridge and an upgrade from a state
+// TestPortFilterFollows: a changed address of the bridge and an upgrade from a state
 // without filters are mended like everything else.
-func TestGuardFollows(t *testing.T) {
+func TestPortFilterFollows(t *testing.T) {
 	bridged(t, func(f fixture, v spec.Veth) {
 		line := strings.ReplaceAll(unguarded, "HOST", v.Host)
 		f.ensureVeth(v, "veth "+v.Host+" was missing: created")
@@ -95,9 +95,9 @@ func TestGuardFollows(t *testing.T) {
 	})
 }
 
-// TestGuardNewBridge: a bridge that takes its address from its first port has
+// TestPortFilterNewBridge: a bridge that takes its address from its first port has
 // the right one in the filter of that port.
-func TestGuardNewBridge(t *testing.T) {
+func TestPortFilterNewBridge(t *testing.T) {
 	bridged(t, func(f fixture, v spec.Veth) {
 		v.Isolated = true
 		f.ensureVeth(v, "veth "+v.Host+" was missing: created")

@@ -169,9 +169,9 @@ func header4(src netip.Addr) []byte {
 	return b
 }
 
-// TestGuardOnTheWire: the kernel has frames arrive, or not, as the program says,
+// TestPortFilterOnTheWire: the kernel has frames arrive, or not, as the program says,
 // with and without br_netfilter; without a filter all of them do.
-func TestGuardOnTheWire(t *testing.T) {
+func TestPortFilterOnTheWire(t *testing.T) {
 	plain := func(v spec.Veth) spec.Veth { v.Addresses = filtered(v).Addresses; return v }
 	for _, bridged4 := range []string{"0", "1"} {
 		for name, change := range map[string]func(spec.Veth) spec.Veth{"filtered": filtered, "not filtered": plain} {

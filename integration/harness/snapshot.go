@@ -26,7 +26,7 @@ var commands = []struct{ section, script string }{
 	{"ip6tables", "ip6tables-save"},
 	{"legacy tables", "cat /proc/net/ip_tables_names /proc/net/ip6_tables_names 2>/dev/null || true"},
 	// Without who has asked for neighbours lately.
-	{"nftables", `nft list ruleset | awk '/^table/ { pace = /gangway-pace/ } pace && /elements = / { skip = 1 } !skip { print } /}/ { skip = 0 }'`},
+	{"nftables", `nft list ruleset | awk '/^table/ { limit = /gangway-neighbour-limit/ } limit && /elements = / { skip = 1 } !skip { print } /}/ { skip = 0 }'`},
 	{"sysctls", `cd /proc/sys/net && grep -H . ipv4/ip_forward ipv4/ip_nonlocal_bind ipv4/ip_local_port_range \
 		ipv4/conf/*/forwarding ipv4/conf/*/route_localnet ipv4/conf/*/rp_filter ipv4/conf/*/arp_ignore ipv4/conf/*/proxy_arp \
 		ipv6/conf/*/forwarding ipv6/conf/*/accept_ra ipv6/conf/*/accept_dad ipv6/conf/*/disable_ipv6 ipv6/conf/*/proxy_ndp \

@@ -54,7 +54,7 @@ func suites() []suite {
 		{name: "smoke", folder: "integration/smoke", limit: 15 * time.Minute},
 		{name: "watch", folder: "driver/watch", limit: 15 * time.Minute},
 		{name: "conntrack", folder: "driver/conntrack", limit: 15 * time.Minute},
-		{name: "guard", folder: "driver/link/portfilter", limit: 15 * time.Minute},
+		{name: "portfilter", folder: "driver/link/portfilter", limit: 15 * time.Minute},
 		{name: "nftrace", folder: "driver/nftrace", limit: 15 * time.Minute},
 		{name: "hostport", folder: "driver/hostport", limit: 20 * time.Minute},
 		{name: "link", folder: "driver/link", limit: 40 * time.Minute},

@@ -62,7 +62,7 @@ func (h *host) nativeRules(d *ruleDump) {
 				continue
 			}
 			for e := range strings.SplitSeq(strings.TrimSuffix(elements, "}"), ",") {
-				if table != "table inet gangway-valve" {
+				if table != "table inet gangway-fail-closed" {
 					d.add("nft " + strings.TrimPrefix(strings.TrimPrefix(block, "set "), "map ") + " { " + strings.TrimSpace(e) + " }")
 				}
 			}
@@ -123,9 +123,9 @@ func (h *host) port(l netlink.Link) string {
 	for _, flag := range portFlag.FindAllStringSubmatch(h.run("", "bridge", "-d", "link", "show", "dev", name), -1) {
 		line += " " + flag[1] + "=" + flag[2]
 	}
-	// What it lets pass is package guard's golden files.
-	guard := strings.Contains(h.run("", "tc", "filter", "show", "dev", name, "ingress"), "bytecode")
-	return line + " guard=" + onOff(guard)
+	// What it lets pass is package portfilter's golden files.
+	filter := strings.Contains(h.run("", "tc", "filter", "show", "dev", name, "ingress"), "bytecode")
+	return line + " port_filter=" + onOff(filter)
 }
 
 func (h *host) bridge(l netlink.Link) []string {

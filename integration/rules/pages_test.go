@@ -160,7 +160,7 @@ func (p *pages) iptables() string {
 
 // failClosed writes what is in nf_tables for the case that rules are missing.
 func (p *pages) failClosed(b *strings.Builder, lines []string) {
-	b.WriteString("\n# In nf_tables: the fail-closed table\n\nTable `inet gangway-valve`, with Linux 5.12 or newer. It belongs to the running Gangway: others can neither " +
+	b.WriteString("\n# In nf_tables: the fail-closed table\n\nTable `inet gangway-fail-closed`, with Linux 5.12 or newer. It belongs to the running Gangway: others can neither " +
 		"flush nor change it, and it goes when Gangway ends. While rules of Gangway are missing it cuts its networks off, so that they are not open " +
 		"until the repair. Without it there is no mark either.\n")
 	for _, e := range failClosedChains() {

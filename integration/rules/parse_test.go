@@ -22,7 +22,7 @@ var (
 	nftChain   = regexp.MustCompile(`^nft (chain [a-z_0-9]+)(?:: (.*))?$`)
 	nftElement = regexp.MustCompile(`^nft ([a-z_0-9]+) \{ (.*) \}$`)
 	saved      = regexp.MustCompile(`^ip6?tables -t ([a-z]+) (-A ([A-Z-]+) (.*))$`)
-	step       = regexp.MustCompile(`^(inet gangway(?:-valve)?|ip6? [a-z]+) ([A-Za-z0-9_-]+) \| (.*?)(?: \| mark 0x[0-9a-f]+)?$`)
+	step       = regexp.MustCompile(`^(inet gangway(?:-fail-closed)?|ip6? [a-z]+) ([A-Za-z0-9_-]+) \| (.*?)(?: \| mark 0x[0-9a-f]+)?$`)
 	settings   = regexp.MustCompile(`^(bridge|port|host) ?([^ :]*): (.*)$`)
 	setting    = regexp.MustCompile(`([a-z0-9_-]+)=("[^"]*"|\[[^\]]*\]|\S+)`)
 )
@@ -72,7 +72,7 @@ func inChain(chain, text string) piece {
 }
 
 var (
-	six = regexp.MustCompile(`((?:^|@)[a-z_]+|(?:chain|goto) (?:open|answer|ports|leave|high_port|keep_port))6\b`)
+	six = regexp.MustCompile(`((?:^|@)[a-z_]+|(?:chain|goto) (?:open|reply|ports|egress|high_port|preserve_port))6\b`)
 	ip6 = regexp.MustCompile(`\bip6\b`)
 )
 

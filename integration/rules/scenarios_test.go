@@ -33,7 +33,7 @@ func scenarios() []scenario {
 			"Containers talk to each other and to the host, and to nobody else. What they publish is not published: there is no entry for the port. Nor is anything translated. The entries are the same with IPv6, since they name the bridge and no address.",
 			[]string{"internal", "same-network"}},
 		{"icc-off", "Containers that may not talk to each other", "-o enable_icc=false", "-p 8000:80",
-			"Two things differ from a [published port](published-port.md): the entry or rule about packets within the network, and the container's port on the bridge. What passes directly between two ports of a bridge is no business of the firewall, unless br_netfilter is on; so the port's guard lets frames reach the host alone, whatever their protocol, and the bridge floods nothing to it. Published ports stay open to all.",
+			"Two things differ from a [published port](published-port.md): the entry or rule about packets within the network, and the container's port on the bridge. What passes directly between two ports of a bridge is no business of the firewall, unless br_netfilter is on; so the port filter lets frames reach the host alone, whatever their protocol, and the bridge floods nothing to it. Published ports stay open to all.",
 			[]string{"published", "hairpin", "out"}},
 		{"routed", "Gateway mode routed", "-o gateway_mode_ipv4=routed", "-p 8000:80",
 			"Nothing is translated: the outside needs a route to the subnet by this host, and sees the containers' own addresses. The published port is the container's, 80; port 8000 of the host means nothing here in IPv4, and the connection comes without any entry in a nat chain.",

@@ -161,12 +161,13 @@ func reference(t *testing.T, calls []call) (made string) {
 }
 
 // TestUpgrade starts today's program where an earlier one ended: with its state,
-// its links and its rules. The kernel holds what today's program would have made
+// its links and its rules, and what a file has brought back. The kernel holds what today's program would have made
 // of the same calls, repeated calls get the same answers, new ones work, and
 // their removal leaves nothing.
 func TestUpgrade(t *testing.T) {
 	upgrade(t, thatBoot, func(t *testing.T, dir, state, want string) *program {
 		putKernel(t, dir)
+		shell(t, "nft -f -", formerTables)
 		p := start(t, todays(t), state)
 		same(t, "restored", want, picture(t))
 		return p

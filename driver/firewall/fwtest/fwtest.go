@@ -70,7 +70,7 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 	}{
 		{"Traffic", s.traffic},
 		{"Modes", s.modes},
-		{"Origin", s.origin},
+		{"SourceCheck", s.sourceCheck},
 		{"PortShadow", s.portShadow},
 		{"PortFlood", s.portFlood},
 		{"Foreign", s.foreign},

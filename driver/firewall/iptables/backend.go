@@ -129,13 +129,13 @@ func (b *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 		f := b.families[six]
 		before[six], after[six] = f.want, f.want.with(d, b.form(six))
 	}
-	err := b.turn(ctx, after)
+	err := b.write(ctx, after)
 	if err == nil {
 		return nil
 	}
 	back, cancel := undo.Context(ctx)
 	defer cancel()
-	if again := b.turn(back, before); again != nil {
+	if again := b.write(back, before); again != nil {
 		return fmt.Errorf("change the rules: %w (and taking it back failed, so they may be incomplete until the next check: %w)", err, again)
 	}
 	return fmt.Errorf("change the rules: %w", err)
@@ -170,8 +170,8 @@ func (b *Backend) list(ctx context.Context, six bool) (listing, error) {
 	return is, err
 }
 
-// turn brings families and fail-closed table to the given rules.
-func (b *Backend) turn(ctx context.Context, want map[bool]rules) error {
+// write brings families and fail-closed table to the given rules.
+func (b *Backend) write(ctx context.Context, want map[bool]rules) error {
 	bridges := want[false].bridges()
 	if len(bridges) == 0 {
 		if _, err := b.setFailClosed(ctx, nil); err != nil {

@@ -12,7 +12,7 @@ import (
 // changes share their slice.
 func (r rules) with(d firewall.Delta, f form) rules {
 	minus, plus := elements(d.Remove, f.six), elements(d.Add, f.six)
-	_, closed := r[closedChain]
+	_, closed := r[transitChain]
 	is := r.opened()
 	next := maps.Clone(is)
 	for _, change := range []rules{minus, plus} {
@@ -25,8 +25,8 @@ func (r rules) with(d firewall.Delta, f form) rules {
 		}
 	}
 	next.moveRanges(d)
-	next.turnLog(d)
-	next.settle(f)
+	next.changeLog(d)
+	next.setShared(f)
 	next.finish(closed && !d.Remove.Closed.Has(f.six) || d.Add.Closed.Has(f.six))
 	next.fillLog()
 	return next
@@ -67,9 +67,9 @@ func (r rules) bridges() []string {
 	return all
 }
 
-// settle adds the shared rules if there is a network, and removes them otherwise.
-func (r rules) settle(f form) {
-	networks, accepts := len(r[iccChain]) > 0, len(r[openChain])+len(r[answerChain])+len(r[outsideChain]) > 0
+// setShared adds the shared rules if there is a network, and removes them otherwise.
+func (r rules) setShared(f form) {
+	networks, accepts := len(r[iccChain]) > 0, len(r[openChain])+len(r[replyChain])+len(r[outsideChain]) > 0
 	for c, lines := range shared(f) {
 		switch {
 		case c == acceptChain && accepts: // as something leads to it
@@ -92,8 +92,8 @@ func (r rules) settle(f form) {
 // as long as there is no network that needs them.
 var remembered = chain{}
 
-// finish adds what follows from the links that lead outside: closedChain to a closed
-// family, knownChain and refusedChain where there are networks. It leaves nothing else
+// finish adds what follows from the links that lead outside: transitChain to a closed
+// family, establishedChain and refusedChain where there are networks. It leaves nothing else
 // without these. The ranges of ports come to the rules that have some.
 func (r rules) finish(closed bool) {
 	r.fillRanges()
@@ -104,11 +104,11 @@ func (r rules) finish(closed bool) {
 			lines = append(lines, "-i "+name+" ! -o "+name+" -j DROP")
 		}
 		slices.Sort(lines)
-		r[closedChain] = lines
+		r[transitChain] = lines
 	}
 	// Answers, and who asks for what is not published, come by the links that packets
 	// leave by.
-	delete(r, knownChain)
+	delete(r, establishedChain)
 	delete(r, refusedChain)
 	if len(r[iccChain]) > 0 {
 		answers, asks := []string{}, []string{}
@@ -118,20 +118,20 @@ func (r rules) finish(closed bool) {
 		}
 		slices.Sort(answers)
 		slices.Sort(asks)
-		r[knownChain], r[refusedChain] = answers, append(asks, "-j "+isolatedChain.name)
+		r[establishedChain], r[refusedChain] = answers, append(asks, "-j "+isolatedChain.name)
 	}
 	if len(r[iccChain]) > 0 || len(r[outsideChain]) == 0 {
 		return
 	}
 	r[remembered] = r[outsideChain]
 	delete(r, outsideChain)
-	if len(r[openChain])+len(r[answerChain]) == 0 {
+	if len(r[openChain])+len(r[replyChain]) == 0 {
 		delete(r, acceptChain)
 	}
 }
 
 // opened returns the rules as they are before finish. What the kernel holds remembers
-// nothing, but closedChain names the links as well.
+// nothing, but transitChain names the links as well.
 func (r rules) opened() rules {
 	all := maps.Clone(r)
 	if all == nil {
@@ -139,14 +139,14 @@ func (r rules) opened() rules {
 	}
 	all.clearLog()
 	all.clearRanges()
-	delete(all, closedChain)
+	delete(all, transitChain)
 	delete(all, remembered)
 	if len(r[outsideChain]) > 0 {
 		return all
 	}
 	lines := slices.Clone(r[remembered])
 	if lines == nil {
-		for _, l := range r[closedChain] {
+		for _, l := range r[transitChain] {
 			if f := strings.Fields(l); len(f) > 1 && f[0] == "-i" {
 				lines = append(lines, outsideRule(f[1]))
 			}

@@ -24,17 +24,17 @@ func TestRefusals(t *testing.T) {
 [5:84] -A GANGWAY-ISOLATED-OUT -i gw-a -m comment --comment "net=aaaaaaaaaaaa" -j DROP
 [6:84] -A GANGWAY-INTERNAL ! -i gw-c -o gw-c -m comment --comment "net=cccccccccccc" -j DROP
 [7:84] -A GANGWAY-INTERNAL -i gw-c ! -o gw-c -m comment --comment "net=cccccccccccc" -j DROP
-[8:84] -A GANGWAY-INTERNAL -m devgroup --dst-group 0x4757 -j GANGWAY-IN
+[8:84] -A GANGWAY-INTERNAL -m devgroup --dst-group 0x4757 -j GANGWAY-INTO-NETWORK
 [9:84] -A GANGWAY-ICC -i gw-a -o gw-a -m comment --comment "net=aaaaaaaaaaaa" -j GANGWAY-ACCEPT
 [10:84] -A GANGWAY-ICC -i mine -o mine -m comment --comment "net=bbbbbbbbbbbb" -j DROP
-[11:84] -A GANGWAY-CLOSED -i eth0 ! -o eth0 -j DROP
-[12:84] -A GANGWAY-IN -j DROP
+[11:84] -A GANGWAY-TRANSIT -i eth0 ! -o eth0 -j DROP
+[12:84] -A GANGWAY-INTO-NETWORK -j DROP
 COMMIT
 `,
 		"raw": `*raw
-[20:84] -A GANGWAY-ORIGIN -d 127.0.0.0/8 -m devgroup --src-group 0x4757 -j DROP
-[21:84] -A GANGWAY-ORIGIN -m devgroup --src-group 0x4757 -m rpfilter -j RETURN
-[22:84] -A GANGWAY-ORIGIN -s 10.0.0.0/24 ! -i gw-a -m comment --comment "net=aaaaaaaaaaaa" -j DROP
+[20:84] -A GANGWAY-SOURCE-CHECK -d 127.0.0.0/8 -m devgroup --src-group 0x4757 -j DROP
+[21:84] -A GANGWAY-SOURCE-CHECK -m devgroup --src-group 0x4757 -m rpfilter -j RETURN
+[22:84] -A GANGWAY-SOURCE-CHECK -s 10.0.0.0/24 ! -i gw-a -m comment --comment "net=aaaaaaaaaaaa" -j DROP
 COMMIT
 `,
 	}
@@ -78,7 +78,7 @@ func TestCountedRules(t *testing.T) {
 		for c, lines := range compile(rich(), form{six: six, mark: firewall.DefaultMark()}) {
 			for i, l := range lines {
 				last := fixed(c) && i == len(lines)-1
-				if !strings.HasSuffix(l, "-j DROP") || c == closedChain || last {
+				if !strings.HasSuffix(l, "-j DROP") || c == transitChain || last {
 					continue
 				}
 				if why[c] == "" || bridgeIn(l) == "" && !strings.HasPrefix(l, "-d 127.0.0.0/8 ") {
@@ -93,7 +93,7 @@ func TestCountedRules(t *testing.T) {
 // reason.
 func FuzzRefusals(f *testing.F) {
 	f.Add("filter", "[3:84] -A GANGWAY-UNPUBLISHED -o gw-a -m comment --comment \"net=aaaaaaaaaaaa\" -j DROP\n")
-	f.Add("raw", "[20:84] -A GANGWAY-ORIGIN -s 10.0.0.0/24 ! -i -j DROP\n[] -A GANGWAY-ORIGIN -i -j DROP")
+	f.Add("raw", "[20:84] -A GANGWAY-SOURCE-CHECK -s 10.0.0.0/24 ! -i -j DROP\n[] -A GANGWAY-SOURCE-CHECK -i -j DROP")
 	f.Fuzz(func(t *testing.T, table, dump string) {
 		all, err := refusals("iptables-save", table, []byte(dump))
 		for _, r := range all {

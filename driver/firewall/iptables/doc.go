@@ -5,17 +5,17 @@
 // Every rule stands in a chain named GANGWAY-*; in the chains of others there
 // is one jump for each of them, and only while it holds rules:
 //
-//	filter FORWARD      → GANGWAY-FORWARD   before the engine's rules
-//	    of gangway      → GANGWAY-USER      asks DOCKER-USER
-//	                    → GANGWAY-INTERNAL  drops what may not, leads on to:
-//	    to a bridge     → GANGWAY-IN        (→ GANGWAY-BETWEEN, -ICC, -OPEN, -ANSWER, -ACCEPT)
-//	    from a bridge   → GANGWAY-OUT       (→ GANGWAY-OUTSIDE, -FOREIGN, -ANSWER, -ACCEPT)
-//	    not accepted    → GANGWAY-REFUSED   counts and drops (→ GANGWAY-UNPUBLISHED, -ISOLATED, -ISOLATED-OUT)
-//	                    → GANGWAY-CLOSED    behind all rules of others, which accept what they want
-//	nat PREROUTING      → GANGWAY-DNAT      published ports, packets of others
-//	nat OUTPUT          → GANGWAY-DNAT      published ports, the host's own packets
-//	nat POSTROUTING     → GANGWAY-SNAT      source addresses (→ GANGWAY-HAIRPIN, -KEEP, -LEAVE, -PORTS, -REST)
-//	raw PREROUTING      → GANGWAY-ORIGIN    sources fit their links
+//	filter FORWARD      → GANGWAY-FORWARD       before the engine's rules
+//	    of gangway      → GANGWAY-USER          asks DOCKER-USER
+//	                    → GANGWAY-INTERNAL      drops what may not, leads on to:
+//	    to a bridge     → GANGWAY-INTO-NETWORK     (→ GANGWAY-BETWEEN, -ESTABLISHED, -ICC, -OPEN, -REPLY, -ACCEPT)
+//	    from a bridge   → GANGWAY-OUT-OF-NETWORK   (→ GANGWAY-OUTSIDE, -FOREIGN, -REPLY, -ACCEPT)
+//	    not accepted    → GANGWAY-REFUSED       counts and drops (→ GANGWAY-UNPUBLISHED, -ISOLATED, -ISOLATED-OUT)
+//	                    → GANGWAY-TRANSIT       behind all rules of others, which accept what they want
+//	nat PREROUTING      → GANGWAY-DNAT          published ports, packets of others
+//	nat OUTPUT          → GANGWAY-DNAT          published ports, the host's own packets
+//	nat POSTROUTING     → GANGWAY-SNAT          source addresses (→ GANGWAY-HAIRPIN, -PRESERVE-PORT, -EGRESS, -MASQUERADE, -EGRESS-OTHER)
+//	raw PREROUTING      → GANGWAY-SOURCE-CHECK  sources fit their links
 //
 // While somebody looks at what is refused (firewall.Log), the rules that drop lead to
 // GANGWAY-LOG-ICC, -ISOLATED, -SPOOFED or -UNPUBLISHED, which log it and drop it.

@@ -28,11 +28,11 @@ func ports(p spec.Protocol, which string, first, last uint16) string {
 
 func comment(text string) string { return ` -m comment --comment "` + text + `"` }
 
-// tag is the comment of what belongs to a network.
-func tag(n firewall.Network) string { return comment("net=" + short(n.ID)) }
+// networkComment is the comment of what belongs to a network.
+func networkComment(n firewall.Network) string { return comment("net=" + short(n.ID)) }
 
-// owner is the comment of what belongs to an endpoint.
-func owner(networkID, endpointID string) string {
+// endpointComment is the comment of what belongs to an endpoint.
+func endpointComment(networkID, endpointID string) string {
 	return comment("net=" + short(networkID) + " ep=" + short(endpointID))
 }
 

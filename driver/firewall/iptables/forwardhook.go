@@ -21,7 +21,7 @@ import (
 //
 //	filter FORWARD → GANGWAY-FORWARD   packets of gangway's bridges
 //	               → GANGWAY-VERDICT   asks DOCKER-USER, then accepts and drops as marked
-//	               → GANGWAY-CLOSED    what nobody's rule has accepted is dropped as marked
+//	               → GANGWAY-TRANSIT    what nobody's rule has accepted is dropped as marked
 //
 // The other side drops as well what others' links would pass on to one another in a
 // closed family, unless somebody's rule accepts it. So such packets are marked
@@ -55,7 +55,7 @@ func NewForwardHook(log *logrus.Entry, mark firewall.Mark) (*ForwardHook, error)
 	return &ForwardHook{log: log, mark: mark, installed: found, placed: map[place]bool{}}, nil
 }
 
-// verdictChain is ForwardHook's, which has forwardChain and closedChain too.
+// verdictChain is ForwardHook's, which has forwardChain and transitChain too.
 var verdictChain = chain{"filter", "GANGWAY-VERDICT"}
 
 // marked matches marks by gangway's bits.
@@ -68,7 +68,7 @@ func marked(m firewall.Mark, bits uint32) string {
 func forwardHooks(m firewall.Mark) []hook {
 	return []hook{
 		{filterForward, "-m mark ! " + marked(m, 0) + " -j " + forwardChain.name, forwardChain},
-		{filterForward, elsewhere + " -m mark " + marked(m, m.Asked()) + " -j " + closedChain.name, closedChain},
+		{filterForward, elsewhere + " -m mark " + marked(m, m.Asked()) + " -j " + transitChain.name, transitChain},
 	}
 }
 
@@ -83,7 +83,7 @@ func forwardHookRules(m firewall.Mark, want firewall.ForwardHook, six, user bool
 	if want.Closed.Has(six) {
 		mark := "-m mark " + marked(m, m.Drop) + " " + fresh + " "
 		r[forwardChain] = append(r[forwardChain], elsewhere+" "+mark+setMark(m, m.Asked()))
-		r[closedChain] = []string{fresh + " " + setMark(m, m.Drop)}
+		r[transitChain] = []string{fresh + " " + setMark(m, m.Drop)}
 	}
 	return r
 }

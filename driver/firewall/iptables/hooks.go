@@ -21,9 +21,9 @@ type hook struct {
 func hooks(six bool) []hook {
 	local := "-m addrtype --dst-type LOCAL -j " + dnatChain.name
 	all := []hook{
-		{rawPrerouting, "! -i lo -j " + originChain.name, originChain},
+		{rawPrerouting, "! -i lo -j " + sourceCheckChain.name, sourceCheckChain},
 		{filterForward, "-j " + forwardChain.name, forwardChain},
-		{filterForward, elsewhere + " " + fresh + " -j " + closedChain.name, closedChain},
+		{filterForward, elsewhere + " " + fresh + " -j " + transitChain.name, transitChain},
 		{chain{"nat", "POSTROUTING"}, "-j " + snatChain.name, snatChain},
 	}
 	if six {
@@ -69,7 +69,7 @@ func (h hook) early() bool {
 }
 
 // final says whether the hook is for what no rule has decided about.
-func (h hook) final() bool { return h.to == closedChain }
+func (h hook) final() bool { return h.to == transitChain }
 
 // place returns where in the chain's rules, without the hook, the hook belongs. The
 // final one is last, whatever is before it. In

@@ -9,21 +9,21 @@ import (
 
 // The chains that say what may pass from link to link.
 var (
-	forwardChain  = chain{"filter", "GANGWAY-FORWARD"}
-	inChain       = chain{"filter", "GANGWAY-IN"}
-	knownChain    = chain{"filter", "GANGWAY-KNOWN"}
-	betweenChain  = chain{"filter", "GANGWAY-BETWEEN"}
-	outChain      = chain{"filter", "GANGWAY-OUT"}
-	outsideChain  = chain{"filter", "GANGWAY-OUTSIDE"}
-	foreignChain  = chain{"filter", "GANGWAY-FOREIGN"}
-	internalChain = chain{"filter", "GANGWAY-INTERNAL"}
-	iccChain      = chain{"filter", "GANGWAY-ICC"}
-	acceptChain   = chain{"filter", "GANGWAY-ACCEPT"}
+	forwardChain      = chain{"filter", "GANGWAY-FORWARD"}
+	intoNetworkChain  = chain{"filter", "GANGWAY-INTO-NETWORK"}
+	establishedChain  = chain{"filter", "GANGWAY-ESTABLISHED"}
+	betweenChain      = chain{"filter", "GANGWAY-BETWEEN"}
+	outOfNetworkChain = chain{"filter", "GANGWAY-OUT-OF-NETWORK"}
+	outsideChain      = chain{"filter", "GANGWAY-OUTSIDE"}
+	foreignChain      = chain{"filter", "GANGWAY-FOREIGN"}
+	internalChain     = chain{"filter", "GANGWAY-INTERNAL"}
+	iccChain          = chain{"filter", "GANGWAY-ICC"}
+	acceptChain       = chain{"filter", "GANGWAY-ACCEPT"}
 	// userChain asks DOCKER-USER, and leads to what decides.
 	userChain = chain{"filter", "GANGWAY-USER"}
-	// closedChain is behind all rules of others in FORWARD: what comes to it nobody has
+	// transitChain is behind all rules of others in FORWARD: what comes to it nobody has
 	// decided about.
-	closedChain = chain{"filter", "GANGWAY-CLOSED"}
+	transitChain = chain{"filter", "GANGWAY-TRANSIT"}
 )
 
 // dockerUser is the chain that the engine keeps for the administrator's rules.
@@ -44,12 +44,12 @@ func isolationShared(f form) rules {
 		},
 		userChain: append(asked(f), "-j "+internalChain.name),
 		internalChain: {
-			toBridge + " -j " + inChain.name,
-			leaving + " -j " + outChain.name,
+			toBridge + " -j " + intoNetworkChain.name,
+			leaving + " -j " + outOfNetworkChain.name,
 		},
-		inChain: {
+		intoNetworkChain: {
 			fromBridge + " -j " + betweenChain.name,
-			known + " -j " + knownChain.name,
+			known + " -j " + establishedChain.name,
 			translated + " -j " + acceptChain.name,
 			"-j " + openChain.name,
 			"-j " + refusedChain.name,
@@ -58,17 +58,17 @@ func isolationShared(f form) rules {
 		betweenChain: {
 			translated + " -j " + acceptChain.name,
 			"-j " + iccChain.name,
-			answers + " -j " + answerChain.name,
+			answers + " -j " + replyChain.name,
 			"-j " + openChain.name,
 			"-j " + isolatedChain.name,
 			"-j DROP",
 		},
-		outChain: {"-j " + outsideChain.name, "-j " + foreignChain.name},
+		outOfNetworkChain: {"-j " + outsideChain.name, "-j " + foreignChain.name},
 		// What others translated is for their rules.
-		foreignChain: {translated + " -j RETURN", answers + " -j " + answerChain.name, "-j " + isolatedOutChain.name, "-j DROP"},
-		acceptChain:  {"-j ACCEPT"},
-		knownChain:   nil,
-		outsideChain: nil,
+		foreignChain:     {translated + " -j RETURN", answers + " -j " + replyChain.name, "-j " + isolatedOutChain.name, "-j DROP"},
+		acceptChain:      {"-j ACCEPT"},
+		establishedChain: nil,
+		outsideChain:     nil,
 	}
 	if f.failClosed {
 		r[acceptChain] = []string{setMark(f.mark, f.mark.Accept), "-j ACCEPT"}
@@ -84,11 +84,11 @@ func isolationElements(set firewall.Ruleset, _ bool) rules {
 		if n.ICC {
 			verdict = " -j " + acceptChain.name
 		}
-		r[iccChain] = append(r[iccChain], "-i "+n.Bridge+" -o "+n.Bridge+tag(n)+verdict)
+		r[iccChain] = append(r[iccChain], "-i "+n.Bridge+" -o "+n.Bridge+networkComment(n)+verdict)
 		if n.Internal {
 			r[internalChain] = append(r[internalChain],
-				"-i "+n.Bridge+" ! -o "+n.Bridge+tag(n)+" -j DROP",
-				"! -i "+n.Bridge+" -o "+n.Bridge+tag(n)+" -j DROP")
+				"-i "+n.Bridge+" ! -o "+n.Bridge+networkComment(n)+" -j DROP",
+				"! -i "+n.Bridge+" -o "+n.Bridge+networkComment(n)+" -j DROP")
 		}
 	}
 	for _, l := range set.Outside {

@@ -41,12 +41,12 @@ type feature struct {
 
 func features() []feature {
 	return []feature{
-		{originShared, originElements, nil},
-		{isolationShared, isolationElements, []chain{forwardChain, userChain, inChain, betweenChain, outChain, foreignChain, acceptChain, verdictChain}},
+		{sourceCheckShared, sourceCheckElements, nil},
+		{isolationShared, isolationElements, []chain{forwardChain, userChain, intoNetworkChain, betweenChain, outOfNetworkChain, foreignChain, acceptChain, verdictChain}},
 		{openShared, openElements, nil},
 		{refusedShared, refusedElements, nil},
 		{func(form) rules { return nil }, portElements, nil},
-		{sourceShared, sourceElements, []chain{snatChain, portsChain}},
+		{snatShared, snatElements, []chain{snatChain, masqueradeChain}},
 	}
 }
 

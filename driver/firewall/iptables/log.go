@@ -28,8 +28,8 @@ func logRules(r firewall.Reason) []string {
 	}
 }
 
-// turnLog makes a delta's change of logging.
-func (r rules) turnLog(d firewall.Delta) {
+// changeLog makes a delta's change of logging.
+func (r rules) changeLog(d firewall.Delta) {
 	if d.Remove.Log {
 		delete(r, logging)
 	}

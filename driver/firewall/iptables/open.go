@@ -4,11 +4,11 @@ import "github.com/gangway-net/gangway/driver/firewall"
 
 // The chains of what is open to anyone by the container's own address, and of its answers.
 var (
-	openChain   = chain{"filter", "GANGWAY-OPEN"}
-	answerChain = chain{"filter", "GANGWAY-ANSWER"}
+	openChain  = chain{"filter", "GANGWAY-OPEN"}
+	replyChain = chain{"filter", "GANGWAY-REPLY"}
 )
 
-func openShared(form) rules { return rules{openChain: nil, answerChain: nil} }
+func openShared(form) rules { return rules{openChain: nil, replyChain: nil} }
 
 func openElements(set firewall.Ruleset, six bool) rules {
 	r := rules{}
@@ -19,7 +19,7 @@ func openElements(set firewall.Ruleset, six bool) rules {
 		if o.Addr.Is6() == six {
 			in, answer := openRules(o)
 			r[openChain] = append(r[openChain], in)
-			r[answerChain] = append(r[answerChain], answer)
+			r[replyChain] = append(r[replyChain], answer)
 		}
 	}
 	return r
@@ -32,11 +32,11 @@ func openOfNetwork(n firewall.Network, six bool) rules {
 		if !open {
 			continue
 		}
-		end := match + tag(n) + " -j " + acceptChain.name
+		end := match + networkComment(n) + " -j " + acceptChain.name
 		r[openChain] = append(r[openChain], "-o "+n.Bridge+end)
 		// Not in the name of an address that somebody else has, such as one outside.
 		for _, p := range ofFamily(n.Subnets, six) {
-			r[answerChain] = append(r[answerChain], "-s "+p.String()+" -i "+n.Bridge+end)
+			r[replyChain] = append(r[replyChain], "-s "+p.String()+" -i "+n.Bridge+end)
 		}
 	}
 	return r
@@ -56,7 +56,7 @@ func openRules(o firewall.Open) (in, answer string) {
 	if o.From != "" {
 		client, server = " -i "+o.From, " -o "+o.From
 	}
-	tail := owner(o.NetworkID, o.EndpointID) + " -j " + acceptChain.name
+	tail := endpointComment(o.NetworkID, o.EndpointID) + " -j " + acceptChain.name
 	return "-d " + host(o.Addr) + client + " -o " + o.Bridge + ports(o.Proto, "dport", o.First, o.Last) + tail,
 		"-s " + host(o.Addr) + " -i " + o.Bridge + server + ports(o.Proto, "sport", o.First, o.Last) + tail
 }

@@ -23,7 +23,7 @@ func portElements(set firewall.Ruleset, six bool) rules {
 // portRule returns the rule of one run of published ports.
 func portRule(p firewall.Port) string {
 	rule := ports(p.Proto, "dport", p.First, p.Last) +
-		owner(p.NetworkID, p.EndpointID) +
+		endpointComment(p.NetworkID, p.EndpointID) +
 		" -j DNAT --to-destination " + destination(p)
 	if p.HostIP.IsUnspecified() {
 		return rule[1:]

@@ -80,8 +80,8 @@ func (r rules) moveRanges(d firewall.Delta) {
 // of the rules stays: no two of them differ in the range alone.
 func (r rules) fillRanges() {
 	if ranges := r.ranges(); len(ranges) > 0 {
-		r.rewrite(portsChain, ranges)
-		r.rewrite(leaveChain, ranges)
+		r.rewrite(masqueradeChain, ranges)
+		r.rewrite(egressChain, ranges)
 	}
 }
 
@@ -89,14 +89,14 @@ func (r rules) fillRanges() {
 // its rules name the ranges.
 func (r rules) clearRanges() {
 	ranges := r.ranges()
-	for _, l := range r[portsChain] {
+	for _, l := range r[masqueradeChain] {
 		if m := ranged.FindStringSubmatch(l); m != nil && m[2] != allHigh {
 			ranges[m[1]] = m[2]
 		}
 	}
 	if len(ranges) > 0 {
 		r.setRanges(ranges)
-		r.rewrite(leaveChain, nil) // portsChain is made anew
+		r.rewrite(egressChain, nil) // masqueradeChain is made anew
 	}
 }
 

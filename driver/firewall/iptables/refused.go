@@ -14,7 +14,7 @@ var (
 // reasons are the chains whose rules drop for one network each, and for which reason.
 func reasons() map[chain]firewall.Reason {
 	return map[chain]firewall.Reason{
-		originChain:      firewall.Spoofed,
+		sourceCheckChain: firewall.Spoofed,
 		unpublishedChain: firewall.Unpublished,
 		isolatedChain:    firewall.Isolated,
 		isolatedOutChain: firewall.Isolated,
@@ -33,9 +33,9 @@ func refusedElements(set firewall.Ruleset, _ bool) rules {
 	r := rules{}
 	for _, n := range set.Networks {
 		for _, c := range []chain{unpublishedChain, isolatedChain} {
-			r[c] = append(r[c], "-o "+n.Bridge+tag(n)+" -j DROP")
+			r[c] = append(r[c], "-o "+n.Bridge+networkComment(n)+" -j DROP")
 		}
-		r[isolatedOutChain] = append(r[isolatedOutChain], "-i "+n.Bridge+tag(n)+" -j DROP")
+		r[isolatedOutChain] = append(r[isolatedOutChain], "-i "+n.Bridge+networkComment(n)+" -j DROP")
 	}
 	return r
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // tables are the tables that gangway has rules in, in the order in which what
-// packets may do opens up: a network accepts packets once their origin is asked, and a
+// packets may do opens up: a network accepts packets once their source is checked, and a
 // port is translated once its network accepts it.
 var tables = []string{"raw", "filter", "nat"}
 
@@ -19,11 +19,11 @@ type script struct {
 	// adds says that something is added. What only removes goes the tables the
 	// other way round: no port leads to a network that does not accept it.
 	adds bool
-	// keeps holds the hooks that stay where they are.
-	keeps rules
+	// stay holds the hooks that stay where they are.
+	stay rules
 }
 
-func newScript() *script { return &script{lines: map[string][]string{}, keeps: rules{}} }
+func newScript() *script { return &script{lines: map[string][]string{}, stay: rules{}} }
 
 func (s *script) add(table, format string, args ...any) {
 	s.lines[table] = append(s.lines[table], fmt.Sprintf(format, args...))
@@ -80,7 +80,7 @@ func converge(is listing, want rules) *script {
 // unhook removes the rules of others' chains that lead to gangway's, other
 // than wanted hooks in their place, and returns the hooks to insert.
 func (s *script) unhook(is listing, want rules) (insert []hook) {
-	keep := map[hook]bool{}
+	stay := map[hook]bool{}
 	for _, h := range is.hooks {
 		if _, wanted := want[h.to]; !wanted {
 			continue
@@ -94,7 +94,7 @@ func (s *script) unhook(is listing, want rules) (insert []hook) {
 			}
 		}
 		if wrong == "" {
-			keep[hook{at: h.at, rule: h.rule}] = true
+			stay[hook{at: h.at, rule: h.rule}] = true
 			continue
 		}
 		s.repair("%s: jump to %s %s", h.at, h.to.name, wrong)
@@ -106,8 +106,8 @@ func (s *script) unhook(is listing, want rules) (insert []hook) {
 			if m == nil {
 				continue
 			}
-			if keep[hook{at: c, rule: r}] {
-				s.keeps[c] = append(s.keeps[c], r)
+			if stay[hook{at: c, rule: r}] {
+				s.stay[c] = append(s.stay[c], r)
 				continue
 			}
 			s.add(c.table, "-D %s %s", c.name, r)
@@ -126,7 +126,7 @@ func (s *script) insert(is listing, hooks []hook) {
 		all, ok := now[h.at]
 		if !ok {
 			all = slices.DeleteFunc(slices.Clone(is.others[h.at]), func(r string) bool {
-				return ownRule.MatchString(r) && !slices.Contains(s.keeps[h.at], r)
+				return ownRule.MatchString(r) && !slices.Contains(s.stay[h.at], r)
 			})
 		}
 		s.adds = true

@@ -36,8 +36,8 @@ type Backend struct {
 	mu          sync.Mutex
 	kernel      kernel
 	forwardHook forwardHook
-	// failClosed is nil where nobody else can change the table, or the kernel cannot
-	// keep a fail-closed table.
+	// failClosed is idle where nobody else can change the table, or the kernel cannot keep
+	// a fail-closed table.
 	failClosed *FailClosed
 	// known holds what the kernel held after the last change; nil if that has
 	// to be looked up.
@@ -56,22 +56,26 @@ func New(ctx context.Context, o Options) (*Backend, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	b := &Backend{log: o.Log, kernel: kernel{mark: o.Mark}, forwardHook: forwardHook{iptables: o.ForwardHook}}
+	b := &Backend{
+		log: o.Log, kernel: kernel{mark: o.Mark}, forwardHook: forwardHook{iptables: o.ForwardHook},
+		failClosed: &FailClosed{log: o.Log, mark: o.Mark, idle: true, keepsMarks: true},
+	}
 	if err := b.kernel.probe(o.Shared); err != nil {
 		return nil, err
 	}
 	if b.kernel.flags != 0 || o.NoFailClosed {
 		return b, nil
 	}
-	v, err := tryFailClosed(ctx, &FailClosed{log: o.Log, mark: o.Mark, keeps: true})
+	err := b.failClosed.trial(ctx)
 	switch {
+	case err == nil:
+		b.failClosed.idle = false
 	case errors.Is(err, ErrNoFailClosed):
 		o.Log.WithError(err).Debug("firewall: no fail-closed table")
-	case err != nil:
+	default:
 		b.Close()
 		return nil, err
 	}
-	b.failClosed = v
 	return b, nil
 }
 
@@ -80,7 +84,7 @@ func (b *Backend) Protection() firewall.Protection {
 	switch {
 	case b.kernel.flags != 0:
 		return firewall.OwnTable
-	case b.failClosed != nil:
+	case !b.failClosed.idle:
 		return firewall.ClosedTable
 	}
 	return firewall.NoProtection
@@ -91,9 +95,7 @@ func (b *Backend) Protection() firewall.Protection {
 func (b *Backend) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.failClosed != nil {
-		b.failClosed.Close()
-	}
+	b.failClosed.Close()
 	b.reader.close()
 	b.kernel.close()
 }
@@ -278,7 +280,7 @@ func (b *Backend) sync(ctx context.Context, want contents, known bool) ([]string
 	if err != nil {
 		return nil, err
 	}
-	still := b.known != nil && b.seen == now && b.kernel.keeps(b.known)
+	still := b.known != nil && b.seen == now && b.kernel.safe(b.known)
 	// The kernel lets nobody else change a table that has an owner, whatever else
 	// has changed.
 	table := still || b.known != nil && b.seen != 0 && b.kernel.owns
@@ -309,6 +311,11 @@ func (b *Backend) around(ctx context.Context, want firewall.ForwardHook, still b
 		items = b.known
 	}
 	lines, err := b.setFailClosed(ctx, items)
+	if err == nil && b.failClosed.idle && !still {
+		var writes uint32
+		writes, lines, err = b.failClosed.sync(ctx, nil)
+		b.wrote(writes)
+	}
 	if err != nil {
 		return lines, err
 	}
@@ -320,9 +327,9 @@ func (b *Backend) around(ctx context.Context, want firewall.ForwardHook, still b
 }
 
 // setFailClosed makes the fail-closed table that goes with a table of these items, none
-// for none, if there is one to be.
+// for none, unless it is idle.
 func (b *Backend) setFailClosed(ctx context.Context, items contents) ([]string, error) {
-	if b.failClosed == nil {
+	if b.failClosed.idle {
 		return nil, nil
 	}
 	var bridges []string

@@ -129,7 +129,7 @@ func TestChangeBehindOurBack(t *testing.T) {
 		"add element inet gangway range_tcp4 { 5-9 : 10.0.0.1 }",
 		"add chain inet gangway mine", "add set inet gangway mine { type ipv4_addr; }",
 		"add table ip gangway-mine",
-		"insert rule inet gangway settle return",
+		"insert rule inet gangway apply_mark return",
 		"delete element inet gangway range_udp4 { 20000-29999 }",
 		"delete element inet gangway masquerade6 { fd00:a::/64 }",
 		"delete element inet gangway external { \"gw-aaaaaaaaaaaa\" }",
@@ -188,8 +188,8 @@ func TestRangesAnew(t *testing.T) {
 func TestRepairs(t *testing.T) {
 	for damage, want := range map[string][]string{
 		"delete table inet gangway":                                  {"table inet gangway was missing"},
-		"flush chain inet gangway settle":                            {"chain settle lacked 2 rules, had 0 others"},
-		"add rule inet gangway settle return":                        {"chain settle lacked 0 rules, had 1 others"},
+		"flush chain inet gangway apply_mark":                        {"chain apply_mark lacked 2 rules, had 0 others"},
+		"add rule inet gangway apply_mark return":                    {"chain apply_mark lacked 0 rules, had 1 others"},
 		"add chain inet gangway mine":                                {"chain mine was not gangway's"},
 		"add set inet gangway mine { type mark; }":                   {"set mine was not gangway's"},
 		"flush chain inet gangway high_port6":                        {"chain high_port6 lacked 6 rules, had 0 others"},

@@ -53,8 +53,8 @@ func (r *reader) read() (map[string][]nft.SetElement, error) {
 	}
 	all := map[string][]nft.SetElement{}
 	for _, h := range headers() {
-		for _, name := range []string{refusedSet, refusedSet + h.name, spoofedSet + h.name, homeSet + h.name} {
-			if all[name] != nil || name == homeSet+h.name && len(all[spoofedSet+h.name]) == 0 {
+		for _, name := range []string{refusedSet, refusedSet + h.name, spoofedSet + h.name, subnetBridgeSet + h.name} {
+			if all[name] != nil || name == subnetBridgeSet+h.name && len(all[spoofedSet+h.name]) == 0 {
 				continue
 			}
 			if all[name], err = r.conn.GetSetElements(&nft.Set{Table: table(tableName), Name: name}); err != nil {
@@ -79,7 +79,7 @@ func (b *Backend) Refused(ctx context.Context) ([]firewall.Refusal, error) {
 	}
 	all := refusals(slices.Concat(sets[refusedSet], sets[refusedSet+"4"], sets[refusedSet+"6"]), b.kernel.mark)
 	for _, h := range headers() {
-		all = append(all, claims(h, sets[spoofedSet+h.name], sets[homeSet+h.name])...)
+		all = append(all, claims(h, sets[spoofedSet+h.name], sets[subnetBridgeSet+h.name])...)
 	}
 	return all, nil
 }
@@ -142,7 +142,7 @@ func claims(h header, elements, homes []nft.SetElement) []firewall.Refusal {
 		addr := v.addr[sender]
 		r := firewall.Refusal{Counter: "claims of " + addr.String(), Reason: firewall.Spoofed, Addr: addr, Packets: e.Counter.Packets}
 		for _, home := range homes {
-			keys := h.find(homeSet).keys
+			keys := h.find(subnetBridgeSet).keys
 			first, one := keys.decode(home.Key)
 			last, other := keys.decode(home.KeyEnd)
 			if one && other && !addr.Less(first.addr[sender]) && !last.addr[sender].Less(addr) {

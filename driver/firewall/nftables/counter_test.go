@@ -77,7 +77,7 @@ func TestClaims(t *testing.T) {
 		return nft.SetElement{Key: a(addr).AsSlice(), Counter: &expr.Counter{Packets: packets}}
 	}
 	items := compile(rich())
-	homes := append(encode(headers()[0].find(homeSet), items[homeSet+"4"]), nft.SetElement{Key: []byte("x")}, nft.SetElement{Key: []byte(raw(a("10.9.9.9")) + ifname("x"))})
+	homes := append(encode(headers()[0].find(subnetBridgeSet), items[subnetBridgeSet+"4"]), nft.SetElement{Key: []byte("x")}, nft.SetElement{Key: []byte(raw(a("10.9.9.9")) + ifname("x"))})
 	got := claims(headers()[0], []nft.SetElement{
 		element("10.200.0.0", 1), element("10.200.0.255", 2), element("10.200.3.7", 3), element("10.200.2.7", 4), {Key: []byte("x"), Counter: &expr.Counter{}}, {Key: a("10.9.9.9").AsSlice()},
 	}, homes)

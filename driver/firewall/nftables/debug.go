@@ -16,7 +16,7 @@ func (tx transaction) String() string {
 	if tx.remove {
 		fmt.Fprintf(&b, "delete table %s\n", name)
 	}
-	if tx.create || tx.adopt {
+	if tx.create || tx.own {
 		fmt.Fprintf(&b, "add table %s\n", name)
 	}
 	if tx.moves() && !tx.create && !tx.remove {

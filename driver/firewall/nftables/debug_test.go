@@ -110,23 +110,23 @@ func TestDebugAround(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(v.Close)
-		turn(t, v, some)
-		told(`add table inet gangway-valve
-add element inet gangway-valve bridges { "gw-aaaaaaaaaaaa" }
-add element inet gangway-valve bridges { "mine" }
+		failClose(t, v, some)
+		told(`add table inet gangway-fail-closed
+add element inet gangway-fail-closed bridges { "gw-aaaaaaaaaaaa" }
+add element inet gangway-fail-closed bridges { "mine" }
 `)
-		turn(t, v, []string{"gw-b", "mine"})
-		told(`delete element inet gangway-valve bridges { "gw-aaaaaaaaaaaa" }
-add element inet gangway-valve bridges { "gw-b" }
+		failClose(t, v, []string{"gw-b", "mine"})
+		told(`delete element inet gangway-fail-closed bridges { "gw-aaaaaaaaaaaa" }
+add element inet gangway-fail-closed bridges { "gw-b" }
 `)
-		turn(t, v, nil)
-		told("delete table inet gangway-valve\n")
+		failClose(t, v, nil)
+		told("delete table inet gangway-fail-closed\n")
 		p := NewNeighbourLimit(log)
 		t.Cleanup(p.Close)
 		limit(t, p, firewall.Families{V4: true})
-		told("add table arp gangway-pace\n")
+		told("add table arp gangway-neighbour-limit\n")
 		limit(t, p, firewall.Families{})
-		told("delete table arp gangway-pace\n")
+		told("delete table arp gangway-neighbour-limit\n")
 	})
 }
 

@@ -6,14 +6,14 @@
 // maps, so that neither the way of a packet nor the cost of a change grows with
 // their number:
 //
-//	origin       raw       → by_bridge      sources fit the links that they come by
-//	prerouting   dstnat+1  → ports4, ports6   published ports, packets of others
-//	output       dstnat+1  → ports4, ports6   published ports, the host's own packets
-//	postrouting  srcnat+1  → leave4, leave6   hairpin; masquerade (→ high_port4, keep_port4)
-//	classify     filter-1  → into, outof      accept or drop, as a mark (→ between, foreign; open4, answer4: by address)
-//	             → closed    what others' links pass on to one another in a closed family
-//	             → refused   counts what is marked to be dropped
-//	enforce      filter+2    drops what is marked, and clears the marks (→ closed_end)
+//	source_check  raw       → source_check_bridge      sources fit the links that they come by
+//	prerouting    dstnat+1  → ports4, ports6           published ports, packets of others
+//	output        dstnat+1  → ports4, ports6           published ports, the host's own packets
+//	postrouting   srcnat+1  → egress4, egress6         hairpin; masquerade (→ high_port4, preserve_port4)
+//	classify      filter-1  → into_network, out_of_network   accept or drop, as a mark (→ between, foreign; open4, reply4: by address)
+//	                        → transit_classify         what others' links pass on to one another where the host is no router
+//	                        → refused                  counts what is marked to be dropped
+//	enforce       filter+2  → apply_mark               drops what is marked, and clears the marks (→ transit_enforce)
 //
 // A verdict in a chain of nf_tables does not end the way through the chains of
 // iptables, and an engine's policy there may be DROP. So forwarded packets are
@@ -61,7 +61,7 @@
 //
 //	table found           first Sync, or change      told as
 //	none                  made                       repair, if it should be there
-//	orphan, as it should  adopted, nothing written   nothing
+//	orphan, as it should  owned, nothing written     nothing
 //	orphan, damaged       repaired or made anew      repair
 //	without owner         made anew, as the flags    one line at level info
 //	                      cannot be changed

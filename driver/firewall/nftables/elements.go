@@ -55,8 +55,11 @@ func compile(r firewall.Ruleset) contents {
 	return c
 }
 
-// owner is the note of what belongs to an endpoint.
-func owner(networkID, endpointID string) string {
+// networkNote is the note of what belongs to a network.
+func networkNote(n firewall.Network) string { return "net=" + short(n.ID) }
+
+// endpointNote is the note of what belongs to an endpoint.
+func endpointNote(networkID, endpointID string) string {
 	return "net=" + short(networkID) + " ep=" + short(endpointID)
 }
 

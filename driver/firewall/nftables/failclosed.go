@@ -16,10 +16,8 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall"
 )
 
-// failClosedName is the name of the fail-closed table, in the inet family. It is not called
-// by what it is: with another name a table of an earlier version that somebody has saved
-// with all rules and loads again (nft -f) would be nobody's, and cut networks off for ever.
-const failClosedName = tableName + "-valve"
+// failClosedName is the name of the fail-closed table, in the inet family.
+const failClosedName = tableName + "-fail-closed"
 
 // ErrNoFailClosed says that the kernel cannot keep a table from others.
 var ErrNoFailClosed = errors.New("the kernel keeps no table of nf_tables from others (Linux 5.12 or newer does)")
@@ -35,7 +33,7 @@ var ErrNoFailClosed = errors.New("the kernel keeps no table of nf_tables from ot
 // no such mark has come by no rule of gangway.
 //
 //	loopback   raw        containers do not reach the host's 127.0.0.0/8
-//	valve      filter+1   behind iptables, and before anybody clears the marks
+//	forward    filter+1   behind iptables, and before anybody clears the marks
 //
 // Bridges are known by their interface group, as by all rules. One that somebody
 // takes out of it is known by its name, and cut off.
@@ -49,11 +47,13 @@ var ErrNoFailClosed = errors.New("the kernel keeps no table of nf_tables from ot
 type FailClosed struct {
 	log  *logrus.Entry
 	mark firewall.Mark
-	// keeps leaves the marks to the chain enforce, which looks at them as well. Nothing
+	// keepsMarks leaves the marks to the chain enforce, which looks at them as well. Nothing
 	// marks packets while that chain is missing.
-	keeps bool
-	mu    sync.Mutex
-	wire  wire
+	keepsMarks bool
+	// idle says that there is to be no table. What a file brings is removed nevertheless.
+	idle bool
+	mu   sync.Mutex
+	wire wire
 	// held are the bridges in the table that was this process's at the end of the
 	// last call; none, if it had no table.
 	held []string
@@ -63,18 +63,23 @@ type FailClosed struct {
 // marks, without leaving anything there. The log gets each change of the table, with
 // debugging. The error of a kernel that cannot matches ErrNoFailClosed.
 func NewFailClosed(ctx context.Context, log *logrus.Entry, mark firewall.Mark) (*FailClosed, error) {
-	return tryFailClosed(ctx, &FailClosed{log: log, mark: mark})
-}
-
-func tryFailClosed(ctx context.Context, f *FailClosed) (*FailClosed, error) {
-	if err := ctx.Err(); err != nil {
+	f := &FailClosed{log: log, mark: mark}
+	if err := f.trial(ctx); err != nil {
+		f.Close()
 		return nil, err
 	}
-	if err := f.try(flagOwner); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("try a table with an owner: %w", err)
-	}
 	return f, nil
+}
+
+// trial tries whether the kernel can keep the table.
+func (f *FailClosed) trial(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := f.try(flagOwner); err != nil {
+		return fmt.Errorf("try a table with an owner: %w", err)
+	}
+	return nil
 }
 
 // try puts a fail-closed table with these flags into the kernel and removes it in the same
@@ -122,36 +127,50 @@ func (f *FailClosed) sync(ctx context.Context, bridges []string) (writes uint32,
 	if err != nil {
 		return 0, nil, err
 	}
+	old, err := f.wire.former(ctx, failClosedName, len(bridges) > 0)
+	if err != nil {
+		return 0, nil, err
+	}
 	held := len(f.held) > 0
 	switch {
+	case len(old) > 0:
 	case held && fresh: // it went with its connection
-		writes, repaired, err = f.replace(ctx, bridges)
+		writes, repaired, err = f.replace(ctx, bridges, nil)
 		if err == nil && len(repaired) == 0 && len(bridges) > 0 {
 			repaired = []string{"table inet " + failClosedName + " was missing"}
 		}
 		return writes, repaired, err
 	case held && slices.Equal(f.held, bridges):
 		return 0, nil, nil
-	case held && len(bridges) > 0 && f.turn(bridges) == nil:
+	case held && len(bridges) > 0 && f.update(bridges) == nil:
 		return 1, nil, nil
 	}
-	return f.replace(ctx, bridges)
+	return f.replace(ctx, bridges, old)
 }
 
-// replace makes a table for bridges, or none, in place of the one that is there.
-func (f *FailClosed) replace(ctx context.Context, bridges []string) (writes uint32, repaired []string, err error) {
+// replace makes a table for bridges, or none, in place of the one that is there and of old
+// ones: in one transaction, since two such tables would take each other's packets for
+// unmarked.
+func (f *FailClosed) replace(ctx context.Context, bridges, old []string) (writes uint32, repaired []string, err error) {
 	is, err := f.find(ctx, len(bridges) > 0)
 	if err != nil {
 		return 0, nil, fmt.Errorf("look for table inet %s: %w", failClosedName, err)
 	}
 	f.held = nil
-	if len(bridges) == 0 && (!is.exists || is.others()) {
+	if is.others() {
+		is.exists = false // not to be removed; there is no other one to be made
+	}
+	if len(bridges) == 0 && !is.exists && len(old) == 0 {
 		return 0, nil, nil
 	}
+	repaired = leftOver("inet", old)
 	if is.exists && !is.mine { // nobody owned it: it was loaded from a file
-		repaired = []string{"table inet " + failClosedName + " was not gangway's"}
+		repaired = append(repaired, "table inet "+failClosedName+" was not gangway's")
 	}
-	if err := f.set(is, bridges); err != nil {
+	if is.exists {
+		old = append(old, failClosedName)
+	}
+	if err := f.set(old, bridges); err != nil {
 		return 0, nil, err
 	}
 	return 1, repaired, nil
@@ -166,18 +185,18 @@ func (f *FailClosed) find(ctx context.Context, on bool) (state, error) {
 	return f.wire.look(failClosedName)
 }
 
-// set makes the table, in place of one that is there, or removes it.
-func (f *FailClosed) set(is state, bridges []string) error {
+// set removes tables, and makes today's if there are bridges.
+func (f *FailClosed) set(gone, bridges []string) error {
 	script := ""
-	if is.exists {
-		script = "delete table inet " + failClosedName + "\n"
+	for _, name := range gone {
+		script += "delete table inet " + name + "\n"
 	}
 	if len(bridges) > 0 {
 		script += "add table inet " + failClosedName + "\n" + commands("add", bridges)
 	}
 	return f.commit(bridges, script, func(c *nft.Conn) error {
-		if is.exists {
-			c.DelTable(table(failClosedName))
+		for _, name := range gone {
+			c.DelTable(table(name))
 		}
 		if len(bridges) == 0 {
 			return nil
@@ -186,8 +205,8 @@ func (f *FailClosed) set(is state, bridges []string) error {
 	})
 }
 
-// turn brings the table that is there to other bridges.
-func (f *FailClosed) turn(bridges []string) error {
+// update brings the table that is there to other bridges.
+func (f *FailClosed) update(bridges []string) error {
 	s := failClosedBridges(table(failClosedName))
 	gone, come := without(f.held, bridges), without(bridges, f.held)
 	return f.commit(bridges, commands("delete", gone)+commands("add", come), func(c *nft.Conn) error {
@@ -271,7 +290,7 @@ func (f *FailClosed) chains() []chain {
 	filter := nft.ChainTypeFilter
 	accepted := rule(markHas(expr.CmpOpNeq, f.mark.Accept), jump("accepted"))
 	done := markAs(f.mark, 0)
-	if f.keeps {
+	if f.keepsMarks {
 		done = verdict(expr.VerdictAccept)
 	}
 	return []chain{
@@ -283,7 +302,7 @@ func (f *FailClosed) chains() []chain {
 		base("loopback", filter, nft.ChainHookPrerouting, *nft.ChainPriorityRaw,
 			rule(ifGroup(expr.MetaKeyIIFGROUP), family4(), loopback4(16), verdict(expr.VerdictDrop)),
 			rule(family4(), loopback4(16), strayIn(), verdict(expr.VerdictDrop))),
-		base("valve", filter, nft.ChainHookForward, *nft.ChainPriorityFilter+1,
+		base("forward", filter, nft.ChainHookForward, *nft.ChainPriorityFilter+1,
 			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("to_bridge")),
 			rule(strayOut(), verdict(expr.VerdictDrop)),
 			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("from_bridge")),

@@ -31,8 +31,8 @@ func newFailClosed(t *testing.T) *FailClosed {
 // some are bridges of a fail-closed table.
 var some = []string{"gw-aaaaaaaaaaaa", "mine"}
 
-// turn makes or removes a fail-closed table, and demands what it tells.
-func turn(t *testing.T, v *FailClosed, bridges []string, want ...string) {
+// failClose makes or removes a fail-closed table, and demands what it tells.
+func failClose(t *testing.T, v *FailClosed, bridges []string, want ...string) {
 	t.Helper()
 	got, err := v.Sync(t.Context(), bridges)
 	if err != nil {
@@ -50,24 +50,24 @@ func TestFailClosed(t *testing.T) {
 		if got := dumped(t); got != "" {
 			t.Fatalf("the trial has left:\n%s", got)
 		}
-		turn(t, v, nil)
-		turn(t, v, some)
+		failClose(t, v, nil)
+		failClose(t, v, some)
 		golden(t, "failclosed.golden", unowned(sh(t, "nft -s list ruleset")))
 		want := dumped(t)
-		turn(t, v, some)
+		failClose(t, v, some)
 		sh(t, "nft add table inet other; nft flush ruleset")
 		for _, command := range []string{
-			"delete table inet gangway-valve", "flush table inet gangway-valve", "add chain inet gangway-valve mine",
-			"insert rule inet gangway-valve valve accept", "add table inet gangway-valve { flags dormant; }",
+			"delete table inet gangway-fail-closed", "flush table inet gangway-fail-closed", "add chain inet gangway-fail-closed mine",
+			"insert rule inet gangway-fail-closed forward accept", "add table inet gangway-fail-closed { flags dormant; }",
 		} {
 			refused(t, command)
 		}
-		turn(t, v, some)
+		failClose(t, v, some)
 		if d := cmp.Diff(want, dumped(t)); d != "" {
 			t.Errorf("changed:\n%s", d)
 		}
 		for _, others := range [][]string{{"mine"}, {"gw-bbbbbbbbbbbb", "mine"}, {"gw-aaaaaaaaaaaa"}, some} {
-			turn(t, v, others)
+			failClose(t, v, others)
 			for _, b := range append(others, some...) {
 				if there := strings.Contains(dumped(t), `"`+b+`"`); there != slices.Contains(others, b) {
 					t.Errorf("%s among %q: %t", b, others, there)
@@ -82,17 +82,17 @@ func TestFailClosed(t *testing.T) {
 			many = append(many, fmt.Sprintf("gw-%012d", i))
 		}
 		for _, bridges := range [][]string{many, some, nil, many} {
-			turn(t, v, bridges)
+			failClose(t, v, bridges)
 			if n := strings.Count(dumped(t), `"gw-0`); n != len(bridges)/len(many)*len(many) {
 				t.Errorf("%d of %d bridges", n, len(bridges))
 			}
 		}
-		turn(t, v, nil)
-		turn(t, v, nil)
+		failClose(t, v, nil)
+		failClose(t, v, nil)
 		if got := dumped(t); got != "" {
 			t.Errorf("left over:\n%s", got)
 		}
-		turn(t, v, some)
+		failClose(t, v, some)
 		v.Close()
 		if got := dumped(t); got != "" {
 			t.Errorf("outlives its process:\n%s", got)
@@ -103,25 +103,25 @@ func TestFailClosed(t *testing.T) {
 // A fail-closed table that is lost comes back and is told, as is one that somebody loaded
 // from a file; that of an earlier process is waited for.
 func TestFailClosedOfOthers(t *testing.T) {
-	const loaded = "nft add table inet gangway-valve"
+	const loaded = "nft add table inet gangway-fail-closed"
 	nstest.Do(t, func() {
 		v := newFailClosed(t)
-		turn(t, v, some)
+		failClose(t, v, some)
 		want := unowned(sh(t, "nft -s list ruleset"))
 		v.wire.close()
-		turn(t, v, some, "table inet gangway-valve was missing")
-		turn(t, v, nil)
+		failClose(t, v, some, "table inet gangway-fail-closed was missing")
+		failClose(t, v, nil)
 		sh(t, loaded)
-		turn(t, v, some, "table inet gangway-valve was not gangway's")
-		turn(t, v, nil)
+		failClose(t, v, some, "table inet gangway-fail-closed was not gangway's")
+		failClose(t, v, nil)
 		sh(t, loaded)
-		turn(t, v, nil, "table inet gangway-valve was not gangway's")
+		failClose(t, v, nil, "table inet gangway-fail-closed was not gangway's")
 		if got := dumped(t); got != "" {
 			t.Errorf("left over:\n%s", got)
 		}
-		turn(t, v, some)
+		failClose(t, v, some)
 		next := newFailClosed(t)
-		turn(t, next, nil) // another one's is not removed
+		failClose(t, next, nil) // another one's is not removed
 		if d := cmp.Diff(want, unowned(sh(t, "nft -s list ruleset"))); d != "" {
 			t.Error(d)
 		}
@@ -129,8 +129,8 @@ func TestFailClosedOfOthers(t *testing.T) {
 			t.Errorf("a second fail-closed table: %v", err)
 		}
 		time.AfterFunc(releaseTime/10, v.Close) // a process that takes a moment to end
-		turn(t, next, some)
-		refused(t, "delete table inet gangway-valve")
+		failClose(t, next, some)
+		refused(t, "delete table inet gangway-fail-closed")
 	})
 }
 
@@ -141,7 +141,7 @@ func TestNoFailClosed(t *testing.T) {
 		if err := v.try(flagOwner | 1<<20); !errors.Is(err, ErrNoFailClosed) {
 			t.Errorf("unknown flags: %v", err)
 		}
-		turn(t, v, some)
+		failClose(t, v, some)
 	})
 }
 
@@ -165,7 +165,7 @@ func TestFailClosedWithTable(t *testing.T) {
 		}
 		settled(t, b, join(rich(), one()))
 		sh(t, "nft flush ruleset")
-		if got := sh(t, "nft list tables"); strings.TrimSpace(got) != "table inet gangway-valve" {
+		if got := sh(t, "nft list tables"); strings.TrimSpace(got) != "table inet gangway-fail-closed" {
 			t.Errorf("after a flush: %s", got)
 		}
 		lines, err := b.Sync(t.Context(), join(rich(), one()))
@@ -193,7 +193,7 @@ func TestFailClosedWithTable(t *testing.T) {
 func TestFailClosedRefused(t *testing.T) {
 	nstest.Do(t, func() {
 		other := newFailClosed(t)
-		turn(t, other, some)
+		failClose(t, other, some)
 		want := dumped(t)
 		b := startWith(t, Options{Log: quiet(), Mark: firewall.DefaultMark(), Shared: true})
 		if err := b.Apply(t.Context(), firewall.Delta{Add: rich()}); !errors.Is(err, errOwned) {

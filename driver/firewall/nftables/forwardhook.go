@@ -51,23 +51,25 @@ func (g *forwardHook) sync(ctx context.Context, want firewall.ForwardHook, still
 func (c contents) forwardHook() firewall.ForwardHook {
 	want := firewall.ForwardHook{Networks: c.networks() > 0}
 	for _, h := range headers() {
-		if _, closed := c[closedSet][closedKey(h)]; closed {
+		if _, closed := c[noTransitSet][noTransitKey(h)]; closed {
 			want.Closed = want.Closed.With(firewall.Family(h.six()))
 		}
 	}
 	return want
 }
 
-// closedKey is the key of a closed family.
-func closedKey(h header) string { return inet().find(closedSet).keys.encode(&values{family: h.proto}) }
+// noTransitKey is the key of a closed family.
+func noTransitKey(h header) string {
+	return inet().find(noTransitSet).keys.encode(&values{family: h.proto})
+}
 
 // forwardHookAfter is forwardHook after a change.
 func (c contents) forwardHookAfter(by change) firewall.ForwardHook {
 	want := c.forwardHook()
 	want.Networks = c.networks()+len(by.fresh[withinMap])-len(by.gone[withinMap]) > 0
 	for _, h := range headers() {
-		_, fresh := by.fresh[closedSet][closedKey(h)]
-		_, gone := by.gone[closedSet][closedKey(h)]
+		_, fresh := by.fresh[noTransitSet][noTransitKey(h)]
+		_, gone := by.gone[noTransitSet][noTransitKey(h)]
 		six := h.six()
 		switch {
 		case fresh:

@@ -8,12 +8,12 @@ import (
 
 // The sets of networks and links.
 const (
-	withinMap   = "within"
-	externalSet = "external" // networks that are not internal
-	bridgesSet  = "bridges"
-	uplinksSet  = "uplinks"   // bridges of others that lead outside
-	sameLinkSet = "same_link" // links that lead outside, each with itself
-	closedSet   = "closed"
+	withinMap    = "within"
+	externalSet  = "external" // networks that are not internal
+	bridgesSet   = "bridges"
+	uplinksSet   = "uplinks"    // bridges of others that lead outside
+	sameLinkSet  = "same_link"  // links that lead outside, each with itself
+	noTransitSet = "no_transit" // families
 )
 
 const (
@@ -30,14 +30,14 @@ func isolationRows() []row {
 		{name: bridgesSet, key: []field{oifname}},
 		{name: uplinksSet, key: []field{iifname}},
 		{name: sameLinkSet, key: []field{iifname, oifname}},
-		{name: closedSet, key: []field{nfproto}},
+		{name: noTransitSet, key: []field{nfproto}},
 	}
 }
 
 func isolationElements(r firewall.Ruleset, put putter) {
 	set := inet().find
 	for _, n := range r.Networks {
-		note, v := "net="+short(n.ID), ofLink(n.Bridge)
+		note, v := networkNote(n), ofLink(n.Bridge)
 		within := item{key: set(withinMap).keys.encode(&v), data: chainIsolated, note: note}
 		if n.ICC {
 			within.data = chainPermit
@@ -57,7 +57,7 @@ func isolationElements(r firewall.Ruleset, put putter) {
 	}
 	for _, h := range headers() {
 		if r.Closed.Has(h.six()) {
-			put.one(set(closedSet), &values{family: h.proto}, "")
+			put.one(set(noTransitSet), &values{family: h.proto}, "")
 		}
 	}
 }
@@ -72,23 +72,23 @@ func ofLink(link string) values { return values{link: [2]string{link, link}} }
 // one that was translated by a published port, or an answer of what is open.
 func verdictChains(m firewall.Mark) []chain {
 	translated := func(to string) []expr.Any { return rule(ctBits(expr.CtKeySTATUS, ctDestNAT), jump(to)) }
-	answer := func(h header) []expr.Any { return rule(ctReply(), ctKnown(), h.own(), jump("answer"+h.name)) }
+	answer := func(h header) []expr.Any { return rule(ctReply(), ctKnown(), h.own(), jump("reply"+h.name)) }
 	four, six := headers()[0], headers()[1]
 	external := func(link field) []expr.Any { return rule(inet().notIn(externalSet, link), jump("deny")) }
 	return []chain{
 		regular(chainPermit, rule(markAs(m, m.Accept))),
 		regular("deny", rule(markAs(m, m.Drop)), rule(jump(chainRefused))),
 		regular("deny_within", rule(markAs(m, m.Drop)), rule(jump("refused_within"))),
-		regular("shut", rule(markAs(m, m.Drop))), // what is none of a network's is not counted
-		regular("undecided", rule(markAs(m, 0))),
+		regular("deny_uncounted", rule(markAs(m, m.Drop))), // what is none of a network's is not counted
+		regular("unmark", rule(markAs(m, 0))),
 		regular(chainIsolated, translated(chainPermit), rule(jump("deny_within"))),
-		regular("into",
+		regular("into_network",
 			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("between")),
 			external(oifname),
-			rule(meta(metaIIFKind, 1), is([]byte(ifname("bridge"))...), inet().notIn(uplinksSet), jump("unasked")),
+			rule(meta(metaIIFKind, 1), is([]byte(ifname("bridge"))...), inet().notIn(uplinksSet), jump("new_flow")),
 			rule(ctKnown(), jump(chainPermit)),
-			rule(jump("unasked"))),
-		regular("unasked",
+			rule(jump("new_flow"))),
+		regular("new_flow",
 			translated(chainPermit),
 			rule(four.own(), jump("open4")), rule(six.own(), jump("open6")), rule(jump("deny"))),
 		regular("between",
@@ -97,30 +97,30 @@ func verdictChains(m firewall.Mark) []chain {
 			external(iifname),
 			translated(chainPermit),
 			answer(four), answer(six),
-			rule(jump("unasked"))),
-		regular("outof",
+			rule(jump("new_flow"))),
+		regular("out_of_network",
 			external(iifname),
 			rule(meta(metaOIFKind, 1), not(ifname("bridge")), jump(chainPermit)),
 			rule(inet().in(uplinksSet, oifname), jump(chainPermit)),
 			rule(jump("foreign"))),
-		regular("foreign", translated("undecided"), answer(four), answer(six), rule(jump("deny"))),
+		regular("foreign", translated("unmark"), answer(four), answer(six), rule(jump("deny"))),
 		// What DOCKER-USER has accepted against it has both bits.
-		regular("stopped",
+		regular("denied",
 			rule(markIs(m, expr.CmpOpEq, m.Drop), verdict(expr.VerdictDrop)),
 			rule(call(chainRefused)),
 			rule(markAs(m, 0))),
-		regular("settle",
-			rule(markHas(expr.CmpOpNeq, m.Drop), jump("stopped")),
+		regular("apply_mark",
+			rule(markHas(expr.CmpOpNeq, m.Drop), jump("denied")),
 			rule(markIs(m, expr.CmpOpNeq, 0), markAs(m, 0))),
 	}
 }
 
-// closedChains are for what others' links would pass on to one another in a closed
-// family; see firewall.Ruleset. closed marks it, and closed_end, behind all rules of
+// transitChains are for what others' links would pass on to one another in a closed
+// family; see firewall.Ruleset. transit_classify marks it, and transit_enforce, behind all rules of
 // others, drops what none of these has accepted.
-func closedChains() []chain {
+func transitChains() []chain {
 	var all []chain
-	for _, c := range []struct{ name, to string }{{"closed", "shut"}, {"closed_end", "settle"}} {
+	for _, c := range []struct{ name, to string }{{"transit_classify", "deny_uncounted"}, {"transit_enforce", "apply_mark"}} {
 		all = append(all, regular(c.name,
 			rule(ctKnown(), verdict(expr.VerdictAccept)),
 			rule(ctBits(expr.CtKeySTATUS, ctDestNAT), verdict(expr.VerdictAccept)),

@@ -22,7 +22,7 @@ type chain struct {
 
 // chains returns the chains, in a table; those that rules lead to come first.
 func chains(t *nft.Table, m firewall.Mark, high ranges, log bool) []chain {
-	all := slices.Concat(refusedChains(m), verdictChains(m), closedChains(), openChains(), portChains(), originChains(m), sourceChains(high), baseChains())
+	all := slices.Concat(refusedChains(m), verdictChains(m), transitChains(), openChains(), portChains(), sourceCheckChains(m), snatChains(high), baseChains())
 	for i := range all {
 		all[i].Table = t
 	}
@@ -41,7 +41,7 @@ func base(name string, kind nft.ChainType, hook *nft.ChainHook, priority nft.Cha
 	return chain{nft.Chain{Name: name, Type: kind, Hooknum: hook, Priority: &priority, Policy: &accept}, rules}
 }
 
-// baseChains are where packets come in, but for origin.
+// baseChains are where packets come in, but for source_check.
 func baseChains() []chain {
 	published := [][]expr.Any{
 		rule(family4(), local(), jump("ports4")),
@@ -54,7 +54,7 @@ func baseChains() []chain {
 		rule(family6(), daddr6(loopbackIPv6), verdict(expr.VerdictAccept)),
 		rule(family6(), linkLocal6(), verdict(expr.VerdictAccept)),
 	}
-	closed := inet().in(closedSet)
+	closed := inet().in(noTransitSet)
 	nat, filter := nft.ChainTypeNAT, nft.ChainTypeFilter
 	first := base("prerouting", nat, nft.ChainHookPrerouting, *nft.ChainPriorityNATDest+1,
 		slices.Concat([][]expr.Any{rule(family4(), loopback4(16), verdict(expr.VerdictAccept))}, relayed, published)...)
@@ -62,15 +62,15 @@ func baseChains() []chain {
 	return []chain{
 		first, second, postrouting(),
 		base("classify", filter, nft.ChainHookForward, *nft.ChainPriorityFilter-1,
-			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("into")),
-			rule(ifGroup(expr.MetaKeyIIFGROUP), leaves(), jump("outof")),
-			rule(closed, jump("closed"))),
+			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("into_network")),
+			rule(ifGroup(expr.MetaKeyIIFGROUP), leaves(), jump("out_of_network")),
+			rule(closed, jump("transit_classify"))),
 		// Behind the fail-closed table, which looks at what is cleared here.
 		base("enforce", filter, nft.ChainHookForward, *nft.ChainPriorityFilter+2,
-			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("settle")),
+			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("apply_mark")),
 			rule(strayOut(), verdict(expr.VerdictDrop)),
-			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("settle")),
+			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("apply_mark")),
 			rule(strayIn(), verdict(expr.VerdictDrop)),
-			rule(closed, jump("closed_end"))),
+			rule(closed, jump("transit_enforce"))),
 	}
 }

@@ -90,7 +90,7 @@ func (k *kernel) checkChains(l *listing) error {
 		return err
 	}
 	high.putInto(l.items)
-	log, err := k.listLog(found["astray"], l.items)
+	log, err := k.listLog(found["martian"], l.items)
 	if err != nil {
 		return err
 	}

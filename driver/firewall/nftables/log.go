@@ -24,7 +24,7 @@ func logItem() item { return item{key: "refused"} }
 func logChains() map[string]firewall.Reason {
 	return map[string]firewall.Reason{
 		"refused_within": firewall.NoICC, "refused_between": firewall.Isolated, "refused_outside": firewall.Unpublished,
-		"refused_from": firewall.Isolated, "spoofed": firewall.Spoofed, "astray": firewall.Spoofed,
+		"refused_from": firewall.Isolated, "spoofed": firewall.Spoofed, "martian": firewall.Spoofed,
 	}
 }
 
@@ -74,14 +74,14 @@ func (k *kernel) listLog(c *nft.Chain, items contents) (bool, error) {
 	return false, err
 }
 
-// turnsLog says whether the transaction turns the log on or off.
-func (tx transaction) turnsLog() bool {
+// changesLog says whether the transaction changes whether it logs.
+func (tx transaction) changesLog() bool {
 	return !tx.create && !tx.remove && len(tx.gone[logName])+len(tx.fresh[logName]) > 0
 }
 
-// turnLog replaces the rules of the chains that refuse, unless they come with the table.
-func (tx transaction) turnLog(c *nft.Conn, t *nft.Table) {
-	if !tx.turnsLog() {
+// changeLog replaces the rules of the chains that refuse, unless they come with the table.
+func (tx transaction) changeLog(c *nft.Conn, t *nft.Table) {
+	if !tx.changesLog() {
 		return
 	}
 	for _, of := range chains(t, tx.mark, tx.high, tx.log) {
@@ -97,7 +97,7 @@ func (tx transaction) turnLog(c *nft.Conn, t *nft.Table) {
 
 // logComment tells of it among commands of nft.
 func (tx transaction) logComment() string {
-	if !tx.turnsLog() {
+	if !tx.changesLog() {
 		return ""
 	}
 	return fmt.Sprintf("# chains that refuse: log group %d: %t\n", firewall.LogGroup, tx.log)

@@ -15,9 +15,8 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall"
 )
 
-// limitName is the name of the tables of a NeighbourLimit, in the families arp and ip6. It
-// stays what earlier versions call it, as failClosedName does.
-const limitName = tableName + "-pace"
+// limitName is the name of the tables of a NeighbourLimit, in the families arp and ip6.
+const limitName = tableName + "-neighbour-limit"
 
 // What one sender's messages are bounded to. A program that talks to a neighbour asks
 // for it once in half a minute, and one that looks for everybody in its network asks for
@@ -40,8 +39,8 @@ const arpIn nft.ChainHook = 0
 // of what containers send decides what they may say of themselves, and has no memory to
 // decide how often.
 //
-//	arp pace  input  filter    ARP only: no other packet comes there
-//	ip6 pace  input  raw       what is for the host by IPv6, none that is forwarded
+//	arp  input  filter    ARP only: no other packet comes there
+//	ip6  input  raw       what is for the host by IPv6, none that is forwarded
 //
 // Nothing that the host passes on from link to link or from port to port meets these
 // rules; what comes to itself by IPv6 meets one comparison (BenchmarkNeighbourLimitOthers:
@@ -106,13 +105,11 @@ func (p *NeighbourLimit) Sync(ctx context.Context, want firewall.Families) (repa
 	defer p.mu.Unlock()
 	var all []error
 	for _, t := range p.tables {
-		line, err := t.sync(ctx, want.Has(t.six))
+		lines, err := t.sync(ctx, want.Has(t.six))
 		if err != nil {
 			all = append(all, fmt.Errorf("write table %s: %w", t, explain(err)))
 		}
-		if line != "" {
-			repaired = append(repaired, line)
-		}
+		repaired = append(repaired, lines...)
 	}
 	return repaired, errors.Join(all...)
 }
@@ -128,11 +125,13 @@ func (p *NeighbourLimit) Close() {
 }
 
 // String names the table as nft does.
-func (t *limitTable) String() string {
+func (t *limitTable) String() string { return t.family() + " " + limitName }
+
+func (t *limitTable) family() string {
 	if t.six {
-		return "ip6 " + limitName
+		return "ip6"
 	}
-	return "arp " + limitName
+	return "arp"
 }
 
 // try puts the table with these flags into the kernel and removes it in the same
@@ -153,44 +152,54 @@ func (t *limitTable) table(name string) *nft.Table {
 }
 
 // sync makes the table or removes it, and says what it repaired.
-func (t *limitTable) sync(ctx context.Context, on bool) (repaired string, err error) {
+func (t *limitTable) sync(ctx context.Context, on bool) (repaired []string, err error) {
 	fresh, err := t.wire.open()
 	if err != nil {
-		return "", err
+		return nil, err
+	}
+	old, err := t.wire.former(ctx, limitName, on)
+	if err != nil {
+		return nil, err
 	}
 	lost := t.known && t.held && fresh // it went with its connection
-	if t.known && t.held == on && !lost {
-		return "", nil
+	if t.known && t.held == on && !lost && len(old) == 0 {
+		return nil, nil
 	}
 	is, err := t.find(ctx, on)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	t.known, t.held = true, false
+	repaired = leftOver(t.family(), old)
 	switch {
-	case !on && (!is.exists || is.others()):
-		return "", nil
+	case is.exists && is.others(): // not to be removed; there is no other one to be made
 	case is.exists && !is.mine: // nobody owned it: it was loaded from a file
-		repaired = fmt.Sprintf("table %s was not gangway's", t)
+		repaired = append(repaired, fmt.Sprintf("table %s was not gangway's", t))
+		old = append(old, limitName)
+	case is.exists:
+		old = append(old, limitName)
 	case lost && on:
-		repaired = fmt.Sprintf("table %s was missing", t)
+		repaired = append(repaired, fmt.Sprintf("table %s was missing", t))
 	}
-	return repaired, t.replace(is, on)
+	if !on && len(old) == 0 {
+		return nil, nil
+	}
+	return repaired, t.replace(old, on)
 }
 
-// replace makes the table, in place of one that is there, or removes it.
-func (t *limitTable) replace(is state, on bool) error {
+// replace removes tables, and makes today's if it is on.
+func (t *limitTable) replace(gone []string, on bool) error {
 	script := ""
-	if is.exists {
-		script = fmt.Sprintf("delete table %s\n", t)
+	for _, name := range gone {
+		script += fmt.Sprintf("delete table %s %s\n", t.family(), name)
 	}
 	if on {
 		script += fmt.Sprintf("add table %s\n", t)
 	}
 	t.log.Debugf("nft -f -\n%s", script) // the rules are always the same
 	err := t.wire.commit(limitName, flagOwner, func(c *nft.Conn) error {
-		if is.exists {
-			c.DelTable(t.table(limitName))
+		for _, name := range gone {
+			c.DelTable(t.table(name))
 		}
 		if !on {
 			return nil
@@ -233,7 +242,7 @@ func (t *limitTable) write(c *nft.Conn, in *nft.Table) error {
 			return payloadAt(expr.PayloadBaseLLHeader, 6, 6, register) // ether saddr
 		})
 	}
-	chain := c.AddChain(&nft.Chain{Name: "pace", Table: in, Type: nft.ChainTypeFilter, Hooknum: hook, Priority: &priority, Policy: &accept})
+	chain := c.AddChain(&nft.Chain{Name: "input", Table: in, Type: nft.ChainTypeFilter, Hooknum: hook, Priority: &priority, Policy: &accept})
 	c.AddRule(&nft.Rule{Table: in, Chain: chain, Exprs: rule(about, inet().load(layout, []field{iif, from}),
 		[]expr.Any{&expr.Dynset{
 			SrcRegKey: 1, SetID: senders.ID, SetName: senders.Name, Operation: unix.NFT_DYNSET_OP_UPDATE,

@@ -40,7 +40,7 @@ func limit(t *testing.T, p *NeighbourLimit, want firewall.Families, lines ...str
 // limitDump lists the tables without what tells their owner.
 func limitDump(t *testing.T) string {
 	t.Helper()
-	return unowned(sh(t, "nft -s list table arp gangway-pace")) + unowned(sh(t, "nft -s list table ip6 gangway-pace"))
+	return unowned(sh(t, "nft -s list table arp gangway-neighbour-limit")) + unowned(sh(t, "nft -s list table ip6 gangway-neighbour-limit"))
 }
 
 // The tables stand as they should, whatever others do, and go with their process.
@@ -55,7 +55,7 @@ func TestNeighbourLimitTables(t *testing.T) {
 		golden(t, "neighbours.golden", limitDump(t))
 		want := dumped(t)
 		sh(t, "nft flush ruleset")
-		for _, command := range []string{"delete table arp gangway-pace", "flush chain ip6 gangway-pace pace", "add table arp gangway-pace { flags dormant; }"} {
+		for _, command := range []string{"delete table arp gangway-neighbour-limit", "flush chain ip6 gangway-neighbour-limit input", "add table arp gangway-neighbour-limit { flags dormant; }"} {
 			refused(t, command)
 		}
 		limit(t, p, both())
@@ -87,17 +87,17 @@ func TestNeighbourLimitOfOthers(t *testing.T) {
 		for _, of := range p.tables {
 			of.wire.close()
 		}
-		limit(t, p, both(), "table arp gangway-pace was missing", "table ip6 gangway-pace was missing")
+		limit(t, p, both(), "table arp gangway-neighbour-limit was missing", "table ip6 gangway-neighbour-limit was missing")
 		limit(t, p, firewall.Families{})
-		sh(t, "nft add table arp gangway-pace")
+		sh(t, "nft add table arp gangway-neighbour-limit")
 		next := newNeighbourLimit(t)
-		limit(t, next, both(), "table arp gangway-pace was not gangway's")
+		limit(t, next, both(), "table arp gangway-neighbour-limit was not gangway's")
 		if d := cmp.Diff(want, limitDump(t)); d != "" {
 			t.Error(d)
 		}
 		third := newNeighbourLimit(t)
 		limit(t, third, firewall.Families{})
-		if _, err := third.Sync(t.Context(), both()); !errors.Is(err, errOwned) || !strings.Contains(err.Error(), "table arp gangway-pace") {
+		if _, err := third.Sync(t.Context(), both()); !errors.Is(err, errOwned) || !strings.Contains(err.Error(), "table arp gangway-neighbour-limit") {
 			t.Errorf("a second one: %v", err)
 		}
 		next.Close()
@@ -120,7 +120,7 @@ func TestNoNeighbourLimit(t *testing.T) {
 		}
 		p.tables = p.tables[:1]
 		limit(t, p, both())
-		if got := sh(t, "nft list tables"); strings.TrimSpace(got) != "table arp gangway-pace" {
+		if got := sh(t, "nft list tables"); strings.TrimSpace(got) != "table arp gangway-neighbour-limit" {
 			t.Error(got)
 		}
 	})

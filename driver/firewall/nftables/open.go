@@ -34,7 +34,7 @@ func openRows() []row {
 
 func openElements(r firewall.Ruleset, put putter) {
 	for _, n := range r.Networks {
-		note, v := "net="+short(n.ID), ofLink(n.Bridge)
+		note, v := networkNote(n), ofLink(n.Bridge)
 		for _, h := range headers() {
 			if n.Unprotected.Has(h.six()) {
 				put.one(h.find(unprotectedSet), &v, note)
@@ -46,14 +46,14 @@ func openElements(r firewall.Ruleset, put putter) {
 	}
 	for _, o := range r.Open {
 		h := headerOf(o.Addr)
-		ports, runs := h.find(openSet), h.find(openRangeSet)
+		to := portSets{h.find(openSet), h.find(openRangeSet)}
 		if o.From != "" {
-			ports, runs = h.find(openFromSet), h.find(openRangeFromSet)
+			to = portSets{h.find(openFromSet), h.find(openRangeFromSet)}
 		}
-		put.ports(ports, runs, receiver, values{
+		put.ports(to, receiver, values{
 			link: [2]string{sender: o.From, receiver: o.Bridge}, proto: o.Proto,
 			addr: [3]netip.Addr{receiver: o.Addr}, port: [3]uint16{receiver: o.First},
-		}, o.Last, owner(o.NetworkID, o.EndpointID))
+		}, o.Last, endpointNote(o.NetworkID, o.EndpointID))
 	}
 }
 
@@ -62,9 +62,9 @@ func openElements(r firewall.Ruleset, put putter) {
 func openChains() []chain {
 	var all []chain
 	for _, h := range headers() {
-		answers := openChain("answer"+h.name, h, h.inMirrored)
+		answers := openChain("reply"+h.name, h, h.inMirrored)
 		// Not in the name of an address that somebody else has, such as one outside.
-		answers.rules = append([][]expr.Any{rule(h.own(), h.notIn(homeSet), jump("deny"))}, answers.rules...)
+		answers.rules = append([][]expr.Any{rule(h.own(), h.notIn(subnetBridgeSet), jump("deny"))}, answers.rules...)
 		all = append(all, openChain("open"+h.name, h, func(set string) []expr.Any { return h.in(set) }), answers)
 	}
 	return all

@@ -18,7 +18,7 @@ const (
 	// by others fails with EPERM.
 	flagOwner = 0x2
 	// flagPersist keeps a table whose owner is gone, as an orphan (Linux 6.9).
-	// A connection may adopt it by making it once more, with the same flags;
+	// A connection may own it by making it once more, with the same flags;
 	// until then anybody may change it and delete it.
 	flagPersist = 0x4
 	// attrOwner is the owner's netlink port.
@@ -154,6 +154,6 @@ func (k *kernel) judge(s state, l *listing) {
 	}
 }
 
-// keeps says whether what this process left in the kernel is safe from others
+// safe says whether what this process left in the kernel is safe from others
 // as far as it can be.
-func (k *kernel) keeps(c contents) bool { return k.owns || k.flags == 0 || c.len() == 0 }
+func (k *kernel) safe(c contents) bool { return k.owns || k.flags == 0 || c.len() == 0 }

@@ -45,8 +45,8 @@ func TestOwnedTable(t *testing.T) {
 		sh(t, "nft flush ruleset")
 		for _, command := range []string{
 			"delete table inet gangway", "flush table inet gangway", "add table inet gangway { flags dormant; }",
-			"flush map inet gangway port4", "add chain inet gangway mine", "insert rule inet gangway settle return",
-			"flush chain inet gangway settle", "delete element inet gangway external { \"gw-aaaaaaaaaaaa\" }",
+			"flush map inet gangway port4", "add chain inet gangway mine", "insert rule inet gangway apply_mark return",
+			"flush chain inet gangway apply_mark", "delete element inet gangway external { \"gw-aaaaaaaaaaaa\" }",
 		} {
 			refused(t, command)
 		}
@@ -131,8 +131,8 @@ func tableHandle(t *testing.T) string {
 // What was done to an orphan is repaired, and it has an owner again.
 func TestDamagedOrphan(t *testing.T) {
 	for damage, want := range map[string][]string{
-		"flush ruleset":                               {"table inet gangway was missing"},
-		"add rule inet gangway settle return":         {"chain settle lacked 0 rules, had 1 others"},
+		"flush ruleset": {"table inet gangway was missing"},
+		"add rule inet gangway apply_mark return":     {"chain apply_mark lacked 0 rules, had 1 others"},
 		"flush set inet gangway external":             {"set external lacked 5 elements, had 0 others"},
 		"add table inet gangway { flags dormant; }":   nil, // a plain table has other flags: refused
 		"delete table inet gangway":                   {"table inet gangway was missing"},

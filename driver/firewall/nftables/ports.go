@@ -37,7 +37,7 @@ func portElements(r firewall.Ruleset, put putter) {
 		if p.Relayed() {
 			continue
 		}
-		h, note := headerOf(p.HostIP), owner(p.NetworkID, p.EndpointID)
+		h, note := headerOf(p.HostIP), endpointNote(p.NetworkID, p.EndpointID)
 		v := values{proto: p.Proto, addr: [3]netip.Addr{receiver: p.HostIP, target: p.ContainerIP}}
 		port, run := portMap, rangeMap+p.Proto.String()
 		if !p.HostIP.IsUnspecified() {

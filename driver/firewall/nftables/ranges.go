@@ -119,7 +119,7 @@ func (tx transaction) moveRanges(c *nft.Conn, t *nft.Table) {
 	if tx.create || !tx.moves() {
 		return
 	}
-	for _, of := range sourceChains(tx.high) {
+	for _, of := range snatChains(tx.high) {
 		if !strings.HasPrefix(of.Name, highChain) {
 			continue
 		}

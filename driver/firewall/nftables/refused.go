@@ -52,7 +52,7 @@ func refusedChains(m firewall.Mark) []chain {
 	ours := ifGroup(expr.MetaKeyIIFGROUP)
 	var within [][]expr.Any
 	for _, h := range headers() {
-		within = append(within, rule(ours, h.own(), h.in(homeSet, daddr, iifname), jump("refused_within")))
+		within = append(within, rule(ours, h.own(), h.in(subnetBridgeSet, daddr, iifname), jump("refused_within")))
 	}
 	into := append(within,
 		rule(inet().notIn(externalSet), jump("refused_between")),
@@ -65,9 +65,9 @@ func refusedChains(m firewall.Mark) []chain {
 		counts("refused_between", m, firewall.Isolated, oifname, daddr),
 		counts("refused_outside", m, firewall.Unpublished, oifname, daddr),
 		counts("refused_from", m, firewall.Isolated, iifname, saddr),
-		regular("refused_into", into...),
+		regular("refused_to", into...),
 		regular(chainRefused,
-			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("refused_into")),
+			rule(ifGroup(expr.MetaKeyOIFGROUP), jump("refused_to")),
 			rule(ours, jump("refused_from"))),
 	}
 }
@@ -100,10 +100,10 @@ func spoofed(m firewall.Mark) chain {
 		rule(verdict(expr.VerdictDrop)))...)
 }
 
-// astray drops what wants to go to the host's loopback, and counts it for the network
+// martian drops what wants to go to the host's loopback, and counts it for the network
 // that it came from.
-func astray(m firewall.Mark) chain {
-	return regular("astray",
+func martian(m firewall.Mark) chain {
+	return regular("martian",
 		inet().count(refusedSet, iifname, fixedReason(m)),
 		rule(verdict(expr.VerdictDrop)))
 }

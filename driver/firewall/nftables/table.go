@@ -20,12 +20,12 @@ import (
 // rows are the table of sets. Those that belong together stand in one file, with what
 // rulesets put into them and the rules that look there. nft lists sets in this order.
 func rows() []row {
-	return slices.Concat(isolationRows(), countingRows(), originRows(), sourceRows(), openRows(), portRows())
+	return slices.Concat(isolationRows(), countingRows(), sourceCheckRows(), snatRows(), openRows(), portRows())
 }
 
 // each calls put for every item of a ruleset, in no order that means anything.
 func each(r firewall.Ruleset, put putter) {
-	for _, of := range []func(firewall.Ruleset, putter){isolationElements, originElements, sourceElements, openElements, portElements} {
+	for _, of := range []func(firewall.Ruleset, putter){isolationElements, sourceCheckElements, snatElements, openElements, portElements} {
 		of(r, put)
 	}
 }
@@ -245,19 +245,22 @@ func (put putter) subnet(set *set, p netip.Prefix, v values, note string) {
 	put.between(set, &v, &end, note)
 }
 
+// portSets are a set of single ports, and one of intervals.
+type portSets struct{ single, runs *set }
+
 // ports puts a run of ports, on one side of the values: as an interval where the run is
-// long, and one by one into another set where it is not.
-func (put putter) ports(short, long *set, of side, v values, last uint16, note string) {
+// long, and one by one into the other set where it is not.
+func (put putter) ports(to portSets, of side, v values, last uint16, note string) {
 	first := int(v.port[of])
 	if int(last)-first+1 >= longRun {
 		end := v
 		end.port[of] = last
-		put.between(long, &v, &end, note)
+		put.between(to.runs, &v, &end, note)
 		return
 	}
 	for at := first; at <= int(last); at++ {
 		v.port[of] = uint16(at) //nolint:gosec // up to a port
-		put.one(short, &v, note)
+		put.one(to.single, &v, note)
 	}
 }
 

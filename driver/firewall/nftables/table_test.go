@@ -60,9 +60,9 @@ func TestRegisters(t *testing.T) {
 // TestForeignFields: a rule that loads what a set does not have is found when it is made.
 func TestForeignFields(t *testing.T) {
 	for what, load := range map[string]func(){
-		"another kind":  func() { headers()[0].in(homeSet, iifname, saddr) },
-		"too few":       func() { headers()[0].in(homeSet, saddr) },
-		"no such set":   func() { inet().in(homeSet) },
+		"another kind":  func() { headers()[0].in(subnetBridgeSet, iifname, saddr) },
+		"too few":       func() { headers()[0].in(subnetBridgeSet, saddr) },
+		"no such set":   func() { inet().in(subnetBridgeSet) },
 		"no load of it": func() { inet().in(refusedSet) },
 	} {
 		func() {

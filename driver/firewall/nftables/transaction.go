@@ -29,8 +29,8 @@ type transaction struct {
 type ofTable struct {
 	// remove deletes it, create makes it, in this order; trial deletes it at the end.
 	remove, create, trial bool
-	// adopt makes the connection the owner of a table that has none.
-	adopt bool
+	// own makes the connection the owner of a table that has none.
+	own bool
 }
 
 // commit puts a transaction into the kernel, all of it or nothing. A table that
@@ -40,7 +40,7 @@ func (k *kernel) commit(tx transaction) error {
 		return err
 	}
 	tx.mark = k.mark
-	tx.adopt = !tx.create && !tx.remove && k.flags != 0 && !k.owns
+	tx.own = !tx.create && !tx.remove && k.flags != 0 && !k.owns
 	if err := k.wire.commit(tx.table, k.flags, tx.writer(k.sets)); err != nil {
 		return explain(err)
 	}
@@ -58,7 +58,7 @@ func (tx transaction) write(c *nft.Conn, all []set) error {
 	if tx.remove {
 		c.DelTable(t)
 	}
-	if tx.create || tx.adopt {
+	if tx.create || tx.own {
 		c.AddTable(t)
 	}
 	if tx.create {
@@ -78,7 +78,7 @@ func (tx transaction) write(c *nft.Conn, all []set) error {
 		}
 	}
 	tx.moveRanges(c, t)
-	tx.turnLog(c, t)
+	tx.changeLog(c, t)
 	for _, step := range []struct {
 		items contents
 		send  func(*nft.Set, []nft.SetElement) error

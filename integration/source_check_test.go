@@ -13,18 +13,18 @@ import (
 	"github.com/gangway-net/gangway/integration/rawip"
 )
 
-// originPort is the attacker's port, and what it publishes at originPublished.
+// spoofPort is the attacker's port, and what it publishes at spoofPublished.
 const (
-	originPort      = 9000
-	originPublished = 8000
+	spoofPort      = 9000
+	spoofPublished = 8000
 )
 
-// testOrigin: a container with default capabilities sends a datagram that claims to
+// testSourceCheck: a container with default capabilities sends a datagram that claims to
 // come from a victim's port, to itself through its gateway or to its own
 // published port, and then asks that port from where the datagram went. The
 // connection table takes the question for an answer; it must not arrive.
-func testOrigin(t *testing.T, e *harness.Engine) {
-	published := publish(fmt.Sprintf("%d:%d/udp", originPublished, originPort))
+func testSourceCheck(t *testing.T, e *harness.Engine) {
+	published := publish(fmt.Sprintf("%d:%d/udp", spoofPublished, spoofPort))
 	e.Network(t, "n1", dual(e, "10.74.0.0/24", "fd00:74::/64")...)
 	// Without masquerade the reply goes to the victim's own address, whoever asks.
 	e.Network(t, "n2", append(dual(e, "10.74.1.0/24", "fd00:741::/64"), "-o", "com.docker.network.bridge.enable_ip_masquerade=false")...)
@@ -38,7 +38,7 @@ func testOrigin(t *testing.T, e *harness.Engine) {
 	e.Sleep(t, harness.Container{Name: "own", Network: "bridge"})
 	looseReversePath(t, e)
 	for _, six := range []bool{false, true} {
-		victim := originAddr(t, e, "v2", "n2", six)
+		victim := spoofAddr(t, e, "v2", "n2", six)
 		by(t, "the same network", e.Inside("near").Get(t, "udp", netip.AddrPortFrom(victim, 80).String()), "v2")
 		for _, attacker := range []string{"a1", "a3", "own"} {
 			if attacker == "own" && six {
@@ -52,8 +52,8 @@ func testOrigin(t *testing.T, e *harness.Engine) {
 		if six {
 			host = netip.MustParseAddr(harness.LanIPv6)
 		}
-		forge(t, e, "a1", "v2", netip.AddrPortFrom(host, originPublished), six)
-		forge(t, e, "a1", "v3", netip.AddrPortFrom(host, originPublished), six)
+		forge(t, e, "a1", "v2", netip.AddrPortFrom(host, spoofPublished), six)
+		forge(t, e, "a1", "v3", netip.AddrPortFrom(host, spoofPublished), six)
 	}
 }
 
@@ -66,9 +66,9 @@ func looseReversePath(t *testing.T, e *harness.Engine) {
 	t.Cleanup(func() { e.Run(t, "sh", "-c", "echo "+before+" >"+setting) })
 }
 
-var originNetworks = map[string]string{"v2": "n2", "near": "n2", "v3": "n3", "a3": "n3", "a1": "n1", "own": "bridge"}
+var spoofNetworks = map[string]string{"v2": "n2", "near": "n2", "v3": "n3", "a3": "n3", "a1": "n1", "own": "bridge"}
 
-func originAddr(t *testing.T, e *harness.Engine, container, network string, six bool) netip.Addr {
+func spoofAddr(t *testing.T, e *harness.Engine, container, network string, six bool) netip.Addr {
 	t.Helper()
 	if six {
 		return netip.MustParseAddr(e.Address6(t, container, network))
@@ -78,16 +78,16 @@ func originAddr(t *testing.T, e *harness.Engine, container, network string, six 
 
 func forgeToItself(t *testing.T, e *harness.Engine, attacker, victim string, six bool) {
 	t.Helper()
-	forge(t, e, attacker, victim, netip.AddrPortFrom(originAddr(t, e, attacker, originNetworks[attacker], six), originPort), six)
+	forge(t, e, attacker, victim, netip.AddrPortFrom(spoofAddr(t, e, attacker, spoofNetworks[attacker], six), spoofPort), six)
 }
 
 // forge sends the victim's datagram to an address, and then a question from the
 // attacker to the victim.
 func forge(t *testing.T, e *harness.Engine, attacker, victim string, to netip.AddrPort, six bool) {
 	t.Helper()
-	target := netip.AddrPortFrom(originAddr(t, e, victim, originNetworks[victim], six), 80)
-	own := netip.AddrPortFrom(originAddr(t, e, attacker, originNetworks[attacker], six), originPort)
-	gateway, err := net.ParseMAC(strings.TrimSpace(e.Run(t, "cat", "/sys/class/net/"+originBridge(t, e, attacker)+"/address")))
+	target := netip.AddrPortFrom(spoofAddr(t, e, victim, spoofNetworks[victim], six), 80)
+	own := netip.AddrPortFrom(spoofAddr(t, e, attacker, spoofNetworks[attacker], six), spoofPort)
+	gateway, err := net.ParseMAC(strings.TrimSpace(e.Run(t, "cat", "/sys/class/net/"+spoofBridge(t, e, attacker)+"/address")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,13 +106,13 @@ func forge(t *testing.T, e *harness.Engine, attacker, victim string, to netip.Ad
 	}
 }
 
-// originBridge is the bridge that a container is on.
-func originBridge(t *testing.T, e *harness.Engine, container string) string {
+// spoofBridge is the bridge that a container is on.
+func spoofBridge(t *testing.T, e *harness.Engine, container string) string {
 	t.Helper()
-	if originNetworks[container] == "bridge" {
+	if spoofNetworks[container] == "bridge" {
 		return "docker0"
 	}
-	return bridgeOf(t, e, originNetworks[container])
+	return bridgeOf(t, e, spoofNetworks[container])
 }
 
 // datagrams is how many datagrams a container has received, whether anybody waits

@@ -2,27 +2,27 @@ package iptables
 
 import "github.com/gangway-net/gangway/driver/firewall"
 
-var originChain = chain{"raw", "GANGWAY-ORIGIN"}
+var sourceCheckChain = chain{"raw", "GANGWAY-SOURCE-CHECK"}
 
-// originShared are the rules that look, before connection tracking, whether a
+// sourceCheckShared are the rules that look, before connection tracking, whether a
 // packet's source fits the link that it came by. Most packets of containers pass with
 // one question to the routing table. What has an address of nobody's network passes, as it
 // may be routed to a container.
-func originShared(f form) rules {
-	r := rules{originChain: {fromBridge + " -m rpfilter -j RETURN"}}
+func sourceCheckShared(f form) rules {
+	r := rules{sourceCheckChain: {fromBridge + " -m rpfilter -j RETURN"}}
 	if !f.six {
 		// The way to containers from 127.0.0.1 (route_localnet) must not be
 		// one from containers to it.
-		r[originChain] = append(r[originChain], "-d 127.0.0.0/8 "+fromBridge+" -j DROP")
+		r[sourceCheckChain] = append(r[sourceCheckChain], "-d 127.0.0.0/8 "+fromBridge+" -j DROP")
 	}
 	return r
 }
 
-func originElements(set firewall.Ruleset, six bool) rules {
+func sourceCheckElements(set firewall.Ruleset, six bool) rules {
 	r := rules{}
 	for _, n := range set.Networks {
 		for _, p := range ofFamily(n.Subnets, six) {
-			r[originChain] = append(r[originChain], "-s "+p.String()+" ! -i "+n.Bridge+tag(n)+" -j DROP")
+			r[sourceCheckChain] = append(r[sourceCheckChain], "-s "+p.String()+" ! -i "+n.Bridge+networkComment(n)+" -j DROP")
 		}
 	}
 	return r

@@ -12,45 +12,45 @@ import (
 
 // The sets of networks' subnets, alone and with their bridges.
 const (
-	subnetsSet = "subnets"
-	homeSet    = "home"
+	subnetsSet      = "subnets"
+	subnetBridgeSet = "subnet_bridge"
 )
 
-// originRows are of which addresses come by which links.
-func originRows() []row {
+// sourceCheckRows are of which addresses come by which links.
+func sourceCheckRows() []row {
 	return []row{
 		{name: subnetsSet, perFamily: true, key: []field{saddr}, kind: interval},
-		{name: homeSet, perFamily: true, key: []field{saddr, iifname}, kind: interval},
+		{name: subnetBridgeSet, perFamily: true, key: []field{saddr, iifname}, kind: interval},
 	}
 }
 
-func originElements(r firewall.Ruleset, put putter) {
+func sourceCheckElements(r firewall.Ruleset, put putter) {
 	for _, n := range r.Networks {
 		note := "net=" + short(n.ID)
 		for _, p := range n.Subnets {
 			h := headerOf(p.Addr())
-			put.subnet(h.find(homeSet), p, ofLink(n.Bridge), note)
+			put.subnet(h.find(subnetBridgeSet), p, ofLink(n.Bridge), note)
 			put.subnet(h.find(subnetsSet), p, values{}, note)
 		}
 	}
 }
 
-// originChains drop, before connection tracking, what has a source that cannot come
+// sourceCheckChains drop, before connection tracking, what has a source that cannot come
 // by the link that it came by. Whatever is believed of a flow later begins here: a
 // flow whose first packet had somebody else's source would answer to him.
 //
 // Most packets of containers pass with one question to the routing table, which is
 // cheaper than a set of subnets and bridges. That set is for bridges that the host has
 // no route by: those without an address of the host.
-func originChains(m firewall.Mark) []chain {
+func sourceCheckChains(m firewall.Mark) []chain {
 	drop := verdict(expr.VerdictDrop)
 	from := [][]expr.Any{
-		rule(family4(), loopback4(16), jump("astray")),
+		rule(family4(), loopback4(16), jump("martian")),
 		rule(reversePath(), verdict(expr.VerdictAccept)),
 	}
 	elsewhere := [][]expr.Any{rule(meta(expr.MetaKeyIIFTYPE, 1), is(binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_LOOPBACK)...), verdict(expr.VerdictAccept))}
 	for _, h := range headers() {
-		from = append(from, rule(h.own(), h.in(homeSet), verdict(expr.VerdictAccept)))
+		from = append(from, rule(h.own(), h.in(subnetBridgeSet), verdict(expr.VerdictAccept)))
 		elsewhere = append(elsewhere, rule(h.own(), h.in(subnetsSet), jump("spoofed")))
 	}
 	for _, h := range headers() {
@@ -58,9 +58,9 @@ func originChains(m firewall.Mark) []chain {
 	}
 	elsewhere = append(elsewhere, rule(family4(), loopback4(16), strayIn(), drop))
 	return []chain{
-		spoofed(m), astray(m),
-		regular("by_bridge", from...),
-		base("origin", nft.ChainTypeFilter, nft.ChainHookPrerouting, *nft.ChainPriorityRaw,
-			append([][]expr.Any{rule(ifGroup(expr.MetaKeyIIFGROUP), jump("by_bridge"))}, elsewhere...)...),
+		spoofed(m), martian(m),
+		regular("source_check_bridge", from...),
+		base("source_check", nft.ChainTypeFilter, nft.ChainHookPrerouting, *nft.ChainPriorityRaw,
+			append([][]expr.Any{rule(ifGroup(expr.MetaKeyIIFGROUP), jump("source_check_bridge"))}, elsewhere...)...),
 	}
 }

@@ -13,27 +13,27 @@ import (
 
 // The sets of what gets another source. Those of ports have one for runs.
 const (
-	masqueradeSet = "masquerade" // subnets
-	sourceMap     = "source"     // subnets whose source is given
-	keepSet       = "keep"
-	keepRangeSet  = "keep_range"
-	hairpinSet    = "hairpin"
-	directSet     = "direct"
+	masqueradeSet     = "masquerade" // subnets
+	sourceMap         = "source"     // subnets whose source is given
+	preservedSet      = "preserved_port"
+	preservedRangeSet = "preserved_range"
+	hairpinSet        = "hairpin"
+	directSet         = "direct"
 )
 
-// sourceRows are of what gets which source.
-func sourceRows() []row {
+// snatRows are of what gets which source.
+func snatRows() []row {
 	return []row{
 		{name: masqueradeSet, perFamily: true, key: []field{saddr}, kind: interval},
 		{name: sourceMap, perFamily: true, key: []field{saddr}, data: []field{toAddr}, kind: interval},
-		{name: keepSet, perFamily: true, key: []field{saddr, sport}},
-		{name: keepRangeSet, perFamily: true, key: []field{saddr, sport}, kind: interval},
+		{name: preservedSet, perFamily: true, key: []field{saddr, sport}},
+		{name: preservedRangeSet, perFamily: true, key: []field{saddr, sport}, kind: interval},
 		{name: hairpinSet, perFamily: true, key: []field{saddr, oifname}, kind: interval},
 		{name: directSet, perFamily: true, key: []field{saddr, daddr}, kind: interval},
 	}
 }
 
-func sourceElements(r firewall.Ruleset, put putter) {
+func snatElements(r firewall.Ruleset, put putter) {
 	for _, n := range r.Networks {
 		note := "net=" + short(n.ID)
 		for _, p := range n.Masquerade {
@@ -52,13 +52,13 @@ func sourceElements(r firewall.Ruleset, put putter) {
 	}
 	for _, d := range r.Direct {
 		to := values{addr: [3]netip.Addr{receiver: d.Addr}}
-		put.subnet(headerOf(d.Addr).find(directSet), d.Clients, to, owner(d.NetworkID, d.EndpointID))
+		put.subnet(headerOf(d.Addr).find(directSet), d.Clients, to, endpointNote(d.NetworkID, d.EndpointID))
 	}
 	for _, k := range r.Keep {
 		h := headerOf(k.Addr)
-		put.ports(h.find(keepSet), h.find(keepRangeSet), sender, values{
+		put.ports(portSets{h.find(preservedSet), h.find(preservedRangeSet)}, sender, values{
 			addr: [3]netip.Addr{sender: k.Addr}, port: [3]uint16{sender: k.First},
-		}, k.Last, owner(k.NetworkID, k.EndpointID))
+		}, k.Last, endpointNote(k.NetworkID, k.EndpointID))
 	}
 	for _, p := range r.HighPorts {
 		put(rangesName, rangeItem(p))
@@ -68,14 +68,14 @@ func sourceElements(r firewall.Ruleset, put putter) {
 	}
 }
 
-// sourceChains give what leaves gangway's networks another source. What the container
+// snatChains give what leaves gangway's networks another source. What the container
 // publishes as it is keeps its port: peers expect to hear from that. All else gets a port
 // that nobody can choose, of the ranges.
-func sourceChains(high ranges) []chain {
+func snatChains(high ranges) []chain {
 	var all []chain
 	for _, h := range headers() {
 		udp := rule(meta(expr.MetaKeyL4PROTO, 1), is(unix.IPPROTO_UDP), h.own())
-		keep, random := "keep_port"+h.name, highChain+h.name
+		keep, random := "preserve_port"+h.name, highChain+h.name
 		var ranged [][]expr.Any
 		for _, p := range protocols() {
 			of := rule(meta(expr.MetaKeyL4PROTO, 1), is(byte(p)))
@@ -83,22 +83,22 @@ func sourceChains(high ranges) []chain {
 				rule(of, h.own(), h.valueOf(sourceMap), snat(uint32(h.proto), high.of(p))),
 				rule(of, h.own(), h.in(masqueradeSet), masquerade(high.of(p))))
 		}
-		leave := [][]expr.Any{rule(udp, h.in(keepSet), jump(keep)), rule(udp, h.in(keepRangeSet), jump(keep))}
+		egress := [][]expr.Any{rule(udp, h.in(preservedSet), jump(keep)), rule(udp, h.in(preservedRangeSet), jump(keep))}
 		for _, p := range protocols() {
-			leave = append(leave, rule(meta(expr.MetaKeyL4PROTO, 1), is(byte(p)), jump(random)))
+			egress = append(egress, rule(meta(expr.MetaKeyL4PROTO, 1), is(byte(p)), jump(random)))
 		}
 		all = append(all,
 			regular(random, ranged...),
 			regular(keep,
 				rule(h.own(), h.valueOf(sourceMap), snat(uint32(h.proto), spec.Span{})),
 				rule(h.own(), h.in(masqueradeSet), masquerade(spec.Span{}))),
-			regular("leave"+h.name, append(leave, rule(jump(keep)))...))
+			regular("egress"+h.name, append(egress, rule(jump(keep)))...))
 	}
 	return all
 }
 
 // postrouting gives packets to gangway's bridges the bridge's address where the answer
-// would not come back otherwise, and leads to leave4 and leave6.
+// would not come back otherwise, and leads to egress4 and egress6.
 func postrouting() chain {
 	rules := [][]expr.Any{rule(ifGroup(expr.MetaKeyOIFGROUP), family4(), loopback4(12), masquerade(spec.Span{}))}
 	for _, h := range headers() {
@@ -108,7 +108,7 @@ func postrouting() chain {
 			rule(back, h.in(directSet), masquerade(spec.Span{})))
 	}
 	for _, h := range headers() {
-		rules = append(rules, rule(leaves(), h.own(), jump("leave"+h.name)))
+		rules = append(rules, rule(leaves(), h.own(), jump("egress"+h.name)))
 	}
 	return base("postrouting", nft.ChainTypeNAT, nft.ChainHookPostrouting, *nft.ChainPriorityNATSource+1, rules...)
 }

@@ -178,9 +178,9 @@ func byPublished(x, victim string, set setting) []forgery {
 	return list
 }
 
-// origin shows that nothing is an answer because the connection table says so:
+// sourceCheck shows that nothing is an answer because the connection table says so:
 // what comes in has to come from where it says.
-func (s *suite) origin(t *testing.T) {
+func (s *suite) sourceCheck(t *testing.T) {
 	t.Run("without rules", func(t *testing.T) {
 		set := setting{policy: "ACCEPT", bridged: true}
 		w := newWorld(t, s.opts, set)
