@@ -208,7 +208,7 @@ func (h *Handle) finishVeth(v spec.Veth, host, bridge netlink.Link) error {
 	if err := h.attach(host, bridge); err != nil {
 		return err
 	}
-	if _, err := h.mendPort(host, v.Isolated); err != nil {
+	if _, err := h.mendPort(host, v); err != nil {
 		return err
 	}
 	if err := h.filterNew(host, bridge, v); err != nil {
@@ -245,7 +245,7 @@ func (h *Handle) mendVeth(ctx context.Context, host, bridge netlink.Link, v spec
 		}
 		note("was not on bridge %s: attached", v.Bridge)
 	}
-	lines, err := h.mendPort(host, v.Isolated)
+	lines, err := h.mendPort(host, v)
 	if err != nil {
 		return fixed, err
 	}
