@@ -85,9 +85,13 @@ func TestNewOption(t *testing.T) {
 	wantErr(t, n.load(table, []byte(`{"Given":{"gangway.later":""}}`)), `network option gangway.later: "" is empty: another version`)
 	wantErr(t, n.load(table, []byte(`{"Given":{"gangway.mark":"x"}}`)), "gangway.mark is an option of one container")
 
+	bare, err := ParseEndpoint(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var e Endpoint
-	if err := e.load(table, []byte(`{}`)); err != nil || e != (Endpoint{}) || mark != "none" {
-		t.Errorf("an endpoint has gangway.mark=%s (%v)", mark, err)
+	if err := e.load(table, []byte(`{}`)); err != nil || e != bare || mark != "none" {
+		t.Errorf("an endpoint is %+v with gangway.mark=%s (%v)", e, mark, err)
 	}
 	given = []byte(`{"gangway.mark":"7"}`)
 	if err := e.load(table, given); err != nil || mark != "7" {
