@@ -53,7 +53,7 @@ type HostPorts interface {
 	// Reserve finds and binds the host ports for owner's requests beside what
 	// owner has already; a request that owner's ports satisfy keeps its
 	// port. All or nothing. What is reserved leads nowhere, and is lost with the next
-	// Keep, unless Hold was told of it.
+	// Trim, unless Hold was told of it.
 	Reserve(ctx context.Context, owner string, want []spec.PortRequest) ([]spec.Published, error)
 	kinds.Ports
 	// IPv6 says whether the host has IPv6 at present.

@@ -41,7 +41,7 @@ func damage[T spec.Object](f *fakeHost) {
 
 // closed are the families that rules close.
 func (f *fakeHost) closed() (all firewall.Families) {
-	for _, c := range rulesOf[firewall.Closed](f) {
+	for _, c := range rulesOf[firewall.NoTransit](f) {
 		all = all.With(firewall.Family(c.Six))
 	}
 	return all

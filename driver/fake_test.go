@@ -319,7 +319,7 @@ func (f *fakeHost) Reserve(_ context.Context, owner string, want []spec.PortRequ
 	return runs, nil
 }
 
-func (f *fakeHost) Keep(p spec.HostPorts) {
+func (f *fakeHost) Trim(p spec.HostPorts) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(p.Runs) == 0 {

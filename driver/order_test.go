@@ -23,9 +23,9 @@ func (o *recorder) Hold(ctx context.Context, p spec.HostPorts) (held, unheld []s
 	return o.HostPorts.Hold(ctx, p)
 }
 
-func (o *recorder) Keep(p spec.HostPorts) {
-	o.done = append(o.done, fmt.Sprintf("keep %d", len(p.Runs)))
-	o.HostPorts.Keep(p)
+func (o *recorder) Trim(p spec.HostPorts) {
+	o.done = append(o.done, fmt.Sprintf("trim %d", len(p.Runs)))
+	o.HostPorts.Trim(p)
 }
 
 func (o *recorder) Apply(ctx context.Context, d firewall.Delta) error {
@@ -54,9 +54,9 @@ func TestHostPortsAroundRules(t *testing.T) {
 	}
 	publish := func(ports ...float64) error { return d.Publish(t.Context(), netA, ep1, portmap(ports...)) }
 	must(t, publish(8080, 80, 8081, 81))
-	steps("one more", "hold 4", "rules +1 -0", "keep 4")
+	steps("one more", "hold 4", "rules +1 -0", "trim 4")
 	must(t, publish(8082, 82))
-	steps("another", "hold 2", "rules +1 -2", "keep 2")
+	steps("another", "hold 2", "rules +1 -2", "trim 2")
 	before := f.picture()
 	o.fails = true
 	if err := publish(8083, 83); err == nil {
@@ -68,7 +68,7 @@ func TestHostPortsAroundRules(t *testing.T) {
 	}
 	o.done = nil
 	must(t, d.Unpublish(t.Context(), netA, ep1))
-	steps("none", "rules +0 -1", "keep 0")
+	steps("none", "rules +0 -1", "trim 0")
 	if len(f.held) > 0 {
 		t.Errorf("held: %v", f.held)
 	}

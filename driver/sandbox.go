@@ -28,7 +28,7 @@ func (d *Driver) withPorts(ctx context.Context, before, after *model.Endpoint, d
 		return err
 	}
 	if err = do(others); err != nil {
-		d.o.Ports.Keep(d.hostPorts(before.Sandbox))
+		d.o.Ports.Trim(d.hostPorts(before.Sandbox))
 	}
 	return err
 }

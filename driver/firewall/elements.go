@@ -16,11 +16,11 @@ import (
 // on. Bridges are unique among networks, and (protocol, host address, host port)
 // among ports.
 type Ruleset struct {
-	Networks []Network
-	Ports    []Port
-	Open     []Open
-	Direct   []Direct
-	Keep     []Keep
+	Networks       []Network
+	Ports          []Port
+	Open           []Open
+	Direct         []Direct
+	PreservedPorts []PreservedPorts
 	// HighPorts holds each protocol at most once. One that is not among them has all
 	// ports from FirstHighPort to LastHighPort. What a Delta adds takes the place of what
 	// its protocol had.
@@ -28,7 +28,7 @@ type Ruleset struct {
 	// Outside are the links that lead outside, each once. What is not among them
 	// is closed.
 	Outside []spec.Outside
-	// Closed are the families that the host forwards for gangway's sake alone: it is no
+	// NoTransit are the families that the host forwards for gangway's sake alone: it is no
 	// router. A packet of such a family that comes by a link that leads outside and
 	// leaves by none of gangway's bridges is dropped, unless
 	//   - it is established or related, or translated by a published port or whoever
@@ -38,8 +38,8 @@ type Ruleset struct {
 	//     Mark.Accept where iptables decide nothing.
 	// What comes by a foreign bridge passes: containers there have to get out. The
 	// policy of FORWARD does not count as a rule that accepts, it may be nobody's choice.
-	// Closed needs no network: the last one leaves forwarding turned on.
-	Closed Families
+	// NoTransit needs no network: the last one leaves forwarding turned on.
+	NoTransit Families
 	// Log says that there is a Log.
 	Log bool
 }
@@ -55,14 +55,14 @@ func (r *Ruleset) Add(o spec.Object) bool {
 		r.Open = append(r.Open, e)
 	case Direct:
 		r.Direct = append(r.Direct, e)
-	case Keep:
-		r.Keep = append(r.Keep, e)
+	case PreservedPorts:
+		r.PreservedPorts = append(r.PreservedPorts, e)
 	case spec.Outside:
 		r.Outside = append(r.Outside, e)
 	case HighPorts:
 		r.HighPorts = append(r.HighPorts, e)
-	case Closed:
-		r.Closed = r.Closed.With(Family(e.Six))
+	case NoTransit:
+		r.NoTransit = r.NoTransit.With(Family(e.Six))
 	case Log:
 		r.Log = true
 	default:
@@ -73,10 +73,10 @@ func (r *Ruleset) Add(o spec.Object) bool {
 
 // All returns the elements.
 func (r Ruleset) All() []spec.Object {
-	all := slices.Concat(objects(r.Networks), objects(r.Ports), objects(r.Open), objects(r.Direct), objects(r.Keep), objects(r.HighPorts), objects(r.Outside))
+	all := slices.Concat(objects(r.Networks), objects(r.Ports), objects(r.Open), objects(r.Direct), objects(r.PreservedPorts), objects(r.HighPorts), objects(r.Outside))
 	for _, six := range []bool{false, true} {
-		if r.Closed.Has(six) {
-			all = append(all, Closed{six})
+		if r.NoTransit.Has(six) {
+			all = append(all, NoTransit{six})
 		}
 	}
 	if r.Log {
@@ -101,7 +101,7 @@ func (r Ruleset) with(o Ruleset) Ruleset {
 }
 
 func (r Ruleset) empty() bool {
-	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Direct)+len(r.Keep)+len(r.HighPorts)+len(r.Outside) == 0 && r.Closed == Families{} && !r.Log
+	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Direct)+len(r.PreservedPorts)+len(r.HighPorts)+len(r.Outside) == 0 && r.NoTransit == Families{} && !r.Log
 }
 
 // FirstHighPort and LastHighPort bound the source ports that masqueraded flows get.
@@ -163,9 +163,9 @@ type Open struct {
 	First, Last uint16
 }
 
-// Keep is a run of UDP ports that a container publishes as they are: what it sends
+// PreservedPorts is a run of UDP ports that a container publishes as they are: what it sends
 // from them keeps its port on the way out, since peers expect to hear from that.
-type Keep struct {
+type PreservedPorts struct {
 	// NetworkID and EndpointID name the owner, as in Port.
 	NetworkID, EndpointID string
 	Addr                  netip.Addr
@@ -176,8 +176,8 @@ type Keep struct {
 	First, Last uint16
 }
 
-// Closed is a family of Ruleset.Closed.
-type Closed struct{ Six bool }
+// NoTransit is a family of Ruleset.NoTransit.
+type NoTransit struct{ Six bool }
 
 // Kind and Key make Port an Object.
 func (p Port) Kind() spec.Kind { return "published ports" }
@@ -214,15 +214,15 @@ func (d Direct) String() string {
 	return fmt.Sprintf("published ports of %s for its neighbours in %s", d.Addr, d.Clients)
 }
 
-// Kind and Key make Keep an Object.
-func (k Keep) Kind() spec.Kind { return "kept source ports" }
+// Kind and Key make PreservedPorts an Object.
+func (k PreservedPorts) Kind() spec.Kind { return "preserved source ports" }
 
 // Key is the run itself.
-func (k Keep) Key() any { return k }
+func (k PreservedPorts) Key() any { return k }
 
 // String names the ports.
-func (k Keep) String() string {
-	return fmt.Sprintf("source ports udp %s:%d-%d kept", k.Addr, k.First, k.Last)
+func (k PreservedPorts) String() string {
+	return fmt.Sprintf("source ports udp %s:%d-%d preserved", k.Addr, k.First, k.Last)
 }
 
 // Kind and Key make HighPorts an Object.
@@ -236,14 +236,14 @@ func (h HighPorts) String() string {
 	return fmt.Sprintf("source ports %s %d-%d of what goes out", h.Proto, h.First, h.Last)
 }
 
-// Kind and Key make Closed an Object.
-func (c Closed) Kind() spec.Kind { return "closed family" }
+// Kind and Key make NoTransit an Object.
+func (c NoTransit) Kind() spec.Kind { return "family without transit" }
 
 // Key is the family itself.
-func (c Closed) Key() any { return c }
+func (c NoTransit) Key() any { return c }
 
 // String names the family.
-func (c Closed) String() string {
+func (c NoTransit) String() string {
 	name := "IPv4"
 	if c.Six {
 		name = "IPv6"

@@ -1,7 +1,7 @@
 package firewall
 
 // Mark is the two bits of the packet mark that gangway's rules use between them, and
-// only while a packet of a gangway bridge passes FORWARD, or one that Ruleset.Closed is
+// only while a packet of a gangway bridge passes FORWARD, or one that Ruleset.NoTransit is
 // about: other bits are kept, and these are cleared before the packet goes on. Rules of
 // others that match or set
 // marks there have to do so with a mask: what they take away makes the packet one

@@ -45,7 +45,7 @@ import (
 // Source addresses:
 //   - leaving by a link that is no gangway bridge with a source in a Masquerade
 //     subnet: takes Source's address of the family, or else that link's, and a
-//     port of HighPorts, so that nobody gets a port of the host. A port to Keep is kept.
+//     port of HighPorts, so that nobody gets a port of the host. That of PreservedPorts is preserved.
 //   - within, translated by a published port (hairpin), and from 127.0.0.0/8
 //     of the host: takes the bridge's address, so that the answer comes back.
 //   - translated by a published port, to a container that is at home in the
@@ -55,7 +55,7 @@ import (
 // (br_netfilter is off) is not its matter; see spec.Veth's Isolated.
 //
 // DOCKER-USER is asked before any decision about what passes, if it exists.
-// Everything that concerns no gangway bridge is untouched, but for Ruleset.Closed.
+// Everything that concerns no gangway bridge is untouched, but for Ruleset.NoTransit.
 type Network struct {
 	// ID is the engine's network id; rules carry its first 12 characters.
 	ID string
@@ -126,8 +126,8 @@ func Family(six bool) Families { return Families{V4: !six, V6: six} }
 type ForwardHook struct {
 	// Networks says that packets of gangway's bridges are marked.
 	Networks bool
-	// Closed are the families of Ruleset.Closed.
-	Closed Families
+	// NoTransit are the families of Ruleset.NoTransit.
+	NoTransit Families
 }
 
 // Delta is one change: Remove goes and Add comes in one step. Elements are

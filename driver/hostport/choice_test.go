@@ -93,7 +93,7 @@ func TestEphemeralNotReusedAtOnce(t *testing.T) {
 	var got []uint16
 	for range 5 {
 		got = append(got, reserve(t, m, ownerA, ask(0, 0, 80, any4))[0].First)
-		m.Keep(portsOf(ownerA, nil))
+		m.Trim(portsOf(ownerA, nil))
 	}
 	if want := []uint16{40000, 40001, 40002, 40000, 40001}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)

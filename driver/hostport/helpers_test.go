@@ -184,7 +184,7 @@ func leave(t testing.TB, m *Manager, owner string, runs []spec.Published) {
 	if _, unheld, err := m.Hold(context.Background(), p); err != nil || len(unheld) > 0 {
 		t.Fatal(unheld, err)
 	}
-	m.Keep(p)
+	m.Trim(p)
 }
 
 func portsOf(owner string, runs []spec.Published) spec.HostPorts {

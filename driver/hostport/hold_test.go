@@ -86,7 +86,7 @@ func TestLacking(t *testing.T) {
 	want := []spec.PortRequest{only4(ask(8080, 8080, 90, any4, any6)), proto(spec.UDP, ask(8081, 8081, 90, any4, any6)), ask(8082, 8082, 90, host6)}
 	runs := published(want...)
 	for name, damage := range map[string]func(t *testing.T, m *Manager){
-		"a port": func(t *testing.T, m *Manager) { m.Keep(portsOf(ownerA, runs[1:])) },
+		"a port": func(t *testing.T, m *Manager) { m.Trim(portsOf(ownerA, runs[1:])) },
 		"a lost descriptor": func(t *testing.T, m *Manager) {
 			// Somebody takes the port while twins part.
 			m.mu.Lock()
@@ -125,11 +125,11 @@ func TestLacking(t *testing.T) {
 			if got, unheld, _ := m.Hold(context.Background(), portsOf(ownerA, runs)); len(got) == 0 || len(unheld) > 0 || lacking(m, runs) {
 				t.Errorf("held %v, not held %v, lacking %v", got, unheld, lacking(m, runs))
 			}
-			m.Keep(portsOf(ownerA, runs))
+			m.Trim(portsOf(ownerA, runs))
 			if got := exchange(t, "[::1]:8080", "x"); got != "x" || lacking(m, runs) {
 				t.Errorf("relay answers %q, lacking %v", got, lacking(m, runs))
 			}
-			m.Keep(portsOf(ownerA, nil))
+			m.Trim(portsOf(ownerA, nil))
 			if n := held(m); n != 0 {
 				t.Errorf("%d descriptors are counted after the release, %d before", n, files)
 			}
@@ -179,7 +179,7 @@ func TestIPv6GoesAndComes(t *testing.T) {
 }
 
 // TestReserveLeadsNowhere: what is reserved is kept from others, and led to the
-// container by Hold alone. Keep gives up what Hold was not told of.
+// container by Hold alone. Trim gives up what Hold was not told of.
 func TestReserveLeadsNowhere(t *testing.T) {
 	m := manager(t)
 	serveTCP(t, cont4, 90, echoTCP)
@@ -195,7 +195,7 @@ func TestReserveLeadsNowhere(t *testing.T) {
 	if got := exchange(t, "[::1]:8080", "x"); got != "x" {
 		t.Errorf("the port that is held answers %q", got)
 	}
-	m.Keep(portsOf(ownerA, first))
+	m.Trim(portsOf(ownerA, first))
 	wantSame(t, m, before)
 	if !bindable(key{any6, 8081, spec.TCP}) {
 		t.Error("a port is reserved for ever")

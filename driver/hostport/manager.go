@@ -56,7 +56,7 @@ func newManager(log *logrus.Entry, l limits, origin Origin) *Manager {
 }
 
 // Reserve binds one host port for each request, in all of its host addresses, so that
-// nobody else gets them until Hold or Keep is told what becomes of them. It returns the
+// nobody else gets them until Hold or Trim is told what becomes of them. It returns the
 // runs that the requests are to be published by, coalesced and in the order of
 // spec.ComparePublished.
 //
@@ -113,9 +113,9 @@ func (m *Manager) reserve(ctx context.Context, owner string, reqs []request) ([]
 	return spec.Coalesce(r.runs), nil
 }
 
-// Keep releases every port of their container's that these do not cover, held or only
+// Trim releases every port of their container's that these do not cover, held or only
 // reserved. Connections through a released port's relay are closed.
-func (m *Manager) Keep(p spec.HostPorts) {
+func (m *Manager) Trim(p spec.HostPorts) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer m.relays.serve()

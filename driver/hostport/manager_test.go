@@ -117,7 +117,7 @@ func TestConflictBetweenOwners(t *testing.T) {
 				}
 			}
 			wantSame(t, m, before)
-			m.Keep(portsOf(ownerA, nil))
+			m.Trim(portsOf(ownerA, nil))
 			reserve(t, m, ownerB, proto(p, ask(8080, 8080, 80, any4)))
 		})
 	}
@@ -133,7 +133,7 @@ func TestHeldAgainstOtherProcesses(t *testing.T) {
 			}
 		}
 	}
-	m.Keep(portsOf(ownerA, nil))
+	m.Trim(portsOf(ownerA, nil))
 	if !bindable(key{any6, 8080, spec.UDP}) || !bindable(key{any4, 8080, spec.TCP}) {
 		t.Error("released port is not free")
 	}
@@ -152,7 +152,7 @@ func TestReplay(t *testing.T) {
 	if again := reserve(t, m, ownerA, want...); !reflect.DeepEqual(again, first) {
 		t.Errorf("replay gives %v, first %v", again, first)
 	}
-	m.Keep(portsOf(ownerA, first))
+	m.Trim(portsOf(ownerA, first))
 	wantSame(t, m, before)
 
 	// More beside it takes other ports, and going back gives up only those.
@@ -160,7 +160,7 @@ func TestReplay(t *testing.T) {
 	if ports(more) != ports(first)+2 {
 		t.Errorf("got %v beside %v", more, first)
 	}
-	m.Keep(portsOf(ownerA, first))
+	m.Trim(portsOf(ownerA, first))
 	wantSame(t, m, before)
 }
 
@@ -191,7 +191,7 @@ func TestTwiceInOneCall(t *testing.T) {
 	if len(got) != 1 {
 		t.Errorf("got %v", got)
 	}
-	m.Keep(portsOf(ownerA, nil))
+	m.Trim(portsOf(ownerA, nil))
 	for _, second := range []spec.PortRequest{ask(8080, 8080, 81, any4), ask(8080, 8080, 80, loopback4)} {
 		_, err := m.Reserve(context.Background(), ownerA, []spec.PortRequest{ask(8080, 8080, 80, any4), second})
 		if err == nil || !strings.Contains(err.Error(), "published twice by this endpoint") {
@@ -301,7 +301,7 @@ func TestClosed(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	m.Keep(portsOf(ownerA, nil))
+	m.Trim(portsOf(ownerA, nil))
 	if _, err := m.Reserve(context.Background(), ownerA, []spec.PortRequest{ask(8080, 8080, 80, any4)}); err == nil {
 		t.Error("reserved after close")
 	}
@@ -347,6 +347,6 @@ func TestSeveralHostAddresses(t *testing.T) {
 	held := snapshot(m)
 	reserve(t, m, ownerA, ask(8101, 8102, 80, hosts...), ask(0, 0, 81, hosts...))
 	wantSame(t, m, held)
-	m.Keep(portsOf(ownerA, nil))
+	m.Trim(portsOf(ownerA, nil))
 	wantSame(t, m, before)
 }

@@ -121,7 +121,7 @@ func TestRelayAsksOrigin(t *testing.T) {
 		}
 		origin.set(true)
 		ping(t, conn, "x")
-		m.Keep(portsOf(ownerB, nil))
+		m.Trim(portsOf(ownerB, nil))
 		endSessions(m)
 	}
 }
@@ -187,7 +187,7 @@ func TestRelayBroadcast(t *testing.T) {
 			defer m.Close()
 			runs := reserve(t, m, ownerA, want)
 			if name == "two, of which one is led away" {
-				m.Keep(portsOf(ownerA, runs[:1]))
+				m.Trim(portsOf(ownerA, runs[:1]))
 			}
 			to := cont4
 			if !want.Container4.IsValid() {
@@ -249,7 +249,7 @@ func TestSlowOrigin(t *testing.T) {
 			t.Error(unheld, err)
 		}
 		reserve(t, m, ownerB, proto(spec.UDP, only4(ask(8081, 8081, 90, any6))))
-		m.Keep(portsOf(ownerB, nil))
+		m.Trim(portsOf(ownerB, nil))
 	}()
 	select {
 	case <-done:

@@ -52,7 +52,7 @@ func TestPairHoldsBothFamilies(t *testing.T) {
 				t.Errorf("%s can be taken", k)
 			}
 		}
-		m.Keep(portsOf(ownerA, nil))
+		m.Trim(portsOf(ownerA, nil))
 		if !bindable(key{any4, 7000, p}) || !bindable(key{any6, 7000, p}) || held(m) != 0 {
 			t.Errorf("%s: not free after its release, %d counted", p, held(m))
 		}
@@ -77,7 +77,7 @@ func TestPairParts(t *testing.T) {
 				kept = append(kept, r)
 			}
 		}
-		m.Keep(portsOf(ownerA, kept))
+		m.Trim(portsOf(ownerA, kept))
 		if bindable(left) || !bindable(gone) || held(m) != 1 {
 			t.Errorf("%s left: held %t, %s free %t, %d counted", left, !bindable(left), gone, bindable(gone), held(m))
 		}
@@ -88,8 +88,8 @@ func TestPairParts(t *testing.T) {
 		}
 		// Another endpoint of the container takes the family that came free.
 		reserve(t, m, ownerB, only4(ask(7000, 7000, 30000, gone.ip)))
-		m.Keep(portsOf(ownerB, nil))
-		m.Keep(portsOf(ownerA, nil))
+		m.Trim(portsOf(ownerB, nil))
+		m.Trim(portsOf(ownerA, nil))
 	}
 	if held(m) != 0 {
 		t.Errorf("%d descriptors counted at the end", held(m))
@@ -126,7 +126,7 @@ func TestPairIsRelayedInBothFamilies(t *testing.T) {
 			t.Errorf("%s: %q", addr, got)
 		}
 	}
-	m.Keep(portsOf(ownerA, nil))
+	m.Trim(portsOf(ownerA, nil))
 	if held(m) != 0 {
 		t.Errorf("%d counted at the end", held(m))
 	}

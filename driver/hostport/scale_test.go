@@ -32,7 +32,7 @@ func TestNothingLeaks(t *testing.T) {
 	m := manager(t)
 	// The first relay starts the poller, which stays until Close.
 	reserve(t, m, ownerA, relayed(9000))
-	m.Keep(portsOf(ownerA, nil))
+	m.Trim(portsOf(ownerA, nil))
 	files, goroutines := openFiles(t), runtime.NumGoroutine()
 	for range 3 {
 		reserve(t, m, ownerA, append(many(500, dual), only4(udpAsk(5300, 53, any6)))...)
@@ -48,7 +48,7 @@ func TestNothingLeaks(t *testing.T) {
 			_, _ = hanging.Read(make([]byte, 1))
 		}
 		t.Run("traffic", serve)
-		m.Keep(portsOf(ownerA, nil))
+		m.Trim(portsOf(ownerA, nil))
 	}
 	wantSame(t, m, map[key]string{})
 	// Pipes for splice are pooled, and go with a garbage collection.
@@ -87,7 +87,7 @@ func TestTenThousandPorts(t *testing.T) {
 				t.Errorf("got %q", got)
 			}
 		}
-		m.Keep(portsOf(ownerA, nil))
+		m.Trim(portsOf(ownerA, nil))
 	}
 }
 
@@ -99,7 +99,7 @@ func TestFileLimit(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	m.Keep(portsOf(ownerB, nil))
+	m.Trim(portsOf(ownerB, nil))
 	_, err = m.Reserve(context.Background(), ownerB, many(80, func(p uint16) spec.PortRequest { return dual(p + 5000) }))
 	if !errors.Is(err, unix.EMFILE) {
 		t.Fatalf("error is %v", err)
@@ -210,14 +210,14 @@ func BenchmarkReserve(b *testing.B) {
 				want := many(n, kind.ask)
 				// The first time leaves the poller behind.
 				reserve(b, m, ownerA, want[0])
-				m.Keep(portsOf(ownerA, nil))
+				m.Trim(portsOf(ownerA, nil))
 				heapBefore, availableBefore := heap(), available(b)
 				reserve(b, m, ownerA, want...)
 				heapBytes, allBytes := int64(heap()-heapBefore), 1024*(availableBefore-available(b))
-				m.Keep(portsOf(ownerA, nil))
+				m.Trim(portsOf(ownerA, nil))
 				for b.Loop() {
 					reserve(b, m, ownerA, want...)
-					m.Keep(portsOf(ownerA, nil))
+					m.Trim(portsOf(ownerA, nil))
 				}
 				b.ReportMetric(float64(heapBytes)/float64(n), "heap-B/port")
 				b.ReportMetric(float64(allBytes)/float64(n), "all-B/port")
@@ -255,7 +255,7 @@ func TestLongListIsAllOrNothing(t *testing.T) {
 			t.Errorf("%d sockets more are open, %d are counted, want %d", now-sockets+1, held(m), n)
 		}
 	}
-	m.Keep(portsOf(ownerA, nil))
+	m.Trim(portsOf(ownerA, nil))
 	if now := openSockets(t); now != sockets-1 || held(m) != 0 {
 		t.Errorf("%d sockets more are open, %d are counted", now-sockets+1, held(m))
 	}

@@ -251,7 +251,7 @@ func TestRelayTCPFollowsRelease(t *testing.T) {
 	if got := exchange(t, "[::1]:8080", "back"); got != "back" {
 		t.Errorf("relay led back gives %q", got)
 	}
-	m.Keep(portsOf(ownerA, nil))
+	m.Trim(portsOf(ownerA, nil))
 	if _, err := c.Read(read); !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("after release the client sees %v", err)
 	}
@@ -294,7 +294,7 @@ func TestReserveAgainDuringTimeWait(t *testing.T) {
 	}
 	c.Close()
 	eventually(t, "TIME_WAIT at port 8080", func() bool { return hasTimeWait(t, 8080) })
-	m.Keep(portsOf(ownerA, nil))
+	m.Trim(portsOf(ownerA, nil))
 	if !hasTimeWait(t, 8080) {
 		t.Fatal("nothing is in TIME_WAIT")
 	}

@@ -155,7 +155,7 @@ func TestRelayUDPSessions(t *testing.T) {
 		t.Errorf("%d sessions after the port was led elsewhere", n)
 	}
 	ping(t, a, "a")
-	m.Keep(portsOf(ownerA, nil))
+	m.Trim(portsOf(ownerA, nil))
 	if n := sessions(m) + relayFiles(m); n != 0 {
 		t.Errorf("%d left after release", n)
 	}

@@ -18,8 +18,8 @@ type Ports interface {
 	// else it has. It returns a line for what it took, and one for what it could not
 	// have. An error says that what it has is not relayed.
 	Hold(ctx context.Context, p spec.HostPorts) (held, unheld []string, err error)
-	// Keep releases what the container has beyond these ports.
-	Keep(p spec.HostPorts)
+	// Trim releases what the container has beyond these ports.
+	Trim(p spec.HostPorts)
 	// Lacking returns the containers that do not hold exactly what is given for them,
 	// with the relays; of those that are not given who has anything.
 	Lacking(want []spec.HostPorts) (sandboxes []string)
@@ -52,7 +52,7 @@ func (h hostPorts) hold(ctx context.Context, p spec.HostPorts) (held []string, e
 
 // keep gives up what a container has beyond these ports.
 func (h hostPorts) keep(_ context.Context, p spec.HostPorts) error {
-	h.ports.Keep(p)
+	h.ports.Trim(p)
 	return nil
 }
 
@@ -134,7 +134,7 @@ func (h hostPorts) holdMissing(ctx context.Context, c *drift.Comparison, sandbox
 		return nil, nil
 	}
 	held, err := h.hold(ctx, p)
-	h.ports.Keep(p)
+	h.ports.Trim(p)
 	for _, line := range held {
 		fixed = append(fixed, line+" of "+whose+" was not held, or led elsewhere: held")
 	}

@@ -19,7 +19,7 @@ func Compile(s *model.State, f Facts) (p Plan) {
 // CompileFacts says what the kernel should contain for the host by these facts: what the networks have in
 // common, and what outlives them.
 func CompileFacts(s *model.State, f Facts) Plan {
-	common := firewall.Ruleset{Closed: f.Closed}
+	common := firewall.Ruleset{NoTransit: f.Closed}
 	if len(s.Networks) > 0 || f.Unclaimed || f.Closed != (firewall.Families{}) {
 		common.Outside = f.Outside
 	}

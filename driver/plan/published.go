@@ -29,7 +29,7 @@ func translatedPorts(n *model.Network, e *model.Endpoint) (ports []firewall.Port
 
 // keptPorts returns the UDP ports that the container publishes as they are, to
 // whomever, as far as its network masquerades.
-func keptPorts(n *model.Network, e *model.Endpoint) []firewall.Keep {
+func keptPorts(n *model.Network, e *model.Endpoint) []firewall.PreservedPorts {
 	if !n.Options.Masquerade {
 		return nil
 	}
@@ -42,9 +42,9 @@ func keptPorts(n *model.Network, e *model.Endpoint) []firewall.Keep {
 			runs = append(runs, r)
 		}
 	}
-	var kept []firewall.Keep
+	var kept []firewall.PreservedPorts
 	for _, r := range spec.Coalesce(runs) {
-		kept = append(kept, firewall.Keep{
+		kept = append(kept, firewall.PreservedPorts{
 			NetworkID: n.ID, EndpointID: e.ID, Addr: r.ContainerIP, Source: source(n, r.ContainerIP.Is6()), First: r.First, Last: r.Last,
 		})
 	}

@@ -48,9 +48,9 @@ func (s *suite) portShadow(t *testing.T) {
 			b := s.backend(t, w.host)
 			b.add(t, everything())
 			w.cast(t, shadows)
-			b.add(t, firewall.Ruleset{Keep: keep("a2", 80, 180)})
+			b.add(t, firewall.Ruleset{PreservedPorts: keep("a2", 80, 180)})
 			w.leave(t, []parting{{"a2", 85, true}, {"a2", 79, false}, {"a1", 85, false}})
-			b.remove(t, firewall.Ruleset{Keep: keep("a2", 80, 180)})
+			b.remove(t, firewall.Ruleset{PreservedPorts: keep("a2", 80, 180)})
 			w.leave(t, []parting{{"a2", 86, false}})
 		})
 	}
@@ -59,16 +59,16 @@ func (s *suite) portShadow(t *testing.T) {
 		b := s.backend(t, w.host)
 		b.add(t, manyModes())
 		w.cast(t, []shadow{{"n1", "tcp", 8080, "a1"}, {"a1", "tcp", 8091, "n1"}, {"n1", "udp", shadowedPort, "host"}})
-		b.add(t, firewall.Ruleset{Keep: keep("n1", 500, 500, "host2")})
+		b.add(t, firewall.Ruleset{PreservedPorts: keep("n1", 500, 500, "host2")})
 		w.leave(t, []parting{{"n1", 500, true}, {"n1", 501, false}})
 	})
 }
 
 // keep has a container keep a run of UDP ports in both families, with the address of
 // its network, if it names one.
-func keep(container string, first, last uint16, source ...string) (all []firewall.Keep) {
+func keep(container string, first, last uint16, source ...string) (all []firewall.PreservedPorts) {
 	for _, f := range families {
-		k := firewall.Keep{
+		k := firewall.PreservedPorts{
 			NetworkID: longID("net" + container[:1]), EndpointID: longID("endpoint" + container),
 			Addr: addresses[container][f], First: first, Last: last,
 		}

@@ -39,8 +39,8 @@ func (s *suite) closedOn(t *testing.T, set setting) {
 		alive = w.openAcross(t)
 	}
 	full := everything()
-	full.Closed = bothFamilies
-	b.add(t, firewall.Ruleset{Closed: bothFamilies})
+	full.NoTransit = bothFamilies
+	b.add(t, firewall.Ruleset{NoTransit: bothFamilies})
 	b.sync(t, full) // the engine's rules may have come behind
 	b.settled(t, full)
 	t.Run("closed", func(t *testing.T) {
@@ -77,20 +77,20 @@ func (s *suite) closedOn(t *testing.T, set setting) {
 	}
 }
 
-// oneFamily opens one of the closed families for a moment.
+// oneFamily opens one of the families without transit for a moment.
 func (w *world) oneFamily(t *testing.T, b *backend) {
-	b.remove(t, firewall.Ruleset{Closed: firewall.Families{V4: true}})
+	b.remove(t, firewall.Ruleset{NoTransit: firewall.Families{V4: true}})
 	w.check(t, only(v6, []probe{{"lan", "tcp", "outside", 80, dropped}}))
 	if w.set.policy != "DROP" {
 		w.check(t, only(v4, []probe{{"lan", "tcp", "outside", 80, "outside:80 lan"}}))
 	}
-	b.add(t, firewall.Ruleset{Closed: firewall.Families{V4: true}})
+	b.add(t, firewall.Ruleset{NoTransit: firewall.Families{V4: true}})
 }
 
 // closedAlone takes the networks away from a closed host, and brings them back to one
 // that opens; it ends with Cleanup of a closed one.
 func (s *suite) closedAlone(t *testing.T, w *world, b *backend, open func()) {
-	rest := firewall.Ruleset{Outside: outside(), Closed: bothFamilies}
+	rest := firewall.Ruleset{Outside: outside(), NoTransit: bothFamilies}
 	without := everything()
 	without.Outside = nil
 	b.remove(t, without)
@@ -99,11 +99,11 @@ func (s *suite) closedAlone(t *testing.T, w *world, b *backend, open func()) {
 	b.settled(t, rest)
 	t.Run("without networks", func(t *testing.T) { w.crosses(t, false) })
 	b.add(t, without)
-	b.remove(t, firewall.Ruleset{Closed: bothFamilies})
+	b.remove(t, firewall.Ruleset{NoTransit: bothFamilies})
 	b.settled(t, everything())
 	open()
 	t.Run("open again", func(t *testing.T) { w.crosses(t, w.set.policy != "DROP") })
-	b.add(t, firewall.Ruleset{Closed: bothFamilies})
+	b.add(t, firewall.Ruleset{NoTransit: bothFamilies})
 	b.cleanup(t)
 }
 
@@ -241,7 +241,7 @@ func (s *suite) closedBridge(t *testing.T) {
 		serveUDP(t, w.nodes[name], 80)
 	}
 	b := s.backend(t, w.host)
-	full := firewall.Ruleset{Outside: append(outside(), spec.Outside{Name: "br-lan", Bridge: true}), Closed: bothFamilies}
+	full := firewall.Ruleset{Outside: append(outside(), spec.Outside{Name: "br-lan", Bridge: true}), NoTransit: bothFamilies}
 	probes := func(open bool) []probe {
 		return []probe{
 			{"v1", "udp", "v2", 80, "v2:80 v1"},
@@ -255,7 +255,7 @@ func (s *suite) closedBridge(t *testing.T) {
 	w.check(t, probes(false))
 	// A bridge that does not lead outside is full of containers.
 	b.apply(t, firewall.Delta{Remove: firewall.Ruleset{Outside: full.Outside[2:]}})
-	b.settled(t, firewall.Ruleset{Outside: outside(), Closed: bothFamilies})
+	b.settled(t, firewall.Ruleset{Outside: outside(), NoTransit: bothFamilies})
 	list := probes(true)
 	list[2].want = dropped
 	w.check(t, list)

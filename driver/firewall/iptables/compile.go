@@ -27,7 +27,7 @@ func (r rules) with(d firewall.Delta, f form) rules {
 	next.moveRanges(d)
 	next.changeLog(d)
 	next.setShared(f)
-	next.finish(closed && !d.Remove.Closed.Has(f.six) || d.Add.Closed.Has(f.six))
+	next.finish(closed && !d.Remove.NoTransit.Has(f.six) || d.Add.NoTransit.Has(f.six))
 	next.fillLog()
 	return next
 }
@@ -92,9 +92,9 @@ func (r rules) setShared(f form) {
 // as long as there is no network that needs them.
 var remembered = chain{}
 
-// finish adds what follows from the links that lead outside: transitChain to a closed
-// family, establishedChain and refusedChain where there are networks. It leaves nothing else
-// without these. The ranges of ports come to the rules that have some.
+// finish adds what follows from the links that lead outside: transitChain to a family
+// without transit, establishedChain and refusedChain where there are networks. It leaves
+// nothing else without these. The ranges of ports come to the rules that have some.
 func (r rules) finish(closed bool) {
 	r.fillRanges()
 	if closed {

@@ -40,13 +40,13 @@ func rich() firewall.Ruleset {
 	both := firewall.Families{V4: true, V6: true}
 	return firewall.Ruleset{
 		Outside:   []spec.Outside{{Name: "eth0"}, {Name: "br-lan", Bridge: true}},
-		Closed:    both,
+		NoTransit: both,
 		HighPorts: []firewall.HighPorts{{Proto: spec.UDP, First: 40000, Last: 51819}, {Proto: spec.SCTP, First: 60000, Last: 60000}},
 		Direct: []firewall.Direct{
 			{NetworkID: id("a"), EndpointID: id("1"), Clients: netip.MustParsePrefix("10.200.1.0/24"), Addr: netip.MustParseAddr("10.200.0.2")},
 			{NetworkID: id("a"), EndpointID: id("1"), Clients: netip.MustParsePrefix("fd00:d::/64"), Addr: netip.MustParseAddr("fd00:a::2")},
 		},
-		Keep: []firewall.Keep{
+		PreservedPorts: []firewall.PreservedPorts{
 			{NetworkID: id("a"), EndpointID: id("1"), Addr: netip.MustParseAddr("10.200.0.2"), First: 5000, Last: 5003},
 			{NetworkID: id("a"), EndpointID: id("1"), Addr: netip.MustParseAddr("fd00:a::2"), First: 20000, Last: 29999},
 			{NetworkID: id("e"), EndpointID: id("6"), Addr: netip.MustParseAddr("10.200.4.2"), Source: netip.MustParseAddr("192.0.2.7"), First: 53, Last: 53},
@@ -127,14 +127,14 @@ func pick(rnd *rand.Rand, set firewall.Ruleset) firewall.Ruleset {
 			some.Open = append(some.Open, o)
 		}
 	}
-	some.Direct, some.Keep, some.Outside = half(rnd, set.Direct), half(rnd, set.Keep), half(rnd, set.Outside)
+	some.Direct, some.PreservedPorts, some.Outside = half(rnd, set.Direct), half(rnd, set.PreservedPorts), half(rnd, set.Outside)
 	for _, p := range set.HighPorts {
 		if n := rnd.IntN(3); n > 0 {
 			p.First -= uint16(n)
 			some.HighPorts = append(some.HighPorts, p)
 		}
 	}
-	some.Closed = firewall.Families{V4: set.Closed.V4 && rnd.IntN(2) == 0, V6: set.Closed.V6 && rnd.IntN(2) == 0}
+	some.NoTransit = firewall.Families{V4: set.NoTransit.V4 && rnd.IntN(2) == 0, V6: set.NoTransit.V6 && rnd.IntN(2) == 0}
 	return some
 }
 
@@ -156,9 +156,9 @@ func minus(a, b firewall.Ruleset) firewall.Ruleset {
 			rest.Open = append(rest.Open, o)
 		}
 	}
-	rest.Direct, rest.Keep, rest.Outside = without(a.Direct, b.Direct), without(a.Keep, b.Keep), without(a.Outside, b.Outside)
+	rest.Direct, rest.PreservedPorts, rest.Outside = without(a.Direct, b.Direct), without(a.PreservedPorts, b.PreservedPorts), without(a.Outside, b.Outside)
 	rest.HighPorts = without(a.HighPorts, b.HighPorts)
-	rest.Closed = a.Closed.Without(b.Closed)
+	rest.NoTransit = a.NoTransit.Without(b.NoTransit)
 	return rest
 }
 
@@ -205,7 +205,7 @@ func TestWithTwice(t *testing.T) {
 // A family that is not closed has nothing without networks, whatever the other has;
 // and what a network needs then is known all the same.
 func TestClosedAlone(t *testing.T) {
-	alone := firewall.Ruleset{Outside: rich().Outside, Closed: firewall.Families{V4: true}}
+	alone := firewall.Ruleset{Outside: rich().Outside, NoTransit: firewall.Families{V4: true}}
 	for _, six := range []bool{false, true} {
 		f := form{six: six, failClosed: true, user: true}
 		is, want := compile(alone, f), map[bool]int{false: 1, true: 0}[six]

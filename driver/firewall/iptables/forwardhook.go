@@ -21,10 +21,10 @@ import (
 //
 //	filter FORWARD → GANGWAY-FORWARD   packets of gangway's bridges
 //	               → GANGWAY-VERDICT   asks DOCKER-USER, then accepts and drops as marked
-//	               → GANGWAY-TRANSIT    what nobody's rule has accepted is dropped as marked
+//	               → GANGWAY-TRANSIT   what nobody's rule has accepted is dropped as marked
 //
 // The other side drops as well what others' links would pass on to one another in a
-// closed family, unless somebody's rule accepts it. So such packets are marked
+// family without transit, unless somebody's rule accepts it. So such packets are marked
 // Mark.Asked before all rules of others and Mark.Drop again behind them:
 // what these accept does not come to the last rule. Where iptables are flushed, the first
 // mark stays, and the packet is dropped.
@@ -80,7 +80,7 @@ func forwardHookRules(m firewall.Mark, want firewall.ForwardHook, six, user bool
 	if want.Networks {
 		r = verdictRules(m, user)
 	}
-	if want.Closed.Has(six) {
+	if want.NoTransit.Has(six) {
 		mark := "-m mark " + marked(m, m.Drop) + " " + fresh + " "
 		r[forwardChain] = append(r[forwardChain], elsewhere+" "+mark+setMark(m, m.Asked()))
 		r[transitChain] = []string{fresh + " " + setMark(m, m.Drop)}

@@ -39,7 +39,7 @@ func eachForwardHook(t *testing.T, f func(t *testing.T, g *ForwardHook, v varian
 
 // wholeForwardHook is all that a FORWARD hook can be for.
 func wholeForwardHook() firewall.ForwardHook {
-	return firewall.ForwardHook{Networks: true, Closed: firewall.Families{V4: true, V6: true}}
+	return firewall.ForwardHook{Networks: true, NoTransit: firewall.Families{V4: true, V6: true}}
 }
 
 func syncForwardHook(t *testing.T, g *ForwardHook, open bool) []string {
@@ -145,7 +145,7 @@ func TestForwardHookConverges(t *testing.T) {
 			}
 		}
 		for _, want := range []rules{
-			forwardHookRules(firewall.DefaultMark(), wholeForwardHook(), false, true), nil, forwardHookRules(firewall.DefaultMark(), firewall.ForwardHook{Closed: firewall.Families{V4: true}}, false, true), forwardHookRules(firewall.DefaultMark(), wholeForwardHook(), false, true),
+			forwardHookRules(firewall.DefaultMark(), wholeForwardHook(), false, true), nil, forwardHookRules(firewall.DefaultMark(), firewall.ForwardHook{NoTransit: firewall.Families{V4: true}}, false, true), forwardHookRules(firewall.DefaultMark(), wholeForwardHook(), false, true),
 		} {
 			for range rnd.IntN(4) {
 				k.damage(rnd)

@@ -56,7 +56,7 @@ func snatElements(set firewall.Ruleset, six bool) rules {
 			r[hairpinChain] = append(r[hairpinChain], directRule(d))
 		}
 	}
-	for _, k := range set.Keep {
+	for _, k := range set.PreservedPorts {
 		if k.Addr.Is6() == six {
 			r[preservePortChain] = append(r[preservePortChain], preservePortRule(k))
 		}
@@ -84,7 +84,7 @@ func egressRules(r rules, n firewall.Network, subnet netip.Prefix) {
 
 // preservePortRule lets what leaves from a run of ports keep its port, with the address that
 // the container's network takes.
-func preservePortRule(k firewall.Keep) string {
+func preservePortRule(k firewall.PreservedPorts) string {
 	rule := "-s " + host(k.Addr) + ports(spec.UDP, "sport", k.First, k.Last) + endpointComment(k.NetworkID, k.EndpointID)
 	if k.Source.IsValid() {
 		return rule + " -j SNAT --to-source " + k.Source.String()

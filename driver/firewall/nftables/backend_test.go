@@ -57,8 +57,8 @@ func narrow() firewall.Ruleset {
 func join(a, b firewall.Ruleset) firewall.Ruleset {
 	return firewall.Ruleset{
 		Networks: slices.Concat(a.Networks, b.Networks), Ports: slices.Concat(a.Ports, b.Ports), Open: slices.Concat(a.Open, b.Open),
-		Direct: slices.Concat(a.Direct, b.Direct), Keep: slices.Concat(a.Keep, b.Keep), Outside: slices.Concat(a.Outside, b.Outside),
-		Closed: a.Closed.With(b.Closed), HighPorts: slices.Concat(a.HighPorts, b.HighPorts),
+		Direct: slices.Concat(a.Direct, b.Direct), PreservedPorts: slices.Concat(a.PreservedPorts, b.PreservedPorts), Outside: slices.Concat(a.Outside, b.Outside),
+		NoTransit: a.NoTransit.With(b.NoTransit), HighPorts: slices.Concat(a.HighPorts, b.HighPorts),
 	}
 }
 
@@ -251,7 +251,7 @@ func (g *fakeForwardHook) Sync(_ context.Context, want firewall.ForwardHook, _ b
 	switch {
 	case want.Networks:
 		call = "open"
-	case want.Closed != firewall.Families{}:
+	case want.NoTransit != firewall.Families{}:
 		call = "families"
 	}
 	if strings.Contains(sh(g.t, "nft list tables"), "inet gangway") {
@@ -289,13 +289,13 @@ func TestForwardHookOrder(t *testing.T) {
 	})
 }
 
-// A closed family keeps the FORWARD hook when the last network goes.
+// A family without transit keeps the FORWARD hook when the last network goes.
 func TestForwardHookOfClosed(t *testing.T) {
 	nstest.Do(t, func() {
 		g := &fakeForwardHook{t: t}
 		b := start(t)
 		b.forwardHook = forwardHook{iptables: g}
-		networks, closed := firewall.Ruleset{Networks: rich().Networks}, firewall.Ruleset{Closed: firewall.Families{V6: true}}
+		networks, closed := firewall.Ruleset{Networks: rich().Networks}, firewall.Ruleset{NoTransit: firewall.Families{V6: true}}
 		add(t, b, networks)
 		add(t, b, closed)
 		apply(t, b, firewall.Delta{Remove: networks})

@@ -154,7 +154,7 @@ func everySet() firewall.Ruleset {
 	r := firewall.Ruleset{Networks: []firewall.Network{{
 		ID: "probe", Bridge: "gw-probe", Masquerade: subnets, Hairpin: subnets,
 		Subnets: subnets, Unprotected: both, Routed: both, Internal: true, ICC: true,
-	}}, Outside: []spec.Outside{{Name: "gw-uplink", Bridge: true}}, Closed: both}
+	}}, Outside: []spec.Outside{{Name: "gw-uplink", Bridge: true}}, NoTransit: both}
 	other := netip.MustParsePrefix("198.51.100.0/24")
 	r.Networks = append(r.Networks, firewall.Network{
 		ID: "source", Bridge: "gw-source", Masquerade: []netip.Prefix{other}, Source: []netip.Addr{other.Addr()},
@@ -172,7 +172,7 @@ func everySet() firewall.Ruleset {
 			}
 		}
 		for _, length := range []uint16{1, longRun} {
-			r.Keep = append(r.Keep, firewall.Keep{NetworkID: "probe", EndpointID: "probe", Addr: subnet.Addr(), First: length, Last: length * 2})
+			r.PreservedPorts = append(r.PreservedPorts, firewall.PreservedPorts{NetworkID: "probe", EndpointID: "probe", Addr: subnet.Addr(), First: length, Last: length * 2})
 		}
 		for _, host := range []netip.Addr{anyHost, subnet.Addr()} {
 			for _, p := range protocols() {

@@ -52,13 +52,13 @@ func (c contents) forwardHook() firewall.ForwardHook {
 	want := firewall.ForwardHook{Networks: c.networks() > 0}
 	for _, h := range headers() {
 		if _, closed := c[noTransitSet][noTransitKey(h)]; closed {
-			want.Closed = want.Closed.With(firewall.Family(h.six()))
+			want.NoTransit = want.NoTransit.With(firewall.Family(h.six()))
 		}
 	}
 	return want
 }
 
-// noTransitKey is the key of a closed family.
+// noTransitKey is the key of a family without transit.
 func noTransitKey(h header) string {
 	return inet().find(noTransitSet).keys.encode(&values{family: h.proto})
 }
@@ -73,9 +73,9 @@ func (c contents) forwardHookAfter(by change) firewall.ForwardHook {
 		six := h.six()
 		switch {
 		case fresh:
-			want.Closed = want.Closed.With(firewall.Family(six))
+			want.NoTransit = want.NoTransit.With(firewall.Family(six))
 		case gone:
-			want.Closed = want.Closed.Without(firewall.Families{V4: !six, V6: six})
+			want.NoTransit = want.NoTransit.Without(firewall.Families{V4: !six, V6: six})
 		}
 	}
 	return want

@@ -56,7 +56,7 @@ func isolationElements(r firewall.Ruleset, put putter) {
 		}
 	}
 	for _, h := range headers() {
-		if r.Closed.Has(h.six()) {
+		if r.NoTransit.Has(h.six()) {
 			put.one(set(noTransitSet), &values{family: h.proto}, "")
 		}
 	}
@@ -115,9 +115,9 @@ func verdictChains(m firewall.Mark) []chain {
 	}
 }
 
-// transitChains are for what others' links would pass on to one another in a closed
-// family; see firewall.Ruleset. transit_classify marks it, and transit_enforce, behind all rules of
-// others, drops what none of these has accepted.
+// transitChains are for what others' links would pass on to one another in a family
+// without transit; see firewall.Ruleset. transit_classify marks it, and transit_enforce,
+// behind all rules of others, drops what none of these has accepted.
 func transitChains() []chain {
 	var all []chain
 	for _, c := range []struct{ name, to string }{{"transit_classify", "deny_uncounted"}, {"transit_enforce", "apply_mark"}} {

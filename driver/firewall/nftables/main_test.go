@@ -127,13 +127,13 @@ func rich() firewall.Ruleset {
 				Masquerade: prefixes("10.200.4.0/24", "fd00:e::/64"), Source: []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}},
 		},
 		Outside:   []spec.Outside{{Name: "eth0"}, {Name: "br-lan", Bridge: true}},
-		Closed:    both(),
+		NoTransit: both(),
 		HighPorts: []firewall.HighPorts{{Proto: spec.UDP, First: 40000, Last: 51819}, {Proto: spec.SCTP, First: 60000, Last: 60000}},
 		Direct: []firewall.Direct{
 			{NetworkID: id("a"), EndpointID: id("1"), Clients: netip.MustParsePrefix("10.200.1.0/24"), Addr: netip.MustParseAddr("10.200.0.2")},
 			{NetworkID: id("a"), EndpointID: id("1"), Clients: netip.MustParsePrefix("fd00:d::/64"), Addr: netip.MustParseAddr("fd00:a::2")},
 		},
-		Keep: []firewall.Keep{
+		PreservedPorts: []firewall.PreservedPorts{
 			{NetworkID: id("a"), EndpointID: id("1"), Addr: netip.MustParseAddr("10.200.0.2"), First: 5000, Last: 5003},
 			{NetworkID: id("a"), EndpointID: id("1"), Addr: netip.MustParseAddr("fd00:a::2"), First: 20000, Last: 29999},
 			{NetworkID: id("f"), EndpointID: id("6"), Addr: netip.MustParseAddr("10.200.4.2"), Source: netip.MustParseAddr("192.0.2.7"), First: 53, Last: 53},

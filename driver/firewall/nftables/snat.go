@@ -54,7 +54,7 @@ func snatElements(r firewall.Ruleset, put putter) {
 		to := values{addr: [3]netip.Addr{receiver: d.Addr}}
 		put.subnet(headerOf(d.Addr).find(directSet), d.Clients, to, endpointNote(d.NetworkID, d.EndpointID))
 	}
-	for _, k := range r.Keep {
+	for _, k := range r.PreservedPorts {
 		h := headerOf(k.Addr)
 		put.ports(portSets{h.find(preservedSet), h.find(preservedRangeSet)}, sender, values{
 			addr: [3]netip.Addr{sender: k.Addr}, port: [3]uint16{sender: k.First},
