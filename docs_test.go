@@ -319,3 +319,20 @@ func code(text string) string {
 	}
 	return "`" + text + "`"
 }
+
+// TestDocsChains: the pages that list chains by hook name chains that there are.
+func TestDocsChains(t *testing.T) {
+	rules := readText(t, "driver/firewall/nftables/testdata/table.golden") + readText(t, "driver/firewall/nftables/testdata/failclosed.golden")
+	row, name := regexp.MustCompile(`(?m)^\| (?:prerouting|output|forward|postrouting).*$`), regexp.MustCompile("`([a-z_]+)`")
+	for _, page := range []string{"docs/firewalls.md", "docs/rules/README.md"} {
+		rows := row.FindAllString(readText(t, page), -1)
+		if len(rows) < 3 {
+			t.Errorf("%s lists %q", page, rows)
+		}
+		for _, m := range name.FindAllStringSubmatch(strings.Join(rows, "\n"), -1) {
+			if !strings.Contains(rules, "chain "+m[1]+" {\n") {
+				t.Errorf("%s names chain %s, which is not there", page, m[1])
+			}
+		}
+	}
+}
