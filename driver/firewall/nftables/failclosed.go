@@ -112,8 +112,8 @@ func (f *FailClosed) Close() {
 
 // Sync makes the table for bridges, sorted by name, and removes it if there are none;
 // it returns one line for each repair. The rules that give marks have to be there
-// before it is made and until it is removed. One that is there costs nothing: nobody
-// else can change it.
+// before it is made and until it is removed. One that is there is not looked at: nobody
+// else can change it. What a file brings by a former name is removed.
 func (f *FailClosed) Sync(ctx context.Context, bridges []string) (repaired []string, err error) {
 	_, repaired, err = f.sync(ctx, bridges)
 	return repaired, err

@@ -99,7 +99,8 @@ func NeighbourFamilies(networks map[string]firewall.Network) firewall.Families {
 }
 
 // Sync makes the tables of these families, and removes the others; it returns one line
-// for each repair. One that is there costs nothing: nobody else can change it.
+// for each repair. One that is there is not looked at: nobody else can change it. What a
+// file brings by a former name is removed.
 func (p *NeighbourLimit) Sync(ctx context.Context, want firewall.Families) (repaired []string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
