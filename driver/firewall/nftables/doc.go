@@ -67,6 +67,8 @@
 //	                      cannot be changed
 //	of another process    error after a second       error
 //
+// Tables that earlier versions called otherwise are removed, see formerNames.
+//
 // An earlier version, which knows no flags, deletes an orphan and makes its own
 // table in one transaction. While nobody owns it, anybody can delete it.
 //
