@@ -84,7 +84,12 @@ func TestNewOption(t *testing.T) {
 	wantErr(t, json.Unmarshal(given, &n), `unknown network option "gangway.later"`, "another version of gangway has taken it")
 	wantErr(t, n.load(table, []byte(`{"Given":{"gangway.later":""}}`)), `network option gangway.later: "" is empty: another version`)
 	wantErr(t, n.load(table, []byte(`{"Given":{"gangway.mark":"x"}}`)), "gangway.mark is an option of one container")
+}
 
+// TestNewOptionOfAContainer is the same for one container.
+func TestNewOptionOfAContainer(t *testing.T) {
+	var later, mark string
+	table := more(&later, &mark)
 	bare, err := ParseEndpoint(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +98,7 @@ func TestNewOption(t *testing.T) {
 	if err := e.load(table, []byte(`{}`)); err != nil || e != bare || mark != "none" {
 		t.Errorf("an endpoint is %+v with gangway.mark=%s (%v)", e, mark, err)
 	}
-	given = []byte(`{"gangway.mark":"7"}`)
+	given := []byte(`{"gangway.mark":"7"}`)
 	if err := e.load(table, given); err != nil || mark != "7" {
 		t.Errorf("%s gives gangway.mark=%s (%v)", given, mark, err)
 	}

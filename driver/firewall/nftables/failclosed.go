@@ -157,20 +157,11 @@ func (f *FailClosed) replace(ctx context.Context, bridges, old []string) (writes
 		return 0, nil, fmt.Errorf("look for table inet %s: %w", failClosedName, err)
 	}
 	f.held = nil
-	if is.others() {
-		is.exists = false // not to be removed; there is no other one to be made
-	}
-	if len(bridges) == 0 && !is.exists && len(old) == 0 {
+	gone, repaired := making("inet", failClosedName, is, old)
+	if len(bridges) == 0 && len(gone) == 0 {
 		return 0, nil, nil
 	}
-	repaired = leftOver("inet", old)
-	if is.exists && !is.mine { // nobody owned it: it was loaded from a file
-		repaired = append(repaired, "table inet "+failClosedName+" was not gangway's")
-	}
-	if is.exists {
-		old = append(old, failClosedName)
-	}
-	if err := f.set(old, bridges); err != nil {
+	if err := f.set(gone, bridges); err != nil {
 		return 0, nil, err
 	}
 	return 1, repaired, nil

@@ -3,6 +3,7 @@ package nftables
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // formerNames are the names by which earlier versions made a table, by today's name.
@@ -38,11 +39,18 @@ func (w *wire) former(ctx context.Context, name string, made bool) ([]string, er
 	return all, nil
 }
 
-// leftOver says of tables that they were there, and nobody needs them.
-func leftOver(family string, names []string) []string {
-	var all []string
-	for _, name := range names {
-		all = append(all, fmt.Sprintf("table %s %s was left over", family, name))
+// making says which tables are removed where one is made, or is to be there no more: those
+// of former names, and the one of its own name, unless that is another process's. It has a
+// line for each that was not this process's.
+func making(family, name string, is state, old []string) (gone, repaired []string) {
+	for _, n := range old {
+		repaired = append(repaired, fmt.Sprintf("table %s %s was left over", family, n))
 	}
-	return all
+	if !is.exists || is.others() {
+		return old, repaired
+	}
+	if !is.mine { // nobody owned it: it was loaded from a file
+		repaired = append(repaired, fmt.Sprintf("table %s %s was not gangway's", family, name))
+	}
+	return append(slices.Clone(old), name), repaired
 }

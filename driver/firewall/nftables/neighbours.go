@@ -171,21 +171,14 @@ func (t *limitTable) sync(ctx context.Context, on bool) (repaired []string, err 
 		return nil, err
 	}
 	t.known, t.held = true, false
-	repaired = leftOver(t.family(), old)
-	switch {
-	case is.exists && is.others(): // not to be removed; there is no other one to be made
-	case is.exists && !is.mine: // nobody owned it: it was loaded from a file
-		repaired = append(repaired, fmt.Sprintf("table %s was not gangway's", t))
-		old = append(old, limitName)
-	case is.exists:
-		old = append(old, limitName)
-	case lost && on:
-		repaired = append(repaired, fmt.Sprintf("table %s was missing", t))
-	}
-	if !on && len(old) == 0 {
+	gone, repaired := making(t.family(), limitName, is, old)
+	if !on && len(gone) == 0 {
 		return nil, nil
 	}
-	return repaired, t.replace(old, on)
+	if lost && on && !is.exists {
+		repaired = append(repaired, fmt.Sprintf("table %s was missing", t))
+	}
+	return repaired, t.replace(gone, on)
 }
 
 // replace removes tables, and makes today's if it is on.
