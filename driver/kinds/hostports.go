@@ -36,11 +36,11 @@ type hostPorts struct {
 }
 
 func (h hostPorts) actions() commit.Actions[spec.HostPorts] {
-	return commit.Actions[spec.HostPorts]{Ensure: h.hold, Trim: h.keep, Remove: h.release}
+	return commit.Actions[spec.HostPorts]{Ensure: h.hold, Trim: h.trim, Remove: h.release}
 }
 
-// hold holds a container's ports beside what else it has, for as long as keep
-// was not told. What is in the way is told, and tried again by each check. An error says
+// hold holds a container's ports beside what else it has, until trim
+// is told. What is in the way is told, and tried again by each check. An error says
 // that a port which is held is not relayed.
 func (h hostPorts) hold(ctx context.Context, p spec.HostPorts) (held []string, err error) {
 	held, unheld, err := h.ports.Hold(ctx, p)
@@ -50,8 +50,8 @@ func (h hostPorts) hold(ctx context.Context, p spec.HostPorts) (held []string, e
 	return held, err
 }
 
-// keep gives up what a container has beyond these ports.
-func (h hostPorts) keep(_ context.Context, p spec.HostPorts) error {
+// trim gives up what a container has beyond these ports.
+func (h hostPorts) trim(_ context.Context, p spec.HostPorts) error {
 	h.ports.Trim(p)
 	return nil
 }
@@ -59,7 +59,7 @@ func (h hostPorts) keep(_ context.Context, p spec.HostPorts) error {
 // release gives up all that a container has.
 func (h hostPorts) release(ctx context.Context, p spec.HostPorts) error {
 	h.tell(p.Sandbox, nil)
-	return h.keep(ctx, spec.HostPorts{Sandbox: p.Sandbox})
+	return h.trim(ctx, spec.HostPorts{Sandbox: p.Sandbox})
 }
 
 // tell publishes which ports of a container are not held.
