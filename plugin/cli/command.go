@@ -20,16 +20,19 @@ type command struct {
 	// follows says that the command can go on printing what is new; then run
 	// bounds its questions itself. spans says that it has --since and --until.
 	follows, spans bool
-	// pair is what a command has that takes two arguments.
-	pair *pair
+	// subject is what a command has that is about one thing or two, and whose answer is no
+	// list.
+	subject *subject
 	// run writes the answer.
 	run func(ctx context.Context, q query) error
 }
 
-// pair is what a command about two things has. It bounds its questions itself: --timeout
-// is for each of them.
-type pair struct {
-	// complete returns what either argument may be.
+// subject is what a command about one thing or two has. It bounds its questions itself:
+// --timeout is for each of them.
+type subject struct {
+	// pair says that it takes two arguments, and not at most one.
+	pair bool
+	// complete returns what an argument may be.
 	complete func(ctx context.Context, q query) []string
 	flags    func(f *pflag.FlagSet, q *query)
 }
@@ -49,9 +52,11 @@ type query struct {
 	follow  bool
 	timeout time.Duration
 	find    func(context.Context) (*daemon, error)
-	// trace is what gangway trace is to do; hint takes what is no part of an answer.
-	trace traceFlags
-	hint  io.Writer
+	// trace and doctor are what these commands are to do; hint takes what is no part of an
+	// answer.
+	trace  traceFlags
+	doctor doctorFlags
+	hint   io.Writer
 }
 
 // id cuts an id as docker does.
@@ -89,7 +94,7 @@ func (c command) cobra(o Options) *cobra.Command {
 			return err
 		}
 		ctx := cmd.Context()
-		if !c.follows && c.pair == nil {
+		if !c.follows && c.subject == nil {
 			bounded, cancel := context.WithTimeout(ctx, q.timeout)
 			defer cancel()
 			ctx = bounded
@@ -101,8 +106,8 @@ func (c command) cobra(o Options) *cobra.Command {
 	}
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		switch {
-		case c.pair != nil && len(args) < 2:
-			return completion(cmd, c.pair.complete, ready)
+		case c.subject != nil && (len(args) == 0 || c.subject.pair && len(args) == 1):
+			return completion(cmd, c.subject.complete, ready)
 		case c.lists != nil && len(args) == 0:
 			return completion(cmd, c.lists.complete, ready)
 		}
@@ -119,8 +124,8 @@ func (c command) cobra(o Options) *cobra.Command {
 		f.StringVar(&since, "since", "", "list what happened since a `TIME`, or so long ago")
 		f.StringVar(&until, "until", "", "list what happened until a `TIME`, or so long ago")
 	}
-	if c.pair != nil {
-		c.pair.flags(f, &q)
+	if c.subject != nil {
+		c.subject.flags(f, &q)
 	}
 	if c.lists != nil {
 		c.listFlags(cmd, &q, ready)
@@ -130,13 +135,13 @@ func (c command) cobra(o Options) *cobra.Command {
 
 // args takes one argument at most, and that where it means something, or a pair.
 func (c command) args(cmd *cobra.Command, args []string) error {
-	if c.pair != nil {
+	if c.subject != nil && c.subject.pair {
 		if len(args) != 2 || args[0] == "" || args[1] == "" {
 			return fmt.Errorf("want two arguments, as in \"%s\"; see \"%s --help\"", cmd.UseLine(), cmd.CommandPath())
 		}
 		return nil
 	}
-	if c.lists == nil || !c.lists.argument {
+	if c.subject == nil && (c.lists == nil || !c.lists.argument) {
 		return noArgs(cmd, args)
 	}
 	if len(args) > 1 {

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/spf13/pflag"
 
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/plugin/doctor"
@@ -19,23 +22,42 @@ const doctorLong = `Look for what keeps published ports and containers from answ
 at one container, or at one port of the host.
 
 Each finding is a line with its cure. It looks at the daemon's own state, who
-listens in the container and on which address, the container's links, addresses
-and routes, rules of others that drop (iptables and nftables), forwarding, the
-connection table, open files, bridges that are full, and MTUs. It only reads,
-and sends no packet. What cannot be looked at is said at the end.
+listens in the container, on which address, and whether it accepts; links,
+addresses, routes and rules of the container; rules of others on the host that
+drop or divert (iptables and nftables), its routes, links, forwarding and
+connection table; open files, bridges that are full, MTUs, and the engine.
+With --client it also looks at the way back to somebody who gets no answer.
+It only reads, and sends no packet. What cannot be looked at is said at the end.
+docs/doctor.md lists all findings.
 
 ` + aboutNames + `
 
 Exit code 0 means that nothing is wrong, 1 that something is.`
 
+// doctorFlags are those of gangway doctor.
+type doctorFlags struct{ client, engine string }
+
 func doctorCommand() command {
 	return command{
 		use: "doctor [CONTAINER|PORT[/PROTOCOL]]", short: "Say why a container or a published port does not answer", long: doctorLong,
-		lists: &lists{argument: true, complete: containerNames}, run: runDoctor,
+		subject: &subject{complete: containerNames, flags: func(f *pflag.FlagSet, q *query) {
+			f.StringVar(&q.doctor.client, "client", "", "look at the way back to the `ADDRESS` of who gets no answer")
+			f.StringVar(&q.doctor.engine, "engine", "/run/docker.sock", "the engine's API socket `file`, asked where the daemon knows no names")
+		}}, run: runDoctor,
 	}
 }
 
 func runDoctor(ctx context.Context, q query) error {
+	ctx, cancel := context.WithTimeout(ctx, q.timeout)
+	defer cancel()
+	var client netip.Addr
+	if q.doctor.client != "" {
+		a, err := netip.ParseAddr(strings.Trim(q.doctor.client, "[]"))
+		if err != nil {
+			return fmt.Errorf("--client %q: want an address, such as 192.0.2.9", q.doctor.client)
+		}
+		client = a.Unmap().WithZone("")
+	}
 	state, err := q.state(ctx)
 	if err != nil {
 		return err
@@ -44,7 +66,10 @@ func runDoctor(ctx context.Context, q query) error {
 	if err != nil {
 		return err
 	}
-	facts := doctor.Look(ctx, state)
+	var notes []string
+	state.Engine, notes = q.engineFault(ctx, state)
+	facts := doctor.Look(ctx, state, target, client)
+	facts.Notes = append(append(facts.Notes, notes...), doctor.Missing(facts)...)
 	findings := doctor.Judge(facts, target)
 	if q.json {
 		err = q.doctorJSON(findings, facts.Notes)
@@ -68,6 +93,7 @@ func (q query) state(ctx context.Context) (s doctor.State, err error) {
 		s.Health = append(s.Health, strings.TrimSpace(line))
 	}
 	s.Health = append(s.Health, h.Degraded...)
+	s.Unguarded, s.Protection = h.Unguarded, h.Protection
 	for name, into := range map[string]any{"networks": &s.Networks, "endpoints": &s.Endpoints, "ports": &s.Ports} {
 		if _, err = q.answer(ctx, name, into); err != nil {
 			return s, err
@@ -148,7 +174,11 @@ func (q query) doctorText(findings []doctor.Finding, f doctor.Facts) error {
 		lines = append(lines, printable.Word(finding.String()))
 	}
 	if len(findings) == 0 {
-		lines = append(lines, fmt.Sprintf("found nothing wrong with %s, %s and %s", count(uint64(len(f.State.Networks)), "network"),
+		found := "found nothing wrong with %s, %s and %s"
+		if len(f.Notes) > 0 {
+			found += ", as far as could be looked at:"
+		}
+		lines = append(lines, fmt.Sprintf(found, count(uint64(len(f.State.Networks)), "network"),
 			count(uint64(len(f.State.Endpoints)), "endpoint"), count(uint64(len(f.State.Ports)), "published run")))
 	}
 	for _, note := range f.Notes {

@@ -47,7 +47,7 @@ type traceFlags struct {
 func traceCommand() command {
 	return command{
 		use: "trace FROM TO", short: "Follow a packet through the host's rules, to what accepts or drops it", long: traceLong,
-		pair: &pair{complete: containerNames, flags: func(f *pflag.FlagSet, q *query) {
+		subject: &subject{pair: true, complete: containerNames, flags: func(f *pflag.FlagSet, q *query) {
 			f.BoolVar(&q.trace.probe, "probe", false, "open a connection, or send a datagram, from FROM")
 			f.DurationVar(&q.trace.wait, "for", 10*time.Second, "how long to wait for a packet; 0s leaves the kernel out")
 		}}, run: runTrace,

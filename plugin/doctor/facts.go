@@ -6,8 +6,8 @@ import (
 	"github.com/gangway-net/gangway/plugin"
 )
 
-// Facts are what findings follow from. Maps and lists are empty where nothing could be
-// found out; Notes says why.
+// Facts are what findings follow from. What could not be found out is left out of maps and
+// lists, and Notes says why: nothing follows from it.
 type Facts struct {
 	// State is what the daemon says: of itself, and of what should be there.
 	State State
@@ -15,8 +15,10 @@ type Facts struct {
 	Host Host
 	// Containers are the network namespaces of containers, by sandbox.
 	Containers map[string]Container
-	// Filters are the rules of others that see forwarded packets.
+	// Filters are the rules of others that packets meet on the host.
 	Filters []Base
+	// Client is somebody who gets no answers, if one was named.
+	Client Client
 	// Notes say what could not be looked at, and why.
 	Notes []string
 }
@@ -24,34 +26,68 @@ type Facts struct {
 // State is what the daemon says.
 type State struct {
 	// Health has a line for each problem and each thing that is degraded.
-	Health    []string
-	Networks  []plugin.Network
-	Endpoints []plugin.Endpoint
-	Ports     []plugin.Port
+	Health []string
+	// Unguarded says why containers have no port filter, Protection what stands between a
+	// flush of all rules and open networks, in the words of plugin.Health.
+	Unguarded, Protection string
+	Networks              []plugin.Network
+	Endpoints             []plugin.Endpoint
+	Ports                 []plugin.Port
 	// Files are the descriptors that the daemon has open and may have; 0 for unknown.
 	Files, FileLimit int
+	// Engine says why the engine does not answer; empty if it does, or was not asked.
+	Engine string
 }
 
 // Host is what the kernel says of the host.
 type Host struct {
-	// Forwarding says whether packets pass from link to link, by family.
-	Forwarding4, Forwarding6 bool
-	// Flows and FlowLimit are the entries of the connection table, and how many there
-	// may be; 0 for unknown.
-	Flows, FlowLimit int
+	// Settings are numbers of /proc/sys, by their path below it.
+	Settings map[string]int
 	// Links are the host's links by name.
 	Links map[string]Link
-	// Uplink is the link of the default route; empty for none.
-	Uplink string
+	// Uplinks are the links of the default routes.
+	Uplinks []string
 	// Neighbours are what the host knows of hardware addresses.
 	Neighbours map[netip.Addr]Neighbour
+	// Ways are the host's ways to addresses of containers.
+	Ways map[netip.Addr]Way
+	// Reversed counts the packets that were dropped since the boot because the way back to
+	// their source leads by another link (IPReversePathFilter).
+	Reversed int
 }
 
 // Link is one link.
 type Link struct {
+	Index  int
 	MTU    int
 	Up     bool
 	Master string
+	// Kind is the kernel's, such as bridge; device for hardware.
+	Kind string
+	// Carrier says that somebody is at the other end; of a bridge, at one of its ports.
+	Carrier   bool
+	Addresses []netip.Addr
+	// Program says that packets meet programs (XDP, traffic control) when they come in.
+	Program bool
+}
+
+// Way is where a packet goes, as the kernel's routes say.
+type Way struct {
+	// Link is where it leaves, MTU the path's where the kernel knows one, else 0.
+	Link string
+	MTU  int
+	// Refused says why it goes nowhere; empty if it does.
+	Refused string
+}
+
+// Client is somebody outside who asks for a published port.
+type Client struct {
+	// Addr is invalid if none was named.
+	Addr netip.Addr
+	// Way is the host's own to it, and Answers those of what containers send, by their
+	// address.
+	Way     Way
+	Answers map[netip.Addr]Way
 }
 
 // Neighbour is what the host knows of who has an address.
@@ -62,13 +98,18 @@ type Neighbour struct {
 
 // Container is the inside of a container's network namespace.
 type Container struct {
-	// Addresses are all of its links', Default says whether it has default routes.
-	Addresses          []netip.Addr
+	// Addresses are all of its links' that it may use; Refused are those that somebody
+	// else on the link has (duplicate address detection).
+	Addresses, Refused []netip.Addr
+	// Default4 and Default6 say whether it has default routes.
 	Default4, Default6 bool
 	// Down are the links that are down, by name.
 	Down map[string]bool
-	// Listeners are the sockets that wait for clients.
+	// Listeners are the sockets that wait for clients, of all protocols but Unlisted.
 	Listeners []Listener
+	Unlisted  map[string]bool
+	// Filters are its own rules that see what comes in.
+	Filters []Base
 }
 
 // Listener is a socket that waits for clients.
@@ -79,4 +120,8 @@ type Listener struct {
 	// IPv4 as well if Both.
 	Addr netip.AddrPort
 	Both bool
+	// Waiting are the connections that nobody has accepted yet, of a queue of so many.
+	Waiting, Queue int
+	// Stuck says that none of them was accepted for a while.
+	Stuck bool
 }

@@ -1,41 +1,47 @@
 package doctor
 
 import (
-	"bufio"
-	"encoding/hex"
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
+	nft "github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/plugin/enter"
 )
 
-// inside looks into a network namespace.
-func inside(path string) (c Container, err error) {
-	err = enter.Namespace(path, func() (err error) {
-		c, err = here()
-		return err
+// inside looks into a network namespace. What could not be looked at is in failed, by what
+// it is.
+func inside(ctx context.Context, path string) (c Container, failed map[string]error, err error) {
+	failed = map[string]error{}
+	err = enter.Namespace(path, func() error {
+		if err := c.links(); err != nil {
+			return err
+		}
+		c.sockets(failed)
+		c.filters(ctx, failed)
+		return nil
 	})
-	return c, err
+	return c, failed, err
 }
 
-// here looks at the namespace of the thread.
-func here() (c Container, err error) {
+// links looks at links, addresses and routes of the thread's namespace.
+func (c *Container) links() error {
 	c.Down = map[string]bool{}
 	kernel, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return c, err
+		return err
 	}
 	defer kernel.Close()
 	links, err := complete(kernel.LinkList())
 	if err != nil {
-		return c, err
+		return err
 	}
 	for _, l := range links {
 		if l.Attrs().RawFlags&unix.IFF_UP == 0 {
@@ -44,17 +50,22 @@ func here() (c Container, err error) {
 	}
 	addrs, err := complete(kernel.AddrList(nil, unix.AF_UNSPEC))
 	if err != nil {
-		return c, err
+		return err
 	}
 	for _, a := range addrs {
-		if ip, ok := netip.AddrFromSlice(a.IP); ok {
+		ip, ok := netip.AddrFromSlice(a.IP)
+		switch {
+		case !ok:
+		case a.Flags&unix.IFA_F_DADFAILED != 0:
+			c.Refused = append(c.Refused, ip.Unmap())
+		default:
 			c.Addresses = append(c.Addresses, ip.Unmap())
 		}
 	}
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		routes, err := complete(kernel.RouteList(nil, family))
 		if err != nil {
-			continue // a kernel without IPv6
+			return err
 		}
 		has := slices.ContainsFunc(routes, isDefault)
 		if family == unix.AF_INET {
@@ -63,88 +74,79 @@ func here() (c Container, err error) {
 			c.Default6 = has
 		}
 	}
-	c.Listeners = listeners()
-	return c, nil
+	return nil
 }
 
-// States of sockets in /proc/net (include/net/tcp_states.h): TCP_LISTEN, and TCP_CLOSE
-// for UDP sockets that are not connected.
-const (
-	tcpListen = "0A"
-	unbound   = "07"
-)
-
-// listeners reads the sockets that wait for clients.
-func listeners() (all []Listener) {
-	for _, file := range []struct{ name, protocol, state string }{
-		{"tcp", "tcp", tcpListen}, {"tcp6", "tcp", tcpListen}, {"udp", "udp", unbound}, {"udp6", "udp", unbound},
-	} {
-		all = append(all, readSockets("/proc/thread-self/net/"+file.name, file.protocol, file.state)...)
+// sockets looks at who listens.
+func (c *Container) sockets(failed map[string]error) {
+	all, why := listeners()
+	stuck(all)
+	c.Listeners, c.Unlisted = all, map[string]bool{}
+	for protocol, err := range why {
+		c.Unlisted[protocol] = true
+		failed["who listens on "+protocol+" ports in"] = err
 	}
-	return append(all, readSCTP("/proc/thread-self/net/sctp/eps")...)
 }
 
-// readSockets reads a list of sockets as proc(5) has it.
-func readSockets(path, protocol, state string) (all []Listener) {
-	f, err := os.Open(path) //nolint:gosec // one of ours
+// filters reads the rules that see what comes in. Programs are run only where there is
+// something for them to list: nearly no container has rules of its own, and an engine's are
+// about names alone (nat).
+func (c *Container) filters(ctx context.Context, failed map[string]error) {
+	some, err := filtering()
+	if err == nil && some {
+		var text []byte
+		if text, err = output(ctx, "nft", "-j", "list", "ruleset"); err == nil {
+			c.Filters, err = parseNft(text, nil)
+		}
+	}
 	if err != nil {
-		return nil
+		failed["rules of nftables in"] = err
 	}
-	defer func() { _ = f.Close() }()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 4 || fields[3] != state {
+	for _, six := range []bool{false, true} {
+		program, file := "iptables-legacy", "/proc/thread-self/net/ip_tables_names"
+		if six {
+			program, file = "ip6tables-legacy", "/proc/thread-self/net/ip6_tables_names"
+		}
+		if !slices.ContainsFunc(legacyTables(file), func(t string) bool { return t != "nat" }) {
 			continue
 		}
-		if at, err := parseSocket(fields[1]); err == nil && at.Port() != 0 {
-			// Whether a socket of [::] takes IPv4 is not told; most do.
-			all = append(all, Listener{Protocol: protocol, Addr: at, Both: at.Addr() == netip.IPv6Unspecified()})
-		}
-	}
-	return all
-}
-
-// parseSocket reads "0100007F:1F90": words of four bytes in the host's order, and a port.
-func parseSocket(text string) (netip.AddrPort, error) {
-	addr, port, _ := strings.Cut(text, ":")
-	raw, err := hex.DecodeString(addr)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	for i := 0; i+4 <= len(raw); i += 4 {
-		slices.Reverse(raw[i : i+4])
-	}
-	ip, ok := netip.AddrFromSlice(raw)
-	if !ok {
-		return netip.AddrPort{}, fmt.Errorf("address %q", addr)
-	}
-	n, err := strconv.ParseUint(port, 16, 16)
-	return netip.AddrPortFrom(ip.Unmap(), uint16(n)), err
-}
-
-// readSCTP reads the endpoints of SCTP (net/sctp/proc.c): their addresses follow the
-// seven fields that describe them and the port.
-func readSCTP(path string) (all []Listener) {
-	f, err := os.Open(path) //nolint:gosec // one of ours
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = f.Close() }()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 9 {
-			continue
-		}
-		port, err := strconv.ParseUint(fields[5], 10, 16)
+		text, err := output(ctx, program+"-save")
 		if err != nil {
+			failed["rules of "+program+" in"] = err
 			continue
 		}
-		for _, text := range fields[8:] {
-			if a, err := netip.ParseAddr(strings.TrimSuffix(text, "*")); err == nil {
-				all = append(all, Listener{Protocol: "sctp", Addr: netip.AddrPortFrom(a, uint16(port)), Both: a == netip.IPv6Unspecified()})
-			}
-		}
+		c.Filters = append(c.Filters, parseSave(program, string(text), six)...)
 	}
-	return all
+}
+
+// legacyTables lists the tables that iptables-legacy has made.
+func legacyTables(file string) []string {
+	text, err := os.ReadFile(file) //nolint:gosec // one of ours
+	if err != nil {
+		return nil // a kernel without it
+	}
+	return strings.Fields(string(text))
+}
+
+// filtering says whether the namespace has chains of nf_tables that may drop what comes in.
+func filtering() (bool, error) {
+	kernel, err := nft.New()
+	if err != nil {
+		return false, err
+	}
+	chains, err := kernel.ListChains()
+	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
+		return false, nil // a kernel without nf_tables
+	}
+	return slices.ContainsFunc(chains, func(c *nft.Chain) bool {
+		return c.Type == nft.ChainTypeFilter && c.Hooknum != nil
+	}), err
+}
+
+// looked turns what could not be looked at in a container into notes.
+func (f *Facts) looked(name string, failed map[string]error) {
+	for what, err := range failed {
+		f.note(fmt.Sprintf("%s %s", what, name), err)
+	}
+	slices.Sort(f.Notes)
 }

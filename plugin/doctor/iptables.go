@@ -4,19 +4,18 @@ import (
 	"bufio"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 )
 
-// seesForwarded says whether a built-in chain of iptables sees forwarded packets. Those of
-// PREROUTING that drop come before the translation: raw and mangle.
-func seesForwarded(chain string) bool {
-	return slices.Contains([]string{"PREROUTING", "FORWARD", "POSTROUTING"}, chain)
+// hooks are the hooks of the built-in chains of iptables, in the kernel's words.
+func hooks() map[string]string {
+	return map[string]string{"PREROUTING": "prerouting", "INPUT": "input", "FORWARD": "forward", "OUTPUT": "output", "POSTROUTING": "postrouting"}
 }
 
 // parseSave reads what iptables-save or ip6tables-save prints. program is its name without
-// "-save"; a table whose chains see no forwarded packet is left out.
+// "-save". Rules of PREROUTING come before Gangway's translation, those of nat as well: they
+// may lead elsewhere.
 func parseSave(program, text string, six bool) (all []Base) {
 	var table string
 	var chains map[string][]Rule
@@ -29,9 +28,9 @@ func parseSave(program, text string, six bool) (all []Base) {
 			table, chains, bases = line[1:], map[string][]Rule{}, nil
 		case strings.HasPrefix(line, ":"):
 			f := strings.Fields(line[1:])
-			if len(f) > 1 && seesForwarded(f[0]) {
+			if len(f) > 1 && hooks()[f[0]] != "" {
 				bases = append(bases, Base{
-					Name: program + " " + table + " " + f[0], Early: f[0] == "PREROUTING", Four: !six, Six: six, Closed: f[1] == "DROP", Chain: f[0], Chains: chains,
+					Name: program + " " + table + " " + f[0], Hook: hooks()[f[0]], Early: f[0] == "PREROUTING", Four: !six, Six: six, Closed: f[1] == "DROP", Chain: f[0], Chains: chains,
 				})
 			}
 		case strings.HasPrefix(line, "-A ") && chains != nil && len(words(line)) > 1:
@@ -88,8 +87,10 @@ func (r *Rule) verdict(flag, target string) {
 		r.Verdict = strings.ToLower(target)
 	case "DROP", "REJECT":
 		r.Verdict = "drop"
-	case "LOG", "MARK", "CONNMARK", "NFLOG", "TCPMSS", "CT", "NOTRACK", "MASQUERADE", "SNAT", "DNAT", "REDIRECT", "SET", "CHECKSUM", "TRACE", "AUDIT", "DSCP", "TOS", "CLASSIFY", "SECMARK", "CONNSECMARK":
+	case "LOG", "MARK", "CONNMARK", "NFLOG", "TCPMSS", "CT", "NOTRACK", "MASQUERADE", "SNAT", "SET", "CHECKSUM", "TRACE", "AUDIT", "DSCP", "TOS", "CLASSIFY", "SECMARK", "CONNSECMARK":
 		r.Verdict = ""
+	case "DNAT", "REDIRECT", "TPROXY":
+		r.Verdict = "divert"
 	default:
 		r.Verdict, r.Target = "jump", target
 		if flag == "-g" {

@@ -42,6 +42,9 @@ func (t Target) endpoint(f Facts, e plugin.Endpoint) bool {
 
 // Judge returns what is wrong, the nearest cause first. It is pure.
 func Judge(f Facts, t Target) (all []Finding) {
+	if f.State.Engine != "" {
+		all = append(all, Finding{"the engine does not answer: " + f.State.Engine, "see systemctl status docker; containers run on, but none starts, and names are not known"})
+	}
 	for _, line := range f.State.Health {
 		text, cure, ok := strings.Cut(line, ": ")
 		if !ok {
@@ -61,7 +64,9 @@ func Judge(f Facts, t Target) (all []Finding) {
 		}
 	}
 	all = append(all, f.filtered(t)...)
-	all = append(all, f.host()...)
+	all = append(all, f.reached(t)...)
+	all = append(all, f.client(t)...)
+	all = append(all, f.host(t)...)
 	return compact(all)
 }
 
@@ -147,7 +152,10 @@ func (f Facts) inside(name string, e plugin.Endpoint, c Container) (all []Findin
 	}
 	internal := slices.ContainsFunc(f.State.Networks, func(n plugin.Network) bool { return n.ID == e.NetworkID && n.Internal })
 	for _, a := range e.Addresses {
-		if !slices.Contains(c.Addresses, a.Addr()) {
+		switch {
+		case slices.Contains(c.Refused, a.Addr()):
+			all = append(all, Finding{fmt.Sprintf("%s may not use its address %s: somebody else on the network has it", name, a.Addr()), "remove it there, or give the container another --ip6"})
+		case !slices.Contains(c.Addresses, a.Addr()):
 			all = append(all, Finding{fmt.Sprintf("%s has lost its address %s", name, a.Addr()), "restart the container; look for what changes addresses in it"})
 		}
 		has := c.Default4
@@ -174,49 +182,4 @@ func nameOf(w plugin.Whose, endpoint string) string {
 		return "container " + w.ContainerName
 	}
 	return "endpoint " + endpoint[:min(len(endpoint), 12)]
-}
-
-// host says what the host lacks or runs out of.
-func (f Facts) host() (all []Finding) {
-	h := f.Host
-	full := func(n, limit int) bool { return limit > 0 && n >= limit-limit/10 }
-	if full(h.Flows, h.FlowLimit) {
-		all = append(all, Finding{fmt.Sprintf("the connection table has %d of %d entries, and refuses new connections when it is full", h.Flows, h.FlowLimit), "raise net.netfilter.nf_conntrack_max"})
-	}
-	if full(f.State.Files, f.State.FileLimit) {
-		all = append(all, Finding{fmt.Sprintf("the daemon has %d of %d files open, one for each published port", f.State.Files, f.State.FileLimit), "raise LimitNOFILE of gangway.service"})
-	}
-	for _, n := range f.State.Networks {
-		if n.Endpoints >= maxPorts*9/10 {
-			all = append(all, Finding{fmt.Sprintf("bridge %s has %d of %d ports", n.Bridge, n.Endpoints, maxPorts), "put further containers on another network"})
-		}
-		up := h.Links[h.Uplink]
-		if l := h.Links[n.Bridge]; up.MTU > 0 && l.MTU > up.MTU && !n.Internal {
-			all = append(all, Finding{
-				fmt.Sprintf("bridge %s has an MTU of %d and %s, the way out, %d", n.Bridge, l.MTU, h.Uplink, up.MTU),
-				fmt.Sprintf("create the network with -o com.docker.network.driver.mtu=%d: large packets get lost where ICMP is filtered", up.MTU),
-			})
-		}
-		if l, known := h.Links[n.Bridge]; h.Links != nil && (!known || !l.Up) && n.Endpoints > 0 {
-			all = append(all, Finding{"bridge " + n.Bridge + " is missing or down", "gangway mends it within seconds; if not, see gangway events"})
-		}
-	}
-	return append(all, f.forwarding()...)
-}
-
-// maxPorts is the kernel's limit (BR_MAX_PORTS), without port 0.
-const maxPorts = 1023
-
-func (f Facts) forwarding() (all []Finding) {
-	for _, six := range []bool{false, true} {
-		on, name, key := f.Host.Forwarding4, "IPv4", "net.ipv4.ip_forward"
-		if six {
-			on, name, key = f.Host.Forwarding6, "IPv6", "net.ipv6.conf.all.forwarding"
-		}
-		needs := slices.ContainsFunc(f.State.Ports, func(p plugin.Port) bool { return p.ContainerIP.Is6() == six && p.Path != "relay" })
-		if needs && !on {
-			all = append(all, Finding{"the host does not forward " + name, "set " + key + "=1; look for what turns it off (a file in /etc/sysctl.d)"})
-		}
-	}
-	return all
 }

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"reflect"
@@ -34,8 +35,12 @@ func healthy() Facts {
 			Files: 10, FileLimit: 1024,
 		},
 		Host: Host{
-			Forwarding4: true, Flows: 10, FlowLimit: 65536, Uplink: "eth0",
-			Links:      map[string]Link{"eth0": {MTU: 1500, Up: true}, "gw-a": {MTU: 1500, Up: true}, "gv-1": {MTU: 1500, Up: true, Master: "gw-a"}},
+			Settings: map[string]int{forward4: 1, flows: 10, flowLimit: 65536}, Uplinks: []string{"eth0"},
+			Links: map[string]Link{
+				"eth0": {MTU: 1500, Up: true, Carrier: true, Addresses: []netip.Addr{addr("192.0.2.1")}},
+				"gw-a": {MTU: 1500, Up: true, Kind: "bridge"}, "gv-1": {MTU: 1500, Up: true, Master: "gw-a"},
+			},
+			Ways:       map[netip.Addr]Way{addr("10.80.0.2"): {Link: "gw-a"}},
 			Neighbours: map[netip.Addr]Neighbour{addr("10.80.0.2"): {MAC: "02:42:0a:50:00:02"}},
 		},
 		Containers: map[string]Container{sandbox: {
@@ -96,22 +101,26 @@ func portDamages() map[string]damage {
 		"perhaps, unasked": {filter("-A FORWARD -s 1.2.3.4 -j DROP"), 0, nil},
 		"perhaps, asked":   {filter("-A FORWARD -s 1.2.3.4 -j DROP"), 8000, []string{"iptables filter FORWARD rule 1 may drop"}},
 		"a policy": {func(f *Facts) {
-			f.Filters = []Base{{Name: "table inet filter chain forward", Four: true, Closed: true}}
+			f.Filters = []Base{{Name: "table inet filter chain forward", Hook: "forward", Four: true, Closed: true}}
 		}, 0, []string{"table inet filter chain forward, whose policy is drop … docs/firewalls.md"}},
 	}
 }
 
 func hostDamages() map[string]damage {
 	return map[string]damage{
-		"forwarding":       {func(f *Facts) { f.Host.Forwarding4 = false }, 0, []string{"does not forward IPv4 … net.ipv4.ip_forward=1"}},
-		"connection table": {func(f *Facts) { f.Host.Flows = 65000 }, 0, []string{"65000 of 65536 … nf_conntrack_max"}},
+		"forwarding":       {func(f *Facts) { f.Host.Settings[forward4] = 0 }, 0, []string{"does not forward IPv4 … net.ipv4.ip_forward=1"}},
+		"connection table": {func(f *Facts) { f.Host.Settings[flows] = 65000 }, 0, []string{"65000 of 65536 … nf_conntrack_max"}},
 		"files":            {func(f *Facts) { f.State.Files = 1000 }, 0, []string{"1000 of 1024 files … LimitNOFILE"}},
-		"a full bridge":    {func(f *Facts) { f.State.Networks[0].Endpoints = 1000 }, 0, []string{"bridge gw-a has 1000 of 1023 ports"}},
-		"MTU":              {func(f *Facts) { f.Host.Links["eth0"] = Link{MTU: 1400, Up: true} }, 0, []string{"MTU of 1500 and eth0, the way out, 1400 … mtu=1400"}},
-		"bridge down":      {func(f *Facts) { f.Host.Links["gw-a"] = Link{MTU: 1500} }, 0, []string{"bridge gw-a is missing or down"}},
-		"link down":        {func(f *Facts) { f.Host.Links["gv-1"] = Link{MTU: 1500} }, 0, []string{"the host's end gv-1 of its link is down"}},
-		"link gone":        {func(f *Facts) { f.State.Endpoints[0].HostInterface = "" }, 0, []string{"has no link any more … restart"}},
-		"no answer":        {func(f *Facts) { f.Host.Neighbours[netip.MustParseAddr("10.80.0.2")] = Neighbour{Failed: true} }, 0, []string{"does not answer when the host asks who has 10.80.0.2 … paused"}},
+		"a full bridge": {func(f *Facts) {
+			for i := range 999 {
+				f.Host.Links[fmt.Sprint("port", i)] = Link{Up: true, Master: "gw-a"}
+			}
+		}, 0, []string{"bridge gw-a has 1000 of 1023 ports"}},
+		"MTU":         {func(f *Facts) { f.Host.Links["eth0"] = Link{MTU: 1400, Up: true, Carrier: true} }, 0, []string{"MTU of 1500 and eth0, the way out, 1400 … mtu=1400"}},
+		"bridge down": {func(f *Facts) { f.Host.Links["gw-a"] = Link{MTU: 1500} }, 0, []string{"bridge gw-a is missing or down"}},
+		"link down":   {func(f *Facts) { f.Host.Links["gv-1"] = Link{MTU: 1500} }, 0, []string{"the host's end gv-1 of its link is down"}},
+		"link gone":   {func(f *Facts) { f.State.Endpoints[0].HostInterface = "" }, 0, []string{"has no link any more … restart"}},
+		"no answer":   {func(f *Facts) { f.Host.Neighbours[netip.MustParseAddr("10.80.0.2")] = Neighbour{Failed: true} }, 0, []string{"does not answer when the host asks who has 10.80.0.2 … paused"}},
 		"duplicate": {func(f *Facts) {
 			f.Host.Neighbours[netip.MustParseAddr("10.80.0.2")] = Neighbour{MAC: "02:00:00:00:00:09"}
 		}, 0, []string{"10.80.0.2 is answered for by 02:00:00:00:00:09"}},
@@ -128,7 +137,14 @@ func hostDamages() map[string]damage {
 		"stopped":             {func(f *Facts) { f.State.Endpoints[0].Sandbox = "" }, 0, []string{"is in no container"}},
 		"a range, unasked":    {func(f *Facts) { listen(f); f.State.Ports[0].Last, f.State.Ports[1].Last = 9000, 9000 }, 0, nil},
 		"one of a range":      {func(f *Facts) { listen(f); f.State.Ports[0].Last, f.State.Ports[1].Last = 9000, 9000 }, 8010, []string{"nobody … listens on tcp port 90,"}},
-		"nothing known of it": {func(f *Facts) { f.Containers = nil; f.Host.Links = nil; f.Host.Neighbours = nil }, 8000, nil},
+		"nothing known of it": {func(f *Facts) { f.Containers, f.Host = nil, Host{} }, 8000, nil},
+		"sockets unknown":     {within(func(c *Container) { c.Listeners, c.Unlisted = nil, map[string]bool{"tcp": true} }), 8000, nil},
+		"the engine":          {func(f *Facts) { f.State.Engine = "nobody listens on /run/docker.sock" }, 0, []string{"the engine does not answer: nobody listens … systemctl status docker"}},
+		"a full queue":        {within(func(c *Container) { c.Listeners[0].Waiting, c.Listeners[0].Queue = 129, 128 }), 0, []string{"accepts no connections at tcp port 80: 129 wait, and there is room for 129 … paused"}},
+		"a bridge in a VRF": {func(f *Facts) {
+			f.Host.Links["gw-a"] = Link{MTU: 1500, Up: true, Master: "vrf1"}
+			f.Host.Ways[netip.MustParseAddr("10.80.0.2")] = Way{Link: "eth0"}
+		}, 8000, nil},
 	}
 }
 
@@ -158,18 +174,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestParseSocket(t *testing.T) {
-	for text, want := range map[string]string{
-		"0100007F:1F90":                         "127.0.0.1:8080",
-		"00000000:0050":                         "0.0.0.0:80",
-		"00000000000000000000000000000000:0050": "[::]:80",
-		"0000000000000000FFFF00000200500A:0050": "10.80.0.2:80",
-	} {
-		got, err := parseSocket(text)
-		if want != "" && (err != nil || got.String() != want) {
-			t.Errorf("%s is %v, %v, want %s", text, got, err, want)
-		}
-	}
+func TestWords(t *testing.T) {
 	if got := words(`-A X -m comment --comment "a \"b\" c" -j DROP`); !reflect.DeepEqual(got, []string{"-A", "X", "-m", "comment", "--comment", `a "b" c`, "-j", "DROP"}) {
 		t.Errorf("words: %q", got)
 	}

@@ -16,7 +16,7 @@ func (f Facts) listens(p plugin.Port, t Target) (all []Finding) {
 		return nil
 	}
 	c, known := f.Containers[f.State.Endpoints[i].Sandbox]
-	if !known {
+	if !known || c.Unlisted[p.Protocol] {
 		return nil
 	}
 	// Of a long range nobody expects all to be served, unless one is asked for.
@@ -49,7 +49,7 @@ func (f Facts) listensAt(p plugin.Port, port uint16, listeners []Listener) (Find
 				elsewhere = append(elsewhere, fmt.Sprint(l.Addr.Port()))
 			}
 		case l.takes(p.ContainerIP):
-			return Finding{}, true
+			return f.waiting(p, l)
 		default:
 			wrong = append(wrong, l)
 		}
@@ -65,6 +65,9 @@ func (f Facts) listensAt(p plugin.Port, port uint16, listeners []Listener) (Find
 			}
 			return Finding{fmt.Sprintf("%s, behind host port %s, listens on %s only, which nobody outside of the container reaches", name, host, where), "have the application bind " + any}, false
 		}
+		if l.Addr.Addr() == netip.IPv6Unspecified() {
+			return Finding{fmt.Sprintf("%s, behind host port %s, listens on %s for IPv6 only, and its address is %s", name, host, where, p.ContainerIP), "have the application take IPv4 as well (IPV6_V6ONLY off), or bind 0.0.0.0"}, false
+		}
 		return Finding{fmt.Sprintf("%s, behind host port %s, listens on %s, and not on its address %s", name, host, where, p.ContainerIP), "have the application bind all addresses"}, false
 	}
 	cure := "see whether the application runs (docker logs)"
@@ -73,6 +76,18 @@ func (f Facts) listensAt(p plugin.Port, port uint16, listeners []Listener) (Find
 		cure = fmt.Sprintf("it listens on %s: publish that, as %d:%s", strings.Join(elsewhere, ", "), p.First, elsewhere[0])
 	}
 	return Finding{fmt.Sprintf("nobody in %s listens on %s port %d, where host port %s leads", name, p.Protocol, port, host), cure}, false
+}
+
+// waiting says that a program does not take the connections that there are. ok is true where
+// it does.
+func (f Facts) waiting(p plugin.Port, l Listener) (_ Finding, ok bool) {
+	if !l.Stuck && (l.Waiting == 0 || l.Waiting <= l.Queue) {
+		return Finding{}, true
+	}
+	return Finding{
+		fmt.Sprintf("%s accepts no connections at %s port %d: %d wait, and there is room for %d", nameOf(p.Whose, p.EndpointID), p.Protocol, l.Addr.Port(), l.Waiting, l.Queue+1),
+		"see whether the container is paused (docker ps) or its application hangs (docker top, docker logs)",
+	}, false
 }
 
 // takes says whether the socket gets what is sent to an address of the container.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,24 +14,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Look collects the facts beside the daemon's answer. What cannot be looked at is a note.
-func Look(ctx context.Context, s State) Facts {
-	f := Facts{State: s, Containers: map[string]Container{}}
-	if err := f.lookAtHost(); err != nil {
-		f.note("the host's links", err)
-	}
+// Look collects the facts of a target beside the daemon's answer. What cannot be looked at is
+// a note. client is who gets no answers; invalid for nobody in particular.
+func Look(ctx context.Context, s State, t Target, client netip.Addr) Facts {
+	f := Facts{State: s, Containers: map[string]Container{}, Client: Client{Addr: client}}
+	f.lookAtHost(t)
 	for _, e := range s.Endpoints {
-		if _, known := f.Containers[e.Sandbox]; known || e.Sandbox == "" {
+		if _, known := f.Containers[e.Sandbox]; known || e.Sandbox == "" || !t.endpoint(f, e) {
 			continue
 		}
-		c, err := inside(e.Sandbox)
+		c, failed, err := inside(ctx, e.Sandbox)
 		if err != nil {
-			f.note("the container at "+e.Sandbox, err)
+			f.note(nameOf(e.Whose, e.ID), err)
 			continue
 		}
+		f.looked(nameOf(e.Whose, e.ID), failed)
 		f.Containers[e.Sandbox] = c
 	}
 	f.lookAtFilters(ctx)
+	if s.Files == 0 || s.FileLimit == 0 {
+		f.Notes = append(f.Notes, "not looked at: how many files the daemon has open: its process is not seen from here, or has no limit")
+	}
+	if !t.all() && !client.IsValid() {
+		f.Notes = append(f.Notes, "not looked at: the way back to clients: name one with --client ADDRESS")
+	}
 	return f
 }
 
@@ -39,47 +45,148 @@ func (f *Facts) note(what string, err error) {
 	f.Notes = append(f.Notes, fmt.Sprintf("not looked at: %s: %v", what, err))
 }
 
-func (f *Facts) lookAtHost() error {
-	h := &f.Host
-	h.Forwarding4 = readNumber("/proc/sys/net/ipv4/ip_forward") != 0
-	h.Forwarding6 = readNumber("/proc/sys/net/ipv6/conf/all/forwarding") != 0
-	h.Flows = readNumber("/proc/sys/net/netfilter/nf_conntrack_count")
-	h.FlowLimit = readNumber("/proc/sys/net/netfilter/nf_conntrack_max")
+// Settings of the kernel, by their paths.
+const (
+	forward4  = "net/ipv4/ip_forward"
+	forward6  = "net/ipv6/conf/all/forwarding"
+	flows     = "net/netfilter/nf_conntrack_count"
+	flowLimit = "net/netfilter/nf_conntrack_max"
+)
+
+// ofLink is a setting of IPv4 that each link has; "all" is a link of its own here.
+func ofLink(link, name string) string { return "net/ipv4/conf/" + link + "/" + name }
+
+// settings lists what is read of the links that there are.
+func (f *Facts) settings() []string {
+	all := []string{forward4, forward6, flows, flowLimit, ofLink("all", reverse)}
+	for name := range f.Host.Links {
+		all = append(all, ofLink(name, reverse), ofLink(name, forwarding))
+	}
+	return all
+}
+
+// The settings of links.
+const reverse, forwarding = "rp_filter", "forwarding"
+
+func (f *Facts) lookAtHost(t Target) {
 	kernel, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return err
+		f.note("the host's links", err)
+		return
 	}
 	defer kernel.Close()
+	for _, look := range []struct {
+		what string
+		at   func(*netlink.Handle) error
+	}{
+		{"the host's links", f.lookAtLinks},
+		{"the host's programs at links", f.lookAtPrograms},
+		{"the host's default routes", f.lookAtUplinks},
+		{"the host's neighbours", f.lookAtNeighbours},
+	} {
+		if err := look.at(kernel); err != nil {
+			f.note(look.what, err)
+		}
+	}
+	f.Host.Settings = map[string]int{}
+	for _, name := range f.settings() {
+		n, err := readNumber("/proc/sys/" + name)
+		switch {
+		case err == nil:
+			f.Host.Settings[name] = n
+		case name == forward4, name == flowLimit:
+			f.note("setting "+strings.ReplaceAll(name, "/", "."), err)
+		}
+	}
+	if f.Host.Reversed, err = reversed("/proc/thread-self/net/netstat"); err != nil {
+		f.note("how many packets came by a link that is not the way back", err)
+	}
+	f.lookAtWays(kernel, t)
+}
+
+func (f *Facts) lookAtLinks(kernel *netlink.Handle) error {
 	links, err := complete(kernel.LinkList())
 	if err != nil {
 		return err
 	}
 	names := map[int]string{}
-	h.Links = map[string]Link{}
 	for _, l := range links {
 		names[l.Attrs().Index] = l.Attrs().Name
 	}
+	all := map[string]Link{}
 	for _, l := range links {
 		a := l.Attrs()
-		h.Links[a.Name] = Link{MTU: a.MTU, Up: a.RawFlags&unix.IFF_UP != 0, Master: names[a.MasterIndex]}
+		all[a.Name] = Link{
+			Index: a.Index, MTU: a.MTU, Up: a.RawFlags&unix.IFF_UP != 0, Master: names[a.MasterIndex], Kind: l.Type(),
+			Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0, Program: a.Xdp != nil && a.Xdp.Attached,
+		}
 	}
-	routes, err := complete(kernel.RouteList(nil, unix.AF_INET))
+	addrs, err := complete(kernel.AddrList(nil, unix.AF_UNSPEC))
 	if err != nil {
 		return err
 	}
-	for _, r := range routes {
-		if isDefault(r) && h.Uplink == "" {
-			h.Uplink = names[r.LinkIndex]
+	for _, a := range addrs {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok && names[a.LinkIndex] != "" {
+			l := all[names[a.LinkIndex]]
+			l.Addresses = append(l.Addresses, ip.Unmap())
+			all[names[a.LinkIndex]] = l
 		}
 	}
+	f.Host.Links = all
+	return nil
+}
+
+// lookAtPrograms looks for programs of traffic control at links that are no ports of bridges:
+// those of containers have the port filter.
+func (f *Facts) lookAtPrograms(kernel *netlink.Handle) error {
+	all, err := complete(kernel.QdiscList(nil))
+	if err != nil {
+		return err
+	}
+	for _, q := range all {
+		name := f.Host.linkAt(q.Attrs().LinkIndex)
+		if l, known := f.Host.Links[name]; known && l.Master == "" && (q.Type() == "ingress" || q.Type() == "clsact") {
+			l.Program = true
+			f.Host.Links[name] = l
+		}
+	}
+	return nil
+}
+
+// linkAt is the name of a link; empty if there is none.
+func (h Host) linkAt(index int) string {
+	for name, l := range h.Links {
+		if l.Index == index {
+			return name
+		}
+	}
+	return ""
+}
+
+func (f *Facts) lookAtUplinks(kernel *netlink.Handle) error {
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		routes, err := complete(kernel.RouteList(nil, family))
+		if err != nil {
+			return err
+		}
+		for _, r := range routes {
+			if name := f.Host.linkAt(r.LinkIndex); name != "" && isDefault(r) && !slices.Contains(f.Host.Uplinks, name) {
+				f.Host.Uplinks = append(f.Host.Uplinks, name)
+			}
+		}
+	}
+	return nil
+}
+
+func (f *Facts) lookAtNeighbours(kernel *netlink.Handle) error {
 	neighbours, err := complete(kernel.NeighList(0, 0))
 	if err != nil {
 		return err
 	}
-	h.Neighbours = map[netip.Addr]Neighbour{}
+	f.Host.Neighbours = map[netip.Addr]Neighbour{}
 	for _, n := range neighbours {
 		if a, ok := netip.AddrFromSlice(n.IP); ok {
-			h.Neighbours[a.Unmap()] = Neighbour{MAC: n.HardwareAddr.String(), Failed: n.State&unix.NUD_FAILED != 0}
+			f.Host.Neighbours[a.Unmap()] = Neighbour{MAC: n.HardwareAddr.String(), Failed: n.State&unix.NUD_FAILED != 0}
 		}
 	}
 	return nil
@@ -102,68 +209,11 @@ func isDefault(r netlink.Route) bool {
 	return ones == 0 && (r.Table == 0 || r.Table == unix.RT_TABLE_MAIN) && r.Type == unix.RTN_UNICAST
 }
 
-// readNumber reads a number of the kernel's; 0 where there is none.
-func readNumber(path string) int {
+// readNumber reads a number of the kernel's.
+func readNumber(path string) (int, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // one of ours
 	if err != nil {
-		return 0
+		return 0, err
 	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
-// lookAtFilters reads the rules of iptables, of both kinds, and of nftables, with the
-// programs that the host has: they know every match of their own.
-func (f *Facts) lookAtFilters(ctx context.Context) {
-	read := map[string]bool{}
-	for _, six := range []bool{false, true} {
-		program, family := "iptables", "ip"
-		if six {
-			program, family = "ip6tables", "ip6"
-		}
-		kinds := 0
-		for _, kind := range []string{"-nft", "-legacy", ""} {
-			if kind == "" && kinds > 0 {
-				continue // it is one of the two
-			}
-			text, err := output(ctx, program+kind+"-save")
-			if errors.Is(err, exec.ErrNotFound) {
-				continue
-			}
-			kinds++
-			if err != nil {
-				f.note("rules of "+program+kind, err)
-				continue
-			}
-			f.Filters = append(f.Filters, parseSave(strings.TrimSuffix(program+kind, "-nft"), string(text), six)...)
-			for _, line := range strings.Split(string(text), "\n") {
-				if table, ok := strings.CutPrefix(line, "*"); ok && kind != "-legacy" {
-					read[family+" "+table] = true
-				}
-			}
-		}
-	}
-	text, err := output(ctx, "nft", "-j", "list", "ruleset")
-	if errors.Is(err, exec.ErrNotFound) {
-		err = errors.New("the program nft is not installed")
-	}
-	if err == nil {
-		var bases []Base
-		bases, err = parseNft(text, read)
-		f.Filters = append(f.Filters, bases...)
-	}
-	if err != nil {
-		f.note("tables of nftables", err)
-	}
-}
-
-func output(ctx context.Context, name string, args ...string) ([]byte, error) {
-	out, err := exec.CommandContext(ctx, name, args...).Output()
-	if failed := (*exec.ExitError)(nil); errors.As(err, &failed) {
-		return nil, fmt.Errorf("%w: %s", err, strings.TrimSpace(string(failed.Stderr)))
-	}
-	return out, err
+	return strconv.Atoi(strings.TrimSpace(string(text)))
 }

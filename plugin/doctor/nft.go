@@ -13,6 +13,8 @@ type nftObject struct {
 	Chain *struct {
 		Family, Table, Name, Hook, Policy string
 		Prio                              int
+		// Dev is a name, or a list of names.
+		Dev json.RawMessage
 	}
 	Rule *struct {
 		Family, Table, Chain string
@@ -21,9 +23,18 @@ type nftObject struct {
 	}
 }
 
-// dstnat is the priority at which packets get their new destination
-// (NF_IP_PRI_NAT_DST, include/uapi/linux/netfilter_ipv4.h).
+// dstnat is the priority at which others give packets a new destination (NF_IP_PRI_NAT_DST,
+// include/uapi/linux/netfilter_ipv4.h). Gangway's table comes one later.
 const dstnat = -100
+
+// hookOf names a hook. Those of bridges are others than those of IP: what the host sends to a
+// port of a bridge comes to the bridge's output.
+func hookOf(family, hook string) string {
+	if family == "bridge" {
+		return "bridge " + hook
+	}
+	return hook
+}
 
 // ownTables begins the names of Gangway's tables, which the daemon checks itself.
 const ownTables = "gangway"
@@ -46,17 +57,18 @@ func parseNft(text []byte, read map[string]bool) ([]Base, error) {
 		return tables[name]
 	}
 	skipped := func(family, table string) bool {
-		known := slices.Contains([]string{"ip", "ip6", "inet"}, family)
+		known := slices.Contains([]string{"ip", "ip6", "inet", "bridge", "netdev"}, family)
 		return !known || strings.HasPrefix(table, ownTables) || read[family+" "+table]
 	}
 	var all []Base
 	for _, o := range list.Nftables {
 		switch {
 		case o.Chain != nil && !skipped(o.Chain.Family, o.Chain.Table):
-			c := o.Chain
-			if hook := c.Hook; slices.Contains([]string{"prerouting", "forward", "postrouting"}, hook) {
+			if c := o.Chain; c.Hook != "" {
+				devices, _ := nftValues(c.Dev)
 				all = append(all, Base{
-					Name: fmt.Sprintf("table %s %s chain %s", c.Family, c.Table, c.Name), Early: hook == "prerouting" && c.Prio < dstnat,
+					Name: fmt.Sprintf("table %s %s chain %s", c.Family, c.Table, c.Name), Hook: hookOf(c.Family, c.Hook), Devices: Names{All: devices},
+					Early: c.Hook == "ingress" || c.Hook == "prerouting" && c.Prio <= dstnat, Bridged: c.Family == "bridge",
 					Four: c.Family != "ip6", Six: c.Family != "ip", Closed: c.Policy == "drop",
 					Chain: c.Name, Chains: chains(c.Family, c.Table),
 				})
@@ -80,6 +92,8 @@ func nftRule(expr []map[string]json.RawMessage) (r Rule) {
 				r.Verdict = name
 			case "reject":
 				r.Verdict = "drop"
+			case "dnat", "redirect", "tproxy":
+				r.Verdict = "divert"
 			case "jump", "goto":
 				var to struct{ Target string }
 				if json.Unmarshal(body, &to) == nil {

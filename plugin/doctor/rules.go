@@ -11,6 +11,12 @@ import (
 type Base struct {
 	// Name is how people know it, such as "iptables filter FORWARD".
 	Name string
+	// Hook is the kernel's, such as forward; Devices are the links it belongs to, if not
+	// all (ingress and egress).
+	Hook    string
+	Devices Names
+	// Bridged says that it sees links of bridges in the place of the bridge.
+	Bridged bool
 	// Early says that it comes before packets get their new destination.
 	Early bool
 	// Six says that it sees IPv6, Four that it sees IPv4.
@@ -27,7 +33,8 @@ type Rule struct {
 	// Where and Text name it for people: its chain and number, and its words.
 	Where, Text string
 	Match       Match
-	// Verdict is accept, drop, return, jump, goto or, for what goes on, empty.
+	// Verdict is accept, drop, return, jump, goto, divert (another destination) or, for
+	// what goes on, empty.
 	Verdict string
 	// Target is the chain of jump and goto.
 	Target string
@@ -66,14 +73,19 @@ type Spans struct {
 	Not bool
 }
 
-// Packet is the first packet of a connection to a published port that comes from outside.
+// Packet is the first packet of a connection that comes from outside.
 type Packet struct {
 	Protocol string
 	// To is the container's address and port, HostPort what was asked for.
 	To       netip.AddrPort
 	HostPort uint16
-	// Out is the network's bridge. Where it comes from is not known.
-	Out string
+	// Out is the network's bridge, Port the link of the container there; both are empty for
+	// a packet that is not forwarded. In is where it comes in, as far as that is known.
+	Out, Port, In string
+	// Hooks are those that it comes to.
+	Hooks []string
+	// Relayed says that it is for a program of the host, and keeps its destination.
+	Relayed bool
 	// Translated says that it has its new destination already.
 	Translated bool
 }
@@ -132,8 +144,11 @@ func (m Match) destination(p Packet) answer {
 
 // in says no where a rule is about what comes by the network's bridge.
 func (m Match) in(p Packet) answer {
-	if len(m.In.All) == 0 {
+	switch {
+	case len(m.In.All) == 0:
 		return yes
+	case p.In != "":
+		return of(m.In.has(p.In), m.In.Not)
 	}
 	if m.In.has(p.Out) {
 		return of(false, m.In.Not)
@@ -193,6 +208,8 @@ type Drop struct {
 	Where, Text string
 	// Sure says that it drops whoever asks; otherwise it depends on what is not known.
 	Sure bool
+	// Diverts says that it sends the packet elsewhere.
+	Diverts bool
 }
 
 // verdict is what a chain has decided.
@@ -207,15 +224,37 @@ const (
 // Drops follows a packet through the chains of one hook, and returns what drops it or
 // may.
 func (b Base) Drops(p Packet) []Drop {
-	if six := p.To.Addr().Is6(); six && !b.Six || !six && !b.Four {
+	if six := p.To.Addr().Is6(); six && !b.Six || !six && !b.Four || !slices.Contains(p.Hooks, b.Hook) {
 		return nil
 	}
-	p.Translated = !b.Early
+	p.Translated = !b.Early && !p.Relayed
+	if b.Bridged {
+		p.Out = p.Port
+	}
+	comes := b.at(p)
+	if comes == no {
+		return nil
+	}
 	w := &walk{base: b, packet: p}
-	if end := w.chain(b.Chain, yes, 0); end == goesOn && b.Closed && !w.spared {
-		w.drops = append(w.drops, Drop{Where: b.Name + ", whose policy is drop", Sure: true})
+	if end := w.chain(b.Chain, comes, 0); end == goesOn && b.Closed && !w.spared {
+		w.drops = append(w.drops, Drop{Where: b.Name + ", whose policy is drop,", Sure: comes == yes})
 	}
 	return w.drops
+}
+
+// at says whether a packet comes by the links that the chain belongs to.
+func (b Base) at(p Packet) answer {
+	switch {
+	case len(b.Devices.All) == 0 && (b.Hook == "ingress" || b.Hook == "egress"):
+		return maybe // nft of old does not tell them
+	case len(b.Devices.All) == 0:
+		return yes
+	case b.Hook == "egress":
+		return of(b.Devices.has(p.Out) || b.Devices.has(p.Port), false)
+	case b.Devices.has(p.Out), b.Devices.has(p.Port):
+		return no // what comes from the container
+	}
+	return Match{In: b.Devices}.in(p)
 }
 
 // walk is one packet on its way through the chains of a hook.
@@ -239,8 +278,9 @@ const (
 // Chains of Gangway's, which the daemon checks itself.
 const (
 	ownPrefix = "GANGWAY"
-	// hookChain accepts what Gangway has accepted; it asks userChain before.
-	hookChain, userChain = "GANGWAY-FORWARD", "DOCKER-USER"
+	// hookChain accepts what Gangway has accepted; it asks userChain before. natChain
+	// translates: what comes behind it is not asked.
+	hookChain, userChain, natChain = "GANGWAY-FORWARD", "DOCKER-USER", "GANGWAY-DNAT"
 )
 
 // chain follows a chain that the packet comes to surely (how: yes) or maybe.
@@ -258,6 +298,8 @@ func (w *walk) chain(name string, how answer, depth int) verdict {
 			if w.chain(userChain, how, depth+1) == dropped {
 				return dropped
 			}
+			return accepted
+		case r.Target == natChain && match != no:
 			return accepted
 		case match == no || strings.HasPrefix(r.Target, ownPrefix):
 			continue
@@ -279,6 +321,9 @@ func (w *walk) rule(r Rule, match, how answer, depth int) (end verdict, ends boo
 	case "drop":
 		w.drops = append(w.drops, Drop{Where: r.Where, Text: r.Text, Sure: both == yes && !w.spared})
 		return dropped, match == yes
+	case "divert":
+		w.drops = append(w.drops, Drop{Where: r.Where, Text: r.Text, Sure: both == yes && !w.spared, Diverts: true})
+		return accepted, match == yes
 	case "return":
 		return goesOn, match == yes
 	case "jump", "goto":

@@ -9,7 +9,7 @@ import (
 
 // packet is one for host port 8000 and 10.80.0.2:80 behind bridge gw-a.
 func packet() Packet {
-	return Packet{Protocol: "tcp", To: netip.MustParseAddrPort("10.80.0.2:80"), HostPort: 8000, Out: "gw-a"}
+	return Packet{Protocol: "tcp", To: netip.MustParseAddrPort("10.80.0.2:80"), HostPort: 8000, Out: "gw-a", Port: "gv-1", Hooks: hooksOf(forwarded)}
 }
 
 // drops lists what drops the packet, as "rule" or "maybe rule".
@@ -17,6 +17,9 @@ func drops(bases []Base, p Packet) (all []string) {
 	for _, b := range bases {
 		for _, d := range b.Drops(p) {
 			line := d.Where
+			if d.Diverts {
+				line = "to elsewhere by " + line
+			}
 			if !d.Sure {
 				line = "maybe " + line
 			}
@@ -33,7 +36,7 @@ func TestIptablesDrops(t *testing.T) {
 		want   []string
 	}{
 		"nothing":            {"ACCEPT", nil, nil},
-		"a policy":           {"DROP", nil, []string{"iptables filter FORWARD, whose policy is drop"}},
+		"a policy":           {"DROP", nil, []string{"iptables filter FORWARD, whose policy is drop,"}},
 		"the hook":           {"DROP", []string{"-A FORWARD -m mark ! --mark 0x0/0xc000000 -j GANGWAY-FORWARD", "-A FORWARD -j DROP"}, nil},
 		"DOCKER-USER":        {"DROP", []string{"-A FORWARD -j GANGWAY-FORWARD", "-A DOCKER-USER -p tcp -m tcp --dport 80 -j DROP"}, []string{"iptables filter DOCKER-USER rule 1"}},
 		"another port":       {"ACCEPT", []string{"-A FORWARD -j GANGWAY-FORWARD", "-A DOCKER-USER -p tcp -m tcp --dport 81 -j DROP", "-A DOCKER-USER -p udp -j DROP"}, nil},
@@ -48,10 +51,13 @@ func TestIptablesDrops(t *testing.T) {
 		"a set":              {"ACCEPT", []string{"-A FORWARD -m set --match-set bad src -j DROP"}, []string{"maybe iptables filter FORWARD rule 1"}},
 		"a chain":            {"ACCEPT", []string{"-A FORWARD -j OTHER", "-A OTHER -d 10.80.0.2/32 -g LAST", "-A LAST -j DROP"}, []string{"iptables filter LAST rule 1"}},
 		"a circle":           {"ACCEPT", []string{"-A FORWARD -j OTHER", "-A OTHER -j OTHER"}, nil},
+		"a dropped answer":   {"ACCEPT", []string{"-A INPUT -p tcp --dport 8000 -j DROP", "-A OUTPUT -j DROP"}, nil},
+		"elsewhere":          {"ACCEPT", []string{"-A PREROUTING -p tcp -m tcp --dport 8000 -j DNAT --to-destination 10.9.9.9:80"}, []string{"to elsewhere by iptables filter PREROUTING rule 1"}},
+		"elsewhere, behind":  {"ACCEPT", []string{"-A PREROUTING -m addrtype --dst-type LOCAL -j GANGWAY-DNAT", "-A PREROUTING -p tcp -m tcp --dport 8000 -j REDIRECT --to-ports 80"}, nil},
 		"before translation": {"ACCEPT", []string{"-A PREROUTING -p tcp -m tcp --dport 8000 -j DROP", "-A PREROUTING -p tcp -m tcp --dport 80 -j DROP"}, []string{"iptables filter PREROUTING rule 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text := "# Generated\n*filter\n:FORWARD " + c.policy + " [0:0]\n:PREROUTING ACCEPT [0:0]\n:INPUT DROP [0:0]\n:DOCKER-USER - [0:0]\n" +
+			text := "# Generated\n*filter\n:FORWARD " + c.policy + " [0:0]\n:PREROUTING ACCEPT [0:0]\n:INPUT DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n:DOCKER-USER - [0:0]\n" +
 				strings.Join(c.rules, "\n") + "\nCOMMIT\n"
 			if got := drops(parseSave("iptables", text, false), packet()); !reflect.DeepEqual(got, c.want) {
 				t.Errorf("dropped by %q, want %q", got, c.want)
@@ -80,7 +86,7 @@ const ruleset = `{"nftables": [{"metainfo": {"version": "1.0.6"}},
 ]}`
 
 func TestNftDrops(t *testing.T) {
-	const policy = "table inet filter chain forward, whose policy is drop"
+	const policy = "table inet filter chain forward, whose policy is drop,"
 	match := func(left, op, right string) string {
 		return `{"match": {"op": "` + op + `", "left": ` + left + `, "right": ` + right + `}}`
 	}
@@ -111,7 +117,7 @@ func TestNftDrops(t *testing.T) {
 			}
 		})
 	}
-	for prio, want := range map[string]int{"-150": 1, "-100": 0, "0": 0} {
+	for prio, want := range map[string]int{"-150": 1, "-100": 1, "-99": 0, "0": 0} {
 		text := strings.NewReplacer(`"hook": "forward", "prio": 0, "policy": "drop"`, `"hook": "prerouting", "prio": `+prio, "RULE", rule(match(dport, "==", "8000"), drop)).Replace(ruleset)
 		bases, err := parseNft([]byte(text), map[string]bool{"ip nat": true})
 		if got := drops(bases, packet()); err != nil || len(got) != want {

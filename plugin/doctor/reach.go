@@ -1,0 +1,162 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/gangway-net/gangway/plugin"
+)
+
+func isGlobal(a netip.Addr) bool { return a.IsGlobalUnicast() && !a.IsLinkLocalUnicast() }
+
+// reached says whether packets come to the host, and go on to the containers.
+func (f Facts) reached(t Target) (all []Finding) {
+	for _, p := range f.State.Ports {
+		if t.port(p) {
+			all = append(all, f.hostAddress(p)...)
+		}
+	}
+	for _, e := range f.State.Endpoints {
+		if t.endpoint(f, e) {
+			all = append(all, f.wayIn(e)...)
+		}
+	}
+	if f.published(t) == nil {
+		all = append(all, f.entrances(t)...)
+	}
+	return all
+}
+
+// hostAddress says that a port is published at an address that the host does not have.
+func (f Facts) hostAddress(p plugin.Port) []Finding {
+	at := p.HostIP
+	if at.IsUnspecified() || at.IsLoopback() || f.Host.Links == nil {
+		return nil
+	}
+	for _, l := range f.Host.Links {
+		if slices.Contains(l.Addresses, at) {
+			return nil
+		}
+	}
+	return []Finding{{
+		fmt.Sprintf("host port %s/%s is published at %s, which is no address of this host", span(p.First, p.Last), p.Protocol, at),
+		"give the host that address again, or publish the port at another one (-p ADDRESS:PORT:PORT)",
+	}}
+}
+
+// wayIn says that the host sends what is for a container elsewhere.
+func (f Facts) wayIn(e plugin.Endpoint) (all []Finding) {
+	i := slices.IndexFunc(f.State.Networks, func(n plugin.Network) bool { return n.ID == e.NetworkID })
+	if i < 0 || f.State.Networks[i].Adopted || f.Host.Links[e.Bridge].Master != "" {
+		return nil // a bridge of others, or in a VRF, has routes of others
+	}
+	n := f.State.Networks[i]
+	for _, p := range e.Addresses {
+		a, mode := p.Addr(), n.ModeIPv4
+		if a.Is6() {
+			mode = n.ModeIPv6
+		}
+		w, known := f.Host.Ways[a]
+		inhibited := a.Is4() && n.Options["com.docker.network.bridge.inhibit_ipv4"] == "true"
+		if !known || w.Link == e.Bridge || mode == "isolated" || inhibited || a.IsLinkLocalUnicast() {
+			continue
+		}
+		where := "by " + w.Link
+		if w.Refused != "" {
+			where = "nowhere (" + w.Refused + ")"
+		}
+		all = append(all, Finding{
+			fmt.Sprintf("the host's way to %s, %s, leads %s, and not by bridge %s", a, nameOf(e.Whose, e.ID), where, e.Bridge),
+			fmt.Sprintf("look at ip route get %s, ip route and ip rule; a VPN or another network has the same addresses", a),
+		})
+	}
+	return all
+}
+
+// entrances says what is wrong with the links by which others come.
+func (f Facts) entrances(t Target) (all []Finding) {
+	links, down := f.outside(), []string{}
+	for _, name := range links {
+		if l := f.Host.Links[name]; !l.Up || !l.Carrier {
+			down = append(down, name)
+		}
+	}
+	if len(down) > 0 && (len(down) == len(links) || !t.all()) {
+		has := func(name string) string {
+			i := slices.IndexFunc(f.Host.Links[name].Addresses, isGlobal)
+			if i < 0 {
+				return name
+			}
+			return fmt.Sprintf("%s, which has %s,", name, f.Host.Links[name].Addresses[i])
+		}
+		for _, name := range down {
+			all = append(all, Finding{has(name) + " is down or has nobody at its other end", "ip link set " + name + " up; look at the cable or the host's network settings"})
+		}
+	}
+	if t.all() || f.Host.Reversed == 0 || len(links) < 2 {
+		return all
+	}
+	for _, name := range links {
+		back := f.Client.Way.Link
+		if f.strict(name) && (!f.Client.Addr.IsValid() || back != name && back != "") {
+			text := fmt.Sprintf("%s may drop what comes: its way back must lead by %s as well (rp_filter=1), and %d packets were dropped for that since the boot", name, name, f.Host.Reversed)
+			if f.Client.Addr.IsValid() {
+				text += fmt.Sprintf("; the way to %s leads by %s", f.Client.Addr, back)
+			}
+			all = append(all, Finding{text, fmt.Sprintf("set net.ipv4.conf.%s.rp_filter=2 (and that of all to 0 or 2), or change the routes", name)})
+		}
+	}
+	return all
+}
+
+// strict says that a link takes only what it would answer by (RFC 3704; the larger of its
+// own setting and that of all counts, Documentation/networking/ip-sysctl.rst).
+func (f Facts) strict(link string) bool {
+	return max(f.Host.Settings[ofLink("all", reverse)], f.Host.Settings[ofLink(link, reverse)]) == 1
+}
+
+// client says whether answers come to the client that was named.
+func (f Facts) client(t Target) (all []Finding) {
+	c := f.Client
+	if !c.Addr.IsValid() {
+		return nil
+	}
+	if c.Way.Refused != "" {
+		return []Finding{{fmt.Sprintf("the host has no way to %s (%s)", c.Addr, c.Way.Refused), "add a route to it, or a default route"}}
+	}
+	for _, e := range f.State.Endpoints {
+		for _, p := range e.Addresses {
+			w, known := c.Answers[p.Addr()]
+			if !known || !t.endpoint(f, e) {
+				continue
+			}
+			look := fmt.Sprintf("look at ip route get %s from %s iif %s, and at ip rule", c.Addr, p.Addr(), e.Bridge)
+			switch {
+			case w.Refused != "":
+				all = append(all, Finding{fmt.Sprintf("answers of %s to %s go nowhere (%s)", nameOf(e.Whose, e.ID), c.Addr, w.Refused), look})
+			case w.Link != c.Way.Link:
+				all = append(all, Finding{fmt.Sprintf("answers of %s to %s leave by %s, and the host's own by %s", nameOf(e.Whose, e.ID), c.Addr, w.Link, c.Way.Link), look})
+			}
+		}
+	}
+	return all
+}
+
+// Missing says what Gangway lacks of the kernel, and which of the links by which others come
+// have programs that may drop, which nobody can look into.
+func Missing(f Facts) (notes []string) {
+	if f.State.Unguarded != "" {
+		notes = append(notes, "the kernel lacks something: containers have no port filter: "+f.State.Unguarded)
+	}
+	if p := f.State.Protection; strings.HasPrefix(p, "none") {
+		notes = append(notes, "the kernel lacks something: between a flush of all rules and the repair networks are open ("+p+")")
+	}
+	for _, name := range f.outside() {
+		if f.Host.Links[name].Program {
+			notes = append(notes, fmt.Sprintf("not looked at: what the programs at %s drop (XDP, traffic control): see ip -d link show %s, and tc filter show dev %s ingress", name, name, name))
+		}
+	}
+	return notes
+}

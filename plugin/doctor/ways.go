@@ -1,0 +1,89 @@
+package doctor
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// lookAtWays asks the kernel where packets to containers go, and those back to the client.
+func (f *Facts) lookAtWays(kernel *netlink.Handle, t Target) {
+	f.Host.Ways, f.Client.Answers = map[netip.Addr]Way{}, map[netip.Addr]Way{}
+	to := f.Client.Addr
+	if to.IsValid() {
+		var err error
+		if f.Client.Way, err = f.way(kernel, to, nil); err != nil {
+			f.note("the way to "+to.String(), err)
+			f.Client.Addr = netip.Addr{}
+		}
+	}
+	for _, e := range f.State.Endpoints {
+		if e.Sandbox == "" || !t.endpoint(*f, e) {
+			continue
+		}
+		for _, p := range e.Addresses {
+			a := p.Addr()
+			w, err := f.way(kernel, a, nil)
+			if err != nil {
+				f.note("the way to "+a.String(), err)
+				continue
+			}
+			f.Host.Ways[a] = w
+			if !to.IsValid() || to.Is6() != a.Is6() {
+				continue
+			}
+			w, err = f.way(kernel, to, &netlink.RouteGetOptions{Iif: e.Bridge, SrcAddr: a.AsSlice()})
+			if err != nil {
+				f.note(fmt.Sprintf("the way from %s to %s", a, to), err)
+				continue
+			}
+			f.Client.Answers[a] = w
+		}
+	}
+}
+
+// way asks for one, as "ip route get" does. That there is none is no error.
+func (f *Facts) way(kernel *netlink.Handle, to netip.Addr, o *netlink.RouteGetOptions) (w Way, err error) {
+	routes, err := kernel.RouteGetWithOptions(to.AsSlice(), o)
+	refusals := []error{unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EACCES, unix.EINVAL, unix.EXDEV}
+	if slices.ContainsFunc(refusals, func(r error) bool { return errors.Is(err, r) }) {
+		return Way{Refused: err.Error()}, nil
+	}
+	if err != nil || len(routes) == 0 {
+		return w, err
+	}
+	switch r := routes[0]; r.Type {
+	case unix.RTN_UNREACHABLE, unix.RTN_BLACKHOLE, unix.RTN_PROHIBIT:
+		return Way{Refused: "a route refuses it"}, nil
+	default:
+		return Way{Link: f.Host.linkAt(r.LinkIndex), MTU: r.MTU}, nil
+	}
+}
+
+// reversed reads IPReversePathFilter of a file as /proc/net/netstat: two lines for each
+// group, with names and with numbers.
+func reversed(path string) (int, error) {
+	f, err := os.Open(path) //nolint:gosec // one of ours
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = f.Close() }()
+	var names []string
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if i := slices.Index(names, "IPReversePathFilter"); i > 0 && len(fields) == len(names) {
+			return strconv.Atoi(fields[i])
+		}
+		names = fields
+	}
+	return 0, errors.Join(errors.New("the kernel does not count them"), lines.Err())
+}
