@@ -69,25 +69,34 @@ func serveAPI(cmd *cobra.Command, o Options, flags apiFlags) error {
 	}
 	return dockerapi.Serve(ctx, sock, dockerapi.Options{
 		Engine: flags.engine, Log: log,
-		Ports: func(ctx context.Context) ([]driver.PortStatus, error) {
-			return askPorts(ctx, o.PluginDir, flags.daemon)
+		Ports: func(ctx context.Context) (ports []driver.PortStatus, err error) {
+			return ports, askDaemon(ctx, o.PluginDir, flags.daemon, "ports", &ports)
+		},
+		Endpoints: func(ctx context.Context) (map[string]bool, error) {
+			var all []driver.EndpointStatus
+			err := askDaemon(ctx, o.PluginDir, flags.daemon, "endpoints", &all)
+			ids := map[string]bool{}
+			for _, e := range all {
+				ids[e.ID] = true
+			}
+			return ids, err
 		},
 	})
 }
 
-// askPorts asks for the published ports. The daemon is looked for each time: it may
-// have become another one, plain or managed.
-func askPorts(ctx context.Context, dir, socket string) (ports []driver.PortStatus, err error) {
+// askDaemon asks for a list. The daemon is looked for each time: it may have become another
+// one, plain or managed.
+func askDaemon(ctx context.Context, dir, socket, name string, into any) error {
 	d, err := findDaemon(ctx, dir, socket)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	raw, err := d.ask(ctx, "ports")
+	raw, err := d.ask(ctx, name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := json.Unmarshal(raw, &ports); err != nil {
-		return nil, fmt.Errorf("the daemon on %s is of another version: %w", d.socket, err)
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("the daemon on %s is of another version: %w", d.socket, err)
 	}
-	return ports, nil
+	return nil
 }

@@ -9,8 +9,9 @@
 // as of attach and exec), passes both ways until it ends, each way by itself.
 //
 // Invariant: the bytes are the engine's and the client's own, but for the value of
-// Ports in the answers of GET containers/json and containers/{id}/json, and their
-// length. Without an answer of Gangway's daemon these are the engine's, too.
+// Ports in the answers of GET containers/json and containers/{id}/json, their
+// length, and the filters publish and expose of the list, which are applied here.
+// Without an answer of Gangway's daemon the ports are the engine's, too.
 //
 // The package refuses to be more than a pipe: it knows no calls, versions or
 // streams of the engine, keeps nobody out who may reach the socket, and has no

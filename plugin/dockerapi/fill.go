@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"regexp"
@@ -68,12 +69,17 @@ type recorder struct {
 	head, body []byte
 	through    io.Writer
 	passed     bool
+	// kept says that it must not pass as it is.
+	kept bool
 }
 
 func (r *recorder) Write(p []byte) (int, error) {
 	if !r.passed && len(r.body)+len(p) <= maxBody {
 		r.body = append(r.body, p...)
 		return len(p), nil
+	}
+	if r.kept {
+		return 0, errNotFiltered
 	}
 	if err := r.pass(); err != nil {
 		return 0, err
@@ -110,8 +116,9 @@ func decodeBody(head, wire []byte, req *http.Request) ([]byte, error) {
 
 // filler puts ports into answers.
 type filler struct {
-	ports func(context.Context) ([]driver.PortStatus, error)
-	log   *logrus.Entry
+	ports     func(context.Context) ([]driver.PortStatus, error)
+	endpoints func(context.Context) (map[string]bool, error)
+	log       *logrus.Entry
 
 	mu sync.Mutex
 	// told is when the log last said that there is no answer.
@@ -143,14 +150,16 @@ func (f *filler) fill(ctx context.Context, kind answerKind, text []byte) ([]byte
 		for _, id := range c.endpoints {
 			runs = append(runs, byEndpoint[id]...)
 		}
-		if len(runs) == 0 || c.end == 0 {
+		exposed := f.exposed(ctx, c)
+		if len(runs)+len(exposed) == 0 || c.end == 0 {
 			continue
 		}
-		merge := mergeMap
+		var ports []byte
 		if kind.list {
-			merge = mergeList
+			ports, err = mergeList(text[c.start:c.end], bindings(runs))
+		} else {
+			ports, err = mergeMap(text[c.start:c.end], bindings(runs), exposed)
 		}
-		ports, err := merge(text[c.start:c.end], bindings(runs))
 		if err != nil {
 			continue
 		}
@@ -158,6 +167,24 @@ func (f *filler) fill(ctx context.Context, kind answerKind, text []byte) ([]byte
 		last = c.end
 	}
 	return append(out, text[last:]...), last > 0
+}
+
+// exposed lists the ports that a container says it serves, if it is on a network of
+// Gangway's: an engine shows them beside those that are published, and programs such as
+// Traefik take a port from there.
+func (f *filler) exposed(ctx context.Context, c container) []string {
+	if len(c.exposed) == 0 {
+		return nil
+	}
+	ours, err := f.endpoints(ctx)
+	if err != nil {
+		f.complain(err)
+		return nil
+	}
+	if !slices.ContainsFunc(c.endpoints, func(id string) bool { return ours[id] }) {
+		return nil
+	}
+	return c.exposed
 }
 
 // complain says in the log, now and then, why ports are missing.
@@ -172,10 +199,12 @@ func (f *filler) complain(err error) {
 }
 
 // container is what is needed of a container in an answer: where in the text the
-// value of Ports is, and the ids of its endpoints.
+// value of Ports is, the ids of its endpoints, and, of a single one, the ports that it
+// exposes.
 type container struct {
 	start, end int
 	endpoints  []string
+	exposed    []string
 }
 
 // readContainers finds the containers of an answer, in their order.
@@ -183,10 +212,13 @@ func readContainers(kind answerKind, text []byte) ([]container, error) {
 	if !kind.list {
 		var c container
 		err := eachMember(text, 0, func(name string, value []byte, at int) error {
-			if name != "NetworkSettings" {
-				return nil
+			switch name {
+			case "Config":
+				return c.readConfig(value)
+			case "NetworkSettings":
+				return c.readSettings(value, at, true)
 			}
-			return c.readSettings(value, at, true)
+			return nil
 		})
 		return []container{c}, err
 	}
@@ -206,6 +238,16 @@ func readContainers(kind answerKind, text []byte) ([]container, error) {
 		return err
 	})
 	return all, err
+}
+
+// readConfig reads Config.
+func (c *container) readConfig(text []byte) error {
+	var config struct{ ExposedPorts map[string]json.RawMessage }
+	if err := json.Unmarshal(text, &config); err != nil {
+		return err
+	}
+	c.exposed = slices.Sorted(maps.Keys(config.ExposedPorts))
+	return nil
 }
 
 // readSettings reads NetworkSettings; its Ports count for a single container only.

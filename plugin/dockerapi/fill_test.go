@@ -67,6 +67,13 @@ func fillings() []filling {
 			`{"NetworkSettings":{` + settings1 + `,"Ports":{` + mapOf1 + `,"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8000"},{"HostIp":"10.0.0.1","HostPort":"1","New":0.10},{"HostIp":"::","HostPort":"8000"}],"81/tcp":null}}}`},
 		{"one without a map", inspect, `{"NetworkSettings":{"Ports":null,` + settings1 + `}}`, `{"NetworkSettings":{"Ports":{` + mapOf1 + `,"80/tcp":` + tcpOf1 + `},` + settings1 + `}}`},
 
+		{"exposed and published", inspect, `{"Config":{"ExposedPorts":{"80/tcp":{},"9/udp":{}}},"NetworkSettings":{"Ports":{},"Networks":{"a":{"EndpointID":"ep2"}}}}`,
+			`{"Config":{"ExposedPorts":{"80/tcp":{},"9/udp":{}}},"NetworkSettings":{"Ports":{"65535/tcp":[{"HostIp":"127.0.0.1","HostPort":"65535"}],"80/tcp":null,"9/udp":null},"Networks":{"a":{"EndpointID":"ep2"}}}}`},
+		{"exposed only", inspect, `{"NetworkSettings":{"Ports":{},"Networks":{"a":{"EndpointID":"ep4"}}},"Config":{"ExposedPorts":{"80/tcp":{}}}}`,
+			`{"NetworkSettings":{"Ports":{"80/tcp":null},"Networks":{"a":{"EndpointID":"ep4"}}},"Config":{"ExposedPorts":{"80/tcp":{}}}}`},
+
+		{name: "exposed on networks of others", path: inspect, answer: `{"Config":{"ExposedPorts":{"80/tcp":{}}},"NetworkSettings":{"Ports":{},"Networks":{"a":{"EndpointID":"ep3"}}}}`},
+		{name: "exposed and stopped", path: inspect, answer: `{"Config":{"ExposedPorts":{"80/tcp":{}}},"NetworkSettings":{"Ports":{},"Networks":{"a":{"EndpointID":""}}}}`},
 		{name: "none of ours", path: list, answer: `[{"Ports":[],"NetworkSettings":{"Networks":{"a":{"EndpointID":"ep3"}}}}]`},
 		{name: "stopped", path: inspect, answer: `{"NetworkSettings":{"Ports":{},"Networks":{"a":{"EndpointID":""}}}}`},
 		{name: "no containers", path: list, answer: "[]\n"},
@@ -256,7 +263,7 @@ func FuzzFill(f *testing.F) {
 		f.Add(one.answer, false)
 	}
 	f.Fuzz(func(t *testing.T, text string, list bool) {
-		fill := &filler{ports: published, log: testkit.Quiet()}
+		fill := &filler{ports: published, endpoints: ourEndpoints, log: testkit.Quiet()}
 		got, changed := fill.fill(t.Context(), answerKind{list: list}, []byte(text))
 		switch {
 		case !changed:

@@ -19,10 +19,15 @@ import (
 )
 
 // patience is how long something may take that has to happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // portsFunc is what is published.
 type portsFunc func(context.Context) ([]driver.PortStatus, error)
+
+// ourEndpoints are Gangway's.
+func ourEndpoints(context.Context) (map[string]bool, error) {
+	return map[string]bool{"ep1": true, "ep2": true, "ep4": true}, nil
+}
 
 func noPorts(context.Context) ([]driver.PortStatus, error) { return nil, nil }
 
@@ -47,7 +52,9 @@ func serve(t *testing.T, ports portsFunc, log *logrus.Entry) *host {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(ctx, s, Options{Engine: engine, Ports: ports, Log: log}) }()
+	go func() {
+		ended <- Serve(ctx, s, Options{Engine: engine, Ports: ports, Endpoints: ourEndpoints, Log: log})
+	}()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {

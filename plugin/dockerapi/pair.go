@@ -46,6 +46,8 @@ type pair struct {
 type call struct {
 	// request is nil for what is no HTTP/1.
 	request *http.Request
+	// filter is what is left out of the answer here, and not by the engine; nil for nothing.
+	filter *portFilter
 	// raw says, once the head of the answer is there, whether what follows, both
 	// ways, is no HTTP/1 any more.
 	raw chan bool
@@ -116,6 +118,11 @@ func (p *pair) request() (*call, error) {
 	head, err := readHead(p.client.r)
 	if err == nil {
 		c.request, body, err = parseRequest(head)
+	}
+	if err == nil {
+		if c.filter = filterOf(c.request); c.filter != nil {
+			head = c.filter.rewrite(head, c.request)
+		}
 	}
 	select {
 	case p.calls <- c: // before the engine can answer
@@ -190,7 +197,9 @@ func (p *pair) answer(ctx context.Context, c *call) (goOn bool, err error) {
 		if raw := a.body.framing == byEnd; raw || a.status >= 200 {
 			c.raw <- raw
 			if kind := fillable(c.request, a); kind != nil {
-				err = p.filled(ctx, *kind, c.request, head, a.body)
+				err = p.filled(ctx, *kind, c, message{head, a.body})
+			} else if c.filter != nil && a.status == http.StatusOK {
+				return false, p.refuse(errNotFiltered)
 			} else if _, err = p.client.w.Write(head); err == nil {
 				err = a.body.copy(p.client.w, p.engine.r)
 			}
@@ -203,25 +212,55 @@ func (p *pair) answer(ctx context.Context, c *call) (goOn bool, err error) {
 	}
 }
 
-// filled passes on an answer with the ports filled in, or as it is.
-func (p *pair) filled(ctx context.Context, kind answerKind, req *http.Request, head []byte, body bodyOf) error {
-	whole := &recorder{head: head, through: p.client.w}
-	if err := body.copy(whole, p.engine.r); err != nil {
-		return errors.Join(whole.pass(), err)
+// message is the head of one, and how its body ends.
+type message struct {
+	head []byte
+	body bodyOf
+}
+
+// errNotFiltered says why there is no answer to a question with a filter for ports.
+var errNotFiltered = errors.New("the engine's list of containers cannot be filtered by ports here: its answer is too long, or of another form; ask without --filter publish and --filter expose")
+
+// filled passes on an answer with the ports filled in and the filter applied, or as it is.
+func (p *pair) filled(ctx context.Context, kind answerKind, c *call, m message) error {
+	whole := &recorder{head: m.head, through: p.client.w, kept: c.filter != nil}
+	if err := m.body.copy(whole, p.engine.r); err != nil {
+		return p.unfilled(whole, c, err)
 	}
 	if whole.passed {
 		return nil
 	}
-	text, err := decodeBody(head, whole.body, req)
+	text, err := decodeBody(m.head, whole.body, c.request)
 	if err != nil {
-		return whole.pass()
+		return p.unfilled(whole, c, nil)
 	}
 	text, changed := p.filler.fill(ctx, kind, text)
+	if c.filter != nil {
+		if text, err = c.filter.apply(text); err != nil {
+			return p.unfilled(whole, c, nil)
+		}
+		changed = true
+	}
 	if !changed {
 		return whole.pass()
 	}
-	if _, err = p.client.w.Write(withLength(head, len(text))); err == nil {
+	if _, err = p.client.w.Write(withLength(m.head, len(text))); err == nil {
 		_, err = p.client.w.Write(text)
 	}
+	return err
+}
+
+// unfilled passes on what was recorded of an answer that cannot be read. One that had to be
+// filtered is refused: the client would take all for what it asked for.
+func (p *pair) unfilled(whole *recorder, c *call, err error) error {
+	if c.filter == nil {
+		return errors.Join(whole.pass(), err)
+	}
+	return errors.Join(p.refuse(errNotFiltered), err, io.ErrUnexpectedEOF)
+}
+
+// refuse answers in the place of the engine, and ends the connection.
+func (p *pair) refuse(why error) error {
+	_, err := p.client.w.Write(refusal(why))
 	return err
 }

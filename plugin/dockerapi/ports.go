@@ -75,14 +75,20 @@ func mergeList(old []byte, add []binding) ([]byte, error) {
 	return json.Marshal(merged)
 }
 
-// mergeMap adds to the Ports of a container.
-func mergeMap(old []byte, add []binding) ([]byte, error) {
+// mergeMap adds to the Ports of a container. Ports that are exposed only, as "80/tcp", lead
+// nowhere there.
+func mergeMap(old []byte, add []binding, exposed []string) ([]byte, error) {
 	merged := map[string]json.RawMessage{}
 	if err := json.Unmarshal(old, &merged); err != nil {
 		return nil, err
 	}
 	if merged == nil {
 		merged = map[string]json.RawMessage{}
+	}
+	for _, key := range exposed {
+		if _, there := merged[key]; !there {
+			merged[key] = nil
+		}
 	}
 	byKey := map[string][]mapped{}
 	for _, b := range add {

@@ -31,7 +31,9 @@ type Options struct {
 	Engine string
 	// Ports tells what is published now.
 	Ports func(context.Context) ([]driver.PortStatus, error)
-	Log   *logrus.Entry
+	// Endpoints tells which endpoints there are, by their ids.
+	Endpoints func(context.Context) (map[string]bool, error)
+	Log       *logrus.Entry
 }
 
 // Serve joins each client on the socket with the engine until ctx ends. Then it closes
@@ -46,7 +48,7 @@ func Serve(ctx context.Context, s *Socket, o Options) (err error) {
 		<-ctx.Done()
 		closed <- s.Close()
 	})
-	f := &filler{ports: o.Ports, log: o.Log}
+	f := &filler{ports: o.Ports, endpoints: o.Endpoints, log: o.Log}
 	for {
 		c, err := s.listener.AcceptUnix()
 		switch {
@@ -91,13 +93,18 @@ func refuse(client *net.UnixConn, why error) {
 	if _, err := readHead(bufio.NewReader(client)); err != nil {
 		return
 	}
-	text, err := json.Marshal(map[string]string{"message": why.Error()})
-	if err != nil {
-		return
-	}
-	_, _ = fmt.Fprintf(client, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
-		http.StatusBadGateway, http.StatusText(http.StatusBadGateway), len(text), text)
+	_, _ = client.Write(refusal(why))
 	// Data that is not read would have the client lose the answer.
 	_ = client.CloseWrite()
 	_, _ = io.Copy(io.Discard, client)
+}
+
+// refusal is an answer in the place of the engine, in the form of its errors.
+func refusal(why error) []byte {
+	text, err := json.Marshal(map[string]string{"message": why.Error()})
+	if err != nil {
+		text = []byte("{}")
+	}
+	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
+		http.StatusBadGateway, http.StatusText(http.StatusBadGateway), len(text), text)
 }
