@@ -118,9 +118,22 @@ type EndpointStatus struct {
 	ContainerInterface string `json:"containerInterface,omitempty"`
 	ContainerIndex     int    `json:"containerIndex,omitempty"`
 	Ports              int    `json:"ports"`
+	// Open are the ports that others reach by the container's own address: those that it
+	// publishes on a network of mode routed, or for trusted links.
+	Open []OpenStatus `json:"open,omitempty"`
 	// Dropped are those of the network's that the container has sent or was to get, as far
 	// as that is counted by container.
 	Dropped Drops `json:"dropped,omitempty"`
+}
+
+// OpenStatus is one run of ports that are reached by a container's own address.
+type OpenStatus struct {
+	Protocol string     `json:"protocol"`
+	IP       netip.Addr `json:"ip"`
+	First    uint16     `json:"first"`
+	Last     uint16     `json:"last"`
+	// From is the one link by which packets may come; empty for all.
+	From string `json:"from,omitempty"`
 }
 
 // PortStatus is one run of published ports as the admin API shows it.

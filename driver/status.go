@@ -119,6 +119,9 @@ func (d *Driver) Endpoints(ctx context.Context) ([]EndpointStatus, error) {
 		for _, r := range e.Published {
 			status.Ports += r.Len()
 		}
+		for _, o := range plan.OpenPorts(state.Networks[e.NetworkID], e) {
+			status.Open = append(status.Open, OpenStatus{Protocol: o.Proto.String(), IP: o.Addr, First: o.First, Last: o.Last, From: o.From})
+		}
 		out = append(out, status)
 	}
 	slices.SortFunc(out, func(a, b EndpointStatus) int {

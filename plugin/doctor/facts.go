@@ -32,7 +32,9 @@ type State struct {
 	Unguarded, Protection string
 	Networks              []plugin.Network
 	Endpoints             []plugin.Endpoint
-	Ports                 []plugin.Port
+	// Ports are the published ones, and in Facts also those that are reached by the
+	// container's own address.
+	Ports []plugin.Port
 	// Files are the descriptors that the daemon has open and may have; 0 for unknown.
 	Files, FileLimit int
 	// Engine says why the engine does not answer; empty if it does, or was not asked.

@@ -43,7 +43,7 @@ func (f Facts) filtered(t Target) []Finding {
 		if t.Port != 0 {
 			port = t.Port
 		}
-		s.host = fmt.Sprintf("what comes for host port %d/%s", port, p.Protocol)
+		s.host = "what comes for " + asked(p, port)
 		for _, packet := range f.packets(p, port) {
 			s.pass(packet, f.Filters, "")
 		}
@@ -88,6 +88,8 @@ func (f Facts) packets(p plugin.Port, port uint16) []Packet {
 		relayed := Packet{Protocol: p.Protocol, HostPort: port, To: netip.AddrPortFrom(p.HostIP, port), Relayed: true, Hooks: hooksOf(taken)}
 		inside.Hooks, inside.HostPort = hooksOf(sent), inside.To.Port()
 		return []Packet{relayed, inside}
+	case p.Path == routed:
+		inside.HostPort = inside.To.Port()
 	case p.HostIP.IsLoopback():
 		inside.Hooks = hooksOf(sent)
 	}

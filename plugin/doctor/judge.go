@@ -70,6 +70,34 @@ func Judge(f Facts, t Target) (all []Finding) {
 	return compact(all)
 }
 
+// routed is the Path of ports that are reached by the container's own address.
+const routed = "routed"
+
+// routedPorts are those as published ports, at the container's address.
+func routedPorts(endpoints []plugin.Endpoint) (all []plugin.Port) {
+	for _, e := range endpoints {
+		for _, o := range e.Open {
+			p := plugin.Port{Whose: e.Whose}
+			p.EndpointID, p.NetworkID, p.Protocol, p.Path = e.ID, e.NetworkID, o.Protocol, routed
+			p.HostIP, p.First, p.Last, p.ContainerIP, p.ContainerFirst = o.IP, o.First, o.Last, o.IP, o.First
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// asked says in words what others ask for: the whole run, or one port of it.
+func asked(p plugin.Port, port uint16) string {
+	ports := span(p.First, p.Last)
+	if port != 0 {
+		ports = span(port, port)
+	}
+	if p.Path == routed {
+		return fmt.Sprintf("port %s/%s of %s", ports, p.Protocol, p.HostIP)
+	}
+	return fmt.Sprintf("host port %s/%s", ports, p.Protocol)
+}
+
 // compact leaves out what was found before: most ports are published in both families.
 func compact(all []Finding) (once []Finding) {
 	for _, f := range all {

@@ -54,7 +54,7 @@ func (f Facts) listensAt(p plugin.Port, port uint16, listeners []Listener) (Find
 			wrong = append(wrong, l)
 		}
 	}
-	name, host := nameOf(p.Whose, p.EndpointID), fmt.Sprintf("%s/%s", span(p.First, p.Last), p.Protocol)
+	name, host := nameOf(p.Whose, p.EndpointID), asked(p, 0)
 	if len(wrong) > 0 {
 		l := wrong[0]
 		where := l.Addr.String()
@@ -63,19 +63,22 @@ func (f Facts) listensAt(p plugin.Port, port uint16, listeners []Listener) (Find
 			if p.ContainerIP.Is6() {
 				any = "[::]"
 			}
-			return Finding{fmt.Sprintf("%s, behind host port %s, listens on %s only, which nobody outside of the container reaches", name, host, where), "have the application bind " + any}, false
+			return Finding{fmt.Sprintf("%s, behind %s, listens on %s only, which nobody outside of the container reaches", name, host, where), "have the application bind " + any}, false
 		}
 		if l.Addr.Addr() == netip.IPv6Unspecified() {
-			return Finding{fmt.Sprintf("%s, behind host port %s, listens on %s for IPv6 only, and its address is %s", name, host, where, p.ContainerIP), "have the application take IPv4 as well (IPV6_V6ONLY off), or bind 0.0.0.0"}, false
+			return Finding{fmt.Sprintf("%s, behind %s, listens on %s for IPv6 only, and its address is %s", name, host, where, p.ContainerIP), "have the application take IPv4 as well (IPV6_V6ONLY off), or bind 0.0.0.0"}, false
 		}
-		return Finding{fmt.Sprintf("%s, behind host port %s, listens on %s, and not on its address %s", name, host, where, p.ContainerIP), "have the application bind all addresses"}, false
+		return Finding{fmt.Sprintf("%s, behind %s, listens on %s, and not on its address %s", name, host, where, p.ContainerIP), "have the application bind all addresses"}, false
 	}
 	cure := "see whether the application runs (docker logs)"
 	if slices.Sort(elsewhere); len(elsewhere) > 0 {
 		elsewhere = slices.Compact(elsewhere)
-		cure = fmt.Sprintf("it listens on %s: publish that, as %d:%s", strings.Join(elsewhere, ", "), p.First, elsewhere[0])
+		cure = fmt.Sprintf("it listens on %s: publish that", strings.Join(elsewhere, ", "))
+		if p.Path != routed {
+			cure += fmt.Sprintf(", as %d:%s", p.First, elsewhere[0])
+		}
 	}
-	return Finding{fmt.Sprintf("nobody in %s listens on %s port %d, where host port %s leads", name, p.Protocol, port, host), cure}, false
+	return Finding{fmt.Sprintf("nobody in %s listens on %s port %d, where %s leads", name, p.Protocol, port, host), cure}, false
 }
 
 // waiting says that a program does not take the connections that there are. ok is true where

@@ -17,6 +17,7 @@ import (
 // Look collects the facts of a target beside the daemon's answer. What cannot be looked at is
 // a note. client is who gets no answers; invalid for nobody in particular.
 func Look(ctx context.Context, s State, t Target, client netip.Addr) Facts {
+	s.Ports = append(slices.Clone(s.Ports), routedPorts(s.Endpoints)...)
 	f := Facts{State: s, Containers: map[string]Container{}, Client: Client{Addr: client}}
 	f.lookAtHost(t)
 	for _, e := range s.Endpoints {

@@ -32,7 +32,7 @@ func (f Facts) reached(t Target) (all []Finding) {
 // hostAddress says that a port is published at an address that the host does not have.
 func (f Facts) hostAddress(p plugin.Port) []Finding {
 	at := p.HostIP
-	if at.IsUnspecified() || at.IsLoopback() || f.Host.Links == nil {
+	if at.IsUnspecified() || at.IsLoopback() || p.Path == routed || f.Host.Links == nil {
 		return nil
 	}
 	for _, l := range f.Host.Links {
@@ -41,7 +41,7 @@ func (f Facts) hostAddress(p plugin.Port) []Finding {
 		}
 	}
 	return []Finding{{
-		fmt.Sprintf("host port %s/%s is published at %s, which is no address of this host", span(p.First, p.Last), p.Protocol, at),
+		fmt.Sprintf("%s is published at %s, which is no address of this host", asked(p, 0), at),
 		"give the host that address again, or publish the port at another one (-p ADDRESS:PORT:PORT)",
 	}}
 }

@@ -3,6 +3,8 @@ package trace
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/gangway-net/gangway/plugin"
 )
@@ -167,7 +169,7 @@ func (d *Decision) direct(s State, f Flow) {
 	case f.From.Host:
 		d.end(Accepted, "the host reaches containers by their bridge")
 	case f.From.outside():
-		d.fromOutside(f, n)
+		d.fromOutside(f, e, n)
 	default:
 		d.between(s, f, e, n)
 	}
@@ -193,30 +195,47 @@ func (d *Decision) between(s State, f Flow, to plugin.Endpoint, n plugin.Network
 	case n.Internal:
 		d.end(Dropped, "nothing comes into internal network %s", netName(n))
 	default:
-		d.into(f, n, fmt.Sprintf("isolation: networks %s and %s do not reach each other", netName(from), netName(n)))
+		d.into(f, to, n, fmt.Sprintf("isolation: networks %s and %s do not reach each other", netName(from), netName(n)))
 	}
 }
 
 // fromOutside is for somebody outside who asks a container's own address.
-func (d *Decision) fromOutside(f Flow, n plugin.Network) {
+func (d *Decision) fromOutside(f Flow, e plugin.Endpoint, n plugin.Network) {
 	const trusted = "com.docker.network.bridge.trusted_host_interfaces"
+	links := opened(e, f)
 	switch {
 	case n.Internal:
 		d.end(Dropped, "nothing comes into internal network %s", netName(n))
-	case n.Options[trusted] != "" && mode(n, f) == "nat":
-		d.end(Unknown, "open if the container publishes the port and the packet comes by %s (trusted)", n.Options[trusted])
+	case mode(n, f) == "nat" && len(links) > 0:
+		d.end(Unknown, "the container publishes the port: open if the packet comes by %s (trusted)", strings.Join(links, " or "))
+	case mode(n, f) == "nat" && n.Options[trusted] != "":
+		d.end(Dropped, "only what the container publishes is open to what comes by %s (trusted), and it does not publish port %d/%s", n.Options[trusted], f.Destination.Port(), f.Protocol)
 	default:
-		d.into(f, n, "only published ports of network "+netName(n)+" are reached, by an address of the host")
+		d.into(f, e, n, "only published ports of network "+netName(n)+" are reached, by an address of the host")
 	}
 }
 
+// opened lists the links by which others reach the port that is asked for by the container's
+// own address; "" stands for all.
+func opened(e plugin.Endpoint, f Flow) (links []string) {
+	for _, o := range e.Open {
+		port := f.Destination.Port()
+		if o.IP == f.Destination.Addr() && o.Protocol == f.Protocol && o.First <= port && port <= o.Last && !slices.Contains(links, o.From) {
+			links = append(links, o.From)
+		}
+	}
+	return links
+}
+
 // into is for what comes into a network from elsewhere without translation.
-func (d *Decision) into(f Flow, n plugin.Network, closed string) {
-	switch mode(n, f) {
-	case "nat-unprotected":
+func (d *Decision) into(f Flow, e plugin.Endpoint, n plugin.Network, closed string) {
+	switch m := mode(n, f); {
+	case m == "nat-unprotected":
 		d.end(Accepted, "in mode nat-unprotected all ports are open to who has a route")
-	case "routed":
-		d.end(Unknown, "open if the container publishes port %d/%s (mode routed)", f.Destination.Port(), f.Protocol)
+	case m == "routed" && slices.Contains(opened(e, f), ""):
+		d.end(Accepted, "the container publishes the port, and in mode routed it is open to who has a route")
+	case m == "routed":
+		d.end(Dropped, "in mode routed published ports alone are open, and the container does not publish port %d/%s", f.Destination.Port(), f.Protocol)
 	default:
 		d.end(Dropped, "%s", closed)
 	}

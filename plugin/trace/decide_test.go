@@ -37,6 +37,12 @@ func shop() State {
 	network("plain", "10.0.9.", func(n *plugin.Network) {
 		n.Options["com.docker.network.bridge.enable_ip_masquerade"] = "false"
 	})
+	open := func(at int, ip, protocol, from string) {
+		e := &s.Endpoints[at]
+		e.Open = append(e.Open, driver.OpenStatus{Protocol: protocol, IP: addr(ip), First: 80, Last: 90, From: from})
+	}
+	open(8, "10.0.5.2", "tcp", "")
+	open(14, "10.0.8.2", "tcp", "eth1")
 	// One container is on two networks.
 	s.Endpoints = append(s.Endpoints, endpoint("front-a", s.Networks[1], "10.0.2.9"))
 	port := func(protocol, at string, first, last uint16, to string, path string) {
@@ -109,12 +115,19 @@ func decisions() []decided {
 		{"10.0.2.9 10.0.1.3:80/tcp", Dropped, []string{"from front-a, 10.0.2.9, on network back"}},
 		{"10.0.3.2 10.0.1.2:80/tcp", Dropped, []string{"nothing leaves internal network inner"}},
 		{"10.0.1.2 10.0.3.2:80/tcp", Dropped, []string{"nothing comes into internal network inner"}},
-		{"10.0.1.2 10.0.5.2:80/tcp", Unknown, []string{"mode routed", "if the container publishes port 80/tcp"}},
+		{"10.0.1.2 10.0.5.2:80/tcp", Accepted, []string{"mode routed", "the container publishes the port"}},
+		{"10.0.1.2 10.0.5.2:80/udp", Dropped, []string{"does not publish port 80/udp"}},
+		{"198.51.100.1 10.0.5.2:90/tcp", Accepted, []string{"open to who has a route"}},
+		{"198.51.100.1 10.0.5.2:91/tcp", Dropped, []string{"does not publish port 91/tcp"}},
+		{"198.51.100.1 10.0.5.3:80/tcp", Dropped, []string{"does not publish port 80/tcp"}},
 		{"10.0.1.2 10.0.6.2:80/tcp", Accepted, []string{"nat-unprotected"}},
 		{"198.51.100.1 10.0.1.2:80/tcp", Dropped, []string{"only published ports of network front"}},
 		{"198.51.100.1 10.0.3.2:80/tcp", Dropped, []string{"internal network inner"}},
 		{"198.51.100.1 10.0.6.2:80/tcp", Accepted, nil},
-		{"198.51.100.1 10.0.8.2:80/tcp", Unknown, []string{"by eth1 (trusted)"}},
+		{"198.51.100.1 10.0.8.2:80/tcp", Unknown, []string{"publishes the port: open if the packet comes by eth1 (trusted)"}},
+		{"198.51.100.1 10.0.8.2:79/tcp", Dropped, []string{"by eth1 (trusted), and it does not publish port 79/tcp"}},
+		{"198.51.100.1 10.0.8.3:80/tcp", Dropped, []string{"it does not publish port 80/tcp"}},
+		{"10.0.1.2 10.0.8.2:80/tcp", Dropped, []string{"isolation"}},
 		{"host 10.0.1.2:80/tcp", Accepted, []string{"by their bridge"}},
 		{"host 10.0.3.2:80/tcp", Accepted, nil},
 		{"host 10.0.7.2:80/tcp", Dropped, []string{"mode isolated"}},
