@@ -30,9 +30,10 @@ The kernel reports the way of packets that come: send one when it says "send it
 now", or have --probe open one connection (or send one datagram, with a newline)
 from the container or the host. Tracing is switched on for this flow alone, by
 a table of nftables that goes with the command, however that ends. It needs
-Linux 5.12. The kernel does not report rules of iptables-legacy, nor what the
-port filter drops (tc filter show); a rule is shown in words where the program
-nft is installed.
+Linux 5.12. The kernel does not report rules of iptables-legacy, nor, before 5.12,
+any: of these it is told which have counted packets meanwhile, and what of that
+drops. What the port filter drops is not seen (tc filter show). A rule is shown
+in words where the program nft is installed.
 
 Exit code 0 means that all chains accept the packet, 1 that it is dropped or that
 none came, 2 that nothing is called so. Without the kernel (--for 0s) it is 1

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/gangway-net/gangway/driver/nftrace"
@@ -62,33 +60,63 @@ func Follow(ctx context.Context, f Flow, o Options) (seen Seen, err error) {
 	}
 	listener, err := nftrace.Listen()
 	if err != nil {
-		return cannot(err)
+		return countOnly(ctx, f, o, probe, err)
 	}
 	defer listener.Close()
 	on, err := nftrace.On(flow)
 	if err != nil {
-		return cannot(err)
+		return countOnly(ctx, f, o, probe, err)
 	}
 	defer on.Off()
+	before, unread := count(ctx, legacyPrograms(f.Destination.Addr().Is6()))
 	answer := o.start(ctx, probe)
 	events, answered, err := hear(ctx, on, listener, o, answer)
 	on.Off()
 	seen = judge(on, namesOf(ctx), events)
 	seen.Answer, seen.Bridged = answered, on.Bridged
+	steps, drops := before.risen(ctx)
+	if drops && answered != accepted {
+		seen.Verdict = Dropped
+	}
+	seen.Steps = append(seen.Steps, steps...)
 	if errors.Is(err, nftrace.ErrLost) {
 		seen.Notes = append(seen.Notes, err.Error())
 		err = nil
 	}
-	seen.Notes = append(seen.Notes, notes(on.Bridged)...)
+	if !on.Bridged {
+		seen.Notes = append(seen.Notes, "not followed within bridges: the kernel has no nf_tables for them")
+	}
+	seen.Notes = append(seen.Notes, unread...)
 	return seen, err
 }
 
-// cannot says that the kernel does not trace, if it is that.
-func cannot(err error) (Seen, error) {
-	if errors.Is(err, nftrace.ErrNoOwner) || errors.Is(err, nftrace.ErrUnsupported) {
-		return Seen{Steps: []Step{}, Notes: append([]string{"not followed in the kernel: " + err.Error()}, legacy()...)}, nil
+// countOnly does what can be done where the kernel does not report, if it is that: it tells
+// which rules of iptables have counted packets.
+func countOnly(ctx context.Context, f Flow, o Options, probe *socket, why error) (seen Seen, err error) {
+	if !errors.Is(why, nftrace.ErrNoOwner) && !errors.Is(why, nftrace.ErrUnsupported) {
+		return seen, why
 	}
-	return Seen{}, err
+	seen.Steps = []Step{}
+	before, notes := count(ctx, allPrograms(f.Destination.Addr().Is6()))
+	seen.Notes = append([]string{"not followed in the kernel: " + why.Error()}, notes...)
+	if len(before.programs) == 0 {
+		return seen, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.For)
+	defer cancel()
+	select {
+	case seen.Answer = <-o.start(ctx, probe):
+	case <-ctx.Done():
+	}
+	steps, drops := before.risen(context.WithoutCancel(ctx))
+	seen.Steps = append(seen.Steps, steps...)
+	switch {
+	case seen.Answer == accepted:
+		seen.Verdict = Accepted
+	case drops:
+		seen.Verdict = Dropped
+	}
+	return seen, nil
 }
 
 // start sends what is to be sent, and returns where the answer comes; nil without a probe.
@@ -154,25 +182,6 @@ func judge(m marker, w words, events []nftrace.Event) Seen {
 	}
 	y := chosen(all)
 	return Seen{Steps: y.Steps, Verdict: y.Verdict, Packets: len(all)}
-}
-
-// notes say which rules are not reported.
-func notes(bridged bool) (all []string) {
-	if !bridged {
-		all = append(all, "not followed within bridges: the kernel has no nf_tables for them")
-	}
-	return append(all, legacy()...)
-}
-
-// legacy says which rules of iptables-legacy there are.
-func legacy() (all []string) {
-	for _, family := range []string{"ip", "ip6"} {
-		program := family + "tables-legacy"
-		if tables, err := os.ReadFile("/proc/net/" + family + "_tables_names"); err == nil && len(tables) > 0 { //nolint:gosec // one of two
-			all = append(all, "the kernel reports no rules of "+program+" ("+strings.Join(strings.Fields(string(tables)), ", ")+"): see "+program+" -vnL")
-		}
-	}
-	return all
 }
 
 // Outcome is the verdict on a flow: the kernel's, or the desired state's where the kernel
