@@ -46,8 +46,55 @@ func testDockerPS(t *testing.T, e *harness.Engine) {
 		t.Errorf("docker port c1:\n%s", got)
 	}
 	sameButPorts(t, e, "c1", "c2", "c3")
+	filteredByPort(t, e)
+	otherPorts(t, e)
 	if e.Driver == string(harness.Daemon) {
 		withoutDaemon(t, e, log)
+	}
+}
+
+// filteredByPort: filters for ports find containers of Gangway's networks and others, beside
+// all other filters and limits.
+func filteredByPort(t *testing.T, e *harness.Engine) {
+	t.Helper()
+	for args, want := range map[string]string{
+		"--filter publish=8000": "c1", "--filter publish=8000/tcp": "c1", "--filter publish=8000/udp": "", "--filter publish=9001/udp": "c1",
+		"--filter publish=8001": "c3", "--filter publish=8000-8001": "c1 c3", "--filter publish=8000-8001 -n 1": "c3", "--filter publish=8000 -n 1": "c1",
+		"--filter expose=80": "c1 c3", "--filter expose=443": "c1", "--filter publish=8000 --filter name=c3": "", "--filter publish=8001 --filter expose=443": "c1 c3",
+		"--filter publish=8000 -s": "c1", "--filter name=c2": "c2",
+	} {
+		names := strings.Fields(e.Run(t, onAPI(append([]string{"ps", "--format", "{{.Names}}"}, strings.Fields(args)...)...)...))
+		slices.Sort(names)
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("docker ps %s: %q, want %q", args, got, want)
+		}
+	}
+	for _, value := range []string{"publish=8000:80", "expose=x", "publish=9-8"} {
+		_, direct := e.TryDocker("ps", "--filter", value)
+		_, through := e.Try(onAPI("ps", "--filter", value)...)
+		if direct == nil || through == nil || direct.Error() != strings.ReplaceAll(through.Error(), "-H unix://"+harness.APISocket+" ", "") {
+			t.Errorf("docker ps --filter %s: %v, without us %v", value, through, direct)
+		}
+	}
+}
+
+// otherPorts: SCTP, IPv6, and ports that are exposed only.
+func otherPorts(t *testing.T, e *harness.Engine) {
+	t.Helper()
+	e.Network(t, "n6", "--ipv6", "--subnet", "fd79::/64", "--subnet", "10.78.0.0/24")
+	e.Sleep(t, harness.Container{Name: "c6", Network: "n6", Args: append(publish("8600:80", "8601-8602:81-82/sctp"), "--expose", "7070/udp")})
+	for port, want := range map[string]string{"80/tcp": "[::]:8600", "81/sctp": "0.0.0.0:8601", "82/sctp": "[::]:8602"} {
+		// The command of 20.10 leaves the brackets out.
+		got := strings.Split(strings.ReplaceAll(e.Run(t, onAPI("port", "c6", port)...), ":::", "[::]:"), "\n")
+		if !slices.Contains(got, want) {
+			t.Errorf("docker port c6 %s: %q, want %s", port, got, want)
+		}
+	}
+	if got := e.Run(t, onAPI("inspect", "--format", "{{json .NetworkSettings.Ports}}", "c6")...); !strings.Contains(got, `"7070/udp":null`) {
+		t.Errorf("exposed ports: %s", got)
+	}
+	if got := e.Run(t, onAPI("ps", "-q", "--filter", "publish=8602/sctp")...); got == "" || strings.Contains(got, "\n") {
+		t.Errorf("by a port of SCTP: %q", got)
 	}
 }
 

@@ -69,7 +69,7 @@ func runDoctor(ctx context.Context, q query) error {
 	var notes []string
 	state.Engine, notes = q.engineFault(ctx, state)
 	facts := doctor.Look(ctx, state, target, client)
-	facts.Notes = append(append(facts.Notes, notes...), doctor.Missing(facts)...)
+	facts.Notes = append(append(facts.Notes, notes...), doctor.Missing(facts, target)...)
 	findings := doctor.Judge(facts, target)
 	if q.json {
 		err = q.doctorJSON(findings, facts.Notes)
@@ -144,7 +144,7 @@ func (q query) target(s doctor.State) (t doctor.Target, err error) {
 	if err != nil {
 		return t, err
 	}
-	ids, err := pick("container", "is on a network of Gangway", q.want.argument, containers(s.Endpoints))
+	ids, err := pick("container", "runs on a network of Gangway", q.want.argument, containers(s.Endpoints))
 	if missing := (*notFoundError)(nil); isPort && errors.As(err, &missing) {
 		return doctor.Target{Port: port.number, Protocol: port.protocol}, nil
 	}

@@ -35,8 +35,8 @@ any: of these it is told which have counted packets meanwhile, and what of that
 drops. What the port filter drops is not seen (tc filter show). A rule is shown
 in words where the program nft is installed.
 
-Exit code 0 means that all chains accept the packet, 1 that it is dropped or that
-none came, 2 that nothing is called so. Without the kernel (--for 0s) it is 1
+Exit code 0 means that all chains accept the packet, 1 that it is dropped, that it
+goes elsewhere than the desired state says, or that none came, 2 that nothing is called so. Without the kernel (--for 0s) it is 1
 where the desired state has it dropped.`
 
 // traceFlags are those of gangway trace.
@@ -78,13 +78,14 @@ func runTrace(ctx context.Context, q query) error {
 		if seen, err = q.kernel(ctx, flow); err != nil {
 			return err
 		}
+		seen.Compare(decision)
 	}
 	if q.json {
 		err = q.traceJSON(decision, seen)
 	} else if seen != nil {
 		err = q.seen(seen)
 	}
-	if err == nil && (trace.Outcome(decision, seen) == trace.Dropped) {
+	if end := trace.Outcome(decision, seen); err == nil && (end == trace.Dropped || end == trace.Diverted) {
 		err = errSilent
 	}
 	return err

@@ -53,6 +53,9 @@ type Host struct {
 	Neighbours map[netip.Addr]Neighbour
 	// Ways are the host's ways to addresses of containers.
 	Ways map[netip.Addr]Way
+	// Queues are those of traffic control that have dropped packets or hold some, in words,
+	// by link.
+	Queues map[string]string
 	// Reversed counts the packets that were dropped since the boot because the way back to
 	// their source leads by another link (IPReversePathFilter).
 	Reversed int
@@ -110,8 +113,10 @@ type Container struct {
 	// Listeners are the sockets that wait for clients, of all protocols but Unlisted.
 	Listeners []Listener
 	Unlisted  map[string]bool
-	// Filters are its own rules that see what comes in.
+	// Filters are its own rules.
 	Filters []Base
+	// Back is its way to the client, where one was named.
+	Back *Way
 }
 
 // Listener is a socket that waits for clients.

@@ -10,8 +10,8 @@ import (
 )
 
 // hooksOf lists the hooks that packets come to: those that are forwarded to a container,
-// those for the daemon's relays, those that the host itself sends to a container, and those
-// that come into one.
+// those for the daemon's relays, those that the host itself sends to a container, those that
+// come into one, and its answers on the host.
 func hooksOf(kind packetKind) []string {
 	last := []string{"postrouting", "egress", "bridge output", "bridge postrouting"}
 	switch kind {
@@ -19,6 +19,8 @@ func hooksOf(kind packetKind) []string {
 		return append([]string{"ingress", "prerouting", "forward"}, last...)
 	case sent:
 		return append([]string{"output"}, last...)
+	case answered:
+		return []string{"ingress", "bridge prerouting", "bridge input", "prerouting", "forward", "postrouting"}
 	}
 	return []string{"ingress", "prerouting", "input"}
 }
@@ -29,12 +31,13 @@ const (
 	forwarded packetKind = iota
 	sent
 	taken
+	answered
 )
 
 // filtered says which rules of others drop what comes for a published port, or lead it
 // elsewhere.
 func (f Facts) filtered(t Target) []Finding {
-	s := sieve{target: t, seen: map[string]bool{}}
+	s := sieve{target: t, seen: map[string]int{}, unsure: map[int]bool{}}
 	for _, p := range f.State.Ports {
 		if !t.port(p) {
 			continue
@@ -50,7 +53,16 @@ func (f Facts) filtered(t Target) []Finding {
 		e := f.endpointOf(p)
 		at := p.ContainerFirst + (port - p.First)
 		inside := Packet{Protocol: p.Protocol, HostPort: at, To: netip.AddrPortFrom(p.ContainerIP, at), In: e.ContainerInterface, Hooks: hooksOf(taken)}
-		s.pass(inside, f.Containers[e.Sandbox].Filters, "in "+nameOf(p.Whose, p.EndpointID)+", ")
+		own, whose := f.Containers[e.Sandbox].Filters, "in "+nameOf(p.Whose, p.EndpointID)+", "
+		s.pass(inside, own, whose)
+		s.host = "answers from " + asked(p, port)
+		inside.Answer, inside.In, inside.Out, inside.Hooks = true, "", e.ContainerInterface, hooksOf(sent)
+		s.pass(inside, own, whose)
+		if p.Path != "relay" && !p.HostIP.IsLoopback() {
+			inside.HostPort, inside.In, inside.Out, inside.Hooks = port, e.Bridge, "", hooksOf(answered)
+			inside.Port = e.HostInterface
+			s.pass(inside, f.Filters, "")
+		}
 	}
 	return s.found
 }
@@ -58,7 +70,10 @@ func (f Facts) filtered(t Target) []Finding {
 // sieve collects what rules do with packets, each rule once.
 type sieve struct {
 	target Target
-	seen   map[string]bool
+	// seen has the place of a rule's finding, behind 0.
+	seen map[string]int
+	// unsure are places where a rule may drop only.
+	unsure map[int]bool
 	// host are the packets in words.
 	host  string
 	found []Finding
@@ -69,11 +84,23 @@ type sieve struct {
 func (s *sieve) pass(p Packet, chains []Base, whose string) {
 	for _, base := range chains {
 		for _, d := range base.Drops(p) {
-			if key := whose + d.Where; (d.Sure || !s.target.all()) && !s.seen[key] {
-				s.seen[key] = true
-				s.found = append(s.found, dropFinding(d, whose, s.host))
+			if d.Sure || !s.target.all() {
+				s.find(whose+d.Where, d.Sure, dropFinding(d, whose, s.host))
 			}
 		}
+	}
+}
+
+// find keeps one finding of a rule, and one that is sure before others.
+func (s *sieve) find(key string, sure bool, f Finding) {
+	at := s.seen[key]
+	switch {
+	case at == 0:
+		s.found = append(s.found, f)
+		at = len(s.found)
+		s.seen[key], s.unsure[at] = at, !sure
+	case sure && s.unsure[at]:
+		s.found[at-1], s.unsure[at] = f, false
 	}
 }
 
@@ -100,16 +127,17 @@ func (f Facts) packets(p plugin.Port, port uint16) []Packet {
 func (t Target) all() bool { return t.Endpoints == nil && t.Port == 0 }
 
 func dropFinding(d Drop, whose, host string) Finding {
-	verb := "drops"
-	switch {
-	case d.Diverts && d.Sure:
-		verb = "leads elsewhere"
-	case d.Diverts:
-		verb = "may lead elsewhere"
-	case !d.Sure:
-		verb = "may drop"
+	does, may := "drops", "may drop"
+	switch d.Does {
+	case "divert":
+		does, may = "leads elsewhere", "may lead elsewhere"
+	case "untrack":
+		does, may = "leaves untracked, and so untranslated,", "may leave untracked, and so untranslated,"
 	}
-	out := Finding{fmt.Sprintf("%s%s %s %s", whose, d.Where, verb, host), "change that rule"}
+	if !d.Sure {
+		does = may
+	}
+	out := Finding{fmt.Sprintf("%s%s %s %s", whose, d.Where, does, host), "change that rule"}
 	switch {
 	case d.Text != "":
 		out.Cure += " (" + d.Text + ")"

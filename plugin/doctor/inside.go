@@ -17,11 +17,11 @@ import (
 )
 
 // inside looks into a network namespace. What could not be looked at is in failed, by what
-// it is.
-func inside(ctx context.Context, path string) (c Container, failed map[string]error, err error) {
+// it is. client may be invalid.
+func inside(ctx context.Context, path string, client netip.Addr) (c Container, failed map[string]error, err error) {
 	failed = map[string]error{}
 	err = enter.Namespace(path, func() error {
-		if err := c.links(); err != nil {
+		if err := c.links(client); err != nil {
 			return err
 		}
 		c.sockets(failed)
@@ -32,7 +32,7 @@ func inside(ctx context.Context, path string) (c Container, failed map[string]er
 }
 
 // links looks at links, addresses and routes of the thread's namespace.
-func (c *Container) links() error {
+func (c *Container) links(client netip.Addr) error {
 	c.Down = map[string]bool{}
 	kernel, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -74,7 +74,16 @@ func (c *Container) links() error {
 			c.Default6 = has
 		}
 	}
-	return nil
+	if !client.IsValid() {
+		return nil
+	}
+	names := map[int]string{}
+	for _, l := range links {
+		names[l.Attrs().Index] = l.Attrs().Name
+	}
+	back, err := way(kernel, client, nil, func(index int) string { return names[index] })
+	c.Back = &back
+	return err
 }
 
 // sockets looks at who listens.

@@ -61,6 +61,9 @@ func parseRule(line string) (chain string, r Rule) {
 		case "-m": // the module says nothing yet
 		case "-j", "-g":
 			r.verdict(f[i], value)
+			if value == "NOTRACK" || value == "CT" && strings.Contains(line, "--notrack") {
+				r.Verdict = "untrack"
+			}
 			if r.Verdict != "" && r.Verdict != "jump" && r.Verdict != "goto" {
 				return chain, r // what follows belongs to the target
 			}
@@ -123,6 +126,8 @@ func (m *Match) option(name, value string, not bool) bool {
 		m.Out = Names{[]string{value}, not}
 	case "--dport", "--dports":
 		return m.Ports.read(value, ":", not)
+	case "--sport", "--sports":
+		return m.SourcePorts.read(value, ":", not)
 	case "--ctorigdstport":
 		return m.HostPorts.read(value, ":", not)
 	case "--ctstate", "--state":

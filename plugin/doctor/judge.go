@@ -128,6 +128,9 @@ func (f Facts) published(t Target) (all []Finding) {
 		if slices.Sort(others); len(others) > 0 {
 			cure = "published are " + strings.Join(slices.Compact(others), ", ")
 		}
+		if slices.ContainsFunc(f.State.Networks, func(n plugin.Network) bool { return n.Internal && n.Endpoints > 0 }) {
+			cure += "; containers of internal networks publish nothing"
+		}
 		all = append(all, Finding{fmt.Sprintf("no container of gangway's networks publishes port %d", t.Port), cure})
 	case t.Port != 0 && !slices.ContainsFunc(on, func(a netip.Addr) bool { return !a.IsLoopback() }):
 		all = append(all, Finding{

@@ -24,7 +24,7 @@ func Look(ctx context.Context, s State, t Target, client netip.Addr) Facts {
 		if _, known := f.Containers[e.Sandbox]; known || e.Sandbox == "" || !t.endpoint(f, e) {
 			continue
 		}
-		c, failed, err := inside(ctx, e.Sandbox)
+		c, failed, err := inside(ctx, e.Sandbox, client)
 		if err != nil {
 			f.note(nameOf(e.Whose, e.ID), err)
 			continue
@@ -138,14 +138,19 @@ func (f *Facts) lookAtLinks(kernel *netlink.Handle) error {
 }
 
 // lookAtPrograms looks for programs of traffic control at links that are no ports of bridges:
-// those of containers have the port filter.
+// those of containers have the port filter; and for queues of all links that have dropped
+// packets, or hold some back. Without a limit on its rate no link has any for long.
 func (f *Facts) lookAtPrograms(kernel *netlink.Handle) error {
 	all, err := complete(kernel.QdiscList(nil))
 	if err != nil {
 		return err
 	}
+	f.Host.Queues = map[string]string{}
 	for _, q := range all {
 		name := f.Host.linkAt(q.Attrs().LinkIndex)
+		if st := q.Attrs().Statistics; st != nil && st.Queue != nil && (st.Queue.Drops > 0 || st.Queue.Qlen > 0) && q.Type() != "ingress" && q.Type() != "clsact" {
+			f.Host.Queues[name] = fmt.Sprintf("%s has dropped %d packets and holds %d", q.Type(), st.Queue.Drops, st.Queue.Qlen)
+		}
 		if l, known := f.Host.Links[name]; known && l.Master == "" && (q.Type() == "ingress" || q.Type() == "clsact") {
 			l.Program = true
 			f.Host.Links[name] = l

@@ -154,9 +154,11 @@ type planted struct {
 	host, inside string
 	do           func(h *host)
 	change       func(s *State)
-	// port and client are what is asked for; port 0 is everything.
-	port   uint16
-	client string
+	// port and client are what is asked for; port 0 is everything. container asks for the
+	// container instead.
+	port      uint16
+	client    string
+	container bool
 	// want has words of the one finding, split by " … "; none for none. note has words of a
 	// note. more says that further findings follow from the first.
 	want, note string
@@ -189,7 +191,11 @@ func TestPlanted(t *testing.T) {
 				if c.client != "" {
 					client = netip.MustParseAddr(c.client)
 				}
-				c.check(t, s, Target{Port: c.port}, client)
+				target := Target{Port: c.port}
+				if c.container {
+					target.Endpoints = map[string]bool{endpoint: true}
+				}
+				c.check(t, s, target, client)
 				if c.bare {
 					t.Setenv("PATH", path)
 				}
@@ -203,7 +209,7 @@ func (c planted) check(t *testing.T, s State, target Target, client netip.Addr) 
 		t.Setenv("PATH", "/nowhere")
 	}
 	facts := Look(t.Context(), s, target, client)
-	notes := append(facts.Notes, Missing(facts)...)
+	notes := append(facts.Notes, Missing(facts, target)...)
 	for _, w := range strings.Split(c.note, " … ") {
 		if !strings.Contains(strings.Join(notes, "\n"), w) {
 			t.Errorf("no %q in the notes\n%s", w, strings.Join(notes, "\n"))

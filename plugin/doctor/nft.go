@@ -94,6 +94,8 @@ func nftRule(expr []map[string]json.RawMessage) (r Rule) {
 				r.Verdict = "drop"
 			case "dnat", "redirect", "tproxy":
 				r.Verdict = "divert"
+			case "notrack":
+				r.Verdict = "untrack"
 			case "jump", "goto":
 				var to struct{ Target string }
 				if json.Unmarshal(body, &to) == nil {
@@ -145,6 +147,8 @@ func (m *Match) nft(body json.RawMessage) bool {
 		return len(all) == 1 && !not
 	case "state", "status":
 		m.States = Names{all, not}
+	case "sport":
+		return m.SourcePorts.read(strings.Join(all, ","), "-", not)
 	case "dport":
 		if l.Payload.Protocol != "th" {
 			m.Protocol = l.Payload.Protocol

@@ -39,6 +39,13 @@ func plantedInside() map[string]planted {
 		"own iptables":       {inside: "iptables -A INPUT -p tcp --dport 80 -j DROP", want: "in container web, table ip filter chain INPUT rule 1 (handle … drops"},
 		"own policy":         {inside: "nft add table inet fw; nft 'add chain inet fw in { type filter hook input priority 0; policy drop; }'; nft add rule inet fw in tcp dport 22 accept", want: "in container web, table inet fw chain in, whose policy is drop, drops what comes for host port 8000/tcp … in the container"},
 		"own accepting rule": {inside: "nft add table inet fw; nft 'add chain inet fw in { type filter hook input priority 0; policy drop; }'; nft add rule inet fw in iifname eth0 tcp dport 80 accept"},
+		"own answers":        {inside: "nft add table inet fw; nft 'add chain inet fw out { type filter hook output priority 0; policy drop; }'", want: "in container web, table inet fw chain out, whose policy is drop, drops answers from host port 8000/tcp"},
+		"own stateful":       {inside: "nft add table inet fw; nft 'add chain inet fw out { type filter hook output priority 0; policy drop; }'; nft add rule inet fw out ct state established accept"},
+		"no way back":        {port: 8000, client: "192.0.2.2", inside: "ip route add unreachable 192.0.2.0/24", want: "container web has no way to 192.0.2.2 (no route to host) … nsenter --net="},
+		"another way back": {port: 8000, client: "192.0.2.2", inside: "ip link add tun0 type veth peer name tun1; ip link set tun0 up; ip link set tun1 up; ip route add 192.0.2.0/24 dev tun0",
+			want: "container web answers 192.0.2.2 by its link tun0, and was asked by eth0"},
+		"no published port":   {container: true, change: func(s *State) { s.Ports = nil }, note: "container web publishes no port on network front: this host"},
+		"an internal network": {port: 8001, change: func(s *State) { s.Networks[0].Internal = true }, want: "no container of gangway's networks publishes port 8001 … containers of internal networks publish nothing"},
 		"IPv6 in use": {
 			host:   "ip -6 addr add fd80::77/64 dev gw-a nodad",
 			inside: "sysctl -qw net.ipv6.conf.eth0.accept_dad=1; ip addr add fd80::77/64 dev eth0; timeout 30 sh -c 'until ip -6 addr show dev eth0 dadfailed | grep -q fd80::77; do sleep 0.1; done'",
@@ -74,7 +81,13 @@ func plantedRules() map[string]planted {
 		"between containers":         {host: rule("bridge", "forward", "drop")},
 		"for the relay":              {port: 8000, host: "ip6tables -A INPUT -p tcp --dport 8000 -j DROP", want: "ip6tables filter INPUT rule 1 drops what comes for host port 8000/tcp"},
 		"to the container":           {host: "iptables -P OUTPUT DROP; iptables -A OUTPUT -o lan0 -j ACCEPT", want: "iptables filter OUTPUT, whose policy is drop, drops"},
-		"an accepted client":         {port: 8000, host: "iptables -P FORWARD DROP; iptables -A FORWARD -s 192.0.2.0/24 -j ACCEPT"},
+		"untracked":                  {host: "iptables -t raw -A PREROUTING -p tcp --dport 8000 -j CT --notrack", want: "iptables raw PREROUTING rule 1 leaves untracked, and so untranslated, what comes for host port 8000/tcp"},
+		"untracked by nft":           {host: "nft add table ip other; nft 'add chain ip other pre { type filter hook prerouting priority raw; }'; nft add rule ip other pre tcp dport 8000 notrack", want: "table ip other chain pre rule 1 … leaves untracked"},
+		"answers":                    {host: "iptables -t mangle -A FORWARD -p tcp --sport 80 -j DROP", want: "iptables mangle FORWARD rule 1 drops answers from host port 8000/tcp"},
+		"other answers":              {port: 8000, host: "iptables -t mangle -A FORWARD -p tcp --sport 81 -j DROP; iptables -t mangle -A FORWARD -i lan0 -o gw-a -m conntrack --ctstate ESTABLISHED -p udp -j DROP"},
+		"answers by state":           {host: rule("inet", "forward", "iifname gw-a ct state established drop"), want: "table inet other chain c rule 1 … drops answers"},
+		"answers at the bridge":      {port: 8000, host: rule("bridge", "input", "iifname gv-1 ip protocol tcp drop"), want: "table bridge other chain c rule 1 … may drop answers"},
+		"an accepted client":         {port: 8000, host: "iptables -P FORWARD DROP; iptables -A FORWARD -s 192.0.2.0/24 -j ACCEPT; iptables -A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT"},
 		"a refused client":           {port: 8000, host: "iptables -A FORWARD -s 192.0.2.2 -j DROP", want: "iptables filter FORWARD rule 1 may drop"},
 	}
 }
@@ -87,6 +100,7 @@ func plantedWays() map[string]planted {
 		"no route to a client": {port: 8000, client: "198.51.100.9", want: "the host has no way to 198.51.100.9 (network is unreachable) … default route"},
 		"no answers":           {port: 8000, client: "192.0.2.2", host: "ip rule add iif gw-a lookup 100; ip route add unreachable default table 100", want: "answers of container web to 192.0.2.2 go nowhere"},
 		"answers elsewhere":    {port: 8000, client: "192.0.2.2", host: "ip rule add iif gw-a lookup 100; ip route add default via 203.0.113.2 table 100", want: "answers of container web to 192.0.2.2 leave by lan1, and the host's own by lan0"},
+		"a queue":              {port: 8000, host: "tc qdisc add dev gw-a root tbf rate 8bit burst 10 latency 1ms; ping -c 1 -W 1 10.80.0.2 >/dev/null || true", want: "what leaves by gw-a may be lost: its queue tbf has dropped"},
 		"a small path":         {port: 8000, client: "192.0.2.2", host: "ip route add 192.0.2.2/32 dev lan0 mtu 1300", want: "bridge gw-a has an MTU of 1500, and the way to 192.0.2.2 1300 … driver.mtu=1300"},
 		"a small uplink":       {host: "ip route add default via 192.0.2.2; ip link set lan0 mtu 1400", want: "and lan0, the way out, 1400 … driver.mtu=1400"},
 		"reverse path": {port: 8000, client: "192.0.2.2", host: "sysctl -qw net.ipv4.conf.lan1.rp_filter=1", do: func(h *host) {

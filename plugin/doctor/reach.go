@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -25,6 +26,25 @@ func (f Facts) reached(t Target) (all []Finding) {
 	}
 	if f.published(t) == nil {
 		all = append(all, f.entrances(t)...)
+	}
+	return append(all, f.queued(t)...)
+}
+
+// queued says that packets of a target may be lost in a queue.
+func (f Facts) queued(t Target) (all []Finding) {
+	if t.all() {
+		return nil
+	}
+	links := append(f.bridges(t), f.outside()...)
+	for _, e := range f.State.Endpoints {
+		if t.endpoint(f, e) {
+			links = append(links, e.HostInterface)
+		}
+	}
+	for _, name := range links {
+		if words := f.Host.Queues[name]; words != "" {
+			all = append(all, Finding{fmt.Sprintf("what leaves by %s may be lost: its queue %s", name, words), "look at tc -s qdisc show dev " + name + ", again and again"})
+		}
 	}
 	return all
 }
@@ -127,9 +147,13 @@ func (f Facts) client(t Target) (all []Finding) {
 		return []Finding{{fmt.Sprintf("the host has no way to %s (%s)", c.Addr, c.Way.Refused), "add a route to it, or a default route"}}
 	}
 	for _, e := range f.State.Endpoints {
+		if !t.endpoint(f, e) {
+			continue
+		}
+		all = append(all, f.back(e)...)
 		for _, p := range e.Addresses {
 			w, known := c.Answers[p.Addr()]
-			if !known || !t.endpoint(f, e) {
+			if !known {
 				continue
 			}
 			look := fmt.Sprintf("look at ip route get %s from %s iif %s, and at ip rule", c.Addr, p.Addr(), e.Bridge)
@@ -144,9 +168,49 @@ func (f Facts) client(t Target) (all []Finding) {
 	return all
 }
 
-// Missing says what Gangway lacks of the kernel, and which of the links by which others come
+// back says that a container sends answers for the client nowhere, or by another link.
+func (f Facts) back(e plugin.Endpoint) []Finding {
+	six := f.Client.Addr.Is6()
+	w := f.Containers[e.Sandbox].Back
+	publishes := slices.ContainsFunc(f.State.Ports, func(p plugin.Port) bool {
+		return p.EndpointID == e.ID && p.ContainerIP.Is6() == six && p.Path != "relay"
+	})
+	if w == nil || !publishes {
+		return nil
+	}
+	look := fmt.Sprintf("look at ip route get %s in the container's network namespace (nsenter --net=%s)", f.Client.Addr, e.Sandbox)
+	switch {
+	case w.Refused != "":
+		return []Finding{{fmt.Sprintf("%s has no way to %s (%s)", nameOf(e.Whose, e.ID), f.Client.Addr, w.Refused), look}}
+	case w.Link != e.ContainerInterface:
+		return []Finding{{fmt.Sprintf("%s answers %s by its link %s, and was asked by %s", nameOf(e.Whose, e.ID), f.Client.Addr, w.Link, e.ContainerInterface), look}}
+	}
+	return nil
+}
+
+// network is the name of an endpoint's network, and whether it is internal.
+func (f Facts) network(e plugin.Endpoint) string {
+	for _, n := range f.State.Networks {
+		if n.ID == e.NetworkID && n.Internal {
+			return cmp.Or(n.Name, n.Bridge) + ", which is internal"
+		}
+		if n.ID == e.NetworkID {
+			return cmp.Or(n.Name, n.Bridge)
+		}
+	}
+	return e.Bridge
+}
+
+// Missing says what a container that was asked for does not publish, which is no fault; what
+// Gangway lacks of the kernel; and which of the links by which others come
 // have programs that may drop, which nobody can look into.
-func Missing(f Facts) (notes []string) {
+func Missing(f Facts, t Target) (notes []string) {
+	for _, e := range f.State.Endpoints {
+		publishes := slices.ContainsFunc(f.State.Ports, func(p plugin.Port) bool { return p.EndpointID == e.ID })
+		if t.Endpoints[e.ID] && !publishes {
+			notes = append(notes, nameOf(e.Whose, e.ID)+" publishes no port on network "+f.network(e)+": this host and the network's containers reach it, and nobody else")
+		}
+	}
 	if f.State.Unguarded != "" {
 		notes = append(notes, "the kernel lacks something: containers have no port filter: "+f.State.Unguarded)
 	}

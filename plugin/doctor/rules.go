@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
 )
@@ -33,183 +32,21 @@ type Rule struct {
 	// Where and Text name it for people: its chain and number, and its words.
 	Where, Text string
 	Match       Match
-	// Verdict is accept, drop, return, jump, goto, divert (another destination) or, for
-	// what goes on, empty.
+	// Verdict is accept, drop, return, jump, goto, divert (another destination), untrack
+	// (of what is not tracked nothing is translated) or, for what goes on, empty.
 	Verdict string
 	// Target is the chain of jump and goto.
 	Target string
 }
 
-// Match is what a rule asks for; zero values ask for nothing.
-type Match struct {
-	// Protocol is a name; Source and Destination are addresses.
-	Protocol            string
-	Source, Destination Prefixes
-	// In and Out are names of links, with a + at the end for all that begin so.
-	In, Out Names
-	// Ports are those of the destination, HostPorts those before the translation.
-	Ports, HostPorts Spans
-	// States are those of connection tracking, such as NEW.
-	States Names
-	// Partly says that it asks for more than is known here.
-	Partly bool
-}
-
-// Prefixes are addresses, or all but these (Not). Empty stands for any.
-type Prefixes struct {
-	All []netip.Prefix
-	Not bool
-}
-
-// Names are words, or all but these (Not). Empty stands for any.
-type Names struct {
-	All []string
-	Not bool
-}
-
-// Spans are ranges of ports, or all but these (Not). Empty stands for any.
-type Spans struct {
-	All [][2]uint16
-	Not bool
-}
-
-// Packet is the first packet of a connection that comes from outside.
-type Packet struct {
-	Protocol string
-	// To is the container's address and port, HostPort what was asked for.
-	To       netip.AddrPort
-	HostPort uint16
-	// Out is the network's bridge, Port the link of the container there; both are empty for
-	// a packet that is not forwarded. In is where it comes in, as far as that is known.
-	Out, Port, In string
-	// Hooks are those that it comes to.
-	Hooks []string
-	// Relayed says that it is for a program of the host, and keeps its destination.
-	Relayed bool
-	// Translated says that it has its new destination already.
-	Translated bool
-}
-
-// answer is what is known of whether a rule matches.
-type answer int
-
-const (
-	no answer = iota
-	maybe
-	yes
-)
-
-func of(match, not bool) answer {
-	if match != not {
-		return yes
-	}
-	return no
-}
-
-// matches says whether a rule is about a packet.
-func (m Match) matches(p Packet) answer {
-	all := yes
-	for _, a := range []answer{
-		m.protocol(p), m.source(), m.destination(p), m.in(p), m.out(p), m.port(p), m.hostPort(p), m.state(),
-	} {
-		all = min(all, a)
-	}
-	if m.Partly {
-		all = min(all, maybe)
-	}
-	return all
-}
-
-func (m Match) protocol(p Packet) answer {
-	return of(m.Protocol == "" || m.Protocol == p.Protocol, false)
-}
-
-// source is that of any client: a rule about some of them is about this one, or not.
-func (m Match) source() answer {
-	if len(m.Source.All) == 0 {
-		return yes
-	}
-	return maybe
-}
-
-func (m Match) destination(p Packet) answer {
-	switch {
-	case len(m.Destination.All) == 0:
-		return yes
-	case !p.Translated:
-		return maybe
-	}
-	return of(slices.ContainsFunc(m.Destination.All, func(d netip.Prefix) bool { return d.Contains(p.To.Addr()) }), m.Destination.Not)
-}
-
-// in says no where a rule is about what comes by the network's bridge.
-func (m Match) in(p Packet) answer {
-	switch {
-	case len(m.In.All) == 0:
-		return yes
-	case p.In != "":
-		return of(m.In.has(p.In), m.In.Not)
-	}
-	if m.In.has(p.Out) {
-		return of(false, m.In.Not)
-	}
-	return maybe
-}
-
-func (m Match) out(p Packet) answer {
-	switch {
-	case len(m.Out.All) == 0:
-		return yes
-	case !p.Translated:
-		return maybe
-	}
-	return of(m.Out.has(p.Out), m.Out.Not)
-}
-
-func (m Match) port(p Packet) answer {
-	port := p.To.Port()
-	if !p.Translated {
-		port = p.HostPort
-	}
-	return m.Ports.matches(port)
-}
-
-func (m Match) hostPort(p Packet) answer { return m.HostPorts.matches(p.HostPort) }
-
-func (s Spans) matches(port uint16) answer {
-	if len(s.All) == 0 {
-		return yes
-	}
-	return of(slices.ContainsFunc(s.All, func(s [2]uint16) bool { return s[0] <= port && port <= s[1] }), s.Not)
-}
-
-func (m Match) state() answer {
-	if len(m.States.All) == 0 {
-		return yes
-	}
-	has := func(words ...string) bool {
-		return slices.ContainsFunc(m.States.All, func(s string) bool { return slices.Contains(words, s) })
-	}
-	return of(has("NEW", "new", "DNAT", "dnat"), m.States.Not)
-}
-
-func (n Names) has(link string) bool {
-	return slices.ContainsFunc(n.All, func(name string) bool {
-		if l := len(name) - 1; l >= 0 && (name[l] == '+' || name[l] == '*') {
-			return len(link) >= l && link[:l] == name[:l]
-		}
-		return name == link
-	})
-}
-
-// Drop is a rule that drops the packet, or may.
+// Drop is a rule that keeps the packet from coming where it should, or may.
 type Drop struct {
 	// Where and Text name the rule; Text is empty for a policy.
 	Where, Text string
 	// Sure says that it drops whoever asks; otherwise it depends on what is not known.
 	Sure bool
-	// Diverts says that it sends the packet elsewhere.
-	Diverts bool
+	// Does is what it does, as its verdict.
+	Does string
 }
 
 // verdict is what a chain has decided.
@@ -224,12 +61,18 @@ const (
 // Drops follows a packet through the chains of one hook, and returns what drops it or
 // may.
 func (b Base) Drops(p Packet) []Drop {
-	if six := p.To.Addr().Is6(); six && !b.Six || !six && !b.Four || !slices.Contains(p.Hooks, b.Hook) {
+	if six := p.Six(); six && !b.Six || !six && !b.Four || !slices.Contains(p.Hooks, b.Hook) {
 		return nil
 	}
 	p.Translated = !b.Early && !p.Relayed
 	if b.Bridged {
-		p.Out = p.Port
+		p.Out, p.In = p.Port, ""
+	}
+	if p.Answer {
+		p.Translated = true
+	}
+	if p.Answer && b.Bridged {
+		p.Out, p.In = "", p.Port
 	}
 	comes := b.at(p)
 	if comes == no {
@@ -237,7 +80,7 @@ func (b Base) Drops(p Packet) []Drop {
 	}
 	w := &walk{base: b, packet: p}
 	if end := w.chain(b.Chain, comes, 0); end == goesOn && b.Closed && !w.spared {
-		w.drops = append(w.drops, Drop{Where: b.Name + ", whose policy is drop,", Sure: comes == yes})
+		w.drops = append(w.drops, Drop{Where: b.Name + ", whose policy is drop,", Sure: comes == yes, Does: "drop"})
 	}
 	return w.drops
 }
@@ -319,10 +162,13 @@ func (w *walk) rule(r Rule, match, how answer, depth int) (end verdict, ends boo
 		w.spared = w.spared || both != yes
 		return accepted, match == yes
 	case "drop":
-		w.drops = append(w.drops, Drop{Where: r.Where, Text: r.Text, Sure: both == yes && !w.spared})
+		w.drops = append(w.drops, Drop{Where: r.Where, Text: r.Text, Sure: both == yes && !w.spared, Does: r.Verdict})
 		return dropped, match == yes
-	case "divert":
-		w.drops = append(w.drops, Drop{Where: r.Where, Text: r.Text, Sure: both == yes && !w.spared, Diverts: true})
+	case "divert", "untrack":
+		if w.packet.Answer {
+			return goesOn, false
+		}
+		w.drops = append(w.drops, Drop{Where: r.Where, Text: r.Text, Sure: both == yes && !w.spared, Does: r.Verdict})
 		return accepted, match == yes
 	case "return":
 		return goesOn, match == yes

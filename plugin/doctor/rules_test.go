@@ -17,7 +17,7 @@ func drops(bases []Base, p Packet) (all []string) {
 	for _, b := range bases {
 		for _, d := range b.Drops(p) {
 			line := d.Where
-			if d.Diverts {
+			if d.Does == "divert" {
 				line = "to elsewhere by " + line
 			}
 			if !d.Sure {

@@ -20,7 +20,7 @@ func (f *Facts) lookAtWays(kernel *netlink.Handle, t Target) {
 	to := f.Client.Addr
 	if to.IsValid() {
 		var err error
-		if f.Client.Way, err = f.way(kernel, to, nil); err != nil {
+		if f.Client.Way, err = way(kernel, to, nil, f.Host.linkAt); err != nil {
 			f.note("the way to "+to.String(), err)
 			f.Client.Addr = netip.Addr{}
 		}
@@ -31,7 +31,7 @@ func (f *Facts) lookAtWays(kernel *netlink.Handle, t Target) {
 		}
 		for _, p := range e.Addresses {
 			a := p.Addr()
-			w, err := f.way(kernel, a, nil)
+			w, err := way(kernel, a, nil, f.Host.linkAt)
 			if err != nil {
 				f.note("the way to "+a.String(), err)
 				continue
@@ -40,7 +40,7 @@ func (f *Facts) lookAtWays(kernel *netlink.Handle, t Target) {
 			if !to.IsValid() || to.Is6() != a.Is6() {
 				continue
 			}
-			w, err = f.way(kernel, to, &netlink.RouteGetOptions{Iif: e.Bridge, SrcAddr: a.AsSlice()})
+			w, err = way(kernel, to, &netlink.RouteGetOptions{Iif: e.Bridge, SrcAddr: a.AsSlice()}, f.Host.linkAt)
 			if err != nil {
 				f.note(fmt.Sprintf("the way from %s to %s", a, to), err)
 				continue
@@ -50,8 +50,9 @@ func (f *Facts) lookAtWays(kernel *netlink.Handle, t Target) {
 	}
 }
 
-// way asks for one, as "ip route get" does. That there is none is no error.
-func (f *Facts) way(kernel *netlink.Handle, to netip.Addr, o *netlink.RouteGetOptions) (w Way, err error) {
+// way asks for one, as "ip route get" does; linkAt names links. That there is none is no
+// error.
+func way(kernel *netlink.Handle, to netip.Addr, o *netlink.RouteGetOptions, linkAt func(int) string) (w Way, err error) {
 	routes, err := kernel.RouteGetWithOptions(to.AsSlice(), o)
 	refusals := []error{unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EACCES, unix.EINVAL, unix.EXDEV}
 	if slices.ContainsFunc(refusals, func(r error) bool { return errors.Is(err, r) }) {
@@ -64,7 +65,7 @@ func (f *Facts) way(kernel *netlink.Handle, to netip.Addr, o *netlink.RouteGetOp
 	case unix.RTN_UNREACHABLE, unix.RTN_BLACKHOLE, unix.RTN_PROHIBIT:
 		return Way{Refused: "a route refuses it"}, nil
 	default:
-		return Way{Link: f.Host.linkAt(r.LinkIndex), MTU: r.MTU}, nil
+		return Way{Link: linkAt(r.LinkIndex), MTU: r.MTU}, nil
 	}
 }
 

@@ -17,6 +17,8 @@ const (
 	Accepted Verdict = "accepted"
 	Dropped  Verdict = "dropped"
 	Unknown  Verdict = "unknown"
+	// Diverted is for what comes elsewhere than it should.
+	Diverted Verdict = "diverted"
 )
 
 // Decision is what the desired state says of a flow.
@@ -25,6 +27,8 @@ type Decision struct {
 	Verdict Verdict  `json:"verdict"`
 	// Switched says that the flow stays on one bridge, and may pass no rule of IP.
 	Switched bool `json:"switched,omitempty"`
+	// To is where the kernel has to lead the flow; invalid where its destination stays.
+	To netip.AddrPort `json:"-"`
 }
 
 func (d *Decision) step(format string, args ...any) {
@@ -137,6 +141,7 @@ func (d *Decision) published(s State, f Flow, p plugin.Port) {
 		d.end(Accepted, "the container sees the host's address as the client")
 		return
 	}
+	d.To = inside
 	d.step("its destination is translated to %s (chain prerouting or output of type nat)", inside)
 	switch {
 	case from.Internal && !same:

@@ -3,7 +3,9 @@ package trace
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/gangway-net/gangway/driver/nftrace"
@@ -17,6 +19,8 @@ type Seen struct {
 	Packets int `json:"packets"`
 	// Answer is what the probe heard; empty without one.
 	Answer string `json:"answer,omitempty"`
+	// To is the destination that the packet had in the end.
+	To netip.AddrPort `json:"-"`
 	// Bridged says whether what stays on a bridge was followed.
 	Bridged bool `json:"-"`
 	// Notes say what could not be followed, and why.
@@ -181,7 +185,22 @@ func judge(m marker, w words, events []nftrace.Event) Seen {
 		return Seen{Verdict: Dropped, Steps: []Step{{Text: "no packet came to a rule of the host: not sent, without a route, or dropped before (port filter)"}}}
 	}
 	y := chosen(all)
-	return Seen{Steps: y.Steps, Verdict: y.Verdict, Packets: len(all)}
+	return Seen{Steps: y.Steps, Verdict: y.Verdict, Packets: len(all), To: y.ends[1]}
+}
+
+// Compare says where the kernel does not do what the desired state says, and what a trace
+// does not show.
+func (s *Seen) Compare(d Decision) {
+	if s.Verdict != Accepted || s.Packets == 0 {
+		return
+	}
+	switch {
+	case d.Verdict == Accepted && d.To.IsValid() && s.To != d.To:
+		s.Verdict = Diverted
+		s.Steps = append(s.Steps, Step{Text: fmt.Sprintf("%s: it goes to %s, and not to %s as the desired state says: a rule above has led it there, or left it untracked", Diverted, s.To, d.To)})
+	case strings.HasPrefix(s.Answer, noAnswer):
+		s.Notes = append(s.Notes, "it was accepted on its way there, and answers are not followed: gangway doctor looks at the program, and at what drops answers")
+	}
 }
 
 // Outcome is the verdict on a flow: the kernel's, or the desired state's where the kernel

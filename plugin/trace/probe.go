@@ -137,10 +137,13 @@ func (s *socket) send(ctx context.Context) string {
 		return s.answer()
 	}
 	if s.udp {
-		return "none (a program need not answer a datagram)"
+		return noAnswer + " (a program need not answer a datagram)"
 	}
-	return "none"
+	return noAnswer
 }
+
+// noAnswer begins the words for no answer.
+const noAnswer = "none"
 
 // accepted is the answer to a probe that was connected.
 const accepted = "the connection was accepted"

@@ -159,3 +159,32 @@ func TestOutcome(t *testing.T) {
 		}
 	}
 }
+
+// TestCompare: what comes elsewhere than it should is told, and where the way back is to be
+// looked at.
+func TestCompare(t *testing.T) {
+	inside, elsewhere := netip.MustParseAddrPort("10.80.0.2:80"), netip.MustParseAddrPort("192.0.2.1:8000")
+	for _, c := range []struct {
+		name  string
+		d     Decision
+		seen  Seen
+		want  Verdict
+		words string
+	}{
+		{"as it should", Decision{Verdict: Accepted, To: inside}, Seen{Verdict: Accepted, Packets: 1, To: inside, Answer: accepted}, Accepted, ""},
+		{"untranslated", Decision{Verdict: Accepted, To: inside}, Seen{Verdict: Accepted, Packets: 1, To: elsewhere}, Diverted, "goes to 192.0.2.1:8000, and not to 10.80.0.2:80"},
+		{"relayed", Decision{Verdict: Accepted}, Seen{Verdict: Accepted, Packets: 1, To: elsewhere}, Accepted, ""},
+		{"dropped before", Decision{Verdict: Accepted, To: inside}, Seen{Verdict: Dropped, Packets: 1, To: elsewhere}, Dropped, ""},
+		{"no answer", Decision{Verdict: Accepted, To: inside}, Seen{Verdict: Accepted, Packets: 1, To: inside, Answer: noAnswer}, Accepted, "gangway doctor"},
+	} {
+		c.seen.Compare(c.d)
+		var text []string
+		for _, s := range c.seen.Steps {
+			text = append(text, s.Text)
+		}
+		all := strings.Join(append(text, c.seen.Notes...), "\n")
+		if got := Outcome(c.d, &c.seen); got != c.want || !strings.Contains(all, c.words) || c.words == "" && all != "" {
+			t.Errorf("%s: %s, want %s: %q, want %q", c.name, got, c.want, all, c.words)
+		}
+	}
+}
