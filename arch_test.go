@@ -49,7 +49,7 @@ var arrows = map[string][]string{
 	"driver/watch":              {"driver/bpfprog", "driver/nlattr", "driver/spec", "printable"},
 	"plugin":                    {"config", "driver", "driver/events", "driver/firewall", "driver/model", "ipam", "plugin/names", "printable"},
 	"plugin/capture":            {},
-	"plugin/doctor":             {"plugin", "plugin/enter"},
+	"plugin/doctor":             {"driver/kernel", "plugin", "plugin/enter"},
 	"plugin/enter":              {},
 	"plugin/trace":              {"driver/nftrace", "plugin", "plugin/enter"},
 	"plugin/engine":             {"driver", "ipam", "plugin/names"},

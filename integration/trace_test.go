@@ -136,7 +136,7 @@ func traces(address string) []traced {
 		{name: "nobody-listens", args: "near c1:81 --probe", words: []string{"accepted by all chains", "answer: refused"}},
 		{name: "isolation", args: "c2 c1:80 --probe", drops: true,
 			words: []string{"isolation: networks n2 and n1 do not reach each other", "dropped by Gangway's own ", "answer: none"}},
-		{name: "no-answer", args: "near c1:80 --probe", do: "nft add table inet other; nft 'add chain inet other f { type filter hook forward priority 0; }'; nft add rule inet other f tcp sport 80 drop",
+		{name: "no-answer", args: "near 192.0.2.1:8000 --probe", do: "nft add table inet other; nft 'add chain inet other f { type filter hook forward priority 0; }'; nft add rule inet other f tcp sport 80 drop",
 			undo: "nft delete table inet other", words: []string{"accepted by all chains", "answer: none", "gangway doctor looks at"}},
 		{name: "icc-off", args: "lone lonely:80 --probe", drops: true,
 			words: []string{"icc off", "enable_icc=false: containers of network apart reach the host only", "no packet came"}},

@@ -44,6 +44,14 @@ func AltNames() Feature {
 	}
 }
 
+// OwnedTables is needed for whatever must go with the process that made it.
+func OwnedTables() Feature {
+	return Feature{
+		"5.12", "tables with an owner (`NFT_TABLE_F_OWNER`)", "the fail-closed table; `gangway trace`",
+		"isolation is off between a flush and the repair; `gangway trace` says what the desired state decides, and which rules of iptables have counted packets", Booted,
+	}
+}
+
 // Features returns all, by version.
 func Features() []Feature {
 	return []Feature{
@@ -56,7 +64,7 @@ func Features() []Feature {
 		AltNames(),
 		{"5.6", "intervals in concatenations (`pipapo` sets)", "a whole range of published ports as one element", "no nftables backend: iptables. `GANGWAY_FIREWALL=nftables` is an error", Read},
 		{"5.8", "`CAP_BPF`", "one socket filter for all reserving sockets", "each socket compiles its own, a port costs about 1.6 times as much", Emulated},
-		{"5.12", "tables with an owner (`NFT_TABLE_F_OWNER`)", "the fail-closed table; `gangway trace`", "isolation is off between a flush and the repair; `gangway trace` says what the desired state decides, and no more", Booted},
+		OwnedTables(),
 		{"6.2", "renaming a link that is up", "a bridge or veth that somebody renamed gets its name back without a break", "it is set down for the moment of renaming", Booted},
 		{"6.9", "tables that outlive their owner (`NFT_TABLE_F_PERSIST`)", "Gangway's own table has an owner: nobody else can change or flush it", "a shared table, with the fail-closed table beside it", Booted},
 		{"6.12", "deletion of tracked flows by address (`CTA_FILTER`)", "flows of a container that leaves go in 0.1 to 0.4 ms each (IPv4)", "the connection table is listed: 13 ms where it has 262 144 buckets. IPv6 is always listed", Booted},

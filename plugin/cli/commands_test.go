@@ -267,12 +267,3 @@ func TestCompletion(t *testing.T) {
 }
 
 // TestDoctor: what it means is settled before anything is looked at.
-func TestDoctor(t *testing.T) {
-	dir := host(t, namedHost())
-	for arg, want := range map[string]string{"shop-dv-1": "did you mean", "70000/tcp": "want 1 to 65535", "8000/xtp": "tcp, udp or sctp"} {
-		r := gangway(t, dir, "doctor", arg)
-		if r.code == 0 || !strings.Contains(r.stderr, want) {
-			t.Errorf("doctor %s: exit code %d, %s", arg, r.code, r.stderr)
-		}
-	}
-}

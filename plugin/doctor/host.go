@@ -97,7 +97,7 @@ func (f Facts) forwarding(t Target) (all []Finding) {
 		return all
 	}
 	for _, name := range f.bridges(t) {
-		all = append(all, f.deaf(name, "answers of containers")...)
+		all = append(all, f.deaf(name, "what containers answer")...)
 	}
 	for _, name := range f.outside() {
 		if !t.all() || slices.Contains(f.Host.Uplinks, name) {

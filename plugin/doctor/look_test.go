@@ -248,3 +248,32 @@ func plantedAll() map[string]planted {
 	}
 	return all
 }
+
+// TestPage: docs/doctor.md has a row for each cause that is planted, with what is said of it.
+func TestPage(t *testing.T) {
+	text, err := os.ReadFile("../../docs/doctor.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if name, rest, ok := strings.Cut(strings.TrimPrefix(line, "| "), " | "); ok && strings.HasPrefix(line, "| ") && name != "Test" {
+			rows[name] = rest
+		}
+	}
+	for name, c := range plantedAll() {
+		row, there := rows[name]
+		delete(rows, name)
+		if said := c.want + c.note; (said != "") != there {
+			t.Errorf("%s: has a row: %v; is a cause: %v", name, there, said != "")
+		}
+		for _, w := range strings.Split(c.want+c.note, " … ") {
+			if there && !strings.Contains(strings.NewReplacer("` | ", ": ", "`", "").Replace(row), w) {
+				t.Errorf("%s: no %q in its row %s", name, w, row)
+			}
+		}
+	}
+	for name := range rows {
+		t.Errorf("row %q is of no cause that is planted", name)
+	}
+}

@@ -76,6 +76,7 @@ func parseNft(text []byte, read map[string]bool) ([]Base, error) {
 		case o.Rule != nil && !skipped(o.Rule.Family, o.Rule.Table):
 			in := chains(o.Rule.Family, o.Rule.Table)
 			r := nftRule(o.Rule.Expr)
+			r.Text = fmt.Sprintf("see nft -a list chain %s %s %s", o.Rule.Family, o.Rule.Table, o.Rule.Chain)
 			r.Where = fmt.Sprintf("table %s %s chain %s rule %d (handle %d)", o.Rule.Family, o.Rule.Table, o.Rule.Chain, len(in[o.Rule.Chain])+1, o.Rule.Handle)
 			in[o.Rule.Chain] = append(in[o.Rule.Chain], r)
 		}

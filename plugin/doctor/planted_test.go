@@ -110,7 +110,7 @@ func plantedWays() map[string]planted {
 				n, _ := reversed("/proc/thread-self/net/netstat")
 				return n > 0
 			})
-		}, want: "lan1 may drop what comes … rp_filter=1 … packets were dropped … the way to 192.0.2.2 leads by lan0"},
+		}, want: "lan1 may drop what comes … rp_filter=1 … that were dropped … the way to 192.0.2.2 leads by lan0"},
 		"an address that went": {port: 8000, change: func(s *State) { s.Ports[0].HostIP = netip.MustParseAddr("192.0.2.77") }, want: "published at 192.0.2.77, which is no address of this host"},
 		"a link down":          {port: 8000, host: "ip link set lan0 down", want: "lan0, which has 192.0.2.1, is down"},
 		"another link down":    {host: "ip link set lan0 down"},
@@ -127,7 +127,7 @@ func plantedLimits() map[string]planted {
 	return map[string]planted{
 		"forwarding":    {host: "sysctl -qw net.ipv4.ip_forward=0", want: "the host does not forward IPv4 … net.ipv4.ip_forward=1"},
 		"a deaf link":   {port: 8000, host: "sysctl -qw net.ipv4.conf.lan0.forwarding=0", want: "lan0 does not forward IPv4 … net.ipv4.conf.lan0.forwarding=1"},
-		"a deaf bridge": {host: "sysctl -qw net.ipv4.conf.gw-a.forwarding=0", want: "gw-a does not forward IPv4: answers of containers"},
+		"a deaf bridge": {host: "sysctl -qw net.ipv4.conf.gw-a.forwarding=0", want: "gw-a does not forward IPv4: what containers answer"},
 		"IPv6 forwarding": {host: "sysctl -qw net.ipv6.conf.all.forwarding=0", do: func(h *host) { h.instead("[::]:80") }, change: func(s *State) {
 			s.Ports = s.Ports[:1]
 			s.Ports[0].ContainerIP, s.Ports[0].HostIP = netip.MustParseAddr("fd80::2"), netip.IPv6Unspecified()
@@ -181,7 +181,7 @@ func plantedUnseen() map[string]planted {
 		"a container's rules": {port: 8000, inside: "nft add table inet fw; nft 'add chain inet fw in { type filter hook input priority 0; policy drop; }'", bare: true, note: "not looked at: rules of nftables in container web: "},
 		"a program":           {host: "tc qdisc add dev lan0 clsact", note: "not looked at: what the programs at lan0 drop … tc filter show dev lan0 ingress"},
 		"the daemon's files":  {change: func(s *State) { s.Files = 0 }, note: "not looked at: how many files the daemon has open"},
-		"no port filter":      {change: func(s *State) { s.Unguarded = "no cls_bpf" }, note: "containers have no port filter: no cls_bpf"},
-		"no protection":       {change: func(s *State) { s.Protection = "none" }, note: "between a flush of all rules and the repair networks are open"},
+		"no port filter":      {change: func(s *State) { s.Unguarded = "no cls_bpf" }, note: "missing in the kernel: sch_ingress or cls_bpf: containers have no port filter: no cls_bpf"},
+		"no protection":       {change: func(s *State) { s.Protection = "none" }, note: "missing in the kernel: tables with an owner (NFT_TABLE_F_OWNER) (Linux 5.12 or newer): isolation is off"},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gangway-net/gangway/driver/kernel"
 	"github.com/gangway-net/gangway/plugin"
 )
 
@@ -121,7 +122,7 @@ func (f Facts) entrances(t Target) (all []Finding) {
 	for _, name := range links {
 		back := f.Client.Way.Link
 		if f.strict(name) && (!f.Client.Addr.IsValid() || back != name && back != "") {
-			text := fmt.Sprintf("%s may drop what comes: its way back must lead by %s as well (rp_filter=1), and %d packets were dropped for that since the boot", name, name, f.Host.Reversed)
+			text := fmt.Sprintf("%s may drop what comes: its way back must lead by %s as well (rp_filter=1), and the kernel has counted %d that were dropped for that", name, name, f.Host.Reversed)
 			if f.Client.Addr.IsValid() {
 				text += fmt.Sprintf("; the way to %s leads by %s", f.Client.Addr, back)
 			}
@@ -212,10 +213,11 @@ func Missing(f Facts, t Target) (notes []string) {
 		}
 	}
 	if f.State.Unguarded != "" {
-		notes = append(notes, "the kernel lacks something: containers have no port filter: "+f.State.Unguarded)
+		notes = append(notes, "missing in the kernel: sch_ingress or cls_bpf: containers have no port filter: "+f.State.Unguarded)
 	}
-	if p := f.State.Protection; strings.HasPrefix(p, "none") {
-		notes = append(notes, "the kernel lacks something: between a flush of all rules and the repair networks are open ("+p+")")
+	if f.State.Protection == "none" {
+		need := kernel.OwnedTables()
+		notes = append(notes, strings.ReplaceAll("missing in the kernel: "+need.Needs()+": "+need.Without, "`", ""))
 	}
 	for _, name := range f.outside() {
 		if f.Host.Links[name].Program {

@@ -54,7 +54,10 @@ func (f *Facts) lookAtWays(kernel *netlink.Handle, t Target) {
 // error.
 func way(kernel *netlink.Handle, to netip.Addr, o *netlink.RouteGetOptions, linkAt func(int) string) (w Way, err error) {
 	routes, err := kernel.RouteGetWithOptions(to.AsSlice(), o)
-	refusals := []error{unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EACCES, unix.EINVAL, unix.EXDEV}
+	refusals := []error{unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EACCES, unix.EXDEV}
+	if errors.Is(err, unix.EINVAL) {
+		return Way{Refused: "a route throws it away, or its source is refused"}, nil // as of a blackhole, or of rp_filter
+	}
 	if slices.ContainsFunc(refusals, func(r error) bool { return errors.Is(err, r) }) {
 		return Way{Refused: err.Error()}, nil
 	}
