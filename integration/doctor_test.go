@@ -120,7 +120,7 @@ func hostPlants(address, bridge string) []plant {
 		{ask: "8000", do: "iptables -t nat -I PREROUTING -p tcp --dport 8000 -j DNAT --to-destination 192.0.2.99:80", undo: "iptables -t nat -D PREROUTING 1",
 			words: []string{"nat PREROUTING rule 1 leads elsewhere", "192.0.2.99:80"}},
 		{ask: "8000", do: "nft add table ip6 other; nft 'add chain ip6 other in { type filter hook input priority 0; }'; nft add rule ip6 other in tcp dport 8000 drop",
-			undo: "nft delete table ip6 other", words: []string{"table ip6 other chain in rule 1", "drops what comes for host port 8000/tcp", "the daemon relays it"}},
+			undo: "nft delete table ip6 other", words: []string{"table ip6 other chain in rule 1", "drops what comes for host port 8000/tcp"}},
 		{ask: "8000", do: "nft add table bridge other; nft 'add chain bridge other out { type filter hook output priority 0; }'; nft add rule bridge other out ip daddr " + address + " drop",
 			undo: "nft delete table bridge other", words: []string{"table bridge other chain out rule 1", "drops"}},
 		{ask: "8000 --client 198.51.100.9", words: []string{"no way to 198.51.100.9", "default route"}},

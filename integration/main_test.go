@@ -100,6 +100,7 @@ func lifeScenarios() []scenario {
 		{name: "doctor", run: testDoctor, plugin: true, own: true, rules: true},
 		{name: "docker-ps", run: testDockerPS, plugin: true, own: true},
 		{name: "docker-ps-compose", run: testDockerPSCompose, own: true},
+		{name: "api-consumers", run: testAPIConsumers, own: true},
 		{name: "api-streams", run: testAPIStreams, own: true},
 		{name: "api-bodies", run: testAPIBodies, own: true},
 		{name: "api-refuses", run: testAPIRefuses, own: true},
