@@ -37,6 +37,11 @@ type subject struct {
 	flags    func(f *pflag.FlagSet, q *query)
 }
 
+// takes says whether there may be one more argument behind so many.
+func (s *subject) takes(have int) bool {
+	return s != nil && (have == 0 || s.pair && have == 1)
+}
+
 // query is one run of a command.
 type query struct {
 	out  io.Writer
@@ -106,7 +111,7 @@ func (c command) cobra(o Options) *cobra.Command {
 	}
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		switch {
-		case c.subject != nil && (len(args) == 0 || c.subject.pair && len(args) == 1):
+		case c.subject.takes(len(args)):
 			return completion(cmd, c.subject.complete, ready)
 		case c.lists != nil && len(args) == 0:
 			return completion(cmd, c.lists.complete, ready)

@@ -21,8 +21,8 @@ import (
 func inside(ctx context.Context, path string, client netip.Addr) (c Container, failed map[string]error, err error) {
 	failed = map[string]error{}
 	err = enter.Namespace(path, func() error {
-		if err := c.links(client); err != nil {
-			return err
+		if lookErr := c.links(client); lookErr != nil {
+			return lookErr
 		}
 		c.sockets(failed)
 		c.filters(ctx, failed)
@@ -63,9 +63,9 @@ func (c *Container) links(client netip.Addr) error {
 		}
 	}
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		routes, err := complete(kernel.RouteList(nil, family))
-		if err != nil {
-			return err
+		routes, listErr := complete(kernel.RouteList(nil, family))
+		if listErr != nil {
+			return listErr
 		}
 		has := slices.ContainsFunc(routes, isDefault)
 		if family == unix.AF_INET {

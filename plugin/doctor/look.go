@@ -85,18 +85,18 @@ func (f *Facts) lookAtHost(t Target) {
 		{"the host's default routes", f.lookAtUplinks},
 		{"the host's neighbours", f.lookAtNeighbours},
 	} {
-		if err := look.at(kernel); err != nil {
+		if err = look.at(kernel); err != nil {
 			f.note(look.what, err)
 		}
 	}
 	f.Host.Settings = map[string]int{}
 	for _, name := range f.settings() {
-		n, err := readNumber("/proc/sys/" + name)
+		n, readErr := readNumber("/proc/sys/" + name)
 		switch {
-		case err == nil:
+		case readErr == nil:
 			f.Host.Settings[name] = n
 		case name == forward4, name == flowLimit:
-			f.note("setting "+strings.ReplaceAll(name, "/", "."), err)
+			f.note("setting "+dotted(name), readErr)
 		}
 	}
 	if f.Host.Reversed, err = reversed("/proc/thread-self/net/netstat"); err != nil {

@@ -130,11 +130,8 @@ func (m *Match) nft(body json.RawMessage) bool {
 		return false
 	}
 	not := c.Op == "!="
-	if !not && c.Op != "==" && c.Op != "in" {
-		return false
-	}
 	all, ok := nftValues(c.Right)
-	if !ok || len(all) == 0 {
+	if !slices.Contains([]string{"!=", "==", "in"}, c.Op) || !ok || len(all) == 0 {
 		return false
 	}
 	l := c.Left

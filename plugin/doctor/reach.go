@@ -104,32 +104,43 @@ func (f Facts) entrances(t Target) (all []Finding) {
 			down = append(down, name)
 		}
 	}
-	if len(down) > 0 && (len(down) == len(links) || !t.all()) {
-		has := func(name string) string {
-			i := slices.IndexFunc(f.Host.Links[name].Addresses, isGlobal)
-			if i < 0 {
-				return name
-			}
-			return fmt.Sprintf("%s, which has %s,", name, f.Host.Links[name].Addresses[i])
-		}
+	if len(down) == len(links) || !t.all() {
 		for _, name := range down {
-			all = append(all, Finding{has(name) + " is down or has nobody at its other end", "ip link set " + name + " up; look at the cable or the host's network settings"})
+			all = append(all, Finding{f.withAddress(name) + " is down or has nobody at its other end", "ip link set " + name + " up; look at the cable or the host's network settings"})
 		}
 	}
 	if t.all() || f.Host.Reversed == 0 || len(links) < 2 {
 		return all
 	}
 	for _, name := range links {
-		back := f.Client.Way.Link
-		if f.strict(name) && (!f.Client.Addr.IsValid() || back != name && back != "") {
-			text := fmt.Sprintf("%s may drop what comes: its way back must lead by %s as well (rp_filter=1), and the kernel has counted %d that were dropped for that", name, name, f.Host.Reversed)
-			if f.Client.Addr.IsValid() {
-				text += fmt.Sprintf("; the way to %s leads by %s", f.Client.Addr, back)
-			}
-			all = append(all, Finding{text, fmt.Sprintf("set net.ipv4.conf.%s.rp_filter=2 (and that of all to 0 or 2), or change the routes", name)})
+		if f.strict(name) {
+			all = append(all, f.reverse(name)...)
 		}
 	}
 	return all
+}
+
+// withAddress names a link with its address.
+func (f Facts) withAddress(name string) string {
+	addrs := f.Host.Links[name].Addresses
+	i := slices.IndexFunc(addrs, isGlobal)
+	if i < 0 {
+		return name
+	}
+	return fmt.Sprintf("%s, which has %s,", name, addrs[i])
+}
+
+// reverse says that a strict link may drop what comes by it.
+func (f Facts) reverse(name string) []Finding {
+	text := fmt.Sprintf("%s may drop what comes: its way back must lead by %s as well (rp_filter=1), and the kernel has counted %d that were dropped for that", name, name, f.Host.Reversed)
+	if f.Client.Addr.IsValid() {
+		back := f.Client.Way.Link
+		if back == name || back == "" {
+			return nil
+		}
+		text += fmt.Sprintf("; the way to %s leads by %s", f.Client.Addr, back)
+	}
+	return []Finding{{text, fmt.Sprintf("set net.ipv4.conf.%s.rp_filter=2 (and that of all to 0 or 2), or change the routes", name)}}
 }
 
 // strict says that a link takes only what it would answer by (RFC 3704; the larger of its

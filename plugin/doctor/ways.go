@@ -40,7 +40,7 @@ func (f *Facts) lookAtWays(kernel *netlink.Handle, t Target) {
 			if !to.IsValid() || to.Is6() != a.Is6() {
 				continue
 			}
-			w, err = way(kernel, to, &netlink.RouteGetOptions{Iif: e.Bridge, SrcAddr: a.AsSlice()}, f.Host.linkAt)
+			w, err = way(kernel, to, &passage{Iif: e.Bridge, SrcAddr: a.AsSlice()}, f.Host.linkAt)
 			if err != nil {
 				f.note(fmt.Sprintf("the way from %s to %s", a, to), err)
 				continue
@@ -50,9 +50,12 @@ func (f *Facts) lookAtWays(kernel *netlink.Handle, t Target) {
 	}
 }
 
+// passage says what is forwarded: from where, and by which link it came.
+type passage = netlink.RouteGetOptions //nolint:forbidigo // a type, and no call on a shared handle
+
 // way asks for one, as "ip route get" does; linkAt names links. That there is none is no
 // error.
-func way(kernel *netlink.Handle, to netip.Addr, o *netlink.RouteGetOptions, linkAt func(int) string) (w Way, err error) {
+func way(kernel *netlink.Handle, to netip.Addr, o *passage, linkAt func(int) string) (w Way, err error) {
 	routes, err := kernel.RouteGetWithOptions(to.AsSlice(), o)
 	refusals := []error{unix.ENETUNREACH, unix.EHOSTUNREACH, unix.EACCES, unix.EXDEV}
 	if errors.Is(err, unix.EINVAL) {

@@ -122,41 +122,42 @@ func legacy(t *testing.T, six bool, args ...string) {
 // TestLegacy: of iptables-legacy it is told what has counted packets, and what of that drops,
 // where the kernel reports the rest and where it reports nothing.
 func TestLegacy(t *testing.T) {
-	for _, six := range []bool{false, true} {
-		at, program := "127.0.0.1", "iptables-legacy"
-		if six {
-			at, program = "::1", "ip6tables-legacy"
-		}
-		drop := []string{"INPUT", "-p", "udp", "--dport", "8000", "-j", "DROP"}
-		legacy(t, six, append([]string{"-A"}, drop...)...)
-		defer legacy(t, six, append([]string{"-D"}, drop...)...)
-		f := Flow{Protocol: "udp", From: Party{Host: true}, Destination: netip.AddrPortFrom(netip.MustParseAddr(at), 8000)}
-		o := Options{Probe: true, For: 300 * time.Millisecond}
-		seen, err := Follow(t.Context(), f, o)
-		line := program + " filter INPUT rule 1 (-p udp -m udp --dport 8000 -j DROP) has counted meanwhile: 1, whoever sent it; it drops what it counts"
-		if err != nil || seen.Verdict != Dropped || !said(seen, line) || len(seen.Notes) > 0 {
-			t.Errorf("%v, %+v, want %q", err, seen, line)
-		}
-		probe, _, err := open(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer probe.close()
-		seen, err = countOnly(t.Context(), f, o, probe, nftrace.ErrNoOwner)
-		if err != nil || seen.Verdict != Dropped || !said(seen, line) || len(seen.Notes) != 1 {
-			t.Errorf("without reports: %v, %+v, want %q", err, seen, line)
-		}
-		to := listen(t, net.JoinHostPort(at, "0"))
-		seen, err = Follow(t.Context(), Flow{Protocol: "tcp", From: Party{Host: true}, Destination: to}, Options{Probe: true, For: 10 * time.Second})
-		if err != nil || seen.Verdict != Accepted || said(seen, "it drops what it counts") || !said(seen, program+" filter INPUT (its policy, accept) has counted meanwhile: ") {
-			t.Errorf("to another port: %v, %+v", err, seen)
-		}
+	for at, six := range map[string]bool{"127.0.0.1": false, "::1": true} {
+		t.Run(at, func(t *testing.T) { legacyDrops(t, at, six) })
 	}
 	path := os.Getenv("PATH")
 	t.Setenv("PATH", "")
 	defer t.Setenv("PATH", path)
 	if _, notes := count(t.Context(), legacyPrograms(false)); len(notes) != 1 || !strings.Contains(notes[0], "iptables-legacy, as that program is not installed") {
 		t.Errorf("without the program: %q", notes)
+	}
+}
+
+func legacyDrops(t *testing.T, at string, six bool) {
+	drop := []string{"INPUT", "-p", "udp", "--dport", "8000", "-j", "DROP"}
+	legacy(t, six, append([]string{"-A"}, drop...)...)
+	defer legacy(t, six, append([]string{"-D"}, drop...)...)
+	name := legacyPrograms(six)[0]
+	f := Flow{Protocol: "udp", From: Party{Host: true}, Destination: netip.AddrPortFrom(netip.MustParseAddr(at), 8000)}
+	o := Options{Probe: true, For: 300 * time.Millisecond}
+	seen, err := Follow(t.Context(), f, o)
+	line := name + " filter INPUT rule 1 (-p udp -m udp --dport 8000 -j DROP) has counted meanwhile: 1, whoever sent it; it drops what it counts"
+	if err != nil || seen.Verdict != Dropped || !said(seen, line) || len(seen.Notes) > 0 {
+		t.Errorf("%v, %+v, want %q", err, seen, line)
+	}
+	probe, _, err := open(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer probe.close()
+	seen, err = countOnly(t.Context(), f, o, probe, nftrace.ErrNoOwner)
+	if err != nil || seen.Verdict != Dropped || !said(seen, line) || len(seen.Notes) != 1 {
+		t.Errorf("without reports: %v, %+v, want %q", err, seen, line)
+	}
+	to := listen(t, net.JoinHostPort(at, "0"))
+	seen, err = Follow(t.Context(), Flow{Protocol: "tcp", From: Party{Host: true}, Destination: to}, Options{Probe: true, For: 10 * time.Second})
+	if err != nil || seen.Verdict != Accepted || said(seen, "it drops what it counts") || !said(seen, name+" filter INPUT (its policy, accept) has counted meanwhile: ") {
+		t.Errorf("to another port: %v, %+v", err, seen)
 	}
 }
 
