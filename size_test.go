@@ -35,7 +35,10 @@ var records = map[string]string{
 	"driver/spec.RoutingRule":  "an attribute of the kernel's rule each",
 	"driver/spec.Veth":         "a setting of the kernel each",
 	"plugin/cli.query":         "the flags of a command",
+	"plugin/doctor.Base":       "an attribute of the kernel's chain each",
+	"plugin/doctor.Container":  "what is read of a container's namespace, a field for each file",
 	"plugin/doctor.Match":      "what a rule of iptables matches",
+	"plugin/doctor.Packet":     "what rules can match, a field each",
 	"plugin/engine.attachment": "the engine's answer",
 	"plugin/engine.network":    "the engine's answer",
 }
