@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/driver/conntrack"
 	"github.com/gangway-net/gangway/driver/drift"
+	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/firewall/firewalld"
 	"github.com/gangway-net/gangway/driver/hostport"
@@ -69,11 +71,12 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 		return refuseStart(ctx, sock, log, version, err)
 	}
 	defer func() { logError(log, lock.Close()) }()
-	d, err := newDaemon(ctx, settings, log)
+	d, err := newDaemon(ctx, settings, book, log)
 	if err != nil {
 		return refuseStart(ctx, sock, log, version, err)
 	}
 	defer d.close()
+	d.journal.Add(events.Started, "gangway "+version.Version+" has started", "")
 	if err = dropCapabilities(); err != nil {
 		log.WithError(err).Warn("the daemon keeps more rights than it needs")
 	}
@@ -142,13 +145,14 @@ type daemon struct {
 	// links and flows are what metrics ask beside them.
 	links *link.Handle
 	flows *conntrack.Table
+	journal   *events.Journal
 	// changes says when the kernel is to be compared with the state.
 	changes drift.Changes
 	closers []func()
 }
 
 // newDaemon wires settings -> store -> kernel -> address manager and driver.
-func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry) (_ *daemon, err error) {
+func newDaemon(ctx context.Context, settings config.Settings, book *names.Book, log *logrus.Entry) (_ *daemon, err error) {
 	d := &daemon{}
 	defer func() {
 		if err != nil {
@@ -163,6 +167,7 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 	if err != nil {
 		return nil, err
 	}
+	d.openJournal(settings.StateDir, book, log)
 	if d.links, err = link.New(link.Options{}); err != nil {
 		return nil, err
 	}
@@ -203,7 +208,7 @@ func newDaemon(ctx context.Context, settings config.Settings, log *logrus.Entry)
 		Links: d.links, Host: d.links, Facts: d.links, Paths: d.links, Firewall: bounded, Zones: zone, Ports: ports, Origins: d.links, Flows: d.flows,
 		Store: networks, BootID: boot, Router: settings.Router, Refused: counterOf(rules), PortDrops: d.links,
 		DropLog:   func() (driver.DropLog, error) { return nflog.Listen() },
-		Unguarded: unguarded, Suspect: kernel.Suspect, Log: log,
+		Unguarded: unguarded, Suspect: kernel.Suspect, Journal: d.journal, Log: log,
 	})
 	d.closers = append(d.closers, d.driver.Wait)
 	return d, nil
@@ -241,6 +246,26 @@ func (d *daemon) openState(folder, boot string, log *logrus.Entry) (ipam.Store, 
 		return nil, nil, err
 	}
 	return files.Bucket("ipam"), networks, nil
+}
+
+// eventsFile is where events are kept, in the folder of the state.
+const eventsFile = "events.jsonl"
+
+// openJournal opens what remembers events. Its file is no part of the state: one that cannot
+// be used is told of, and keeps nobody from the networks.
+func (d *daemon) openJournal(folder string, book *names.Book, log *logrus.Entry) {
+	d.journal = events.Open(events.Options{
+		File:     filepath.Join(folder, eventsFile),
+		Describe: func(e *events.Event) { plugin.Describe(book, e) },
+		Tell: func(problem string) {
+			if problem == "" {
+				log.Info("events are kept over a restart again")
+				return
+			}
+			log.Warn("events are not kept over a restart: " + problem)
+		},
+	})
+	d.closers = append(d.closers, d.journal.Close)
 }
 
 // thisBoot tells one boot of the host from another.

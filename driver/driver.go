@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -52,6 +53,8 @@ type Options struct {
 	// Suspect, if set, names who changed the firewall's rules last besides this
 	// process; empty for nobody.
 	Suspect func() string
+	// Journal, if set, is where events are kept.
+	Journal *events.Journal
 	Log     *logrus.Entry
 }
 
@@ -120,7 +123,7 @@ type checks struct {
 
 // notices is what the driver tells of without being asked.
 type notices struct {
-	journal events.Journal
+	journal *events.Journal
 	// doubts has something in it when engines are to be asked what they have.
 	doubts chan struct{}
 	// asked is what the kernel and other programs have not answered yet.
@@ -135,13 +138,13 @@ type notices struct {
 func New(o Options) *Driver {
 	d := &Driver{
 		o:       o,
-		notices: notices{doubts: make(chan struct{}, 1), lookers: lookers{turning: lock.New(), queues: map[*looker]bool{}}},
+		notices: notices{journal: cmp.Or(o.Journal, &events.Journal{}), doubts: make(chan struct{}, 1), lookers: lookers{turning: lock.New(), queues: map[*looker]bool{}}},
 	}
 	nameQuestions(&d.o, &d.asked)
 	d.desired = commit.NewDesired(d.origins.forget)
 	d.rules = commit.NewRules(d.o.Firewall, d.ofFacts, d.facts.Told)
 	d.flows = commit.NewFlows(d.o.Flows, d.o.Log)
-	d.health = drift.NewHealth(&d.journal, d.o.Log)
+	d.health = drift.NewHealth(d.journal, d.o.Log)
 	table := d.kinds()
 	d.writer = commit.NewWriter(commit.Parts{
 		Gate: &d.gate, Desired: d.desired, Store: d.o.Store, Kinds: table.Actions(), Rules: d.rules, Flows: d.flows, Log: d.o.Log,
@@ -149,9 +152,9 @@ func New(o Options) *Driver {
 	d.comparer = drift.NewComparer(drift.Parts{
 		Kinds: table, Desired: d.desired, Writer: d.writer, Rules: d.rules, Flows: d.flows, Networks: &d.networks, Gate: &d.gate,
 		Links: d.o.Host, Host: d.o.Facts, Facts: &d.facts, Owners: &d.owners, Given: d.given, Settled: d.settled,
-		Health: d.health, Journal: &d.journal, Log: d.o.Log,
+		Health: d.health, Journal: d.journal, Log: d.o.Log,
 	})
-	d.keeper = drift.NewKeeper(d.comparer.Compare, d.collect, d.suspect, &d.journal, d.o.Log)
+	d.keeper = drift.NewKeeper(d.comparer.Compare, d.collect, d.suspect, d.journal, d.o.Log)
 	return d
 }
 

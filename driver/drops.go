@@ -99,7 +99,7 @@ func (d *Driver) takeDrops(from dropSource, err error, read func(*model.State) [
 func (d *Driver) tellDrops() {
 	if text := d.drops.tell(); text != "" {
 		d.o.Log.Info(text)
-		d.journal.Add(events.Dropped, text)
+		d.journal.Add(events.Dropped, text, "")
 	}
 }
 

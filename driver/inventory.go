@@ -121,7 +121,7 @@ func (d *Driver) forget(ctx context.Context, id string, still func(*model.Networ
 		return false, err
 	}
 	d.o.Log.WithField("net", model.Short(id)).Warnf("network %v is removed late: the engine's call for that was lost", gone.Subnets())
-	d.journal.Add(events.Lost, "network "+model.Short(id)+" is not the engine's any more: removed")
+	d.journal.Add(events.Lost, "network "+model.Short(id)+" is not the engine's any more", "removed")
 	return true, err
 }
 

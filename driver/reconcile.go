@@ -64,7 +64,7 @@ func (d *Driver) removeLost(ctx context.Context, networkID, id, why string, stil
 		return nil, plan.Stale{}
 	}
 	log.Warn("endpoint " + why + ": removed")
-	d.journal.Add(events.Lost, "endpoint "+model.Short(id)+" "+why+": removed")
+	d.journal.Add(events.Lost, "endpoint "+model.Short(id)+" "+why, "removed")
 	left, err := d.writer.Withdraw(ctx, func(*model.State) (model.Change, error) {
 		return model.Change{Endpoints: []model.EndpointChange{{Before: e}}}, nil
 	})

@@ -9,7 +9,7 @@ import (
 func (d *Driver) tellUnclaimed() {
 	if text := d.owners.Text(); text != "" {
 		d.o.Log.Warn(text)
-		d.journal.Add(events.Problem, text)
+		d.journal.Add(events.Problem, text, "")
 	}
 }
 
@@ -49,6 +49,6 @@ func (d *Driver) settled(id, how string) {
 		d.o.Log.WithField("ep", model.Short(id)).Info("endpoint that no stored state had " + how)
 	}
 	if last {
-		d.journal.Add(events.Solved, "solved: no running container has a link that is not in the state")
+		d.journal.Add(events.Solved, "solved: no running container has a link that is not in the state", "")
 	}
 }

@@ -71,13 +71,13 @@ func (d *Driver) review(ctx context.Context) {
 	for _, line := range now {
 		if !slices.Contains(was, line) {
 			d.o.Log.Warn(line)
-			d.journal.Add(events.Problem, line)
+			d.journal.Add(events.Problem, line, "")
 		}
 	}
 	for _, line := range was {
 		if !slices.Contains(now, line) {
 			d.o.Log.Info("no longer so: " + line)
-			d.journal.Add(events.Solved, "solved: "+line)
+			d.journal.Add(events.Solved, "solved: "+line, "")
 		}
 	}
 }

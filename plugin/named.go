@@ -6,6 +6,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/driver/events"
+	"github.com/gangway-net/gangway/plugin/names"
 )
 
 // Network is a network as the admin API shows it, with what its engine calls it.
@@ -67,20 +68,30 @@ func (s *Server) ports(ctx context.Context) []Port {
 }
 
 // Event is an event with what it is about, as far as that is known by name.
-type Event struct {
-	events.Event
-	NetworkID string `json:"network,omitempty"`
-	Whose
+type Event = events.Event
+
+// Describe adds to an event what it is about by the names of a book, unless it has that. It
+// may be called again when more is known.
+func Describe(book *names.Book, e *Event) {
+	n, p := book.About(e.Text)
+	if e.NetworkName == "" {
+		e.NetworkID, e.NetworkName = n.ID, n.Name
+	}
+	if e.ContainerName == "" {
+		e.ContainerID, e.ContainerName = p.Container.ID, p.Container.Name
+	}
+	for _, text := range []*string{&e.Text, &e.Reason, &e.Done} {
+		*text = book.Text(*text)
+	}
 }
 
-// events returns events with names. They are looked up when they are asked for: events
+// events returns events with names. They are looked up again when they are asked for: events
 // may be older than the engine's first answer.
 func (s *Server) events(ctx context.Context, after uint64, wait time.Duration) []Event {
 	out := []Event{}
 	for _, e := range s.o.Inspector.Events(ctx, after, wait) {
-		n, p := s.o.Names.About(e.Text)
-		e.Text = s.o.Names.Text(e.Text)
-		out = append(out, Event{e, n.ID, Whose{NetworkName: n.Name, ContainerID: p.Container.ID, ContainerName: p.Container.Name}})
+		Describe(s.o.Names, &e)
+		out = append(out, e)
 	}
 	return out
 }

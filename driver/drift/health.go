@@ -69,10 +69,10 @@ func (h *Health) finish(c *Comparison, now time.Time) {
 	switch was := h.report.Problem; {
 	case problem != "" && problem != was:
 		h.log.Error("the kernel does not hold what it should: " + problem)
-		h.journal.Add(events.Problem, problem)
+		h.journal.Add(events.Problem, problem, "")
 	case problem == "" && was != "":
 		h.log.Info("the kernel holds what it should again")
-		h.journal.Add(events.Solved, "solved: "+was)
+		h.journal.Add(events.Solved, "solved: "+was, "")
 	}
 	h.report.Checks++
 	h.report.Repairs += uint64(len(c.fixed))
@@ -126,7 +126,7 @@ func (h *Health) TellUnheld(sandbox, whose string, unheld []string) {
 	for _, line := range unheld {
 		if !known[portOf(line)] {
 			h.log.WithField("sandbox", name).Warn(line + "; this is tried again")
-			h.journal.Add(events.Problem, line+" ("+whose+")")
+			h.journal.Add(events.Problem, line+" ("+whose+")", "")
 		}
 	}
 	if len(unheld) > 0 {
@@ -135,7 +135,7 @@ func (h *Health) TellUnheld(sandbox, whose string, unheld []string) {
 	}
 	if len(was) > 0 {
 		h.log.WithField("sandbox", name).Info("all published ports are held again")
-		h.journal.Add(events.Solved, "solved: "+strings.Join(was, "; "))
+		h.journal.Add(events.Solved, "solved: "+strings.Join(was, "; "), "")
 	}
 	delete(h.unheld, sandbox)
 }

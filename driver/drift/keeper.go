@@ -143,7 +143,7 @@ func (k *Keeper) Reconcile(ctx context.Context, of spec.Scope, changed time.Time
 			continue
 		}
 		k.log.Warn("repaired: " + line)
-		k.journal.Add(events.Repair, line)
+		k.journal.Repaired(line)
 	}
 	undone := k.judge(changed, fixed)
 	if ctx.Err() == nil { // else nothing can be removed any more
@@ -160,12 +160,13 @@ func (k *Keeper) judge(changed time.Time, fixed []string) (undone int) {
 		if who := k.suspect(); who != "" {
 			text += "; the firewall's rules were changed last by " + who
 		}
-		k.log.Error(text + "; as long as that happens at once, it is repaired less often, and not told each time")
-		k.journal.Add(events.Flapping, text)
+		const done = "as long as that happens at once, it is repaired less often, and not told each time"
+		k.log.Error(text + "; " + done)
+		k.journal.Add(events.Flapping, text, done)
 	}
 	for _, line := range over {
 		k.log.Info("nobody undoes the repair any more: " + line)
-		k.journal.Add(events.FlappingOver, line)
+		k.journal.Add(events.FlappingOver, line, "")
 	}
 	k.told.mu.Lock()
 	defer k.told.mu.Unlock()

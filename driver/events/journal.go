@@ -1,76 +1,132 @@
-// Package events keeps what happened without a request: repairs, what was lost, problems.
-// Its journal has the newest events, numbered without a gap; it never waits for a reader,
-// and refuses to keep more than it can hold.
 package events
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 )
 
-// most is how many events are remembered.
-const most = 1000
-
-// The kinds of events.
 const (
-	// Repair is one thing in the kernel that was not as it should be.
-	Repair = "repair"
-	// Lost is an endpoint that was removed since its container is gone, or a
-	// network since its engine has it no more.
-	Lost = "lost"
-	// Flapping says that the same repair is needed again and again, FlappingOver that it
-	// no longer is.
-	Flapping     = "flapping"
-	FlappingOver = "settled"
-	// Problem says that the kernel could not be made what it should be, or that
-	// the host lacks what a network names; Solved that it is so no longer.
-	Problem = "problem"
-	Solved  = "solved"
-	// Dropped says how many packets were refused since the last event of the kind,
-	// and why; there is at most one a minute.
-	Dropped = "dropped"
+	// most is how many events are remembered, mostBytes how much they are as JSON.
+	most      = 1000
+	mostBytes = 512 << 10
 )
 
-// Event is something that happened without a request.
-type Event struct {
-	// Number counts the events since the daemon's start, from 1.
-	Number uint64    `json:"number"`
-	Time   time.Time `json:"time"`
-	// Kind is one of the constants of this package.
-	Kind string `json:"kind"`
-	Text string `json:"text"`
-}
-
-// Journal keeps the newest events. The zero value is empty. Its methods are safe for
-// concurrent use.
+// Journal keeps the newest events. The zero value is empty, and kept in memory only; see
+// Open. Its methods are safe for concurrent use.
 type Journal struct {
-	mu     sync.Mutex
-	events []Event
-	last   uint64
+	// describe adds names to a new event; nil for none.
+	describe func(*Event)
+	file     *file
+
+	mu      sync.Mutex
+	entries []entry
+	bytes   int
+	last    uint64
 	// counts has how many there were of each kind.
 	counts map[string]uint64
 	// more is closed when there are more.
 	more chan struct{}
 }
 
-// Add notes an event of a kind that happened now.
-func (j *Journal) Add(kind, text string) {
+// entry is an event with its line of the file.
+type entry struct {
+	Event
+	line []byte
+}
+
+func entryOf(e Event) entry {
+	line, err := json.Marshal(e)
+	if err != nil {
+		line = []byte("{}") // an event has no value that JSON cannot say
+	}
+	return entry{e, append(line, '\n')}
+}
+
+// Options are what a journal works with.
+type Options struct {
+	// File is the path of the file from which the journal goes on and in which it is kept.
+	File string
+	// Describe, if set, adds to a new event what it is about, by name. It is called beneath
+	// locks of whoever adds one, and waits for nothing.
+	Describe func(*Event)
+	// Tell is called when the file cannot be written or read, with the reason, and when it
+	// can again, with "".
+	Tell func(problem string)
+}
+
+// Open returns a journal with the events of the file, as far as they can be read, and writes
+// new ones there until Close.
+func Open(o Options) *Journal {
+	j := &Journal{describe: o.Describe}
+	j.file = newFile(o.File, o.Tell)
+	for _, e := range j.file.read() {
+		j.keep(entryOf(e))
+		j.last = e.Number
+	}
+	j.file.last = j.last
+	j.last = max(j.last, uint64(max(0, time.Now().UnixMicro()))) //nolint:gosec // not negative
+	go j.file.run(j.unwritten)
+	return j
+}
+
+// Close writes what is new, for a second at most, and writes no more.
+func (j *Journal) Close() {
+	if j.file != nil {
+		j.file.close()
+	}
+}
+
+// Trouble says why events do not outlive the daemon; empty if they do.
+func (j *Journal) Trouble() string {
+	if j.file == nil {
+		return ""
+	}
+	return j.file.trouble()
+}
+
+// Add notes an event of a kind that happened now: what was found, and what was done about it,
+// empty for nothing.
+func (j *Journal) Add(kind, reason, done string) { j.add(newEvent(kind, reason, done)) }
+
+// Repaired notes a repair, by the line that tells of it.
+func (j *Journal) Repaired(line string) { j.add(repaired(line)) }
+
+func (j *Journal) add(e Event) {
+	if j.describe != nil {
+		j.describe(&e)
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.last++
+	e.Number = j.last
 	if j.counts == nil {
 		j.counts = map[string]uint64{}
 	}
-	j.counts[kind]++
-	if len(j.events) == most {
-		copy(j.events, j.events[1:])
-		j.events = j.events[:most-1]
-	}
-	j.events = append(j.events, Event{Number: j.last, Time: time.Now(), Kind: kind, Text: text})
+	j.counts[e.Kind]++
+	j.keep(entryOf(e))
 	if j.more != nil {
 		close(j.more)
 		j.more = nil
+	}
+	if j.file != nil {
+		j.file.wake()
+	}
+}
+
+// keep remembers an event, and forgets the oldest beyond the bounds.
+func (j *Journal) keep(e entry) {
+	j.entries = append(j.entries, e)
+	j.bytes += len(e.line)
+	gone := 0
+	for len(j.entries)-gone > most || j.bytes > mostBytes && len(j.entries)-gone > 1 {
+		j.bytes -= len(j.entries[gone].line)
+		gone++
+	}
+	if gone > 0 {
+		j.entries = slices.Delete(j.entries, 0, gone)
 	}
 }
 
@@ -79,15 +135,26 @@ func (j *Journal) Counts() map[string]uint64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	counts := map[string]uint64{}
-	for _, kind := range []string{Repair, Lost, Flapping, FlappingOver, Problem, Solved, Dropped} {
+	for _, kind := range Kinds() {
 		counts[kind] = j.counts[kind]
 	}
 	return counts
 }
 
+// from returns the place of the first event behind a number.
+func (j *Journal) from(after uint64) int {
+	i, _ := slices.BinarySearchFunc(j.entries, after, func(e entry, n uint64) int {
+		if e.Number <= n {
+			return -1
+		}
+		return 1
+	})
+	return i
+}
+
 // since returns the events after a number, oldest first, and what is closed
-// when there are more. A number that was never given is of an earlier daemon,
-// whose listener has missed everything.
+// when there are more. A number that was never given is of another journal,
+// whose listener has missed everything of this one.
 func (j *Journal) since(after uint64) ([]Event, <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -97,8 +164,24 @@ func (j *Journal) since(after uint64) ([]Event, <-chan struct{}) {
 	if after > j.last {
 		after = 0
 	}
-	fresh := min(j.last-after, uint64(len(j.events)))
-	return append([]Event{}, j.events[uint64(len(j.events))-fresh:]...), j.more
+	events := []Event{}
+	for _, e := range j.entries[j.from(after):] {
+		events = append(events, e.Event)
+	}
+	return events, j.more
+}
+
+// unwritten returns the lines of the events after a number, or of all, and the last number.
+func (j *Journal) unwritten(after uint64, all bool) (lines []byte, last uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if all {
+		after = 0
+	}
+	for _, e := range j.entries[j.from(after):] {
+		lines = append(lines, e.line...)
+	}
+	return lines, j.last
 }
 
 // After returns the events after the given number that are remembered, oldest

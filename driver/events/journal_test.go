@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,7 +15,7 @@ func TestJournal(t *testing.T) { synctest.Test(t, testJournal) }
 func testJournal(t *testing.T) {
 	var j Journal
 	for i := range most + 5 {
-		j.Add(Repair, fmt.Sprint(i))
+		j.Repaired(fmt.Sprint(i))
 	}
 	for after, want := range map[uint64]int{0: most, 5: most, 6: most - 1, most + 4: 1, most + 5: 0, most + 6: most} {
 		got := j.After(t.Context(), after, 0)
@@ -28,7 +29,7 @@ func testJournal(t *testing.T) {
 		}
 	}
 	start := time.Now()
-	go func() { time.Sleep(time.Second); j.Add(Repair, "new") }()
+	go func() { time.Sleep(time.Second); j.Repaired("new") }()
 	if got := j.After(t.Context(), most+5, time.Minute); len(got) != 1 || time.Since(start) != time.Second {
 		t.Errorf("waited %s for %+v", time.Since(start), got)
 	}
@@ -39,5 +40,46 @@ func testJournal(t *testing.T) {
 	cancel()
 	if got := j.After(ctx, most+6, time.Minute); len(got) != 0 {
 		t.Errorf("after the end: %+v", got)
+	}
+	if j.Trouble() != "" {
+		t.Errorf("a journal without a file: %s", j.Trouble())
+	}
+	j.Close()
+}
+
+// TestEventParts: what was found, and what was done, and both together.
+func TestEventParts(t *testing.T) {
+	long := strings.Repeat("ä", maxText)
+	var j Journal
+	j.Repaired("bridge gw-1: was down: set up")
+	j.Repaired("chain deny lacked 2 rules, had 0 others")
+	j.Add(Lost, "endpoint 0123456789ab has lost its link", "removed")
+	j.Add(Problem, "port 80/tcp is not held: in use", "")
+	j.Add(Problem, long, "")
+	got := j.After(t.Context(), 0, 0)
+	for i, want := range [][3]string{
+		{"bridge gw-1: was down: set up", "bridge gw-1: was down", "set up"},
+		{"chain deny lacked 2 rules, had 0 others", "chain deny lacked 2 rules, had 0 others", "put back"},
+		{"endpoint 0123456789ab has lost its link: removed", "endpoint 0123456789ab has lost its link", "removed"},
+		{"port 80/tcp is not held: in use", "port 80/tcp is not held: in use", ""},
+		{long[:maxText] + "…", long[:maxText] + "…", ""},
+	} {
+		if e := got[i]; [3]string{e.Text, e.Reason, e.Done} != want {
+			t.Errorf("%+v, want %q", e, want)
+		}
+	}
+	if n := j.Counts(); n[Repair] != 2 || n[Problem] != 2 || n[Started] != 0 || len(n) != len(Kinds()) {
+		t.Errorf("counted %v", n)
+	}
+}
+
+// TestJournalBytes: many long texts do not take more memory than many short ones.
+func TestJournalBytes(t *testing.T) {
+	var j Journal
+	for range most {
+		j.Add(Problem, strings.Repeat("\x01", maxText), "")
+	}
+	if got := j.After(t.Context(), 0, 0); len(got) < 5 || len(got) > mostBytes/maxText || j.bytes > mostBytes {
+		t.Errorf("%d events, %d bytes", len(got), j.bytes)
 	}
 }

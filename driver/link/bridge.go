@@ -242,7 +242,7 @@ func (m *mender) mend(l loan, line string, do func() error) error {
 func (m *mender) identity(context.Context) error {
 	a := m.link.Attrs()
 	if alias := spec.OwnerAlias + m.bridge.NetworkID; !m.bridge.Adopted && a.Alias != alias {
-		if err := m.mend("", "alias set to "+alias, func() error {
+		if err := m.mend("", "alias was "+strconv.Quote(a.Alias)+": set to "+alias, func() error {
 			return wrap(m.h.nl.LinkSetAlias(m.link, alias), "set the alias of bridge %s", a.Name)
 		}); err != nil {
 			return err

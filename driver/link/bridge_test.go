@@ -175,7 +175,7 @@ func drifts() map[string]drift {
 		},
 		"unfinished": {
 			break_: []string{"ip link del NAME", "ip link add NAME group 18263 type bridge"},
-			lines: []string{"alias set to gangway:" + netID, "MTU was 1500: set to 1400", "route_localnet was 0: set to 1",
+			lines: []string{`alias was "": set to gangway:` + netID, "MTU was 1500: set to 1400", "route_localnet was 0: set to 1",
 				"accept_ra was 1: set to 0", "accept_dad was 1: set to 0", "address 10.7.0.1/24 was missing: added",
 				"address fd07::1/64 was missing: added", "was down: set up"},
 		},

@@ -179,7 +179,7 @@ func (h *Handle) pruneLink(ctx context.Context, link netlink.Link, known ids) (r
 		if err := h.remove(link); err != nil {
 			return nil, err
 		}
-		return []string{kind + " " + name + " of the unknown " + owned(kind) + " " + owner(link)}, nil
+		return []string{kind + " " + name + " of the unknown " + owned(kind) + " " + owner(link) + ": removed"}, nil
 	}
 	var errs []error
 	for _, id := range lent {
@@ -187,7 +187,7 @@ func (h *Handle) pruneLink(ctx context.Context, link netlink.Link, known ids) (r
 			errs = append(errs, err)
 			continue
 		}
-		removed = append(removed, "changes to bridge "+name+" for the unknown network "+id)
+		removed = append(removed, "changes to bridge "+name+" for the unknown network "+id+": taken back")
 	}
 	return removed, errors.Join(errs...)
 }
@@ -209,7 +209,7 @@ func (h *Handle) restoreName(link netlink.Link, name string) (restored []string,
 			return nil, err
 		}
 	default:
-		return []string{"a second " + kind + " " + is + " of the " + owned(kind) + " " + owner(link)}, h.remove(link)
+		return []string{"a second " + kind + " " + is + " of the " + owned(kind) + " " + owner(link) + ": removed"}, h.remove(link)
 	}
 	err = h.nl.LinkSetName(link, name)
 	if errors.Is(err, unix.EBUSY) {

@@ -38,9 +38,9 @@ func TestPrune(t *testing.T) {
 		removed, err := f.Prune(ctx, []spec.Bridge{known, lent}, []spec.Veth{v})
 		f.ok(err)
 		want := []string{
-			"bridge gw-fedcba987654 of the unknown network " + otherID,
-			"changes to bridge br2 for the unknown network a2",
-			"veth gv-e9 of the unknown endpoint e9",
+			"bridge gw-fedcba987654 of the unknown network " + otherID + ": removed",
+			"changes to bridge br2 for the unknown network a2: taken back",
+			"veth gv-e9 of the unknown endpoint e9: removed",
 		}
 		if d := cmp.Diff(want, sorted(removed)); d != "" {
 			t.Errorf("removed (-want +got):\n%s", d)
@@ -89,7 +89,7 @@ func TestPruneRenamed(t *testing.T) {
 				f.ensure(b, "bridge "+b.Name+" was missing: created")
 				f.ensureVeth(v, "veth "+v.Host+" was missing: created")
 			})
-			prune(f, b, v, "a second bridge one of the network "+netID, "veth "+v.Host+" was called two: renamed")
+			prune(f, b, v, "a second bridge one of the network "+netID+": removed", "veth "+v.Host+" was called two: renamed")
 			f.same(used, pair())
 
 			f.rename(v.Host, "two")

@@ -190,7 +190,7 @@ func (h *Handle) createVeth(v spec.Veth, bridge netlink.Link) ([]string, error) 
 	fixed := []string{"veth " + v.Host + " was missing: created"}
 	if err := h.announce(v, bridge); err != nil {
 		// The container is reachable all the same, for some only later.
-		fixed = append(fixed, err.Error())
+		fixed = append(fixed, fmt.Sprintf("veth %s was not announced (%v): others learn of it later", v.Host, err))
 	}
 	return fixed, nil
 }

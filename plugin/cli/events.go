@@ -16,8 +16,10 @@ import (
 const eventsLong = `List what the daemon did or noticed without a request, oldest first: all, or
 what is about one container.
 
-The last 1000 events since the daemon's start are remembered. Their kinds:
+The last 1000 events are remembered, over restarts of the daemon and of the host
+as well. Their kinds:
 
+  started   a daemon has started: what is before it is of earlier ones
   repair    something in the kernel was not as it should be, and is again
   lost      an endpoint whose container is gone was removed
   flapping  somebody undoes the same repair again and again; settled: no longer
@@ -25,20 +27,20 @@ The last 1000 events since the daemon's start are remembered. Their kinds:
   dropped   packets were refused since the last such event, at most once a
             minute; gangway networks --help explains the reasons
 
-With --follow it goes on until it is interrupted, or until --until, and --json
-prints one event a line. Times are as docker events has them: 2026-11-28T10:00:00,
+With --follow it goes on until it is interrupted, or until --until, also over a
+restart of the daemon, and --json prints one event a line. Times are as docker events has them: 2026-11-28T10:00:00,
 with or without a zone, seconds since 1970, or how long ago, such as 10m.
 
 An event may name no container or network, or one that is gone, so nothing found
 is no error.
 
-Values for --format: .Time, .Kind, .Text, .Network, .NetworkID, .Container,
-.ContainerID.`
+Values for --format: .Time, .Kind, .Text, .Reason (what was found), .Done (what was
+done about it), .Network, .NetworkID, .Container, .ContainerID.`
 
 func eventsView() view {
-	const line = `{{.Time}}\t{{.Kind}}\t{{.Network}}\t{{.Container}}\t{{.Text}}`
+	const line = `{{.Time}}\t{{.Kind}}\t{{.Network}}\t{{.Container}}\t{{.Reason}}\t{{.Done}}`
 	return view{
-		headers: row{"Time": "TIME", "Kind": "KIND", "Text": "TEXT", "Network": "NETWORK", "NetworkID": "NETWORK ID", "Container": "CONTAINER", "ContainerID": "CONTAINER ID"},
+		headers: row{"Time": "TIME", "Kind": "KIND", "Text": "TEXT", "Reason": "REASON", "Done": "DONE", "Network": "NETWORK", "NetworkID": "NETWORK ID", "Container": "CONTAINER", "ContainerID": "CONTAINER ID"},
 		short:   line,
 		long:    line,
 	}
@@ -110,20 +112,19 @@ func runEvents(ctx context.Context, q query) error {
 	return q.printEvents(events.list)
 }
 
+// awayTime is the pause between two questions whether a daemon that has ended is back.
+const awayTime = 500 * time.Millisecond
+
 // followEvents prints events as they come. An interrupt is its regular end, and the time
-// of --until.
+// of --until. A daemon that ends is waited for: the next one has what happened meanwhile.
 func (q query) followEvents(ctx context.Context) error {
-	d, err := q.find(ctx)
-	if err != nil {
-		return err
-	}
-	q.find = func(context.Context) (*daemon, error) { return d, nil }
 	wait := ctx
 	if !q.want.until.IsZero() {
 		bounded, cancel := context.WithDeadline(ctx, q.want.until)
 		defer cancel()
 		wait = bounded
 	}
+	answered, away := false, false
 	for last, over := uint64(0), false; !over; {
 		events, err := q.nextEvents(wait, last, plugin.MaxEventWait)
 		switch {
@@ -133,9 +134,18 @@ func (q query) followEvents(ctx context.Context) error {
 			over = true
 			events, err = q.nextEvents(ctx, last, 0)
 		}
+		if err != nil && answered && !over {
+			if !away {
+				_, _ = fmt.Fprintf(q.hint, "%s; waiting until it is back\n", printable.Text(err.Error()))
+			}
+			away = true
+			sleep(wait, awayTime)
+			continue
+		}
 		if err != nil {
 			return err
 		}
+		answered, away = true, false
 		if len(events.list) > 0 {
 			last = events.list[len(events.list)-1].Number
 		}
@@ -152,6 +162,16 @@ func (q query) followEvents(ctx context.Context) error {
 	return nil
 }
 
+// sleep returns at the end of ctx at the latest.
+func sleep(ctx context.Context, t time.Duration) {
+	timer := time.NewTimer(t)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 func (q query) nextEvents(ctx context.Context, after uint64, wait time.Duration) (excerpt[plugin.Event], error) {
 	ctx, cancel := context.WithTimeout(ctx, q.timeout+wait)
 	defer cancel()
@@ -163,7 +183,7 @@ func (q query) printEvents(events []plugin.Event) error {
 		var rows []row
 		for _, e := range events {
 			rows = append(rows, row{
-				"Time": stamp(e.Time), "Kind": e.Kind, "Text": e.Text, "Network": dash(e.NetworkName), "NetworkID": dash(q.id(e.NetworkID)),
+				"Time": stamp(e.Time), "Kind": e.Kind, "Text": e.Text, "Reason": dash(e.Reason), "Done": dash(e.Done), "Network": dash(e.NetworkName), "NetworkID": dash(q.id(e.NetworkID)),
 				"Container": dash(e.ContainerName), "ContainerID": dash(q.id(e.ContainerID)),
 			})
 		}

@@ -1,9 +1,18 @@
 package cli
 
 import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gangway-net/gangway/driver/events"
+	"github.com/gangway-net/gangway/integration/testkit"
+	"github.com/gangway-net/gangway/plugin"
 )
 
 func TestParseTime(t *testing.T) {
@@ -74,5 +83,98 @@ func TestEventsWanted(t *testing.T) {
 	table := gangway(t, dir, "events", "--format", "table").stdout
 	if !strings.HasPrefix(table, "TIME ") || strings.Count(table, "shop_front") < 2 {
 		t.Errorf("a table:\n%s", table)
+	}
+}
+
+// remembering is a driver with a journal.
+type remembering struct {
+	inspector
+	journal *events.Journal
+}
+
+func (r *remembering) Events(ctx context.Context, after uint64, wait time.Duration) []events.Event {
+	return r.journal.After(ctx, after, wait)
+}
+
+// remember runs a daemon that keeps events in a file, until stop.
+func remember(t *testing.T, socket, file string) (j *events.Journal, stop func()) {
+	t.Helper()
+	j = events.Open(events.Options{File: file})
+	s, err := plugin.New(plugin.Options{
+		Networks: unused{}, Addresses: unused{}, Inspector: &remembering{journal: j}, Version: daemonVersion, Log: testkit.Quiet(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sock, err := plugin.Listen(t.Context(), socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, sock) }()
+	return j, func() {
+		end()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		j.Close()
+	}
+}
+
+// firstWrite has something in it after a write.
+type firstWrite chan struct{}
+
+func (f firstWrite) Write(p []byte) (int, error) {
+	select {
+	case f <- struct{}{}:
+	default:
+	}
+	return len(p), nil
+}
+
+// TestFollowRestart: who follows events sees each once over restarts of the daemon, those
+// among them that nobody has asked for before the end, and is told of the wait.
+func TestFollowRestart(t *testing.T) {
+	dir := t.TempDir()
+	socket, file := filepath.Join(dir, socketName), filepath.Join(dir, "events.jsonl")
+	const starts, each = 3, 4
+	want := ""
+	for i := range starts * each {
+		want += fmt.Sprintf("event %d\n", i)
+	}
+	j, stop := remember(t, socket, file)
+	j.Add(events.Problem, "event 0", "")
+	ctx, interrupt := context.WithTimeout(t.Context(), testkit.Patience)
+	defer interrupt()
+	out := &until{want: len(want), then: interrupt}
+	var stderr bytes.Buffer
+	root := New(Options{})
+	root.SetArgs([]string{"events", "-f", "--socket", socket, "--format", "{{.Text}}"})
+	seen := make(firstWrite, 1)
+	root.SetOut(io.MultiWriter(out, seen))
+	root.SetErr(&stderr)
+	code := make(chan int)
+	go func() { code <- Execute(ctx, root, &stderr) }()
+	<-seen
+	for i := range starts {
+		for n := range each {
+			if i+n > 0 {
+				j.Add(events.Problem, fmt.Sprintf("event %d", i*each+n), "")
+			}
+		}
+		stop()
+		if i < starts-1 {
+			j, stop = remember(t, socket, file)
+		}
+	}
+	// The last of them is asked for after the end of the daemon that had it.
+	_, stop = remember(t, socket, file)
+	defer stop()
+	if got := <-code; got != 0 || out.String() != want {
+		t.Errorf("exit code %d, stdout\n%swant\n%s", got, out.String(), want)
+	}
+	if !strings.Contains(stderr.String(), "waiting until it is back\n") {
+		t.Errorf("stderr %q", stderr.String())
 	}
 }

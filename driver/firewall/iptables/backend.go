@@ -288,7 +288,7 @@ func (b *Backend) syncRules(ctx context.Context, want func(six bool) rules) (rep
 			return repaired, err
 		}
 		for _, l := range lines {
-			repaired = append(repaired, b.variant.command(six, "")+": "+l)
+			repaired = append(repaired, l+" ("+b.variant.command(six, "")+")")
 		}
 	}
 	if left != b.variant {

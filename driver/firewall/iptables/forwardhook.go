@@ -154,7 +154,7 @@ func (g *ForwardHook) sync(ctx context.Context, p place, need firewall.ForwardHo
 	}
 	g.placed[p] = len(want) > 0
 	for i, l := range s.repairs {
-		s.repairs[i] = p.variant.command(p.six, "") + ": " + l
+		s.repairs[i] = l + " (" + p.variant.command(p.six, "") + ")"
 	}
 	return s.repairs, nil
 }

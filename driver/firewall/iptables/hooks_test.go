@@ -43,7 +43,7 @@ func TestHookPlace(t *testing.T) {
 				}
 				var wrong []string
 				if tc.wrong != "" {
-					wrong = []string{"filter FORWARD: jump to GANGWAY-FORWARD " + tc.wrong}
+					wrong = []string{"filter FORWARD, jump to GANGWAY-FORWARD " + tc.wrong}
 				}
 				if d := cmp.Diff(wrong, s.repairs); d != "" {
 					t.Error(d)
@@ -140,7 +140,7 @@ func TestHookBeforeFirewalld(t *testing.T) {
 			}
 			var want []string
 			if tc.wrong != "" {
-				want = []string{"nat POSTROUTING: jump to GANGWAY-SNAT " + tc.wrong}
+				want = []string{"nat POSTROUTING, jump to GANGWAY-SNAT " + tc.wrong}
 			}
 			if d := cmp.Diff(want, s.repairs); d != "" {
 				t.Error(d)

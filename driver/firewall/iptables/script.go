@@ -97,7 +97,7 @@ func (s *script) unhook(is listing, want rules) (insert []hook) {
 			stay[hook{at: h.at, rule: h.rule}] = true
 			continue
 		}
-		s.repair("%s: jump to %s %s", h.at, h.to.name, wrong)
+		s.repair("%s, jump to %s %s", h.at, h.to.name, wrong)
 		insert = append(insert, h)
 	}
 	for _, c := range is.others.chains() {
@@ -112,7 +112,7 @@ func (s *script) unhook(is listing, want rules) (insert []hook) {
 			}
 			s.add(c.table, "-D %s %s", c.name, r)
 			if _, wanted := want[chain{c.table, m[1]}]; !wanted {
-				s.repair("%s: jump to %s was left over", c, m[1])
+				s.repair("%s, jump to %s was left over", c, m[1])
 			}
 		}
 	}
