@@ -16,19 +16,20 @@ const module = "github.com/gangway-net/gangway"
 // form a tree with main at its root: what holds decisions (config, driver,
 // ipam) never learns of what talks to the kernel or the wire.
 var arrows = map[string][]string{
-	"":                          {"config", "ipam", "driver", "driver/drift", "driver/events", "driver/model", "driver/link", "driver/nflog", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/metrics", "plugin/names", "plugin/store", "plugin/cli"},
+	"":                          {"config", "ipam", "driver", "driver/cause", "driver/drift", "driver/events", "driver/model", "driver/link", "driver/nflog", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/metrics", "plugin/names", "plugin/store", "plugin/cli"},
 	"config":                    {},
 	"printable":                 {},
 	"ipam":                      {"config"},
-	"driver":                    {"config", "driver/commit", "driver/drift", "driver/events", "driver/facts", "driver/kinds", "driver/lock", "driver/model", "driver/needs", "driver/owners", "driver/plan", "driver/spec", "driver/undo", "driver/firewall"},
+	"driver":                    {"config", "driver/cause", "driver/commit", "driver/drift", "driver/events", "driver/facts", "driver/kinds", "driver/lock", "driver/model", "driver/needs", "driver/owners", "driver/plan", "driver/spec", "driver/undo", "driver/firewall"},
 	"driver/commit":             {"driver/firewall", "driver/lock", "driver/model", "driver/plan", "driver/spec", "driver/undo"},
 	"driver/drift":              {"driver/commit", "driver/events", "driver/facts", "driver/firewall", "driver/lock", "driver/model", "driver/owners", "driver/plan", "driver/spec"},
 	"driver/kinds":              {"driver/commit", "driver/drift", "driver/firewall", "driver/lock", "driver/model", "driver/owners", "driver/plan", "driver/spec"},
+	"driver/cause":              {},
 	"driver/events":             {},
 	"driver/facts":              {"driver/firewall", "driver/model", "driver/plan", "driver/spec"},
 	"driver/lock":               {},
 	"driver/model":              {"config", "driver/firewall", "driver/spec"},
-	"driver/needs":              {"config", "driver/firewall", "driver/model", "driver/plan", "driver/spec"},
+	"driver/needs":              {"config", "driver/cause", "driver/firewall", "driver/model", "driver/plan", "driver/spec"},
 	"driver/owners":             {"driver/model", "driver/spec"},
 	"driver/plan":               {"config", "driver/firewall", "driver/model", "driver/spec"},
 	"driver/spec":               {},
@@ -47,23 +48,23 @@ var arrows = map[string][]string{
 	"driver/nftrace":            {},
 	"driver/conntrack":          {"driver/nlattr", "driver/spec"},
 	"driver/watch":              {"driver/bpfprog", "driver/nlattr", "driver/spec", "printable"},
-	"plugin":                    {"config", "driver", "driver/events", "driver/firewall", "driver/model", "ipam", "plugin/names", "printable"},
+	"plugin":                    {"config", "driver", "driver/cause", "driver/events", "driver/firewall", "driver/model", "ipam", "plugin/names", "printable"},
 	"plugin/capture":            {},
-	"plugin/doctor":             {"driver/kernel", "plugin", "plugin/enter"},
+	"plugin/doctor":             {"driver/cause", "driver/kernel", "plugin", "plugin/enter"},
 	"plugin/enter":              {},
 	"plugin/trace":              {"driver/nftrace", "plugin", "plugin/enter"},
 	"plugin/engine":             {"driver", "ipam", "plugin/names"},
 	"plugin/names":              {"printable"},
-	"plugin/metrics":            {"config", "driver", "driver/spec", "ipam", "plugin", "printable"},
+	"plugin/metrics":            {"config", "driver", "driver/cause", "driver/spec", "ipam", "plugin", "printable"},
 	"plugin/store":              {},
-	"plugin/cli":                {"config", "driver", "driver/firewall", "plugin", "plugin/capture", "plugin/dockerapi", "plugin/doctor", "plugin/trace", "printable"},
+	"plugin/cli":                {"config", "driver", "driver/cause", "driver/firewall", "plugin", "plugin/capture", "plugin/dockerapi", "plugin/doctor", "plugin/trace", "printable"},
 	"plugin/dockerapi":          {"driver"},
 	"packaging/generate":        {"config", "plugin", "plugin/cli"},
 }
 
 // standardOnly lists packages that may import nothing but the standard library
 // and the project.
-var standardOnly = []string{"config", "driver/events", "driver/facts", "driver/lock", "driver/model", "driver/needs", "driver/owners", "driver/plan", "driver/spec", "driver/firewall", "driver/kernel", "driver/undo", "printable"}
+var standardOnly = []string{"config", "driver/cause", "driver/events", "driver/facts", "driver/lock", "driver/model", "driver/needs", "driver/owners", "driver/plan", "driver/spec", "driver/firewall", "driver/kernel", "driver/undo", "printable"}
 
 // forTests lists packages that exist for tests and are imported by tests only.
 func forTests(pkg string) bool {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/conntrack"
 	"github.com/gangway-net/gangway/driver/drift"
 	"github.com/gangway-net/gangway/driver/events"
@@ -79,11 +80,13 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	d.journal.Add(events.Started, "gangway "+version.Version+" has started", "")
 	if err = dropCapabilities(); err != nil {
 		log.WithError(err).Warn("the daemon keeps more rights than it needs")
+		d.conditions.last(cause.Privileged, "the daemon keeps more rights than it needs: "+err.Error())
 	}
 	measured := d.metrics(version, book, log)
 	defer measured.Close()
+	d.conditions.ask(cause.Unserved, measured.Unserved)
 	server, err := plugin.New(plugin.Options{
-		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver, Drops: d.driver, Names: book, Calls: measured, Metrics: measured,
+		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver, Drops: d.driver, Names: book, Calls: measured, Metrics: measured, Causes: d.conditions.list,
 		Version: version, Log: log, Notify: notify, Watchdog: watchdog(log),
 	})
 	if err != nil {
@@ -143,12 +146,14 @@ type daemon struct {
 	driver    *driver.Driver
 	addresses *ipam.Allocator
 	// links and flows are what metrics ask beside them.
-	links *link.Handle
-	flows *conntrack.Table
-	journal   *events.Journal
+	links   *link.Handle
+	flows   *conntrack.Table
+	journal *events.Journal
 	// changes says when the kernel is to be compared with the state.
 	changes drift.Changes
 	closers []func()
+	// conditions are what keeps the daemon from being ok beside the driver's.
+	conditions conditions
 }
 
 // newDaemon wires settings -> store -> kernel -> address manager and driver.
@@ -176,11 +181,20 @@ func newDaemon(ctx context.Context, settings config.Settings, book *names.Book, 
 		return nil, err
 	}
 	d.closers = append(d.closers, d.flows.Close)
+	shared, err := checkMark(ctx, firewall.Mark(settings.Mark))
+	if err != nil {
+		return nil, err
+	}
+	if shared != "" {
+		d.conditions.last(cause.MarkShared, shared)
+		log.Warn(cause.Of(cause.MarkShared, shared).Line())
+	}
 	rules, err := newFirewall(ctx, settings.Firewall, firewall.Mark(settings.Mark), log)
 	if err != nil {
 		return nil, err
 	}
 	bounded := withNeighbourLimit(rules, log)
+	d.conditions.ask(cause.Unlimited, bounded.trouble)
 	d.closers = append(d.closers, bounded.Close)
 	kernel, err := watch.New(watch.Options{Log: log})
 	if err != nil {
@@ -287,7 +301,9 @@ func (d *daemon) keep(ctx context.Context, sockets []string, book *names.Book, l
 		client := engine.NewClient(socket)
 		takeBack.Engines, compare.Engines = append(takeBack.Engines, client), append(compare.Engines, client)
 		follow.Go(func() {
-			engine.FollowNames(ctx, engine.NameOptions{Engine: client, Names: book.Source(), Log: log.WithField("engine", socket)})
+			engine.FollowNames(ctx, engine.NameOptions{
+				Engine: client, Names: book.Source(), Tell: func(err error) { d.conditions.heard(socket, err) }, Log: log.WithField("engine", socket),
+			})
 		})
 	}
 	if len(sockets) > 0 {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/kernel"
 	"github.com/gangway-net/gangway/integration/golden"
 	"github.com/gangway-net/gangway/plugin"
@@ -49,6 +50,21 @@ func TestDocsMetrics(t *testing.T) {
 		text = replaceTable(t, text, name, table)
 	}
 	golden.Compare(t, page, text)
+}
+
+// TestDocsCauses: the table of what keeps the daemon from being ok is the code's.
+func TestDocsCauses(t *testing.T) {
+	const page = "docs/admin-api.md"
+	golden.Compare(t, page, replaceTable(t, readText(t, page), "causes", causesTable()))
+}
+
+func causesTable() string {
+	var b strings.Builder
+	b.WriteString("| Code | State | What, for example | Why it matters | What to do |\n|---|---|---|---|---|\n")
+	for _, c := range cause.Table() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", c.Code, c.State, c.What, c.Why, c.Do)
+	}
+	return b.String()
 }
 
 func metricsTable() string {
@@ -129,7 +145,7 @@ func TestDocsAdminFields(t *testing.T) {
 	sections := strings.Split(readText(t, "docs/admin-api.md"), "\n## ")
 	row := regexp.MustCompile("(?m)^\\| `([a-zA-Z0-9]+)` \\| ([^|]*) \\|")
 	for title, of := range map[string]any{
-		"Health": plugin.Health{}, "Status": plugin.Status{}, "Version": plugin.Version{}, "Errors": plugin.ErrorBody{},
+		"Health": plugin.Health{}, "Cause": cause.Cause{}, "Status": plugin.Status{}, "Version": plugin.Version{}, "Errors": plugin.ErrorBody{},
 		"Network": plugin.Network{}, "Endpoint": plugin.Endpoint{}, "Port": plugin.Port{}, "Event": plugin.Event{},
 	} {
 		i := slices.IndexFunc(sections, func(s string) bool { return strings.HasPrefix(s, title+"\n") })

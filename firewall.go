@@ -9,6 +9,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/firewall/iptables"
 	"github.com/gangway-net/gangway/driver/firewall/nftables"
@@ -29,9 +30,6 @@ import (
 // With nftables, iptables commands are needed only on hosts that use iptables:
 // their FORWARD chains have to follow what nftables decides.
 func newFirewall(ctx context.Context, setting string, mark firewall.Mark, log *logrus.Entry) (firewall.Backend, error) {
-	if err := checkMark(ctx, mark, log); err != nil {
-		return nil, err
-	}
 	if setting != "iptables" {
 		b, err := newNftables(ctx, mark, log)
 		switch {
@@ -67,19 +65,17 @@ func announce(b firewall.Backend, log *logrus.Entry) {
 }
 
 // checkMark refuses a choice of bits that rules of the host use as well. The default is
-// nobody's choice: who is in the way of that is told.
-func checkMark(ctx context.Context, mark firewall.Mark, log *logrus.Entry) error {
+// nobody's choice: who is in the way of that is returned.
+func checkMark(ctx context.Context, mark firewall.Mark) (shared string, err error) {
 	users, err := iptables.MarkUsers(ctx, mark)
 	if err != nil || len(users) == 0 {
-		return err
+		return "", err
 	}
-	text := fmt.Sprintf("the bits %#08x of the packet mark are used by rules of this host as well (%s): set GANGWAY_MARK to two others, docs/firewalls.md says who uses which",
-		mark.Mask(), strings.Join(users, "; "))
+	shared = fmt.Sprintf("the bits %#08x of the packet mark are used by rules of this host as well (%s)", mark.Mask(), strings.Join(users, "; "))
 	if mark != firewall.DefaultMark() {
-		return errors.New(text)
+		return "", errors.New(cause.Of(cause.MarkShared, shared).Line())
 	}
-	log.Warn(text)
-	return nil
+	return shared, nil
 }
 
 // newNftables makes the backend with its FORWARD hook, which removes what

@@ -172,12 +172,12 @@ func TestFirewallMark(t *testing.T) {
 			{Accept: 0x100, Drop: 0x200}:   true,
 			{Accept: 0x1000, Drop: 0x2000}: false,
 		} {
-			b, err := newFirewall(t.Context(), "auto", mark, testkit.Quiet())
+			shared, err := checkMark(t.Context(), mark)
 			if (err != nil) != refused || refused && !strings.Contains(err.Error(), "GANGWAY_MARK") {
 				t.Errorf("%+v: %v", mark, err)
 			}
-			if c, ok := b.(interface{ Close() }); ok {
-				c.Close()
+			if (shared != "") != (mark == firewall.DefaultMark()) {
+				t.Errorf("%+v: told %q", mark, shared)
 			}
 		}
 	})

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sirupsen/logrus"
 
@@ -21,8 +22,9 @@ type neighbourLimited struct {
 	mu sync.Mutex
 	// networks are those of the last Sync, and what deltas have changed since, by id.
 	networks map[string]firewall.Network
-	// said is the last error that was told.
-	said string
+	// said is the last error that was told; it is read without mu, which is held while the
+	// kernel is asked.
+	said atomic.Pointer[string]
 }
 
 // withNeighbourLimit adds the bound to a backend.
@@ -93,11 +95,19 @@ func (p *neighbourLimited) update(ctx context.Context, change func()) []string {
 	if err != nil {
 		text = err.Error()
 	}
-	if text != "" && text != p.said {
+	if text != "" && (p.said.Load() == nil || text != *p.said.Load()) {
 		p.log.Warn("firewall: how often containers ask the host for neighbours is not bounded, and tried again at each check: " + text)
 	}
-	p.said = text
+	p.said.Store(&text)
 	return lines
+}
+
+// trouble says why there is no bound; empty if there is one.
+func (p *neighbourLimited) trouble() string {
+	if text := p.said.Load(); text != nil && *text != "" {
+		return "how often containers ask the host for neighbours is not bounded: " + *text
+	}
+	return ""
 }
 
 // Close ends the connections that the backend and the bound keep.

@@ -3,9 +3,11 @@ package driver
 import (
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/cause"
 )
 
 // PoolData is one address pool of a network, as the engine hands it over with
@@ -169,8 +171,9 @@ type Status struct {
 	Dropped Drops `json:"dropped,omitempty"`
 	// Flapping are the repairs that somebody keeps undoing.
 	Flapping []string `json:"flapping,omitempty"`
-	// Degraded has a line for each thing that does not work as it should, or is not
-	// seen to, though the last check ended well.
+	// Causes are what keeps the datapath from being ok, the worst first.
+	Causes []cause.Cause `json:"causes,omitempty"`
+	// Degraded and Problem have a line for each of those of these states.
 	Degraded []string `json:"degraded,omitempty"`
 	// Protection says what stands between a flush of all rules by others and open
 	// networks: see firewall.Protection.
@@ -180,7 +183,20 @@ type Status struct {
 	Unguarded string `json:"unguarded,omitempty"`
 	// Closed are the families that the host forwards for the networks alone: what its
 	// other links would pass on to one another is dropped.
-	Closed []string `json:"closed,omitempty"`
-	// Problem is empty if the last check ended well.
-	Problem string `json:"problem,omitempty"`
+	Closed  []string `json:"closed,omitempty"`
+	Problem string   `json:"problem,omitempty"`
+}
+
+// SetCauses sets what keeps the datapath from being ok.
+func (s *Status) SetCauses(all []cause.Cause) {
+	cause.Sort(all)
+	s.Causes, s.Degraded = all, nil
+	for _, c := range cause.With(all, cause.Degraded) {
+		s.Degraded = append(s.Degraded, c.Line())
+	}
+	var problems []string
+	for _, c := range cause.With(all, cause.Problem) {
+		problems = append(problems, c.What)
+	}
+	s.Problem = strings.Join(problems, "\n")
 }

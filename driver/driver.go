@@ -8,6 +8,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/commit"
 	"github.com/gangway-net/gangway/driver/drift"
 	"github.com/gangway-net/gangway/driver/events"
@@ -108,10 +109,10 @@ type locks struct {
 	gate lock.Gate
 }
 
-// conditions are those that are not met, a line for each, as the last check has found.
+// conditions are those that are not met, as the last check has found.
 type conditions struct {
 	mu    sync.Mutex
-	unmet []string
+	unmet []cause.Cause
 }
 
 // checks are the comparisons of the kernel with the state.

@@ -40,6 +40,44 @@ type drops struct {
 	mu    sync.Mutex
 	tally tally
 	told  time.Time
+	// failed has for each source how often in a row it did not answer, and why.
+	failed map[dropSource]failure
+}
+
+// failure is that of asking again and again.
+type failure struct {
+	times int
+	last  error
+}
+
+// certainFailures is how often in a row a source does not answer until it is told of: a lock
+// of iptables may be held by another program for a while.
+const certainFailures = 3
+
+// failing says why refused packets are not counted; empty if they are.
+func (d *drops) failing() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, from := range []dropSource{fromRules, fromPorts} {
+		if f := d.failed[from]; f.times >= certainFailures {
+			return "refused packets are not counted: " + f.last.Error()
+		}
+	}
+	return ""
+}
+
+// heard notes whether a source has answered.
+func (d *drops) heard(from dropSource, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil {
+		delete(d.failed, from)
+		return
+	}
+	if d.failed == nil {
+		d.failed = map[dropSource]failure{}
+	}
+	d.failed[from] = failure{d.failed[from].times + 1, err}
 }
 
 // CountDrops looks from time to time what was refused, and tells of it, until ctx ends.
@@ -83,6 +121,7 @@ func (d *Driver) countDrops(ctx context.Context) {
 
 // takeDrops adds what a source has answered.
 func (d *Driver) takeDrops(from dropSource, err error, read func(*model.State) []reading) {
+	d.drops.heard(from, err)
 	if err != nil {
 		d.o.Log.WithError(err).Debug("count dropped packets")
 		return

@@ -23,6 +23,8 @@ type questions struct {
 	mu   sync.Mutex
 	last uint64
 	open map[uint64]question
+	// write is why the state could not be written last.
+	write error
 }
 
 type question struct {
@@ -200,5 +202,19 @@ type namedStore struct {
 
 func (s namedStore) Update(changes map[string][]byte) error {
 	defer s.q.ask("write the state to disk")()
-	return s.Store.Update(changes)
+	err := s.Store.Update(changes)
+	s.q.mu.Lock()
+	defer s.q.mu.Unlock()
+	s.q.write = err
+	return err
+}
+
+// unstored says why the state cannot be written; empty if it can.
+func (q *questions) unstored() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.write == nil {
+		return ""
+	}
+	return "the state cannot be written: " + q.write.Error()
 }

@@ -20,8 +20,8 @@ import (
 func (d *Driver) Status(ctx context.Context) Status {
 	// What was known before is told where the firewall does not answer.
 	answered(ctx, func() { d.countDrops(ctx) })
-	unmet := d.unmetSoon(ctx)
-	flapping, likely := d.keeper.Flapping()
+	causes := d.causes(ctx)
+	flapping, _ := d.keeper.Flapping()
 	state, unlock := d.desired.Read()
 	defer unlock()
 	found := d.health.Report()
@@ -36,17 +36,9 @@ func (d *Driver) Status(ctx context.Context) Status {
 		Flapping:   flapping,
 		Unguarded:  d.o.Unguarded,
 		Closed:     familyNames(d.closed(state)),
-		Problem:    found.Problem,
-		Degraded:   found.Unheld,
 		Dropped:    d.drops.all(),
 	}
-	s.Degraded = append(append(s.Degraded, d.asked.hung()...), unmet...)
-	if why := d.owners.Text(); why != "" {
-		s.Degraded = append(s.Degraded, why)
-	}
-	for _, line := range likely {
-		s.Degraded = append(s.Degraded, "somebody undoes a repair again and again: "+line+"; gangway events may tell who")
-	}
+	s.SetCauses(causes)
 	for _, e := range state.Endpoints {
 		for _, r := range e.Published {
 			s.Ports += r.Len()

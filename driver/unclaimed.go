@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/model"
 )
@@ -8,8 +9,9 @@ import (
 // tellUnclaimed tells of what Restore has found.
 func (d *Driver) tellUnclaimed() {
 	if text := d.owners.Text(); text != "" {
-		d.o.Log.Warn(text)
-		d.journal.Add(events.Problem, text, "")
+		line := cause.Of(cause.Unclaimed, text).Line()
+		d.o.Log.Warn(line)
+		d.journal.Add(events.Problem, line, "")
 	}
 }
 

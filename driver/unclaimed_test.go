@@ -325,7 +325,7 @@ func TestDoubt(t *testing.T) {
 	zones := &fakeZones{in: map[string]bool{}}
 	d = newTestDriver(t, f, "boot", func(o *Options) { o.Zones = zones })
 	d.Doubt("no engine")
-	if s := d.Status(t.Context()); len(s.Degraded) != 1 || !strings.HasSuffix(s.Degraded[0], "; no engine") {
+	if s := d.Status(t.Context()); len(s.Degraded) != 1 || !strings.Contains(s.Causes[0].What, "; no engine") {
 		t.Errorf("status %+v", s)
 	}
 	z := slices.Concat(zones.want())

@@ -3,23 +3,25 @@ package driver
 import (
 	"context"
 	"slices"
+	"strings"
 
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/needs"
 )
 
-// unmet returns a line for each condition that is not met, and for each way between
+// unmet returns a cause for each condition that is not met, and for each way between
 // networks that others have diverted, sorted.
-func (d *Driver) unmet(ctx context.Context, all []needs.Condition) []string {
-	lines := d.missed(ctx, all)
+func (d *Driver) unmet(ctx context.Context, all []needs.Condition) []cause.Cause {
+	causes := d.missed(ctx, all)
 	if d.o.Paths != nil {
-		lines = append(lines, needs.Diverted(ctx, d.o.Paths, d.desired.Read)...)
+		causes = append(causes, needs.Diverted(ctx, d.o.Paths, d.desired.Read)...)
 	}
-	slices.Sort(lines)
-	return slices.Compact(lines)
+	slices.SortFunc(causes, func(a, b cause.Cause) int { return strings.Compare(a.Line(), b.Line()) })
+	return slices.Compact(causes)
 }
 
-func (d *Driver) missed(ctx context.Context, all []needs.Condition) []string {
+func (d *Driver) missed(ctx context.Context, all []needs.Condition) []cause.Cause {
 	if len(all) == 0 {
 		return nil
 	}
@@ -33,15 +35,15 @@ const maxLooks = 4
 
 // unmetSoon is unmet for the present conditions, or what was found last where the
 // kernel does not answer.
-func (d *Driver) unmetSoon(ctx context.Context) []string {
-	var lines []string
+func (d *Driver) unmetSoon(ctx context.Context) []cause.Cause {
+	var found []cause.Cause
 	if d.looks.Add(1) > maxLooks {
 		d.looks.Add(-1)
 	} else if answered(ctx, func() {
 		defer d.looks.Add(-1)
-		lines = d.unmet(ctx, d.needs())
+		found = d.unmet(ctx, d.needs())
 	}) {
-		return lines
+		return found
 	}
 	d.seen.mu.Lock()
 	defer d.seen.mu.Unlock()
@@ -63,21 +65,22 @@ func (d *Driver) needs() []needs.Condition {
 // they depend on is told as what leads outside: links and addresses of others, and
 // rules of policy routing.
 func (d *Driver) review(ctx context.Context) {
+	d.retryStore()
 	now := d.unmet(ctx, d.needs())
 	d.seen.mu.Lock()
 	was := d.seen.unmet
 	d.seen.unmet = now
 	d.seen.mu.Unlock()
-	for _, line := range now {
-		if !slices.Contains(was, line) {
-			d.o.Log.Warn(line)
-			d.journal.Add(events.Problem, line, "")
+	for _, c := range now {
+		if !slices.Contains(was, c) {
+			d.o.Log.Warn(c.Line())
+			d.journal.Add(events.Problem, c.Line(), "")
 		}
 	}
-	for _, line := range was {
-		if !slices.Contains(now, line) {
-			d.o.Log.Info("no longer so: " + line)
-			d.journal.Add(events.Solved, "solved: "+line, "")
+	for _, c := range was {
+		if !slices.Contains(now, c) {
+			d.o.Log.Info("no longer so: " + c.Line())
+			d.journal.Add(events.Solved, "solved: "+c.Line(), "")
 		}
 	}
 }

@@ -3,11 +3,13 @@ package plugin
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/docker/go-plugins-helpers/sdk"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/cause"
 )
 
 // AdminPath is where the admin API begins on the plugin's socket. The paths
@@ -22,22 +24,15 @@ type Version struct {
 	Go      string `json:"go,omitempty"`
 }
 
-// The states of Health.
-const (
-	HealthOK       = "ok"
-	HealthStarting = "starting"
-	HealthProblem  = "problem"
-	// HealthDegraded says that something does not work as it should, or is not seen
-	// to, though all that is seen to is as it should be.
-	HealthDegraded = "degraded"
-)
-
 // Health is the shortest answer to whether all is well. Its HTTP status is 200
-// for HealthOK and 503 for the others.
+// for cause.OK and 503 for the others.
 type Health struct {
-	State   string `json:"state"`
-	Problem string `json:"problem,omitempty"`
-	// Degraded has the reasons of HealthDegraded, one a line.
+	// State is the worst of the causes'.
+	State cause.State `json:"state"`
+	// Causes are why, the worst first; those of cause.OK are limits of the host.
+	Causes []cause.Cause `json:"causes,omitempty"`
+	// Problem and Degraded have a line for each cause of these states.
+	Problem  string   `json:"problem,omitempty"`
 	Degraded []string `json:"degraded,omitempty"`
 	// Unguarded says why containers are not kept from claiming addresses that
 	// are not theirs; empty if they are. It is no problem of the moment.
@@ -50,9 +45,9 @@ type Health struct {
 // Status is the state of the datapath and of the daemon.
 type Status struct {
 	driver.Status
-	State   string    `json:"state"`
-	Version Version   `json:"version"`
-	Started time.Time `json:"started"`
+	State   cause.State `json:"state"`
+	Version Version     `json:"version"`
+	Started time.Time   `json:"started"`
 	// Calls of the plugin protocol since the start: under way, answered, and
 	// answered with an error.
 	InFlight int64 `json:"inFlight"`
@@ -86,7 +81,7 @@ func (s *Server) routeAdmin(h sdk.Handler) {
 	h.HandleFunc(AdminPath+"health", getOnly(func(w http.ResponseWriter, r *http.Request) {
 		health := s.health(r.Context())
 		status := http.StatusOK
-		if health.State != HealthOK {
+		if health.State != cause.OK {
 			status = http.StatusServiceUnavailable
 		}
 		adminJSON(w, status, health)
@@ -135,7 +130,9 @@ type refusing struct {
 	why error
 }
 
-func (r refusing) Status(context.Context) driver.Status { return driver.Status{Problem: r.why.Error()} }
+func (r refusing) Status(context.Context) driver.Status {
+	return driver.Status{Causes: []cause.Cause{cause.Of(cause.Refused, r.why.Error())}}
+}
 
 func getOnly(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -162,32 +159,36 @@ func (s *Server) restored() bool {
 }
 
 func (s *Server) health(ctx context.Context) Health {
-	if s.o.Refuse != nil {
-		return Health{State: HealthProblem, Problem: s.o.Refuse.Error()}
+	var status driver.Status
+	if s.restored() || s.o.Refuse != nil {
+		status = s.o.Inspector.Status(ctx)
 	}
-	if !s.restored() {
-		return Health{State: HealthStarting}
+	status = s.named(status)
+	return Health{
+		State: cause.Worst(status.Causes), Causes: status.Causes, Problem: status.Problem, Degraded: status.Degraded,
+		Unguarded: status.Unguarded, Protection: status.Protection,
 	}
-	status := s.named(s.o.Inspector.Status(ctx))
-	return Health{State: stateOf(status), Problem: status.Problem, Degraded: status.Degraded, Unguarded: status.Unguarded, Protection: status.Protection}
 }
 
-// stateOf says how a restored datapath is in one word.
-func stateOf(s driver.Status) string {
-	switch {
-	case s.Problem != "":
-		return HealthProblem
-	case len(s.Degraded) > 0:
-		return HealthDegraded
+// Causes are what keeps the daemon from being ok, with such a status of the datapath: the
+// worst first, without names.
+func (s *Server) Causes(of driver.Status) []cause.Cause {
+	all := slices.Clone(of.Causes)
+	if s.o.Refuse == nil && !s.restored() {
+		all = []cause.Cause{cause.Of(cause.Restoring, "networks are being restored since "+time.Since(s.started).Round(time.Second).String())}
 	}
-	return HealthOK
+	if s.o.Causes != nil {
+		all = append(all, s.o.Causes()...)
+	}
+	cause.Sort(all)
+	return all
 }
 
 func (s *Server) status(ctx context.Context) Status {
 	status := s.named(s.o.Inspector.Status(ctx))
 	return Status{
 		Status:   status,
-		State:    stateOf(status),
+		State:    cause.Worst(status.Causes),
 		Version:  s.o.Version,
 		Started:  s.started,
 		InFlight: s.inFlight.Load(),

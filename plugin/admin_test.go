@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/integration/testkit"
 )
@@ -53,7 +54,9 @@ func TestAdminGivesUp(t *testing.T) {
 
 func TestAdmin(t *testing.T) {
 	d := start(t, nil)
-	d.expect(t, "health", 503, `{"state":"starting"}`)
+	if status, text := d.get(t, "health"); status != 503 || !strings.HasPrefix(text, `{"state":"degraded","causes":[{"code":"restoring","state":"degraded","what":"networks are being restored since`) {
+		t.Errorf("health before the state is restored: %d %s", status, text)
+	}
 	d.expect(t, "version", 200, `{"version":"v1"}`)
 	// A question waits for the state.
 	var restored atomic.Bool
@@ -77,26 +80,28 @@ func TestAdmin(t *testing.T) {
 
 	d.call(t, "NetworkDriver.Leave", `{}`)
 	d.domain.mu.Lock()
-	d.domain.status = driver.Status{Firewall: "iptables", Degraded: []string{"port 1"}}
+	port, bridge := cause.Cause{Code: "a", State: cause.Degraded, What: "port 80 is not held", Why: "b", Do: "c"}, cause.Cause{Code: "d", State: cause.Problem, What: "bridge gw-1 is gone"}
+	d.domain.status = driver.Status{Firewall: "iptables", Causes: []cause.Cause{port}}
 	d.domain.mu.Unlock()
-	d.expect(t, "health", 503, `{"state":"degraded","degraded":["port 1"]}`)
+	const degraded = `{"code":"a","state":"degraded","what":"port 80 is not held","why":"b","do":"c"}`
+	d.expect(t, "health", 503, `{"state":"degraded","causes":[`+degraded+`],"degraded":["port 80 is not held: b; c"]}`)
 	d.domain.mu.Lock()
-	d.domain.status = driver.Status{Firewall: "iptables", Problem: "bridge gw-1 is gone"}
+	d.domain.status.Causes = []cause.Cause{port, bridge}
 	d.domain.mu.Unlock()
-	d.expect(t, "health", 503, `{"state":"problem","problem":"bridge gw-1 is gone"}`)
+	d.expect(t, "health", 503, `{"state":"problem","causes":[{"code":"d","state":"problem","what":"bridge gw-1 is gone","why":"","do":""},`+degraded+`],"problem":"bridge gw-1 is gone","degraded":["port 80 is not held: b; c"]}`)
 	d.domain.mu.Lock()
-	d.domain.status = driver.Status{Firewall: "iptables", Degraded: []string{"port 80 is not held"}}
+	d.domain.status.Causes = []cause.Cause{{Code: "e", State: cause.OK, What: "f"}}
 	d.domain.mu.Unlock()
-	d.expect(t, "health", 503, `{"state":"degraded","degraded":["port 80 is not held"]}`)
+	d.expect(t, "health", 200, `{"state":"ok","causes":[{"code":"e","state":"ok","what":"f","why":"","do":""}]}`)
 	d.domain.mu.Lock()
-	d.domain.status.Problem = "bridge gw-1 is gone"
+	d.domain.status.Causes = []cause.Cause{bridge}
 	d.domain.mu.Unlock()
 	var s Status
 	_, text := d.get(t, "status")
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		t.Fatal(err)
 	}
-	if s.State != HealthProblem || s.Firewall != "iptables" || s.Served != 1 || s.Failed != 1 || s.Version.Version != "v1" || s.Started.IsZero() {
+	if s.State != cause.Problem || s.Firewall != "iptables" || s.Served != 1 || s.Failed != 1 || s.Version.Version != "v1" || s.Started.IsZero() {
 		t.Errorf("status: %s", text)
 	}
 }

@@ -96,15 +96,19 @@ func (s *Server) events(ctx context.Context, after uint64, wait time.Duration) [
 	return out
 }
 
-// named puts names into the texts of a status.
+// named adds to a status what is not the datapath's, and puts names into its texts.
 func (s *Server) named(status driver.Status) driver.Status {
-	status.Problem = s.o.Names.Text(status.Problem)
-	for _, lines := range []*[]string{&status.Degraded, &status.Flapping} {
-		var texts []string
-		for _, line := range *lines {
-			texts = append(texts, s.o.Names.Text(line))
+	causes := s.Causes(status)
+	for i := range causes {
+		for _, text := range []*string{&causes[i].What, &causes[i].Why, &causes[i].Do} {
+			*text = s.o.Names.Text(*text)
 		}
-		*lines = texts
 	}
+	status.SetCauses(causes)
+	var flapping []string
+	for _, line := range status.Flapping {
+		flapping = append(flapping, s.o.Names.Text(line))
+	}
+	status.Flapping = flapping
 	return status
 }

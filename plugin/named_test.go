@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/plugin/names"
 )
@@ -44,7 +45,7 @@ func TestNamed(t *testing.T) {
 	})
 	const conflict = "in use by endpoint aaaa1111bbbb; stop it"
 	d.domain.events = []events.Event{{Number: 1, Kind: events.Lost, Time: time.Unix(1, 0), Text: "endpoint aaaa1111bbbb: removed"}}
-	d.domain.status = driver.Status{Problem: conflict, Degraded: []string{conflict}, Flapping: []string{conflict}}
+	d.domain.status = driver.Status{Causes: []cause.Cause{cause.Of(cause.CheckFailed, conflict), cause.Of(cause.PortUnheld, conflict)}, Flapping: []string{conflict}}
 	d.domain.setHook(func(context.Context, string) error { return errors.New(conflict) })
 	ask := func() (all []string) {
 		for _, name := range []string{"networks", "endpoints", "ports", "events", "status", "health"} {

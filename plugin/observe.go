@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/docker/go-plugins-helpers/sdk"
-
-	"github.com/gangway-net/gangway/driver"
 )
 
 // MetricsPath is where metrics are on the plugin's socket, and on the address of their
@@ -51,25 +49,15 @@ func resultOf(err error) string {
 	return ResultFailed
 }
 
+// Restored says whether networks are as they were stored, and calls are carried out.
+func (s *Server) Restored() bool { return s.restored() }
+
 // CallNames lists the calls that there are.
 func (s *Server) CallNames() []string { return slices.Clone(s.names) }
 
 // InFlight is how many calls are under way, those among them that nobody waits for any
 // more.
 func (s *Server) InFlight() int64 { return s.inFlight.Load() }
-
-// States lists the states of Health.
-func States() []string {
-	return []string{HealthOK, HealthStarting, HealthDegraded, HealthProblem}
-}
-
-// State is the state of Health with such a status.
-func (s *Server) State(of driver.Status) string {
-	if !s.restored() {
-		return HealthStarting
-	}
-	return stateOf(of)
-}
 
 // routeMetrics makes h answer MetricsPath. It does not wait for the state.
 func (s *Server) routeMetrics(h sdk.Handler) {

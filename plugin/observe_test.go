@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/cause"
 )
 
 // tally notes what it is told.
@@ -90,18 +91,27 @@ func TestMetricsPath(t *testing.T) {
 	}
 }
 
-// TestState: the state is one of those that there are, as health has it.
-func TestState(t *testing.T) {
-	s, _, _ := newServer(t, nil)
-	if got := s.State(driver.Status{Problem: "x"}); got != HealthStarting {
-		t.Errorf("before the state is restored: %s", got)
+// TestCauses: what is not the datapath's comes to what is, the worst first; before the state is
+// restored that is the one cause of the datapath.
+func TestCauses(t *testing.T) {
+	s, _, _ := newServer(t, func(o *Options) {
+		o.Causes = func() []cause.Cause { return []cause.Cause{cause.Of(cause.Unserved, "no metrics")} }
+	})
+	failed := driver.Status{Causes: []cause.Cause{cause.Of(cause.Hung, "a"), cause.Of(cause.CheckFailed, "b")}}
+	codes := func(all []cause.Cause) (list []cause.Code) {
+		for _, c := range all {
+			list = append(list, c.Code)
+		}
+		return list
+	}
+	if got := codes(s.Causes(failed)); !slices.Equal(got, []cause.Code{cause.Restoring, cause.Unserved}) {
+		t.Errorf("before the state is restored: %v", got)
 	}
 	s.Ready()
-	for want, status := range map[string]driver.Status{
-		HealthOK: {}, HealthDegraded: {Degraded: []string{"x"}}, HealthProblem: {Problem: "x", Degraded: []string{"y"}},
-	} {
-		if got := s.State(status); got != want || !slices.Contains(States(), got) {
-			t.Errorf("%+v: %s, want %s", status, got, want)
-		}
+	if got := codes(s.Causes(failed)); !slices.Equal(got, []cause.Code{cause.CheckFailed, cause.Hung, cause.Unserved}) {
+		t.Errorf("%v", got)
+	}
+	if failed.Causes[0].Code != cause.Hung {
+		t.Error("the datapath's own list has changed")
 	}
 }

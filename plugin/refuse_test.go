@@ -3,6 +3,7 @@ package plugin
 import (
 	"encoding/json"
 	"errors"
+	"github.com/gangway-net/gangway/driver/cause"
 	"net/http"
 	"strings"
 	"testing"
@@ -29,7 +30,7 @@ func TestRefuse(t *testing.T) {
 	for name, want := range map[string]int{"health": 503, "status": 200} {
 		status, answer := d.get(t, name)
 		var got struct{ State, Problem string }
-		if err := json.Unmarshal([]byte(answer), &got); err != nil || status != want || got.State != HealthProblem || got.Problem != why.Error() {
+		if err := json.Unmarshal([]byte(answer), &got); err != nil || status != want || got.State != string(cause.Problem) || got.Problem != why.Error() {
 			t.Errorf("%s: %d %s, %v", name, status, answer, err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/sirupsen/logrus"
 
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/plugin/names"
 )
 
@@ -53,7 +54,9 @@ type Options struct {
 	// Drops, if set, tells what was refused.
 	Drops Drops
 	// Names is what engines call networks and containers; nil for no names.
-	Names   *names.Book
+	Names *names.Book
+	// Causes, if set, tells what else keeps the daemon from being ok. It waits for nothing.
+	Causes  func() []cause.Cause
 	Version Version
 	Log     *logrus.Entry
 	// Calls, if set, is told of calls; Metrics, if set, answers at MetricsPath.

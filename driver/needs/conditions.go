@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/plan"
@@ -28,8 +29,18 @@ type Condition struct {
 	link    string
 	reach   netip.Addr
 	bridge  string
-	// text is what does not work without it.
-	text string
+	// unmet says what is missing, what does not work without it, and what to do.
+	unmet cause.Cause
+}
+
+// unmet is the cause that something a network needs is missing.
+func unmet(what, why, do string) cause.Cause {
+	return cause.Cause{Code: cause.Unmet, State: cause.Degraded, What: what, Why: why, Do: do}
+}
+
+// unknown is the cause that the host does not tell.
+func unknown(err error) cause.Cause {
+	return unmet(err.Error(), "whether the host has what networks need is not known", "see the kernel's log (dmesg); it is asked again")
 }
 
 // Of lists what the networks of a state need, in no order.
@@ -39,7 +50,7 @@ func Of(s *model.State) (all []Condition) {
 		if n.Options.Internal {
 			continue
 		}
-		if c := wayIn(s, n); c.text != "" {
+		if c := wayIn(s, n); c.bridge != "" {
 			all = append(all, c)
 		}
 		if !n.Subnet4.IsValid() && !model.Forwarded(n.Subnet6.Addr()) {
@@ -53,8 +64,10 @@ func Of(s *model.State) (all []Condition) {
 func unpublished(s *model.State, n *model.Network) (all []Condition) {
 	for _, e := range s.Members[n.ID] {
 		if len(e.Publish.Bindings) > 0 {
-			all = append(all, Condition{text: fmt.Sprintf("the ports of endpoint %s on %s are not published: its only address %s is link-local and reaches as far as the bridge; give the network IPv4 or another IPv6 subnet",
-				model.Short(e.ID), n, e.IPv6.Addr())})
+			all = append(all, Condition{unmet: unmet(
+				fmt.Sprintf("the ports of endpoint %s on %s are not published", model.Short(e.ID), n),
+				fmt.Sprintf("its only address %s is link-local and reaches as far as the bridge", e.IPv6.Addr()),
+				"give the network IPv4 or another IPv6 subnet")})
 		}
 	}
 	return all
@@ -74,12 +87,16 @@ func byOptions(n *model.Network) (all []Condition) {
 	} {
 		for _, a := range o.addrs {
 			if a.IsValid() && !a.IsLoopback() {
-				all = append(all, Condition{address: a, text: fmt.Sprintf("%s has the option %s, and the host has no address %s: %s; add the address to the host, or create the network with another one", n, o.name, a, o.effect)})
+				all = append(all, Condition{address: a, unmet: unmet(
+					fmt.Sprintf("%s has the option %s, and the host has no address %s", n, o.name, a), o.effect,
+					"add the address to the host, or create the network with another one")})
 			}
 		}
 	}
 	for _, name := range n.Options.TrustedInterfaces() {
-		all = append(all, Condition{link: name, text: fmt.Sprintf("%s has the option com.docker.network.bridge.trusted_host_interfaces, and the host has no interface %s: nothing comes from there; create the network with another one", n, name)})
+		all = append(all, Condition{link: name, unmet: unmet(
+			fmt.Sprintf("%s has the option com.docker.network.bridge.trusted_host_interfaces, and the host has no interface %s", n, name),
+			"nothing comes from there", "create the network with another one")})
 	}
 	return all
 }
@@ -100,7 +117,9 @@ func wayIn(s *model.State, n *model.Network) Condition {
 	if !first.IsValid() {
 		return Condition{}
 	}
-	return Condition{reach: first, bridge: n.Bridge, text: fmt.Sprintf("%s has the option com.docker.network.bridge.inhibit_ipv4, and the host has no way to %s by the bridge: published ports lead nowhere; give the bridge an address of %s, or publish none", n, first, n.Subnet4)}
+	return Condition{reach: first, bridge: n.Bridge, unmet: unmet(
+		fmt.Sprintf("%s has the option com.docker.network.bridge.inhibit_ipv4, and the host has no way to %s by the bridge", n, first),
+		"published ports lead nowhere", fmt.Sprintf("give the bridge an address of %s, or publish none", n.Subnet4))}
 }
 
 // minHigh is how few ports for what goes out are told of.
@@ -110,14 +129,20 @@ const minHigh = 1024
 // known on which ports the host listens; empty if it is.
 func OfSourcePorts(ports []plan.SourcePorts, problem string) (all []Condition) {
 	if problem != "" {
-		all = append(all, Condition{text: fmt.Sprintf("on which ports from %d on the host listens is not known: %s; what a container sends out may get such a port as its source, and take what comes to it", firewall.FirstHighPort, problem)})
+		all = append(all, Condition{unmet: unmet(
+			fmt.Sprintf("on which ports from %d on the host listens is not known: %s", firewall.FirstHighPort, problem),
+			"what a container sends out may get such a port as its source, and take what comes to it", "see the kernel's log (dmesg); it is asked again")})
 	}
 	for _, r := range ports {
 		switch {
 		case r.None:
-			all = append(all, Condition{text: fmt.Sprintf("each %s port from %d on is published, or the host listens on it: what a container sends out gets such a port as its source, and may take what comes to it; publish fewer ports there", r.Proto, firewall.FirstHighPort)})
+			all = append(all, Condition{unmet: unmet(
+				fmt.Sprintf("each %s port from %d on is published, or the host listens on it", r.Proto, firewall.FirstHighPort),
+				"what a container sends out gets such a port as its source, and may take what comes to it", "publish fewer ports there")})
 		case r.Len() < minHigh:
-			all = append(all, Condition{text: fmt.Sprintf("only %d %s source ports (%d-%d) are left for what containers send out, and so many flows to one address and port: the others from %d on lie between ports that are published or that the host listens on; publish fewer there", r.Len(), r.Proto, r.First, r.Last, firewall.FirstHighPort)})
+			all = append(all, Condition{unmet: unmet(
+				fmt.Sprintf("only %d %s source ports (%d-%d) are left for what containers send out, and so many flows to one address and port", r.Len(), r.Proto, r.First, r.Last),
+				fmt.Sprintf("the others from %d on lie between ports that are published or that the host listens on", firewall.FirstHighPort), "publish fewer there")})
 		}
 	}
 	return all
@@ -133,25 +158,25 @@ type Host interface {
 	LinkTo(ctx context.Context, addr netip.Addr) (string, error)
 }
 
-// Unmet asks the host, and returns a line for each condition that is not met.
-func Unmet(ctx context.Context, host Host, all []Condition) (lines []string) {
+// Unmet asks the host, and returns a cause for each condition that is not met.
+func Unmet(ctx context.Context, host Host, all []Condition) (causes []cause.Cause) {
 	if len(all) == 0 {
 		return nil
 	}
 	have, err := host.HostAddresses(ctx)
 	if err != nil {
-		return []string{err.Error()}
+		return []cause.Cause{unknown(err)}
 	}
 	for _, c := range all {
 		met, err := met(ctx, host, c, have)
 		switch {
 		case err != nil:
-			lines = append(lines, err.Error())
+			causes = append(causes, unknown(err))
 		case !met:
-			lines = append(lines, c.text)
+			causes = append(causes, c.unmet)
 		}
 	}
-	return lines
+	return causes
 }
 
 func met(ctx context.Context, host Host, c Condition, have map[netip.Addr]bool) (bool, error) {

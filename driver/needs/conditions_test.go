@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
@@ -33,6 +34,14 @@ func (h someHost) HostAddresses(context.Context) (map[netip.Addr]bool, error) {
 func (h someHost) HasLink(_ context.Context, name string) (bool, error) { return h.has[name], h.err }
 
 func (h someHost) LinkTo(context.Context, netip.Addr) (string, error) { return h.by, h.err }
+
+// lines are those of the causes.
+func lines(all []cause.Cause) (text string) {
+	for _, c := range all {
+		text += c.Line() + "\n"
+	}
+	return text
+}
 
 // TestUnmet: what a network names of the host and the host lacks is told, and an error of the
 // host.
@@ -63,7 +72,7 @@ func TestUnmet(t *testing.T) {
 			continue
 		}
 		for _, part := range c.want {
-			if !strings.Contains(strings.Join(got, "\n"), part) {
+			if !strings.Contains(lines(got), part) {
 				t.Errorf("%+v: %q, want %q", c.host, got, part)
 			}
 		}
@@ -76,7 +85,7 @@ func TestOfSourcePorts(t *testing.T) {
 		{Proto: spec.TCP, Span: spec.Span{First: 32768, Last: 65535}}, {Proto: spec.UDP, Span: spec.Span{First: 50000, Last: 50999}},
 		{Proto: spec.SCTP, Span: spec.Span{First: 32768, Last: 65535}, None: true},
 	}, "no answer"))
-	if len(got) != 3 || !strings.Contains(got[0], "no answer") || !strings.Contains(got[1], "only 1000 udp") || !strings.Contains(got[2], "each sctp port") {
+	if len(got) != 3 || !strings.Contains(got[0].What, "no answer") || !strings.Contains(got[1].What, "only 1000 udp") || !strings.Contains(got[2].What, "each sctp port") {
 		t.Errorf("%q", got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/plan"
@@ -69,10 +70,10 @@ const mostQuestions = 2048
 // mostDiverted is how many networks are told of, each with a rule; the rest is counted.
 const mostDiverted = 8
 
-// Diverted returns a line for each network that containers of others would reach but
+// Diverted returns a cause for each network that containers of others would reach but
 // for rules of policy routing. Without such rules it costs one question a
 // family. read gives the desired state, which stays as it is until it is unlocked.
-func Diverted(ctx context.Context, paths Paths, read func() (s *model.State, unlock func())) (lines []string) {
+func Diverted(ctx context.Context, paths Paths, read func() (s *model.State, unlock func())) (causes []cause.Cause) {
 	for _, six := range []bool{false, true} {
 		s, unlock := read()
 		there := crossed(s, six)
@@ -82,7 +83,7 @@ func Diverted(ctx context.Context, paths Paths, read func() (s *model.State, unl
 		}
 		rules, err := paths.RoutingRules(ctx, six)
 		if err != nil {
-			lines = append(lines, err.Error())
+			causes = append(causes, unknown(err))
 			continue
 		}
 		if rules = foreignRules(rules); len(rules) == 0 {
@@ -92,9 +93,9 @@ func Diverted(ctx context.Context, paths Paths, read func() (s *model.State, unl
 		all := parties(s, six)
 		unlock()
 		found := search{paths: paths, rules: rules}
-		lines = append(lines, found.lines(ctx, all)...)
+		causes = append(causes, found.causes(ctx, all)...)
 	}
-	return lines
+	return causes
 }
 
 // crossed says whether there may be packets of a family from network to network.
@@ -168,25 +169,26 @@ type search struct {
 }
 
 // lines returns a line for each network that cannot be reached, up to mostDiverted.
-func (s *search) lines(ctx context.Context, all []*party) (lines []string) {
+func (s *search) causes(ctx context.Context, all []*party) (causes []cause.Cause) {
 	clients, more := s.clients(all), 0
 	for _, to := range all {
-		line, err := s.line(ctx, clients, to)
+		found, err := s.diverted(ctx, clients, to)
 		if err != nil {
-			return append(lines, err.Error())
+			return append(causes, unknown(err))
 		}
 		switch {
-		case line == "":
-		case len(lines) < mostDiverted:
-			lines = append(lines, line)
+		case found == nil:
+		case len(causes) < mostDiverted:
+			causes = append(causes, *found)
 		default:
 			more++
 		}
 	}
 	if more > 0 {
-		lines = append(lines, fmt.Sprintf("rules of policy routing divert what containers send to %d more networks than are named: run what is said for those", more))
+		causes = append(causes, unmet(fmt.Sprintf("rules of policy routing divert what containers send to %d more networks than are named", more),
+			"what they publish is not reached from other networks", "run what is said for those that are named"))
 	}
-	return lines
+	return causes
 }
 
 // clients returns sources that stand for all: those of one kind are named by the same
@@ -222,9 +224,9 @@ func bit(b bool) int {
 	return 0
 }
 
-// line tells of the first source whose packets to a network go elsewhere; it is empty
+// diverted tells of the first source whose packets to a network go elsewhere; it is nil
 // if there is none.
-func (s *search) line(ctx context.Context, clients []client, to *party) (string, error) {
+func (s *search) diverted(ctx context.Context, clients []client, to *party) (*cause.Cause, error) {
 	for _, from := range clients {
 		if from.Network == to.Network || !from.host.IsValid() && !to.host.IsValid() {
 			continue
@@ -237,16 +239,17 @@ func (s *search) line(ctx context.Context, clients []client, to *party) (string,
 		s.asked++
 		exit, known, err := s.paths.ExitOf(ctx, p)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		if !known || exit.Link == to.Bridge {
 			continue
 		}
 		if r, found := culprit(about, exit); found {
-			return diversion(from, to, r, exit), nil
+			c := diversion(from, to, r, exit)
+			return &c, nil
 		}
 	}
-	return "", nil
+	return nil, nil
 }
 
 // about returns the rules that may lead a packet elsewhere, up to the one by which the
@@ -284,7 +287,7 @@ func culprit(rules []spec.RoutingRule, exit spec.Exit) (spec.RoutingRule, bool) 
 // packets to the network, which no other way leads to: one rule for each network that is
 // asked, not one for each pair of networks. Once the network is gone it leads nowhere, as
 // it takes no default route, and the other rules decide.
-func diversion(from client, to *party, r spec.RoutingRule, exit spec.Exit) string {
+func diversion(from client, to *party, r spec.RoutingRule, exit spec.Exit) cause.Cause {
 	what, way := fmt.Sprintf("containers of %s do not reach the published ports of %s", from.Network, to.Network), "nowhere"
 	if !to.host.IsValid() {
 		what = fmt.Sprintf("containers of %s get no answers from the published ports of %s", to.Network, from.Network)
@@ -296,9 +299,9 @@ func diversion(from client, to *party, r spec.RoutingRule, exit spec.Exit) strin
 	if to.subnet.Addr().Is6() {
 		cmd = "ip -6 rule add"
 	}
-	text := fmt.Sprintf("%s: the rule of policy routing %q leads %s; ", what, r, way)
+	do := fmt.Sprintf("to keep them on the host, run: %s to %s lookup main suppress_prefixlength 0 priority %d", cmd, to.subnet, r.Priority-1)
 	if r.Priority == 0 {
-		return text + "give that rule a larger priority"
+		do = "give that rule a larger priority"
 	}
-	return fmt.Sprintf("%sto keep them on the host, run: %s to %s lookup main suppress_prefixlength 0 priority %d", text, cmd, to.subnet, r.Priority-1)
+	return unmet(what, fmt.Sprintf("the rule of policy routing %q leads %s", r, way), do)
 }

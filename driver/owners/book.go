@@ -131,7 +131,7 @@ func (b *Book) Text() string {
 	if len(b.unclaimed) == 0 {
 		return ""
 	}
-	text := fmt.Sprintf("%d links of running containers (networks %s) are in no stored state: they and all rules are left as they are until an engine has said whose they are",
+	text := fmt.Sprintf("%d links of running containers (networks %s) are in no stored state",
 		len(b.unclaimed), strings.Join(b.networks(), ", "))
 	if b.why != "" {
 		text += "; " + b.why

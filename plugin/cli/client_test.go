@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/cause"
 )
 
 // foreign is something that answers HTTP on the daemon's socket in dir.
@@ -44,8 +46,13 @@ func stale(t *testing.T, path string) {
 // fails runs a command that has to fail with all of the words and no output.
 func fails(t *testing.T, r result, words ...string) {
 	t.Helper()
-	if r.code != 1 || r.stdout != "" || strings.Count(r.stderr, "\n") != 1 {
-		t.Errorf("got %+v, want exit code 1 and one line on stderr", r)
+	// Of status and health that is what is not known.
+	want := exitProblem
+	if strings.HasPrefix(r.stderr, "gangway status: ") || strings.HasPrefix(r.stderr, "gangway health: ") {
+		want = exitUnknown
+	}
+	if r.code != want || r.stdout != "" || strings.Count(r.stderr, "\n") != 1 {
+		t.Errorf("got %+v, want exit code %d and one line on stderr", r, want)
 	}
 	for _, w := range words {
 		if !strings.Contains(r.stderr, w) {
@@ -103,14 +110,14 @@ func TestTwoDaemons(t *testing.T) {
 	dir := t.TempDir()
 	plain, managed := filepath.Join(dir, socketName), filepath.Join(dir, "0123abcd", socketName)
 	first, second := busyHost(), busyHost()
-	second.status.Problem = "this is the second"
+	second.status.Causes = []cause.Cause{cause.Of(cause.CheckFailed, "this is the second")}
 	serve(t, plain, first).Ready()
 	serve(t, managed, second).Ready()
 	fails(t, gangway(t, dir, "health"), "several daemons answer", plain, managed, "--socket")
 	if r := gangway(t, dir, "health", "--socket", plain); r != (result{stdout: "ok\n"}) {
 		t.Errorf("first: %+v", r)
 	}
-	if r := gangway(t, dir, "health", "--socket", managed); r != (result{code: 1, stdout: "problem: this is the second\n"}) {
+	if r := gangway(t, dir, "health", "--socket", managed); r.code != exitFailed || !strings.HasPrefix(r.stdout, "problem: this is the second: ") {
 		t.Errorf("second: %+v", r)
 	}
 }

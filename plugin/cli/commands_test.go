@@ -16,6 +16,7 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/cause"
 )
 
 func TestMain(m *testing.M) {
@@ -30,7 +31,7 @@ func TestStatus(t *testing.T) {
 
 func TestStatusProblem(t *testing.T) {
 	i := busyHost()
-	i.status.Problem = "bridge gw-0f1e2d3c4b5a is gone\niptables: permission denied"
+	i.status.Causes = []cause.Cause{cause.Of(cause.CheckFailed, "bridge gw-0f1e2d3c4b5a is gone"), cause.Of(cause.CheckFailed, "iptables: permission denied")}
 	i.status.Repairs, i.status.LastCheck = 0, time.Time{}
 	compare(t, "problem", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
 }
@@ -38,13 +39,14 @@ func TestStatusProblem(t *testing.T) {
 func TestUnguarded(t *testing.T) {
 	i := busyHost()
 	i.status.Protection = "none"
+	i.status.Causes = []cause.Cause{cause.Of(cause.Unprotected, "nothing keeps others from flushing the rules"), cause.Of(cause.Unguarded, "no filter")}
 	i.status.Unguarded = "filter what comes in by gangway-probe (tc qdisc ingress): no such file or directory"
 	compare(t, "unguarded", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
 }
 
 func TestDegraded(t *testing.T) {
 	i := busyHost()
-	i.status.Degraded = []string{"2 links of running containers are in no stored state", "the rule somebody takes away"}
+	i.status.Causes = []cause.Cause{cause.Of(cause.Unprotected, "nothing keeps others from flushing the rules"), cause.Of(cause.Unclaimed, "2 links of running containers are in no stored state"), cause.Of(cause.Flapping, "the rule somebody takes away")}
 	compare(t, "degraded", transcript(t, host(t, i), "status", "status --json", "health", "health --json"))
 }
 

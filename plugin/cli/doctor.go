@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/plugin/doctor"
 	"github.com/gangway-net/gangway/printable"
@@ -89,10 +90,11 @@ func (q query) state(ctx context.Context) (s doctor.State, err error) {
 	if _, err = q.answer(ctx, "health", &h); err != nil {
 		return s, err
 	}
-	for line := range strings.Lines(h.Problem) {
-		s.Health = append(s.Health, strings.TrimSpace(line))
+	for _, c := range h.Causes {
+		if c.State != cause.OK {
+			s.Health = append(s.Health, c)
+		}
 	}
-	s.Health = append(s.Health, h.Degraded...)
 	s.Unguarded, s.Protection = h.Unguarded, h.Protection
 	for name, into := range map[string]any{"networks": &s.Networks, "endpoints": &s.Endpoints, "ports": &s.Ports} {
 		if _, err = q.answer(ctx, name, into); err != nil {

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/plugin/names"
 )
@@ -27,7 +28,7 @@ func outside() *inspector {
 	engine.SetContainers([]names.Place{{EndpointID: obeyed, NetworkID: obeyed, Container: names.Container{ID: obeyed, Name: obeyed + "\tc\nd"}}})
 	return &inspector{
 		book:   book,
-		status: driver.Status{Firewall: obeyed, Problem: "first\nsecond " + obeyed, Unguarded: obeyed, Flapping: []string{obeyed + "\tc\nState: ok"}},
+		status: driver.Status{Firewall: obeyed, Causes: []cause.Cause{{Code: "a", State: "problem", What: "first\nsecond " + obeyed, Why: obeyed, Do: obeyed}}, Unguarded: obeyed, Flapping: []string{obeyed + "\tc\nState: ok"}},
 		networks: []driver.NetworkStatus{
 			{ID: obeyed, Bridge: obeyed},
 		},
@@ -45,7 +46,7 @@ func outside() *inspector {
 func TestOutside(t *testing.T) {
 	i := outside()
 	dir := host(t, i)
-	lines := map[string]int{"status": 14, "health": 3, "networks": 2, "endpoints": 2, "ports": 2, "events": 2, "drops": 2}
+	lines := map[string]int{"status": 14, "health": 1, "networks": 2, "endpoints": 2, "ports": 2, "events": 2, "drops": 2}
 	for name, want := range lines {
 		args := []string{name}
 		if want == 2 && name != "events" { // one row, where nothing is too long

@@ -35,9 +35,25 @@ type Options struct {
 	PluginDir string
 }
 
+// exitError ends the command with an exit code of its own; without an error after it has said
+// all there is to say.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
 // errSilent ends the command with exit code 1 after it has said all there is to
 // say.
-var errSilent = errors.New("there is a problem")
+var errSilent error = &exitError{exitProblem, nil}
 
 // New returns the gangway command.
 func New(o Options) *cobra.Command {
@@ -99,16 +115,28 @@ const (
 	exitNotFound
 )
 
+// Exit codes of status and health.
+const (
+	exitDegraded = iota + 1
+	exitFailed
+	exitUnknown
+)
+
 // Execute runs the command and returns the exit code. An error is written to stderr.
 func Execute(ctx context.Context, root *cobra.Command, stderr io.Writer) int {
 	cmd, err := root.ExecuteContextC(ctx)
+	var exit *exitError
+	own := errors.As(err, &exit)
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errSilent):
-		return exitProblem
+	case own && exit.err == nil:
+		return exit.code
 	}
 	_, _ = fmt.Fprintf(stderr, "%s: %s\n", cmd.CommandPath(), printable.Text(err.Error()))
+	if own {
+		return exit.code
+	}
 	if missing := (*notFoundError)(nil); errors.As(err, &missing) {
 		return exitNotFound
 	}

@@ -3,6 +3,7 @@ package doctor
 import (
 	"net/netip"
 
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/plugin"
 )
 
@@ -25,8 +26,8 @@ type Facts struct {
 
 // State is what the daemon says.
 type State struct {
-	// Health has a line for each problem and each thing that is degraded.
-	Health []string
+	// Health has what keeps the daemon from being ok.
+	Health []cause.Cause
 	// Unguarded says why containers have no port filter, Protection what stands between a
 	// flush of all rules and open networks, in the words of plugin.Health.
 	Unguarded, Protection string

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/plugin"
 )
 
@@ -45,12 +46,11 @@ func Judge(f Facts, t Target) (all []Finding) {
 	if f.State.Engine != "" {
 		all = append(all, Finding{"the engine does not answer: " + f.State.Engine, "see systemctl status docker; containers run on, but none starts, and names are not known"})
 	}
-	for _, line := range f.State.Health {
-		text, cure, ok := strings.Cut(line, ": ")
-		if !ok {
-			cure = "see gangway events"
+	for _, c := range f.State.Health {
+		if c.Code == cause.Unnamed && f.State.Engine != "" {
+			continue // said above
 		}
-		all = append(all, Finding{text, cure})
+		all = append(all, Finding{c.What, c.Do})
 	}
 	all = append(all, f.published(t)...)
 	for _, e := range f.State.Endpoints {

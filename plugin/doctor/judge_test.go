@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/plugin"
 )
 
@@ -132,7 +133,7 @@ func hostDamages() map[string]damage {
 			within(func(c *Container) { c.Default4 = false })(f)
 		}, 0, nil},
 		"health": {func(f *Facts) {
-			f.State.Health = []string{"published port tcp 0.0.0.0:8000 is not held: in use by nginx (pid 7)"}
+			f.State.Health = []cause.Cause{cause.Of(cause.PortUnheld, "published port tcp 0.0.0.0:8000 is not held: in use by nginx (pid 7)")}
 		}, 0, []string{"is not held: in use by nginx"}},
 		"stopped":             {func(f *Facts) { f.State.Endpoints[0].Sandbox = "" }, 0, []string{"is in no container"}},
 		"a range, unasked":    {func(f *Facts) { listen(f); f.State.Ports[0].Last, f.State.Ports[1].Last = 9000, 9000 }, 0, nil},

@@ -32,7 +32,15 @@ type Naming interface {
 type NameOptions struct {
 	Engine Naming
 	Names  *names.Source
-	Log    *logrus.Entry
+	// Tell, if set, is told each time that the engine has answered, with nil, or has not.
+	Tell func(error)
+	Log  *logrus.Entry
+}
+
+func (o NameOptions) tell(err error) {
+	if o.Tell != nil {
+		o.Tell(err)
+	}
 }
 
 const (
@@ -62,6 +70,7 @@ func FollowNames(ctx context.Context, o NameOptions) {
 		}
 		if !opened {
 			o.Names.Forget()
+			o.tell(err)
 		}
 		if opened != known {
 			known = opened
@@ -85,6 +94,7 @@ func (o NameOptions) wait(ctx context.Context) bool {
 			return true
 		}
 		o.Names.Forget()
+		o.tell(errStopped)
 	}
 }
 
@@ -108,7 +118,11 @@ func (o NameOptions) follow(ctx context.Context) (opened bool, err error) {
 	defer all.Stop()
 	for {
 		pause := settle
-		if err := o.ask(ctx, todo.take()); err != nil {
+		err := o.ask(ctx, todo.take())
+		if ctx.Err() == nil {
+			o.tell(err)
+		}
+		if err != nil {
 			// As long as the stream goes on there is an engine to be asked again.
 			o.Log.WithError(err).Debug("the engine does not say what its networks and containers are called")
 			todo.addAll()

@@ -9,8 +9,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/spec"
-	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/printable"
 )
 
@@ -47,15 +47,15 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	v := c.o.Version
 	s.tell(buildInfo, 1, v.Version, v.Commit, v.Go)
 	s.tell(callsInFlight, float64(c.daemon.InFlight()))
-	if c.daemon.State(driver.Status{}) == plugin.HealthStarting {
+	if !c.daemon.Restored() {
 		// What is restored so far says nothing about what there will be.
-		s.state(plugin.HealthStarting)
+		s.state(c.daemon.Causes(driver.Status{}))
 		return
 	}
 	ctx := context.Background()
 	traffic, flows := c.traffic.start(ctx), c.flows.start(ctx)
 	m := c.o.Datapath.Measures(ctx)
-	s.state(c.daemon.State(m.Status))
+	s.state(c.daemon.Causes(m.Status))
 	s.status(m)
 	s.pools()
 	use := <-flows
@@ -88,9 +88,16 @@ func (s scrape) add(name string, labels []*dto.LabelPair, value float64) {
 	s.to <- number{desc: s.descs[name], labels: labels, value: value, counter: s.types[name] == Counter}
 }
 
-func (s scrape) state(is string) {
-	for _, state := range plugin.States() {
-		s.tell(healthState, oneIf(state == is), state)
+func (s scrape) state(why []cause.Cause) {
+	is, of := cause.Worst(why), map[cause.Code]int{}
+	for _, c := range why {
+		of[c.Code]++
+	}
+	for _, state := range cause.States() {
+		s.tell(healthState, oneIf(state == is), string(state))
+		for _, code := range cause.Codes(state) {
+			s.tell(healthCauses, float64(of[code]), string(code), string(state))
+		}
 	}
 }
 
@@ -103,7 +110,6 @@ func (s scrape) source(name string, err error) bool {
 }
 
 func (s scrape) status(m driver.Measures) {
-	s.tell(degraded, float64(len(m.Degraded)))
 	s.tell(firewallInfo, 1, m.Firewall, m.Protection)
 	s.tell(unguarded, oneIf(m.Unguarded != ""))
 	s.tell(checks, float64(m.Checks))

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,6 +34,9 @@ type Metrics struct {
 	took    *prometheus.HistogramVec
 	own     *collector
 	handler http.Handler
+	// unserved is why nothing is served at the address of its own; nil if it is, or there is
+	// none.
+	unserved atomic.Pointer[string]
 }
 
 // New returns the metrics of a daemon that is still to be named; see Attach.

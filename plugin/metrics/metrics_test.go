@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/integration/golden"
@@ -35,7 +36,7 @@ const (
 
 // host is everything that metrics are made from.
 type host struct {
-	state    string
+	starting bool
 	measures driver.Measures
 	traffic  map[string]spec.Traffic
 	err      error
@@ -45,11 +46,12 @@ type host struct {
 	names map[string]string
 }
 
-func (h *host) State(of driver.Status) string {
-	if of.Problem != "" {
-		return plugin.HealthProblem
+func (h *host) Restored() bool { return !h.starting }
+func (h *host) Causes(of driver.Status) []cause.Cause {
+	if h.starting {
+		return []cause.Cause{cause.Of(cause.Restoring, "a")}
 	}
-	return h.state
+	return of.Causes
 }
 func (h *host) InFlight() int64                          { return 3 }
 func (h *host) CallNames() []string                      { return []string{"NetworkDriver.Join", "NetworkDriver.Leave"} }
@@ -74,11 +76,10 @@ func (h *host) Pools() []ipam.PoolStatus {
 func newHost() *host {
 	drops := driver.Drops{firewall.Spoofed: 1, firewall.Unpublished: 0, firewall.Isolated: 4, firewall.NoICC: 0}
 	return &host{
-		state: plugin.HealthOK,
 		measures: driver.Measures{
 			Status: driver.Status{
 				Firewall: "nftables", Protection: "owned table", Networks: 1, Endpoints: 2, Checks: 71, Repairs: 3,
-				LastCheck: time.UnixMilli(1_700_000_000_500), Dropped: driver.Drops{firewall.Spoofed: 9}, Degraded: []string{"a", "b"},
+				LastCheck: time.UnixMilli(1_700_000_000_500), Dropped: driver.Drops{firewall.Spoofed: 9}, Causes: []cause.Cause{cause.Of(cause.Hung, "a"), cause.Of(cause.Hung, "b"), cause.Of(cause.Unprotected, "c")},
 			},
 			Mended: map[string]uint64{"rules": 2, "link pair": 1}, Flapping: 1, Told: map[string]uint64{"repair": 3, "problem": 0},
 			OnNets: []driver.NetworkMeasures{{ID: netID, Endpoints: []string{epID, otherEP}, Ports: map[string]int{"tcp": 5, "udp": 1}, Dropped: drops}},
@@ -168,14 +169,14 @@ func TestTable(t *testing.T) {
 // TestStarting: before networks are restored there is nothing about them.
 func TestStarting(t *testing.T) {
 	h := newHost()
-	h.state = plugin.HealthStarting
+	h.starting = true
 	text := ask(t, h.metrics())
-	if !strings.Contains(text, `gangway_health_state{state="starting"} 1`) || strings.Contains(text, "gangway_networks") || h.asked.Load() > 0 {
+	if !strings.Contains(text, `gangway_health_state{state="degraded"} 1`) || !strings.Contains(text, `gangway_health_causes{cause="restoring",state="degraded"} 1`) || strings.Contains(text, "gangway_networks") || h.asked.Load() > 0 {
 		t.Error(text)
 	}
-	h.state, h.measures.Problem = plugin.HealthOK, "none of the rules is there"
+	h.starting, h.measures.Causes = false, []cause.Cause{cause.Of(cause.CheckFailed, "none of the rules is there")}
 	text = ask(t, h.metrics())
-	for _, line := range []string{`gangway_health_state{state="starting"} 0`, `gangway_health_state{state="ok"} 0`, `gangway_health_state{state="problem"} 1`} {
+	for _, line := range []string{`gangway_health_causes{cause="restoring",state="degraded"} 0`, `gangway_health_causes{cause="check-failed",state="problem"} 1`, `gangway_health_state{state="ok"} 0`, `gangway_health_state{state="problem"} 1`} {
 		if !strings.Contains(text, line) {
 			t.Errorf("no %s:\n%s", line, text)
 		}

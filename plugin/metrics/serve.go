@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log"
 	"net"
@@ -45,8 +46,13 @@ func (m *Metrics) Serve(ctx context.Context, at config.Listen, log *logrus.Entry
 		l, err := listen(ctx, at)
 		if err == nil {
 			log.Infof("metrics are served at %s", at)
+			m.unserved.Store(nil)
 			err = m.serve(ctx, l, log)
 			told = false
+		}
+		if err != nil {
+			text := fmt.Sprintf("metrics are not served at %s: %v", at, err)
+			m.unserved.Store(&text)
 		}
 		if err != nil && !told && ctx.Err() == nil {
 			log.WithError(err).Warnf("metrics are not served at %s; this is tried again", at)
@@ -57,6 +63,15 @@ func (m *Metrics) Serve(ctx context.Context, at config.Listen, log *logrus.Entry
 		case <-time.After(retryTime):
 		}
 	}
+}
+
+// Unserved says why nothing is served at the address of its own; empty if it is, or there is
+// none.
+func (m *Metrics) Unserved() string {
+	if text := m.unserved.Load(); text != nil {
+		return *text
+	}
+	return ""
 }
 
 func (m *Metrics) serve(ctx context.Context, l net.Listener, entry *logrus.Entry) error {

@@ -220,6 +220,9 @@ func TestServeAgain(t *testing.T) {
 		m := newHost().metrics()
 		ended.Go(func() { m.Serve(ctx, config.Listen{Network: "tcp", Address: "198.51.100.1:9323"}, entry) })
 		time.Sleep(10 * retryTime)
+		if text := m.Unserved(); !strings.HasPrefix(text, "metrics are not served at 198.51.100.1:9323: ") {
+			t.Errorf("unserved: %q", text)
+		}
 		stop()
 		ended.Wait()
 		if n := strings.Count(log.String(), "metrics are not served at 198.51.100.1:9323; this is tried again"); n != 1 {

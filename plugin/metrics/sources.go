@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/ipam"
 )
@@ -39,7 +40,10 @@ type Names interface {
 
 // Daemon tells how the daemon itself is; *plugin.Server is the real one.
 type Daemon interface {
-	State(of driver.Status) string
+	// Restored says whether there is anything to tell of networks.
+	Restored() bool
+	// Causes are what keeps it from being ok, with such a status of the datapath.
+	Causes(of driver.Status) []cause.Cause
 	InFlight() int64
 	// CallNames lists the calls that an engine can make.
 	CallNames() []string

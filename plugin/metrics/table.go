@@ -17,7 +17,7 @@ type Metric struct {
 const (
 	buildInfo    = "gangway_build_info"
 	healthState  = "gangway_health_state"
-	degraded     = "gangway_degraded_reasons"
+	healthCauses = "gangway_health_causes"
 	firewallInfo = "gangway_firewall_info"
 	unguarded    = "gangway_unguarded"
 
@@ -61,8 +61,8 @@ func ofEndpoint() []string { return ofNetwork("endpoint", "container") }
 func Table() []Metric {
 	return []Metric{
 		{buildInfo, Gauge, "The running build; always 1.", []string{"version", "commit", "goversion"}},
-		{healthState, Gauge, "1 for the state of the daemon (ok, starting, degraded, problem), 0 for the others.", []string{"state"}},
-		{degraded, Gauge, "Reasons for which the state is degraded.", nil},
+		{healthState, Gauge, "1 for the state of the daemon (ok, degraded, problem), 0 for the others.", []string{"state"}},
+		{healthCauses, Gauge, "How many causes there are of each code, and the state that it makes.", []string{"cause", "state"}},
 		{firewallInfo, Gauge, "What keeps the rules, and what stands between a flush of all rules by others and open networks; always 1.", []string{"firewall", "protection"}},
 		{unguarded, Gauge, "1 if the kernel cannot filter what containers send, else 0.", nil},
 
