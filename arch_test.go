@@ -55,9 +55,10 @@ var arrows = map[string][]string{
 	"plugin/trace":              {"driver/nftrace", "plugin", "plugin/enter"},
 	"plugin/engine":             {"driver", "ipam", "plugin/names"},
 	"plugin/names":              {"printable"},
+	"plugin/support":            {},
 	"plugin/metrics":            {"config", "driver", "driver/cause", "driver/spec", "ipam", "plugin", "printable"},
 	"plugin/store":              {},
-	"plugin/cli":                {"config", "driver", "driver/cause", "driver/firewall", "plugin", "plugin/capture", "plugin/dockerapi", "plugin/doctor", "plugin/trace", "printable"},
+	"plugin/cli":                {"config", "driver", "driver/cause", "driver/firewall", "plugin", "plugin/capture", "plugin/dockerapi", "plugin/doctor", "plugin/support", "plugin/trace", "printable"},
 	"plugin/dockerapi":          {"driver"},
 	"packaging/generate":        {"config", "plugin", "plugin/cli"},
 }

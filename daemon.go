@@ -87,7 +87,7 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	d.conditions.ask(cause.Unserved, measured.Unserved)
 	server, err := plugin.New(plugin.Options{
 		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver, Drops: d.driver, Names: book, Calls: measured, Metrics: measured, Causes: d.conditions.list,
-		Version: version, Log: log, Notify: notify, Watchdog: watchdog(log),
+		Version: version, Settings: settings.Texts, Log: log, Notify: notify, Watchdog: watchdog(log),
 	})
 	if err != nil {
 		return errors.Join(err, sock.Close())

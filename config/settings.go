@@ -31,6 +31,9 @@ type Settings struct {
 	Router bool
 	// Pools are the ranges for automatic subnets; never empty.
 	Pools []PoolRange
+	// Texts are the values as they were given, by flag, for who looks at them: secret ones
+	// are masked.
+	Texts map[string]string
 }
 
 // Setting is one row of the table of settings.
@@ -39,6 +42,8 @@ type Setting struct {
 	Flag, Env string
 	// Default is the value, as text, if neither is given.
 	Default string
+	// Secret says that the value is shown to nobody.
+	Secret bool
 	// Help is a sentence fragment for the flag's help and the documentation.
 	Help string
 
@@ -139,7 +144,7 @@ func LoadSettings(flags map[string]string, environ []string) (Settings, error) {
 	if err := knownFlags(flags, table); err != nil {
 		return Settings{}, err
 	}
-	var s Settings
+	s := Settings{Texts: map[string]string{}}
 	for _, row := range table {
 		source, value := "default of --"+row.Flag, row.Default
 		if v := env[row.Env]; v != "" {
@@ -151,8 +156,17 @@ func LoadSettings(flags map[string]string, environ []string) (Settings, error) {
 		if err := row.set(&s, value); err != nil {
 			return Settings{}, fmt.Errorf("%s: %w", source, err)
 		}
+		s.Texts[row.Flag] = row.shown(value)
 	}
 	return s, nil
+}
+
+// shown is a value as others may see it.
+func (s Setting) shown(value string) string {
+	if s.Secret && value != "" {
+		return "***"
+	}
+	return value
 }
 
 const envPrefix = "GANGWAY_"

@@ -47,7 +47,7 @@ func TestLoadSettings(t *testing.T) {
 		"nothing":   {nil, nil, defaults()},
 		"unrelated": {nil, []string{"PATH=/bin", "XGANGWAY_STATE=x", "GANGWAY=x", "gangway_state=x", "=", ""}, defaults()},
 		"environment": {nil, []string{"GANGWAY_STATE=/s", "GANGWAY_SOCKET=/k.sock", "GANGWAY_ENGINE=/e.sock", "GANGWAY_LOG_LEVEL=debug", "GANGWAY_FIREWALL=iptables", "GANGWAY_MARK=0x3", "GANGWAY_FORWARDING=open", "GANGWAY_POOLS=10.0.0.0/8:16", "GANGWAY_LOG_FORMAT=json", "GANGWAY_METRICS=127.0.0.1:9323"},
-			Settings{"/s", "/k.sock", []string{"/e.sock"}, "debug", "json", Listen{"tcp", "127.0.0.1:9323"}, "iptables", Mark{1, 2}, true, []PoolRange{{netip.MustParsePrefix("10.0.0.0/8"), 16}}}},
+			Settings{"/s", "/k.sock", []string{"/e.sock"}, "debug", "json", Listen{"tcp", "127.0.0.1:9323"}, "iptables", Mark{1, 2}, true, []PoolRange{{netip.MustParsePrefix("10.0.0.0/8"), 16}}, nil}},
 		"flag wins":       {map[string]string{"state": "/flag"}, []string{"GANGWAY_STATE=/env"}, with(func(s *Settings) { s.StateDir = "/flag" })},
 		"flag hides":      {map[string]string{"log-level": "warn"}, []string{"GANGWAY_LOG_LEVEL=nonsense"}, with(func(s *Settings) { s.LogLevel = "warn" })},
 		"empty is none":   {nil, []string{"GANGWAY_STATE=", "GANGWAY_POOLS=", "GANGWAY_LOG_LEVEL", "GANGWAY_SOCKET="}, defaults()},
@@ -64,10 +64,22 @@ func TestLoadSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := LoadSettings(c.flags, c.env)
+			if state := c.flags["state"]; state != "" && got.Texts["state"] != state || len(got.Texts) != len(SettingsTable()) {
+				t.Errorf("texts %v", got.Texts)
+			}
+			got.Texts = nil
 			if err != nil || !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got %+v (%v), want %+v", got, err, c.want)
 			}
 		})
+	}
+}
+
+// TestSecret: the value of a secret setting is shown to nobody.
+func TestSecret(t *testing.T) {
+	secret := Setting{Secret: true}
+	if secret.shown("hunter2") != "***" || secret.shown("") != "" || (Setting{}).shown("x") != "x" {
+		t.Error("a secret is shown, or what is none is not")
 	}
 }
 
@@ -117,7 +129,7 @@ func TestRefusedSettings(t *testing.T) {
 func TestSettingsTable(t *testing.T) {
 	other := map[string]string{"state": "/elsewhere", "socket": "/elsewhere.sock", "engine": "off", "firewall": "iptables", "mark": "0x00101000", "forwarding": "open", "pools": "10.0.0.0/8:24", "log-level": "error", "log-format": "json", "metrics": "[::]:9323"}
 	table := SettingsTable()
-	if n := reflect.TypeFor[Settings]().NumField(); len(table) != n || len(other) != n {
+	if n := reflect.TypeFor[Settings]().NumField() - 1; len(table) != n || len(other) != n {
 		t.Fatalf("%d rows, %d examples and %d fields", len(table), len(other), n)
 	}
 	for _, row := range table {
@@ -129,10 +141,12 @@ func TestSettingsTable(t *testing.T) {
 			"environment": func(v string) (Settings, error) { return LoadSettings(nil, []string{row.Env + "=" + v}) },
 		} {
 			got, err := load(row.Default)
+			got.Texts = nil
 			if err != nil || !reflect.DeepEqual(got, defaults()) {
 				t.Errorf("%s %s with its default: %+v (%v)", source, row.Flag, got, err)
 			}
 			got, err = load(other[row.Flag])
+			got.Texts = nil
 			if d := differing(got, defaults()); err != nil || d != 1 {
 				t.Errorf("%s %s changes %d fields (%v), want 1", source, row.Flag, d, err)
 			}

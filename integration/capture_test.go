@@ -18,7 +18,6 @@ import (
 func testCapture(t *testing.T, e *harness.Engine) {
 	e.Network(t, "n1", "--subnet", "10.93.0.0/24")
 	e.Serve(t, harness.Container{Name: "web", Network: "n1", Args: publish("8000:80")}, "tcp", "0.0.0.0:80")
-	known(t, e, "web")
 	path := filepath.Join(t.TempDir(), "web.pcapng")
 	out, err := os.Create(path)
 	if err != nil {

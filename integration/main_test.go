@@ -98,6 +98,8 @@ func lifeScenarios() []scenario {
 		{name: "compose", run: testCompose, plugin: true},
 		{name: "see", run: testSee, plugin: true, own: true, rules: true},
 		{name: "doctor", run: testDoctor, plugin: true, own: true, rules: true},
+		{name: "events-restart", run: testEventsRestart, plugin: true, own: true},
+		{name: "support", run: testSupport, plugin: true, own: true},
 		{name: "docker-ps", run: testDockerPS, plugin: true, own: true},
 		{name: "docker-ps-compose", run: testDockerPSCompose, own: true},
 		{name: "api-consumers", run: testAPIConsumers, own: true},

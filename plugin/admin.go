@@ -48,6 +48,8 @@ type Status struct {
 	State   cause.State `json:"state"`
 	Version Version     `json:"version"`
 	Started time.Time   `json:"started"`
+	// Settings are those that the daemon runs with, as text, by flag; secret ones are masked.
+	Settings map[string]string `json:"settings,omitempty"`
 	// Calls of the plugin protocol since the start: under way, answered, and
 	// answered with an error.
 	InFlight int64 `json:"inFlight"`
@@ -191,6 +193,7 @@ func (s *Server) status(ctx context.Context) Status {
 		State:    cause.Worst(status.Causes),
 		Version:  s.o.Version,
 		Started:  s.started,
+		Settings: s.o.Settings,
 		InFlight: s.inFlight.Load(),
 		Served:   s.served.Load(),
 		Failed:   s.failed.Load(),

@@ -58,7 +58,9 @@ type Options struct {
 	// Causes, if set, tells what else keeps the daemon from being ok. It waits for nothing.
 	Causes  func() []cause.Cause
 	Version Version
-	Log     *logrus.Entry
+	// Settings are shown to who asks for the status.
+	Settings map[string]string
+	Log      *logrus.Entry
 	// Calls, if set, is told of calls; Metrics, if set, answers at MetricsPath.
 	Calls   Calls
 	Metrics http.Handler

@@ -132,6 +132,7 @@ func (c captured) run(ctx context.Context) (err error) {
 func (c captured) links(ctx context.Context) (links []capture.Link, err error) {
 	ctx, cancel := context.WithTimeout(ctx, captureAskTime)
 	defer cancel()
+	c.query.awaitContainer(ctx, c.query.want.argument)
 	l, err := fetch[plugin.Endpoint](ctx, c.query, "endpoints")
 	if err != nil {
 		return nil, err

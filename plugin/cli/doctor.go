@@ -59,6 +59,7 @@ func runDoctor(ctx context.Context, q query) error {
 		}
 		client = a.Unmap().WithZone("")
 	}
+	q.awaitContainer(ctx, q.want.argument)
 	state, err := q.state(ctx)
 	if err != nil {
 		return err

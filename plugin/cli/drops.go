@@ -102,6 +102,7 @@ func runDrops(ctx context.Context, q query) error {
 // all.
 func (q query) dropsOf(ctx context.Context) (container, networks map[string]bool, err error) {
 	if q.want.argument != "" {
+		q.awaitContainer(ctx, q.want.argument)
 		l, failed := fetch[plugin.Endpoint](ctx, q, "endpoints")
 		if failed != nil {
 			return nil, nil, failed

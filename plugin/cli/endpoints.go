@@ -45,6 +45,7 @@ func endpointsCommand() command {
 }
 
 func runEndpoints(ctx context.Context, q query) error {
+	q.awaitContainer(ctx, q.want.argument)
 	l, err := fetch[plugin.Endpoint](ctx, q, "endpoints")
 	if err != nil {
 		return err

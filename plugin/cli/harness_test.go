@@ -164,7 +164,10 @@ func serveFor(t *testing.T, path string, i plugin.Inspector, wait time.Duration)
 	t.Helper()
 	var book *names.Book
 	var drops plugin.Drops
-	if i, ok := i.(*inspector); ok {
+	switch i := i.(type) {
+	case *inspector:
+		book, drops = i.book, i
+	case *latelyNamed:
 		book, drops = i.book, i
 	}
 	s, err := plugin.New(plugin.Options{

@@ -79,6 +79,7 @@ func (q query) network(ctx context.Context) (map[string]bool, error) {
 	if q.want.network == "" {
 		return nil, nil
 	}
+	q.awaitNetwork(ctx, q.want.network)
 	l, err := fetch[plugin.Network](ctx, q, "networks")
 	if err != nil {
 		return nil, err

@@ -51,6 +51,9 @@ func networksCommand() command {
 }
 
 func runNetworks(ctx context.Context, q query) error {
+	if q.want.argument != "" {
+		q.awaitNetwork(ctx, q.want.argument)
+	}
 	l, err := fetch[plugin.Network](ctx, q, "networks")
 	if err != nil {
 		return err

@@ -47,6 +47,7 @@ func portsCommand() command {
 }
 
 func runPorts(ctx context.Context, q query) error {
+	q.awaitContainer(ctx, q.want.argument)
 	l, err := fetch[plugin.Port](ctx, q, "ports")
 	if err != nil {
 		return err

@@ -91,6 +91,7 @@ func New(o Options) *cobra.Command {
 		root.AddCommand(c.cobra(o))
 	}
 	root.AddCommand(captureCommand(o))
+	root.AddCommand(supportCommand(o))
 	return root
 }
 

@@ -39,6 +39,9 @@ Exit code 0 means that all chains accept the packet, 1 that it is dropped, that 
 goes elsewhere than the desired state says, or that none came, 2 that nothing is called so. Without the kernel (--for 0s) it is 1
 where the desired state has it dropped.`
 
+// hostWord stands for the host itself.
+const hostWord = "host"
+
 // traceFlags are those of gangway trace.
 type traceFlags struct {
 	probe bool
@@ -95,6 +98,9 @@ func runTrace(ctx context.Context, q query) error {
 func (q query) lists(ctx context.Context) (s trace.State, err error) {
 	ctx, cancel := context.WithTimeout(ctx, q.timeout)
 	defer cancel()
+	to, _, _, _ := parseTarget(q.want.second) // an error is for flow
+	q.awaitContainer(ctx, q.want.argument)
+	q.awaitContainer(ctx, to)
 	networks, err := fetch[plugin.Network](ctx, q, "networks")
 	if err != nil {
 		return s, err
@@ -168,7 +174,7 @@ func party(s trace.State, word string) (p trace.Party, err error) {
 	if !errors.As(err, &missing) {
 		return p, err
 	}
-	if word == "host" {
+	if word == hostWord {
 		return trace.Party{Host: true}, nil
 	}
 	if a, parseErr := netip.ParseAddr(strings.Trim(word, "[]")); parseErr == nil {
