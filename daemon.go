@@ -78,10 +78,7 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	}
 	defer d.close()
 	d.journal.Add(events.Started, "gangway "+version.Version+" has started", "")
-	if err = dropCapabilities(); err != nil {
-		log.WithError(err).Warn("the daemon keeps more rights than it needs")
-		d.conditions.last(cause.Privileged, "the daemon keeps more rights than it needs: "+err.Error())
-	}
+	d.dropCapabilities(log)
 	measured := d.metrics(version, book, log)
 	defer measured.Close()
 	d.conditions.ask(cause.Unserved, measured.Unserved)
@@ -181,21 +178,10 @@ func newDaemon(ctx context.Context, settings config.Settings, book *names.Book, 
 		return nil, err
 	}
 	d.closers = append(d.closers, d.flows.Close)
-	shared, err := checkMark(ctx, firewall.Mark(settings.Mark))
+	rules, bounded, err := d.openRules(ctx, settings, log)
 	if err != nil {
 		return nil, err
 	}
-	if shared != "" {
-		d.conditions.last(cause.MarkShared, shared)
-		log.Warn(cause.Of(cause.MarkShared, shared).Line())
-	}
-	rules, err := newFirewall(ctx, settings.Firewall, firewall.Mark(settings.Mark), log)
-	if err != nil {
-		return nil, err
-	}
-	bounded := withNeighbourLimit(rules, log)
-	d.conditions.ask(cause.Unlimited, bounded.trouble)
-	d.closers = append(d.closers, bounded.Close)
 	kernel, err := watch.New(watch.Options{Log: log})
 	if err != nil {
 		return nil, err
@@ -213,19 +199,52 @@ func newDaemon(ctx context.Context, settings config.Settings, book *names.Book, 
 	if err != nil {
 		return nil, err
 	}
-	unguarded := ""
-	if err = d.links.ProbePortFilter(ctx); err != nil {
-		unguarded = err.Error()
-		log.Warn("containers are not kept from claiming addresses of their neighbours: " + unguarded + "; load the kernel modules sch_ingress and cls_bpf and start gangway again")
-	}
 	d.driver = driver.New(driver.Options{
 		Links: d.links, Host: d.links, Facts: d.links, Paths: d.links, Firewall: bounded, Zones: zone, Ports: ports, Origins: d.links, Flows: d.flows,
 		Store: networks, BootID: boot, Router: settings.Router, Refused: counterOf(rules), PortDrops: d.links,
 		DropLog:   func() (driver.DropLog, error) { return nflog.Listen() },
-		Unguarded: unguarded, Suspect: kernel.Suspect, Journal: d.journal, Log: log,
+		Unguarded: d.unguarded(ctx, log), Suspect: kernel.Suspect, Journal: d.journal, Log: log,
 	})
 	d.closers = append(d.closers, d.driver.Wait)
 	return d, nil
+}
+
+// dropCapabilities gives up the rights that the daemon does not need.
+func (d *daemon) dropCapabilities(log *logrus.Entry) {
+	if err := dropCapabilities(); err != nil {
+		log.WithError(err).Warn("the daemon keeps more rights than it needs")
+		d.conditions.last(cause.Privileged, "the daemon keeps more rights than it needs: "+err.Error())
+	}
+}
+
+// openRules opens the firewall, which has what bounds neighbours beside it.
+func (d *daemon) openRules(ctx context.Context, settings config.Settings, log *logrus.Entry) (rules firewall.Backend, bounded *neighbourLimited, err error) {
+	shared, err := checkMark(ctx, firewall.Mark(settings.Mark))
+	if err != nil {
+		return nil, nil, err
+	}
+	if shared != "" {
+		d.conditions.last(cause.MarkShared, shared)
+		log.Warn(cause.Of(cause.MarkShared, shared).Line())
+	}
+	rules, err = newFirewall(ctx, settings.Firewall, firewall.Mark(settings.Mark), log)
+	if err != nil {
+		return nil, nil, err
+	}
+	bounded = withNeighbourLimit(rules, log)
+	d.conditions.ask(cause.Unlimited, bounded.trouble)
+	d.closers = append(d.closers, bounded.Close)
+	return rules, bounded, nil
+}
+
+// unguarded says why the kernel cannot filter what containers send; empty if it can.
+func (d *daemon) unguarded(ctx context.Context, log *logrus.Entry) string {
+	err := d.links.ProbePortFilter(ctx)
+	if err == nil {
+		return ""
+	}
+	log.Warn("containers are not kept from claiming addresses of their neighbours: " + err.Error() + "; load the kernel modules sch_ingress and cls_bpf and start gangway again")
+	return err.Error()
 }
 
 // metrics are those of the daemon, whose server is still to be attached.

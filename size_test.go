@@ -27,6 +27,8 @@ const (
 // is stored: to group the fields would hide what they are.
 var records = map[string]string{
 	"config.Network":           "a field for each option",
+	"driver.Status":            "as it is told, a field each",
+	"driver/events.Event":      "as it is told and stored, a field each",
 	"driver/firewall.Network":  "a field for each property",
 	"driver/firewall.Ruleset":  "a list for each kind of element",
 	"driver/model.Endpoint":    "as it is stored",

@@ -1,8 +1,14 @@
 package cause
 
+import "slices"
+
 // Table lists all causes in the order of the documentation, with an example of what is said of
 // each.
 func Table() []Cause {
+	return slices.Concat(problems(), degradations(), limits())
+}
+
+func problems() []Cause {
 	return []Cause{
 		{
 			Refused, Problem, "another gangway (plain daemon or managed plugin) serves this host already",
@@ -17,6 +23,11 @@ func Table() []Cause {
 			Unstored, Problem, "the state cannot be written: no space left on device",
 			"no network is made and no container with one starts, and a restart would go back to what was written last", "make room on the disk of the state's folder, or mend it",
 		},
+	}
+}
+
+func degradations() []Cause {
+	return []Cause{
 		{
 			Restoring, Degraded, "networks are being restored",
 			"calls of the engine wait for that", "wait; if it takes longer than a minute, the log says for what",
@@ -61,6 +72,12 @@ func Table() []Cause {
 			Unserved, Degraded, "metrics are not served at 192.0.2.1:9323: cannot assign requested address",
 			"who collects metrics gets none", "give the host the address, stop what has the port, or correct GANGWAY_METRICS; it is tried again every 5 s",
 		},
+	}
+}
+
+// limits are of the host: nothing is wrong because of them.
+func limits() []Cause {
+	return []Cause{
 		{
 			Unprotected, OK, "nothing keeps others from flushing the rules",
 			"if they do, networks are open until the repair, mostly less than a second", "run Linux 5.12 or newer with nf_tables",
