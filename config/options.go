@@ -13,7 +13,11 @@ const (
 	// ForContainer is docker run --network name=NETWORK,driver-opt=NAME=VALUE,
 	// docker network connect --driver-opt, and driver_opts of a service's network.
 	ForContainer
+	// ForPool is docker network create --ipam-opt, beside --ipam-driver, and the options
+	// of a network's ipam in a compose file.
+	ForPool
 	ForBoth = ForNetwork | ForContainer
+	ForAny  = ForBoth | ForPool
 )
 
 func (w Where) String() string {
@@ -22,10 +26,35 @@ func (w Where) String() string {
 		return "network"
 	case ForContainer:
 		return "one container"
+	case ForPool:
+		return "address manager"
 	case ForBoth:
 		return "network, one container"
 	}
 	return fmt.Sprintf("place %d", uint8(w))
+}
+
+// option is what an option given in one place is called.
+func (w Where) option() string {
+	switch w {
+	case ForContainer:
+		return "endpoint option"
+	case ForPool:
+		return "address manager option"
+	}
+	return "network option"
+}
+
+// usage says where an option is given that one place alone has; one for both is told as
+// a network's.
+func (w Where) usage(name string) string {
+	switch w {
+	case ForContainer:
+		return "is an option of one container: give it to docker run --network name=NETWORK,driver-opt=" + name + "=VALUE, or to docker network connect --driver-opt"
+	case ForPool:
+		return "is an option of Gangway's address manager: give it to docker network create --ipam-driver gangway:latest --ipam-opt"
+	}
+	return "is an option of networks: give it to docker network create -o"
 }
 
 // Option is one row of the table of options. Each is in a file of its own, option_*.go,
@@ -52,10 +81,11 @@ type Option struct {
 
 	// was is the name that it had before, of which users are told.
 	was string
-	// network and container take a value; each is nil where the option is not
+	// network, container and pool take a value; each is nil where the option is not
 	// allowed.
 	network   func(*Network, string) error
 	container func(*Endpoint, string) error
+	pool      func(*Pool, string) error
 	// check refuses what the option contradicts; nil for nothing. The error goes on
 	// behind the option's name.
 	check func(Network) error
@@ -67,27 +97,23 @@ type Option struct {
 // find returns the row of an option that is given in a place. What is not allowed
 // there is refused with where it is, or with the nearest known name.
 func find(table []Option, place Where, name string) (Option, error) {
-	what := map[Where]string{ForNetwork: "network option", ForContainer: "endpoint option"}[place]
 	var known []string
 	for _, row := range table {
 		switch {
 		case row.was == name:
-			return Option{}, fmt.Errorf("%s %s is named %s", what, name, row.Name)
+			return Option{}, fmt.Errorf("%s %s is named %s", place.option(), name, row.Name)
 		case row.Where&place != 0:
 			known = append(known, row.Name)
 		}
-		if row.Name != name {
-			continue
-		}
 		switch {
+		case row.Name != name:
 		case row.Where&place != 0:
 			return row, nil
-		case place == ForContainer:
-			return Option{}, fmt.Errorf("endpoint option %s is an option of networks: give it to docker network create -o", name)
+		default:
+			return Option{}, fmt.Errorf("%s %s %s", place.option(), name, row.Where.usage(name))
 		}
-		return Option{}, fmt.Errorf("network option %s is an option of one container: give it to docker run --network name=NETWORK,driver-opt=%s=VALUE, or to docker network connect --driver-opt", name, name)
 	}
-	return Option{}, fmt.Errorf("%w (gangway options lists them)", unknown(what, name, known))
+	return Option{}, fmt.Errorf("%w (gangway options lists them)", unknown(place.option(), name, known))
 }
 
 // first is the version that is to be released first.

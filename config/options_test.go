@@ -21,6 +21,9 @@ func TestOptionsTable(t *testing.T) {
 		if row.container != nil {
 			parsers |= ForContainer
 		}
+		if row.pool != nil {
+			parsers |= ForPool
+		}
 		if want := map[bool]Where{false: row.Where}[row.Engine]; parsers != want {
 			t.Errorf("row %s has parsers for %s, want %s", row.Name, parsers, want)
 		}

@@ -45,6 +45,14 @@ type Endpoint struct {
 	given given
 }
 
+// Pool is what a user asks a pool of the address manager to be. Values compare with ==.
+type Pool struct {
+	// Sticky gives a container the address that it had last, if it is free.
+	Sticky bool
+
+	given given
+}
+
 // OptionsTable lists every option in the order of the documentation.
 func OptionsTable() []Option {
 	return slices.Concat(
@@ -59,6 +67,7 @@ func OptionsTable() []Option {
 		inhibitIPv4Option(),
 		trustedOption(),
 		hostAddressOptions(),
+		stickyOption(),
 		engineOptions(),
 	)
 }

@@ -2,7 +2,6 @@ package ipam
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 )
 
@@ -33,19 +32,13 @@ func (a *Allocator) Unclaimed(ctx context.Context, subnet netip.Prefix) ([]netip
 // AbandonAddresses releases those of the addresses that are unclaimed still.
 func (a *Allocator) AbandonAddresses(ctx context.Context, subnet netip.Prefix, addrs []netip.Addr) error {
 	return a.withLocal(ctx, subnet, func(p *pool) error {
-		var gone []netip.Addr
-		changes := map[string][]byte{}
 		for _, addr := range addrs {
-			if h := p.held[addr]; h != nil && h.unclaimed(h.confirmed) && addr != p.gateway {
-				gone = append(gone, addr)
-				changes[addressKey(p.key, addr)] = nil
+			if h := p.held[addr]; h == nil || !h.unclaimed(h.confirmed) || addr == p.gateway {
+				continue
 			}
-		}
-		if err := a.update(p, p.record(), changes); err != nil {
-			return fmt.Errorf("store the release of addresses %v of pool %s: %w", gone, p.key, err)
-		}
-		for _, addr := range gone {
-			p.drop(addr)
+			if err := a.giveBack(p, addr); err != nil {
+				return err
+			}
 			a.o.Log.Warnf("address %s of pool %s is free: the engine's call for that was lost", addr, p.key)
 		}
 		return nil

@@ -8,9 +8,9 @@ import (
 )
 
 // RequestAddress grants an address, with the prefix length of its pool. One that
-// is not asked for by name comes from the pool's range, and is the next free one
-// after the one chosen last; for a gateway it is the range's first free one. An
-// address asked for may lie anywhere in the pool.
+// is not asked for by name comes from the pool's range: it is the one that is kept for
+// the endpoint, else the next free one after the one chosen last, for a gateway the
+// range's first free one. An address asked for may lie anywhere in the pool.
 func (a *Allocator) RequestAddress(ctx context.Context, req AddressRequest) (netip.Prefix, error) {
 	got, err := a.requestAddress(ctx, req)
 	var held *heldError
@@ -38,7 +38,7 @@ func (a *Allocator) requestAddress(ctx context.Context, req AddressRequest) (net
 	}
 	want.gateway = req.Gateway && p.gatewayOpen(want)
 	if !want.addr.IsValid() {
-		want.addr, err = p.choose(want.gateway)
+		want.addr, err = p.choose(want)
 	} else {
 		err = p.id.checkAddress(want.addr)
 	}
@@ -116,15 +116,20 @@ func (p *pool) gatewayOpen(want wanted) bool {
 }
 
 // choose finds an address.
-func (p *pool) choose(gateway bool) (netip.Addr, error) {
+func (p *pool) choose(want wanted) (netip.Addr, error) {
 	from := p.next
-	if gateway {
+	if want.gateway {
 		if p.gateway.IsValid() {
 			return p.gateway, nil
 		}
 		from = p.first
+	} else if addr, ok := p.kept.of(want.record.Name); ok {
+		return addr, nil
 	}
 	if addr, ok := p.free(from); ok {
+		return addr, nil
+	}
+	if addr, ok := p.kept.oldest(); ok {
 		return addr, nil
 	}
 	all := count(p.first, p.last)
@@ -141,10 +146,14 @@ func (a *Allocator) grant(p *pool, want wanted) error {
 	r := p.record()
 	if want.gateway {
 		r.Gateway = want.addr
-	} else if want.record.Kind == kindChosen {
+	} else if want.record.Kind == kindChosen && !p.kept.has(want.addr) {
+		// One that was kept moves nothing: those behind it were released not long ago.
 		r.Next = p.after(want.addr)
 	}
 	changes := map[string][]byte{addressKey(p.key, want.addr): encode(want.record)}
+	if p.kept.has(want.addr) {
+		changes[keptKey(p.key, want.addr)] = nil
+	}
 	if err := a.update(p, r, changes); err != nil {
 		return fmt.Errorf("store address %s of pool %s: %w", want.addr, p.key, err)
 	}
@@ -164,7 +173,7 @@ func (a *Allocator) update(p *pool, r poolRecord, changes map[string][]byte) err
 	if err := a.o.Store.Update(changes); err != nil {
 		return err
 	}
-	p.next, p.gateway = r.Next, r.Gateway
+	p.next, p.gateway, p.options = r.Next, r.Gateway, r.Options
 	return nil
 }
 
@@ -195,8 +204,9 @@ func (a *Allocator) replayAddress(p *pool, want wanted) error {
 	return nil
 }
 
-// ReleaseAddress gives an address back. A pool or an address that is not held is
-// no error: engines from 28.1 on may release the pool first.
+// ReleaseAddress gives an address back, and keeps it for the endpoint that had it, if
+// its name is known. A pool or an address that is not held is no error: engines from
+// 28.1 on may release the pool first.
 func (a *Allocator) ReleaseAddress(ctx context.Context, poolID string, addr netip.Addr) error {
 	p, err := a.acquire(ctx, poolID)
 	if errors.Is(err, errGone) {
@@ -218,15 +228,7 @@ func (a *Allocator) ReleaseAddress(ctx context.Context, poolID string, addr neti
 	if a.shared(p, addr) {
 		return nil
 	}
-	r := p.record()
-	if addr == p.gateway {
-		r.Gateway = netip.Addr{}
-	}
-	if err := a.update(p, r, map[string][]byte{addressKey(p.key, addr): nil}); err != nil {
-		return fmt.Errorf("store the release of address %s of pool %s: %w", addr, p.key, err)
-	}
-	p.drop(addr)
-	return nil
+	return a.giveBack(p, addr)
 }
 
 // heldError says who has an address.

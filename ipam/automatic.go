@@ -47,7 +47,7 @@ func (a *Allocator) ranges(v6 bool) []config.PoolRange {
 }
 
 // automaticPool grants the next free pool of the configured ranges.
-func (a *Allocator) automaticPool(ctx context.Context, req PoolRequest) (Pool, error) {
+func (a *Allocator) automaticPool(ctx context.Context, req PoolRequest, options config.Pool) (Pool, error) {
 	ranges := a.ranges(req.V6)
 	if len(ranges) == 0 {
 		return Pool{}, fmt.Errorf("no range is configured for automatic %s pools: name a subnet (docker network create --subnet ...) or add a range to GANGWAY_POOLS",
@@ -58,7 +58,7 @@ func (a *Allocator) automaticPool(ctx context.Context, req PoolRequest) (Pool, e
 		return Pool{}, fmt.Errorf("find a free %s pool: read the host's routes and addresses: %w", family(req.V6), err)
 	}
 	busy := newBusyPrefixes(used)
-	p, err := a.admitAutomatic(req, ranges, busy)
+	p, err := a.admitAutomatic(req, options, busy)
 	if err != nil {
 		return Pool{}, err
 	}
@@ -74,7 +74,8 @@ func (a *Allocator) automaticPool(ctx context.Context, req PoolRequest) (Pool, e
 }
 
 // admitAutomatic chooses a pool and enters it in the indexes, locked.
-func (a *Allocator) admitAutomatic(req PoolRequest, ranges []config.PoolRange, busy busyPrefixes) (*pool, error) {
+func (a *Allocator) admitAutomatic(req PoolRequest, options config.Pool, busy busyPrefixes) (*pool, error) {
+	ranges := a.ranges(req.V6)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	subnet, ok := nextPool(ranges, a.cursor[family(req.V6)], func(p netip.Prefix) (netip.Prefix, bool) {
@@ -87,7 +88,7 @@ func (a *Allocator) admitAutomatic(req PoolRequest, ranges []config.PoolRange, b
 	if err != nil {
 		return nil, err
 	}
-	return a.enter(id), nil
+	return a.enter(id, options), nil
 }
 
 // blocker returns what keeps a subnet from being an automatic pool.

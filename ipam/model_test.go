@@ -23,10 +23,21 @@ type modelPool struct {
 	subnet, sub netip.Prefix
 	next, gate  netip.Addr
 	modelClaim
-	held map[netip.Addr]*modelAddress
+	held   map[netip.Addr]*modelAddress
+	sticky bool
+	// kept are free addresses with who had them last, the one released first in front.
+	kept []modelKept
 }
 
-type modelAddress struct{ modelClaim }
+type modelAddress struct {
+	modelClaim
+	name string
+}
+
+type modelKept struct {
+	addr netip.Addr
+	name string
+}
 
 type modelClaim struct{ confirmed, replayed, retained bool }
 
@@ -39,6 +50,7 @@ func (m *model) clone() *model {
 			g := *h
 			q.held[a] = &g
 		}
+		q.kept = slices.Clone(p.kept)
 		c.pools[id] = &q
 	}
 	return c
@@ -51,6 +63,7 @@ func (m *model) String() string {
 		for _, a := range slices.SortedFunc(maps.Keys(p.held), netip.Addr.Compare) {
 			l += fmt.Sprintf(" %s%v", a, *p.held[a])
 		}
+		l += fmt.Sprintf(" sticky %t kept %v", p.sticky, p.kept)
 		lines = append(lines, l)
 	}
 	slices.Sort(lines)
@@ -73,7 +86,7 @@ func (m *model) forgetClaims(restart bool) {
 	}
 }
 
-func (m *model) requestPool(space string, subnet, sub netip.Prefix) (string, bool) {
+func (m *model) requestPool(space string, subnet, sub netip.Prefix, sticky bool) (string, bool) {
 	id := space + "/" + subnet.String()
 	if sub.IsValid() {
 		id += "/" + sub.String()
@@ -83,6 +96,9 @@ func (m *model) requestPool(space string, subnet, sub netip.Prefix) (string, boo
 			return "", false
 		}
 		p.modelClaim = modelClaim{confirmed: true, replayed: true}
+		if p.sticky = sticky; !sticky {
+			p.kept = nil
+		}
 		return id, true
 	}
 	for _, p := range m.pools {
@@ -90,7 +106,7 @@ func (m *model) requestPool(space string, subnet, sub netip.Prefix) (string, boo
 			return "", false
 		}
 	}
-	p := &modelPool{space: space, subnet: subnet, sub: sub, held: map[netip.Addr]*modelAddress{}}
+	p := &modelPool{space: space, subnet: subnet, sub: sub, held: map[netip.Addr]*modelAddress{}, sticky: sticky}
 	p.confirmed = true
 	p.next = p.choices()[0]
 	m.pools[id] = p
@@ -129,13 +145,13 @@ func (m *model) automatic(space string, v6 bool, used []netip.Prefix) (string, b
 		}
 		if !blocked {
 			m.cursor[v6] = p
-			return m.requestPool(space, p, netip.Prefix{})
+			return m.requestPool(space, p, netip.Prefix{}, true)
 		}
 	}
 	return "", false
 }
 
-func (m *model) requestAddress(id string, a netip.Addr, gateway bool) (netip.Prefix, bool) {
+func (m *model) requestAddress(id string, a netip.Addr, gateway bool, name string) (netip.Prefix, bool) {
 	p := m.pools[id]
 	if p == nil {
 		return netip.Prefix{}, false
@@ -145,7 +161,7 @@ func (m *model) requestAddress(id string, a netip.Addr, gateway bool) (netip.Pre
 		a, gateway = p.secondGateway(a)
 	}
 	if !a.IsValid() {
-		if a = p.choose(gateway); !a.IsValid() {
+		if a = p.choose(gateway, name); !a.IsValid() {
 			return netip.Prefix{}, false
 		}
 	} else if first, last := usable(p.subnet); a.Less(first) || last.Less(a) {
@@ -156,12 +172,16 @@ func (m *model) requestAddress(id string, a netip.Addr, gateway bool) (netip.Pre
 			return netip.Prefix{}, false
 		}
 		h.modelClaim = modelClaim{confirmed: true, replayed: true}
+		if name != "" {
+			h.name = name
+		}
 	} else {
-		p.held[a] = &modelAddress{modelClaim{confirmed: true}}
-		if chosen && !gateway {
+		p.held[a] = &modelAddress{modelClaim{confirmed: true}, name}
+		if chosen && !gateway && !p.isKept(a) {
 			c := p.choices()
 			p.next = c[(slices.Index(c, a)+1)%len(c)]
 		}
+		p.kept = slices.DeleteFunc(p.kept, func(k modelKept) bool { return k.addr == a })
 	}
 	if gateway {
 		p.gate = a
@@ -181,16 +201,30 @@ func (p *modelPool) secondGateway(a netip.Addr) (netip.Addr, bool) {
 	return a, false
 }
 
-func (p *modelPool) choose(gateway bool) netip.Addr {
+func (p *modelPool) isKept(a netip.Addr) bool {
+	return slices.ContainsFunc(p.kept, func(k modelKept) bool { return k.addr == a })
+}
+
+// choose prefers what is kept for the name, then what is kept for nobody, then what was
+// released first.
+func (p *modelPool) choose(gateway bool, name string) netip.Addr {
 	c := p.choices()
 	start := slices.Index(c, p.next)
 	if gateway {
 		start = 0
 	}
+	for _, k := range p.kept {
+		if k.name == name && !gateway {
+			return k.addr
+		}
+	}
 	for i := range c {
-		if a := c[(start+i)%len(c)]; p.held[a] == nil {
+		if a := c[(start+i)%len(c)]; p.held[a] == nil && !p.isKept(a) {
 			return a
 		}
+	}
+	if len(p.kept) > 0 {
+		return p.kept[0].addr
 	}
 	return netip.Addr{}
 }
@@ -203,6 +237,10 @@ func (m *model) releaseAddress(id string, a netip.Addr) {
 			delete(p.held, a)
 			if a == p.gate {
 				p.gate = netip.Addr{}
+			}
+			if p.sticky && h.name != "" && slices.Contains(p.choices(), a) {
+				p.kept = slices.DeleteFunc(p.kept, func(k modelKept) bool { return k.name == h.name })
+				p.kept = append(p.kept, modelKept{a, h.name})
 			}
 		}
 	}

@@ -2,25 +2,31 @@ package ipam
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/gangway-net/gangway/config"
 )
 
-// Keys of the store: pool/ID, address/ID|ADDRESS, cursor/FAMILY. Ids contain
-// slashes, but no bar.
+// Keys of the store: pool/ID, address/ID|ADDRESS, kept/ID|ADDRESS, cursor/FAMILY. Ids
+// contain slashes, but no bar.
 const (
 	poolPrefix    = "pool/"
 	addressPrefix = "address/"
+	keptPrefix    = "kept/"
 	cursorPrefix  = "cursor/"
 )
 
 func poolKey(id string) string                     { return poolPrefix + id }
 func addressKey(id string, addr netip.Addr) string { return addressPrefix + id + "|" + addr.String() }
+func keptKey(id string, addr netip.Addr) string    { return keptPrefix + id + "|" + addr.String() }
 func cursorKey(family string) string               { return cursorPrefix + family }
 
 // poolRecord is the stored value of a pool; its key says the rest.
@@ -30,6 +36,8 @@ type poolRecord struct {
 	Next netip.Addr `json:"next"`
 	// Gateway is one of the pool's addresses, or the zero Addr.
 	Gateway netip.Addr `json:"gateway,omitzero"`
+	// Options are the user's (--ipam-opt).
+	Options config.Pool `json:"options,omitzero"`
 }
 
 // The kinds of addressRecord.
@@ -48,13 +56,23 @@ type addressRecord struct {
 	MAC  string `json:"mac,omitempty"`
 }
 
+// keptRecord is the stored value of a kept address.
+type keptRecord struct {
+	// Since is when it was released.
+	Since time.Time `json:"since"`
+	// Name is the endpoint's that had it last.
+	Name string `json:"name"`
+	// Turn is larger than those of the addresses of the pool that were released before.
+	Turn uint64 `json:"turn"`
+}
+
 // cursorRecord is the automatic pool of a family handed out last.
 type cursorRecord struct {
 	Last netip.Prefix `json:"last"`
 }
 
 func (p *pool) record() poolRecord {
-	return poolRecord{Since: p.since, Next: p.next, Gateway: p.gateway}
+	return poolRecord{Since: p.since, Next: p.next, Gateway: p.gateway, Options: p.options}
 }
 
 // encode cannot fail for the records above: they hold strings, and times of the
@@ -84,20 +102,25 @@ func decode(value []byte, record any) error {
 // load reads the store into an empty allocator. Addresses are entered after all
 // pools, as the store visits keys in any order.
 func (a *Allocator) load() error {
-	type address struct {
+	type address[T any] struct {
 		key    string
-		record addressRecord
+		record T
 	}
-	var addresses []address
+	var addresses []address[addressRecord]
+	var kept []address[keptRecord]
 	err := a.o.Store.Load(func(key string, value []byte) error {
 		var err error
 		switch {
 		case strings.HasPrefix(key, poolPrefix):
 			err = a.loadPool(strings.TrimPrefix(key, poolPrefix), value)
 		case strings.HasPrefix(key, addressPrefix):
-			ad := address{key: key}
+			ad := address[addressRecord]{key: key}
 			err = decode(value, &ad.record)
 			addresses = append(addresses, ad)
+		case strings.HasPrefix(key, keptPrefix):
+			ad := address[keptRecord]{key: key}
+			err = decode(value, &ad.record)
+			kept = append(kept, ad)
 		case strings.HasPrefix(key, cursorPrefix):
 			err = a.loadCursor(strings.TrimPrefix(key, cursorPrefix), value)
 		default:
@@ -116,6 +139,12 @@ func (a *Allocator) load() error {
 			return fmt.Errorf("key %q: %w", ad.key, err)
 		}
 	}
+	slices.SortFunc(kept, func(a, b address[keptRecord]) int { return cmp.Compare(a.record.Turn, b.record.Turn) })
+	for _, ad := range kept {
+		if err := a.loadKept(ad.key, ad.record); err != nil {
+			return fmt.Errorf("key %q: %w", ad.key, err)
+		}
+	}
 	for _, p := range a.byID {
 		if p.gateway.IsValid() && p.held[p.gateway] == nil {
 			return fmt.Errorf("key %q: gateway %s is not stored as an address", poolKey(p.key), p.gateway)
@@ -129,7 +158,7 @@ func (a *Allocator) loadPool(name string, value []byte) error {
 	if err != nil {
 		return err
 	}
-	var r poolRecord
+	r := poolRecord{Options: config.DefaultPool()}
 	if err := decode(value, &r); err != nil {
 		return err
 	}
@@ -139,7 +168,7 @@ func (a *Allocator) loadPool(name string, value []byte) error {
 	if other := a.space[id.space].overlap(id.subnet); other != nil {
 		return fmt.Errorf("overlaps pool %s", other.key)
 	}
-	p := newPool(id, r.Since)
+	p := newPool(id, r.Since, r.Options)
 	if r.Next.Less(p.first) || p.last.Less(r.Next) {
 		return fmt.Errorf("next address %s is not from %s to %s", r.Next, p.first, p.last)
 	}
@@ -149,19 +178,8 @@ func (a *Allocator) loadPool(name string, value []byte) error {
 }
 
 func (a *Allocator) loadAddress(key string, r addressRecord) error {
-	id, text, _ := strings.Cut(strings.TrimPrefix(key, addressPrefix), "|")
-	addr, err := netip.ParseAddr(text)
+	p, addr, err := a.locate(strings.TrimPrefix(key, addressPrefix))
 	if err != nil {
-		return fmt.Errorf("address: %w", err)
-	}
-	p := a.byID[id]
-	if p == nil {
-		return fmt.Errorf("pool %q is not stored", id)
-	}
-	if addressKey(id, addr) != key {
-		return fmt.Errorf("should be %q", addressKey(id, addr))
-	}
-	if err := p.id.checkAddress(addr); err != nil {
 		return err
 	}
 	if r.Kind != kindFixed && r.Kind != kindChosen {
@@ -171,6 +189,50 @@ func (a *Allocator) loadAddress(key string, r addressRecord) error {
 		return errors.New("the address has no time")
 	}
 	p.hold(addr, &holding{addressRecord: r})
+	return nil
+}
+
+// locate reads ID|ADDRESS, of an address of a pool that is loaded.
+func (a *Allocator) locate(key string) (*pool, netip.Addr, error) {
+	id, text, _ := strings.Cut(key, "|")
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return nil, addr, fmt.Errorf("address: %w", err)
+	}
+	p := a.byID[id]
+	if p == nil {
+		return nil, addr, fmt.Errorf("pool %q is not stored", id)
+	}
+	if addr.String() != text {
+		return nil, addr, fmt.Errorf("the address should be %q", addr)
+	}
+	return p, addr, p.id.checkAddress(addr)
+}
+
+// loadKept enters a kept address; those with lower turns are there already.
+func (a *Allocator) loadKept(key string, r keptRecord) error {
+	p, addr, err := a.locate(strings.TrimPrefix(key, keptPrefix))
+	switch {
+	case err != nil:
+		return err
+	case r.Since.IsZero():
+		return errors.New("the address has no time")
+	case r.Name == "" || len(r.Name) > longestName:
+		return fmt.Errorf("kept for the name %q", r.Name)
+	case p.held[addr] != nil:
+		return errors.New("an address in use is kept for somebody")
+	case !p.inRange(addr):
+		return errors.New("an address outside the pool's range is kept for somebody")
+	case !p.options.Sticky:
+		return errors.New("the pool keeps no addresses")
+	case p.kept.byName[r.Name] != nil:
+		return fmt.Errorf("%q has two addresses", r.Name)
+	case r.Turn <= p.kept.turn:
+		return fmt.Errorf("turn %d is there twice", r.Turn)
+	case p.kept.len() >= mostKept:
+		return errors.New("too many addresses are kept")
+	}
+	p.keep(keptAddress{addr, r})
 	return nil
 }
 

@@ -15,7 +15,12 @@ func sound(t testing.TB) map[string][]byte {
 	mustAddress(t, a, p.ID, "")
 	mustAddress(t, a, p.ID, "10.0.0.9")
 	automatic(t, a, false)
-	mustAddress(t, a, mustPool(t, a, "fd00::/64", "").ID, "fd00::5")
+	six := mustPool(t, a, "fd00::/64", "")
+	mustAddress(t, a, six.ID, "fd00::5")
+	mustRelease(t, a, six.ID, mustNamed(t, a, six.ID, "web").String())
+	if _, err := a.RequestPool(t.Context(), PoolRequest{Space: LocalSpace, Pool: pfx("10.3.0.0/24"), Options: map[string]string{"gangway.sticky": "false"}}); err != nil {
+		t.Fatal(err)
+	}
 	return store.copy()
 }
 
@@ -27,7 +32,9 @@ func TestStoredValues(t *testing.T) {
 		{"address/gangway-local/10.0.0.0/24/10.0.0.128/25|10.0.0.9", `{"since":"T","kind":"fixed"}`},
 		{"pool/gangway-local/10.20.0.0/24", `{"since":"T","next":"10.20.0.1"}`},
 		{"cursor/ipv4", `{"last":"10.20.0.0/24"}`},
-		{"pool/gangway-local/fd00::/64", `{"since":"T","next":"fd00::1"}`},
+		{"pool/gangway-local/fd00::/64", `{"since":"T","next":"fd00::2"}`},
+		{"kept/gangway-local/fd00::/64|fd00::1", `{"since":"T","name":"web","turn":1}`},
+		{"pool/gangway-local/10.3.0.0/24", `{"since":"T","next":"10.3.0.1","options":{"gangway.sticky":"false"}}`},
 		{"address/gangway-local/fd00::/64|fd00::5", `{"since":"T","kind":"fixed"}`},
 	} {
 		got := string(values[c.key])
@@ -71,6 +78,16 @@ func TestGarbageStopsTheStart(t *testing.T) {
 		{"address kind", "address/gangway-local/fd00::/64|fd00::1", `{` + since + `,"kind":"?"}`, "unknown kind of address"},
 		{"address time", "address/gangway-local/fd00::/64|fd00::1", `{"kind":"fixed"}`, "has no time"},
 		{"address type", "address/gangway-local/fd00::/64|fd00::1", `{"kind":7}`, "cannot unmarshal"},
+		{"pool option", "pool/gangway-local/10.9.0.0/24", `{` + since + `,"next":"10.9.0.1","options":{"gangway.stucky":"false"}}`, "another version of gangway"},
+		{"kept pool", "kept/gangway-local/10.9.0.0/24|10.9.0.1", `{` + since + `,"name":"db","turn":2}`, `pool "gangway-local/10.9.0.0/24" is not stored`},
+		{"kept form", "kept/gangway-local/fd00::/64|fd00:0::2", `{` + since + `,"name":"db","turn":2}`, "should be"},
+		{"kept time", "kept/gangway-local/fd00::/64|fd00::2", `{"name":"db","turn":2}`, "has no time"},
+		{"kept for nobody", "kept/gangway-local/fd00::/64|fd00::2", `{` + since + `,"name":"","turn":2}`, "kept for the name"},
+		{"kept in use", "kept/gangway-local/fd00::/64|fd00::5", `{` + since + `,"name":"db","turn":2}`, "in use"},
+		{"kept outside the range", "kept/gangway-local/10.0.0.0/24/10.0.0.128/25|10.0.0.5", `{` + since + `,"name":"db","turn":2}`, "outside the pool's range"},
+		{"kept where nothing is", "kept/gangway-local/10.3.0.0/24|10.3.0.5", `{` + since + `,"name":"db","turn":2}`, "keeps no addresses"},
+		{"kept twice", "kept/gangway-local/fd00::/64|fd00::2", `{` + since + `,"name":"web","turn":2}`, "two addresses"},
+		{"kept turn", "kept/gangway-local/10.20.0.0/24|10.20.0.2", `{` + since + `,"name":"db","turn":0}`, "turn 0"},
 		{"cursor family", "cursor/ipv6", `{"last":"10.0.0.0/24"}`, "is not ipv6"},
 		{"cursor value", "cursor/ipv4", `{"last":"10.0.0.9/24"}`, "not a masked prefix"},
 		{"cursor null", "cursor/ipv4", `null`, "not a masked prefix"},

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"github.com/gangway-net/gangway/config"
 )
 
 // pool is one pool and the addresses held in it.
@@ -22,6 +24,8 @@ type pool struct {
 
 	// gone says that the pool has left the allocator: look it up again.
 	gone bool
+	// options are what the user asks the pool to be.
+	options config.Pool
 	addresses
 	claim
 }
@@ -38,6 +42,9 @@ type identity struct {
 // addresses are those of a pool.
 type addresses struct {
 	held map[netip.Addr]*holding
+	// kept are free.
+	kept keptAddresses
+	// used has the addresses that are held, and those that are kept.
 	used addrSet
 	// next is where the search for a free address starts: one after the address
 	// chosen last, so that a released one rests for a whole turn.
@@ -66,10 +73,11 @@ type holding struct {
 	claim
 }
 
-func newPool(id poolID, since time.Time) *pool {
+func newPool(id poolID, since time.Time, options config.Pool) *pool {
 	p := &pool{
 		identity: identity{id: id, key: id.String(), since: since},
-		lock:     make(ctxLock, 1), addresses: addresses{held: map[netip.Addr]*holding{}},
+		options:  options,
+		lock:     make(ctxLock, 1), addresses: addresses{held: map[netip.Addr]*holding{}, kept: noneKept()},
 	}
 	p.first, p.last = id.bounds()
 	p.next = p.first
@@ -81,6 +89,7 @@ func (p *pool) hold(a netip.Addr, h *holding) {
 		p.ranged.Add(1)
 	}
 	p.held[a] = h
+	p.keepNoMore(a)
 	p.used.add(numberOf(a))
 	p.inUse.Store(int64(len(p.held)))
 }
@@ -102,8 +111,8 @@ func (p *pool) left() float64 {
 	return max(0, numberOf(p.last).less(numberOf(p.first))+1-float64(p.ranged.Load()))
 }
 
-// free finds the first free address from a on, and goes on at the beginning of
-// the range after its end.
+// free finds the first free address from a on that is kept for nobody, and goes on at
+// the beginning of the range after its end.
 func (p *pool) free(from netip.Addr) (netip.Addr, bool) {
 	if a := p.freeFrom(from); a.IsValid() {
 		return a, true

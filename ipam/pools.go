@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"slices"
-	"strings"
+
+	"github.com/gangway-net/gangway/config"
 )
 
 // RequestPool grants the pool asked for, or one of the configured ranges. An
@@ -15,7 +15,7 @@ import (
 // space (not with another range either); an automatic one overlaps nothing of
 // the host and no pool of either space, and is another one at each call.
 func (a *Allocator) RequestPool(ctx context.Context, req PoolRequest) (Pool, error) {
-	unknown := checkOptions(req)
+	options, unknown := poolOptions(req)
 	if !req.Pool.IsValid() {
 		if req.SubPool.IsValid() {
 			return Pool{}, fmt.Errorf("range %s without a subnet: name the subnet too (--subnet)", req.SubPool)
@@ -23,21 +23,21 @@ func (a *Allocator) RequestPool(ctx context.Context, req PoolRequest) (Pool, err
 		if unknown != nil {
 			return Pool{}, unknown
 		}
-		return a.automaticPool(ctx, req)
+		return a.automaticPool(ctx, req, options)
 	}
 	id, err := newPoolID(req.Space, req.Pool, req.SubPool)
 	if err != nil {
 		return Pool{}, err
 	}
 	for {
-		p, err := a.admit(id, unknown)
+		p, err := a.admit(id, options, unknown)
 		if err != nil {
 			return Pool{}, err
 		}
 		if p != nil {
 			return a.commitPool(p, nil)
 		}
-		granted, err := a.replayPool(ctx, id)
+		granted, err := a.replayPool(ctx, id, options)
 		if !errors.Is(err, errGone) {
 			return granted, err
 		}
@@ -48,7 +48,7 @@ func (a *Allocator) RequestPool(ctx context.Context, req PoolRequest) (Pool, err
 // overlapping one while it is written to the store. It returns nil if there is
 // a pool of that very id. unknown is what is wrong with a new one's options: a pool
 // that there is may have been granted by a version that passed over them.
-func (a *Allocator) admit(id poolID, unknown error) (*pool, error) {
+func (a *Allocator) admit(id poolID, options config.Pool, unknown error) (*pool, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.byID[id.String()] != nil {
@@ -61,12 +61,12 @@ func (a *Allocator) admit(id poolID, unknown error) (*pool, error) {
 		return nil, fmt.Errorf("subnet %s overlaps pool %s: choose another subnet, or remove the network that has it",
 			id.subnet, other.describe())
 	}
-	return a.enter(id), nil
+	return a.enter(id, options), nil
 }
 
 // enter adds a pool to the indexes and locks it. a.mu is held.
-func (a *Allocator) enter(id poolID) *pool {
-	p := newPool(id, now())
+func (a *Allocator) enter(id poolID, options config.Pool) *pool {
+	p := newPool(id, now(), options)
 	p.lock <- struct{}{}
 	p.confirmed.Store(a.generation.Load())
 	a.index(p)
@@ -101,9 +101,10 @@ func (a *Allocator) commitPool(p *pool, more map[string][]byte) (Pool, error) {
 	return Pool{ID: p.key, Subnet: p.id.subnet}, nil
 }
 
-// replayPool confirms a pool that is held, or returns errGone if it was
+// replayPool confirms a pool that is held, with the options of now: it may be another
+// network's, or have lost them with the state. It returns errGone if the pool was
 // released meanwhile.
-func (a *Allocator) replayPool(ctx context.Context, id poolID) (Pool, error) {
+func (a *Allocator) replayPool(ctx context.Context, id poolID, options config.Pool) (Pool, error) {
 	generation := a.generation.Load()
 	p, err := a.acquire(ctx, id.String())
 	if err != nil {
@@ -113,6 +114,9 @@ func (a *Allocator) replayPool(ctx context.Context, id poolID) (Pool, error) {
 	if p.confirmed.Load() >= generation {
 		return Pool{}, fmt.Errorf("subnet %s is another network's pool %s: choose another subnet, or remove the network that has it",
 			id.subnet, p.describe())
+	}
+	if err := a.setOptions(p, options); err != nil {
+		return Pool{}, err
 	}
 	p.confirmed.Store(generation)
 	p.claim = claim{replayed: true}
@@ -144,6 +148,9 @@ func (a *Allocator) release(p *pool) error {
 	for addr := range p.held {
 		changes[addressKey(p.key, addr)] = nil
 	}
+	for _, addr := range p.kept.all() {
+		changes[keptKey(p.key, addr)] = nil
+	}
 	if err := a.o.Store.Update(changes); err != nil {
 		return fmt.Errorf("store the release of pool %s: %w", p.key, err)
 	}
@@ -151,17 +158,13 @@ func (a *Allocator) release(p *pool) error {
 	return nil
 }
 
-// checkOptions refuses --ipam-opt options, none of which means anything here. Swarm
-// puts options of its own among them.
-func checkOptions(req PoolRequest) error {
-	for _, name := range slices.Sorted(maps.Keys(req.Options)) {
-		if strings.HasPrefix(name, "com.docker.network.") || name == "RequestAddressType" {
-			continue
-		}
-		return fmt.Errorf("address manager option %s=%s: gangway's address manager has no options: leave --ipam-opt out; --subnet says how large a network is, and GANGWAY_POOLS how large those are that name none",
-			name, req.Options[name])
+// poolOptions reads the user's options. Where they do not hold the defaults count.
+func poolOptions(req PoolRequest) (config.Pool, error) {
+	options, err := config.ParsePool(req.Options)
+	if err != nil {
+		return config.DefaultPool(), fmt.Errorf("--ipam-opt: %w; --subnet says how large a network is, and GANGWAY_POOLS how large those are that name none", err)
 	}
-	return nil
+	return options, nil
 }
 
 // RetainPool is told when the driver refused a network although the network's

@@ -23,9 +23,12 @@ func observed(a *Allocator) string {
 	generation := a.generation.Load()
 	for id, p := range a.byID {
 		q := &modelPool{next: p.next, gate: p.gateway, held: map[netip.Addr]*modelAddress{},
-			modelClaim: modelClaim{p.confirmed.Load() == generation, p.replayed, p.retained}}
+			modelClaim: modelClaim{p.confirmed.Load() == generation, p.replayed, p.retained}, sticky: p.options.Sticky}
 		for addr, h := range p.held {
-			q.held[addr] = &modelAddress{modelClaim{h.confirmed == generation, h.replayed, h.retained}}
+			q.held[addr] = &modelAddress{modelClaim{h.confirmed == generation, h.replayed, h.retained}, h.Name}
+		}
+		for e := p.kept.order.Front(); e != nil; e = e.Next() {
+			q.kept = append(q.kept, modelKept{value(e).addr, value(e).Name})
 		}
 		m.pools[id] = q
 	}
@@ -38,6 +41,7 @@ var (
 	worldSubnets = []string{"10.0.0.0/29", "10.0.0.0/28", "10.0.0.8/30", "10.0.0.16/28", "10.0.1.0/31", "fd00::/125", "fd00::8/127", "10.9.0.0/28"}
 	worldSubs    = map[string][]string{"10.0.0.0/29": {"10.0.0.4/30"}, "10.0.0.16/28": {"10.0.0.16/29", "10.0.0.20/32", "10.0.0.24/29"}, "fd00::/125": {"fd00::4/126"}}
 	worldRanges  = []config.PoolRange{rng("10.0.0.0/27", 29), rng("10.0.1.0/29", 30), rng("fd00::/124", 126)}
+	worldNames   = []string{"", "web", "db", "cache", "queue"}
 	worldUsed    = []netip.Prefix{pfx("10.0.0.24/32"), pfx("10.0.1.4/31")}
 )
 
@@ -113,9 +117,13 @@ func (x *property) stepPool(m *model, n int) (verb, want, got string, err error)
 		if subs := worldSubs[s]; len(subs) > 0 && x.r.IntN(2) == 0 {
 			req.SubPool = pfx(pick(x.r, subs))
 		}
+		sticky := x.r.IntN(4) > 0
+		if !sticky {
+			req.Options = map[string]string{"gangway.sticky": "false"}
+		}
 		var p Pool
 		p, err = x.a.RequestPool(ctx, req)
-		w, ok := m.requestPool(req.Space, req.Pool, req.SubPool)
+		w, ok := m.requestPool(req.Space, req.Pool, req.SubPool, sticky)
 		return fmt.Sprintf("RequestPool %+v", req), answered(w, ok), answered(p.ID, err == nil), err
 	case n < 25:
 		req := PoolRequest{Space: pick(x.r, worldSpaces), V6: x.r.IntN(3) == 0}
@@ -140,9 +148,14 @@ func (x *property) stepAddress(m *model, n int) (verb, want, got string, err err
 		if x.r.IntN(2) == 0 {
 			req.Address = addr
 		}
+		name := ""
+		if !req.Gateway {
+			name = pick(x.r, worldNames)
+			req.Options = map[string]string{optionEndpointName: name}
+		}
 		var p netip.Prefix
 		p, err = x.a.RequestAddress(ctx, req)
-		w, ok := m.requestAddress(id, req.Address, req.Gateway)
+		w, ok := m.requestAddress(id, req.Address, req.Gateway, name)
 		return fmt.Sprintf("RequestAddress %+v", req), answered(w.String(), ok), answered(p.String(), err == nil), err
 	}
 	err = x.a.ReleaseAddress(ctx, id, addr)

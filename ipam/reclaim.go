@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+
+	"github.com/gangway-net/gangway/config"
 )
 
 // Holding is what an engine says that one of its networks has of a LocalSpace pool.
@@ -28,7 +30,7 @@ func (a *Allocator) Reclaim(ctx context.Context, h Holding) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.admit(id, nil)
+	p, err := a.admit(id, config.DefaultPool(), nil)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # bash completion for gangway's options in
 #
-#     docker network create -d gangway -o NAME=VALUE
+#     docker network create -d gangway -o NAME=VALUE --ipam-opt NAME=VALUE
 #     docker network connect --driver-opt NAME=VALUE
 #     docker run --network name=NETWORK,driver-opt=NAME=VALUE
 #
@@ -51,7 +51,11 @@ _gangway_docker_option() {
 		[[ $COMP_LINE =~ [[:space:]](-d|--driver)[[:space:]=]*[^[:space:]]*gangway ]] || return
 		case $cur in
 		--opt=* | -o=*) part=${cur#*=} ;;
-		*) [[ $before =~ [[:space:]](-o|--opt)[[:space:]]+$ ]] || return ;;
+		--ipam-opt=*) part=${cur#*=} place=--ipam ;;
+		*)
+			[[ $before =~ [[:space:]](-o|--opt|--ipam-opt)[[:space:]]+$ ]] || return
+			[[ ${BASH_REMATCH[1]} != --ipam-opt ]] || place=--ipam
+			;;
 		esac
 		return
 	fi

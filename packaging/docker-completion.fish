@@ -24,7 +24,7 @@ end
 # __gangway_docker_options prints the options, and the values of the one at the cursor.
 function __gangway_docker_options
     set -l part (commandline -ct | string replace -r -- '^(-o|--opt)=' '')
-    gangway options --words 2>/dev/null | while read -l name values
+    gangway options --words --network 2>/dev/null | while read -l name values
         if string match -q -- "$name=*" $part
             for value in (string split -n ' ' -- $values)
                 echo $name=$value

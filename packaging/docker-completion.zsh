@@ -26,7 +26,7 @@ case $words[CURRENT] in
 esac
 
 _compskip=all
-for line in ${(f)"$(gangway options --words 2>/dev/null)"}; do
+for line in ${(f)"$(gangway options --words --network 2>/dev/null)"}; do
 	name=${line%% *}
 	names+=($name)
 	[[ $PREFIX == $name=* ]] && values=(${=line#$name})

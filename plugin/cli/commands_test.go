@@ -198,7 +198,7 @@ func TestUsageErrors(t *testing.T) {
 // TestOptions: the list has every row of the table in each form, and those of one place
 // alone; it asks nobody.
 func TestOptions(t *testing.T) {
-	for flag, place := range map[string]config.Where{"--network": config.ForNetwork, "--container": config.ForContainer, "": config.ForBoth} {
+	for flag, place := range map[string]config.Where{"--network": config.ForNetwork, "--container": config.ForContainer, "--ipam": config.ForPool, "": config.ForAny} {
 		t.Run(flag, func(t *testing.T) { listed(t, flag, place) })
 	}
 	if r := gangway(t, t.TempDir(), "options", "--network", "--container"); r.code == 0 {

@@ -15,7 +15,9 @@ import (
 const optionsLong = `List the options of networks, which can stand behind "docker network create -o"
 or as driver_opts of a network in a compose file, and of one container's place on
 a network: behind "docker network connect --driver-opt", or as driver_opts of a
-service's network. They are those of this build; no daemon is asked.
+service's network; and of the address manager: behind "docker network create
+--ipam-driver gangway:latest --ipam-opt", or as options of a network's ipam. They
+are those of this build; no daemon is asked.
 
 --words is for scripts: one line an option, with its name and the values that
 can be listed.`
@@ -34,7 +36,7 @@ type option struct {
 }
 
 func optionsCommand() *cobra.Command {
-	var asJSON, words, network, container bool
+	var asJSON, words, network, container, pool bool
 	cmd := &cobra.Command{
 		Use:   "options",
 		Short: "List the options that networks and containers have",
@@ -43,12 +45,14 @@ func optionsCommand() *cobra.Command {
 
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			place := config.ForBoth
+			place := config.ForAny
 			switch {
 			case network:
 				place = config.ForNetwork
 			case container:
 				place = config.ForContainer
+			case pool:
+				place = config.ForPool
 			}
 			table := slices.DeleteFunc(config.OptionsTable(), func(o config.Option) bool { return o.Where&place == 0 })
 			text := listOptions
@@ -70,8 +74,9 @@ func optionsCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&words, "words", false, "print names and values alone")
 	cmd.Flags().BoolVar(&network, "network", false, "list options of networks alone")
 	cmd.Flags().BoolVar(&container, "container", false, "list options of one container alone")
+	cmd.Flags().BoolVar(&pool, "ipam", false, "list options of the address manager alone")
 	cmd.MarkFlagsMutuallyExclusive("json", "words")
-	cmd.MarkFlagsMutuallyExclusive("network", "container")
+	cmd.MarkFlagsMutuallyExclusive("network", "container", "ipam")
 	return cmd
 }
 

@@ -26,7 +26,7 @@ type migration func(stored contents) (changed contents, err error)
 // migrations lead from the schema oldest+i to the one after it. A new schema is
 // needed when a stored value gets, loses or changes a part.
 func migrations() []migration {
-	return []migration{gatewayModes, endpointsApart, routersNoted, optionsAsGiven}
+	return []migration{gatewayModes, endpointsApart, routersNoted, optionsAsGiven, addressesKept}
 }
 
 // migrate brings the content from a schema to the present one.
@@ -97,6 +97,11 @@ func endpointsApart(contents) (contents, error) { return nil, nil }
 // networks that there were have none. Until the next boot nobody knows of what an older
 // version turned on, and it stays as it was.
 func routersNoted(contents) (contents, error) { return nil, nil }
+
+// addressesKept leads from schema 5 to 6, in which pools have options, and addresses are
+// kept for who had them last. Those pools that there were have no options, and nothing was
+// kept.
+func addressesKept(contents) (contents, error) { return nil, nil }
 
 // withParts adds to an object inside of a JSON object the parts that it lacks.
 func withParts(value []byte, inside string, parts map[string]string) ([]byte, error) {
