@@ -17,6 +17,14 @@
 // than one given out twice. Where a second claim slipped through, the driver
 // notices, and RetainPool or RetainAddresses keep the holding for the first one.
 //
+// # Kept addresses
+//
+// An address that an endpoint with a name gives back is kept for that name: a wish that
+// never keeps anybody from having it. What is kept counts as free; it is only chosen
+// last, so that whoever comes back within a while finds the address that DNS caches,
+// firewalls and peers know. Keeping it held until its owner returns was rejected: a name
+// that never comes back would cost an address for ever.
+//
 // # Cost
 //
 // The addresses in use are kept as a sparse tree of 64-bit words (addrSet), so

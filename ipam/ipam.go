@@ -65,7 +65,7 @@ type PoolRequest struct {
 	// V6 is the family of an automatic pool. With an explicit one the prefix
 	// decides: swarm asks for IPv6 subnets with V6 unset.
 	V6 bool
-	// Options are the user's (--ipam-opt), none of which is known, and swarm's.
+	// Options are the user's (--ipam-opt; see config.ParsePool), and swarm's.
 	Options map[string]string
 }
 
@@ -85,8 +85,9 @@ type AddressRequest struct {
 	Address netip.Addr
 	// Gateway says that the address is for the network's gateway.
 	Gateway bool
-	// Options are the engine's; the endpoint's name and MAC address are kept to
-	// name the holder of an address, others are ignored.
+	// Options are the engine's; the endpoint's name and MAC address are remembered to
+	// name the holder of an address, and the name to give it the same one again. Others
+	// are ignored.
 	Options map[string]string
 }
 
@@ -144,29 +145,3 @@ func New(o Options) (*Allocator, error) {
 // Greet tells that an engine introduces itself anew: it may repeat its claims,
 // so every holding becomes unconfirmed.
 func (a *Allocator) Greet() { a.generation.Add(1) }
-
-// PoolStatus is one pool as the allocator holds it in memory.
-type PoolStatus struct {
-	ID string
-	// InUse counts the addresses held, gateway and auxiliary ones included.
-	InUse int
-	// Free is how many more can be chosen. A range of IPv6 has more than a whole number
-	// holds.
-	Free float64
-	// Confirmed says that the engine claimed the pool since its last greeting.
-	Confirmed bool
-}
-
-// Pools lists the pools, sorted by space and subnet. It waits for no verb. It is
-// there to be held against the store and against what was asked for.
-func (a *Allocator) Pools() []PoolStatus {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	out := make([]PoolStatus, 0, len(a.byID))
-	for _, space := range []string{GlobalSpace, LocalSpace} {
-		for _, p := range a.space[space] {
-			out = append(out, PoolStatus{ID: p.key, InUse: int(p.inUse.Load()), Free: p.left(), Confirmed: p.confirmed.Load() == a.generation.Load()})
-		}
-	}
-	return out
-}

@@ -51,6 +51,8 @@ type Options struct {
 	Networks  Networks
 	Addresses Addresses
 	Inspector Inspector
+	// Holdings, if set, tells of addresses.
+	Holdings Holdings
 	// Drops, if set, tells what was refused.
 	Drops Drops
 	// Names is what engines call networks and containers; nil for no names.

@@ -60,7 +60,7 @@ func TestSmoke(t *testing.T) {
 	}
 	for _, backend := range []string{"auto", "iptables"} {
 		t.Run(backend, func(t *testing.T) {
-			d := start(t, path, backend)
+			d := start(t, path, backend, t.TempDir())
 			defer d.end()
 			for line := range strings.Lines(calls) {
 				if op, body, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " "); strings.HasPrefix(op, "/") {
@@ -90,9 +90,9 @@ type box struct {
 	name, peer string
 }
 
-func start(t *testing.T, path, backend string) *daemon {
+// start starts the daemon, with its state in a folder.
+func start(t *testing.T, path, backend, dir string) *daemon {
 	t.Helper()
-	dir := t.TempDir()
 	socket := filepath.Join(dir, "gangway.sock")
 	d := &daemon{t: t, client: testkit.UnixClient(socket, patience), boxes: map[string]*exec.Cmd{}, inside: map[string]box{}, gateway: map[string]string{}}
 	d.cmd = exec.Command(path, "serve", "--state", filepath.Join(dir, "state"), "--socket", socket)

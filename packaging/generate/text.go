@@ -181,12 +181,23 @@ func optionsPage(r release) string {
 		"own. An unknown option, or a wrong value, is an error that names the nearest known one. **gangway options** prints " +
 		"this list.\n\n# OPTIONS\n")
 	for _, o := range config.NetworkOptionsTable() {
-		fmt.Fprintf(&b, "**%s**\n: %s\n\n    Values: %s%s\n\n", escape(o.Name), escape(o.Help), escape(o.Values), defaultText(o.Default))
+		optionText(&b, o)
+	}
+	b.WriteString("# ADDRESS MANAGER\nOptions of Gangway's address manager are given by **--ipam-opt**, beside **--ipam-driver gangway:latest** " +
+		"or, in a compose file, as **options** of the network's **ipam**.\n\n")
+	for _, o := range config.OptionsTable() {
+		if o.Where == config.ForPool {
+			optionText(&b, o)
+		}
 	}
 	b.WriteString("# EXAMPLES\nA network whose containers do not reach each other:\n\n" +
 		"    docker network create -d gangway -o com.docker.network.bridge.enable_icc=false NAME\n\n" +
 		"# SEE ALSO\ngangway(8), docker-network-create(1)\n")
 	return b.String()
+}
+
+func optionText(b *strings.Builder, o config.Option) {
+	fmt.Fprintf(b, "**%s**\n: %s\n\n    Values: %s%s\n\n", escape(o.Name), escape(o.Help), escape(o.Values), defaultText(o.Default))
 }
 
 func defaultText(value string) string {

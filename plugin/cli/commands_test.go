@@ -74,6 +74,11 @@ func TestPorts(t *testing.T) {
 		"ports 10005/udp --format table\\t{{.Port}}\\t{{.Container}}", "ports shop-db-1", "ports 8000/udp", "ports 8001", "ports shop-web-2", "ports --network shop-front"))
 }
 
+func TestAddresses(t *testing.T) {
+	compare(t, "addresses", transcript(t, host(t, namedHost()), "addresses", "addresses --no-trunc", "addresses shop_front", "addresses hvs2 --json", "addresses shop_frnt",
+		"addresses --format {{.Address}}={{.State}}"))
+}
+
 func TestDrops(t *testing.T) {
 	compare(t, "drops", transcript(t, host(t, namedHost()), "drops", "drops --no-trunc", "drops shop-web-1", "drops --network shop_front", "drops shop-web-1 --network hvs2", "drops shop-db-1 --json",
 		"drops --format {{.Container}}:{{.Packets}}", "drops shop-wob-1", "drops --network hvs2 --json"))
@@ -152,7 +157,7 @@ func TestDaemonError(t *testing.T) {
 // version as well.
 func TestJSONIsTheDaemons(t *testing.T) {
 	path := filepath.Join(host(t, busyHost()), socketName)
-	for _, name := range []string{"networks", "endpoints", "ports", "drops", "health"} {
+	for _, name := range []string{"networks", "endpoints", "ports", "addresses", "drops", "health"} {
 		resp, err := newDaemon(path).client.Get("http://gangway/gangway/v1/" + name)
 		if err != nil {
 			t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/integration/golden"
 	"github.com/gangway-net/gangway/integration/testkit"
+	"github.com/gangway-net/gangway/ipam"
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/plugin/names"
 )
@@ -34,6 +35,7 @@ type inspector struct {
 	endpoints []driver.EndpointStatus
 	ports     []driver.PortStatus
 	events    []events.Event
+	addresses []ipam.AddressStatus
 	dropped   []driver.Dropped
 	packets   []driver.DroppedPacket
 	err       error
@@ -46,6 +48,11 @@ type inspector struct {
 func (i *inspector) Status(context.Context) driver.Status            { return i.status }
 func (i *inspector) Networks(context.Context) []driver.NetworkStatus { return i.networks }
 func (i *inspector) Ports(context.Context) []driver.PortStatus       { return i.ports }
+
+// Addresses implements plugin.Holdings.
+func (i *inspector) Addresses(context.Context) ([]ipam.AddressStatus, error) {
+	return i.addresses, i.err
+}
 
 // Dropped implements plugin.Drops.
 func (i *inspector) Dropped(context.Context) []driver.Dropped { return i.dropped }
@@ -136,6 +143,7 @@ func busyHost() *inspector {
 			{Number: 2, Time: time.Date(2001, 2, 3, 4, 5, 7, 0, time.UTC), Kind: events.Flapping, Text: "somebody undoes the same repair again and again"},
 			{Number: 3, Time: time.Date(2001, 2, 3, 4, 5, 8, 0, time.UTC), Kind: events.Dropped, Text: "3 packets dropped: 3 spoofed (network 0f1e2d3c4b5a, endpoint aaaa1111bbbb)"},
 		},
+		addresses: busyAddresses(),
 		dropped: []driver.Dropped{
 			{Reason: "unpublished", Packets: 1000},
 			{Reason: "unpublished", Packets: 200, NetworkID: net1},
@@ -153,6 +161,21 @@ func busyHost() *inspector {
 	}
 }
 
+// busyAddresses are those of busyHost's networks, and of a pool of a swarm.
+func busyAddresses() []ipam.AddressStatus {
+	addr, local := netip.MustParseAddr, netip.MustParsePrefix("10.50.0.0/24")
+	since := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
+	const pool = "gangway-local/10.50.0.0/24/10.50.0.0/28"
+	return []ipam.AddressStatus{
+		{Pool: "gangway-global/10.50.0.0/24", Subnet: local, Address: addr("10.50.0.2"), State: ipam.StateUsed, Since: since},
+		{Pool: pool, Subnet: local, Local: true, Address: addr("10.50.0.4"), State: ipam.StateKept, Name: "shop-cache-1", Since: since},
+		{Pool: pool, Subnet: local, Local: true, Address: addr("10.50.0.2"), State: ipam.StateUsed, Name: "shop-web-1", Since: since},
+		{Pool: pool, Subnet: local, Local: true, Address: addr("10.50.0.1"), State: ipam.StateGateway, Since: since},
+		{Pool: pool, Subnet: local, Local: true, Address: addr("10.50.0.9"), State: ipam.StateUsed, Since: since},
+		{Pool: "gangway-local/fd00:50::/64", Subnet: netip.MustParsePrefix("fd00:50::/64"), Local: true, Address: addr("fd00:50::2"), State: ipam.StateUsed, Name: "alone", Since: since},
+	}
+}
+
 // serve runs a real plugin server on a socket until the test ends.
 func serve(t *testing.T, path string, i plugin.Inspector) *plugin.Server {
 	t.Helper()
@@ -164,14 +187,15 @@ func serveFor(t *testing.T, path string, i plugin.Inspector, wait time.Duration)
 	t.Helper()
 	var book *names.Book
 	var drops plugin.Drops
+	var holdings plugin.Holdings
 	switch i := i.(type) {
 	case *inspector:
-		book, drops = i.book, i
+		book, drops, holdings = i.book, i, i
 	case *latelyNamed:
 		book, drops = i.book, i
 	}
 	s, err := plugin.New(plugin.Options{
-		Networks: unused{}, Addresses: unused{}, Inspector: i, Drops: drops, Names: book,
+		Networks: unused{}, Addresses: unused{}, Inspector: i, Holdings: holdings, Drops: drops, Names: book,
 		Version: daemonVersion, Log: testkit.Quiet(), VerbTime: wait,
 	})
 	if err != nil {

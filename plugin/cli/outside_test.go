@@ -12,6 +12,7 @@ import (
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/events"
+	"github.com/gangway-net/gangway/ipam"
 	"github.com/gangway-net/gangway/plugin/names"
 )
 
@@ -35,9 +36,10 @@ func outside() *inspector {
 		endpoints: []driver.EndpointStatus{
 			{ID: obeyed, NetworkID: obeyed, Bridge: obeyed, MAC: obeyed, Sandbox: obeyed, HostInterface: obeyed, ContainerInterface: obeyed + "\tc\nd", ContainerIndex: 3},
 		},
-		events:  []events.Event{{Number: 1, Time: time.Unix(1, 0), Kind: events.Flapping, Text: obeyed + "\n2001-02-03  settled"}},
-		dropped: []driver.Dropped{{Reason: obeyed, Packets: 1, NetworkID: obeyed, EndpointID: obeyed}},
-		ports:   []driver.PortStatus{{EndpointID: obeyed, NetworkID: obeyed, Protocol: obeyed, HostIP: addr("::"), ContainerIP: addr("::"), Path: obeyed}},
+		events:    []events.Event{{Number: 1, Time: time.Unix(1, 0), Kind: events.Flapping, Text: obeyed + "\n2001-02-03  settled"}},
+		addresses: []ipam.AddressStatus{{Pool: obeyed, Address: addr("10.0.0.1"), State: obeyed, Name: obeyed + "\tc\nd"}},
+		dropped:   []driver.Dropped{{Reason: obeyed, Packets: 1, NetworkID: obeyed, EndpointID: obeyed}},
+		ports:     []driver.PortStatus{{EndpointID: obeyed, NetworkID: obeyed, Protocol: obeyed, HostIP: addr("::"), ContainerIP: addr("::"), Path: obeyed}},
 	}
 }
 
@@ -46,7 +48,7 @@ func outside() *inspector {
 func TestOutside(t *testing.T) {
 	i := outside()
 	dir := host(t, i)
-	lines := map[string]int{"status": 14, "health": 1, "networks": 2, "endpoints": 2, "ports": 2, "events": 2, "drops": 2}
+	lines := map[string]int{"status": 14, "health": 1, "networks": 2, "endpoints": 2, "ports": 2, "events": 2, "addresses": 2, "drops": 2}
 	for name, want := range lines {
 		args := []string{name}
 		if want == 2 && name != "events" { // one row, where nothing is too long
