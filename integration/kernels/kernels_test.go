@@ -37,23 +37,26 @@ func TestKernels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, k := range chosen {
+		t.Run(k.name, func(t *testing.T) { boot(t, k, job, k.runs(run)) })
+	}
+}
+
+// boot runs suites on a kernel, and judges them.
+func boot(t *testing.T, k kernel, job string, run []suite) {
+	t.Helper()
 	var limit time.Duration
 	for _, s := range run {
 		limit += s.limit
 	}
-	for _, k := range chosen {
-		t.Run(k.name, func(t *testing.T) {
-			t.Parallel()
-			m := &machine{kernel: k, dir: logs(t, k)}
-			began := time.Now()
-			if err := m.run(t.Context(), job, limit); err != nil {
-				t.Fatal(err)
-			}
-			t.Logf("Linux %s: %s", m.release, time.Since(began).Round(time.Second))
-			for _, s := range run {
-				t.Run(s.name, func(t *testing.T) { check(t, m, s) })
-			}
-		})
+	m := &machine{kernel: k, dir: logs(t, k)}
+	began := time.Now()
+	if err := m.run(t.Context(), job, run, limit); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("Linux %s: %s", m.release, time.Since(began).Round(time.Second))
+	for _, s := range run {
+		t.Run(s.name, func(t *testing.T) { check(t, m, s) })
 	}
 }
 

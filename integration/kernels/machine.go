@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // bootLimit is how long a machine may take beside its suites.
@@ -45,7 +47,7 @@ func prepare(ctx context.Context, kernels []kernel) error {
 
 // run boots the machine with a job, waits until it turns itself off, and unpacks
 // its results.
-func (m *machine) run(ctx context.Context, job string, limit time.Duration) error {
+func (m *machine) run(ctx context.Context, job string, suites []suite, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit+bootLimit)
 	defer cancel()
 	results := filepath.Join(m.dir, "results.img")
@@ -59,11 +61,18 @@ func (m *machine) run(ctx context.Context, job string, limit time.Duration) erro
 	kernelDir := filepath.Join(base, m.kernel.suite)
 	drive := func(path, how string) string { return "file=" + path + ",format=raw,if=virtio" + how }
 	console := filepath.Join(m.dir, "console")
+	options := "console=ttyS0 panic=-1 quiet loglevel=4 tsc=reliable no_timer_check mitigations=off rcupdate.rcu_expedited=1"
+	if len(m.kernel.without) > 0 {
+		options += " " + testkit.BarredModules + strings.Join(m.kernel.without, ",")
+	}
+	for _, s := range suites {
+		options += " suite=" + s.name
+	}
 	cmd := exec.CommandContext(ctx, "nice", "-n", "10", "qemu-system-x86_64",
 		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048",
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", filepath.Join(kernelDir, "vmlinuz"), "-initrd", filepath.Join(kernelDir, "initramfs"),
-		"-append", "console=ttyS0 panic=-1 quiet loglevel=4 tsc=reliable no_timer_check mitigations=off rcupdate.rcu_expedited=1", "-serial", "file:"+console,
+		"-append", options, "-serial", "file:"+console,
 		"-drive", drive(filepath.Join(base, "guest.img"), ",snapshot=on"),
 		"-drive", drive(filepath.Join(kernelDir, "modules.img"), ",readonly=on"),
 		"-drive", drive(job, ",readonly=on"),

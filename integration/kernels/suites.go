@@ -13,20 +13,32 @@ type kernel struct {
 	name string
 	// suite is the Debian suite.
 	suite string
+	// without are modules that the kernel is told never to load, and only the suites that
+	// are run on it; nil for none, and for all.
+	without, only []string
 }
 
-// kernels returns all, oldest first. The last one moves on with Debian.
+// kernels returns all: Debian's, oldest first, of which the last one moves on with Debian,
+// and one that lacks what Gangway can do without.
 func kernels() []kernel {
-	return []kernel{{"5.10", "bullseye"}, {"6.1", "bookworm"}, {"6.12", "trixie"}, {"newest", "sid"}}
+	return []kernel{
+		{name: "5.10", suite: "bullseye"}, {name: "6.1", suite: "bookworm"}, {name: "6.12", suite: "trixie"}, {name: "newest", suite: "sid"},
+		{name: "bare", suite: "bookworm", without: []string{"nf_tables", "cls_bpf"}, only: []string{"smoke"}},
+	}
 }
 
-// choose returns the kernels of that list of names, the oldest and the newest for
-// an empty one, and all for "all".
+// runs returns those of the suites that are run on the kernel.
+func (k kernel) runs(all []suite) []suite {
+	return slices.DeleteFunc(slices.Clone(all), func(s suite) bool { return k.only != nil && !slices.Contains(k.only, s.name) })
+}
+
+// choose returns the kernels of that list of names, the oldest and the newest of Debian's
+// for an empty one, and all for "all".
 func choose(names string) ([]kernel, error) {
 	all := kernels()
 	switch names {
 	case "":
-		return []kernel{all[0], all[len(all)-1]}, nil
+		return []kernel{all[0], all[len(all)-2]}, nil
 	case "all":
 		return all, nil
 	}
@@ -34,7 +46,7 @@ func choose(names string) ([]kernel, error) {
 	for _, name := range strings.Fields(names) {
 		i := slices.IndexFunc(all, func(k kernel) bool { return k.name == name || k.suite == name })
 		if i < 0 {
-			return nil, fmt.Errorf("no kernel %q; there are %v", name, all)
+			return nil, fmt.Errorf("no kernel %q; there are %+v", name, all)
 		}
 		chosen = append(chosen, all[i])
 	}

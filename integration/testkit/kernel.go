@@ -3,6 +3,8 @@ package testkit
 import (
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -52,4 +54,22 @@ func OwnRun(t testing.TB, variable, target string) {
 	default:
 		t.Skip("takes long: make " + target)
 	}
+}
+
+// BarredModules is the kernel's parameter that names modules which it never loads.
+const BarredModules = "module_blacklist="
+
+// KernelBars says whether this kernel was told never to load a module: some of the
+// kernels that tests are run on are.
+func KernelBars(module string) bool {
+	line, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return false
+	}
+	for _, word := range strings.Fields(string(line)) {
+		if list, ok := strings.CutPrefix(word, BarredModules); ok && slices.Contains(strings.Split(list, ","), module) {
+			return true
+		}
+	}
+	return false
 }
