@@ -2,7 +2,7 @@
 # engines.sh SUITE[+KIND]...: makes the root trees that the engine tests run
 # dockerd from, one a Debian suite, in ${GANGWAY_CACHE:-/var/cache/gangway}/engines/SUITE.
 # A tree with +managers also has the managers of a host's firewall and sysctls, one
-# with +systemd what a host boots with.
+# with +systemd what a host boots with, and rpm to install Red Hat's kind of package.
 # One with +kernel holds the suite's kernel with its modules, unpacked and not
 # set up; one with +guest is what tests run in on such a kernel: no engine, but
 # the tools that tests call.
@@ -35,7 +35,7 @@ packages() {
 	esac
 	case $1 in
 	*+managers) more=,firewalld,python3-nftables,ufw,procps ;;
-	*+systemd) more=,systemd ;;
+	*+systemd) more=,systemd,rpm ;;
 	esac
 	echo "docker.io,${cli}docker-compose,iptables,nftables,iproute2,ca-certificates,conntrack,busybox$more"
 }

@@ -31,7 +31,7 @@ func debLife(t *testing.T, suite harness.Suite, first, second packages) {
 	d.refusesSource(t)
 
 	api := d.Run(t, "systemctl", "show", "--property", "MainPID", "gangway-api.service")
-	d.upgrade(t)
+	d.upgrade(t, func() { d.apt(t, "install", "/root/second.deb") })
 	d.apiIs(t, "enabled", "active")
 	if d.Run(t, "systemctl", "show", "--property", "MainPID", "gangway-api.service") == api {
 		t.Error("the second API socket is served by the version before")
@@ -123,12 +123,13 @@ func (d debian) refusesSource(t *testing.T) {
 }
 
 // upgrade: what runs does not notice, settings stay and nobody is asked about them.
-func (d debian) upgrade(t *testing.T) {
+// install puts the newer package in the place of the older one.
+func (d debian) upgrade(t *testing.T, install func()) {
 	t.Helper()
 	d.Run(t, "sh", "-c", "echo GANGWAY_LOG_LEVEL=debug >>/etc/default/gangway")
 	stream := d.LAN.Outside.Stream(t, harness.LanIPv4+":8000")
 	questions := d.LAN.Outside.Repeat(t, "tcp", harness.LanIPv4+":8000")
-	d.apt(t, "install", "/root/second.deb")
+	install()
 	d.serves(t, newer, 1)
 	d.enabled(t, "enabled")
 	if longest := stream.Stop(t); longest > 5*time.Second {

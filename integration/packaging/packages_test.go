@@ -64,11 +64,12 @@ func TestPackages(t *testing.T) {
 	testkit.OwnRun(t, "GANGWAY_TEST_PACKAGES", "test-packages")
 	t.Parallel()
 	first := buildPackages(t, older)
-	second := buildPackages(t, newer, "KINDS=deb", "ARCHES="+runtime.GOARCH)
+	second := buildPackages(t, newer, "KINDS=deb rpm", "ARCHES="+runtime.GOARCH)
 	t.Run("same bytes", func(t *testing.T) { t.Parallel(); sameBytes(t, first) })
 	t.Run("contents", func(t *testing.T) { t.Parallel(); contents(t, first) })
 	t.Run("pages", func(t *testing.T) { t.Parallel(); pages(t, first) })
 	t.Run("rpm", func(t *testing.T) { t.Parallel(); rpmLife(t, first) })
+	t.Run("rpm on a host", func(t *testing.T) { t.Parallel(); rpmOnHost(t, first, second) })
 	t.Run("sbom", func(t *testing.T) { t.Parallel(); sbom(t, first) })
 	t.Run("arm64", func(t *testing.T) { t.Parallel(); arm64(t, first) })
 	for _, suite := range []harness.Suite{harness.Bookworm, harness.Trixie} {

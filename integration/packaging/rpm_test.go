@@ -9,7 +9,7 @@ import (
 )
 
 // rpmLife: rpm installs the package into an empty root and erases it, and the scripts
-// call systemd as those of Red Hat's packages do. There is no system of that kind.
+// call systemd as those of Red Hat's packages do.
 func rpmLife(t *testing.T, p packages) {
 	for _, arch := range []string{"x86_64", "aarch64"} {
 		rpm := p.file(t, arch+".rpm")
