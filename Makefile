@@ -62,6 +62,13 @@ test-packages: ## build the packages twice, install, upgrade and remove them on 
 	@scripts/deps.sh test-packages
 	$(GO) test -timeout 1h -count=1 -v ./integration/packaging -run 'TestPackages'
 
+.PHONY: test-fresh
+test-fresh: export CI = true
+test-fresh: export GANGWAY_TEST_FRESH = 1
+test-fresh: ## run make demo and make check on fresh machines of Debian 12 and 13
+	@scripts/deps.sh test
+	$(GO) test -timeout 4h -count=1 -v ./integration/packaging -run 'TestFresh'
+
 .PHONY: build
 build: ## build the program: build/gangway
 	@scripts/deps.sh build

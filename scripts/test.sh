@@ -27,7 +27,7 @@ if [ "${1:-}" = check ]; then
 	scripts/lint.sh
 	# shellcheck disable=SC2046 # a list of words
 	tests "packages" -p 4 $(go list ./... | grep -v '/integration')
-	printf '\nnot run: the race detector and real engines (make test), make test-kernels, make test-packages\n'
+	printf '\nnot run: the race detector and real engines (make test), make test-kernels, make test-packages, make test-fresh\n'
 	exit
 fi
 echo "Style, the packages' own tests, tests with real engines: 25 to 30 minutes on two processors, 1.5 GB of Debian's packages the first time."
@@ -41,5 +41,5 @@ scripts/lint.sh
 tests "packages, with the race detector" -race -p 4 $(go list ./... | grep -v '/integration')
 # Each package starts several engines. Most of their time is waiting, so there are
 # more of them than processors: the small packages run beside the large one.
-tests "real engines" -p 2 -parallel 6 -count=1 -skip '^(TestKernels|TestPackages)$' ./integration/...
-printf '\nnot run: make test-kernels (an hour or more), make test-packages (40 minutes)\n'
+tests "real engines" -p 2 -parallel 6 -count=1 -skip '^(TestKernels|TestPackages|TestFresh)$' ./integration/...
+printf '\nnot run: make test-kernels (an hour or more), make test-packages (40 minutes), make test-fresh (half an hour)\n'

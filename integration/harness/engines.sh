@@ -5,7 +5,7 @@
 # with +systemd what a host boots with, and rpm to install Red Hat's kind of package.
 # One with +kernel holds the suite's kernel with its modules, unpacked and not
 # set up; one with +guest is what tests run in on such a kernel: no engine, but
-# the tools that tests call.
+# the tools that tests call. One with +fresh has nothing but what brings the project there.
 #
 # A tree that is complete already is left alone. Parallel callers wait for each
 # other, and a tree appears under its name only when it is complete. The mirror
@@ -25,6 +25,10 @@ packages() {
 		;;
 	*+guest)
 		echo iptables,nftables,iproute2,conntrack,iputils-ping,procps,kmod,mount,util-linux,dbus-daemon,busybox,mawk
+		return
+		;;
+	*+fresh)
+		echo git,make,ca-certificates
 		return
 		;;
 	esac
