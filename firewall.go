@@ -82,7 +82,7 @@ func checkMark(ctx context.Context, mark firewall.Mark) (shared string, err erro
 // the iptables backend has left.
 func newNftables(ctx context.Context, mark firewall.Mark, log *logrus.Entry) (firewall.Backend, error) {
 	options := nftables.Options{Log: log, Mark: mark}
-	hook, err := iptables.NewForwardHook(log, mark)
+	hook, err := iptables.NewForwardHook(ctx, log, mark)
 	if err != nil {
 		log.WithError(err).Info("firewall: this host's iptables, if any, are left alone")
 	} else {

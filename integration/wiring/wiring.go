@@ -79,7 +79,7 @@ func newBackend(ctx context.Context, name string, log *logrus.Entry) (firewall.B
 	if name == "iptables" {
 		return newIPTables(ctx, log)
 	}
-	hook, err := iptables.NewForwardHook(log, firewall.DefaultMark())
+	hook, err := iptables.NewForwardHook(ctx, log, firewall.DefaultMark())
 	if err != nil {
 		return nil, err
 	}

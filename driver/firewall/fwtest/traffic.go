@@ -7,12 +7,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // How long to wait for an answer: one that is due may be late on a busy
 // machine, one that must not come needs no patience.
 const (
-	patience   = 10 * time.Second
+	patience   = testkit.Patience
 	impatience = 300 * time.Millisecond
 )
 

@@ -65,7 +65,7 @@ var _ firewall.Backend = (*Backend)(nil)
 // New finds iptables and what the engine uses of it. It fails if the commands
 // are missing or may not be used.
 func New(ctx context.Context, o Options) (*Backend, error) {
-	found, err := installed()
+	found, err := installed(ctx)
 	if err != nil {
 		return nil, err
 	}

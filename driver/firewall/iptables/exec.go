@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -50,15 +48,15 @@ func (v variant) command(six bool, verb string) string {
 	return strings.Join(parts, "-")
 }
 
-// installed returns the variants whose commands are all there, the one that
-// "iptables" stands for first.
-func installed() ([]variant, error) {
+// installed returns the variants whose commands are all there, and that the kernel can
+// have, the one that "iptables" stands for first.
+func installed(ctx context.Context) ([]variant, error) {
 	var found []variant
 	for _, v := range []variant{nft, legacy, only} {
 		if v == only && len(found) > 0 {
 			break
 		}
-		if v.complete() {
+		if v.complete() && !(v == nft && legacy.complete() && withoutNFTables(ctx)) {
 			found = append(found, v)
 		}
 	}
@@ -70,6 +68,18 @@ func installed() ([]variant, error) {
 		slices.Reverse(found)
 	}
 	return found, nil
+}
+
+// noNFTables is what the nf_tables variant says on a kernel that has no nf_tables, neither
+// built in nor as a module that it could load: the subsystem of netlink is not there
+// (nfnetlink_rcv_msg).
+const noNFTables = "Could not fetch rule set generation id: Invalid argument"
+
+// withoutNFTables says whether the kernel has no nf_tables. Then there is nobody's rule in
+// that variant, and no use for it; Debian's package brings both.
+func withoutNFTables(ctx context.Context) bool {
+	_, err := run(ctx, "", nft.command(false, "save"))
+	return err != nil && strings.Contains(err.Error(), noNFTables)
 }
 
 func (v variant) complete() bool {
@@ -177,23 +187,4 @@ func run(ctx context.Context, stdin, name string, args ...string) ([]byte, error
 		return nil, fmt.Errorf("run %s: %w", name, ctx.Err())
 	}
 	return nil, fmt.Errorf("run %s: %w: %s", name, err, explain(complaint.String(), stdin))
-}
-
-// failedLine is how iptables-restore names the line of its input that failed;
-// in the nf_tables variant, for what the kernel refuses, the line of the rule.
-var failedLine = regexp.MustCompile(`line:? (\d+)`)
-
-// explain adds the line that failed to what iptables-restore said about it.
-func explain(complaint, script string) string {
-	text := strings.Join(strings.Fields(complaint), " ")
-	if m := failedLine.FindStringSubmatch(text); m != nil {
-		lines := strings.Split(script, "\n")
-		if n, err := strconv.Atoi(m[1]); err == nil && n >= 1 && n <= len(lines) {
-			text += " (" + lines[n-1] + ")"
-		}
-	}
-	if strings.Contains(text, "Permission denied") || strings.Contains(text, "must be root") {
-		text += ": gangway needs root or CAP_NET_ADMIN"
-	}
-	return text
 }

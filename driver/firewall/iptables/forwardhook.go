@@ -47,8 +47,8 @@ type place struct {
 
 // NewForwardHook finds the iptables commands. It fails if there are none; then there
 // is nobody on the host to follow the marks either.
-func NewForwardHook(log *logrus.Entry, mark firewall.Mark) (*ForwardHook, error) {
-	found, err := installed()
+func NewForwardHook(ctx context.Context, log *logrus.Entry, mark firewall.Mark) (*ForwardHook, error) {
+	found, err := installed(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 // forwardHookOf makes a FORWARD hook that knows one variant only.
 func forwardHookOf(t *testing.T, v variant) *ForwardHook {
 	t.Helper()
-	g, err := NewForwardHook(testkit.Quiet(), firewall.DefaultMark())
+	g, err := NewForwardHook(t.Context(), testkit.Quiet(), firewall.DefaultMark())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ var markWords = regexp.MustCompile(`--(?:mark|set-xmark|nfmask|restore-mark --nf
 // mark and one of these among them. Rules that match or set the whole mark are no such:
 // gangway's bits are on a packet only while it passes the chains of FORWARD.
 func MarkUsers(ctx context.Context, mark firewall.Mark) ([]string, error) {
-	found, err := installed()
+	found, err := installed(ctx)
 	if err != nil {
 		return nil, nil //nolint:nilerr // nobody has rules where there are no commands
 	}
