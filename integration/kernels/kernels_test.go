@@ -27,6 +27,9 @@ func TestKernels(t *testing.T) {
 	if len(names) > 0 {
 		run = slices.DeleteFunc(run, func(s suite) bool { return !slices.Contains(names, s.name) })
 	}
+	run = slices.DeleteFunc(run, func(s suite) bool {
+		return !slices.ContainsFunc(chosen, func(k kernel) bool { return len(k.runs([]suite{s})) > 0 })
+	})
 	if err = prepare(t.Context(), chosen); err != nil {
 		if os.Getenv("CI") != "true" {
 			t.Skip(err)
