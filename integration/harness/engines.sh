@@ -28,7 +28,7 @@ packages() {
 		return
 		;;
 	*+fresh)
-		echo git,make,ca-certificates
+		echo git,make,ca-certificates,iproute2
 		return
 		;;
 	esac

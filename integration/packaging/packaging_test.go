@@ -42,8 +42,9 @@ func run(t *testing.T, env []string, args ...string) string {
 
 func try(t *testing.T, env []string, args ...string) (string, error) {
 	t.Helper()
-	// Not the test's own context, which has ended when it cleans up.
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	// Not the test's own context, which has ended when it cleans up. It ends what hangs: a
+	// busy machine may take half an hour for the packages of two architectures.
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = root(t)
