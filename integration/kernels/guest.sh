@@ -27,7 +27,7 @@ while read -r name folder limit args; do
 	# shellcheck disable=SC2086 # a list of arguments
 	{
 		status=0
-		(cd "/opt/src/$folder" && timeout -k 10 "$limit" "/opt/bin/$name" $args) 2>&1 </dev/null || status=$?
+		(cd "/opt/src/$folder" && timeout -k 10 "$((limit + 60))" "/opt/bin/$name" $args) 2>&1 </dev/null || status=$?
 		echo "$status" >"$results/$name.status"
 	} | tee "$results/$name.log"
 	status=$(cat "$results/$name.status")
