@@ -1,8 +1,8 @@
 #!/bin/sh
-# guest.sh: the first process of a test machine's root file system: runs what
-# /opt/suites lists, keeps what it prints, writes that to the last disk and turns
-# the machine off: those of them that the kernel's command line names. A line has a name, a folder below /opt/src, seconds, and the
-# arguments of the test program /opt/bin/NAME.
+# guest.sh: the first process of a test machine's root file system: runs those of the
+# suites of /opt/suites that the kernel's command line names, keeps what they print,
+# writes that to the last disk and turns the machine off. A line has a name, a folder
+# below /opt/src, seconds, and the arguments of the test program /opt/bin/NAME.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME=/root LC_ALL=C.UTF-8 CI=true GANGWAY_TEST_OTHER_KERNEL=1 TMPDIR=/tmp GANGWAY_TEST_BINARY=/opt/bin/gangway
 
