@@ -17,7 +17,7 @@ func TestModules(t *testing.T) {
 	for i, option := range []string{"gangway.anti_spoofing\":\"true", "com.docker.network.bridge.enable_icc\":\"false"} {
 		id := fmt.Sprintf("%064d", i+1)
 		body := fmt.Sprintf(`{"NetworkID":"%s","Options":{"com.docker.network.enable_ipv4":true,"com.docker.network.enable_ipv6":false,"com.docker.network.generic":{"%s"}},"IPv4Data":[{"AddressSpace":"x","Pool":"10.61.%d.0/24","Gateway":"10.61.%d.1/24"}],"IPv6Data":[]}`, id, option, i, i)
-		status, answer, err := testkit.Call(d.client, "NetworkDriver.CreateNetwork", body)
+		status, answer, err := d.send("NetworkDriver.CreateNetwork", body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -27,7 +27,7 @@ func TestModules(t *testing.T) {
 		if name, _, _ := strings.Cut(option, `"`); bare && (!strings.Contains(answer, "cls_bpf") || !strings.Contains(answer, name)) {
 			t.Errorf("the refusal does not name the option %s and the module cls_bpf: %s", name, answer)
 		}
-		if status, answer, err = testkit.Call(d.client, "NetworkDriver.DeleteNetwork", fmt.Sprintf(`{"NetworkID":"%s"}`, id)); err != nil || status != 200 {
+		if status, answer, err = d.send("NetworkDriver.DeleteNetwork", fmt.Sprintf(`{"NetworkID":"%s"}`, id)); err != nil || status != 200 {
 			t.Errorf("delete: %d %s %v", status, answer, err)
 		}
 	}
@@ -42,13 +42,16 @@ func TestForcedBackend(t *testing.T) {
 	d := launch(t, binary(t), "nftables", t.TempDir())
 	defer d.end()
 	body := fmt.Sprintf(`{"NetworkID":"%064d","Options":{"com.docker.network.generic":{}},"IPv4Data":[{"AddressSpace":"x","Pool":"10.62.0.0/24","Gateway":"10.62.0.1/24"}],"IPv6Data":[]}`, 1)
-	status, answer, err := d.firstAnswer("NetworkDriver.CreateNetwork", body)
+	status, answer, err := d.send("NetworkDriver.CreateNetwork", body)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, d.log.String())
 	}
 	works := testkit.KernelHas(5, 6) && !testkit.KernelBars("nf_tables")
 	if works != (status == 200) {
 		t.Errorf("CreateNetwork: %d %s", status, answer)
+	}
+	if status, left, err := d.send("NetworkDriver.DeleteNetwork", fmt.Sprintf(`{"NetworkID":"%064d"}`, 1)); works && (err != nil || status != 200) {
+		t.Errorf("DeleteNetwork: %d %s %v", status, left, err)
 	}
 	if !works && !(strings.Contains(answer, "nf_tables") && strings.Contains(answer, "GANGWAY_FIREWALL=iptables")) {
 		t.Errorf("the refusal names neither the module nor the way out: %s", answer)

@@ -22,7 +22,7 @@ import (
 
 // patience is how long the daemon may take to be ready, and for a call. What it
 // promises is not the question here, and a machine may be emulated on a busy host.
-const patience = 5 * time.Minute
+const patience = 10 * time.Minute
 
 func TestMain(m *testing.M) { nstest.Main(m) }
 
@@ -124,16 +124,6 @@ func launch(t *testing.T, path, backend, dir string) *daemon {
 	return d
 }
 
-// firstAnswer sends a call as soon as somebody listens.
-func (d *daemon) firstAnswer(op, body string) (status int, answer string, err error) {
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if status, answer, err = testkit.Call(d.client, op, body); err == nil {
-			break
-		}
-	}
-	return status, answer, err
-}
-
 // end ends the daemon and the containers.
 func (d *daemon) end() {
 	_ = d.cmd.Process.Signal(syscall.SIGTERM)
@@ -157,16 +147,7 @@ func (d *daemon) sh(script string) string {
 // call sends one call, and does what the engine does beside it.
 func (d *daemon) call(op, body string) {
 	d.t.Helper()
-	status, answer, err := testkit.Call(d.client, strings.TrimPrefix(op, "/"), body)
-	for range 10 {
-		// What did not end in time is undone: a busy machine that emulates another
-		// one may need several times what an engine waits for.
-		if err != nil || !strings.Contains(answer, "gave up after") {
-			break
-		}
-		d.t.Logf("once more: %s: %s", op, answer)
-		status, answer, err = testkit.Call(d.client, strings.TrimPrefix(op, "/"), body)
-	}
+	status, answer, err := d.send(strings.TrimPrefix(op, "/"), body)
 	if err != nil || status != http.StatusOK {
 		d.t.Fatalf("%s %s: %d %s %v\n%s", op, body, status, answer, err, d.log.String())
 	}
@@ -184,6 +165,20 @@ func (d *daemon) call(op, body string) {
 		d.moveIn(r.EndpointID, r.SandboxKey, joined.Gateway)
 	case "/NetworkDriver.Leave":
 		d.moveOut(r.EndpointID)
+	}
+}
+
+// send sends a call until it is answered: a busy machine that emulates another one may
+// need several times what an engine waits for. What did not end in time is undone.
+func (d *daemon) send(op, body string) (status int, answer string, err error) {
+	d.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		status, answer, err = testkit.Call(d.client, op, body)
+		late := err != nil || strings.Contains(answer, "gave up")
+		if !late || time.Now().After(deadline) {
+			return status, answer, err
+		}
+		d.t.Logf("once more: %s: %s %v", op, answer, err)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/gangway-net/gangway/integration/testkit"
 	"github.com/gangway-net/gangway/plugin"
 )
 
@@ -58,7 +57,7 @@ func TestSticky(t *testing.T) {
 // mustAnswer sends a call of the address manager.
 func (d *daemon) mustAnswer(op, body string) string {
 	d.t.Helper()
-	status, answer, err := testkit.Call(d.client, "IpamDriver."+op, body)
+	status, answer, err := d.send("IpamDriver."+op, body)
 	if err != nil || status != 200 {
 		d.t.Fatalf("%s %s: %d %s %v", op, body, status, answer, err)
 	}
