@@ -14,7 +14,7 @@ import (
 )
 
 // bootLimit is how long a machine may take beside its suites.
-const bootLimit = 5 * time.Minute
+const bootLimit = 30 * time.Minute
 
 // cacheDir is the folder of the engines' trees, and of the kernels.
 func cacheDir() string {
