@@ -34,12 +34,16 @@ func NewFresh(t testing.TB, suite Suite) Fresh {
 	n := startNode(t, nodeConfig{
 		Hostname: "fresh", Cgroup: cgroupPrefix + current.name + filepath.Base(dir), Tree: tree, Dir: dir, Binds: binds,
 	})
-	names, err := os.ReadFile("/etc/resolv.conf")
-	if err == nil {
-		err = os.WriteFile(n.Path("/etc/resolv.conf"), names, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
+	// It reaches what this machine reaches, and trusts whom this machine trusts: there may
+	// be a proxy with a certificate of its own in between.
+	for _, file := range []string{"/etc/resolv.conf", "/etc/ssl/certs/ca-certificates.crt"} {
+		text, err := os.ReadFile(file)
+		if err == nil {
+			err = os.WriteFile(n.Path(file), text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return Fresh{n}
 }
