@@ -24,8 +24,6 @@ type pool struct {
 
 	// gone says that the pool has left the allocator: look it up again.
 	gone bool
-	// options are what the user asks the pool to be.
-	options config.Pool
 	addresses
 	claim
 }
@@ -41,7 +39,9 @@ type identity struct {
 
 // addresses are those of a pool.
 type addresses struct {
-	held map[netip.Addr]*holding
+	// options are what the user asks of them.
+	options config.Pool
+	held    map[netip.Addr]*holding
 	// kept are free.
 	kept keptAddresses
 	// used has the addresses that are held, and those that are kept.
@@ -76,8 +76,7 @@ type holding struct {
 func newPool(id poolID, since time.Time, options config.Pool) *pool {
 	p := &pool{
 		identity: identity{id: id, key: id.String(), since: since},
-		options:  options,
-		lock:     make(ctxLock, 1), addresses: addresses{held: map[netip.Addr]*holding{}, kept: noneKept()},
+		lock:     make(ctxLock, 1), addresses: addresses{options: options, held: map[netip.Addr]*holding{}, kept: noneKept()},
 	}
 	p.first, p.last = id.bounds()
 	p.next = p.first
