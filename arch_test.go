@@ -16,7 +16,7 @@ const module = "github.com/gangway-net/gangway"
 // form a tree with main at its root: what holds decisions (config, driver,
 // ipam) never learns of what talks to the kernel or the wire.
 var arrows = map[string][]string{
-	"":                          {"config", "ipam", "driver", "driver/cause", "driver/drift", "driver/events", "driver/model", "driver/link", "driver/nflog", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/metrics", "plugin/names", "plugin/store", "plugin/cli"},
+	"":                          {"config", "ipam", "driver", "driver/cause", "driver/drift", "driver/events", "driver/model", "driver/link", "driver/nflog", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/metrics", "plugin/names", "plugin/page", "plugin/store", "plugin/cli"},
 	"config":                    {},
 	"printable":                 {},
 	"ipam":                      {"config"},
@@ -48,18 +48,21 @@ var arrows = map[string][]string{
 	"driver/nftrace":            {},
 	"driver/conntrack":          {"driver/nlattr", "driver/spec"},
 	"driver/watch":              {"driver/bpfprog", "driver/nlattr", "driver/spec", "printable"},
-	"plugin":                    {"config", "driver", "driver/cause", "driver/events", "driver/firewall", "driver/model", "ipam", "plugin/names", "printable"},
+	"plugin":                    {"config", "driver", "driver/cause", "driver/events", "driver/firewall", "driver/model", "driver/spec", "ipam", "plugin/names", "printable"},
 	"plugin/capture":            {},
 	"plugin/doctor":             {"driver/cause", "driver/kernel", "plugin", "plugin/enter"},
 	"plugin/enter":              {},
 	"plugin/trace":              {"driver/nftrace", "plugin", "plugin/enter"},
 	"plugin/engine":             {"driver", "ipam", "plugin/names"},
 	"plugin/names":              {"printable"},
+	"plugin/graph":              {"plugin", "printable"},
+	"plugin/page":               {"driver", "plugin", "plugin/trace"},
 	"plugin/support":            {},
-	"plugin/metrics":            {"config", "driver", "driver/cause", "driver/spec", "ipam", "plugin", "printable"},
+	"plugin/metrics":            {"config", "driver", "driver/cause", "driver/spec", "ipam", "plugin", "plugin/webserver", "printable"},
 	"plugin/store":              {},
-	"plugin/cli":                {"config", "driver", "driver/cause", "driver/firewall", "plugin", "plugin/capture", "plugin/dockerapi", "plugin/doctor", "plugin/support", "plugin/trace", "printable"},
+	"plugin/cli":                {"config", "driver", "driver/cause", "driver/firewall", "plugin", "plugin/capture", "plugin/dockerapi", "plugin/doctor", "plugin/graph", "plugin/page", "plugin/support", "plugin/trace", "plugin/webserver", "printable"},
 	"plugin/dockerapi":          {"driver"},
+	"plugin/webserver":          {"config"},
 	"packaging/generate":        {"config", "plugin", "plugin/cli"},
 }
 

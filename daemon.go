@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -35,6 +36,7 @@ import (
 	"github.com/gangway-net/gangway/plugin/engine"
 	"github.com/gangway-net/gangway/plugin/metrics"
 	"github.com/gangway-net/gangway/plugin/names"
+	"github.com/gangway-net/gangway/plugin/page"
 	"github.com/gangway-net/gangway/plugin/store"
 )
 
@@ -83,7 +85,7 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	defer measured.Close()
 	d.conditions.ask(cause.Unserved, measured.Unserved)
 	server, err := plugin.New(plugin.Options{
-		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver, Holdings: d.addresses, Drops: d.driver, Names: book, Calls: measured, Metrics: measured, Causes: d.conditions.list,
+		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver, Holdings: d.addresses, Drops: d.driver, Traffic: d.links, Names: book, Calls: measured, Metrics: measured, Causes: d.conditions.list,
 		Version: version, Settings: settings.Texts, Log: log, Notify: notify, Watchdog: watchdog(log),
 	})
 	if err != nil {
@@ -94,7 +96,8 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	defer stop(nil)
 	var background sync.WaitGroup
 	if settings.Metrics != (config.Listen{}) {
-		background.Go(func() { measured.Serve(ctx, settings.Metrics, log) })
+		beside := pageOf(server, settings, log)
+		background.Go(func() { measured.Serve(ctx, settings.Metrics, beside, log) })
 	}
 	background.Go(func() {
 		if failed := d.driver.Restore(ctx); failed != nil {
@@ -111,6 +114,15 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 		err = errors.Join(cause, err)
 	}
 	return err
+}
+
+// pageOf is the page beside the metrics, or nil: without a secret it is for this host alone.
+func pageOf(server *plugin.Server, settings config.Settings, log *logrus.Entry) http.Handler {
+	if !settings.Metrics.Local() && settings.PageToken == "" {
+		log.Infof("the page is not served at %s, which others reach: set GANGWAY_PAGE_TOKEN for it", settings.Metrics)
+		return nil
+	}
+	return page.New(page.Options{Source: server, Token: settings.PageToken, Log: log})
 }
 
 // notify tells the service manager, if there is one.

@@ -15,7 +15,13 @@ type Listen struct {
 	Address string
 }
 
-// String is the form in which parseListen takes it.
+// Local says that only this host reaches it: a unix socket, or an address of loopback.
+func (l Listen) Local() bool {
+	at, err := netip.ParseAddrPort(l.Address)
+	return l.Network == "unix" || err == nil && at.Addr().IsLoopback()
+}
+
+// String is the form in which ParseListen takes it.
 func (l Listen) String() string {
 	switch l.Network {
 	case "":
@@ -28,11 +34,11 @@ func (l Listen) String() string {
 
 const unixPrefix = "unix:"
 
-// parseListen reads an address and a port, unix: and a path, or off. A name of a host is
+// ParseListen reads an address and a port, unix: and a path, or off. A name of a host is
 // refused: what it stands for is not known when the daemon starts early in a boot, and
 // may become another address later. So is a port alone, which elsewhere means all
 // addresses: who wants that says so.
-func parseListen(v string) (Listen, error) {
+func ParseListen(v string) (Listen, error) {
 	if v == "off" {
 		return Listen{}, nil
 	}

@@ -21,6 +21,9 @@ type Settings struct {
 	LogLevel, LogFormat string
 	// Metrics is where metrics are served beside the socket; the zero value for nowhere.
 	Metrics Listen
+	// PageToken is what a browser has to know for the page beside the metrics; empty for
+	// nothing. It is a secret.
+	PageToken string
 	// Firewall is auto, nftables or iptables: what keeps the rules. auto means
 	// nftables where the kernel can do it, else iptables.
 	Firewall string
@@ -123,8 +126,13 @@ func outputSettings() []Setting {
 		},
 		{
 			Flag: "metrics", Env: "GANGWAY_METRICS", Default: "off",
-			Help: "where metrics for Prometheus are served to whoever can connect, beside the socket (ADDRESS:PORT, unix:/PATH, or off)",
-			set:  func(s *Settings, v string) (err error) { s.Metrics, err = parseListen(v); return err },
+			Help: "where metrics for Prometheus are served to whoever can connect, beside the socket, and the page (ADDRESS:PORT, unix:/PATH, or off)",
+			set:  func(s *Settings, v string) (err error) { s.Metrics, err = ParseListen(v); return err },
+		},
+		{
+			Flag: "page-token", Env: "GANGWAY_PAGE_TOKEN", Default: "off", Secret: true,
+			Help: "secret that the page beside the metrics asks for (16 to 256 letters, digits and ._~-), without which it is served on loopback and unix sockets only, or off; a flag is seen by all users of the host, a variable is not",
+			set:  func(s *Settings, v string) (err error) { s.PageToken, err = ParseToken(v); return err },
 		},
 	}
 }
@@ -163,7 +171,7 @@ func LoadSettings(flags map[string]string, environ []string) (Settings, error) {
 
 // shown is a value as others may see it.
 func (s Setting) shown(value string) string {
-	if s.Secret && value != "" {
+	if s.Secret && value != "" && value != s.Default {
 		return "***"
 	}
 	return value

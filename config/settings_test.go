@@ -46,8 +46,8 @@ func TestLoadSettings(t *testing.T) {
 	}{
 		"nothing":   {nil, nil, defaults()},
 		"unrelated": {nil, []string{"PATH=/bin", "XGANGWAY_STATE=x", "GANGWAY=x", "gangway_state=x", "=", ""}, defaults()},
-		"environment": {nil, []string{"GANGWAY_STATE=/s", "GANGWAY_SOCKET=/k.sock", "GANGWAY_ENGINE=/e.sock", "GANGWAY_LOG_LEVEL=debug", "GANGWAY_FIREWALL=iptables", "GANGWAY_MARK=0x3", "GANGWAY_FORWARDING=open", "GANGWAY_POOLS=10.0.0.0/8:16", "GANGWAY_LOG_FORMAT=json", "GANGWAY_METRICS=127.0.0.1:9323"},
-			Settings{"/s", "/k.sock", []string{"/e.sock"}, "debug", "json", Listen{"tcp", "127.0.0.1:9323"}, "iptables", Mark{1, 2}, true, []PoolRange{{netip.MustParsePrefix("10.0.0.0/8"), 16}}, nil}},
+		"environment": {nil, []string{"GANGWAY_STATE=/s", "GANGWAY_SOCKET=/k.sock", "GANGWAY_ENGINE=/e.sock", "GANGWAY_LOG_LEVEL=debug", "GANGWAY_FIREWALL=iptables", "GANGWAY_MARK=0x3", "GANGWAY_FORWARDING=open", "GANGWAY_POOLS=10.0.0.0/8:16", "GANGWAY_LOG_FORMAT=json", "GANGWAY_METRICS=127.0.0.1:9323", "GANGWAY_PAGE_TOKEN=abcdefghij.012-_~"},
+			Settings{"/s", "/k.sock", []string{"/e.sock"}, "debug", "json", Listen{"tcp", "127.0.0.1:9323"}, "abcdefghij.012-_~", "iptables", Mark{1, 2}, true, []PoolRange{{netip.MustParsePrefix("10.0.0.0/8"), 16}}, nil}},
 		"flag wins":       {map[string]string{"state": "/flag"}, []string{"GANGWAY_STATE=/env"}, with(func(s *Settings) { s.StateDir = "/flag" })},
 		"flag hides":      {map[string]string{"log-level": "warn"}, []string{"GANGWAY_LOG_LEVEL=nonsense"}, with(func(s *Settings) { s.LogLevel = "warn" })},
 		"empty is none":   {nil, []string{"GANGWAY_STATE=", "GANGWAY_POOLS=", "GANGWAY_LOG_LEVEL", "GANGWAY_SOCKET="}, defaults()},
@@ -84,6 +84,7 @@ func TestSecret(t *testing.T) {
 }
 
 func TestRefusedSettings(t *testing.T) {
+	const secret = "0123456789abcdef"
 	for _, c := range []struct {
 		flags map[string]string
 		env   string
@@ -91,7 +92,7 @@ func TestRefusedSettings(t *testing.T) {
 	}{
 		{nil, "GANGWAY_STAET=/x", `unknown environment variable "GANGWAY_STAET": did you mean GANGWAY_STATE?`},
 		{nil, "GANGWAY_LOGLEVEL=", "did you mean GANGWAY_LOG_LEVEL?"},
-		{nil, "GANGWAY_WHATEVER=1", "known are GANGWAY_STATE, GANGWAY_SOCKET, GANGWAY_ENGINE, GANGWAY_FIREWALL, GANGWAY_MARK, GANGWAY_FORWARDING, GANGWAY_POOLS, GANGWAY_LOG_LEVEL, GANGWAY_LOG_FORMAT, GANGWAY_METRICS"},
+		{nil, "GANGWAY_WHATEVER=1", "known are GANGWAY_STATE, GANGWAY_SOCKET, GANGWAY_ENGINE, GANGWAY_FIREWALL, GANGWAY_MARK, GANGWAY_FORWARDING, GANGWAY_POOLS, GANGWAY_LOG_LEVEL, GANGWAY_LOG_FORMAT, GANGWAY_METRICS, GANGWAY_PAGE_TOKEN"},
 		{nil, "GANGWAY_STATE=var/lib", `GANGWAY_STATE: path "var/lib" is not absolute`},
 		{map[string]string{"state": ""}, "", `--state: path "" is not absolute`},
 		{map[string]string{"state": "/"}, "", "root folder"},
@@ -117,17 +118,39 @@ func TestRefusedSettings(t *testing.T) {
 		{nil, "GANGWAY_METRICS=[::ffff:127.0.0.1]:9323", "write the IPv4 address 127.0.0.1"},
 		{nil, "GANGWAY_METRICS=unix:m.sock", `path "m.sock" is not absolute`},
 		{map[string]string{"metrics": ""}, "", `--metrics: address ""`},
+		{nil, "GANGWAY_PAGE_TOKEN=" + secret[:15], "GANGWAY_PAGE_TOKEN: the token (15 bytes): want 16 to 256"},
+		{nil, "GANGWAY_PAGE_TOKEN=" + strings.Repeat("x", 257), "the token (257 bytes)"},
+		{nil, "GANGWAY_PAGE_TOKEN=" + secret + "#", "letters, digits and ._~-"},
+		{nil, "GANGWAY_PAGE_TOKEN=" + secret + "\n", "letters, digits and ._~-"},
+		{nil, "GANGWAY_PAGE_TOKEN=" + secret + "é", "letters, digits and ._~-"},
+		{map[string]string{"page-token": ""}, "", "--page-token: the token (0 bytes)"},
 		{map[string]string{"sate": "/x"}, "", `unknown flag "sate": did you mean state?`},
 	} {
 		_, err := LoadSettings(c.flags, []string{c.env})
 		wantErr(t, err, c.err)
+		if err != nil && strings.Contains(err.Error(), secret[:15]) {
+			t.Errorf("the secret is told: %v", err)
+		}
+	}
+}
+
+// TestListenLocal: what others may reach is not local.
+func TestListenLocal(t *testing.T) {
+	for at, want := range map[string]bool{
+		"off": false, "unix:/run/m.sock": true, "127.0.0.1:1": true, "127.9.9.9:1": true, "[::1]:1": true,
+		"0.0.0.0:1": false, "[::]:1": false, "192.0.2.1:1": false, "[fe80::1%lo]:1": false,
+	} {
+		l, err := ParseListen(at)
+		if err != nil || l.Local() != want {
+			t.Errorf("%s: %t (%v), want %t", at, l.Local(), err, want)
+		}
 	}
 }
 
 // TestSettingsTable keeps the table complete: each row sets its own field, by
 // flag and by environment, and its default is what holds without it.
 func TestSettingsTable(t *testing.T) {
-	other := map[string]string{"state": "/elsewhere", "socket": "/elsewhere.sock", "engine": "off", "firewall": "iptables", "mark": "0x00101000", "forwarding": "open", "pools": "10.0.0.0/8:24", "log-level": "error", "log-format": "json", "metrics": "[::]:9323"}
+	other := map[string]string{"state": "/elsewhere", "socket": "/elsewhere.sock", "engine": "off", "firewall": "iptables", "mark": "0x00101000", "forwarding": "open", "pools": "10.0.0.0/8:24", "log-level": "error", "log-format": "json", "metrics": "[::]:9323", "page-token": strings.Repeat("x", 16)}
 	table := SettingsTable()
 	if n := reflect.TypeFor[Settings]().NumField() - 1; len(table) != n || len(other) != n {
 		t.Fatalf("%d rows, %d examples and %d fields", len(table), len(other), n)

@@ -13,7 +13,7 @@ import (
 )
 
 // AdminPath is where the admin API begins on the plugin's socket. The paths
-// below it are health, status, networks, endpoints, ports, addresses, drops, events and version;
+// below it are health, status, networks, endpoints, ports, addresses, graph, drops, events and version;
 // each answers GET with JSON.
 const AdminPath = "/gangway/v1/"
 
@@ -73,6 +73,9 @@ func (s *Server) routeAdmin(h sdk.Handler) {
 	})
 	s.adminRoute(h, "ports", func(ctx context.Context) (any, error) {
 		return s.ports(ctx), nil
+	})
+	s.adminRoute(h, "graph", func(ctx context.Context) (any, error) {
+		return s.Graph(ctx)
 	})
 	s.routeHoldings(h)
 	s.routeDrops(h)

@@ -55,6 +55,8 @@ type Options struct {
 	Holdings Holdings
 	// Drops, if set, tells what was refused.
 	Drops Drops
+	// Traffic, if set, tells what has passed endpoints.
+	Traffic Traffic
 	// Names is what engines call networks and containers; nil for no names.
 	Names *names.Book
 	// Causes, if set, tells what else keeps the daemon from being ok. It waits for nothing.

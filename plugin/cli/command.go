@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -113,7 +114,7 @@ func (c command) cobra(o Options) *cobra.Command {
 		switch {
 		case c.subject.takes(len(args)):
 			return completion(cmd, c.subject.complete, ready)
-		case c.lists != nil && len(args) == 0:
+		case c.lists != nil && c.lists.argument && len(args) == 0:
 			return completion(cmd, c.lists.complete, ready)
 		}
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -161,17 +162,23 @@ func (c command) args(cmd *cobra.Command, args []string) error {
 // listFlags declares the flags of lists.
 func (c command) listFlags(cmd *cobra.Command, q *query, ready func() query) {
 	f := cmd.Flags()
-	if !c.spans {
-		f.BoolVar(&q.full, "no-trunc", false, "cut nothing, and show ids and more columns")
+	forms := []string{"json", "table"}
+	if c.lists.forms != nil {
+		forms = c.lists.forms
+		f.StringVar(&q.format, "format", forms[0], "`FORM` of the answer: "+strings.Join(forms, ", "))
+	} else {
+		f.StringVar(&q.format, "format", "", "print \"json\", one object a line, \"table `TEMPLATE`\", or a Go template for each line")
+		if !c.spans {
+			f.BoolVar(&q.full, "no-trunc", false, "cut nothing, and show ids and more columns")
+		}
 	}
-	f.StringVar(&q.format, "format", "", "print \"json\", one object a line, \"table `TEMPLATE`\", or a Go template for each line")
 	cmd.MarkFlagsMutuallyExclusive("json", "format")
 	words := func(list func(context.Context, query) []string) cobra.CompletionFunc {
 		return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return completion(cmd, list, ready)
 		}
 	}
-	completions := map[string]cobra.CompletionFunc{"format": words(func(context.Context, query) []string { return []string{"json", "table"} })}
+	completions := map[string]cobra.CompletionFunc{"format": words(func(context.Context, query) []string { return forms })}
 	if c.lists.network {
 		f.StringVar(&q.want.network, "network", "", "list what is on one `NETWORK`, by name or id")
 		completions["network"] = words(networkNames)

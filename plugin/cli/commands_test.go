@@ -189,7 +189,7 @@ func TestJSONIsTheDaemons(t *testing.T) {
 // TestHelp holds what a newcomer reads first.
 func TestHelp(t *testing.T) {
 	dir := t.TempDir()
-	compare(t, "help", transcript(t, dir, "help", "help status", "help endpoints", "help ports", "help events", "help options", "help serve"))
+	compare(t, "help", transcript(t, dir, "help", "help status", "help endpoints", "help ports", "help events", "help options", "help graph", "help ui", "help serve"))
 	if a, b := gangway(t, dir), gangway(t, dir, "help"); a != b {
 		t.Errorf("gangway alone: %+v", a)
 	}
@@ -197,7 +197,7 @@ func TestHelp(t *testing.T) {
 
 func TestUsageErrors(t *testing.T) {
 	compare(t, "usage", transcript(t, t.TempDir(), "statsu", "status now", "status --jsn", "ports --timeout 0s", "ports --timeout x", "status --no-trunc", "serve --state",
-		"networks a b", "status --network a", "ports 70000/tcp", "ports --json --format json", "options --format json"))
+		"networks a b", "status --network a", "ports 70000/tcp", "ports --json --format json", "options --format json", "graph front", "graph --format png", "graph --format mermiad", "ui now", "ui --listen 9324", "ui --listen off"))
 }
 
 // TestOptions: the list has every row of the table in each form, and those of one place

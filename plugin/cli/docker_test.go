@@ -71,7 +71,7 @@ func TestDocker(t *testing.T) {
 	for line, want := range map[string]string{
 		"gangway prots":        "docker gangway: unknown command \"prots\" for \"docker gangway\"\n\nDid you mean this?\n\tdrops\n\tports\n\n",
 		"gangway serve":        "docker gangway: unknown command \"serve\" for \"docker gangway\"\n",
-		"gangway api":          "docker gangway: unknown command \"api\" for \"docker gangway\"\n",
+		"gangway api":          "docker gangway: unknown command \"api\" for \"docker gangway\"\n\nDid you mean this?\n\tui\n\n",
 		"gangway ports --jsn":  "docker gangway ports: unknown flag: --jsn; see \"docker gangway ports --help\"\n",
 		"gangway ports nobody": "",
 	} {

@@ -62,6 +62,8 @@ type lists struct {
 	argument bool
 	// network says that there is --network.
 	network bool
+	// forms are what --format takes, the default first; nil for tables and templates.
+	forms []string
 	// complete returns what the argument may be.
 	complete func(ctx context.Context, q query) []string
 }

@@ -87,11 +87,10 @@ func New(o Options) *cobra.Command {
 	root.AddCommand(serve)
 	root.AddCommand(apiCommand(o))
 	root.AddCommand(optionsCommand())
-	for _, c := range []command{statusCommand(), healthCommand(), networksCommand(), endpointsCommand(), portsCommand(), addressesCommand(), dropsCommand(), eventsCommand(), doctorCommand(), traceCommand(), versionCommand(o.Version)} {
+	for _, c := range []command{statusCommand(), healthCommand(), networksCommand(), endpointsCommand(), portsCommand(), addressesCommand(), dropsCommand(), eventsCommand(), graphCommand(), doctorCommand(), traceCommand(), versionCommand(o.Version)} {
 		root.AddCommand(c.cobra(o))
 	}
-	root.AddCommand(captureCommand(o))
-	root.AddCommand(supportCommand(o))
+	root.AddCommand(captureCommand(o), supportCommand(o), uiCommand(o))
 	return root
 }
 

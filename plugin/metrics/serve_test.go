@@ -3,7 +3,6 @@ package metrics
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -27,7 +26,7 @@ func served(t *testing.T, at config.Listen, log *logrus.Entry) {
 	ctx, stop := context.WithCancel(t.Context())
 	var done sync.WaitGroup
 	m := newHost().metrics()
-	done.Go(func() { m.Serve(ctx, at, log) })
+	done.Go(func() { m.Serve(ctx, at, nil, log) })
 	t.Cleanup(func() { stop(); done.Wait() })
 }
 
@@ -107,108 +106,6 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestServeBounds: connections are bounded, and so is what a client may send.
-func TestServeBounds(t *testing.T) {
-	at := config.Listen{Network: "tcp", Address: freePort(t)}
-	served(t, at, testkit.Quiet())
-	reach(t, at)
-	ask := func(patience time.Duration) (net.Conn, error) {
-		c, err := net.Dial(at.Network, at.Address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Close() })
-		_, err = io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: gangway\r\n\r\n")
-		if err == nil {
-			err = c.SetReadDeadline(time.Now().Add(patience))
-		}
-		if err == nil {
-			_, err = io.ReadFull(c, make([]byte, 15))
-		}
-		return c, err
-	}
-	var open []net.Conn
-	for len(open) < connections {
-		c, err := ask(testkit.Patience)
-		if err != nil {
-			t.Fatalf("connection %d: %v", len(open)+1, err)
-		}
-		open = append(open, c)
-	}
-	// That nothing comes can only be waited for. Too short a wait hides a mistake, and
-	// makes none.
-	c, err := ask(100 * time.Millisecond)
-	if !os.IsTimeout(err) {
-		t.Errorf("connection %d: %v, want no answer", connections+1, err)
-	}
-	_ = open[0].Close()
-	if err = c.SetReadDeadline(time.Now().Add(testkit.Patience)); err == nil {
-		_, err = io.ReadFull(c, make([]byte, 15))
-	}
-	if err != nil {
-		t.Errorf("after another has ended: %v", err)
-	}
-	req, err := http.NewRequest(http.MethodGet, "http://gangway/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = open[1].Close()
-	req.Header.Set("X", strings.Repeat("x", 2*headerSize))
-	resp, err := clientOf(at).Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-		t.Errorf("a long header: %s", resp.Status)
-	}
-}
-
-// pipes is a listener whose connections are pipes, for a clock of the test's own.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-// TestServeTimes: who sends no request, or pauses too long after one, is left.
-func TestServeTimes(t *testing.T) {
-	for sent, limit := range map[string]time.Duration{
-		"": headerTime, "GET /metrics HT": headerTime, "GET / HTTP/1.1\r\nHost: g\r\n\r\n": idleTime,
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-			ctx, stop := context.WithCancel(t.Context())
-			var ended sync.WaitGroup
-			m := newHost().metrics()
-			ended.Go(func() { _ = m.serve(ctx, l, testkit.Quiet()) })
-			client, server := net.Pipe()
-			l.conns <- server
-			start := time.Now()
-			_, err := io.WriteString(client, sent)
-			if err == nil {
-				_, err = io.Copy(io.Discard, client)
-			}
-			if took := time.Since(start); err != nil || took != limit {
-				t.Errorf("%q: ended after %s, want %s (%v)", sent, took, limit, err)
-			}
-			stop()
-			ended.Wait()
-		})
-	}
-}
-
 // TestServeAgain: an address that somebody else has is told once, and taken when it is
 // free. A socket of a daemon that was killed is replaced, one that answers is not.
 func TestServeAgain(t *testing.T) {
@@ -218,7 +115,7 @@ func TestServeAgain(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		var ended sync.WaitGroup
 		m := newHost().metrics()
-		ended.Go(func() { m.Serve(ctx, config.Listen{Network: "tcp", Address: "198.51.100.1:9323"}, entry) })
+		ended.Go(func() { m.Serve(ctx, config.Listen{Network: "tcp", Address: "198.51.100.1:9323"}, nil, entry) })
 		time.Sleep(10 * retryTime)
 		if text := m.Unserved(); !strings.HasPrefix(text, "metrics are not served at 198.51.100.1:9323: ") {
 			t.Errorf("unserved: %q", text)
@@ -229,28 +126,4 @@ func TestServeAgain(t *testing.T) {
 			t.Errorf("told %d times:\n%s", n, log.String())
 		}
 	})
-	path := filepath.Join(t.TempDir(), "m.sock")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if taken, answers := listen(t.Context(), config.Listen{Network: "unix", Address: path}); answers == nil {
-		_ = taken.Close()
-		t.Error("a socket that answers is taken")
-	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	_ = l.Close()
-	if l, err = listen(t.Context(), config.Listen{Network: "unix", Address: path}); err != nil {
-		t.Fatal(err)
-	}
-	_ = l.Close()
-	if err = os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err = listen(t.Context(), config.Listen{Network: "unix", Address: path}); err == nil {
-		t.Error("a file is replaced")
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Error(fmt.Errorf("the file: %w", err))
-	}
 }

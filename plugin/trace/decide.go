@@ -71,6 +71,8 @@ func (d *Decision) from(s State, f Flow) {
 	switch {
 	case f.From.Host:
 		d.step("from the host itself")
+	case f.From.outside() && !f.Source.IsValid():
+		d.step("from anywhere outside of Gangway's networks")
 	case f.From.outside():
 		d.step("from %s, outside of Gangway's networks", f.Source)
 	default:
