@@ -186,6 +186,7 @@ test)
 	need docker-registry docker-registry
 	need iperf3 iperf3
 	need prometheus prometheus
+	need chromium chromium
 	need systemd-analyze systemd
 	need rpm rpm
 	;;
