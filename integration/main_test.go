@@ -106,6 +106,7 @@ func lifeScenarios() []scenario {
 		{name: "api-streams", run: testAPIStreams, own: true},
 		{name: "api-bodies", run: testAPIBodies, own: true},
 		{name: "api-refuses", run: testAPIRefuses, own: true},
+		{name: "page", run: testPage, plugin: true, own: true},
 		{name: "trace", run: testTrace, plugin: true, own: true, rules: true},
 		{name: "capture", run: testCapture, plugin: true, own: true},
 		{name: "privileges", run: testPrivileges, plugin: true, own: true},
