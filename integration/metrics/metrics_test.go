@@ -1,3 +1,4 @@
+// Package metrics has Debian's Prometheus scrape the daemon. It holds tests only.
 package metrics
 
 import (
@@ -16,9 +17,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gangway-net/gangway/integration/lone"
+	"github.com/gangway-net/gangway/integration/nstest"
 	"github.com/gangway-net/gangway/integration/testkit"
 	"github.com/gangway-net/gangway/plugin/metrics"
 )
+
+func TestMain(m *testing.M) { nstest.Main(m) }
 
 const (
 	netA = "aaaa0123456789abcdef0123456789abcdef0123456789abcdef0123456789ab"
@@ -48,12 +53,12 @@ rule_files: [%s]
 scrape_configs:
   - job_name: gangway
     static_configs: [{targets: ["%s"]}]
-`, rules, address)
+`, rules, lone.Address)
 	if err := os.WriteFile(dir+"/prometheus.yml", []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	sh(t, "promtool check config "+dir+"/prometheus.yml")
-	run(t, &log{}, nil, "prometheus", "--config.file="+dir+"/prometheus.yml", "--storage.tsdb.path="+dir+"/data", "--web.listen-address="+prometheusAddress)
+	lone.Sh(t, "promtool check config "+dir+"/prometheus.yml")
+	lone.Run(t, &lone.Log{}, nil, "prometheus", "--config.file="+dir+"/prometheus.yml", "--storage.tsdb.path="+dir+"/data", "--web.listen-address="+prometheusAddress)
 	p := &prometheus{t}
 	testkit.Eventually(t, "Prometheus scrapes", func() bool { v, ok := p.query(`up{job="gangway"}`); return ok && v == 1 })
 	return p
@@ -105,13 +110,13 @@ func between(least, most float64) func(float64) bool {
 
 // TestPrometheus: Debian's Prometheus sees what real containers do, and takes the alerts.
 func TestPrometheus(t *testing.T) {
-	need(t, "prometheus", "promtool", "ping")
-	sh(t, "promtool check rules "+alerts)
-	d := startDaemon(t)
-	poolA, gatewayA := d.network(netA, "10.71.0.0/24")
-	poolB, gatewayB := d.network(netB, "10.72.0.0/24")
-	first := d.container(netA, ep1, poolA, gatewayA, 8071)
-	second := d.container(netB, ep2, poolB, gatewayB, 8072)
+	lone.Need(t, "prometheus", "promtool", "ping")
+	lone.Sh(t, "promtool check rules "+alerts)
+	d := lone.Start(t)
+	poolA, gatewayA := d.Network(netA, "10.71.0.0/24")
+	poolB, gatewayB := d.Network(netB, "10.72.0.0/24")
+	first := d.Container(netA, ep1, poolA, gatewayA, 8071)
+	second := d.Container(netB, ep2, poolB, gatewayB, 8072)
 	p := startPrometheus(t)
 	endpoint := func(name string) string {
 		return fmt.Sprintf(`%s{endpoint="%s",network="%s"}`, name, ep1[:12], netA[:12])
@@ -123,7 +128,7 @@ func TestPrometheus(t *testing.T) {
 
 	// 100 packets of 1000 bytes, with the headers of ICMP, IPv4 and Ethernet.
 	const packets, size = 100, 1000 + 8 + 20 + 14
-	first.sh("ping -q -c 100 -i 0.01 -s 1000 " + plain(gatewayA))
+	first.Sh("ping -q -c 100 -i 0.01 -s 1000 " + lone.Plain(gatewayA))
 	for _, name := range []string{"gangway_endpoint_transmit_bytes_total", "gangway_endpoint_receive_bytes_total"} {
 		p.sees(endpoint(name), between(packets*size, before+packets*size+5000))
 	}
@@ -131,13 +136,13 @@ func TestPrometheus(t *testing.T) {
 	p.sees(fmt.Sprintf(`gangway_endpoint_transmit_bytes_total{endpoint="%s"}`, ep2[:12]), between(0, 5000))
 
 	// Into another network.
-	first.sh("ping -q -c 20 -i 0.01 -W 1 " + plain(second.address) + " || :")
+	first.Sh("ping -q -c 20 -i 0.01 -W 1 " + lone.Plain(second.Address) + " || :")
 	p.sees(fmt.Sprintf(`sum by (reason) (gangway_network_refused_packets_total{network="%s",reason="isolated"})`, netB[:12]), is(20))
 	p.sees(`gangway_refused_packets_total{reason="isolated"}`, is(20))
 	p.sees(`gangway_refused_packets_total{reason="icc"}`, is(0))
 
 	// Somebody sets a bridge down.
-	sh(t, "ip link set gw-"+netA[:12]+" down")
+	lone.Sh(t, "ip link set gw-"+netA[:12]+" down")
 	p.sees(`gangway_repairs_total{kind="bridge"}`, is(1))
 	p.sees(`gangway_events_total{kind="repair"}`, is(1))
 
@@ -160,13 +165,13 @@ func TestPrometheus(t *testing.T) {
 	p.panels()
 
 	// A call that fails, and one that does not hold.
-	if status, answer, err := testkit.Call(d.client, "NetworkDriver.Join", "{"); err != nil || status == http.StatusOK {
+	if status, answer, err := testkit.Call(d.Client, "NetworkDriver.Join", "{"); err != nil || status == http.StatusOK {
 		t.Errorf("%d %s %v", status, answer, err)
 	}
 	p.sees(`gangway_calls_total{call="NetworkDriver.Join",result="refused"}`, is(1))
 
 	everyMetric(t, d)
-	d.logIsJSON()
+	logIsJSON(t, d)
 }
 
 // rules: Prometheus can evaluate each alert, and none is on.
@@ -230,11 +235,11 @@ func (p *prometheus) panels() {
 }
 
 // served returns the text of both places, and fails where they differ in kind.
-func served(t *testing.T, d *daemon) string {
+func served(t *testing.T, d *lone.Daemon) string {
 	t.Helper()
 	var texts []string
-	for _, c := range []*http.Client{d.client, http.DefaultClient} {
-		resp, err := c.Get("http://" + address + "/metrics")
+	for _, c := range []*http.Client{d.Client, http.DefaultClient} {
+		resp, err := c.Get("http://" + lone.Address + "/metrics")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +265,7 @@ func familiesOf(text string) (names []string) {
 
 // everyMetric: promtool has no objection, what is served is what the table has, and what
 // dashboard and alerts use is served.
-func everyMetric(t *testing.T, d *daemon) {
+func everyMetric(t *testing.T, d *lone.Daemon) {
 	t.Helper()
 	text := served(t, d)
 	check := exec.CommandContext(t.Context(), "promtool", "check", "metrics")
@@ -313,17 +318,17 @@ func usedBy(t *testing.T, file string) []string {
 
 // logIsJSON: each line of the daemon's log is a JSON object with the fields that there
 // are in a text as well.
-func (d *daemon) logIsJSON() {
-	d.t.Helper()
+func logIsJSON(t *testing.T, d *lone.Daemon) {
+	t.Helper()
 	joined := false
-	for line := range strings.Lines(d.log.String()) {
+	for line := range strings.Lines(d.Log.String()) {
 		var got struct{ Time, Level, Msg, Op, Dur, Net, Ep string }
 		if err := json.Unmarshal([]byte(line), &got); err != nil || got.Time == "" || got.Level == "" || got.Msg == "" {
-			d.t.Errorf("%v: %s", err, line)
+			t.Errorf("%v: %s", err, line)
 		}
 		joined = joined || got.Op == "NetworkDriver.Join" && got.Net == netA[:12] && got.Ep == ep1[:12] && strings.HasSuffix(got.Dur, "s")
 	}
 	if !joined {
-		d.t.Errorf("no call of Join in the log:\n%s", d.log)
+		t.Errorf("no call of Join in the log:\n%s", d.Log)
 	}
 }

@@ -5,8 +5,6 @@ package page
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +20,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/gangway-net/gangway/integration/lone"
 	"github.com/gangway-net/gangway/integration/nstest"
 	"github.com/gangway-net/gangway/integration/testkit"
 )
@@ -71,6 +70,7 @@ func TestPage(t *testing.T) {
 		{"Token", testToken},
 		{"Policy", testPolicy},
 		{"Shots", testShots},
+		{"Daemon", testDaemon},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, browser) })
 	}
@@ -79,12 +79,7 @@ func TestPage(t *testing.T) {
 // start has a browser of the test's own; its profile goes with the test.
 func start(t *testing.T) context.Context {
 	t.Helper()
-	if _, err := exec.LookPath("chromium"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("chromium is missing: scripts/deps.sh test installs it")
-		}
-		t.Skip("chromium is missing: scripts/deps.sh test installs it")
-	}
+	lone.Need(t, "chromium")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
 		chromedp.Flag("font-render-hinting", "none"))
