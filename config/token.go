@@ -17,10 +17,8 @@ func ParseToken(v string) (string, error) {
 	if v == "off" {
 		return "", nil
 	}
-	foreign := func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._~-", r))
-	}
-	if len(v) < minToken || len(v) > maxToken || strings.ContainsFunc(v, foreign) {
+	const fit = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~-"
+	if len(v) < minToken || len(v) > maxToken || strings.ContainsFunc(v, func(r rune) bool { return !strings.ContainsRune(fit, r) }) {
 		return "", fmt.Errorf("the token (%d bytes): want %d to %d letters, digits and ._~-, such as \"openssl rand -hex 16\" prints, or off", len(v), minToken, maxToken)
 	}
 	return v, nil

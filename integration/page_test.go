@@ -35,7 +35,8 @@ func testPage(t *testing.T, e *harness.Engine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || !strings.Contains(line, socket) || !strings.Contains(line, token) {
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || !strings.Contains(line, socket) || !strings.Contains(line, token) {
 		t.Fatalf("gangway ui prints %q: %v", line, err)
 	}
 	client := testkit.UnixClient(e.Path(socket), time.Minute)

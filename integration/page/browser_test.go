@@ -205,12 +205,6 @@ func (tb *tab) text(selector string) string {
 	return eval[string](tb, fmt.Sprintf(`document.querySelector(%q)?.innerText ?? ""`, selector))
 }
 
-// texts are those of all elements.
-func (tb *tab) texts(selector string) []string {
-	tb.t.Helper()
-	return eval[[]string](tb, fmt.Sprintf(`[...document.querySelectorAll(%q)].map((e) => e.innerText)`, selector))
-}
-
 // press presses keys where the focus is, as a keyboard does: a character comes of a key
 // that nobody has taken. The library's own sends both.
 func (tb *tab) press(keys ...string) {

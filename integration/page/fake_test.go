@@ -85,10 +85,10 @@ func (d *daemon) followers() (n int) {
 // event notes one that is about a container, or about nothing.
 func (d *daemon) event(kind, text, endpoint string) {
 	d.change(func() {
-		e := plugin.Event{Event: events.Event{Number: uint64(len(d.events) + 1), Time: time.Now(), Kind: kind, Text: text}}
+		e := plugin.Event{Number: uint64(len(d.events) + 1), Time: time.Now(), Kind: kind, Text: text}
 		for _, of := range d.host.Endpoints {
 			if of.ID == endpoint {
-				e.NetworkID, e.Whose = of.NetworkID, of.Whose
+				e.NetworkID, e.NetworkName, e.ContainerID, e.ContainerName = of.NetworkID, of.NetworkName, of.ContainerID, of.ContainerName
 			}
 		}
 		d.events = append(d.events, e)

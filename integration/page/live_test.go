@@ -134,7 +134,12 @@ func testKeyboard(t *testing.T, browser context.Context) {
 	if got := tb.text("#details h2"); got != "back" {
 		t.Errorf("details of %q", got)
 	}
-	// From details by Tab to its links, and one of these opened.
+	byTab(tb, at)
+}
+
+// byTab: from details to a link in them, and back to the filter.
+func byTab(tb *tab, at func(string)) {
+	tb.t.Helper()
 	tb.press(tabKey, tabKey)
 	tb.press(enter)
 	tb.sees("a container", `document.querySelector("#details .over").innerText === "Container"`)
@@ -145,7 +150,7 @@ func testKeyboard(t *testing.T, browser context.Context) {
 	tb.press(escape)
 	tb.sees("all", `document.querySelectorAll(".card").length === 3`)
 	if got := eval[int](tb, `document.querySelectorAll('[role=treeitem][tabindex="0"]').length`); got != 1 {
-		t.Errorf("Tab stops %d times in the map, want once", got)
+		tb.t.Errorf("Tab stops %d times in the map, want once", got)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/plugin/graph/graphtest"
 	"github.com/gangway-net/gangway/printable"
@@ -229,7 +230,7 @@ func testEmpty(t *testing.T, browser context.Context) {
 	tb.ready(1)
 	tb.sees("no advice", `!document.querySelector(".empty")`)
 	d.change(func() {
-		d.host.Status.State, d.host.Status.Problem = plugin.HealthProblem, "bridge is gone"
+		d.host.Status.State, d.host.Status.Problem = cause.Problem, "bridge is gone"
 		d.host.Status.Networks++
 	})
 	tb.sees("the problem", `document.querySelector("#state").innerText === "problem" && document.querySelector("#notice").innerText.includes("bridge is gone")`)

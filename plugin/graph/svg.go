@@ -112,6 +112,9 @@ func (p port) lines() (all []string) {
 
 type drawing struct{ strings.Builder }
 
+// add adds a line, or some.
+func (d *drawing) add(format string, args ...any) { _, _ = fmt.Fprintf(d, format, args...) }
+
 // network draws a network with its containers, hanging from its bridge.
 func (d *drawing) network(x, y int, b box) {
 	d.open("net", x, y, boxWidth, b.height())
@@ -121,12 +124,12 @@ func (d *drawing) network(x, y int, b box) {
 	top, end := headHeight, 0
 	for _, p := range b.places {
 		end = top + rowHeight/2
-		fmt.Fprintf(d, `<path class="wire" d="M%d %dH%d"/>`+"\n", spine, end, indent)
+		d.add(`<path class="wire" d="M%d %dH%d"/>`+"\n", spine, end, indent)
 		d.place(indent, top, p)
 		top += p.height() + rowGap
 	}
 	if end > 0 {
-		fmt.Fprintf(d, `<path class="wire" d="M%d %dV%d"/>`+"\n", spine, headHeight-4, end+1)
+		d.add(`<path class="wire" d="M%d %dV%d"/>`+"\n", spine, headHeight-4, end+1)
 	}
 	d.close()
 }
@@ -136,7 +139,7 @@ func (d *drawing) place(x, y int, p place) {
 	d.open("box", x, y, width, p.height())
 	room := width - 20
 	for i, a := range p.addresses() {
-		fmt.Fprintf(d, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", width-10, 21+i*portHeight, escape(a))
+		d.add(`<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", width-10, 21+i*portHeight, escape(a))
 		if i == 0 {
 			room -= int(float64(len(a))*small) + 10
 		}
@@ -154,8 +157,8 @@ func (d *drawing) place(x, y int, p place) {
 
 // open begins a box. It is a picture of its own: what does not fit into it is cut.
 func (d *drawing) open(class string, x, y, width, height int) {
-	fmt.Fprintf(d, `<svg x="%d" y="%d" width="%d" height="%d">`+"\n", x, y, width, height)
-	fmt.Fprintf(d, `<rect class="%s" x=".5" y=".5" width="%d" height="%d" rx="6"/>`+"\n", class, width-1, height-1)
+	d.add(`<svg x="%d" y="%d" width="%d" height="%d">`+"\n", x, y, width, height)
+	d.add(`<rect class="%s" x=".5" y=".5" width="%d" height="%d" rx="6"/>`+"\n", class, width-1, height-1)
 }
 
 func (d *drawing) close() { d.WriteString("</svg>\n") }
@@ -175,7 +178,7 @@ func (d *drawing) text(x, y int, class, text string, room int) {
 	if shown != text {
 		title = "<title>" + escape(text) + "</title>"
 	}
-	fmt.Fprintf(d, `<text x="%s" y="%s"%s>%s%s</text>`+"\n", strconv.Itoa(x), strconv.Itoa(y), attributes, title, escape(shown))
+	d.add(`<text x="%s" y="%s"%s>%s%s</text>`+"\n", strconv.Itoa(x), strconv.Itoa(y), attributes, title, escape(shown))
 }
 
 // fitted cuts text to so many columns. What is not Latin, Greek or Cyrillic may take two.

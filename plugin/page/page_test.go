@@ -249,32 +249,48 @@ func TestLive(t *testing.T) {
 	}
 	v.until("a sample without a new picture", func(m message) bool { return m.Tick != nil && m.Graph == nil })
 
-	s.change(func() { s.host.Endpoints[2].Traffic = &plugin.Passed{SentBytes: 1 << 30, ReceivedBytes: 1 << 20} })
-	m = v.until("traffic", func(m message) bool { return m.Tick != nil && len(m.Tick.Rates) > 0 })
-	if m.Graph != nil || len(m.Tick.Rates) != 1 || m.Tick.Rates[0][0] != 2 || m.Tick.Rates[0][1] < 100*m.Tick.Rates[0][2] {
-		t.Errorf("traffic of the third: %+v", m.Tick.Rates)
-	}
-	v.until("silence", func(m message) bool { return m.Tick != nil && len(m.Tick.Rates) == 0 })
-
-	s.change(func() { s.events = append(s.events, plugin.Event{Number: 1, Kind: events.Repair}) })
-	v.until("an event", func(m message) bool { return len(m.Events) == 1 && m.Events[0].Number == 1 })
-	s.packets <- plugin.DroppedPacket{Reason: "icc"}
-	v.until("a packet", func(m message) bool { return len(m.Packets) == 1 && m.Packets[0].Reason == "icc" })
-	s.change(func() { s.host.Networks[1].Dropped = driver.Drops{"icc": 3} })
-	m = v.until("the sum", func(m message) bool { return m.Tick != nil && len(m.Tick.Networks) > 0 })
-	if m.Graph != nil || m.Tick.Networks[1].Total() != 3 {
-		t.Errorf("refused: %+v", m.Tick)
-	}
-	s.change(func() { s.host.Container("new", s.host.Networks[0].ID, "10.81.0.9/24") })
-	v.until("a container", func(m message) bool { return strings.Contains(string(m.Graph), `"new"`) })
-
+	traffic(t, s, v)
+	news(t, s, v)
 	late := view(t, url)
 	m = late.until("all at once", func(message) bool { return true })
 	if !strings.Contains(string(m.Graph), `"new"`) || len(m.Events) != 1 || len(m.Packets) != 1 || m.Tick == nil {
 		t.Errorf("who comes later is told %+v", m)
 	}
+	failures(t, s, v, late)
+}
+
+// traffic: a rate is told while there is one.
+func traffic(t *testing.T, s *source, v *viewer) {
+	t.Helper()
+	s.change(func() { s.host.Endpoints[2].Traffic = &plugin.Passed{SentBytes: 1 << 30, ReceivedBytes: 1 << 20} })
+	m := v.until("traffic", func(m message) bool { return m.Tick != nil && len(m.Tick.Rates) > 0 })
+	if m.Graph != nil || len(m.Tick.Rates) != 1 || m.Tick.Rates[0][0] != 2 || m.Tick.Rates[0][1] < 100*m.Tick.Rates[0][2] {
+		t.Errorf("traffic of the third: %+v", m.Tick.Rates)
+	}
+	v.until("silence", func(m message) bool { return m.Tick != nil && len(m.Tick.Rates) == 0 })
+}
+
+// news: events, packets, sums and containers are told as they come.
+func news(t *testing.T, s *source, v *viewer) {
+	t.Helper()
+	s.change(func() { s.events = append(s.events, plugin.Event{Number: 1, Kind: events.Repair}) })
+	v.until("an event", func(m message) bool { return len(m.Events) == 1 && m.Events[0].Number == 1 })
+	s.packets <- plugin.DroppedPacket{Reason: "icc"}
+	v.until("a packet", func(m message) bool { return len(m.Packets) == 1 && m.Packets[0].Reason == "icc" })
+	s.change(func() { s.host.Networks[1].Dropped = driver.Drops{"icc": 3} })
+	m := v.until("the sum", func(m message) bool { return m.Tick != nil && len(m.Tick.Networks) > 0 })
+	if m.Graph != nil || m.Tick.Networks[1].Total() != 3 {
+		t.Errorf("refused: %+v", m.Tick)
+	}
+	s.change(func() { s.host.Container("new", s.host.Networks[0].ID, "10.81.0.9/24") })
+	v.until("a container", func(m message) bool { return strings.Contains(string(m.Graph), `"new"`) })
+}
+
+// failures: who looks is told of one, and of its end.
+func failures(t *testing.T, s *source, v, late *viewer) {
+	t.Helper()
 	s.change(func() { s.err = errors.New("on strike") })
-	m = v.until("a failure", func(m message) bool { return m.Error != "" })
+	m := v.until("a failure", func(m message) bool { return m.Error != "" })
 	if m.Error != "on strike" || m.Graph != nil {
 		t.Errorf("a failure: %+v", m)
 	}

@@ -2,6 +2,7 @@ package page
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -50,20 +51,8 @@ func TestWays(t *testing.T) {
 		if err := json.Unmarshal(w.Body.Bytes(), &got); w.Code != http.StatusOK || err != nil {
 			t.Fatalf("%s: %d %s", query, w.Code, w.Body)
 		}
-		verdicts := map[string]string{}
-		for _, g := range got {
-			verdicts[g.Title] = string(g.Verdict)
-			if len(g.Steps) < 2 || strings.Contains(strings.Join(g.Steps, ""), "invalid") {
-				t.Errorf("%s: %+v", query, g)
-			}
-		}
-		if len(verdicts) != len(c.want) {
+		if verdicts := verdictsOf(t, got); !maps.Equal(verdicts, c.want) {
 			t.Errorf("%s: %v, want %v", query, verdicts, c.want)
-		}
-		for title, want := range c.want {
-			if verdicts[title] != want {
-				t.Errorf("%s: %s is %q, want %q", query, title, verdicts[title], want)
-			}
 		}
 		if !strings.Contains(w.Body.String(), c.text) {
 			t.Errorf("%s: no %q in %s", query, c.text, w.Body)
@@ -74,6 +63,19 @@ func TestWays(t *testing.T) {
 			t.Errorf("%s: %d %s", query, w.Code, w.Body)
 		}
 	}
+}
+
+// verdictsOf are the verdicts of ways, which have words.
+func verdictsOf(t *testing.T, ways []way) map[string]string {
+	t.Helper()
+	verdicts := map[string]string{}
+	for _, w := range ways {
+		verdicts[w.Title] = string(w.Verdict)
+		if len(w.Steps) < 2 || strings.Contains(strings.Join(w.Steps, ""), "invalid") {
+			t.Errorf("%+v", w)
+		}
+	}
+	return verdicts
 }
 
 // TestEnumerate: of many networks some are named.

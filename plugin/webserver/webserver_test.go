@@ -153,8 +153,8 @@ func TestListen(t *testing.T) {
 	if l, err = Listen(t.Context(), config.Listen{Network: "unix", Address: path}); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat(path); err != nil || info.Mode() != os.ModeSocket|0o600 {
-		t.Errorf("socket: %v, %v", info.Mode(), err)
+	if info, failed := os.Stat(path); failed != nil || info.Mode() != os.ModeSocket|0o600 {
+		t.Errorf("socket: %v, %v", info, failed)
 	}
 	_ = l.Close()
 	if err = os.WriteFile(path, nil, 0o600); err != nil {
