@@ -11,7 +11,6 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
-	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/integration/testkit"
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/plugin/graph/graphtest"

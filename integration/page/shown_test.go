@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/gangway-net/gangway/driver/cause"
-	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/plugin/graph/graphtest"
 	"github.com/gangway-net/gangway/printable"
 )
