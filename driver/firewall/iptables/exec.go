@@ -56,9 +56,10 @@ func installed(ctx context.Context) ([]variant, error) {
 		if v == only && len(found) > 0 {
 			break
 		}
-		if v.complete() && !(v == nft && legacy.complete() && withoutNFTables(ctx)) {
-			found = append(found, v)
+		if !v.complete() || v == nft && legacy.complete() && withoutNFTables(ctx) {
+			continue
 		}
+		found = append(found, v)
 	}
 	if len(found) == 0 {
 		return nil, errors.New("find iptables, iptables-save, iptables-restore and the same of ip6tables: " +
