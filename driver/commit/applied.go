@@ -3,7 +3,6 @@ package commit
 import (
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/gangway-net/gangway/driver/model"
@@ -105,12 +104,11 @@ func (a *Applied) doubt(owners []plan.Owner) {
 	}
 }
 
-// opened returns the owners of which the kernel may hold something else than is wanted, in an
-// order that does not change.
+// opened returns the owners of which the kernel may hold something else than is wanted, sorted.
 func (a *Applied) opened() []plan.Owner {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.SortedFunc(maps.Keys(a.open), func(a, b plan.Owner) int { return strings.Compare(a.String()+a.ID, b.String()+b.ID) })
+	return slices.SortedFunc(maps.Keys(a.open), plan.Owner.Compare)
 }
 
 // rulesAreRight ends all doubt about rules: they were made what they have to be.

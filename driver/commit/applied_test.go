@@ -111,7 +111,8 @@ func (k *kernel) wantAll(t *testing.T, d *Desired, w *Writer, when string) {
 	want := kernel{has: map[plan.ID]spec.Object{}}
 	for _, o := range plan.Compile(s, plan.Facts{}) {
 		v, pair := o.(spec.Veth)
-		if made := plan.IsRule(o) || slices.ContainsFunc(slices.Concat(w.kinds.First, w.kinds.Then), func(k Kind) bool { return k.Of == o.Kind() }); made && !(pair && v.Detached) {
+		made := plan.IsRule(o) || slices.ContainsFunc(slices.Concat(w.kinds.First, w.kinds.Then), func(k Kind) bool { return k.Of == o.Kind() })
+		if made && (!pair || !v.Detached) {
 			want.has[plan.IDOf(o)] = o
 		}
 	}

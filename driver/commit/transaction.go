@@ -14,13 +14,14 @@ import (
 // their locks.
 type transaction struct {
 	*Writer
+	owners []plan.Owner
+	// parts are those of the owners, in their order.
 	parts  []part
 	unlock []func()
 }
 
 // part is that of one owner.
 type part struct {
-	owner plan.Owner
 	// was is the plan that was applied of the owner, but for doubtful objects.
 	was, doubtful plan.Plan
 }
@@ -39,10 +40,10 @@ func (w *Writer) open(ctx context.Context, owners []plan.Owner) (*transaction, e
 	if err != nil {
 		return nil, fmt.Errorf("wait for another change of the container: %w", err)
 	}
-	t := &transaction{Writer: w, unlock: []func(){unlock}}
+	t := &transaction{Writer: w, owners: owners, parts: make([]part, 0, len(owners)), unlock: []func(){unlock}}
 	for _, o := range owners {
 		source, doubtful := w.applied.get(o)
-		t.parts = append(t.parts, part{o, source.Compile(), doubtful})
+		t.parts = append(t.parts, part{source.Compile(), doubtful})
 	}
 	return t, nil
 }
@@ -56,24 +57,25 @@ type target struct {
 
 // want is what the state says by now; without is a change that does not count.
 func (t *transaction) want(without model.Change) (to target) {
-	owners := make([]plan.Owner, len(t.parts))
-	for i, p := range t.parts {
-		owners[i] = p.owner
+	to.sources = t.desired.sources(t.owners, without)
+	to.plans = make([]plan.Plan, len(to.sources))
+	for i, from := range to.sources {
+		to.plans[i] = from.Compile()
 	}
-	to.sources = t.desired.sources(owners, without)
-	for _, from := range to.sources {
-		p := from.Compile()
-		to.plans, to.all = append(to.plans, p), append(to.all, p...)
-	}
+	to.all = slices.Concat(to.plans...)
 	return to
 }
 
 // delta leads to a target. tried are objects of which it is not known how far they are
 // there, beside those that earlier transactions have left.
 func (t *transaction) delta(to target, tried plan.Plan) plan.Delta {
-	var was, doubtful plan.Plan
+	size, doubtful := 0, plan.Plan{}
 	for _, p := range t.parts {
-		was, doubtful = append(was, p.was...), append(doubtful, p.doubtful...)
+		size, doubtful = size+len(p.was), append(doubtful, p.doubtful...)
+	}
+	was := make(plan.Plan, 0, size)
+	for _, p := range t.parts {
+		was = append(was, p.was...)
 	}
 	dl := t.desired.known(plan.Diff(was, to.all, append(doubtful, tried...)...))
 	dl.Gone = slices.DeleteFunc(dl.Gone, func(o spec.Object) bool { return t.applied.shared[o.Kind()] && t.needed(o) })
@@ -139,6 +141,6 @@ func (t *transaction) reached(to target, doubtful plan.Plan) {
 			}
 			own = slices.DeleteFunc(slices.Clone(doubtful), func(o spec.Object) bool { return !mine[plan.IDOf(o)] })
 		}
-		t.applied.reached(p.owner, to.sources[i], own, p.was, to.plans[i])
+		t.applied.reached(t.owners[i], to.sources[i], own, p.was, to.plans[i])
 	}
 }

@@ -114,7 +114,7 @@ func (h *Health) Unheld() []string {
 }
 
 // TellUnheld takes over which ports of a container are not held, a line for each, and logs
-// what is new. whose names the container.
+// what is new. whose names the container if there are any.
 func (h *Health) TellUnheld(sandbox, whose string, unheld []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

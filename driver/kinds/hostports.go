@@ -64,7 +64,12 @@ func (h hostPorts) release(ctx context.Context, p spec.HostPorts) error {
 
 // tell publishes which ports of a container are not held.
 func (h hostPorts) tell(sandbox string, unheld []string) {
-	_, whose := h.wanted(sandbox)
+	whose := ""
+	if len(unheld) > 0 {
+		s, unlock := h.desired.Read()
+		whose = s.Whose(sandbox)
+		unlock()
+	}
 	h.health.TellUnheld(sandbox, whose, unheld)
 }
 

@@ -1,7 +1,10 @@
 package plan
 
 import (
+	"cmp"
 	"iter"
+	"slices"
+	"strings"
 
 	"github.com/gangway-net/gangway/driver/model"
 )
@@ -31,6 +34,11 @@ type Owner struct {
 
 // String names the owner for people.
 func (o Owner) String() string { return string(o.Kind) + " " + model.Short(o.ID) }
+
+// Compare orders owners, those of a network beside each other.
+func (o Owner) Compare(p Owner) int {
+	return cmp.Or(strings.Compare(o.Network, p.Network), strings.Compare(string(o.Kind), string(p.Kind)), strings.Compare(o.ID, p.ID))
+}
 
 // Source is what an owner's plan is compiled from: values that never change. What was applied
 // is kept as this, so that it costs a few pointers whatever the owner's ports are. Equal
@@ -106,28 +114,21 @@ func Owners(s *model.State) iter.Seq[Owner] {
 	}
 }
 
-// Concerned are the owners whose plans may be others after a change, each once: what it
+// Concerned are the owners whose plans may be others after a change, sorted: what it
 // changes, and all that depends on that. The state is the one after the change.
 func Concerned(s *model.State, c model.Change) (all []Owner) {
-	known := map[Owner]bool{}
-	add := func(o Owner) {
-		if !known[o] {
-			known[o] = true
-			all = append(all, o)
-		}
-	}
 	on := func(e *model.Endpoint) {
 		if e == nil {
 			return
 		}
-		add(Owner{OfEndpoint, e.NetworkID, e.ID})
+		all = append(all, Owner{OfEndpoint, e.NetworkID, e.ID})
 		if e.Sandbox != "" {
-			add(Owner{Kind: OfContainer, ID: e.Sandbox})
+			all = append(all, Owner{Kind: OfContainer, ID: e.Sandbox})
 		}
 	}
 	for _, n := range []*model.Network{c.Network.Before, c.Network.After} {
 		if n != nil {
-			add(Owner{OfNetwork, n.ID, n.ID})
+			all = append(all, Owner{OfNetwork, n.ID, n.ID})
 			for _, e := range s.Members[n.ID] {
 				on(e)
 			}
@@ -137,5 +138,6 @@ func Concerned(s *model.State, c model.Change) (all []Owner) {
 		on(e.Before)
 		on(e.After)
 	}
-	return all
+	slices.SortFunc(all, Owner.Compare)
+	return slices.Compact(all)
 }
