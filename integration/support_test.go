@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,16 +23,17 @@ import (
 // testEventsRestart: events outlive a daemon that is killed, with what they were about, and who
 // follows them sees each once.
 func testEventsRestart(t *testing.T, e *harness.Engine) {
-	e.Network(t, "n1", "--subnet", "10.97.0.0/24")
-	e.Sleep(t, harness.Container{Name: "web", Network: "n1"})
+	const network = "remembered" // no other has events
+	e.Network(t, network, "--subnet", "10.97.0.0/24")
+	e.Sleep(t, harness.Container{Name: "web", Network: network})
 	known(t, e, "web")
 	var networks []plugin.Network
-	e.GangwayJSON(t, &networks, "networks", "n1")
+	e.GangwayJSON(t, &networks, "networks", network)
 	// Whoever kills the plugin kills all that is called gangway.
 	const watcher = "/tmp/watcher"
 	e.Run(t, "cp", "/opt/gangway/gangway", watcher)
 	defer e.Run(t, "rm", watcher)
-	cmd := e.Command(t.Context(), watcher, "events", "-f", "--json", "--network", "n1")
+	cmd := e.Command(t.Context(), watcher, "events", "-f", "--json", "--network", network)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -58,17 +60,10 @@ func testEventsRestart(t *testing.T, e *harness.Engine) {
 	down := func() { e.Run(t, "ip", "link", "set", networks[0].Bridge, "down") }
 	down()
 	first := next()
-	if first.Kind != events.Repair || first.NetworkName != "n1" || !strings.HasSuffix(first.Reason, "was down") || first.Done != "set up" {
+	if first.Kind != events.Repair || first.NetworkName != network || !strings.HasSuffix(first.Reason, "was down") || first.Done != "set up" {
 		t.Errorf("an event %+v", first)
 	}
-	if e.Driver == string(harness.Daemon) {
-		e.KillGangway(t)
-		e.StartGangway(t)
-	} else {
-		e.KillPlugin(t)
-		ready(t, e)
-	}
-	e.Gangway(t, "networks") // waits until they are restored
+	crash(t, e)
 	down()
 	second := next()
 	if second.Kind != events.Repair || second.Number <= first.Number {
@@ -76,13 +71,23 @@ func testEventsRestart(t *testing.T, e *harness.Engine) {
 	}
 	var all []events.Event
 	e.GangwayJSON(t, &all, "events", "--since", first.Time.Format(time.RFC3339Nano), "--until", second.Time.Format(time.RFC3339Nano))
-	kinds := ""
-	for _, event := range all {
-		kinds += event.Kind + " "
+	started := slices.ContainsFunc(all, func(e events.Event) bool { return e.Kind == events.Started })
+	if len(all) < 3 || all[0] != first || all[len(all)-1] != second || !started {
+		t.Errorf("gangway events --since --until: %+v, want %+v to %+v", all, first, second)
 	}
-	if len(all) < 3 || all[0] != first || all[len(all)-1] != second || !strings.Contains(kinds, events.Started) {
-		t.Errorf("gangway events --since --until: %s: %+v, want %+v to %+v", kinds, all, first, second)
+}
+
+// crash kills the daemon, and waits until networks are restored.
+func crash(t *testing.T, e *harness.Engine) {
+	t.Helper()
+	if e.Driver == string(harness.Daemon) {
+		e.KillGangway(t)
+		e.StartGangway(t)
+	} else {
+		e.KillPlugin(t)
+		ready(t, e)
 	}
+	e.Gangway(t, "networks")
 }
 
 // testSupport: the file for a ticket has the state, rules, links and versions of a real host,

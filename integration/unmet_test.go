@@ -13,7 +13,7 @@ func testUnmet(t *testing.T, e *harness.Engine) {
 	health := func(state string, words ...string) {
 		t.Helper()
 		out, _ := e.TryGangway("health") // it ends with an error where not all is well
-		first, _, _ := strings.Cut(strings.TrimSpace(out), "\n")
+		first, _, _ := strings.Cut(strings.TrimSpace(out), ":")
 		if first != state {
 			t.Errorf("health is %q, want %q", out, state)
 		}
