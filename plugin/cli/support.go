@@ -141,7 +141,7 @@ func (q query) supportAnswer(ctx context.Context, to io.Writer, name string) err
 		return err
 	}
 	var b bytes.Buffer
-	if err := json.Indent(&b, bytes.TrimSpace(raw), "", "  "); err != nil {
+	if err = json.Indent(&b, bytes.TrimSpace(raw), "", "  "); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(to, b.String())

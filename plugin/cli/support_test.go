@@ -36,8 +36,7 @@ func unpack(t *testing.T, packed io.Reader) map[string]string {
 	}
 }
 
-// TestSupport: the file has what the daemon says, is root's alone, has no environment, and is
-// written without a daemon as well; standard output takes it where it is no terminal.
+// TestSupport: the file has what the daemon says, is root's alone, and has no environment.
 func TestSupport(t *testing.T) {
 	t.Setenv("HUNTER_SECRET", "hunter2")
 	path := filepath.Join(t.TempDir(), "web.tar.gz")
@@ -52,6 +51,15 @@ func TestSupport(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file: %v, %v", info, err)
 	}
+	testContent(t, path)
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); err != nil || len(left) > 0 {
+		t.Errorf("left over: %v, %v", left, err)
+	}
+}
+
+// testContent looks at what is in the file.
+func testContent(t *testing.T, path string) {
+	t.Helper()
 	packed, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -72,11 +80,12 @@ func TestSupport(t *testing.T) {
 			t.Errorf("%s has the environment", name)
 		}
 	}
-	if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); err != nil || len(left) > 0 {
-		t.Errorf("left over: %v, %v", left, err)
-	}
+}
 
-	r = gangway(t, t.TempDir(), "support")
+// TestSupportAlone: the file is written without a daemon as well, where there is a folder for
+// it; standard output takes it where it is no terminal.
+func TestSupportAlone(t *testing.T) {
+	r := gangway(t, t.TempDir(), "support")
 	if files := unpack(t, bytes.NewReader([]byte(r.stdout))); r.code != 0 || !strings.Contains(files["manifest.json"], "no gangway daemon is running") || files["host/kernel.txt"] == "" {
 		t.Errorf("without a daemon: exit code %d, %s", r.code, files["manifest.json"])
 	}

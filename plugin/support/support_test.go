@@ -82,13 +82,19 @@ func testWrite(t *testing.T) {
 	if err := json.Unmarshal([]byte(files["manifest.json"]), &listed); err != nil || listed.Version != "1.2.3" || len(listed.Parts) != 6 || len(m.Parts) != 6 {
 		t.Errorf("%+v, %v", listed, err)
 	}
+	testListed(t, listed)
+	if n := len(m.Failed()); n != 5 {
+		t.Errorf("%d parts failed, want 5", n)
+	}
+}
+
+// testListed looks at what the manifest says of what failed.
+func testListed(t *testing.T, listed Manifest) {
+	t.Helper()
 	for i, want := range []string{"", "broken: password=***", "deadline", "deadline", "not installed", ""} {
 		if e := listed.Parts[i]; (e.Error == "") != (want == "") || !strings.Contains(e.Error, want) || e.Cut != (i == 5) {
 			t.Errorf("%+v, want %q", e, want)
 		}
-	}
-	if n := len(m.Failed()); n != 5 {
-		t.Errorf("%d parts failed, want 5", n)
 	}
 }
 
