@@ -72,6 +72,7 @@ bootstrap() {
 	case $1 in
 	*+kernel) variant=extract ;;
 	*+guest) variant=essential ;;
+	*+fresh) variant=minbase ;;
 	esac
 	for check in true false; do
 		rm -rf "$2"
