@@ -24,7 +24,6 @@ import (
 	"github.com/gangway-net/gangway/driver/conntrack"
 	"github.com/gangway-net/gangway/driver/drift"
 	"github.com/gangway-net/gangway/driver/events"
-	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/firewall/firewalld"
 	"github.com/gangway-net/gangway/driver/hostport"
 	"github.com/gangway-net/gangway/driver/link"
@@ -190,7 +189,7 @@ func newDaemon(ctx context.Context, settings config.Settings, book *names.Book, 
 		return nil, err
 	}
 	d.closers = append(d.closers, d.flows.Close)
-	rules, bounded, err := d.openRules(ctx, settings, log)
+	rules, unpoliced, err := d.openFirewall(ctx, settings, log)
 	if err != nil {
 		return nil, err
 	}
@@ -212,8 +211,8 @@ func newDaemon(ctx context.Context, settings config.Settings, book *names.Book, 
 		return nil, err
 	}
 	d.driver = driver.New(driver.Options{
-		Links: d.links, Host: d.links, Facts: d.links, Paths: d.links, Firewall: bounded, Zones: zone, Ports: ports, Origins: d.links, Flows: d.flows,
-		Store: networks, BootID: boot, Router: settings.Router, Refused: counterOf(rules), PortDrops: d.links,
+		Links: d.links, Host: d.links, Facts: d.links, Paths: d.links, Firewall: rules, Zones: zone, Ports: ports, Origins: d.links, Flows: d.flows,
+		Store: networks, BootID: boot, Router: settings.Router, Refused: rules, Policy: settings.Policy, Unpoliced: unpoliced, PortDrops: d.links,
 		DropLog:   func() (driver.DropLog, error) { return nflog.Listen() },
 		Unguarded: d.unguarded(ctx, log), Suspect: kernel.Suspect, Journal: d.journal, Log: log,
 	})
@@ -227,26 +226,6 @@ func (d *daemon) dropCapabilities(log *logrus.Entry) {
 		log.WithError(err).Warn("the daemon keeps more rights than it needs")
 		d.conditions.last(cause.Privileged, "the daemon keeps more rights than it needs: "+err.Error())
 	}
-}
-
-// openRules opens the firewall, which has what bounds neighbours beside it.
-func (d *daemon) openRules(ctx context.Context, settings config.Settings, log *logrus.Entry) (rules firewall.Backend, bounded *neighbourLimited, err error) {
-	shared, err := checkMark(ctx, firewall.Mark(settings.Mark))
-	if err != nil {
-		return nil, nil, err
-	}
-	if shared != "" {
-		d.conditions.last(cause.MarkShared, shared)
-		log.Warn(cause.Of(cause.MarkShared, shared).Line())
-	}
-	rules, err = newFirewall(ctx, settings.Firewall, firewall.Mark(settings.Mark), log)
-	if err != nil {
-		return nil, nil, err
-	}
-	bounded = withNeighbourLimit(rules, log)
-	d.conditions.ask(cause.Unlimited, bounded.trouble)
-	d.closers = append(d.closers, bounded.Close)
-	return rules, bounded, nil
 }
 
 // unguarded says why the kernel cannot filter what containers send; empty if it can.

@@ -34,6 +34,9 @@ type Settings struct {
 	Router bool
 	// Pools are the ranges for automatic subnets; never empty.
 	Pools []PoolRange
+	// Policy is what counts for networks that say nothing themselves: Egress and Ingress,
+	// and Host, which may be empty.
+	Policy Policy
 	// Texts are the values as they were given, by flag, for who looks at them: secret ones
 	// are masked.
 	Texts map[string]string
@@ -54,7 +57,9 @@ type Setting struct {
 }
 
 // SettingsTable lists every setting in the order of the documentation.
-func SettingsTable() []Setting { return slices.Concat(datapathSettings(), outputSettings()) }
+func SettingsTable() []Setting {
+	return slices.Concat(datapathSettings(), policySettings(), outputSettings())
+}
 
 // datapathSettings are about what the daemon does.
 func datapathSettings() []Setting {

@@ -29,6 +29,7 @@ func defaults() Settings {
 			{netip.MustParsePrefix("10.200.0.0/13"), 24},
 			{netip.MustParsePrefix("fd67:7761:7900::/48"), 64},
 		},
+		Policy: Policy{Egress: "open", Ingress: "any"},
 	}
 }
 
@@ -46,8 +47,8 @@ func TestLoadSettings(t *testing.T) {
 	}{
 		"nothing":   {nil, nil, defaults()},
 		"unrelated": {nil, []string{"PATH=/bin", "XGANGWAY_STATE=x", "GANGWAY=x", "gangway_state=x", "=", ""}, defaults()},
-		"environment": {nil, []string{"GANGWAY_STATE=/s", "GANGWAY_SOCKET=/k.sock", "GANGWAY_ENGINE=/e.sock", "GANGWAY_LOG_LEVEL=debug", "GANGWAY_FIREWALL=iptables", "GANGWAY_MARK=0x3", "GANGWAY_FORWARDING=open", "GANGWAY_POOLS=10.0.0.0/8:16", "GANGWAY_LOG_FORMAT=json", "GANGWAY_METRICS=127.0.0.1:9323", "GANGWAY_PAGE_TOKEN=abcdefghij.012-_~"},
-			Settings{"/s", "/k.sock", []string{"/e.sock"}, "debug", "json", Listen{"tcp", "127.0.0.1:9323"}, "abcdefghij.012-_~", "iptables", Mark{1, 2}, true, []PoolRange{{netip.MustParsePrefix("10.0.0.0/8"), 16}}, nil}},
+		"environment": {nil, []string{"GANGWAY_STATE=/s", "GANGWAY_SOCKET=/k.sock", "GANGWAY_ENGINE=/e.sock", "GANGWAY_LOG_LEVEL=debug", "GANGWAY_FIREWALL=iptables", "GANGWAY_MARK=0x3", "GANGWAY_FORWARDING=open", "GANGWAY_POOLS=10.0.0.0/8:16", "GANGWAY_LOG_FORMAT=json", "GANGWAY_METRICS=127.0.0.1:9323", "GANGWAY_PAGE_TOKEN=abcdefghij.012-_~", "GANGWAY_DEFAULT_EGRESS=deny", "GANGWAY_DEFAULT_INGRESS=lan", "GANGWAY_DEFAULT_HOST=8080,dns"},
+			Settings{"/s", "/k.sock", []string{"/e.sock"}, "debug", "json", Listen{"tcp", "127.0.0.1:9323"}, "abcdefghij.012-_~", "iptables", Mark{1, 2}, true, []PoolRange{{netip.MustParsePrefix("10.0.0.0/8"), 16}}, Policy{Egress: "deny", Ingress: "lan", Host: "53,8080"}, nil}},
 		"flag wins":       {map[string]string{"state": "/flag"}, []string{"GANGWAY_STATE=/env"}, with(func(s *Settings) { s.StateDir = "/flag" })},
 		"flag hides":      {map[string]string{"log-level": "warn"}, []string{"GANGWAY_LOG_LEVEL=nonsense"}, with(func(s *Settings) { s.LogLevel = "warn" })},
 		"empty is none":   {nil, []string{"GANGWAY_STATE=", "GANGWAY_POOLS=", "GANGWAY_LOG_LEVEL", "GANGWAY_SOCKET="}, defaults()},
@@ -92,7 +93,10 @@ func TestRefusedSettings(t *testing.T) {
 	}{
 		{nil, "GANGWAY_STAET=/x", `unknown environment variable "GANGWAY_STAET": did you mean GANGWAY_STATE?`},
 		{nil, "GANGWAY_LOGLEVEL=", "did you mean GANGWAY_LOG_LEVEL?"},
-		{nil, "GANGWAY_WHATEVER=1", "known are GANGWAY_STATE, GANGWAY_SOCKET, GANGWAY_ENGINE, GANGWAY_FIREWALL, GANGWAY_MARK, GANGWAY_FORWARDING, GANGWAY_POOLS, GANGWAY_LOG_LEVEL, GANGWAY_LOG_FORMAT, GANGWAY_METRICS, GANGWAY_PAGE_TOKEN"},
+		{nil, "GANGWAY_WHATEVER=1", "known are GANGWAY_STATE, GANGWAY_SOCKET, GANGWAY_ENGINE, GANGWAY_FIREWALL, GANGWAY_MARK, GANGWAY_FORWARDING, GANGWAY_POOLS, GANGWAY_DEFAULT_EGRESS, GANGWAY_DEFAULT_INGRESS, GANGWAY_DEFAULT_HOST, GANGWAY_LOG_LEVEL, GANGWAY_LOG_FORMAT, GANGWAY_METRICS, GANGWAY_PAGE_TOKEN"},
+		{nil, "GANGWAY_DEFAULT_EGRESS=opn", `GANGWAY_DEFAULT_EGRESS: "opn" is no known value: did you mean open?`},
+		{nil, "GANGWAY_DEFAULT_INGRESS=lann", `GANGWAY_DEFAULT_INGRESS: "lann" has "lann": did you mean lan?`},
+		{nil, "GANGWAY_DEFAULT_HOST=0", `GANGWAY_DEFAULT_HOST: "0" has "0", which has port "0", which is none from 1 to 65535`},
 		{nil, "GANGWAY_STATE=var/lib", `GANGWAY_STATE: path "var/lib" is not absolute`},
 		{map[string]string{"state": ""}, "", `--state: path "" is not absolute`},
 		{map[string]string{"state": "/"}, "", "root folder"},
@@ -150,9 +154,10 @@ func TestListenLocal(t *testing.T) {
 // TestSettingsTable keeps the table complete: each row sets its own field, by
 // flag and by environment, and its default is what holds without it.
 func TestSettingsTable(t *testing.T) {
-	other := map[string]string{"state": "/elsewhere", "socket": "/elsewhere.sock", "engine": "off", "firewall": "iptables", "mark": "0x00101000", "forwarding": "open", "pools": "10.0.0.0/8:24", "log-level": "error", "log-format": "json", "metrics": "[::]:9323", "page-token": strings.Repeat("x", 16)}
+	other := map[string]string{"state": "/elsewhere", "socket": "/elsewhere.sock", "engine": "off", "firewall": "iptables", "mark": "0x00101000", "forwarding": "open", "pools": "10.0.0.0/8:24", "log-level": "error", "log-format": "json", "metrics": "[::]:9323", "page-token": strings.Repeat("x", 16), "default-egress": "internet", "default-ingress": "none", "default-host": "none"}
 	table := SettingsTable()
-	if n := reflect.TypeFor[Settings]().NumField() - 1; len(table) != n || len(other) != n {
+	// Texts is no setting, and three settings are of one field, Policy.
+	if n := reflect.TypeFor[Settings]().NumField() - 1 + 2; len(table) != n || len(other) != n {
 		t.Fatalf("%d rows, %d examples and %d fields", len(table), len(other), n)
 	}
 	for _, row := range table {

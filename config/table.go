@@ -35,6 +35,10 @@ type Network struct {
 	Trusted string
 	// IfacePrefix is what names of interfaces in containers start with.
 	IfacePrefix string
+	// Policy is what was said of who may talk to the network's containers, and to whom
+	// they may. Lock refuses containers that say something else.
+	Policy Policy
+	Lock   bool
 
 	given given
 }
@@ -42,6 +46,9 @@ type Network struct {
 // Endpoint is what a user asks one container's place on a network to be. Values
 // compare as Network's.
 type Endpoint struct {
+	// Policy is what was said for this container; what it says goes before the network's.
+	Policy Policy
+
 	given given
 }
 
@@ -67,6 +74,10 @@ func OptionsTable() []Option {
 		inhibitIPv4Option(),
 		trustedOption(),
 		hostAddressOptions(),
+		egressOptions(),
+		ingressOption(),
+		hostAccessOption(),
+		policyModeOptions(),
 		stickyOption(),
 		engineOptions(),
 	)

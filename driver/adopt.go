@@ -76,7 +76,7 @@ func (d *Driver) adoptNetwork(ctx context.Context, a Adoption) (*model.Network, 
 	if known := d.network(a.Network.ID); known != nil {
 		return known, nil
 	}
-	n, err := newNetwork(a.Network)
+	n, err := d.newNetwork(a.Network)
 	if err != nil {
 		return nil, err
 	}

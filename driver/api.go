@@ -95,6 +95,9 @@ type NetworkStatus struct {
 	// theirs.
 	Guarded   bool `json:"guarded"`
 	Endpoints int  `json:"endpoints"`
+	// Policy is what counts for its containers, but for those that have one of their own;
+	// nothing where it refuses nothing.
+	Policy config.Policy `json:"policy,omitzero"`
 	// Engine is the id of the network "host" of the engine that has named this one
 	// as its own; empty if none has.
 	Engine string `json:"engine,omitempty"`
@@ -123,6 +126,9 @@ type EndpointStatus struct {
 	// Open are the ports that others reach by the container's own address: those that it
 	// publishes on a network of mode routed, or for trusted links.
 	Open []OpenStatus `json:"open,omitempty"`
+	// Policy is the one in force for the container, its own or its network's; nothing where
+	// it refuses nothing.
+	Policy config.Policy `json:"policy,omitzero"`
 	// Dropped are those of the network's that the container has sent or was to get, as far
 	// as that is counted by container.
 	Dropped Drops `json:"dropped,omitempty"`

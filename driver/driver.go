@@ -8,6 +8,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/commit"
 	"github.com/gangway-net/gangway/driver/drift"
@@ -46,6 +47,10 @@ type Options struct {
 	// Unguarded says why the host's kernel cannot filter what containers send;
 	// empty if it can.
 	Unguarded string
+	// Policy is what counts for networks that say nothing themselves. Unpoliced says why the
+	// host's kernel cannot keep policies; empty if it can.
+	Policy    config.Policy
+	Unpoliced string
 	// Refused and PortDrops, if set, tell what was refused.
 	Refused   firewall.Counter
 	PortDrops PortDrops

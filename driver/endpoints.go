@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -54,7 +55,7 @@ func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (C
 			}
 			return model.Change{}, model.RepeatedEndpoint(old, e)
 		}
-		return model.Change{Endpoints: []model.EndpointChange{{After: e}}}, s.AdmitEndpoint(n, e)
+		return model.Change{Endpoints: []model.EndpointChange{{After: e}}}, cmp.Or(d.admitOwnPolicy(n, e), s.AdmitEndpoint(n, e))
 	})
 	if err != nil || !e.MACChosen {
 		return CreateEndpointResult{}, err

@@ -25,7 +25,7 @@ func (d *Driver) CheckGateway(_ context.Context, options map[string]any) (Gatewa
 // with other content is a ConflictError, as is a subnet or a bridge that
 // another network holds.
 func (d *Driver) CreateNetwork(ctx context.Context, r CreateNetworkRequest) error {
-	n, err := newNetwork(r)
+	n, err := d.newNetwork(r)
 	if err != nil {
 		return err
 	}
@@ -61,6 +61,9 @@ func (d *Driver) CreateNetwork(ctx context.Context, r CreateNetworkRequest) erro
 			return model.Change{}, err
 		}
 		if err := n.Avoid(elsewhere); err != nil {
+			return model.Change{}, err
+		}
+		if err := d.admitPolicy(n); err != nil {
 			return model.Change{}, err
 		}
 		return model.Change{Network: model.NetworkChange{After: n}}, nil

@@ -28,9 +28,9 @@ type origins struct {
 // origin is what is known of a link: whether its clients may use relays, and the
 // network whose bridge it is.
 type origin struct {
-	open    bool
-	network *model.Network
-	until   time.Time
+	open, loopback bool
+	network        *model.Network
+	until          time.Time
 }
 
 // forget is for a network that came or went.
@@ -50,13 +50,15 @@ func (o *origins) get(link int) (origin, bool) {
 // Admits says whether what came in by a link may go on through a relay to a
 // container: not from an internal network, out of which nothing leads, and not from
 // what seems to be gangway's, but of which network is not known. What was sent to
-// many has reached those of the container's own network without a relay.
+// many has reached those of the container's own network without a relay. To a container a relay
+// is the host, whoever its client is: where a policy says who may come, only the host itself may.
 func (d *Driver) Admits(link int, to netip.Addr, group bool) bool {
 	known, ok := d.origins.get(link)
 	if !ok {
 		known = d.askOrigin(link)
 	}
-	return known.open && (!group || known.network == nil || !known.network.Contains(to))
+	near := known.network != nil && known.network.Contains(to)
+	return known.open && (!group || !near) && (known.loopback || near || d.forEverybody(to))
 }
 
 func (d *Driver) askOrigin(link int) origin {
@@ -93,7 +95,7 @@ func originOf(s *model.State, l spec.Origin) origin {
 	}
 	switch {
 	case l.Loopback:
-		return origin{open: true}
+		return origin{open: true, loopback: true}
 	case n != nil:
 		return origin{open: !n.Options.Internal, network: n}
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // newNetwork turns a request into the network it asks for.
-func newNetwork(r CreateNetworkRequest) (*model.Network, error) {
+func (d *Driver) newNetwork(r CreateNetworkRequest) (*model.Network, error) {
 	if err := model.CheckID("network", r.ID); err != nil {
 		return nil, err
 	}
@@ -21,7 +21,7 @@ func newNetwork(r CreateNetworkRequest) (*model.Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &model.Network{ID: r.ID, Options: options, Bridge: options.Bridge}
+	n := &model.Network{ID: r.ID, Options: options, Bridge: options.Bridge, Policy: options.Policy.Over(d.o.Policy)}
 	for _, p := range slices.Concat(r.IPv4, r.IPv6) {
 		n.Space = p.Space // one address manager a network
 	}

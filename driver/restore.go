@@ -60,6 +60,9 @@ func (d *Driver) Restore(ctx context.Context) error {
 	for _, e := range orphans {
 		s.Apply(model.Change{Endpoints: []model.EndpointChange{{Before: e}}})
 	}
+	for _, n := range s.Networks {
+		n.Policy = n.Options.Policy.Over(d.o.Policy)
+	}
 	d.owners.Restore(s, veths, orphans)
 	if err := d.writer.Restore(s, changed); err != nil {
 		return err

@@ -71,6 +71,7 @@ func (d *Driver) Networks(ctx context.Context) []NetworkStatus {
 			Endpoints: len(state.Members[n.ID]),
 			Engine:    n.Engine,
 			Dropped:   d.drops.network(n.ID),
+			Policy:    plan.PolicyInForce(n, nil),
 		})
 	}
 	slices.SortFunc(out, func(a, b NetworkStatus) int { return cmp.Compare(a.Bridge, b.Bridge) })
@@ -102,6 +103,7 @@ func (d *Driver) Endpoints(ctx context.Context) ([]EndpointStatus, error) {
 			ContainerInterface: v.Peer,
 			ContainerIndex:     v.PeerIndex,
 			Dropped:            d.drops.endpoint(e.ID),
+			Policy:             plan.PolicyInForce(state.Networks[e.NetworkID], e),
 		}
 		for _, p := range []netip.Prefix{e.IPv4, e.IPv6} {
 			if p.IsValid() {

@@ -14,10 +14,12 @@ import (
 // Drops are the packets that Gangway has refused since the daemon's start, by reason.
 type Drops map[firewall.Reason]uint64
 
-// Total is how many they are.
+// Total is how many were refused: what was only to be is not among them.
 func (d Drops) Total() (n uint64) {
-	for _, packets := range d {
-		n += packets
+	for reason, packets := range d {
+		if reason != firewall.Audited {
+			n += packets
+		}
 	}
 	return n
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,6 +27,7 @@ func exampleChecks() map[string]func(example) {
 		"ipv6":             example.ipv6,
 		"internal":         example.internal,
 		"port-ranges":      example.portRanges,
+		"agent-sandbox":    example.agentSandbox,
 	}
 }
 
@@ -126,6 +128,21 @@ func (x example) internal() {
 	x.LAN.Outside.Serve(x.t, "tcp", "192.0.2.2:99")
 	if _, err := x.as("worker").TryGet("tcp", "192.0.2.2:99", "-timeout", "1s"); err == nil {
 		x.t.Error("a worker reaches the outside")
+	}
+}
+
+func (x example) agentSandbox() {
+	if x.Driver == string(harness.Builtin) {
+		return // it has no policies
+	}
+	x.LAN.Outside.Serve(x.t, "tcp", "192.0.2.2:5432", "tcp", "192.0.2.2:8443")
+	for service, ports := range map[string][]int{"agent": {5432}, "courier": {5432, 8443}} {
+		for _, port := range []int{5432, 8443} {
+			_, err := x.as(service).TryGet("tcp", fmt.Sprintf("192.0.2.2:%d", port), "-timeout", "5s")
+			if (err == nil) != slices.Contains(ports, port) {
+				x.t.Errorf("%s asks port %d: %v", service, port, err)
+			}
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/gangway-net/gangway/driver/policy"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -42,6 +43,9 @@ type Ruleset struct {
 	NoTransit Families
 	// Log says that there is a Log.
 	Log bool
+	// Policies are what networks and containers may do of all that; see package policy.
+	// Backends know nothing of them: they are a layer beside, which only drops.
+	Policies []policy.Binding
 }
 
 // Add adds an element, and says whether it was one.
@@ -65,6 +69,8 @@ func (r *Ruleset) Add(o spec.Object) bool {
 		r.NoTransit = r.NoTransit.With(Family(e.Six))
 	case Log:
 		r.Log = true
+	case policy.Binding:
+		r.Policies = append(r.Policies, e)
 	default:
 		return false
 	}
@@ -73,7 +79,7 @@ func (r *Ruleset) Add(o spec.Object) bool {
 
 // All returns the elements.
 func (r Ruleset) All() []spec.Object {
-	all := slices.Concat(objects(r.Networks), objects(r.Ports), objects(r.Open), objects(r.Direct), objects(r.PreservedPorts), objects(r.HighPorts), objects(r.Outside))
+	all := slices.Concat(objects(r.Networks), objects(r.Ports), objects(r.Open), objects(r.Direct), objects(r.PreservedPorts), objects(r.HighPorts), objects(r.Outside), objects(r.Policies))
 	for _, six := range []bool{false, true} {
 		if r.NoTransit.Has(six) {
 			all = append(all, NoTransit{six})
@@ -101,7 +107,7 @@ func (r Ruleset) with(o Ruleset) Ruleset {
 }
 
 func (r Ruleset) empty() bool {
-	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Direct)+len(r.PreservedPorts)+len(r.HighPorts)+len(r.Outside) == 0 && r.NoTransit == Families{} && !r.Log
+	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Direct)+len(r.PreservedPorts)+len(r.HighPorts)+len(r.Outside)+len(r.Policies) == 0 && r.NoTransit == Families{} && !r.Log
 }
 
 // FirstHighPort and LastHighPort bound the source ports that masqueraded flows get.

@@ -21,10 +21,14 @@ const (
 	Isolated Reason = "isolated"
 	// NoICC is between containers of a network that has no ICC.
 	NoICC Reason = "icc"
+	// Policy is what a network's or a container's policy does not allow.
+	Policy Reason = "policy"
+	// Audited is what it would not allow, but in its mode audit lets pass.
+	Audited Reason = "audit"
 )
 
 // Reasons lists all of them.
-func Reasons() []Reason { return []Reason{Spoofed, Unpublished, Isolated, NoICC} }
+func Reasons() []Reason { return []Reason{Spoofed, Unpublished, Isolated, NoICC, Policy, Audited} }
 
 // Refusal is how often the rules have refused something since they were made. That
 // number goes back when rules or what counts them are made anew.

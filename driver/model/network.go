@@ -28,6 +28,9 @@ type Network struct {
 	Space string `json:",omitempty"`
 	// Engine is whose the network is; empty until an engine has named it.
 	Engine string `json:",omitempty"`
+	// Policy is that of the options over the daemon's own. It is not stored: the daemon's
+	// may be another one at its next start.
+	Policy config.Policy `json:"-"`
 }
 
 // String names the network as docker network ls and ip link do.
@@ -105,6 +108,11 @@ func (n *Network) Overlaps(o *Network) bool {
 func (n *Network) GatewayElsewhere(a netip.Addr) bool {
 	is := func(p netip.Prefix) bool { return p.Addr() == a }
 	return slices.ContainsFunc(n.gateways(), is) && !slices.ContainsFunc(n.BridgeAddresses(), is)
+}
+
+// LeavesElsewhere says whether what leaves the network goes by another machine than the host.
+func (n *Network) LeavesElsewhere() bool {
+	return !n.Options.Internal && (n.Options.InhibitIPv4 || n.Router4.IsValid() || n.Router6.IsValid())
 }
 
 // GatewayMode is the gateway mode of a family; empty if the network lacks it.

@@ -36,6 +36,9 @@ func form(path string, of reflect.Type, lines *[]string) {
 		return
 	case of.Kind() == reflect.Struct:
 		for _, f := range reflect.VisibleFields(of) {
+			if f.Tag.Get("json") == "-" {
+				continue // it is not stored
+			}
 			form(path+"."+f.Name+string(f.Tag), f.Type, lines)
 		}
 		return

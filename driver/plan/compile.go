@@ -33,6 +33,7 @@ func CompileFacts(s *model.State, f Facts) Plan {
 // addNetwork adds what a network contributes by itself.
 func (p *Plan) addNetwork(n *model.Network) {
 	p.add(Bridge(n), isolation(n))
+	addAll(p, networkPolicy(n))
 	if !n.Adopted {
 		p.add(spec.Zone{Bridge: n.Bridge})
 	}
@@ -49,6 +50,7 @@ func (p *Plan) addEndpoint(n *model.Network, e *model.Endpoint) {
 			p.add(spec.Forwarding{Six: six})
 		}
 	}
+	addAll(p, endpointPolicy(n, e))
 	addAll(p, translatedPorts(n, e))
 	addAll(p, OpenPorts(n, e))
 	addAll(p, keptPorts(n, e))

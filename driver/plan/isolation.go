@@ -15,12 +15,7 @@ func isolation(n *model.Network) firewall.Network {
 		Bridge:   n.Bridge,
 		Internal: n.Options.Internal,
 		ICC:      n.Options.ICC,
-	}
-	for _, subnet := range n.Subnets() {
-		// Each link has IPv6 link-local addresses.
-		if a := subnet.Addr(); a.Is4() || !a.IsLinkLocalUnicast() {
-			fw.Subnets = append(fw.Subnets, subnet)
-		}
+		Subnets:  ownSubnets(n),
 	}
 	if n.Options.Internal {
 		return fw

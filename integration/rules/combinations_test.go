@@ -8,7 +8,7 @@ const web = "-p 8000:80"
 // matrix lists the combinations that matter. Rows that name the same golden
 // file are such whose options make no difference there.
 func matrix() []combination {
-	return slices.Concat(translated(), addressed(), published(), modes(), mixed(), closed(), shared())
+	return slices.Concat(translated(), addressed(), published(), policies(), modes(), mixed(), closed(), shared())
 }
 
 // translated are networks in gateway mode nat, by family, with what hides and
@@ -111,6 +111,15 @@ func published() []combination {
 		{create: "", run: "-p 192.0.2.1:9000-9099:9000-9099/udp", rules: "range-udp-address", links: "ipv4"},
 		{create: "--ipv4=false --ipv6", run: "-p 9000-9099:9000-9099/udp", rules: "range-udp-ipv6", links: "ipv6"},
 		{create: "--ipv4=false --ipv6", run: "-p [2001:db8::1]:9000-9099:9000-9099/udp", rules: "range-udp-address-ipv6", links: "ipv6"},
+	}
+}
+
+// policies are a table of their own, which package policed puts beside a backend: none of
+// the backend's rules changes. What the table has is in the golden file of package nftables.
+func policies() []combination {
+	return []combination{
+		{create: "--ipv6 -o egress=deny -o allow=192.0.2.9:443 -o deny=metadata -o ingress=lan -o host=dns -o mode=enforce -o lock=true", run: web, rules: "nat", links: "dual"},
+		{create: "--ipv6 -o mode=audit", run: web + " --driver-opt egress=deny --driver-opt allow=192.0.2.9:443 --driver-opt deny=metadata --driver-opt ingress=lan --driver-opt host=dns --driver-opt mode=enforce", rules: "nat", links: "dual"},
 	}
 }
 

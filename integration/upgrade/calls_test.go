@@ -85,6 +85,7 @@ func estate() []network {
 			id: id("6"), subnets: []string{"10.57.0.0/24"},
 			options: map[string]string{
 				"gangway.anti_spoofing": "false", "bridge.enable_icc": "false", "bridge.host_binding_ipv4": "127.0.0.1,192.0.2.1",
+				"gangway.egress": "internet", "gangway.egress.allow": "10.0.5.7:5432/tcp", "gangway.ingress": "any,22/tcp=10.8.0.0/24", "gangway.host": "dns",
 			},
 			endpoints: []endpoint{{id: id("9"), ports: []port{{17, "", 80, "", 8084, 8084}}}},
 		},

@@ -47,6 +47,9 @@ func Decide(s State, f Flow) Decision {
 	d := Decision{Steps: []string{}}
 	d.from(s, f)
 	to := s.At(f.Destination.Addr())
+	if d.refused(s, f, to) {
+		return d
+	}
 	container := len(f.From.Endpoints) > 0
 	switch port, found := s.published(f); {
 	case container && f.Destination.Addr().IsLoopback():

@@ -95,12 +95,15 @@ func saddr6() []expr.Any { return network(8, 16) }
 
 func daddr6(a []byte) []expr.Any { return rule(network(24, 16), is(a...)) }
 
-// linkLocal6 matches what comes from fe80::/10.
-func linkLocal6() []expr.Any {
+// linkLocal6 matches what comes from fe80::/10, linkLocal6At what has such an address at an
+// offset of the header.
+func linkLocal6() []expr.Any { return linkLocal6At(8) }
+
+func linkLocal6At(offset uint32) []expr.Any {
 	mask, prefix := make([]byte, 16), make([]byte, 16)
 	copy(mask, []byte{0xff, 0xc0})
 	copy(prefix, []byte{0xfe, 0x80})
-	return rule(saddr6(), []expr.Any{
+	return rule(network(offset, 16), []expr.Any{
 		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 16, Mask: mask, Xor: make([]byte, 16)},
 	}, is(prefix...))
 }

@@ -47,15 +47,20 @@ func withLog(all []chain, m firewall.Mark) []chain {
 		if strings.HasPrefix(c.Name, "refused_") { // where what is overruled comes twice
 			again = markHas(expr.CmpOpEq, m.Accept)
 		}
-		all[i].rules = slices.Insert(slices.Clone(c.rules), 0, rule(again, []expr.Any{
-			&expr.Limit{Type: expr.LimitTypePkts, Rate: firewall.LogRate, Unit: expr.LimitTimeSecond, Burst: firewall.LogBurst},
-			&expr.Log{
-				Key:   1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_PREFIX | 1<<unix.NFTA_LOG_SNAPLEN,
-				Group: firewall.LogGroup, Snaplen: firewall.LogBytes, Data: []byte(reason),
-			},
-		}))
+		all[i].rules = slices.Insert(slices.Clone(c.rules), 0, rule(again, logRefused(reason)))
 	}
 	return all
+}
+
+// logRefused tells of a packet, as far as the bound lets it.
+func logRefused(reason firewall.Reason) []expr.Any {
+	return []expr.Any{
+		&expr.Limit{Type: expr.LimitTypePkts, Rate: firewall.LogRate, Unit: expr.LimitTimeSecond, Burst: firewall.LogBurst},
+		&expr.Log{
+			Key:   1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_PREFIX | 1<<unix.NFTA_LOG_SNAPLEN,
+			Group: firewall.LogGroup, Snaplen: firewall.LogBytes, Data: []byte(reason),
+		},
+	}
 }
 
 // listLog says whether a chain has the rule, and puts the item for it. One that has another

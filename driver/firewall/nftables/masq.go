@@ -23,12 +23,27 @@ const (
 // bounds the ports of masquerading: all flags. Without the one the bounds mean nothing;
 // without the other who sends could choose by his own port which one he gets.
 func withMasqueradeFlags(rule []byte) ([]byte, error) {
+	return withExpressions(rule, "masq", func(list []netlink.Attribute) []netlink.Attribute {
+		if len(list) == 0 {
+			return list
+		}
+		return append(list, netlink.Attribute{
+			Type: unix.NFTA_MASQ_FLAGS, Data: binary.BigEndian.AppendUint32(nil, natPortsGiven|natPortsAtRandom),
+		})
+	})
+}
+
+// withExpressions changes the attributes of all expressions of one kind in the message of a
+// rule.
+func withExpressions(rule []byte, name string, change func([]netlink.Attribute) []netlink.Attribute) ([]byte, error) {
 	const header = 4 // struct nfgenmsg
 	if len(rule) < header {
 		return nil, fmt.Errorf("a rule of %d bytes", len(rule))
 	}
 	attributes, err := eachAttribute(rule[header:], unix.NFTA_RULE_EXPRESSIONS, func(list []byte) ([]byte, error) {
-		return eachAttribute(list, unix.NFTA_LIST_ELEM, flagMasquerade)
+		return eachAttribute(list, unix.NFTA_LIST_ELEM, func(expression []byte) ([]byte, error) {
+			return changed(expression, name, change)
+		})
 	})
 	return append(slices.Clone(rule[:header]), attributes...), err
 }
@@ -51,25 +66,22 @@ func eachAttribute(b []byte, kind uint16, by func([]byte) ([]byte, error)) ([]by
 	return netlink.MarshalAttributes(list)
 }
 
-// flagMasquerade adds the flags to one expression of a rule, if it is one that needs
-// them.
-func flagMasquerade(expression []byte) ([]byte, error) {
+// changed changes one expression of a rule, if it is of that kind.
+func changed(expression []byte, name string, change func([]netlink.Attribute) []netlink.Attribute) ([]byte, error) {
 	list, err := netlink.UnmarshalAttributes(expression)
 	if err != nil {
 		return nil, err
 	}
 	if !slices.ContainsFunc(list, func(a netlink.Attribute) bool {
-		return a.Type == unix.NFTA_EXPR_NAME && unix.ByteSliceToString(a.Data) == "masq"
+		return a.Type == unix.NFTA_EXPR_NAME && unix.ByteSliceToString(a.Data) == name
 	}) {
 		return expression, nil
 	}
 	return eachAttribute(expression, unix.NFTA_EXPR_DATA, func(data []byte) ([]byte, error) {
 		list, err := netlink.UnmarshalAttributes(data)
-		if err != nil || len(list) == 0 {
-			return data, err
+		if err != nil {
+			return nil, err
 		}
-		return netlink.MarshalAttributes(append(list, netlink.Attribute{
-			Type: unix.NFTA_MASQ_FLAGS, Data: binary.BigEndian.AppendUint32(nil, natPortsGiven|natPortsAtRandom),
-		}))
+		return netlink.MarshalAttributes(change(list))
 	})
 }

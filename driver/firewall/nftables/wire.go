@@ -127,7 +127,8 @@ func (w *wire) commit(name string, flags uint32, write func(*nft.Conn) error) er
 // one way to get at that. Three things keep its own connection from serving:
 //   - it sends 0 for the flags of every table, so that none has an owner;
 //   - it sends no flags with the bounds of ports of masquerading, see
-//     withMasqueradeFlags;
+//     withMasqueradeFlags, and a direction of tracked flows in four bytes, see
+//     withDirections;
 //   - it asks for an answer to each message, and reads them one by one.
 //
 // AsLasting keeps its connection open and WithSockOptions shows it, before anything is
@@ -178,8 +179,10 @@ func (w *wire) compose(name string, flags uint32, write func(*nft.Conn) error) (
 		case newTable:
 			batch[i].Data = w.tableMessage(name, flags)
 		case newRule:
-			if batch[i].Data, err = withMasqueradeFlags(batch[i].Data); err != nil {
-				return nil, fmt.Errorf("make the message of a rule: %w", err)
+			for _, correct := range []func([]byte) ([]byte, error){withMasqueradeFlags, withDirections} {
+				if batch[i].Data, err = correct(batch[i].Data); err != nil {
+					return nil, fmt.Errorf("make the message of a rule: %w", err)
+				}
 			}
 		}
 		h.Length = 0 // of what the library made; it is counted anew

@@ -1,0 +1,95 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestPolicyEntries: each way to write an entry has one form; what can never match, is
+// written wrong, or is a name, is refused with what to do.
+func TestPolicyEntries(t *testing.T) {
+	type table map[string]string
+	for option, c := range map[string]struct {
+		parse    func(string) (string, error)
+		good, no table
+	}{
+		"destinations": {destinationList, table{
+			"": "", "none": "none", "10.0.5.7": "10.0.5.7", "10.0.5.7/32": "10.0.5.7", "10.0.0.0/8:443/tcp": "10.0.0.0/8:443/tcp",
+			"10.0.0.0/8/udp": "10.0.0.0/8/udp", "[2001:db8::1]:443": "[2001:db8::1]:443", "[2001:db8::/32]:1-65535/sctp": "[2001:db8::/32]:1-65535/sctp",
+			"2001:db8::1": "2001:db8::1", "[2001:db8::1]": "2001:db8::1", "2001:db8::/32/tcp": "2001:db8::/32/tcp", "2001:DB8:0:0::1": "2001:db8::1",
+			"private:80, internet ,private:80": "internet,private:80", "host:5432/tcp,lan,metadata": "host:5432/tcp,lan,metadata",
+		}, table{
+			"registry.example:443": `has the name "registry.example": destinations are given as addresses`, "*.example": "names are not looked up", "intenet": "did you mean internet?",
+			"localhost": "names are not looked up", "10.0.5.7:0": `port "0", which is none from 1 to 65535`, "10.0.5.7:70000": "none from 1 to 65535", "10.0.5.7:90-80": "the first behind the last",
+			"10.0.5.7/tpc": "did you mean tcp?", "10.0.5.7/24": "want 10.0.5.0/24, or 10.0.5.7 for the address alone", "2001:db8::1:65536": "one with a port is written [ADDRESS]:PORT",
+			"[10.0.0.1]:80": "is not [IPV6] or [IPV6]:PORT", "[2001:db8::1]80": "is not [IPV6]", "[2001:db8::1": "is not [IPV6]", "fe80::1%eth0": "leave the zone out", "::ffff:10.0.0.1": "write the IPv4 address 10.0.0.1",
+			"127.0.0.1": "can never match", "0.0.0.0": "can never match", "fe80::/10": "can never match", "::1": "can never match",
+			"network:db": "other networks of Gangway cannot be named", "dns": "name the resolver by its address", "any": "among other entries", "10.0.0.1,": "an empty entry", "10.0.0.1:+80": "none from 1 to 65535", ":80": "want an address",
+		}},
+		"ingress": {ingressList, table{
+			"any": "any", "none": "none", "lan": "lan", "10.0.0.0/8,lan": "10.0.0.0/8,lan", "22/tcp=10.8.0.0/24,any": "22/tcp=10.8.0.0/24,any", "8000-8100=none,any": "8000-8100=none,any", "443=any": "443=any", "fe80::/10": "fe80::/10",
+		}, table{
+			"any,lan": "can never match", "none,any": "can never match", "10.0.0.0/8:80": "write PORT=SOURCE", "host": "want an address", "22=": "want an address", "0=any": "none from 1 to 65535", "22/icmp=any": "another protocol than sctp, tcp, udp",
+			"224.0.0.0/4": "nothing comes from there", "lann": "did you mean lan?", "web=any": "none from 1 to 65535",
+		}},
+		"host": {hostAccessList, table{"any": "any", "dns": "53", "none": "none", "dns,8080/tcp,8000-8100": "53,8000-8100,8080/tcp"}, table{
+			"any,80": "did you mean any?", "dsn": "did you mean dns?", "0": "none from 1 to 65535", "80/icmp": "another protocol",
+		}},
+	} {
+		for text, want := range c.good {
+			got, err := c.parse(text)
+			if err != nil || got != want {
+				t.Errorf("%s %q: %q (%v), want %q", option, text, got, err, want)
+			}
+			if again, err := c.parse(got); err != nil || again != got {
+				t.Errorf("%s %q: its form %q is %q (%v)", option, text, got, again, err)
+			}
+		}
+		for text, part := range c.no {
+			if got, err := c.parse(text); err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("%s %q: %q and the error %v, want one with %q", option, text, got, err, part)
+			}
+		}
+	}
+}
+
+// TestPolicyOptions: what a container says goes before what its network says, word by word;
+// an internal network has nothing to allow.
+func TestPolicyOptions(t *testing.T) {
+	n, err := ParseNetwork(map[string]any{keyGeneric: map[string]any{"gangway.egress": "deny", "gangway.egress.allow": "10.0.0.1", "gangway.ingress": "lan", "gangway.lock": "true"}})
+	if err != nil || !n.Lock {
+		t.Fatal(n, err)
+	}
+	e, err := ParseEndpoint(EndpointOptions{"gangway.egress.allow": []byte(`"none"`), "gangway.mode": []byte(`"audit"`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := e.Policy.Over(n.Policy), (Policy{Egress: "deny", Allow: "none", Ingress: "lan", Mode: "audit"}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	for option, value := range map[string]string{"gangway.egress.allow": "10.0.0.1", "gangway.ingress": "lan"} {
+		_, err = ParseNetwork(map[string]any{keyInternal: true, keyGeneric: map[string]any{option: value}})
+		wantErr(t, err, option, "--internal")
+	}
+	_, err = ParseEndpoint(EndpointOptions{"gangway.lock": []byte(`"true"`)})
+	wantErr(t, err, "gangway.lock is an option of networks")
+	_, err = ParseNetwork(map[string]any{keyGeneric: map[string]any{"gangway.egress": "closed"}})
+	wantErr(t, err, "none of open, internet, deny")
+}
+
+func FuzzPolicyEntries(f *testing.F) {
+	for _, s := range []string{"10.0.0.0/8:443/tcp", "[2001:db8::/32]:1-2/udp", "internet,host:80", "22/tcp=10.8.0.0/24,any", "dns,8080", "::1%1", "[::", "/"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, parse := range []func(string) (string, error){destinationList, ingressList, hostAccessList} {
+			got, err := parse(text)
+			if err != nil {
+				continue
+			}
+			if again, err := parse(got); err != nil || again != got {
+				t.Errorf("%q has the form %q, which has %q (%v)", text, got, again, err)
+			}
+		}
+	})
+}

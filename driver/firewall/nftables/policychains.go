@@ -1,0 +1,299 @@
+package nftables
+
+import (
+	"slices"
+
+	nft "github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/policy"
+)
+
+// Chains that refuse, and those that only count what would have been refused.
+const (
+	chainRefuse         = "refuse"
+	chainRefuseAudited  = "audit"
+	chainKeepOut        = "keep_out"
+	chainKeepOutAudited = "audit_in"
+	chainStrange        = "strange"
+	chainStrangeAudited = "audit_strange"
+)
+
+func outChain(id string, h header) string  { return "out_" + id + "_" + h.name }
+func hostChain(id string, h header) string { return "host_" + id + "_" + h.name }
+func inChain(id string, h header) string   { return "in_" + id + "_" + h.name }
+
+// policyPriority is before any translation of destinations, and behind connection tracking.
+const policyPriority = -151
+
+// policyChains are those of the table that are always there.
+//
+// What containers send is judged before its destination is translated, so that an address of
+// the host is the host whoever has published the port, and before routing, so that what a
+// bridge passes on by itself (br_netfilter) is judged by where it says that it goes: nothing
+// of it can become part of a tracked flow by which the container is believed later. What is
+// for many, and what others redirect to the host, is judged where it arrives. What comes to
+// containers is judged behind the translation, when it is known to whom it goes.
+func policyChains(log bool) []chain {
+	r := rowsOfPolicy()
+	known := [][]expr.Any{
+		rule(ctBits(expr.CtKeySTATE, expr.CtStateBitESTABLISHED), accepted()),
+		// Of the flows that are related only ICMP errors are believed: which others there are,
+		// helpers read from what containers send.
+		rule(ctBits(expr.CtKeySTATE, expr.CtStateBitRELATED), meta(expr.MetaKeyL4PROTO, 1), is(unix.IPPROTO_ICMP), accepted()),
+		rule(ctBits(expr.CtKeySTATE, expr.CtStateBitRELATED), meta(expr.MetaKeyL4PROTO, 1), is(unix.IPPROTO_ICMPV6), accepted()),
+	}
+	byFamily := func(of row, chain string) (rules [][]expr.Any) {
+		for _, h := range headers() {
+			rules = append(rules, rule(h.own(), of.in(inet()), jump(chain+h.name)))
+		}
+		return rules
+	}
+	filter := nft.ChainTypeFilter
+	all := slices.Concat(refusingChains(r, log), sentChains(r), arrivingChains(r))
+	return append(all,
+		base("prerouting", filter, nft.ChainHookPrerouting, policyPriority, slices.Concat(known, byFamily(r.guarded, "sent"))...),
+		base("input", filter, nft.ChainHookInput, *nft.ChainPriorityFilter-2, slices.Concat(known,
+			[][]expr.Any{rule(ctBits(expr.CtKeySTATUS, ctDestNAT), accepted())}, byFamily(r.guarded, "arrived"))...),
+		base("forward", filter, nft.ChainHookForward, *nft.ChainPriorityFilter-2, slices.Concat(known,
+			[][]expr.Any{
+				rule(family4(), multicast4(), r.guarded.in(inet()), jump("outward4")),
+				rule(family6(), multicast6(), r.guarded.in(inet()), jump("outward6")),
+			}, byFamily(r.protected, "inward"))...))
+}
+
+// sentChains judge what a container sends.
+func sentChains(r policyRows) (all []chain) {
+	for _, h := range headers() {
+		strange := rule(h.own(), r.home.notIn(h), jump("stranger"))
+		all = append(all,
+			regular("to_host"+h.name, rule(h.own(), r.host.to(h)), rule(h.own(), r.hostNet.to(h))),
+			regular("outward"+h.name, strange, rule(h.own(), r.outward.to(h)), rule(h.own(), r.outwardNet.to(h))))
+	}
+	four, six := headers()[0], headers()[1]
+	within := func(h header) []expr.Any { return rule(h.own(), r.home.in(h, daddr, iifname), accepted()) }
+	return append(all,
+		regular("sent4",
+			rule(four.own(), r.home.notIn(four), jump("stranger")),
+			rule(local(), jump("to_host4")),
+			rule(family4(), multicast4(), accepted()),
+			rule(family4(), network(16, 4), is(255, 255, 255, 255), accepted()),
+			within(four),
+			rule(jump("outward4"))),
+		regular("sent6",
+			rule(family6(), multicast6(), accepted()),
+			rule(local(), jump("arrived6")),
+			// Another one's link-local address, on a bridge that passes it on by itself.
+			rule(family6(), linkLocal6At(24), accepted()),
+			rule(six.own(), r.home.notIn(six), jump("stranger")),
+			within(six),
+			rule(jump("outward6"))),
+		regular("arrived4",
+			rule(meta(expr.MetaKeyL4PROTO, 1), is(unix.IPPROTO_IGMP), accepted()),
+			rule(four.own(), r.home.notIn(four), jump("stranger")),
+			rule(jump("to_host4"))),
+		// Without neighbour discovery there is no IPv6 at all. The kernel believes none that
+		// comes from another link, and refuses to pass it on.
+		regular("arrived6",
+			rule(icmp6(), []expr.Any{&expr.Range{Op: expr.CmpOpEq, Register: 1, FromData: []byte{130}, ToData: []byte{137}}}, accepted()),
+			rule(icmp6(), is(143), accepted()),
+			rule(six.own(), r.home.notIn(six), jump("stranger")),
+			rule(jump("to_host6"))))
+}
+
+// arrivingChains judge what comes to a container from outside of its network. Whatever has
+// an address of the network has come by its bridge: the source check sees to that.
+func arrivingChains(r policyRows) []chain {
+	four, six := headers()[0], headers()[1]
+	return []chain{
+		regular("inward4",
+			rule(family4(), network(12, 4), is(0, 0, 0, 0), accepted()),
+			rule(four.own(), r.home.in(four, saddr, oifname), accepted()),
+			rule(four.own(), r.inward.to(four)), rule(four.own(), r.inwardNet.to(four))),
+		// What has a link-local address, or none yet, has not come from another link.
+		regular("inward6",
+			rule(family6(), linkLocal6(), accepted()),
+			rule(family6(), saddr6(), is(make([]byte, 16)...), accepted()),
+			rule(six.own(), r.home.in(six, saddr, oifname), accepted()),
+			rule(six.own(), r.inward.to(six)), rule(six.own(), r.inwardNet.to(six))),
+	}
+}
+
+// refusingChains count what is refused, by container, and drop it. Only who has an address of
+// the network is told: an answer to an invented one would carry what a container has sent to
+// somebody else. Nor are such addresses counted.
+func refusingChains(r policyRows, log bool) (all []chain) {
+	drop := verdict(expr.VerdictDrop)
+	for _, c := range []struct {
+		name       string
+		what       uint32
+		link, addr field
+		stranger   bool
+		end        []expr.Any
+	}{
+		{chainRefuse, codeRefused, iifname, saddr, false, reject()},
+		{chainRefuseAudited, codeAudited, iifname, saddr, false, nil},
+		{chainKeepOut, codeRefused, oifname, daddr, false, drop},
+		{chainKeepOutAudited, codeAudited, oifname, daddr, false, nil},
+		{chainStrange, codeRefused, iifname, saddr, true, drop},
+		{chainStrangeAudited, codeAudited, iifname, saddr, true, nil},
+	} {
+		why := code.loadedBy(func(register uint32) []expr.Any {
+			return []expr.Any{&expr.Immediate{Register: register, Data: word(c.what)}}
+		})
+		var count, rules [][]expr.Any
+		for _, h := range headers() {
+			if !c.stranger {
+				count = append(count, rule(h.own(), h.load(r.refusedAt, []field{c.link, why, c.addr}), countIn(r.refusedAt.nameOf(h)), verdict(expr.VerdictReturn)))
+			}
+		}
+		count = append(count, rule(inet().load(r.refused, []field{c.link, why}), countIn(r.refused.name)))
+		if log {
+			rules = append(rules, logRefused(map[uint32]firewall.Reason{codeRefused: firewall.Policy, codeAudited: firewall.Audited}[c.what]))
+		}
+		rules = append(rules, call("count_"+c.name))
+		if c.end != nil {
+			rules = append(rules, c.end)
+		}
+		all = append(all, regular("count_"+c.name, count...), regular(c.name, rules...))
+	}
+	return append(all, regular("stranger", rule(r.stranger.to(inet()))))
+}
+
+// countIn adds the packet whose key is loaded to an element of a set.
+func countIn(set string) []expr.Any {
+	return []expr.Any{&expr.Dynset{SrcRegKey: 1, SetName: set, Operation: unix.NFT_DYNSET_OP_UPDATE, Exprs: []expr.Any{&expr.Counter{}}}}
+}
+
+// partOf is what the table has for one policy.
+func partOf(id string, c policy.Compiled) policyPart {
+	p := policyPart{sets: map[string]*set{}, items: contents{}}
+	for _, h := range headers() {
+		deny := p.access(h, "deny_"+id, c.Deny, receiver)
+		allow := p.access(h, "allow_"+id, c.Allow, receiver)
+		refuse, keepOut := chainRefuse, chainKeepOut
+		if c.Audit {
+			refuse, keepOut = chainRefuseAudited, chainKeepOutAudited
+		}
+		denied := to(deny, jump(refuse))
+		out := append(denied, to(allow, accepted())...)
+		if c.Internet {
+			out = append(out, rule(h.own(), rowsOfPolicy().public.in(h), accepted()))
+		}
+		if !c.Open {
+			out = append(out, rule(jump(refuse)))
+		}
+		p.chains = append(p.chains, regular(outChain(id, h), out...))
+		host := append(slices.Clone(denied), p.toHost(id, c, jump(refuse))...)
+		p.chains = append(p.chains, regular(hostChain(id, h), host...))
+		p.inward(h, id, c, jump(keepOut))
+	}
+	return p
+}
+
+// to has what is in one of the sets go somewhere.
+func to(sets [][]expr.Any, where []expr.Any) (rules [][]expr.Any) {
+	for _, in := range sets {
+		rules = append(rules, rule(in, where))
+	}
+	return rules
+}
+
+// access makes the sets of addresses and ports of a family, and returns what looks a packet
+// up in them; of is whose addresses they are.
+func (p *policyPart) access(h header, name string, a policy.Access, of side, port ...field) (in [][]expr.Any) {
+	addr := field{kind: address, side: of}
+	all := row{name: name + "_", perFamily: true, key: []field{addr}, kind: interval}
+	if p.fill(all, h, ranges4or6(a.Any, h, of)) {
+		in = append(in, rule(h.own(), all.in(h)))
+	}
+	some := row{name: name + "_ports_", perFamily: true, key: []field{addr, l4proto, dport}, kind: interval}
+	if p.fill(some, h, addressPorts(a.Ports, h, of)) {
+		by := slices.Clone(some.key)
+		if len(port) > 0 {
+			by[2] = port[0]
+		}
+		in = append(in, rule(h.own(), some.in(h, by...)))
+	}
+	return in
+}
+
+// toHost are the rules for what goes to the host itself.
+func (p *policyPart) toHost(id string, c policy.Compiled, refuse []expr.Any) (rules [][]expr.Any) {
+	if c.NoHost {
+		return [][]expr.Any{refuse}
+	}
+	ports := func(name string, list []policy.PortSpan) row {
+		r := row{name: name + "_" + id, key: []field{l4proto, dport}, kind: interval}
+		p.fill(r, inet(), portSpans(list))
+		return r
+	}
+	if len(c.HostDeny) > 0 {
+		rules = append(rules, rule(ports("host_deny", c.HostDeny).in(inet()), refuse))
+	}
+	if c.WholeHost {
+		return rules
+	}
+	if len(c.HostAllow) > 0 {
+		rules = append(rules, rule(ports("host_allow", c.HostAllow).in(inet()), accepted()))
+	}
+	return append(rules, refuse)
+}
+
+// inward makes the chains for what comes in. The port is the one that was asked: before
+// translation, which for what is not translated is the same.
+func (p *policyPart) inward(h header, id string, c policy.Compiled, keepOut []expr.Any) {
+	name := inChain(id, h)
+	if c.Everybody {
+		p.chains = append(p.chains, regular(name))
+		return
+	}
+	near := "near_" + name
+	asked := dport.loadedBy(func(register uint32) []expr.Any {
+		return []expr.Any{&expr.Ct{Key: expr.CtKeyPROTODST, Register: register, Direction: 0}}
+	})
+	own := row{name: "own_" + id, key: []field{l4proto, dport}, kind: interval}
+	there := p.fill(own, inet(), portSpans(c.OwnPorts))
+	ways := []struct {
+		name, sets string
+		own, rest  policy.Access
+	}{{near, "near", c.NearOwn, c.Near}, {name, "from", c.OwnFrom, c.From}}
+	if !c.Apart {
+		ways = ways[1:]
+	}
+	for _, way := range ways {
+		var rules [][]expr.Any
+		if c.Apart && way.name == name {
+			rules = append(rules, rule(ifGroup(expr.MetaKeyIIFGROUP), jump(near)))
+		}
+		if there {
+			of := "own_" + way.name
+			p.chains = append(p.chains, regular(of, append(to(p.access(h, "own_"+way.sets+"_"+id, way.own, sender, asked), accepted()), keepOut)...))
+			rules = append(rules, rule(own.in(inet(), l4proto, asked), jump(of)))
+		}
+		rules = append(rules, to(p.access(h, way.sets+"_"+id, way.rest, sender), accepted())...)
+		p.chains = append(p.chains, regular(way.name, append(rules, keepOut)...))
+	}
+}
+
+func accepted() []expr.Any { return verdict(expr.VerdictAccept) }
+
+// reject answers that an administrator has prohibited it.
+func reject() []expr.Any {
+	return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED}}
+}
+
+func multicast4() []expr.Any {
+	return rule(network(16, 4), []expr.Any{
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: []byte{0xf0, 0, 0, 0}, Xor: make([]byte, 4)},
+	}, is(0xe0, 0, 0, 0))
+}
+
+func multicast6() []expr.Any { return rule(network(24, 1), is(0xff)) }
+
+// icmp6 loads the type of ICMPv6.
+func icmp6() []expr.Any {
+	return rule(meta(expr.MetaKeyL4PROTO, 1), is(unix.IPPROTO_ICMPV6), payloadAt(expr.PayloadBaseTransportHeader, 0, 1, 1))
+}

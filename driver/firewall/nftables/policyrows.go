@@ -1,0 +1,246 @@
+package nftables
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables/expr"
+	"go4.org/netipx"
+	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/policy"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// policyRows are the sets of the policy table that are always there. What a packet is to
+// somebody's policy is found by the bridge that it comes by with its source, or goes to with
+// its destination, and else by the bridge alone.
+type policyRows struct {
+	// guarded are bridges of which some of what containers send is refused, protected those
+	// of which some of what comes is. stranger leads to what becomes of other sources than the
+	// network's.
+	guarded, protected, stranger row
+	// home is networks' subnets with their bridges; public the public addresses.
+	home, public row
+	// outward, host and inward are of containers with a policy of their own, the others of networks.
+	outward, outwardNet, host, hostNet, inward, inwardNet row
+	// refused and refusedAt count, by bridge and reason, and by the container's address.
+	refused, refusedAt row
+}
+
+func rowsOfPolicy() policyRows {
+	byBridge := func(name string, of field) row {
+		return row{name: name, perFamily: true, key: []field{of}, verdict: true}
+	}
+	byAddress := func(name string, of ...field) row {
+		return row{name: name, perFamily: true, key: of, verdict: true}
+	}
+	return policyRows{
+		guarded:    row{name: "guarded", key: []field{iifname}},
+		protected:  row{name: "protected", key: []field{oifname}},
+		stranger:   row{name: "strangers", key: []field{iifname}, verdict: true},
+		home:       row{name: "home", perFamily: true, key: []field{saddr, iifname}, kind: interval},
+		public:     row{name: "public", perFamily: true, key: []field{daddr}, kind: interval},
+		outward:    byAddress("out", iifname, saddr),
+		outwardNet: byBridge("out_network", iifname),
+		host:       byAddress("host", iifname, saddr),
+		hostNet:    byBridge("host_network", iifname),
+		inward:     byAddress("in", oifname, daddr),
+		inwardNet:  byBridge("in_network", oifname),
+		refused:    row{name: "refused", key: []field{oifname, code}, kind: counting},
+		refusedAt:  row{name: "refused", perFamily: true, key: []field{oifname, code, daddr}, kind: counting},
+	}
+}
+
+// everyRow lists them.
+func everyRow() []row {
+	r := rowsOfPolicy()
+	return []row{
+		r.guarded, r.protected, r.stranger, r.home, r.public, r.outward, r.outwardNet, r.host, r.hostNet, r.inward, r.inwardNet,
+		r.refused, r.refusedAt,
+	}
+}
+
+// sets are the definitions of rows, by name.
+func setsOf(rows []row) map[string]*set {
+	all := map[string]*set{}
+	for _, h := range slices.Concat([]header{inet()}, headers()) {
+		for _, r := range rows {
+			if r.perFamily == (h.name != "") {
+				s := r.of(h)
+				all[s.Name] = &s
+			}
+		}
+	}
+	return all
+}
+
+// in, notIn and to look the key of a packet up in a row's set.
+func (r row) in(h header, by ...field) []expr.Any { return r.look(h, by, expr.Lookup{}) }
+
+func (r row) notIn(h header) []expr.Any { return r.look(h, nil, expr.Lookup{Invert: true}) }
+
+func (r row) to(h header) []expr.Any {
+	return r.look(h, nil, expr.Lookup{DestRegister: unix.NFT_REG_VERDICT, IsDestRegSet: true})
+}
+
+func (r row) look(h header, by []field, l expr.Lookup) []expr.Any {
+	l.SourceRegister, l.SetName = 1, r.nameOf(h)
+	return append(h.load(r, by), &l)
+}
+
+func (r row) nameOf(h header) string {
+	if r.perFamily {
+		return r.name + h.name
+	}
+	return r.name
+}
+
+// Reasons of the policy table, as numbers in the kernel.
+const (
+	codeRefused uint32 = 1
+	codeAudited uint32 = 2
+)
+
+// policyID names a policy in the table. Equal ones share their chains and sets.
+func policyID(texts config.Policy) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", texts))
+	return hex.EncodeToString(sum[:6])
+}
+
+// policyPart is what the table has for a policy, or for a bridge.
+type policyPart struct {
+	sets   map[string]*set
+	chains []chain
+	items  contents
+}
+
+// bridgePart is what leads from a bridge's packets to policies; all are the bindings on it.
+func bridgePart(all []policy.Binding) policyPart {
+	p := policyPart{items: contents{}}
+	rows := rowsOfPolicy()
+	put := putter(p.items.put)
+	links := func(r row, v values) {
+		of := r.of(inet())
+		put.one(&of, &v, "")
+	}
+	stranger := ""
+	for _, b := range all {
+		v, note := ofLink(b.Bridge), noteOf(b)
+		of, id := b.Policy(), policyID(b.Texts)
+		for _, s := range b.Subnets {
+			home := rows.home.of(headerOf(s.Addr()))
+			put.subnet(&home, s, v, "net="+short(b.NetworkID))
+		}
+		if of.Outward() {
+			links(rows.guarded, v)
+			if stranger != chainStrange {
+				stranger = map[bool]string{false: chainStrange, true: chainStrangeAudited}[of.Audit]
+			}
+		}
+		if !of.Everybody {
+			links(rows.protected, v)
+		}
+		for _, h := range headers() {
+			for _, lead := range []struct {
+				own, network row
+				chain        string
+			}{
+				{rows.outward, rows.outwardNet, outChain(id, h)},
+				{rows.host, rows.hostNet, hostChain(id, h)},
+				{rows.inward, rows.inwardNet, inChain(id, h)},
+			} {
+				p.lead(b, h, lead.own, lead.network, item{data: lead.chain, note: note})
+			}
+		}
+	}
+	if stranger != "" {
+		v, of := ofLink(all[0].Bridge), rows.stranger.of(inet())
+		p.items.put(of.Name, item{key: of.keys.encode(&v), data: stranger})
+	}
+	return p
+}
+
+// lead puts what leads to a chain, by a container's addresses or by the bridge.
+func (p *policyPart) lead(b policy.Binding, h header, own, network row, to item) {
+	v := ofLink(b.Bridge)
+	if b.EndpointID == "" {
+		at := network.of(h)
+		to.key = at.keys.encode(&v)
+		p.items.put(at.Name, to)
+		return
+	}
+	at := own.of(h)
+	for _, a := range b.Addrs {
+		if a.Is6() == h.six() {
+			v.addr[sender], v.addr[receiver] = a, a
+			to.key = at.keys.encode(&v)
+			p.items.put(at.Name, to)
+		}
+	}
+}
+
+func noteOf(b policy.Binding) string {
+	if b.EndpointID == "" {
+		return "net=" + short(b.NetworkID)
+	}
+	return endpointNote(b.NetworkID, b.EndpointID)
+}
+
+// fill makes the set of a row, with these elements; no set where there are none.
+func (p *policyPart) fill(r row, h header, put func(to putter, s *set)) (there bool) {
+	s := r.of(h)
+	put(func(set string, i item) { p.items.put(set, i) }, &s)
+	if there = len(p.items[s.Name]) > 0; there {
+		p.sets[s.Name] = &s
+	}
+	return there
+}
+
+// ranges puts those of a family, as the addresses of a side.
+func ranges4or6(list []netipx.IPRange, h header, of side) func(putter, *set) {
+	return func(put putter, s *set) {
+		for _, r := range list {
+			if r.From().Is6() == h.six() {
+				first, last := sided(of, r.From()), sided(of, r.To())
+				put.between(s, &first, &last, "")
+			}
+		}
+	}
+}
+
+func sided(of side, a netip.Addr) values {
+	var v values
+	v.addr[of] = a
+	return v
+}
+
+// addressPorts puts those of a family, with ports as the receiver's.
+func addressPorts(list []policy.AddrPorts, h header, of side) func(putter, *set) {
+	return func(put putter, s *set) {
+		for _, p := range list {
+			if p.Addrs.From().Is6() != h.six() {
+				continue
+			}
+			first, last := sided(of, p.Addrs.From()), sided(of, p.Addrs.To())
+			first.proto, last.proto = spec.Protocol(p.Proto), spec.Protocol(p.Proto)
+			first.port[receiver], last.port[receiver] = p.First, p.Last
+			put.between(s, &first, &last, "")
+		}
+	}
+}
+
+// portSpans puts ports.
+func portSpans(list []policy.PortSpan) func(putter, *set) {
+	return func(put putter, s *set) {
+		for _, p := range list {
+			first := values{proto: spec.Protocol(p.Proto), port: [3]uint16{receiver: p.First}}
+			last := values{proto: spec.Protocol(p.Proto), port: [3]uint16{receiver: p.Last}}
+			put.between(s, &first, &last, "")
+		}
+	}
+}

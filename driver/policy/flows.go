@@ -1,0 +1,86 @@
+package policy
+
+import (
+	"net/netip"
+
+	"github.com/gangway-net/gangway/config"
+)
+
+// Flow is a tracked flow.
+type Flow struct {
+	// From and To are what its first packet said, Port and Proto what it asked for; Answers is
+	// who answers, behind the translation of the destination.
+	From, To, Answers netip.Addr
+	Proto             uint8
+	Port              uint16
+}
+
+// Judge says of flows whether policies forbid them. Packets of a flow that is known meet no
+// rule of a policy: where there are flows that began without one, they have to be ended.
+type Judge struct {
+	containers map[netip.Addr]bound
+	networks   []bound
+	// subnets are those of all networks.
+	subnets []netip.Prefix
+}
+
+type bound struct {
+	Binding
+	policy Policy
+}
+
+// NewJudge makes one for bindings; subnets are those of all networks of Gangway.
+func NewJudge(all []Binding, subnets []netip.Prefix) Judge {
+	j := Judge{containers: map[netip.Addr]bound{}, subnets: subnets}
+	policies := map[config.Policy]Policy{}
+	for _, b := range all {
+		p, known := policies[b.Texts]
+		if !known {
+			p = b.Policy()
+			policies[b.Texts] = p
+		}
+		of := bound{b, p}
+		if b.EndpointID == "" {
+			j.networks = append(j.networks, of)
+		}
+		for _, a := range b.Addrs {
+			j.containers[a] = of
+		}
+	}
+	return j
+}
+
+// Forbids says that a flow would not begin any more. host says which addresses are the host's.
+func (j Judge) Forbids(f Flow, host func(netip.Addr) bool) bool {
+	asked := Packet{From: f.From, To: f.To, Proto: f.Proto, Port: f.Port, Near: contain(j.subnets, f.From)}
+	if b, found := j.of(f.From); found && !b.policy.Audit && b.policy.Outward() {
+		local := host(f.To)
+		if (local || !contain(b.Subnets, f.To)) && !b.policy.Decide(asked, local) {
+			return true
+		}
+	}
+	b, found := j.of(f.Answers)
+	return found && !b.policy.Audit && !b.policy.Everybody && !contain(b.Subnets, f.From) && !host(f.From) && !host(f.Answers) && !b.policy.Admits(asked)
+}
+
+// of finds whose policy counts for an address.
+func (j Judge) of(a netip.Addr) (bound, bool) {
+	if b, found := j.containers[a]; found {
+		return b, true
+	}
+	for _, b := range j.networks {
+		if contain(b.Subnets, a) {
+			return b, true
+		}
+	}
+	return bound{}, false
+}
+
+func contain(subnets []netip.Prefix, a netip.Addr) bool {
+	for _, s := range subnets {
+		if s.Contains(a) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,145 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/gangway-net/gangway/config"
+)
+
+// Policy is who may talk to whom.
+type Policy struct {
+	// Audit refuses nothing: what would be refused is counted.
+	Audit bool
+	// Egress is one of config.Egresses, for what neither Deny nor Allow has; Deny goes first.
+	Egress      string
+	Allow, Deny []config.Peers
+	// Everybody reaches the containers, or else Ingress says who.
+	Everybody bool
+	Ingress   []config.Source
+	// WholeHost says that containers reach all of the host, or else HostPorts of it.
+	WholeHost bool
+	HostPorts []config.Ports
+}
+
+// Of reads the texts of options; what they do not say is open, but for the host, of which
+// containers reach the resolver alone unless egress is open.
+func Of(texts config.Policy) (p Policy, err error) {
+	p.Egress = cmp.Or(texts.Egress, config.EgressOpen)
+	p.Audit = texts.Mode == config.ModeAudit
+	host := texts.Host
+	if host == "" && p.Egress == config.EgressOpen {
+		host = config.Any
+	}
+	if p.Allow, err = config.ParseDestinations(cmp.Or(texts.Allow, config.None)); err != nil {
+		return closed(), fmt.Errorf("gangway.egress.allow %w", err)
+	}
+	if p.Deny, err = config.ParseDestinations(cmp.Or(texts.Deny, config.None)); err != nil {
+		return closed(), fmt.Errorf("gangway.egress.deny %w", err)
+	}
+	if p.Ingress, err = config.ParseIngress(cmp.Or(texts.Ingress, config.Any)); err != nil {
+		return closed(), fmt.Errorf("gangway.ingress %w", err)
+	}
+	if p.WholeHost, p.HostPorts, err = config.ParseHostAccess(cmp.Or(host, config.HostDNS)); err != nil {
+		return closed(), fmt.Errorf("gangway.host %w", err)
+	}
+	p.Everybody = len(p.Ingress) == 1 && p.Ingress[0] == config.Source{Anybody: true}
+	if !slices.Contains(config.Egresses(), p.Egress) {
+		return closed(), fmt.Errorf("gangway.egress %q is none of %v", p.Egress, config.Egresses())
+	}
+	return p, nil
+}
+
+// closed is what counts in the place of a policy that cannot be read.
+func closed() Policy { return Policy{Egress: config.EgressDeny} }
+
+// Open says that the policy refuses nothing whatever.
+func (p Policy) Open() bool { return p.Everybody && !p.Outward() }
+
+// Outward says that the policy refuses some of what containers send.
+func (p Policy) Outward() bool {
+	return p.Egress != config.EgressOpen || len(p.Deny) > 0 || !p.WholeHost
+}
+
+// Check refuses what can never match on a network with these families, or contradicts
+// itself.
+func (p Policy) Check(four, six bool) error {
+	if p.Egress == config.EgressOpen && len(p.Allow) > 0 {
+		return fmt.Errorf("gangway.egress.allow has %s, and gangway.egress allows everything: set that to %s or %s",
+			p.Allow[0], config.EgressDeny, config.EgressInternet)
+	}
+	for _, list := range []struct {
+		option string
+		peers  []config.Peers
+	}{{"gangway.egress.allow", p.Allow}, {"gangway.egress.deny", p.Deny}} {
+		for _, e := range list.peers {
+			if err := familyLacks(e, four, six); err != nil {
+				return fmt.Errorf("%s has %s, which can never match: %w", list.option, e, err)
+			}
+		}
+	}
+	for _, s := range p.Ingress {
+		if s.Nobody || s.Anybody {
+			continue
+		}
+		if err := familyLacks(s.Peers, four, six); err != nil {
+			return fmt.Errorf("gangway.ingress has %s, which can never match: %w", s, err)
+		}
+	}
+	return p.covered()
+}
+
+func familyLacks(e config.Peers, four, six bool) error {
+	if e.Group != "" {
+		return nil
+	}
+	switch is6 := e.Prefix.Addr().Is6(); {
+	case is6 && !six:
+		return fmt.Errorf("the network has no IPv6")
+	case !is6 && !four:
+		return fmt.Errorf("the network has no IPv4")
+	}
+	return nil
+}
+
+// covered refuses allowed destinations of which gangway.egress.deny leaves nothing.
+func (p Policy) covered() error {
+	if len(p.Deny) == 0 {
+		return nil
+	}
+	for _, a := range p.Allow {
+		for _, d := range p.Deny {
+			if covers(d, a) {
+				return fmt.Errorf("gangway.egress.allow has %s, which can never match: gangway.egress.deny has %s", a, d)
+			}
+		}
+	}
+	return nil
+}
+
+// covers says whether one entry has all of another one.
+func covers(outer, inner config.Peers) bool {
+	if !outer.All() && (inner.All() || !hasPorts(outer.Ports, inner.Ports)) {
+		return false
+	}
+	if outer.Group == config.GroupHost || inner.Group == config.GroupHost {
+		return outer.Group == inner.Group
+	}
+	in, out := addresses(inner), addresses(outer)
+	for _, r := range in.Ranges() {
+		if !out.ContainsRange(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasPorts says whether ports have all of others.
+func hasPorts(outer, inner config.Ports) bool {
+	if outer.Proto != 0 && outer.Proto != inner.Proto {
+		return false
+	}
+	a, b := spanOf(outer), spanOf(inner)
+	return a.first <= b.first && b.last <= a.last
+}

@@ -1,0 +1,71 @@
+package trace
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/gangway-net/gangway/driver/policy"
+	"github.com/gangway-net/gangway/plugin"
+)
+
+// refused tells what policies say of a flow, that of who sends and that of who gets it, and
+// whether one of them refuses it. Within a network they have no say.
+func (d *Decision) refused(s State, f Flow, to Party) bool {
+	packet := policy.Packet{From: f.Source, To: f.Destination.Addr(), Proto: protocolNumbers()[f.Protocol], Port: f.Destination.Port(), Near: len(f.From.Endpoints) > 0}
+	if packet.Near && !packet.To.IsLoopback() {
+		e := f.source()
+		if !to.Host && inNetwork(s.network(e.NetworkID), packet.To) {
+			return false
+		}
+		if p, err := policy.Of(e.Policy); err != nil || p.Outward() {
+			if d.judged(s, e, "sends", p.Audit, p.Decide(packet, to.Host)) {
+				return true
+			}
+		}
+	}
+	target, found := s.target(f, to)
+	if !found || f.From.Host || inNetwork(s.network(target.NetworkID), f.Source) {
+		return false
+	}
+	p, err := policy.Of(target.Policy)
+	return (err != nil || !p.Everybody) && d.judged(s, target, "gets", p.Audit, p.Admits(packet))
+}
+
+// judged tells of a verdict, and says whether it ends the flow.
+func (d *Decision) judged(s State, e plugin.Endpoint, what string, audit, allowed bool) bool {
+	whose := "of network " + netName(s.network(e.NetworkID))
+	if e.Policy != s.network(e.NetworkID).Policy {
+		whose = "of " + nameOf(e.Whose, e.ID) + " on network " + netName(s.network(e.NetworkID))
+	}
+	switch {
+	case allowed:
+		d.step("the policy %s about what a container %s allows it", whose, what)
+	case audit:
+		d.step("the policy %s about what a container %s would refuse it, and lets it pass in mode audit", whose, what)
+	default:
+		d.end(Dropped, "the policy %s about what a container %s refuses it (table inet gangway-policy)", whose, what)
+		return true
+	}
+	return false
+}
+
+// target is the container that gets the flow, if one does.
+func (s State) target(f Flow, to Party) (plugin.Endpoint, bool) {
+	if port, found := s.published(f); found {
+		i := slices.IndexFunc(s.Endpoints, func(e plugin.Endpoint) bool { return e.ID == port.EndpointID })
+		if i >= 0 {
+			return s.Endpoints[i], true
+		}
+		return plugin.Endpoint{}, false
+	}
+	if len(to.Endpoints) == 0 {
+		return plugin.Endpoint{}, false
+	}
+	return s.endpoint(f.Destination.Addr())
+}
+
+func inNetwork(n plugin.Network, a netip.Addr) bool {
+	return slices.ContainsFunc(n.Subnets, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+func protocolNumbers() map[string]uint8 { return map[string]uint8{"tcp": 6, "udp": 17, "sctp": 132} }

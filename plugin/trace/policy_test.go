@@ -1,0 +1,63 @@
+package trace
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/gangway-net/gangway/config"
+)
+
+// TestDecidePolicy: policies have their say before all else, of who sends and of who gets it.
+func TestDecidePolicy(t *testing.T) {
+	s := policedShop()
+	for _, c := range []struct {
+		from, source, to string
+		want             string
+		dropped          bool
+	}{
+		{"front-a", "10.0.1.2", "1.2.3.4:443", "allows it", false},
+		{"front-a", "10.0.1.2", "1.2.3.4:80", "the policy of network front about what a container sends refuses it", true},
+		{"front-a", "10.0.1.2", "192.0.2.1:22", "refuses it", true},
+		{"front-a", "10.0.1.2", "10.0.1.3:80", "", false},
+		{"front-b", "10.0.1.3", "1.2.3.4:80", "lets it pass in mode audit", false},
+		{"", "10.9.0.5", "192.0.2.1:8000", "about what a container gets allows it", false},
+		{"", "10.8.0.5", "192.0.2.1:8000", "about what a container gets refuses it", true},
+	} {
+		f := Flow{Protocol: "tcp", Source: addr(c.source), Destination: netip.MustParseAddrPort(c.to)}
+		if c.from != "" {
+			f.From = s.At(addr(c.source))
+		}
+		d := Decide(s, f)
+		text := strings.Join(d.Steps, "\n")
+		if !strings.Contains(text, c.want) || c.want == "" && strings.Contains(text, "policy") || (d.Verdict == Dropped) != c.dropped {
+			t.Errorf("%+v: %s\n%s", c, d.Verdict, text)
+		}
+	}
+}
+
+// policedShop is a shop whose network front has a policy, and one of its containers another one.
+func policedShop() State {
+	s := shop()
+	for i, n := range s.Networks {
+		s.Networks[i].Subnets = append(n.Subnets, s.Endpoints[2*i].Addresses[0].Masked())
+	}
+	give := func(container, network string, p config.Policy) {
+		for i := range s.Networks {
+			if s.Networks[i].ID == network && container == "" {
+				s.Networks[i].Policy = p
+			}
+		}
+		for i, e := range s.Endpoints {
+			if e.NetworkID == network && (container == "" || e.ContainerName == container) {
+				s.Endpoints[i].Policy = p
+			}
+		}
+	}
+	give("", "id-front", config.Policy{Egress: "deny", Allow: "1.2.3.4:443", Ingress: "10.9.0.0/24", Host: "none"})
+	give("front-b", "id-front", config.Policy{Egress: "deny", Ingress: "any", Mode: "audit"})
+	for i := range s.Ports {
+		s.Ports[i].EndpointID = s.Endpoints[0].ID
+	}
+	return s
+}

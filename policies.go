@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/cause"
+	"github.com/gangway-net/gangway/driver/conntrack"
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/firewall/nftables"
+	"github.com/gangway-net/gangway/driver/firewall/policed"
+)
+
+// openFirewall opens the firewall, which has what bounds neighbours beside it, and policies.
+// Where the kernel cannot keep these, unpoliced says why.
+func (d *daemon) openFirewall(ctx context.Context, settings config.Settings, log *logrus.Entry) (rules *policed.Backend, unpoliced string, err error) {
+	shared, err := checkMark(ctx, firewall.Mark(settings.Mark))
+	if err != nil {
+		return nil, "", err
+	}
+	if shared != "" {
+		d.conditions.last(cause.MarkShared, shared)
+		log.Warn(cause.Of(cause.MarkShared, shared).Line())
+	}
+	b, err := newFirewall(ctx, settings.Firewall, firewall.Mark(settings.Mark), log)
+	if err != nil {
+		return nil, "", err
+	}
+	bounded := withNeighbourLimit(b, log)
+	d.conditions.ask(cause.Unlimited, bounded.trouble)
+	if rules, unpoliced, err = withPolicies(ctx, bounded, counterOf(b), d.flows, log); err != nil {
+		bounded.Close()
+		return nil, "", err
+	}
+	d.closers = append(d.closers, rules.Close)
+	return rules, unpoliced, nil
+}
+
+// withPolicies puts the layer of policies beside a backend. Where the kernel cannot keep
+// policies, why says so.
+func withPolicies(ctx context.Context, b firewall.Backend, counter firewall.Counter, flows *conntrack.Table, log *logrus.Entry) (layered *policed.Backend, why string, err error) {
+	o := policed.Options{Backend: b, Flows: flows, Counter: counter, Log: log}
+	table, err := nftables.NewPolicyTable(ctx, log, false)
+	switch {
+	case errors.Is(err, nftables.ErrNoPolicy):
+		o.Why, why = err, err.Error()
+		log.Info("firewall: networks cannot have policies here: " + why)
+	case err != nil:
+		return nil, "", err
+	default:
+		o.Table = table
+		if !table.Owned() {
+			log.Debug("firewall: others can take policies away, until they are repaired")
+		}
+	}
+	return policed.New(o), why, nil
+}
