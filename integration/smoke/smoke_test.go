@@ -124,10 +124,15 @@ func launch(t *testing.T, path, backend, dir string) *daemon {
 	return d
 }
 
-// end ends the daemon and the containers.
+// end ends the daemon and the containers. A daemon that does not end says where it is.
 func (d *daemon) end() {
 	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	hung := time.AfterFunc(patience, func() {
+		d.t.Error("the daemon does not end")
+		_ = d.cmd.Process.Signal(syscall.SIGQUIT)
+	})
 	_ = d.cmd.Wait()
+	hung.Stop()
 	d.client.CloseIdleConnections()
 	for _, b := range d.boxes {
 		_ = b.Process.Kill()
