@@ -64,16 +64,13 @@ func causesOf(code cause.Code, what ...string) (all []cause.Cause) {
 	return all
 }
 
-// nothing is a key of the store that there never is.
-const nothing = "nothing"
-
-// retryStore has the store write, though nothing, where it did not take what came last: whether
-// it does now is not to wait for the next call of an engine.
+// retryStore has the store tried again where it did not take what came last: whether it does
+// now is not to wait for the next call of an engine.
 func (d *Driver) retryStore() {
 	if d.asked.unstored() == "" {
 		return
 	}
-	if err := d.o.Store.Update(map[string][]byte{nothing: nil}); err != nil {
+	if err := d.writer.TryStore(); err != nil {
 		d.o.Log.WithError(err).Debug("the state cannot be written still")
 	}
 }
