@@ -89,7 +89,9 @@ func (p *progress) of(o spec.Object, err error) {
 // stops at the first error where the caller undoes all; what is never undone goes on past
 // errors, but for links without rules.
 func (w *Writer) apply(ctx context.Context, dl plan.Delta, undone bool) *progress {
-	w.log.Debug(dl)
+	if text := dl.String(); text != "" { // a change may be of what is remembered alone
+		w.log.Debug(text)
+	}
 	p := &progress{log: w.log}
 	p.build(ctx, w.kinds.First, dl.Fresh, undone)
 	if p.failed != nil && undone {

@@ -109,10 +109,30 @@ func (k *Keeper) Keep(ctx context.Context, changes Changes, p Pace, review func(
 		} else {
 			pause = p.Least
 		}
-		if !sleep(ctx, max(pause, p.afterUndone(r.undone), share*r.Took)) {
+		rest := max(pause, p.afterUndone(r.undone), share*r.Took)
+		k.explain(told, of, r, rest)
+		if !sleep(ctx, rest) {
 			return
 		}
 	}
+}
+
+// explain says why the kernel was compared, and what came of it. What is looked at from time to
+// time, and is as it should be, is left out.
+func (k *Keeper) explain(told bool, of spec.Scope, r Result, rest time.Duration) {
+	why := "it was time to"
+	switch {
+	case told:
+		why = "the kernel told of a change"
+	case r.Fixed == 0:
+		return
+	}
+	undone := ""
+	if r.undone > 0 {
+		undone = fmt.Sprintf(", undone at once %d times in a row", r.undone)
+	}
+	k.log.Debugf("compared rules and %s, since %s: %d repaired%s, in %s; the next comparison is in %s at the earliest",
+		of, why, r.Fixed, undone, r.Took.Round(time.Microsecond), rest)
 }
 
 // Result is what is to be known of a comparison afterwards: how many things were mended, and

@@ -1,9 +1,11 @@
 package drift
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -87,4 +89,30 @@ func TestKeeper(t *testing.T) {
 			t.Errorf("after the end: %+v, collected %d times", r, collected)
 		}
 	})
+}
+
+// TestExplain: a comparison says why it was made and what came of it, but for one that is made
+// from time to time and finds nothing.
+func TestExplain(t *testing.T) {
+	var out bytes.Buffer
+	log := logrus.New()
+	log.SetOutput(&out)
+	log.SetLevel(logrus.DebugLevel)
+	k := NewKeeper(nil, nil, nil, nil, logrus.NewEntry(log))
+	of := spec.Scope{Links: map[string]bool{"gw-1": true}}
+	for _, c := range []struct {
+		told bool
+		r    Result
+		want string
+	}{
+		{false, Result{}, ""},
+		{true, Result{Took: time.Millisecond}, "compared rules and links gw-1, since the kernel told of a change: 0 repaired, in 1ms; the next comparison is in 1s at the earliest"},
+		{false, Result{Fixed: 2, undone: 3}, "since it was time to: 2 repaired, undone at once 3 times in a row, in 0s"},
+	} {
+		out.Reset()
+		k.explain(c.told, of, c.r, time.Second)
+		if !strings.Contains(out.String(), c.want) || (c.want == "") != (out.Len() == 0) {
+			t.Errorf("%t, %+v: %q, want %q", c.told, c.r, out.String(), c.want)
+		}
+	}
 }

@@ -32,3 +32,21 @@ func TestScope(t *testing.T) {
 		}
 	}
 }
+
+// TestScopeString: a scope says what it is of, in bounds.
+func TestScopeString(t *testing.T) {
+	var some, many Scope
+	some.Add("gv-2")
+	some.Add("gw-1")
+	some.Outside = true
+	for i := range 20 {
+		many.Add(string(rune('a' + i)))
+	}
+	for want, s := range map[string]Scope{
+		"no link": {}, "all links": {All: true, Outside: true}, "links gv-2, gw-1, what leads outside": some, "links a, b, c, d, e, f, g, h and 12 more": many,
+	} {
+		if got := s.String(); got != want {
+			t.Errorf("%+v: %q, want %q", s, got, want)
+		}
+	}
+}
