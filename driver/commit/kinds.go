@@ -89,8 +89,8 @@ func (p *progress) of(o spec.Object, err error) {
 // stops at the first error where the caller undoes all; what is never undone goes on past
 // errors, but for links without rules.
 func (w *Writer) apply(ctx context.Context, dl plan.Delta, undone bool) *progress {
-	if text := dl.String(); text != "" { // a change may be of what is remembered alone
-		w.log.Debug(text)
+	if !dl.Empty() { // a change may be of what is remembered alone
+		w.log.Debug(dl)
 	}
 	p := &progress{log: w.log}
 	p.build(ctx, w.kinds.First, dl.Fresh, undone)

@@ -160,6 +160,11 @@ func (d Delta) Leaving(after Plan) Delta {
 // IsRule says whether an object is a rule of the firewall.
 func IsRule(o spec.Object) bool { return new(firewall.Ruleset).Add(o) }
 
+// Empty says that nothing is to be done.
+func (d Delta) Empty() bool {
+	return len(d.Gone)+len(d.Fresh)+len(d.Cut) == 0 && d.Rules.Empty()
+}
+
 // String lists the objects for the log, the first ones of many: backends tell of rules in
 // their own words.
 func (d Delta) String() string {
