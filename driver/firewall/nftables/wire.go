@@ -42,7 +42,8 @@ func (w *wire) head() []byte {
 }
 
 // open connects, if it is not yet done; fresh says that it was not, so that the
-// connection owns nothing.
+// connection owns nothing. A kernel without nf_tables is an error: it refuses the question
+// for the generation as well, by which send knows the end of a transaction.
 func (w *wire) open() (fresh bool, err error) {
 	if w.link != nil {
 		return false, nil
@@ -58,6 +59,9 @@ func (w *wire) open() (fresh bool, err error) {
 		return false, errors.Join(fmt.Errorf("connect to nf_tables: %w", err), link.Close())
 	}
 	w.link = link
+	if _, err = w.generation(); err != nil {
+		return false, err
+	}
 	return true, nil
 }
 
