@@ -101,6 +101,7 @@ need_check() {
 	need conntrack conntrack
 	need git git
 	need dbus-daemon dbus-daemon
+	need ping iputils-ping
 	need tcpdump tcpdump
 	need tshark tshark
 	[ -e /usr/share/bash-completion/bash_completion ] || want bash-completion
@@ -182,7 +183,6 @@ test)
 	need gcc gcc # the race detector
 	[ -e /usr/include/stdlib.h ] || want libc6-dev
 	need mmdebstrap mmdebstrap
-	need ping iputils-ping
 	need docker-registry docker-registry
 	need iperf3 iperf3
 	need prometheus prometheus

@@ -33,12 +33,19 @@ func Main(m *testing.M) {
 	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), reexecEnv+"=1")
+	lock, err := os.CreateTemp("", "xtables-lock-")
+	if err != nil {
+		panic(err)
+	}
+	// Legacy iptables has one lock for all network namespaces of a host, and other
+	// packages' tests run beside these.
+	cmd.Env = append(os.Environ(), reexecEnv+"=1", "XTABLES_LOCKFILE="+lock.Name())
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
 		Pdeathsig:  syscall.SIGKILL,
 	}
-	err := cmd.Run()
+	err = cmd.Run()
+	_ = errors.Join(lock.Close(), os.Remove(lock.Name()))
 	var exit *exec.ExitError
 	switch {
 	case err == nil:

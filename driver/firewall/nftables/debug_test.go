@@ -38,7 +38,7 @@ func TestDebug(t *testing.T) {
 		log.Logger.AddHook(said)
 		log.Logger.SetLevel(logrus.DebugLevel)
 		b := startWith(t, Options{Log: log, Shared: true, NoFailClosed: true})
-		listing := func() []string { return unordered(sh(t, "nft -s list ruleset")) }
+		listing := func() []string { return unordered(inOneForm(sh(t, "nft -s list ruleset"))) }
 		replay := func() {
 			t.Helper()
 			file := filepath.Join(t.TempDir(), "script")
