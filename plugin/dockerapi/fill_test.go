@@ -195,8 +195,8 @@ func TestFillBroken(t *testing.T) {
 	t.Run("too long", func(t *testing.T) {
 		c, e := serve(t, published, testkit.Quiet()).dial(t)
 		long := plainAnswer + strings.Repeat(" ", maxBody)
-		go func() { _, _ = e.Write([]byte(http1(ofLength(len(long))) + long)) }()
 		through(c, e, http1("GET /containers/a/json HTTP/1.1\nHost: a\n\n"))
+		go func() { _, _ = e.Write([]byte(http1(ofLength(len(long))) + long)) }()
 		c.hear(http1(ofLength(len(long))) + long)
 		ask(c, e, "/containers/a/json", ofLength(len(plainAnswer)), plainAnswer)
 		c.hear(http1(ofLength(len(filledAnswer))) + filledAnswer)
