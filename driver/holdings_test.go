@@ -79,3 +79,25 @@ func TestPortsWithoutIPv6(t *testing.T) {
 		t.Errorf("with IPv6 %v, without %v", with, without)
 	}
 }
+
+// latePorts look while a verb is about to give up what a container held.
+type latePorts struct{ HostPorts }
+
+func (p latePorts) Lacking(want []spec.HostPorts) []string {
+	lacking := p.HostPorts.Lacking(want)
+	if len(want) > 0 {
+		lacking = append(lacking, "sandbox-of-a-verb")
+	}
+	return lacking
+}
+
+// TestGivenUpMeanwhile: what a verb gives up while a comparison looks is no repair.
+func TestGivenUpMeanwhile(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot", func(o *Options) { o.Ports = latePorts{f} })
+	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+	if n := d.Reconcile(t.Context()); n != 0 {
+		t.Errorf("%d repairs: %v", n, eventsOf(t, d, events.Repair))
+	}
+}

@@ -111,10 +111,11 @@ func (h hostPorts) check(ctx context.Context, c *drift.Comparison) {
 	}
 }
 
-// releaseStray gives up what no endpoint publishes. It runs while no verb does.
+// releaseStray gives up what no endpoint publishes. It runs while no verb does: one that took
+// ports away while the comparison looked has given them up by now.
 func (h hostPorts) releaseStray(ctx context.Context, sandbox string) ([]string, error) {
 	p, whose := h.wanted(sandbox)
-	if len(p.Runs) > 0 {
+	if len(p.Runs) > 0 || !slices.Contains(h.ports.Lacking(nil), sandbox) {
 		return nil, nil
 	}
 	return []string{"host ports of " + whose + ", which publishes none: released"}, h.release(ctx, p)
