@@ -118,8 +118,8 @@ func testPortsRestored(t *testing.T, e *harness.Engine) {
 	})
 	e.StartGangway(t)
 	var out string
-	harness.Eventually(t, 30*time.Second, "gangway has started", func() (err error) {
-		if out, err = e.TryGangway("health"); strings.HasPrefix(out, "degraded") {
+	harness.Eventually(t, 30*time.Second, "gangway says what it does not hold", func() (err error) {
+		if out, err = e.TryGangway("health"); strings.Contains(out, "is not held") {
 			return nil
 		}
 		return fmt.Errorf("health %q: %w", out, err)
