@@ -216,7 +216,7 @@ func testFlapping(t *testing.T, e *harness.Engine) {
 	e.Network(t, "n1", "--subnet", "10.87.0.0/24")
 	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: publish("8000:80")}, "tcp", "0.0.0.0:80")
 	bridge := kept(t, e)[0].Bridge
-	fighter := e.Daemon(t, "sh", "-c", "while ip link set "+bridge+" down; do sleep 0.02; done")
+	rival := e.Daemon(t, "sh", "-c", "while ip link set "+bridge+" down; do sleep 0.02; done")
 	harness.Eventually(t, time.Minute, "it is called flapping", func() error {
 		out, err := e.TryGangway("status")
 		if err == nil || !strings.Contains(out, "degraded") || !strings.Contains(out, "Flapping:") {
@@ -224,7 +224,7 @@ func testFlapping(t *testing.T, e *harness.Engine) {
 		}
 		return nil
 	})
-	fighter.Signal(t, syscall.SIGKILL, 10*time.Second)
+	rival.Signal(t, syscall.SIGKILL, 10*time.Second)
 	e.Run(t, "ip", "link", "set", bridge, "down")
 	last := time.Now()
 	harness.Eventually(t, 5*time.Second, "the bridge is up", func() error {

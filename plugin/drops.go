@@ -75,15 +75,8 @@ func (s *Server) routeDrops(h sdk.Handler) {
 
 // followDrops writes packets until the reader has gone, or the daemon stops.
 func (s *Server) followDrops(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := s.untilStopping(r.Context())
 	defer cancel()
-	go func() {
-		select {
-		case <-s.stopping:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	wait, stop := context.WithTimeout(ctx, s.o.VerbTime)
 	err := s.waitReady(wait)
 	stop()

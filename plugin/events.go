@@ -1,7 +1,6 @@
 package plugin
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -50,15 +49,8 @@ func (s *Server) routeEvents(h sdk.Handler) {
 			adminJSON(w, http.StatusServiceUnavailable, ErrorBody{Error: s.o.Refuse.Error()})
 			return
 		}
-		ctx, cancel := context.WithCancel(r.Context())
+		ctx, cancel := s.untilStopping(r.Context())
 		defer cancel()
-		go func() {
-			select {
-			case <-s.stopping:
-				cancel()
-			case <-ctx.Done():
-			}
-		}()
 		adminJSON(w, http.StatusOK, s.events(ctx, after, wait))
 	}))
 }

@@ -122,6 +122,19 @@ type ending struct {
 	stopOnce sync.Once
 }
 
+// untilStopping is ctx, which also ends when the daemon stops.
+func (s *Server) untilStopping(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-s.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
 // New returns a server that does not listen yet; see Listen and Serve.
 func New(o Options) (*Server, error) {
 	works := o.Networks != nil && o.Addresses != nil && o.Inspector != nil

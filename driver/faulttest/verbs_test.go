@@ -72,8 +72,8 @@ func createLeft(ctx context.Context, w *world) error {
 
 func deleteNetwork(ctx context.Context, w *world) error { return w.DeleteNetwork(ctx, network) }
 
-// attend has an engine name the network as its own, and disown has nobody.
-func attend(ctx context.Context, w *world) error {
+// nameOwner has an engine name the network as its own, and disown has nobody.
+func nameOwner(ctx context.Context, w *world) error {
 	_, _, err := w.NoteInventory(ctx, driver.Inventory{Engine: "engine", Networks: map[string]bool{network: true}})
 	return err
 }
@@ -82,8 +82,8 @@ func disown(ctx context.Context, w *world) error {
 	return errors.Join(deleteNetwork(ctx, w), createNetwork(ctx, w))
 }
 
-func createAttended(ctx context.Context, w *world) error {
-	return errors.Join(createNetwork(ctx, w), attend(ctx, w))
+func createNamed(ctx context.Context, w *world) error {
+	return errors.Join(createNetwork(ctx, w), nameOwner(ctx, w))
 }
 
 func forget(ctx context.Context, w *world) error {
@@ -94,7 +94,7 @@ func forget(ctx context.Context, w *world) error {
 func verbs() []verb {
 	return []verb{
 		{"create network", createNetwork, deleteNetwork, false},
-		{"attend", attend, disown, false},
+		{"name the owner", nameOwner, disown, false},
 		{"create endpoint", createEndpoint, deleteEndpoint, false},
 		{"join", join, unjoin, false},
 		{"publish", publish, unpublish, false},
@@ -102,7 +102,7 @@ func verbs() []verb {
 		{"unpublish", unpublish, publishOthers, true},
 		{"leave", leave, join, true},
 		{"delete endpoint", deleteEndpoint, createLeft, true},
-		{"delete network", deleteNetwork, createAttended, true},
+		{"delete network", deleteNetwork, createNamed, true},
 		{"create network again", createNetwork, deleteNetwork, false},
 		{"forget network", forget, createNetwork, true},
 	}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // bootScript prepares the tree of a suite and becomes its systemd, in a cgroup
@@ -43,7 +45,7 @@ exec unshare --cgroup --pid --fork --kill-child --mount --mount-proc "$@"`
 func Boot(t testing.TB, suite Suite) *Engine {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		missing(t, "engines need root")
+		testkit.Missing(t, "engines need root")
 	}
 	tree := (suite + "+systemd").tree(t, false)
 	toolsDir, err := tools()

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // Driver says which network driver an engine's tests use.
@@ -73,7 +75,7 @@ const readyLimit = 90 * time.Second
 func Start(t testing.TB, cfg Config) *Engine {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		missing(t, "engines need root")
+		testkit.Missing(t, "engines need root")
 	}
 	tree := cfg.Suite.tree(t, cfg.Managers)
 	toolsDir, err := tools()

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // Fresh is a machine of a Debian suite as it is right after the installation, with git,
@@ -20,7 +22,7 @@ type Fresh struct{ *Node }
 func NewFresh(t testing.TB, suite Suite) Fresh {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		missing(t, "a machine of its own needs root")
+		testkit.Missing(t, "a machine of its own needs root")
 	}
 	tree := (suite + "+fresh").tree(t, false)
 	dir, err := current.folder("")

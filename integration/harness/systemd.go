@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // systemdTargets are what systemd needs to start and stop, and what units that
@@ -47,7 +49,7 @@ exec env -i container=other PATH="$PATH" SYSTEMD_UNIT_PATH=/etc/systemd/system:/
 func StartSystemd(t testing.TB) *Node {
 	t.Helper()
 	if _, err := os.Stat("/lib/systemd/systemd"); err != nil {
-		missing(t, fmt.Sprintf("systemd is not installed: %v", err))
+		testkit.Missing(t, fmt.Sprintf("systemd is not installed: %v", err))
 	}
 	dir, err := current.folder("")
 	if err != nil {

@@ -3,11 +3,12 @@ package harness
 import (
 	_ "embed"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 //go:embed engines.sh
@@ -36,18 +37,7 @@ func (s Suite) tree(t testing.TB, managers bool) string {
 	script := exec.Command("sh", "-s", string(s))
 	script.Stdin = strings.NewReader(enginesScript)
 	if out, err := script.CombinedOutput(); err != nil {
-		missing(t, fmt.Sprintf("root tree of %s: %v\n%s", s, err, out))
+		testkit.Missing(t, fmt.Sprintf("root tree of %s: %v\n%s", s, err, out))
 	}
 	return filepath.Join(cacheDir(), "engines", string(s))
-}
-
-// missing ends a test for which the machine lacks something: it fails where
-// everything has to be there (CI=true), and is skipped with the reason
-// elsewhere.
-func missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
 }

@@ -188,17 +188,3 @@ func Sh(t *testing.T, script string) string {
 	}
 	return string(out)
 }
-
-// Need skips a test of programs that the machine lacks, unless nothing may be left out.
-func Need(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err == nil {
-			continue
-		}
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is missing: scripts/deps.sh test installs it", p)
-		}
-		t.Skipf("%s is missing: scripts/deps.sh test installs it", p)
-	}
-}

@@ -110,7 +110,7 @@ func between(least, most float64) func(float64) bool {
 
 // TestPrometheus: Debian's Prometheus sees what real containers do, and takes the alerts.
 func TestPrometheus(t *testing.T) {
-	lone.Need(t, "prometheus", "promtool", "ping")
+	testkit.Need(t, "prometheus", "promtool", "ping")
 	lone.Sh(t, "promtool check rules "+alerts)
 	d := lone.Start(t)
 	poolA, gatewayA := d.Network(netA, "10.71.0.0/24")

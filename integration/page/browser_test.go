@@ -20,7 +20,6 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"github.com/gangway-net/gangway/integration/lone"
 	"github.com/gangway-net/gangway/integration/nstest"
 	"github.com/gangway-net/gangway/integration/testkit"
 )
@@ -79,7 +78,7 @@ func TestPage(t *testing.T) {
 // start has a browser of the test's own; its profile goes with the test.
 func start(t *testing.T) context.Context {
 	t.Helper()
-	lone.Need(t, "chromium")
+	testkit.Need(t, "chromium")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
 		chromedp.Flag("font-render-hinting", "none"))

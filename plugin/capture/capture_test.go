@@ -134,23 +134,11 @@ func output(t *testing.T) *os.File {
 	return f
 }
 
-func need(t *testing.T, program string) {
-	t.Helper()
-	if _, err := exec.LookPath(program); err == nil {
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatalf("%s is missing: scripts/deps.sh check", program)
-	}
-	t.Skipf("%s is missing: scripts/deps.sh check", program)
-}
-
 // TestCapture: tcpdump and tshark read what was captured: each packet once, with its
 // direction as the container sees it, its length, its bytes, and its VLAN tag; the interface
 // with the names; and what was cut off.
 func TestCapture(t *testing.T) {
-	need(t, "tshark")
-	need(t, "tcpdump")
+	testkit.Need(t, "tshark", "tcpdump")
 	host, inside := pair(t, "gvtest", "eth9")
 	f := output(t)
 	done := run(t.Context(), t, f, Options{Links: []Link{link("gvtest", "eth0")}, Count: 4, Snaplen: 200, Application: "gangway test"})
@@ -196,7 +184,7 @@ func TestCapture(t *testing.T) {
 
 // TestTwoNetworks: a container's interfaces stand in one file.
 func TestTwoNetworks(t *testing.T) {
-	need(t, "tshark")
+	testkit.Need(t, "tshark")
 	_, first := pair(t, "gvtest1", "eth8")
 	second, _ := pair(t, "gvtest2", "eth9")
 	f := output(t)

@@ -43,18 +43,18 @@ func TestParseTime(t *testing.T) {
 // TestEventsWanted: those of a time, of a container, of a network, in other forms.
 func TestEventsWanted(t *testing.T) {
 	dir := host(t, namedHost())
-	const repair, fight, drop = "bridge gw-0f1e2d3c4b5a: was down: set up", "somebody undoes", "3 packets dropped"
+	const repair, flapping, drop = "bridge gw-0f1e2d3c4b5a: was down: set up", "somebody undoes", "3 packets dropped"
 	for line, want := range map[string][]string{
-		"":                                   {repair, fight, drop},
-		"--since 2001-02-03T05:05:07":        {fight, drop},
-		"--until 2001-02-03T04:05:07Z":       {repair, fight},
+		"":                                   {repair, flapping, drop},
+		"--since 2001-02-03T05:05:07":        {flapping, drop},
+		"--until 2001-02-03T04:05:07Z":       {repair, flapping},
 		"--since 1000h":                      {},
 		"shop-web-1":                         {drop},
 		"1111":                               {drop},
 		"--network shop_front":               {repair, drop},
 		"shop-web-1 --network other":         {},
 		"--network 0f1e --until 981173106":   {repair},
-		"--follow --until 981173107":         {repair, fight},
+		"--follow --until 981173107":         {repair, flapping},
 		"--follow --until 1s --since 1000h":  {},
 		"-f --until 1s --network shop_front": {repair, drop},
 	} {
@@ -63,7 +63,7 @@ func TestEventsWanted(t *testing.T) {
 			if r.code != 0 {
 				t.Errorf("events %s: %+v", line+form, r)
 			}
-			for _, text := range []string{repair, fight, drop} {
+			for _, text := range []string{repair, flapping, drop} {
 				wanted := strings.Contains(strings.Join(want, "\n"), text)
 				if strings.Contains(r.stdout, text) != wanted {
 					t.Errorf("events %s: %q is there: %t\n%s", line+form, text, !wanted, r.stdout)

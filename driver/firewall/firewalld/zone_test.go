@@ -30,10 +30,7 @@ func bus(t *testing.T, dir string) (socket string, end func()) {
 		<policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy></busconfig>`), 0o600))
 	cmd := exec.CommandContext(t.Context(), "dbus-daemon", "--nofork", "--config-file="+config)
 	if err := cmd.Start(); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		testkit.Missing(t, err.Error())
 	}
 	end = sync.OnceFunc(func() {
 		_ = cmd.Process.Kill()

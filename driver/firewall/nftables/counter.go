@@ -11,7 +11,7 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall"
 )
 
-// reader reads the sets that count. It has connections of its own, so that it waits for
+// reader reads the sets of a table that count. It has connections of its own, so that it waits for
 // no change of the rules and none for it.
 type reader struct {
 	mu   sync.Mutex
@@ -34,15 +34,14 @@ func (r *reader) stop() {
 	r.conn = nil
 }
 
-// read returns the elements of all sets that count, by set, and if need be those that
-// tell whose address is whose; none where there is no table.
-func (r *reader) read() (map[string][]nft.SetElement, error) {
+// read returns the elements of sets of a table, by set; none where there is no table.
+func (r *reader) read(in string, sets ...string) (map[string][]nft.SetElement, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, err := r.wire.open(); err != nil {
 		return nil, err
 	}
-	is, err := r.wire.look(tableName)
+	is, err := r.wire.look(in)
 	if err != nil || !is.exists {
 		return nil, err
 	}
@@ -52,15 +51,10 @@ func (r *reader) read() (map[string][]nft.SetElement, error) {
 		}
 	}
 	all := map[string][]nft.SetElement{}
-	for _, h := range headers() {
-		for _, name := range []string{refusedSet, refusedSet + h.name, spoofedSet + h.name, subnetBridgeSet + h.name} {
-			if all[name] != nil || name == subnetBridgeSet+h.name && len(all[spoofedSet+h.name]) == 0 {
-				continue
-			}
-			if all[name], err = r.conn.GetSetElements(&nft.Set{Table: table(tableName), Name: name}); err != nil {
-				r.stop() // there may be answers in it that belong to nothing any more
-				return nil, fmt.Errorf("set %s: %w", name, err)
-			}
+	for _, name := range sets {
+		if all[name], err = r.conn.GetSetElements(&nft.Set{Table: table(in), Name: name}); err != nil {
+			r.stop() // there may be answers in it that belong to nothing any more
+			return nil, fmt.Errorf("set %s: %w", name, err)
 		}
 	}
 	return all, nil
@@ -73,13 +67,21 @@ func (b *Backend) Refused(ctx context.Context) ([]firewall.Refusal, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	sets, err := b.reader.read()
+	sets, err := b.reader.read(tableName, refusedSet, refusedSet+"4", refusedSet+"6", spoofedSet+"4", spoofedSet+"6")
 	if err != nil {
 		return nil, fmt.Errorf("read what table inet %s refused: %w", tableName, err)
 	}
 	all := refusals(slices.Concat(sets[refusedSet], sets[refusedSet+"4"], sets[refusedSet+"6"]), b.kernel.mark)
 	for _, h := range headers() {
-		all = append(all, claims(h, sets[spoofedSet+h.name], sets[subnetBridgeSet+h.name])...)
+		claimed := sets[spoofedSet+h.name]
+		if len(claimed) == 0 {
+			continue // whose address is whose is of interest only then
+		}
+		homes, err := b.reader.read(tableName, subnetBridgeSet+h.name)
+		if err != nil {
+			return nil, fmt.Errorf("read the subnets of table inet %s: %w", tableName, err)
+		}
+		all = append(all, claims(h, claimed, homes[subnetBridgeSet+h.name])...)
 	}
 	return all, nil
 }

@@ -36,20 +36,25 @@ const releaseTime = time.Second
 // does not say otherwise. A table that went with its owner would leave networks
 // open whenever the daemon ends; that of an older kernel belongs to all.
 func (k *kernel) probe(shared bool) error {
-	err := errNoOwner
-	if !shared {
-		err = k.try(flagOwner | flagPersist)
-	}
-	if errors.Is(err, errNoOwner) {
-		err = k.try(0)
-	}
-	switch {
+	switch err := tryFlags(shared, k.try); {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return fmt.Errorf("try nf_tables: %w", explain(err))
+	default:
+		return fmt.Errorf("try nf_tables: %w: %w", ErrUnsupported, err)
 	}
-	return fmt.Errorf("try nf_tables: %w: %w", ErrUnsupported, err)
+}
+
+// tryFlags tries the flags of tables that have an owner, unless they are to be shared, and
+// then none, where the kernel does not know them.
+func tryFlags(shared bool, try func(flags uint32) error) error {
+	if !shared {
+		if err := try(flagOwner | flagPersist); !errors.Is(err, errNoOwner) {
+			return err
+		}
+	}
+	return try(0)
 }
 
 // errNoOwner says that the kernel may not know the flags of a table.

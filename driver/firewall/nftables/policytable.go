@@ -39,7 +39,7 @@ var ErrNoPolicy = errors.New("the kernel lacks what policies need of nf_tables (
 // All calls have to come on threads of one network namespace. It is safe for concurrent use.
 type PolicyTable struct {
 	log    *logrus.Entry
-	reader policyReader
+	reader reader
 	mu     sync.Mutex
 	k      kernel
 	// state is what the kernel should hold; before the first Sync, of what this process was
@@ -59,13 +59,7 @@ func NewPolicyTable(ctx context.Context, log *logrus.Entry, shared bool) (*Polic
 		return nil, err
 	}
 	p := &PolicyTable{log: log}
-	err := errNoOwner
-	if !shared {
-		err = p.probePolicy(flagOwner | flagPersist)
-	}
-	if errors.Is(err, errNoOwner) {
-		err = p.probePolicy(0)
-	}
+	err := tryFlags(shared, p.probePolicy)
 	switch {
 	case err == nil:
 		return p, nil
