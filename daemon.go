@@ -323,7 +323,7 @@ func (d *daemon) keep(ctx context.Context, sockets []string, book *names.Book, l
 		d.driver.Doubt(engine.Off)
 	}
 	follow.Go(func() { d.driver.CountDrops(ctx) })
-	d.driver.Keep(ctx, d.changes, drift.Pace{})
+	d.driver.KeepReconciled(ctx, d.changes, drift.Pace{})
 	follow.Wait()
 }
 

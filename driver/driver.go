@@ -144,7 +144,7 @@ type notices struct {
 func New(o Options) *Driver {
 	d := &Driver{
 		o:       o,
-		notices: notices{journal: cmp.Or(o.Journal, &events.Journal{}), doubts: make(chan struct{}, 1), lookers: lookers{turning: lock.New(), queues: map[*looker]bool{}}},
+		notices: notices{journal: cmp.Or(o.Journal, &events.Journal{}), doubts: make(chan struct{}, 1), lookers: lookers{switching: lock.New(), queues: map[*looker]bool{}}},
 	}
 	nameQuestions(&d.o, &d.asked)
 	d.desired = commit.NewDesired(d.origins.forget)
@@ -157,7 +157,7 @@ func New(o Options) *Driver {
 	})
 	d.comparer = drift.NewComparer(drift.Parts{
 		Kinds: table, Desired: d.desired, Writer: d.writer, Rules: d.rules, Flows: d.flows, Networks: &d.networks, Gate: &d.gate,
-		Links: d.o.Host, Host: d.o.Facts, Facts: &d.facts, Owners: &d.owners, Given: d.given, Settled: d.settled,
+		Links: d.o.Host, Host: d.o.Facts, Facts: &d.facts, Owners: &d.owners, Given: d.given, Resolved: d.resolved,
 		Health: d.health, Journal: d.journal, Log: d.o.Log,
 	})
 	d.keeper = drift.NewKeeper(d.comparer.Compare, d.collect, d.suspect, d.journal, d.o.Log)

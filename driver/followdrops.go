@@ -52,9 +52,9 @@ const (
 // lookers are who looks at refused packets. That there are some is a fact that the rules
 // follow: they log for them.
 type lookers struct {
-	// turning lets one at a time turn the log on or off; it comes before the rules' lock.
-	turning *lock.Lock
-	// log is what is open; turning guards it.
+	// switching lets one at a time turn the log on or off; it comes before the rules' lock.
+	switching *lock.Lock
+	// log is what is open; switching guards it.
 	log DropLog
 	// mu guards queues, what is left in them, and over, a log that ended.
 	mu     sync.Mutex
@@ -108,7 +108,7 @@ func (d *Driver) look(ctx context.Context, l *looker) error {
 	if d.o.DropLog == nil {
 		return errors.New("this daemon cannot hear of them")
 	}
-	unlock, err := d.lookers.turning.Take(ctx)
+	unlock, err := d.lookers.switching.Take(ctx)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (d *Driver) look(ctx context.Context, l *looker) error {
 	return err
 }
 
-// openLog opens the log, if none is open that goes on. The caller holds turning.
+// openLog opens the log, if none is open that goes on. The caller holds switching.
 func (d *Driver) openLog() error {
 	d.lookers.mu.Lock()
 	over := d.lookers.over
@@ -169,7 +169,7 @@ func (d *Driver) lookAway(ctx context.Context, l *looker) {
 	d.removeLooker(l)
 	ctx, cancel := undo.Context(ctx)
 	defer cancel()
-	unlock, err := d.lookers.turning.Take(ctx)
+	unlock, err := d.lookers.switching.Take(ctx)
 	if err != nil {
 		return
 	}
@@ -180,7 +180,7 @@ func (d *Driver) lookAway(ctx context.Context, l *looker) {
 	d.closeLog()
 }
 
-// closeLog closes the log if nobody looks. The caller holds turning.
+// closeLog closes the log if nobody looks. The caller holds switching.
 func (d *Driver) closeLog() {
 	if !d.lookers.any() && d.lookers.log != nil {
 		d.lookers.log.Close()

@@ -24,10 +24,10 @@ func (d *Driver) Reconcile(ctx context.Context) int {
 	return d.keeper.Reconcile(ctx, spec.Scope{All: true}, time.Now()).Fixed
 }
 
-// Keep reconciles whenever changes says that something may differ, and from time to time
+// KeepReconciled reconciles whenever changes says that something may differ, and from time to time
 // without that, until ctx ends.
-func (d *Driver) Keep(ctx context.Context, changes drift.Changes, p drift.Pace) {
-	d.keeper.Keep(ctx, changes, p, d.review)
+func (d *Driver) KeepReconciled(ctx context.Context, changes drift.Changes, p drift.Pace) {
+	d.keeper.Run(ctx, changes, p, d.review)
 }
 
 // collect removes endpoints that are lost.

@@ -50,13 +50,13 @@ func (n *news) tell(links ...string) {
 	}
 }
 
-// keep runs Keep in the test's bubble and returns how to report a change.
+// keep runs KeepReconciled in the test's bubble and returns how to report a change.
 func keep(t *testing.T, d *Driver) (change func(links ...string)) {
 	t.Helper()
 	n := &news{told: make(chan struct{}, 1)}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); d.Keep(ctx, n, drift.Pace{}) }()
+	go func() { defer close(done); d.KeepReconciled(ctx, n, drift.Pace{}) }()
 	t.Cleanup(func() { stop(); <-done })
 	return n.tell
 }

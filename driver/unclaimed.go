@@ -37,13 +37,13 @@ func (d *Driver) Doubt(why string) {
 // their network: the next check removes what is left of them.
 func (d *Driver) Disown(endpointIDs []string) {
 	for _, id := range endpointIDs {
-		d.settled(id, "is no engine's: removed")
+		d.resolved(id, "is no engine's: removed")
 	}
 }
 
-// settled ends the doubt about an endpoint.
-func (d *Driver) settled(id, how string) {
-	was, last, stored := d.owners.Settle(id)
+// resolved ends the doubt about an endpoint.
+func (d *Driver) resolved(id, how string) {
+	was, last, stored := d.owners.Resolve(id)
 	if stored != nil {
 		d.desired.Unsaved(model.Change{Endpoints: []model.EndpointChange{{Before: stored}}}, false) // unless it was taken back
 	}

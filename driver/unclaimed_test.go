@@ -15,8 +15,8 @@ import (
 )
 
 // adoption is what an engine says of withContainer's network.
-func adoption() Adoption {
-	a := Adoption{Engine: "this", Network: networkRequest(netA, "10.0.0.0/24", "10.0.0.1")}
+func recovery() Recovery {
+	a := Recovery{Engine: "this", Network: networkRequest(netA, "10.0.0.0/24", "10.0.0.1")}
 	e := AdoptedEndpoint{CreateEndpointRequest: endpointRequest(netA, ep1, "10.0.0.2/24"), Sandbox: "/run/docker/netns/" + model.Short(ep1), Gateway: true, Ports: portmap(8080, 80)}
 	e.MAC = net.HardwareAddr{0x02, 0x42, 10, 0, 0, 2}
 	a.Endpoints = []AdoptedEndpoint{e}
@@ -67,7 +67,7 @@ func TestLostState(t *testing.T) {
 			if got := f.kernel(); !reflect.DeepEqual(kernel, got) {
 				t.Fatalf("after other verbs the kernel holds\n%+v\nwant\n%+v", got, kernel)
 			}
-			must(t, d.Adopt(t.Context(), adoption()))
+			must(t, d.Recover(t.Context(), recovery()))
 			if s := d.Status(t.Context()); len(s.Degraded) != 0 || s.Ports != 2 || d.owners.Any() {
 				t.Errorf("status %+v", s)
 			}
@@ -99,9 +99,9 @@ func TestLostNetworks(t *testing.T) {
 		d = newTestDriver(t, f, "boot")
 		d.Reconcile(t.Context())
 	}
-	a := adoption()
+	a := recovery()
 	a.Endpoints[0].Ports = portmap(0, 80)
-	must(t, d.Adopt(t.Context(), a))
+	must(t, d.Recover(t.Context(), a))
 	d.Reconcile(t.Context())
 	inSync(t, f, d)
 	if got := f.kernel(); !reflect.DeepEqual(kernel, got) || !reflect.DeepEqual(before, f.stored) || len(f.held["/run/docker/netns/"+model.Short(ep1)]) == 0 {
@@ -144,18 +144,18 @@ func TestAdoptUnclaimedOnly(t *testing.T) {
 	f, _ := running(t)
 	f.lose("")
 	d := newTestDriver(t, f, "boot")
-	a := adoption()
+	a := recovery()
 	other := a.Endpoints[0]
 	other.EndpointID, other.IPv4 = ep2, netip.MustParsePrefix("10.0.0.3/24")
 	other.MAC, other.Ports = net.HardwareAddr{0x02, 0x42, 10, 0, 0, 3}, portmap(9090, 90)
 	a.Endpoints = append(a.Endpoints, other)
-	must(t, d.Adopt(t.Context(), a))
+	must(t, d.Recover(t.Context(), a))
 	if s := d.Status(t.Context()); s.Endpoints != 1 || s.Ports != 2 {
 		t.Errorf("status %+v", s)
 	}
 	// Known by now, it is not asked to publish anything else either.
 	a.Endpoints[0].Ports = portmap(8081, 80)
-	must(t, d.Adopt(t.Context(), a))
+	must(t, d.Recover(t.Context(), a))
 	if f.held["/run/docker/netns/"+model.Short(ep1)][0].First != 8080 {
 		t.Errorf("ports %v", f.held)
 	}
@@ -236,7 +236,7 @@ func TestAdoptFails(t *testing.T) {
 		f.lose("")
 		d := newTestDriver(t, f, "boot")
 		f.failAt = f.ops + op
-		err := d.Adopt(t.Context(), adoption())
+		err := d.Recover(t.Context(), recovery())
 		failed := f.ops >= f.failAt
 		f.failAt = 0
 		if failed == (err == nil) || !failed && d.owners.Any() {
@@ -245,7 +245,7 @@ func TestAdoptFails(t *testing.T) {
 		if got := f.kernel(); !reflect.DeepEqual(kernel, got) {
 			t.Fatalf("operation %d: the kernel holds\n%+v\nwant\n%+v", op, got, kernel)
 		}
-		must(t, d.Adopt(t.Context(), adoption()))
+		must(t, d.Recover(t.Context(), recovery()))
 		d.Reconcile(t.Context())
 		inSync(t, f, d)
 		if got := f.kernel(); !reflect.DeepEqual(kernel, got) || d.owners.Any() || !reflect.DeepEqual(before, f.stored) {
@@ -260,31 +260,31 @@ func TestAdoptFails(t *testing.T) {
 // TestAdoptRefuses: what an engine says is checked as its calls are, and changes
 // nothing if it does not hold.
 func TestAdoptRefuses(t *testing.T) {
-	for name, spoil := range map[string]func(*Adoption){
-		"bad network id": func(a *Adoption) { a.Network.ID = "../x" },
-		"unknown option": func(a *Adoption) {
+	for name, spoil := range map[string]func(*Recovery){
+		"bad network id": func(a *Recovery) { a.Network.ID = "../x" },
+		"unknown option": func(a *Recovery) {
 			a.Network.Options = map[string]any{"com.docker.network.generic": map[string]any{"x": "y"}}
 		},
-		"no subnet": func(a *Adoption) { a.Network.IPv4 = nil },
-		"subnet of another": func(a *Adoption) {
+		"no subnet": func(a *Recovery) { a.Network.IPv4 = nil },
+		"subnet of another": func(a *Recovery) {
 			a.Network.IPv4[0].Subnet = netip.MustParsePrefix("10.0.1.0/24")
 			a.Network.IPv4[0].Gateway = netip.MustParsePrefix("10.0.1.1/24")
 		},
-		"no address":            func(a *Adoption) { a.Endpoints[0].IPv4 = netip.Prefix{} },
-		"address elsewhere":     func(a *Adoption) { a.Endpoints[0].IPv4 = netip.MustParsePrefix("10.0.9.2/24") },
-		"the gateway's address": func(a *Adoption) { a.Endpoints[0].IPv4 = netip.MustParsePrefix("10.0.0.1/24") },
-		"bad mac":               func(a *Adoption) { a.Endpoints[0].MAC = net.HardwareAddr{1, 2, 3} },
-		"no sandbox":            func(a *Adoption) { a.Endpoints[0].Sandbox = "" },
-		"bad ports":             func(a *Adoption) { a.Endpoints[0].Ports = portmap(8080, 0) },
+		"no address":            func(a *Recovery) { a.Endpoints[0].IPv4 = netip.Prefix{} },
+		"address elsewhere":     func(a *Recovery) { a.Endpoints[0].IPv4 = netip.MustParsePrefix("10.0.9.2/24") },
+		"the gateway's address": func(a *Recovery) { a.Endpoints[0].IPv4 = netip.MustParsePrefix("10.0.0.1/24") },
+		"bad mac":               func(a *Recovery) { a.Endpoints[0].MAC = net.HardwareAddr{1, 2, 3} },
+		"no sandbox":            func(a *Recovery) { a.Endpoints[0].Sandbox = "" },
+		"bad ports":             func(a *Recovery) { a.Endpoints[0].Ports = portmap(8080, 0) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, _ := running(t)
 			f.lose("")
 			d := newTestDriver(t, f, "boot")
 			must(t, d.CreateNetwork(t.Context(), networkRequest(netB, "10.0.1.0/24", "10.0.1.1")))
-			kernel, a := f.kernel(), adoption()
+			kernel, a := f.kernel(), recovery()
 			spoil(&a)
-			if err := d.Adopt(t.Context(), a); err == nil {
+			if err := d.Recover(t.Context(), a); err == nil {
 				t.Error("adopted")
 			}
 			d.Reconcile(t.Context())
@@ -303,7 +303,7 @@ func TestAdoptTheEnded(t *testing.T) {
 	f.lose("")
 	d := newTestDriver(t, f, "boot")
 	f.outside[ep1] = true
-	must(t, d.Adopt(t.Context(), adoption()))
+	must(t, d.Recover(t.Context(), recovery()))
 	d.Reconcile(t.Context())
 	if s := d.Status(t.Context()); s.Networks != 1 || s.Endpoints != 0 || d.owners.Any() {
 		t.Errorf("status %+v", s)

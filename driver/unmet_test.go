@@ -134,7 +134,7 @@ func TestUnmetIsTold(t *testing.T) {
 	told := &news{told: make(chan struct{}, 1)}
 	ctx, end := context.WithCancel(t.Context())
 	ended := make(chan struct{})
-	go func() { defer close(ended); d.Keep(ctx, told, drift.Pace{Every: time.Hour}) }()
+	go func() { defer close(ended); d.KeepReconciled(ctx, told, drift.Pace{Every: time.Hour}) }()
 	defer func() { end(); <-ended }()
 	wantEvents := func(want ...string) {
 		t.Helper()

@@ -205,7 +205,7 @@ func TestChangedOption(t *testing.T) {
 			t.Errorf("%s: %v", refuses, err)
 		}
 		for _, o := range w.Open() { // what refused to come has refused to come back
-			if _, err := w.Settle(t.Context(), o); err != nil {
+			if _, err := w.Retry(t.Context(), o); err != nil {
 				t.Error(err)
 			}
 		}
@@ -244,7 +244,7 @@ func TestLastOwner(t *testing.T) {
 	}
 	must(t, w.Retire(t.Context(), going(a)))
 	for _, o := range w.Open() {
-		if _, err := w.Settle(t.Context(), o); err != nil {
+		if _, err := w.Retry(t.Context(), o); err != nil {
 			t.Error(err)
 		}
 	}
@@ -252,7 +252,7 @@ func TestLastOwner(t *testing.T) {
 }
 
 // TestLeftOpen: what the kernel did not give up is taken away by the next change of the same
-// owner, or once it is settled; what it did not take is made.
+// owner, or once it is tried again; what it did not take is made.
 func TestLeftOpen(t *testing.T) {
 	for _, refuses := range []string{"remove link pair", "remove host ports", "rules"} {
 		for _, again := range []bool{false, true} {
@@ -274,7 +274,7 @@ func TestLeftOpen(t *testing.T) {
 				must(t, w.Commit(t.Context(), coming(&other)))
 			}
 			for _, o := range w.Open() {
-				if _, err := w.Settle(t.Context(), o); err != nil {
+				if _, err := w.Retry(t.Context(), o); err != nil {
 					t.Error(err)
 				}
 			}
@@ -289,7 +289,7 @@ func TestLeftOpen(t *testing.T) {
 		}
 		k.refuses = ""
 		for _, o := range w.Open() {
-			if _, err := w.Settle(t.Context(), o); err != nil {
+			if _, err := w.Retry(t.Context(), o); err != nil {
 				t.Error(err)
 			}
 		}

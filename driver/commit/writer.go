@@ -118,7 +118,7 @@ func (w *Writer) Regain(ctx context.Context, look Planner) error {
 }
 
 // press makes a change that goes on past errors. What the kernel does not follow stays open:
-// the next change of the same owner, or Settle, tries it again. It returns the change, an
+// the next change of the same owner, or Retry, tries it again. It returns the change, an
 // empty one if nothing has changed.
 func (w *Writer) press(ctx context.Context, look Planner, by func(target, plan.Delta) plan.Delta) (model.Change, error) {
 	leave, err := w.gate.Enter(ctx)
@@ -169,10 +169,10 @@ func (w *Writer) transact(ctx context.Context, owners []plan.Owner) (*transactio
 // change failed.
 func (w *Writer) Open() []plan.Owner { return w.applied.opened() }
 
-// Settle tries again what a change of an owner has left open, and returns a line for each
+// Retry tries again what a change of an owner has left open, and returns a line for each
 // thing that it made or took away. The caller has the lock of the owner's network, if it has
 // one.
-func (w *Writer) Settle(ctx context.Context, owner plan.Owner) ([]string, error) {
+func (w *Writer) Retry(ctx context.Context, owner plan.Owner) ([]string, error) {
 	leave, err := w.gate.Enter(ctx)
 	if err != nil {
 		return nil, err

@@ -34,11 +34,11 @@ type Parts struct {
 	Owners   *owners.Book
 	// Given are the facts as of now, for a state from Read.
 	Given func(*model.State) plan.Facts
-	// Settled hears what has become of an endpoint that nobody had claimed.
-	Settled func(endpointID, how string)
-	Health  *Health
-	Journal *events.Journal
-	Log     *logrus.Entry
+	// Resolved hears what has become of an endpoint that nobody had claimed.
+	Resolved func(endpointID, how string)
+	Health   *Health
+	Journal  *events.Journal
+	Log      *logrus.Entry
 }
 
 // Links looks at links. Package link is the real one.
@@ -67,8 +67,8 @@ type Host interface {
 // runs at a time: Keeper sees to that.
 type Comparer struct {
 	Parts
-	// turn is the first pair that the next comparison looks at closely.
-	turn int
+	// nextPair is the first pair that the next comparison looks at closely.
+	nextPair int
 }
 
 // NewComparer returns a comparer that works with these parts.
@@ -117,7 +117,7 @@ func (p *Comparer) Compare(ctx context.Context, of spec.Scope) *Comparison {
 		p.Flows.Soon(nil, p.Facts.TakeFresh())
 	}
 	c.sort(repairRules)
-	c.settle(ctx)
+	c.retry(ctx)
 	c.sort(repairOpen)
 	c.checkKinds(ctx, p.Kinds.Then)
 	c.took = time.Since(start) - c.idle

@@ -35,10 +35,10 @@ type Keeper struct {
 	suspect func() string
 	journal *events.Journal
 	log     *logrus.Entry
-	// turn lets one Reconcile run at a time, and guards flapping.
-	turn     *lock.Lock
-	flapping *flapping
-	told     lines
+	// reconciling lets one Reconcile run at a time, and guards flapping.
+	reconciling *lock.Lock
+	flapping    *flapping
+	told        lines
 }
 
 // lines are those of Flapping after the last comparison; mu guards them.
@@ -53,7 +53,7 @@ func NewKeeper(
 	compare func(context.Context, spec.Scope) *Comparison, collect func(context.Context, *Comparison), suspect func() string,
 	j *events.Journal, log *logrus.Entry,
 ) *Keeper {
-	return &Keeper{compare: compare, collect: collect, suspect: suspect, journal: j, log: log, turn: lock.New(), flapping: newFlapping()}
+	return &Keeper{compare: compare, collect: collect, suspect: suspect, journal: j, log: log, reconciling: lock.New(), flapping: newFlapping()}
 }
 
 // share is how much longer than a comparison the pause behind it is at least,
@@ -68,10 +68,10 @@ const (
 	wholeMost  = 30 * time.Second
 )
 
-// Keep reconciles whenever changes says that something may differ, as far as links go those
+// Run reconciles whenever changes says that something may differ, as far as links go those
 // that it names, and from time to time all without that, until ctx ends. review is called
 // after each time.
-func (k *Keeper) Keep(ctx context.Context, changes Changes, p Pace, review func(context.Context)) {
+func (k *Keeper) Run(ctx context.Context, changes Changes, p Pace, review func(context.Context)) {
 	p = p.orDefaults()
 	pause := p.Least
 	changed, next := time.Now(), time.Now().Add(p.Every)
@@ -83,7 +83,7 @@ func (k *Keeper) Keep(ctx context.Context, changes Changes, p Pace, review func(
 			wait = min(wait, p.Every) // to know soon what is lost, or not as it should be
 		}
 		told, ok := await(ctx, news, wait)
-		if !ok || told && !sleep(ctx, p.Settle) {
+		if !ok || told && !sleep(ctx, p.Quiet) {
 			return
 		}
 		if told && !early {
@@ -150,7 +150,7 @@ type Result struct {
 // repair is one Warn line and an event, but for those of flapping, which is told of when it
 // begins and ends. Where another one does not end before ctx, nothing is compared.
 func (k *Keeper) Reconcile(ctx context.Context, of spec.Scope, changed time.Time) Result {
-	unlock, err := k.turn.Take(ctx)
+	unlock, err := k.reconciling.Take(ctx)
 	if err != nil {
 		return Result{}
 	}

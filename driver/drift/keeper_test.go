@@ -64,7 +64,7 @@ func TestKeeper(t *testing.T) {
 		changes := &told{c: make(chan struct{}, 1)}
 		go func() {
 			defer close(ended)
-			k.Keep(ctx, changes, Pace{}, func(context.Context) { reviewed++ })
+			k.Run(ctx, changes, Pace{}, func(context.Context) { reviewed++ })
 		}()
 		time.Sleep(time.Second)
 		changes.link = "gw-1"

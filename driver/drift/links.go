@@ -77,7 +77,7 @@ func (p *Comparer) look(ctx context.Context, of spec.Scope, want plan.Links) (sp
 	}
 	for _, v := range veths {
 		if found.Gone[v.EndpointID] || found.Outside[v.EndpointID] {
-			p.Settled(v.EndpointID, "is in no container any more")
+			p.Resolved(v.EndpointID, "is in no container any more")
 		}
 	}
 	return found, nil
@@ -134,18 +134,18 @@ func (c *Comparison) bridges(ctx context.Context, want plan.Links) {
 // suspects chooses the pairs to be looked at closely. Those that are gone are
 // not among them.
 func (c *Comparison) suspects(veths []spec.Veth, found spec.LinkCheck) []spec.Veth {
-	turn := map[string]bool{}
+	looked := map[string]bool{}
 	if c.of.All {
 		for i := range min(thorough, len(veths)) {
-			turn[veths[(c.turn+i)%len(veths)].EndpointID] = true
+			looked[veths[(c.nextPair+i)%len(veths)].EndpointID] = true
 		}
-		c.turn += thorough
-		if c.turn >= len(veths) {
-			c.turn = 0
+		c.nextPair += thorough
+		if c.nextPair >= len(veths) {
+			c.nextPair = 0
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(veths), func(v spec.Veth) bool {
-		return found.Gone[v.EndpointID] || !found.Amiss[v.EndpointID] && !turn[v.EndpointID]
+		return found.Gone[v.EndpointID] || !found.Amiss[v.EndpointID] && !looked[v.EndpointID]
 	})
 }
 

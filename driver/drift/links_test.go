@@ -28,7 +28,7 @@ func TestEveryPairHasItsTurn(t *testing.T) {
 		t.Errorf("%d of %d pairs had their turn", len(seen), len(veths))
 	}
 	found := spec.LinkCheck{Gone: map[string]bool{"3": true}, Amiss: map[string]bool{"100": true, "3": true}}
-	r.turn = 0
+	r.nextPair = 0
 	if all := r.suspects(veths, found); len(all) != thorough {
 		t.Errorf("%d pairs, want %d: one is gone and another amiss", len(all), thorough)
 	}

@@ -2,11 +2,11 @@ package drift
 
 import "time"
 
-// Pace says how often the driver's Keep compares the kernel with the state. Zero fields
+// Pace says how often Keeper.Run compares the kernel with the state. Zero fields
 // stand for the defaults.
 type Pace struct {
-	// Settle is how long it waits after a change: one rarely comes alone.
-	Settle time.Duration
+	// Quiet is how long it waits after a change: one rarely comes alone.
+	Quiet time.Duration
 	// Least is the pause after a comparison. While changes go on without a break
 	// that need no repair, as with a manager that rewrites its rules all the
 	// time, it grows by a quarter each time, up to Most, which leaves a repair
@@ -29,7 +29,7 @@ func (p Pace) orDefaults() Pace {
 		field    *time.Duration
 		fallback time.Duration
 	}{
-		{&p.Settle, 10 * time.Millisecond},
+		{&p.Quiet, 10 * time.Millisecond},
 		{&p.Least, 200 * time.Millisecond},
 		{&p.Most, 800 * time.Millisecond},
 		{&p.Undone, 400 * time.Millisecond},

@@ -28,7 +28,7 @@ func keepTold(t *testing.T, w *world) {
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
-		w.Keep(ctx, kernel, drift.Pace{Every: time.Hour})
+		w.KeepReconciled(ctx, kernel, drift.Pace{Every: time.Hour})
 	}()
 	w.closers = append(w.closers, func() {
 		stop()

@@ -49,8 +49,8 @@ type Forwarding struct {
 type forwarding struct {
 	Forwarding
 	log *logrus.Entry
-	// turn lets one at a time turn forwarding on.
-	turn *lock.Lock
+	// switching lets one at a time turn forwarding on.
+	switching *lock.Lock
 }
 
 func (f forwarding) actions() commit.Actions[spec.Forwarding] {
@@ -60,7 +60,7 @@ func (f forwarding) actions() commit.Actions[spec.Forwarding] {
 // ensure turns the forwarding of a family on, and returns a line for each switch that it had
 // to turn.
 func (f forwarding) ensure(ctx context.Context, o spec.Forwarding) ([]string, error) {
-	unlock, err := f.turn.Take(ctx)
+	unlock, err := f.switching.Take(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("wait for another network's forwarding: %w", err)
 	}

@@ -112,9 +112,9 @@ func (b *Book) Doubt(why string) (news bool) {
 	return news
 }
 
-// Settle ends the doubt about an endpoint. It says whether there was one, and whether it was
+// Resolve ends the doubt about an endpoint. It says whether there was one, and whether it was
 // the last, and returns what is stored of the endpoint; nil for nothing.
-func (b *Book) Settle(endpointID string) (was, last bool, stored *model.Endpoint) {
+func (b *Book) Resolve(endpointID string) (was, last bool, stored *model.Endpoint) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	_, was = b.unclaimed[endpointID]

@@ -42,8 +42,8 @@ func TestUnclaimed(t *testing.T) {
 	}
 }
 
-// TestSettle: an endpoint is settled once, and with the last one there is nothing to say.
-func TestSettle(t *testing.T) {
+// TestResolve: an endpoint is resolved once, and with the last one there is nothing to say.
+func TestResolve(t *testing.T) {
 	b, orphan := restored()
 	for i, want := range []struct {
 		id        string
@@ -52,8 +52,8 @@ func TestSettle(t *testing.T) {
 	}{
 		{"orphan", true, false, orphan}, {"orphan", false, false, nil}, {"known", false, false, nil}, {"lost", true, true, nil},
 	} {
-		if was, last, stored := b.Settle(want.id); was != want.was || last != want.last || stored != want.stored {
-			t.Errorf("settled %d: %t, %t, %v, want %+v", i, was, last, stored, want)
+		if was, last, stored := b.Resolve(want.id); was != want.was || last != want.last || stored != want.stored {
+			t.Errorf("resolved %d: %t, %t, %v, want %+v", i, was, last, stored, want)
 		}
 	}
 	if b.Any() || b.Text() != "" || b.Doubt("no engine at all") {

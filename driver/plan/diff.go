@@ -108,7 +108,7 @@ func (d *Delta) become(was old, o spec.Object) {
 	}
 	switch {
 	case !same(was.Object, o):
-		d.turn(was.Object, o)
+		d.replace(was.Object, o)
 	case was.unsure:
 		d.come(o)
 	}
@@ -123,10 +123,10 @@ func (d *Delta) come(o spec.Object) {
 	}
 }
 
-// turn has an object become another. Joining removes what an endpoint's last container
+// replace has an object become another. Joining removes what an endpoint's last container
 // may have left of its pair. A container's pair that is to be another is mended: it
 // cannot be made again.
-func (d *Delta) turn(old, o spec.Object) {
+func (d *Delta) replace(old, o spec.Object) {
 	if d.Rules.Remove.Add(old) {
 		d.Rules.Add.Add(o)
 		return

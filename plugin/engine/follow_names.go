@@ -44,8 +44,8 @@ func (o NameOptions) tell(err error) {
 }
 
 const (
-	// settle is how long changes are collected: a container that starts makes several.
-	settle = 50 * time.Millisecond
+	// quiet is how long changes are collected: a container that starts makes several.
+	quiet = 50 * time.Millisecond
 	// again is the pause before an engine that ended is asked again.
 	again = time.Second
 	// relist is how often everything is asked for, as an engine leaves out events for who
@@ -117,7 +117,7 @@ func (o NameOptions) follow(ctx context.Context) (opened bool, err error) {
 	all := time.NewTicker(relist)
 	defer all.Stop()
 	for {
-		pause := settle
+		pause := quiet
 		err := o.ask(ctx, todo.take())
 		if ctx.Err() == nil {
 			o.tell(err)

@@ -19,7 +19,7 @@ import (
 // Held is a network as its engine has it, with what its address manager has to hold
 // if that is gangway's.
 type Held struct {
-	driver.Adoption
+	driver.Recovery
 	Pools []ipam.Holding
 }
 

@@ -23,7 +23,7 @@ type Inventory interface {
 // state does not know; *driver.Driver is the real one.
 type Unclaimed interface {
 	Unclaimed() map[string][]string
-	Adopt(ctx context.Context, a driver.Adoption) error
+	Recover(ctx context.Context, a driver.Recovery) error
 	Disown(endpointIDs []string)
 	Doubt(why string)
 }
@@ -148,17 +148,17 @@ func (r *recoverer) askOne(ctx context.Context, e Inventory, listed driver.Inven
 		for _, e := range h.Endpoints {
 			a.endpoints[e.EndpointID] = true
 		}
-		a.errs = append(a.errs, r.adopt(ctx, h))
+		a.errs = append(a.errs, r.recovered(ctx, h))
 	}
 }
 
 // adopt takes back a network, its addresses first, so that nobody else gets them.
-func (r *recoverer) adopt(ctx context.Context, h Held) error {
+func (r *recoverer) recovered(ctx context.Context, h Held) error {
 	var errs []error
 	for _, p := range h.Pools {
 		errs = append(errs, r.Pools.Reclaim(ctx, p))
 	}
-	if err := errors.Join(append(errs, r.Unclaimed.Adopt(ctx, h.Adoption))...); err != nil {
+	if err := errors.Join(append(errs, r.Unclaimed.Recover(ctx, h.Recovery))...); err != nil {
 		return fmt.Errorf("take back network %s: %w", h.Network.ID[:min(len(h.Network.ID), 12)], err)
 	}
 	return nil

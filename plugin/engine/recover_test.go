@@ -23,7 +23,7 @@ type wreck struct {
 	// has is what the engine has, by network; lost what is unclaimed.
 	has, lost map[string][]string
 	silent    string // which question the engine does not answer
-	refuses   error  // what Adopt says
+	refuses   error  // what Recover says
 	done      []string
 	why       []string
 }
@@ -82,7 +82,7 @@ func (w *wreck) settle(id string) {
 	}
 }
 
-func (w *wreck) Adopt(_ context.Context, a driver.Adoption) error {
+func (w *wreck) Recover(_ context.Context, a driver.Recovery) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.refuses != nil {

@@ -7,17 +7,17 @@ import (
 	"github.com/gangway-net/gangway/driver/model"
 )
 
-// settle tries again what changes have left open.
-func (c *Comparison) settle(ctx context.Context) {
+// retry tries again what changes have left open.
+func (c *Comparison) retry(ctx context.Context) {
 	if c.linkless {
 		return
 	}
 	for _, o := range c.Writer.Open() {
 		if o.Network == "" {
-			c.Note(c.Writer.Settle(ctx, o))
+			c.Note(c.Writer.Retry(ctx, o))
 			continue
 		}
-		c.onNetwork(ctx, o.Network, func() ([]string, error) { return c.Writer.Settle(ctx, o) })
+		c.onNetwork(ctx, o.Network, func() ([]string, error) { return c.Writer.Retry(ctx, o) })
 	}
 }
 

@@ -13,9 +13,9 @@ import (
 	"github.com/gangway-net/gangway/driver/model"
 )
 
-// Adoption is what an engine says of one of its networks, in the terms of the calls
+// Recovery is what an engine says of one of its networks, in the terms of the calls
 // by which it was made: it is checked as these are.
-type Adoption struct {
+type Recovery struct {
 	// Engine is as in Inventory.
 	Engine  string
 	Network CreateNetworkRequest
@@ -35,23 +35,23 @@ type AdoptedEndpoint struct {
 	Gateway bool
 }
 
-// Adopt takes back a network of which the state knows nothing, or not all, while
+// Recover takes back a network of which the state knows nothing, or not all, while
 // running containers use it. What the kernel has of it is gone on with. What is known
 // already stays as it is, an endpoint that is not unclaimed is the engine's calls'
 // matter, and one whose container has gone meanwhile is left out. An endpoint with an
 // error is unclaimed still, and may be adopted again.
-func (d *Driver) Adopt(ctx context.Context, a Adoption) error {
+func (d *Driver) Recover(ctx context.Context, a Recovery) error {
 	unlock, err := d.networks.Take(ctx, a.Network.ID)
 	if err != nil {
 		return err
 	}
-	n, err := d.adoptNetwork(ctx, a)
+	n, err := d.recoverNetwork(ctx, a)
 	var adopted []AdoptedEndpoint
 	for _, e := range a.Endpoints {
 		if n == nil || !d.owners.Lacks(e.EndpointID) {
 			continue
 		}
-		there, failed := d.adoptEndpoint(ctx, n, e)
+		there, failed := d.recoverEndpoint(ctx, n, e)
 		err = errors.Join(err, failed)
 		if there {
 			adopted = append(adopted, e)
@@ -65,14 +65,14 @@ func (d *Driver) Adopt(ctx context.Context, a Adoption) error {
 				continue
 			}
 		}
-		d.settled(e.EndpointID, "is network "+model.Short(n.ID)+"'s: taken back")
+		d.resolved(e.EndpointID, "is network "+model.Short(n.ID)+"'s: taken back")
 	}
 	return err
 }
 
-// adoptNetwork returns the network that there is, or the one of the adoption. It is
+// recoverNetwork returns the network that there is, or the one of the adoption. It is
 // nil if that cannot be.
-func (d *Driver) adoptNetwork(ctx context.Context, a Adoption) (*model.Network, error) {
+func (d *Driver) recoverNetwork(ctx context.Context, a Recovery) (*model.Network, error) {
 	if known := d.network(a.Network.ID); known != nil {
 		return known, nil
 	}
@@ -110,9 +110,9 @@ func knownGateway(told, subnet netip.Prefix, have []netip.Prefix) netip.Prefix {
 	return netip.PrefixFrom(have[i].Addr(), subnet.Bits())
 }
 
-// adoptEndpoint makes an endpoint of a running container part of the state, and says
+// recoverEndpoint makes an endpoint of a running container part of the state, and says
 // whether it is.
-func (d *Driver) adoptEndpoint(ctx context.Context, n *model.Network, a AdoptedEndpoint) (there bool, err error) {
+func (d *Driver) recoverEndpoint(ctx context.Context, n *model.Network, a AdoptedEndpoint) (there bool, err error) {
 	e, err := newEndpoint(a.CreateEndpointRequest)
 	if err != nil {
 		return false, err
