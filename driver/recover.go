@@ -20,11 +20,11 @@ type Recovery struct {
 	Engine  string
 	Network CreateNetworkRequest
 	// Endpoints are those of running containers.
-	Endpoints []AdoptedEndpoint
+	Endpoints []RecoveredEndpoint
 }
 
-// AdoptedEndpoint is what an engine says of an endpoint in a running container.
-type AdoptedEndpoint struct {
+// RecoveredEndpoint is what an engine says of an endpoint in a running container.
+type RecoveredEndpoint struct {
 	CreateEndpointRequest
 	// Sandbox is as in Join.
 	Sandbox string
@@ -39,14 +39,14 @@ type AdoptedEndpoint struct {
 // running containers use it. What the kernel has of it is gone on with. What is known
 // already stays as it is, an endpoint that is not unclaimed is the engine's calls'
 // matter, and one whose container has gone meanwhile is left out. An endpoint with an
-// error is unclaimed still, and may be adopted again.
+// error is unclaimed still, and may be recovered again.
 func (d *Driver) Recover(ctx context.Context, a Recovery) error {
 	unlock, err := d.networks.Take(ctx, a.Network.ID)
 	if err != nil {
 		return err
 	}
 	n, err := d.recoverNetwork(ctx, a)
-	var adopted []AdoptedEndpoint
+	var recovered []RecoveredEndpoint
 	for _, e := range a.Endpoints {
 		if n == nil || !d.owners.Lacks(e.EndpointID) {
 			continue
@@ -54,11 +54,11 @@ func (d *Driver) Recover(ctx context.Context, a Recovery) error {
 		there, failed := d.recoverEndpoint(ctx, n, e)
 		err = errors.Join(err, failed)
 		if there {
-			adopted = append(adopted, e)
+			recovered = append(recovered, e)
 		}
 	}
 	unlock()
-	for _, e := range adopted {
+	for _, e := range recovered {
 		if e.Gateway {
 			if failed := d.publish(ctx, n.ID, e.EndpointID, e.Ports, d.writer.Regain); failed != nil {
 				err = errors.Join(err, fmt.Errorf("publish the ports of endpoint %s again: %w", model.Short(e.EndpointID), failed))
@@ -70,7 +70,7 @@ func (d *Driver) Recover(ctx context.Context, a Recovery) error {
 	return err
 }
 
-// recoverNetwork returns the network that there is, or the one of the adoption. It is
+// recoverNetwork returns the network that there is, or the one of the recovery. It is
 // nil if that cannot be.
 func (d *Driver) recoverNetwork(ctx context.Context, a Recovery) (*model.Network, error) {
 	if known := d.network(a.Network.ID); known != nil {
@@ -112,7 +112,7 @@ func knownGateway(told, subnet netip.Prefix, have []netip.Prefix) netip.Prefix {
 
 // recoverEndpoint makes an endpoint of a running container part of the state, and says
 // whether it is.
-func (d *Driver) recoverEndpoint(ctx context.Context, n *model.Network, a AdoptedEndpoint) (there bool, err error) {
+func (d *Driver) recoverEndpoint(ctx context.Context, n *model.Network, a RecoveredEndpoint) (there bool, err error) {
 	e, err := newEndpoint(a.CreateEndpointRequest)
 	if err != nil {
 		return false, err

@@ -14,12 +14,12 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// adoption is what an engine says of withContainer's network.
+// recovery is what an engine says of withContainer's network.
 func recovery() Recovery {
 	a := Recovery{Engine: "this", Network: networkRequest(netA, "10.0.0.0/24", "10.0.0.1")}
-	e := AdoptedEndpoint{CreateEndpointRequest: endpointRequest(netA, ep1, "10.0.0.2/24"), Sandbox: "/run/docker/netns/" + model.Short(ep1), Gateway: true, Ports: portmap(8080, 80)}
+	e := RecoveredEndpoint{CreateEndpointRequest: endpointRequest(netA, ep1, "10.0.0.2/24"), Sandbox: "/run/docker/netns/" + model.Short(ep1), Gateway: true, Ports: portmap(8080, 80)}
 	e.MAC = net.HardwareAddr{0x02, 0x42, 10, 0, 0, 2}
-	a.Endpoints = []AdoptedEndpoint{e}
+	a.Endpoints = []RecoveredEndpoint{e}
 	return a
 }
 
@@ -285,7 +285,7 @@ func TestAdoptRefuses(t *testing.T) {
 			kernel, a := f.kernel(), recovery()
 			spoil(&a)
 			if err := d.Recover(t.Context(), a); err == nil {
-				t.Error("adopted")
+				t.Error("recovered")
 			}
 			d.Reconcile(t.Context())
 			got := f.kernel()

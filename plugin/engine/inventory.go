@@ -249,7 +249,7 @@ func (c container) on(networkID string) *attachment {
 }
 
 // endpoint is the place as CreateEndpoint would ask for it.
-func (a *attachment) endpoint() (e driver.AdoptedEndpoint, err error) {
+func (a *attachment) endpoint() (e driver.RecoveredEndpoint, err error) {
 	e.NetworkID, e.EndpointID = a.NetworkID, a.EndpointID
 	e.Options = map[string]json.RawMessage{}
 	for name, value := range a.DriverOpts {

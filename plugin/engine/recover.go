@@ -152,7 +152,7 @@ func (r *recoverer) askOne(ctx context.Context, e Inventory, listed driver.Inven
 	}
 }
 
-// adopt takes back a network, its addresses first, so that nobody else gets them.
+// recovered takes back a network, its addresses first, so that nobody else gets them.
 func (r *recoverer) recovered(ctx context.Context, h Held) error {
 	var errs []error
 	for _, p := range h.Pools {

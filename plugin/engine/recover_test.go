@@ -55,7 +55,7 @@ func (w *wreck) Inventory(_ context.Context, engine string, ids []string) (all [
 		h := Held{Pools: []ipam.Holding{{}}}
 		h.Engine, h.Network.ID = engine, id
 		for _, ep := range w.has[id] {
-			e := driver.AdoptedEndpoint{}
+			e := driver.RecoveredEndpoint{}
 			e.EndpointID = ep
 			h.Endpoints = append(h.Endpoints, e)
 		}

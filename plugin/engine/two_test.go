@@ -34,7 +34,7 @@ func (o other) Inventory(_ context.Context, engine string, ids []string) (all []
 		h := Held{}
 		h.Engine, h.Network.ID = engine, id
 		for _, e := range o.has[id] {
-			h.Endpoints = append(h.Endpoints, driver.AdoptedEndpoint{CreateEndpointRequest: driver.CreateEndpointRequest{EndpointID: e}})
+			h.Endpoints = append(h.Endpoints, driver.RecoveredEndpoint{CreateEndpointRequest: driver.CreateEndpointRequest{EndpointID: e}})
 		}
 		all = append(all, h)
 	}
