@@ -121,7 +121,7 @@ vuln: ## look for known vulnerabilities in what is called (VULNDB=file:///... fo
 	@VULNDB='$(VULNDB)' scripts/vuln.sh
 
 .PHONY: bench
-bench: ## measure beside the built-in driver, half an hour; BENCH=quick for 4 minutes
+bench: ## measure beside the built-in driver, 40 minutes; BENCH=quick for 5 minutes
 	@scripts/deps.sh bench
 	@BENCH='$(BENCH)' PARTS='$(PARTS)' scripts/bench.sh
 

@@ -57,6 +57,7 @@ func BenchmarkAll(b *testing.B) {
 func everything(t testing.TB, m mode, to *Results, run func(name string, part func(testing.TB, mode, *Results))) {
 	run(partAddresses, addresses)
 	run(partVerbs, verbs)
+	run(partPeers, comparePeers)
 	r := newRig(t)
 	to.Machine.Engine = r.Version(t)
 	run(partStart, r.starts)
@@ -73,9 +74,10 @@ func everything(t testing.TB, m mode, to *Results, run func(name string, part fu
 func TestEveryPartMeasures(t *testing.T) {
 	tiny := mode{
 		name: "tiny", ports: []int{0, 1}, builtinPorts: 1, startRounds: rounds{1, 1},
-		trafficPorts: []int{1}, trafficRounds: rounds{whole: 1}, trafficSeconds: "1", throughputRounds: rounds{whole: 1}, throughputSeconds: "1",
-		containers: 2, parallelRounds: 1, networks: 10, healRounds: 1,
+		trafficPorts: []int{1}, trafficRounds: rounds{whole: 1}, trafficSeconds: "1", throughputRounds: rounds{whole: 1}, throughputSeconds: "1", talkSeconds: "0.1",
+		containers: []int{2}, parallelRounds: 1, networks: 10, healRounds: 1,
 		endpoints: []int{0, 2}, portsEach: 2, verbs: 2, verbRounds: rounds{1, 1},
+		peerPorts: []int{0, 1}, peersThere: []int{0, 2}, peerRounds: 1,
 	}
 	to := newResults(tiny.name)
 	everything(t, tiny, to, func(name string, part func(testing.TB, mode, *Results)) {

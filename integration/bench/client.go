@@ -55,8 +55,9 @@ type endpoint struct {
 	id      string
 	network int
 	addr    netip.Addr
-	// first and ports are the host ports to publish.
+	// first and ports are the host ports to publish, proto is tcp if it is empty.
 	first, ports int
+	proto        string
 }
 
 // member is the i-th endpoint of a network.
@@ -73,10 +74,14 @@ func (e endpoint) ids() object {
 // options are the generic options with the published ports.
 func (e endpoint) options() object {
 	exposed, bindings := []object{}, []object{}
+	number := 6
+	if e.proto == "udp" {
+		number = 17
+	}
 	for i := range e.ports {
 		port := e.first + i
-		exposed = append(exposed, object{"Proto": 6, "Port": port})
-		bindings = append(bindings, object{"Proto": 6, "IP": "", "Port": port, "HostIP": "", "HostPort": port, "HostPortEnd": port})
+		exposed = append(exposed, object{"Proto": number, "Port": port})
+		bindings = append(bindings, object{"Proto": number, "IP": "", "Port": port, "HostIP": "", "HostPort": port, "HostPortEnd": port})
 	}
 	return object{"com.docker.network.endpoint.exposedports": exposed, "com.docker.network.portmap": bindings}
 }

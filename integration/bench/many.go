@@ -50,22 +50,39 @@ func (r *rig) call(method, path string, body, into any) error {
 type object map[string]any
 
 // parallel measures how long it takes until containers that are started at once
-// all run, each with one published port, and until all are removed.
+// all run, each with one published port, and until all are removed; and what of that is
+// the processor time of the daemon.
 func (r *rig) parallel(t testing.TB, m mode, to *Results) {
 	for round := range m.parallelRounds {
 		for _, v := range turns(Variants(), round) {
 			r.with(t, v, func() {
-				f := Figure{Part: partParallel, Name: "start", N: m.containers, Variant: v.Name, Unit: "s"}
-				ids := r.createAll(t, m.containers)
-				start := time.Now()
-				r.each(t, ids, func(id string) error { return r.call("POST", "/containers/"+id+"/start", nil, nil) })
-				to.add(f, time.Since(start).Seconds())
-				start = time.Now()
-				r.each(t, ids, func(id string) error { return r.call("DELETE", "/containers/"+id+"?force=1", nil, nil) })
-				f.Name = "remove"
-				to.add(f, time.Since(start).Seconds())
+				for _, n := range m.containers {
+					ids := r.createAll(t, n)
+					r.allAtOnce(t, to, "start", ids, func(id string) error { return r.call("POST", "/containers/"+id+"/start", nil, nil) })
+					r.allAtOnce(t, to, "remove", ids, func(id string) error { return r.call("DELETE", "/containers/"+id+"?force=1", nil, nil) })
+				}
 			})
 		}
+	}
+}
+
+// allAtOnce measures one call for all containers.
+func (r *rig) allAtOnce(t testing.TB, to *Results, name string, ids []string, f func(id string) error) {
+	t.Helper()
+	used := func() time.Duration {
+		if r.daemon == nil {
+			return 0
+		}
+		c := r.daemon.cpu(t)
+		return c.user + c.system
+	}
+	before, start := used(), time.Now()
+	r.each(t, ids, f)
+	figure := Figure{Part: partParallel, Name: name, N: len(ids), Variant: r.active.Name, Unit: "s"}
+	to.add(figure, time.Since(start).Seconds())
+	if r.daemon != nil {
+		figure.Name += ", processor time of the daemon"
+		to.add(figure, (used() - before).Seconds())
 	}
 }
 

@@ -22,16 +22,24 @@ type mode struct {
 	trafficSeconds string
 	// Streams of one second, often, tell more than long ones: what a stream
 	// gets differs from one to the next.
-	throughputRounds           rounds
-	throughputSeconds          string
-	containers, parallelRounds int
-	networks                   int
-	healRounds                 int
+	throughputRounds  rounds
+	throughputSeconds string
+	// talkSeconds is how long requests and answers go on.
+	talkSeconds string
+	// containers are how many are started at once.
+	containers     []int
+	parallelRounds int
+	networks       int
+	healRounds     int
 	// endpoints are the numbers of endpoints present when verbs are timed, with
 	// portsEach published ports each; verbs is how many of each are timed.
 	endpoints        []int
 	portsEach, verbs int
 	verbRounds       rounds
+	// peerPorts are the numbers of ports to set up and take down beside what other
+	// projects do, with peersThere published by another container.
+	peerPorts, peersThere []int
+	peerRounds            int
 }
 
 // rounds is how often a part is measured: as a whole, and then what decides whether
@@ -59,12 +67,13 @@ func full() mode {
 		name:  "full",
 		ports: []int{0, 1, 10, 100, 1000, 10000}, builtinPorts: 10, builtinOnce: []int{100, 1000},
 		startRounds:  rounds{9, 15},
-		trafficPorts: []int{1, 1000, 10000}, trafficRounds: rounds{7, 8}, trafficSeconds: "2",
-		throughputRounds: rounds{8, 12}, throughputSeconds: "1",
-		containers: 50, parallelRounds: 3,
+		trafficPorts: []int{1, 1000, 10000}, trafficRounds: rounds{7, 23}, trafficSeconds: "1",
+		throughputRounds: rounds{whole: 30}, throughputSeconds: "1", talkSeconds: "0.5",
+		containers: []int{50, 200}, parallelRounds: 3,
 		networks:   500,
 		healRounds: 5,
 		endpoints:  []int{0, 100, 1000}, portsEach: 20, verbs: 120, verbRounds: rounds{2, 3},
+		peerPorts: []int{0, 1, 100, 1000}, peersThere: []int{0, 1000, 10000}, peerRounds: 3,
 	}
 }
 
@@ -74,11 +83,12 @@ func quick() mode {
 		ports: []int{0, 1, 100, 1000}, builtinPorts: 1, builtinOnce: []int{100},
 		startRounds:  rounds{whole: 2},
 		trafficPorts: []int{1, 1000}, trafficRounds: rounds{whole: 2}, trafficSeconds: "1",
-		throughputRounds: rounds{whole: 2}, throughputSeconds: "1",
-		containers: 10, parallelRounds: 1,
+		throughputRounds: rounds{whole: 2}, throughputSeconds: "1", talkSeconds: "0.2",
+		containers: []int{10}, parallelRounds: 1,
 		networks:   20,
 		healRounds: 1,
 		endpoints:  []int{0, 100}, portsEach: 20, verbs: 50, verbRounds: rounds{whole: 1},
+		peerPorts: []int{0, 1, 100}, peersThere: []int{0, 1000}, peerRounds: 1,
 	}
 }
 

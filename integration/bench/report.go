@@ -34,6 +34,9 @@ func sections() []section {
 		{part: partNetworks, title: "Networks created, and removed, one after the other: median of each", ratios: [][2]string{{BuiltinName, NftablesName}}},
 		{part: partRestore, title: "Start of a daemon that was killed, until it is ready, by endpoints"},
 		{part: partHeal, title: "A published port's traffic after all rules of the host were removed"},
+		{part: partPeers, title: "A container's link and its udp ports, and connections to a tcp port, beside what other projects do with so many ports there", ratios: [][2]string{
+			{portmapNftablesName, NftablesName}, {netavarkName, NftablesName},
+		}},
 		{part: partAddresses, title: "One address allocated and released inside the daemon, by addresses in use"},
 	}
 }
@@ -91,9 +94,9 @@ func (s section) table(r *Results) string {
 		return ""
 	}
 	var columns []string
-	for _, v := range append(Variants(), Variant{Name: anyGangway}) {
-		if seen[v.Name] {
-			columns = append(columns, v.Name)
+	for _, v := range columnNames() {
+		if seen[v] {
+			columns = append(columns, v)
 		}
 	}
 	var out strings.Builder
@@ -128,15 +131,29 @@ func (s section) cells(r *Results, row rowKey, columns []string) []string {
 		cells = append(cells, cell(m, ok, row.unit))
 	}
 	for _, ratio := range s.ratios {
-		q, ok := r.ratio(s.part, row.name, row.n, ratio)
-		cells = append(cells, cell(q, ok, "x"))
+		of := func(variant string) figureKey { return figureKey{s.part, row.name, row.n, variant} }
+		q, each, ok := r.quotient(of(ratio[0]), of(ratio[1]))
+		cells = append(cells, cell(q, ok, "x")+margin(each))
 	}
 	return cells
 }
 
-// ratio compares two variants.
-func (r *Results) ratio(part, name string, n int, of [2]string) (float64, bool) {
-	return r.quotient(figureKey{part, name, n, of[0]}, figureKey{part, name, n, of[1]})
+// columnNames are the names of all that is compared, in the order of the tables.
+func columnNames() []string {
+	var out []string
+	for _, v := range Variants() {
+		out = append(out, v.Name)
+	}
+	return append(out, anyGangway, portmapIptablesName, portmapNftablesName, netavarkName)
+}
+
+// margin shows the interval in which the median of the rounds lies, if it is known.
+func margin(rounds []float64) string {
+	low, high, known := interval(rounds)
+	if !known {
+		return ""
+	}
+	return fmt.Sprintf(" (%s to %s)", number(low), number(high))
 }
 
 // cell shows a number with three digits that count.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,14 +47,32 @@ func TestQuotient(t *testing.T) {
 	}
 	drifting, base := add(NftablesName, 2, 2, 12), add(FloorName, 1, 4, 6)
 	few, nothing := add(BuiltinName, 8), figureKey{part: partStart}
-	if q, ok := r.quotient(drifting, base); !ok || q != 2 {
-		t.Errorf("of rounds: got %v, %v", q, ok)
+	if q, each, ok := r.quotient(drifting, base); !ok || q != 2 || !slices.Equal(each, []float64{2, 0.5, 2}) {
+		t.Errorf("of rounds: got %v, %v, %v", q, each, ok)
 	}
-	if q, ok := r.quotient(few, base); !ok || q != 2 {
-		t.Errorf("of medians: got %v, %v", q, ok)
+	if q, each, ok := r.quotient(few, base); !ok || q != 2 || each != nil {
+		t.Errorf("of medians: got %v, %v, %v", q, each, ok)
 	}
-	if _, ok := r.quotient(drifting, nothing); ok {
+	if _, _, ok := r.quotient(drifting, nothing); ok {
 		t.Error("a ratio to what was not measured")
+	}
+}
+
+// TestInterval: the ranks are those of the tables of the sign test.
+func TestInterval(t *testing.T) {
+	for n, want := range map[int][2]float64{6: {1, 6}, 10: {2, 9}, 20: {6, 15}, 30: {10, 21}, 100: {40, 61}} {
+		var samples []float64
+		for i := n; i > 0; i-- {
+			samples = append(samples, float64(i))
+		}
+		if low, high, known := interval(samples); !known || low != want[0] || high != want[1] {
+			t.Errorf("of %d: from %v to %v, %t, want %v", n, low, high, known, want)
+		}
+	}
+	for n := range 6 {
+		if _, _, known := interval(make([]float64, n)); known {
+			t.Errorf("of %d: known", n)
+		}
 	}
 }
 

@@ -98,21 +98,21 @@ func (r *Results) median(part, name string, n int, variant string) (m float64, o
 
 // quotient is the median of the quotients of each round, which a machine that
 // gets faster or slower from round to round does not change. Figures of different
-// numbers of rounds are compared by their medians. ok is false if one of them
-// was not measured.
-func (r *Results) quotient(a, b figureKey) (q float64, ok bool) {
+// numbers of rounds are compared by their medians, and have no rounds of quotients. ok
+// is false if one of them was not measured.
+func (r *Results) quotient(a, b figureKey) (q float64, rounds []float64, ok bool) {
 	x, y := r.index[a], r.index[b]
 	if x == nil || y == nil || y.Median == 0 {
-		return 0, false
+		return 0, nil, false
 	}
 	if len(x.Samples) != len(y.Samples) || slices.Contains(y.Samples, 0) {
-		return x.Median / y.Median, true
+		return x.Median / y.Median, nil, true
 	}
 	each := make([]float64, len(x.Samples))
 	for i := range each {
 		each[i] = x.Samples[i] / y.Samples[i]
 	}
-	return median(each), true
+	return median(each), each, true
 }
 
 // of returns the figures of a part in the order of name and size, as they were

@@ -21,6 +21,7 @@ const (
 	partAddresses  = "addresses"
 	partMemory     = "memory"
 	partRestore    = "restore"
+	partPeers      = "peers"
 )
 
 // protocols are those that ports are published for; the engine treats them

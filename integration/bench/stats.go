@@ -38,3 +38,22 @@ func spread(samples []float64) float64 {
 	}
 	return (quantile(samples, 0.75) - quantile(samples, 0.25)) / m
 }
+
+// interval is where the median of what the samples were taken from lies, in 19 of 20
+// cases: between two of the samples, however they are distributed (the sign test). It
+// is unknown of fewer than six samples.
+func interval(samples []float64) (low, high float64, known bool) {
+	n := len(samples)
+	// Samples below the median are as many as heads of n coins.
+	below, term := 0.0, math.Pow(0.5, float64(n))
+	k := 0
+	for ; k < n/2 && below+term <= 0.025; k++ {
+		below += term
+		term *= float64(n-k) / float64(k+1)
+	}
+	if k == 0 {
+		return 0, 0, false
+	}
+	sorted := slices.Sorted(slices.Values(samples))
+	return sorted[k-1], sorted[n-k], true
+}

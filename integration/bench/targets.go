@@ -21,6 +21,8 @@ type target struct {
 	what string
 	got  float64
 	unit string
+	// rounds are the quotients of each round.
+	rounds []float64
 	// known says that got was measured.
 	known bool
 }
@@ -34,8 +36,8 @@ func (t target) reached() bool {
 
 // quotient is the target for a quotient of two figures.
 func quotient(what string, wanted bound, a, b figureKey, r *Results) target {
-	q, ok := r.quotient(a, b)
-	return target{what: what, bound: wanted, unit: "x", got: q, known: ok}
+	q, rounds, ok := r.quotient(a, b)
+	return target{what: what, bound: wanted, unit: "x", got: q, rounds: rounds, known: ok}
 }
 
 // figure is the target that a median is no more than the limit.
@@ -67,18 +69,56 @@ func targets(r *Results) []target {
 			figureKey{partVerbs, name, most, own}, figureKey{partVerbs, name, 0, own}, r),
 			figure(verb+", median", 1000, "us", figureKey{partVerbs, name, 0, own}, r))
 	}
-	out = append(out, quotient("connections with 10 000 ports / with 1", atLeast(0.95),
-		figureKey{partTraffic, "connections", 10000, own}, figureKey{partTraffic, "connections", 1, own}, r),
-		quotient("connections / built-in", atLeast(1),
-			figureKey{partTraffic, "connections", 1, own}, figureKey{partTraffic, "connections", 1, base}, r))
-	for _, way := range []string{"to a container", "to the host", "to outside", "from outside"} {
-		out = append(out, quotient("throughput "+way+" / built-in", atLeast(0.98),
-			figureKey{partThroughput, way, 1, own}, figureKey{partThroughput, way, 1, base}, r))
-	}
+	out = append(out, packetTargets(r)...)
+	out = append(out, peerTargets(r)...)
 	return append(out,
 		figure("idle memory", 25, "MB", figureKey{partMemory, "idle", 0, own}, r),
 		figure(fmt.Sprintf("memory with %d endpoints", most), 60, "MB", figureKey{partMemory, "endpoints", most, own}, r),
 		figure("helper processes", 0, "", figureKey{partMemory, "endpoints, helper processes", most, own}, r))
+}
+
+// packetTargets are what a packet may cost beside the built-in driver.
+func packetTargets(r *Results) []target {
+	own, base := NftablesName, BuiltinName
+	out := []target{
+		quotient("connections with 10 000 ports / with 1", atLeast(0.98),
+			figureKey{partTraffic, "connections", 10000, own}, figureKey{partTraffic, "connections", 1, own}, r),
+	}
+	beside := func(what string, wanted bound, part string) {
+		out = append(out, quotient(what+" / built-in", wanted, figureKey{part, what, 1, own}, figureKey{part, what, 1, base}, r))
+	}
+	beside("connections", atLeast(1), partTraffic)
+	beside("first packet p50", atMost(1), partTraffic)
+	beside("first packet p99", atMost(1), partTraffic)
+	for _, way := range []string{"to a container", "to the host", "to outside", "from outside"} {
+		beside(way, atLeast(1), partThroughput)
+	}
+	for _, p := range protocols() {
+		beside(p+" requests to a container", atLeast(1.1), partThroughput)
+		beside(p+" requests to the host", atLeast(1), partThroughput)
+		beside(p+" requests to outside", atLeast(1), partThroughput)
+	}
+	return out
+}
+
+// peerTargets are that nobody else is faster, wherever it was measured.
+func peerTargets(r *Results) []target {
+	var out []target
+	for _, f := range r.of(partPeers) {
+		if f.Variant != NftablesName || f.N == 0 {
+			continue
+		}
+		for _, other := range []string{portmapIptablesName, portmapNftablesName, netavarkName} {
+			a, b := figureKey{partPeers, f.Name, f.N, other}, figureKey{partPeers, f.Name, f.N, f.Variant}
+			what := fmt.Sprintf("%s, %d ports: %s / gangway", f.Name, f.N, other)
+			if f.Unit == "/s" {
+				a, b = b, a
+				what = fmt.Sprintf("%s: gangway / %s", f.Name, other)
+			}
+			out = append(out, quotient(what, atLeast(1), a, b, r))
+		}
+	}
+	return out
 }
 
 func targetTable(r *Results) string {
@@ -95,7 +135,7 @@ func targetTable(r *Results) string {
 		if !t.reached() {
 			verdict = "**missed**"
 		}
-		fmt.Fprintf(&out, "| %s | %s %g %s | %s %s | %s |\n", t.what, sign, t.limit, t.unit, number(t.got), t.unit, verdict)
+		fmt.Fprintf(&out, "| %s | %s %g %s | %s %s%s | %s |\n", t.what, sign, t.limit, t.unit, number(t.got), t.unit, margin(t.rounds), verdict)
 	}
 	return out.String()
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -10,13 +11,20 @@ import (
 	"github.com/gangway-net/gangway/integration/harness"
 )
 
-// clients is how many threads open connections at once.
-const clients = "2"
+// gateway is the host's address on the network that a variant is measured on. What it
+// answers from another address of its own is no answer for a socket that is connected.
+const gateway = "10.73.0.1"
+
+// affinity has iperf3 run on the first processor, and its server on the last.
+func affinity() string { return fmt.Sprint("0,", runtime.NumCPU()-1) }
+
+// talkPort is where the host and the outside answer what is asked of them.
+const talkPort = "20005"
 
 // traffic measures new connections and first packets from another host through
 // one published port, among so many.
 func (r *rig) traffic(t testing.TB, m mode, to *Results) {
-	deciding := pass{named(BuiltinName, NftablesName), m.trafficPorts[:1]}
+	deciding := pass{of(builtin, gangway), m.trafficPorts[:1]}
 	for round, p := range m.trafficRounds.passes(pass{of(builtin, gangway), m.trafficPorts}, deciding) {
 		for _, v := range p.variants {
 			r.with(t, v, func() {
@@ -39,8 +47,8 @@ func (r *rig) trafficOnce(t testing.TB, m mode, to *Results, n int) {
 	defer r.timed(t, "rm", "-f", "server")
 	r.eventuallyLogs(t, "server", "ready")
 	addr := fmt.Sprintf("%s:%d", harness.LanIPv4, port)
-	r.load(t, "connect", addr, "0.2", clients)
-	rate := r.load(t, "connect", addr, m.trafficSeconds, clients)
+	r.load(t, "connect", addr, "0.2")
+	rate := r.load(t, "connect", addr, m.trafficSeconds)
 	f := Figure{Part: partTraffic, Name: "connections", N: n, Variant: r.active.Name, Unit: "/s"}
 	to.add(f, rate["rate"])
 	first := r.load(t, "first", addr, "2000")
@@ -68,13 +76,16 @@ func (r *rig) eventuallyLogs(t testing.TB, name, word string) {
 	})
 }
 
-// throughput measures one TCP stream between a container and what it talks to.
+// throughput measures one TCP stream between a container and what it talks to, and
+// requests of a byte with their answers.
 func (r *rig) throughput(t testing.TB, m mode, to *Results) {
 	server := startOn(t, r.LAN.Outside.Node, iperf(r.dir, "-s")...)
 	defer server.stop(t, 9)
 	host := startOn(t, r.Node, iperf(inside, "-s")...)
 	defer host.stop(t, 9)
-	for _, p := range m.throughputRounds.passes(pass{variants: of(builtin, gangway)}, pass{variants: named(BuiltinName, NftablesName)}) {
+	defer startOn(t, r.LAN.Outside.Node, r.dir+"/load", "serve", talkPort).stop(t, 9)
+	defer startOn(t, r.Node, inside+"/load", "serve", talkPort).stop(t, 9)
+	for _, p := range m.throughputRounds.passes(pass{variants: of(builtin, gangway)}, pass{}) {
 		for _, v := range p.variants {
 			r.with(t, v, func() { r.throughputOnce(t, m, to) })
 		}
@@ -91,12 +102,20 @@ func (r *rig) throughputOnce(t testing.TB, m mode, to *Results) {
 			"to the host":    func() string { return client(harness.LanIPv4) },
 			"to outside":     func() string { return client(r.LAN.Outside.IPv4) },
 			"from outside": func() string {
-				return r.LAN.Outside.Run(t, iperf(r.dir, "-J", "-t", m.throughputSeconds, "-c", harness.LanIPv4, "-p", "20001")...)
+				return r.LAN.Outside.Run(t, iperf(r.dir, "-J", "-A", affinity(), "-t", m.throughputSeconds, "-c", harness.LanIPv4, "-p", "20001")...)
 			},
 		} {
 			add(name, "Gbit/s", gigabits(t, run()))
 		}
-		add("short datagram to a container", "us", r.datagram(t, m, address))
+		r.serve(t, address)
+		add("short datagram to a container", "us", r.inClient(t, "send", address+":20002", m.throughputSeconds)["p50"])
+		for way, to := range map[string]string{
+			"to a container": address + ":20002", "to the host": gateway + ":" + talkPort, "to outside": r.LAN.Outside.IPv4 + ":" + talkPort,
+		} {
+			for _, p := range protocols() {
+				add(p+" requests "+way, "/s", r.inClient(t, "talk", p, to, m.talkSeconds)["rate"])
+			}
+		}
 	})
 	if r.active.kind != gangway {
 		return
@@ -106,7 +125,8 @@ func (r *rig) throughputOnce(t testing.TB, m mode, to *Results) {
 	defer r.Docker(t, "network", "rm", open)
 	r.between(t, open, m, func(client func(to ...string) string, address string) {
 		add("to a container, anti_spoofing=false", "Gbit/s", gigabits(t, client(address, "-p", "20001")))
-		add("short datagram to a container, anti_spoofing=false", "us", r.datagram(t, m, address))
+		r.serve(t, address)
+		add("short datagram to a container, anti_spoofing=false", "us", r.inClient(t, "send", address+":20002", m.throughputSeconds)["p50"])
 	})
 }
 
@@ -121,21 +141,24 @@ func (r *rig) between(t testing.TB, network string, m mode, f func(client func(t
 	defer r.timed(t, "rm", "-f", "client")
 	r.eventuallyLogs(t, "server", "listening")
 	f(func(to ...string) string {
-		args := iperf(inside, append([]string{"-J", "-t", m.throughputSeconds, "-c"}, to...)...)
+		args := iperf(inside, append([]string{"-J", "-A", affinity(), "-t", m.throughputSeconds, "-c"}, to...)...)
 		return r.Docker(t, append([]string{"exec", "client"}, args...)...)
 	}, r.Address(t, "server", network))
 }
 
-// datagram is the processor time of a short datagram from container to container,
-// in microseconds. What is done for each packet shows in it, and not in a stream
-// of 64 KiB at a time.
-func (r *rig) datagram(t testing.TB, m mode, address string) float64 {
+// serve has the server answer, and waits until it does.
+func (r *rig) serve(t testing.TB, address string) {
 	t.Helper()
-	to := address + ":20002"
 	r.Docker(t, "exec", "-d", "server", inside+"/load", "serve", "20002")
-	r.Docker(t, "exec", "client", inside+"/load", "wait", to, "10")
-	out := r.Docker(t, "exec", "client", inside+"/load", "send", to, m.throughputSeconds)
-	return numbers(t, out)["p50"]
+	r.inClient(t, "wait", address+":20002", "10")
+}
+
+// inClient runs a command of load in the client's container. That of send is the
+// processor time of a short datagram: what is done for each packet shows in it, and
+// not in a stream of 64 KiB at a time.
+func (r *rig) inClient(t testing.TB, args ...string) map[string]float64 {
+	t.Helper()
+	return numbers(t, r.Docker(t, append([]string{"exec", "client", inside + "/load"}, args...)...))
 }
 
 // gigabits reads what a server received from iperf3's JSON.

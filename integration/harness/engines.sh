@@ -6,6 +6,7 @@
 # One with +kernel holds the suite's kernel with its modules, unpacked and not
 # set up; one with +guest is what tests run in on such a kernel: no engine, but
 # the tools that tests call. One with +fresh has nothing but what brings the project there.
+# One with +peers has what other projects connect containers with, and no engine.
 #
 # A tree that is complete already is left alone. Parallel callers wait for each
 # other, and a tree appears under its name only when it is complete. The mirror
@@ -29,6 +30,10 @@ packages() {
 		;;
 	*+fresh)
 		echo git,make,ca-certificates,iproute2
+		return
+		;;
+	*+peers)
+		echo containernetworking-plugins,netavark,iptables,nftables,iproute2
 		return
 		;;
 	esac
@@ -72,7 +77,7 @@ bootstrap() {
 	case $1 in
 	*+kernel) variant=extract ;;
 	*+guest) variant=essential ;;
-	*+fresh) variant=minbase ;;
+	*+fresh | *+peers) variant=minbase ;;
 	esac
 	for check in true false; do
 		rm -rf "$2"

@@ -1,11 +1,16 @@
 // Command load makes and answers the traffic that the benchmarks measure. It
 // is static and runs in containers as well as on hosts.
 //
-//	load serve PORT               accepts and closes TCP connections, echoes single bytes of UDP
-//	load connect ADDR SECONDS N   N threads open and reset TCP connections
+//	load serve PORT               accepts and closes TCP connections, echoes single bytes of UDP; echoes TCP on PORT+1
+//	load connect ADDR SECONDS     opens and resets TCP connections
+//	load talk NET ADDR SECONDS    sends a byte and waits for its echo, on one flow of tcp or udp
 //	load first ADDR COUNT         times the first packet of COUNT UDP flows
 //	load wait ADDR SECONDS        waits for the first answer to a new UDP flow
+//	load time PROGRAM ARG...       runs a program with this input, environment and output, and tells how long on standard error
 //	load send ADDR SECONDS        sends short datagrams of one UDP flow, and tells the processor time of each
+//
+// What serves runs on the last processor, what asks on the first one: a scheduler
+// that moves them changes a figure by more than a driver does.
 //
 // The commands print one JSON object with times in microseconds. Sockets are
 // used directly and block: what the Go runtime would add is several times what
@@ -13,15 +18,16 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,10 +46,21 @@ func run(args []string) error {
 		if err != nil {
 			return err
 		}
+		if err := pin(runtime.NumCPU() - 1); err != nil {
+			return err
+		}
 		return serve(int(port))
 	}
-	if len(args) < 3 {
-		return errors.New("usage: load serve PORT | connect ADDR SECONDS N | first ADDR COUNT | wait ADDR SECONDS | send ADDR SECONDS")
+	if len(args) > 1 && args[0] == "time" {
+		return timed(args[1:])
+	}
+	kind := ""
+	if len(args) == 4 && args[0] == "talk" {
+		kind = args[1]
+		args = slices.Delete(args, 1, 2)
+	}
+	if len(args) != 3 {
+		return errors.New("usage: load serve PORT | connect ADDR SECONDS | talk tcp|udp ADDR SECONDS | first ADDR COUNT | wait ADDR SECONDS | send ADDR SECONDS")
 	}
 	addr, err := netip.ParseAddrPort(args[1])
 	if err != nil {
@@ -53,55 +70,101 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	to := &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
-	switch {
-	case args[0] == "connect" && len(args) == 4:
-		threads, err := strconv.Atoi(args[3])
-		if err != nil {
-			return err
-		}
-		return connect(to, time.Duration(number*float64(time.Second)), threads)
-	case args[0] == "first":
-		return first(to, int(number))
-	case args[0] == "wait":
-		return wait(to, time.Duration(number*float64(time.Second)))
-	case args[0] == "send":
-		return send(to, time.Duration(number*float64(time.Second)))
+	if err := pin(0); err != nil {
+		return err
 	}
-	return fmt.Errorf("unknown command %q", args[0])
+	to := &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
+	length := time.Duration(number * float64(time.Second))
+	commands := map[string]func() error{
+		"connect": func() error { return connect(to, length) },
+		"talk":    func() error { return talk(kind, to, length) },
+		"first":   func() error { return first(to, int(number)) },
+		"wait":    func() error { return wait(to, length) },
+		"send":    func() error { return send(to, length) },
+	}
+	command, known := commands[args[0]]
+	if !known {
+		return fmt.Errorf("unknown command %q", args[0])
+	}
+	return command()
 }
 
-// connect opens connections one after the other in each thread and resets them,
-// so that neither side keeps any in TIME_WAIT.
-func connect(to unix.Sockaddr, length time.Duration, threads int) error {
-	var mu sync.Mutex
-	var all []float64
-	var failed error
-	var wg sync.WaitGroup
+// timed runs a program. Seconds are all that it writes itself.
+func timed(program []string) error {
+	cmd := exec.Command(program[0], program[1:]...)
+	var said bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, &said
 	start := time.Now()
-	for range threads {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			var own []float64
-			for time.Since(start) < length {
-				took, err := connectOnce(to)
-				if err != nil {
-					mu.Lock()
-					failed = err
-					mu.Unlock()
-					return
-				}
-				own = append(own, took)
-			}
-			mu.Lock()
-			all = append(all, own...)
-			mu.Unlock()
-		}()
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w: %s", program[0], err, &said)
 	}
-	wg.Wait()
-	if failed != nil {
-		return fmt.Errorf("connect: %w", failed)
+	_, err := fmt.Fprintf(os.Stderr, "%f", time.Since(start).Seconds())
+	return err
+}
+
+// pin keeps all threads of the process on one processor: those that there are, and
+// so those that they start.
+func pin(processor int) error {
+	var set unix.CPUSet
+	set.Set(processor)
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for _, t := range threads {
+		id, err := strconv.Atoi(t.Name())
+		if err == nil {
+			err = unix.SchedSetaffinity(id, &set)
+		}
+		if err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("keep thread %s on processor %d: %w", t.Name(), processor, err)
+		}
+	}
+	return nil
+}
+
+// connect opens connections one after the other and resets them, so that neither
+// side keeps any in TIME_WAIT.
+func connect(to unix.Sockaddr, length time.Duration) error {
+	var all []float64
+	start := time.Now()
+	for time.Since(start) < length {
+		took, err := connectOnce(to)
+		if err != nil {
+			return fmt.Errorf("connect: %w", err)
+		}
+		all = append(all, took)
+	}
+	return report(all, float64(len(all))/time.Since(start).Seconds())
+}
+
+// talk sends a byte and waits for its echo, one after the other, on one flow.
+func talk(kind string, to *unix.SockaddrInet4, length time.Duration) error {
+	family := unix.SOCK_DGRAM
+	switch kind {
+	case "tcp":
+		family = unix.SOCK_STREAM
+		to.Port++
+	case "udp":
+	default:
+		return fmt.Errorf("unknown protocol %q", kind)
+	}
+	fd, err := unix.Socket(unix.AF_INET, family|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer closeSocket(fd)
+	if err := unix.Connect(fd, to); err != nil {
+		return err
+	}
+	var all []float64
+	start := time.Now()
+	for time.Since(start) < length {
+		took, err := exchange(fd, nil, time.Second)
+		if err != nil {
+			return fmt.Errorf("talk: %w", err)
+		}
+		all = append(all, took)
 	}
 	return report(all, float64(len(all))/time.Since(start).Seconds())
 }
@@ -187,7 +250,8 @@ func ask(to unix.Sockaddr, limit time.Duration) (float64, error) {
 	return exchange(fd, to, limit)
 }
 
-// exchange sends a byte and waits for the answer.
+// exchange sends a byte, to whom the socket is connected if to is nil, and waits
+// for the answer.
 func exchange(fd int, to unix.Sockaddr, limit time.Duration) (float64, error) {
 	tv := unix.NsecToTimeval(limit.Nanoseconds())
 	err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
@@ -195,7 +259,12 @@ func exchange(fd int, to unix.Sockaddr, limit time.Duration) (float64, error) {
 		return 0, err
 	}
 	start := time.Now()
-	if err = unix.Sendto(fd, []byte("x"), 0, to); err != nil {
+	if to == nil {
+		_, err = unix.Write(fd, []byte("x"))
+	} else {
+		err = unix.Sendto(fd, []byte("x"), 0, to)
+	}
+	if err != nil {
 		return 0, err
 	}
 	// A call with a time limit is not taken up again after a signal, and the
@@ -220,6 +289,9 @@ func serve(port int) error {
 	if err := errors.Join(unix.Bind(tcp, at), unix.Listen(tcp, 4096), unix.Bind(udp, at)); err != nil {
 		return err
 	}
+	if err := listenEcho(port + 1); err != nil {
+		return err
+	}
 	fmt.Println("ready")
 	go echo(udp)
 	for {
@@ -231,6 +303,42 @@ func serve(port int) error {
 			return err
 		}
 		closeSocket(conn)
+	}
+}
+
+// listenEcho echoes what comes by TCP on a port.
+func listenEcho(port int) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Port: port}), unix.Listen(fd, 16)); err != nil {
+		return err
+	}
+	go func() {
+		for {
+			conn, _, err := unix.Accept(fd)
+			if err == nil {
+				go echoStream(conn)
+			}
+		}
+	}()
+	return nil
+}
+
+func echoStream(fd int) {
+	defer closeSocket(fd)
+	buf := make([]byte, 16)
+	for {
+		n, err := unix.Read(fd, buf)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 {
+			return
+		}
+		// An answer that cannot be sent is one that the client misses.
+		_, _ = unix.Write(fd, buf[:n])
 	}
 }
 
