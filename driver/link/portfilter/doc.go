@@ -24,4 +24,7 @@
 // needs CAP_BPF; it works under both firewalls, and goes with neither of them
 // (nft flush ruleset takes what is in the bridge or netdev families); and it
 // sees a frame before anything has learned from it.
+//
+// Why it only judges, and hands no frame to a neighbour's port itself (bpf_redirect):
+// docs/performance.md has what that gains, and what it would pass by.
 package portfilter
