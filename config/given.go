@@ -176,3 +176,19 @@ func strict(b []byte, v any) error {
 	d.DisallowUnknownFields()
 	return d.Decode(v)
 }
+
+// With returns the same options but for one, which is given as text; "" is not given.
+func (e Endpoint) With(name, text string) (Endpoint, error) {
+	texts, err := e.given.texts()
+	if err != nil {
+		return Endpoint{}, err
+	}
+	if texts[name] = text; text == "" {
+		delete(texts, name)
+	}
+	var changed Endpoint
+	if err = changed.take(OptionsTable(), texts); err != nil {
+		return Endpoint{}, err
+	}
+	return changed, nil
+}

@@ -31,6 +31,9 @@ func nearest(name string, known []string) string {
 		word := last(k)
 		limit := max(2, len(word)/3)
 		d, part := distance(name, k), distance(last(name), word)
+		if part >= len(word) {
+			part = maxGuess // no letter of it is left
+		}
 		switch {
 		case !strings.Contains(name, "."):
 			d = min(d, part)

@@ -285,6 +285,7 @@ func TestNetworkOptionsTable(t *testing.T) {
 
 		"gangway.egress": "deny", "gangway.egress.allow": "1.2.3.4", "gangway.egress.deny": "metadata",
 		"gangway.ingress": "lan", "gangway.host": "dns", "gangway.mode": "audit", "gangway.lock": "true",
+		"gangway.rate.in": "100mbit", "gangway.rate.out": "1gbit/1mb",
 	}
 	table := NetworkOptionsTable()
 	for _, row := range table {

@@ -39,6 +39,8 @@ type Network struct {
 	// they may. Lock refuses containers that say something else.
 	Policy Policy
 	Lock   bool
+	// RateIn and RateOut bound what each container gets and sends.
+	RateIn, RateOut Rate
 
 	given given
 }
@@ -48,6 +50,8 @@ type Network struct {
 type Endpoint struct {
 	// Policy is what was said for this container; what it says goes before the network's.
 	Policy Policy
+	// RateIn and RateOut bound what it gets and sends; where nothing is said, the network's.
+	RateIn, RateOut Rate
 
 	given given
 }
@@ -78,6 +82,7 @@ func OptionsTable() []Option {
 		ingressOption(),
 		hostAccessOption(),
 		policyModeOptions(),
+		rateOptions(),
 		stickyOption(),
 		engineOptions(),
 	)

@@ -126,6 +126,10 @@ type EndpointStatus struct {
 	// Open are the ports that others reach by the container's own address: those that it
 	// publishes on a network of mode routed, or for trusted links.
 	Open []OpenStatus `json:"open,omitempty"`
+	// RateIn and RateOut are how much the container gets and sends in a second at most, as in
+	// the options; empty for no bound.
+	RateIn  string `json:"rateIn,omitempty"`
+	RateOut string `json:"rateOut,omitempty"`
 	// Policy is the one in force for the container, its own or its network's; nothing where
 	// it refuses nothing.
 	Policy config.Policy `json:"policy,omitzero"`

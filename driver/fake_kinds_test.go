@@ -42,6 +42,25 @@ func (l byType) LacksIPv6(ctx context.Context, v spec.Veth) (bool, error) {
 	return l.links.LacksIPv6(ctx, v)
 }
 
+func (l byType) Amiss(ctx context.Context, all []spec.Object) ([]spec.Object, error) {
+	return l.links.Amiss(ctx, all)
+}
+
+// Amiss returns those of any other kind that are not as they say.
+func (f *fakeHost) Amiss(_ context.Context, all []spec.Object) (amiss []spec.Object, err error) {
+	unlock, err := f.step()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	for _, o := range all {
+		if !reflect.DeepEqual(f.objects[ruleID{o.Kind(), o.Key()}], o) {
+			amiss = append(amiss, o)
+		}
+	}
+	return amiss, nil
+}
+
 // Ensure has an object of any other kind be there.
 func (f *fakeHost) Ensure(_ context.Context, o spec.Object) ([]string, error) {
 	unlock, err := f.step()

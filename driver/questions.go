@@ -111,6 +111,11 @@ func (l namedLinks) Remove(ctx context.Context, o spec.Object) error {
 	return l.Linker.Remove(ctx, o)
 }
 
+func (l namedLinks) Amiss(ctx context.Context, all []spec.Object) ([]spec.Object, error) {
+	defer l.q.ask("compare what is at links")()
+	return l.Linker.Amiss(ctx, all)
+}
+
 // nameOf names an object, and whose it is.
 func nameOf(o spec.Object) string {
 	switch o := o.(type) {

@@ -105,6 +105,8 @@ func (d *Driver) Endpoints(ctx context.Context) ([]EndpointStatus, error) {
 			Dropped:            d.drops.endpoint(e.ID),
 			Policy:             plan.PolicyInForce(state.Networks[e.NetworkID], e),
 		}
+		rateIn, rateOut := plan.Rates(state.Networks[e.NetworkID], e)
+		status.RateIn, status.RateOut = rateIn.String(), rateOut.String()
 		for _, p := range []netip.Prefix{e.IPv4, e.IPv6} {
 			if p.IsValid() {
 				status.Addresses = append(status.Addresses, p)

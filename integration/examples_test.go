@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -28,6 +29,7 @@ func exampleChecks() map[string]func(example) {
 		"internal":         example.internal,
 		"port-ranges":      example.portRanges,
 		"agent-sandbox":    example.agentSandbox,
+		"rates":            example.rates,
 	}
 }
 
@@ -157,5 +159,23 @@ func (x example) portRanges() {
 	}
 	if runs := ports(x.t, x.Engine, "udp"); len(runs) != 1 || runs[0].First != 20000 || runs[0].Last != 20999 {
 		x.t.Errorf("udp ports: %+v, want one run 20000-20999", runs)
+	}
+}
+
+func (x example) rates() {
+	type rates struct {
+		NetworkName, RateIn, RateOut string
+	}
+	var all []rates
+	x.GangwayJSON(x.t, &all, "rate")
+	for _, want := range []rates{{"rates_guests", "40mbit", "10mbit"}, {"rates_mirrors", "", "20mbit/64kb"}} {
+		if !slices.Contains(all, want) {
+			x.t.Errorf("%+v, want among them %+v", all, want)
+		}
+	}
+	x.LAN.Outside.Serve(x.t, "source", "192.0.2.2:9100")
+	bits, err := strconv.ParseFloat(strings.TrimSpace(x.Exec(x.t, x.container("guest"), "probe", "rate", "-for", "1s", "out", "192.0.2.2:9100")), 64)
+	if err != nil || bits > 10.3e6 || bits < 3e6 {
+		x.t.Errorf("a guest sends %.0f bits a second, %v", bits, err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // AdminPath is where the admin API begins on the plugin's socket. The paths
 // below it are health, status, networks, endpoints, ports, addresses, graph, drops, events and version;
-// each answers GET with JSON.
+// each answers GET with JSON. rate takes a POST.
 const AdminPath = "/gangway/v1/"
 
 // Version says which build this is.
@@ -78,6 +78,7 @@ func (s *Server) routeAdmin(h sdk.Handler) {
 		return s.Graph(ctx)
 	})
 	s.routeHoldings(h)
+	s.routeRate(h)
 	s.routeDrops(h)
 	s.routeEvents(h)
 	s.routeStatus(h)

@@ -57,6 +57,8 @@ type Options struct {
 	Drops Drops
 	// Traffic, if set, tells what has passed endpoints.
 	Traffic Traffic
+	// Rates, if set, changes how much containers get and send.
+	Rates Rates
 	// Names is what engines call networks and containers; nil for no names.
 	Names *names.Book
 	// Causes, if set, tells what else keeps the daemon from being ok. It waits for nothing.

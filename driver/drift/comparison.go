@@ -171,6 +171,9 @@ func (c *Comparison) Open() bool {
 // All says that the comparison is of everything.
 func (c *Comparison) All() bool { return c.of.All }
 
+// About says that the comparison is of the link of that name.
+func (c *Comparison) About(link string) bool { return c.of.Has(link) }
+
 // Linkless says that no link may get to carry anything: the rules are not known to be there.
 func (c *Comparison) Linkless() bool { return c.linkless }
 

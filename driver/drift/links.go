@@ -94,7 +94,7 @@ func (p *Comparer) unpruned(want plan.Links) ([]spec.Bridge, []spec.Veth) {
 			bridges = append(bridges, spec.Bridge{Name: v.Bridge, NetworkID: v.NetworkID, Adopted: true})
 		}
 		if s.Endpoints[id] == nil {
-			veths = append(veths, spec.Veth{EndpointID: id, Host: v.Host, Bridge: v.Bridge})
+			veths = append(veths, spec.Veth{EndpointID: id, Host: v.Host, Bridge: v.Bridge, Ifb: plan.Ifb(id)})
 		}
 	}
 	return bridges, veths

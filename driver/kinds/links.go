@@ -19,6 +19,9 @@ type Kernel interface {
 	Ensure(ctx context.Context, o spec.Object) (fixed []string, err error)
 	// Remove takes it away. What is gone already is no error.
 	Remove(ctx context.Context, o spec.Object) error
+	// Amiss returns those of the objects that Ensure would mend, of kinds that Check of
+	// drift.Links does not show. What is at a link that is not there is left out.
+	Amiss(ctx context.Context, all []spec.Object) ([]spec.Object, error)
 }
 
 // inKernel are the actions of objects that the kernel holds.

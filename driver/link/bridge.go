@@ -97,6 +97,7 @@ func (h *Handle) DeleteBridge(ctx context.Context, b spec.Bridge) error {
 const (
 	kindBridge = "bridge"
 	kindVeth   = "veth"
+	kindIfb    = "ifb"
 )
 
 // checkBridge looks at what does not depend on the kernel.

@@ -244,15 +244,15 @@ func (h *Handle) keepRouters(ctx context.Context) ([]string, error) {
 	return fixed, nil
 }
 
-// hasRouters says whether routers may be behind a link. Loopback has none, and
-// a port leaves that to its bridge. Bridges and veths have them only where the
+// hasRouters says whether routers may be behind a link. Loopback has none, nor has
+// what keeps a container to its rate, and a port leaves that to its bridge. Bridges and veths have them only where the
 // host has learned a route already: with all others the other side is usually
 // a container, which must not get to announce itself as the host's router
 // (CVE-2020-13401).
 func hasRouters(link netlink.Link, learned bool) bool {
 	a := link.Attrs()
 	switch {
-	case a.Flags&net.FlagLoopback != 0, a.MasterIndex != 0:
+	case a.Flags&net.FlagLoopback != 0, a.MasterIndex != 0, link.Type() == kindIfb && owner(link) != "":
 		return false
 	case link.Type() == kindBridge, link.Type() == kindVeth:
 		return learned

@@ -123,11 +123,11 @@ func (h *Handle) Prune(ctx context.Context, bridges []spec.Bridge, veths []spec.
 
 // ids are the networks and endpoints that there are, by the kind of their links, with
 // the names that those have to have; an adopted bridge has any. Other kinds than
-// bridge and veth are never gangway's, whatever their alias says.
+// bridge, veth and ifb are never gangway's, whatever their alias says.
 type ids map[string]map[string]string
 
 func idsOf(bridges []spec.Bridge, veths []spec.Veth) ids {
-	known := ids{kindBridge: {}, kindVeth: {}}
+	known := ids{kindBridge: {}, kindVeth: {}, kindIfb: {}}
 	for _, b := range bridges {
 		known[kindBridge][b.NetworkID] = ""
 		if !b.Adopted {
@@ -136,6 +136,9 @@ func idsOf(bridges []spec.Bridge, veths []spec.Veth) ids {
 	}
 	for _, v := range veths {
 		known[kindVeth][v.EndpointID] = v.Host
+		if v.Ifb != "" {
+			known[kindIfb][v.EndpointID] = v.Ifb
+		}
 	}
 	return known
 }
@@ -226,8 +229,8 @@ func (h *Handle) restoreName(link netlink.Link, name string) (restored []string,
 
 // owned names what a link of the kind belongs to.
 func owned(kind string) string {
-	if kind == kindVeth {
-		return "endpoint"
+	if kind == kindBridge {
+		return "network"
 	}
-	return "network"
+	return "endpoint"
 }

@@ -8,14 +8,16 @@ import (
 )
 
 // Ensure makes an object, or mends it, and returns one line for each thing that was not as it
-// should be (nil when nothing was). The kinds are those of this package: see EnsureBridge and
-// EnsureVeth.
+// should be (nil when nothing was). The kinds are those of this package: see EnsureBridge,
+// EnsureVeth and EnsureShaper.
 func (h *Handle) Ensure(ctx context.Context, o spec.Object) (fixed []string, err error) {
 	switch o := o.(type) {
 	case spec.Bridge:
 		return h.EnsureBridge(ctx, o)
 	case spec.Veth:
 		return h.EnsureVeth(ctx, o)
+	case spec.Shaper:
+		return h.EnsureShaper(ctx, o)
 	}
 	return nil, fmt.Errorf("make %s: no kind of link", o)
 }
@@ -27,6 +29,35 @@ func (h *Handle) Remove(ctx context.Context, o spec.Object) error {
 		return h.DeleteBridge(ctx, o)
 	case spec.Veth:
 		return h.DeleteVeth(ctx, o)
+	case spec.Shaper:
+		return h.DeleteShaper(ctx, o)
 	}
 	return fmt.Errorf("remove %s: no kind of link", o)
+}
+
+// Amiss returns those of the objects that are not as they say, as Ensure would mend them. What
+// is at a link that is not there is left out: the link comes first.
+func (h *Handle) Amiss(ctx context.Context, all []spec.Object) (amiss []spec.Object, err error) {
+	if len(all) == 0 {
+		return nil, nil
+	}
+	buckets, err := h.buckets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range all {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		is := true
+		if o, shaper := o.(spec.Shaper); shaper {
+			if is, err = h.misshaped(o, buckets); err != nil {
+				return nil, err
+			}
+		}
+		if is {
+			amiss = append(amiss, o)
+		}
+	}
+	return amiss, nil
 }

@@ -145,7 +145,7 @@ func (h *Handle) filterNew(host, bridge netlink.Link, v spec.Veth) error {
 // else has put there serves as well.
 func (h *Handle) setFilter(host netlink.Link, program []byte) error {
 	name := host.Attrs().Name
-	if err := h.filterRequest(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_EXCL, host, nil); err != nil && !errors.Is(err, unix.EEXIST) {
+	if err := h.ingress(host); err != nil {
 		return fmt.Errorf("filter what comes in by %s (tc qdisc ingress): %w", name, err)
 	}
 	err := h.filterRequest(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE, host, program)
@@ -161,7 +161,7 @@ func (h *Handle) setFilter(host netlink.Link, program []byte) error {
 
 // readFilter returns the program of the filter that the link has, nil for none.
 func (h *Handle) readFilter(host netlink.Link) ([]byte, error) {
-	req := h.newFilterRequest(unix.RTM_GETTFILTER, 0, host)
+	req := h.newFilterRequest(unix.RTM_GETTFILTER, 0, host, filterPriority)
 	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWTFILTER)
 	// Without the qdisc the request is invalid, without the filter there is no such
 	// entry.
@@ -181,8 +181,8 @@ func (h *Handle) readFilter(host netlink.Link) ([]byte, error) {
 	return data, nil
 }
 
-// newFilterRequest starts a request about the filter, or about its qdisc.
-func (h *Handle) newFilterRequest(kind, flags int, host netlink.Link) *nl.NetlinkRequest {
+// newFilterRequest starts a request about the filter of a priority, or about its qdisc.
+func (h *Handle) newFilterRequest(kind, flags int, host netlink.Link, priority uint16) *nl.NetlinkRequest {
 	req := nl.NewNetlinkRequest(kind, flags)
 	req.Sockets = h.raw
 	msg := &nl.TcMsg{Family: nl.FAMILY_ALL, Ifindex: int32(host.Attrs().Index)}
@@ -192,10 +192,10 @@ func (h *Handle) newFilterRequest(kind, flags int, host netlink.Link) *nl.Netlin
 		msg.Handle, msg.Parent = netlink.MakeHandle(0xffff, 0), netlink.HANDLE_INGRESS
 	case unix.RTM_DELTFILTER:
 		// All of the priority, whatever their protocol.
-		msg.Parent, msg.Info = ingress, netlink.MakeHandle(filterPriority, 0)
+		msg.Parent, msg.Info = ingress, netlink.MakeHandle(priority, 0)
 	default:
 		msg.Parent, msg.Handle = ingress, filterHandle
-		msg.Info = netlink.MakeHandle(filterPriority, nl.Swap16(allProtocols))
+		msg.Info = netlink.MakeHandle(priority, nl.Swap16(allProtocols))
 	}
 	req.AddData(msg)
 	return req
@@ -203,7 +203,7 @@ func (h *Handle) newFilterRequest(kind, flags int, host netlink.Link) *nl.Netlin
 
 // filterRequest changes the filter, or its qdisc.
 func (h *Handle) filterRequest(kind, flags int, host netlink.Link, program []byte) error {
-	req := h.newFilterRequest(kind, flags|unix.NLM_F_ACK, host)
+	req := h.newFilterRequest(kind, flags|unix.NLM_F_ACK, host, filterPriority)
 	switch kind {
 	case unix.RTM_NEWQDISC:
 		req.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("ingress")))

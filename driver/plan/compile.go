@@ -45,6 +45,9 @@ func (p *Plan) addEndpoint(n *model.Network, e *model.Endpoint) {
 	if e.Sandbox == "" {
 		return
 	}
+	if s, bounded := Shaper(n, e); bounded {
+		p.add(s)
+	}
 	for _, six := range []bool{false, true} {
 		if needsForwarding(n, e, six) {
 			p.add(spec.Forwarding{Six: six})

@@ -51,6 +51,7 @@ func Veth(n *model.Network, e *model.Endpoint) spec.Veth {
 		MTU:        n.Options.MTU,
 		Reserved:   reserved,
 		Isolated:   !n.Options.ICC,
+		Ifb:        shaped(n, e),
 	}
 }
 

@@ -75,6 +75,8 @@ type Veth struct {
 	// Isolated keeps the container from the others of its bridge: it reaches the
 	// host, and others by the host at most.
 	Isolated bool
+	// Ifb is the link that keeps back what the container sends, see Shaper; empty for none.
+	Ifb string `json:",omitempty"`
 	// Detached says that the endpoint is in no container. Its pair need not exist.
 	// One that does, because the engine has not taken its end out of the container
 	// yet, or has put it back, is cut off: the host end is down and on no bridge.

@@ -5,12 +5,14 @@
 //	probe get [-timeout D] [-from ADDR[:PORT]] PROTO HOST:PORT
 //	probe ping [-timeout D] HOST
 //	probe stream [-for D] HOST:PORT
+//	probe rate -for D in|out HOST:PORT
 //	probe repeat [-timeout D] [-every D] PROTO HOST:PORT | icmp HOST
 //	probe fetch [-timeout D] HOST:PORT
 //	probe advertise INTERFACE PREFIX
 //	probe send [-count N] INTERFACE FRAME
 //
-// PROTO is tcp, udp or sctp; for get also broadcast: UDP to everybody, answered by
+// PROTO is tcp, udp or sctp; for serve also source: TCP that sends all it can, of which rate
+// tells how many bits a second pass; for get also broadcast: UDP to everybody, answered by
 // anybody. A server tells every client the address it saw the
 // client come from, the address it was reached at and its own host name, as one
 // line "client=ADDR:PORT local=ADDR:PORT host=NAME".
@@ -38,7 +40,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: probe serve|get|ping|stream|repeat|fetch|advertise|send ARGUMENTS")
+		return errors.New("usage: probe serve|get|ping|stream|rate|repeat|fetch|advertise|send ARGUMENTS")
 	}
 	flags := flag.NewFlagSet("probe "+args[0], flag.ContinueOnError)
 	timeout := flags.Duration("timeout", 3*time.Second, "how long to wait for the answer")
@@ -87,6 +89,7 @@ func commands(o options) map[string]command {
 		"get":       {2, func(a []string) (string, error) { return get(a[0], a[1], o.from, o.timeout) }},
 		"fetch":     {1, func(a []string) (string, error) { return fetch(a[0], o.timeout) }},
 		"ping":      {1, silent(func(a []string) error { return ping(a[0], 0, o.timeout) })},
+		"rate":      {2, func(a []string) (string, error) { return rate(a[0], a[1], o.duration) }},
 		"stream":    {1, silent(func(a []string) error { return stream(a[0], o.duration) })},
 		"repeat":    {2, silent(func(a []string) error { return repeat(a[0], a[1], o.timeout, o.every) })},
 		"advertise": {2, silent(func(a []string) error { return advertise(a[0], a[1]) })},

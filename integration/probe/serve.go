@@ -76,6 +76,8 @@ func listen(proto, addr string, failed chan<- error) error {
 		return nil
 	case strings.HasPrefix(proto, "udp"):
 		return listenUDP(proto, addr, failed)
+	case proto == "source":
+		return listenSource(addr, failed)
 	case proto == "sctp":
 		return listenSCTP(addr, failed)
 	}

@@ -89,6 +89,11 @@ func estate() []network {
 			},
 			endpoints: []endpoint{{id: id("9"), ports: []port{{17, "", 80, "", 8084, 8084}}}},
 		},
+		{
+			id: id("7"), subnets: []string{"10.58.0.0/24"},
+			options:   map[string]string{"gangway.rate.in": "100mbit/1mb", "gangway.rate.out": "50mbit"},
+			endpoints: []endpoint{{id: id("8"), options: map[string]string{"gangway.rate.out": "none"}}},
+		},
 	}
 }
 

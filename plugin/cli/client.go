@@ -177,6 +177,24 @@ func (d *daemon) ask(ctx context.Context, name string) (json.RawMessage, error) 
 	if err != nil {
 		return nil, err
 	}
+	return d.answerTo(req, name)
+}
+
+// tell has the daemon change something.
+func (d *daemon) tell(ctx context.Context, name string, request any) error {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://gangway"+plugin.AdminPath+name, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	_, err = d.answerTo(req, name)
+	return err
+}
+
+func (d *daemon) answerTo(req *http.Request, name string) (json.RawMessage, error) {
 	resp, err := d.client.Do(req)
 	if err != nil {
 		return nil, d.explain(err)

@@ -58,10 +58,11 @@ type query struct {
 	follow  bool
 	timeout time.Duration
 	find    func(context.Context) (*daemon, error)
-	// trace and doctor are what these commands are to do; hint takes what is no part of an
+	// trace, doctor and rate are what these commands are to do; hint takes what is no part of an
 	// answer.
 	trace  traceFlags
 	doctor doctorFlags
+	rate   rateFlags
 	hint   io.Writer
 }
 
@@ -182,6 +183,9 @@ func (c command) listFlags(cmd *cobra.Command, q *query, ready func() query) {
 	if c.lists.network {
 		f.StringVar(&q.want.network, "network", "", "list what is on one `NETWORK`, by name or id")
 		completions["network"] = words(networkNames)
+	}
+	if c.lists.flags != nil {
+		c.lists.flags(f, q)
 	}
 	for flag, complete := range completions {
 		_ = cmd.RegisterFlagCompletionFunc(flag, complete) // fails for a flag that is not there

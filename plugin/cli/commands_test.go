@@ -69,6 +69,22 @@ func TestEndpoints(t *testing.T) {
 		"endpoints 1111 --network shop_front", "endpoints --network hvs2 --json", "endpoints shop-dv-1", "endpoints web --json"))
 }
 
+// TestRate: what holds is shown, and what is asked for is what the daemon is told; what is no
+// rate, or no one container's, does not get there.
+func TestRate(t *testing.T) {
+	i := namedHost()
+	dir := host(t, i)
+	compare(t, "rate", transcript(t, dir, "rate", "rate shop-web-1 --no-trunc", "rate shop-db-1 --in 50mbit --format {{.In}}/{{.Out}}", "rate shop-db-1 --in default --out none",
+		"rate --in 1mbit", "rate shop-db-1 --in fast", "rate shop-dv-1 --out 1mbit"))
+	if got, want := strings.Join(i.rates, "; "), `0f1e bbbb in "50mbit", out as it is; 0f1e bbbb in "", out "none"`; got != want {
+		t.Errorf("the daemon was asked for %s, want %s", got, want)
+	}
+	i.err = errors.New("the kernel has no tbf")
+	if r := gangway(t, dir, "rate", "shop-db-1", "--in", "1mbit"); r.code != 1 {
+		t.Errorf("a daemon that cannot: %+v", r)
+	}
+}
+
 func TestPorts(t *testing.T) {
 	compare(t, "ports", transcript(t, host(t, namedHost()), "ports", "ports --no-trunc", "ports --json", "ports shop-web-1", "ports aaaa --network 0f1e2d", "ports 8000", "ports 8000/tcp --json",
 		"ports 10005/udp --format table\\t{{.Port}}\\t{{.Container}}", "ports shop-db-1", "ports 8000/udp", "ports 8001", "ports shop-web-2", "ports --network shop-front"))

@@ -45,36 +45,50 @@ func endpointsCommand() command {
 }
 
 func runEndpoints(ctx context.Context, q query) error {
-	q.awaitContainer(ctx, q.want.argument)
-	l, err := fetch[plugin.Endpoint](ctx, q, "endpoints")
+	l, err := q.wantedEndpoints(ctx)
 	if err != nil {
 		return err
-	}
-	if q.want.argument != "" {
-		ids, err := pick("container", "is on a network of Gangway", q.want.argument, containers(l.list))
-		if err != nil {
-			return err
-		}
-		l.keep(func(e plugin.Endpoint) bool { return ids[key(e.Whose, e.ID)] })
-	}
-	if on, err := q.network(ctx); err != nil {
-		return err
-	} else if on != nil {
-		l.keep(func(e plugin.Endpoint) bool { return on[e.NetworkID] })
 	}
 	if q.json {
 		return l.printRaw(q)
 	}
-	slices.SortFunc(l.list, func(a, b plugin.Endpoint) int {
-		return cmp.Or(
-			cmp.Compare(orID(a.NetworkName, a.NetworkID), orID(b.NetworkName, b.NetworkID)),
-			cmp.Compare(orID(a.ContainerName, a.ID), orID(b.ContainerName, b.ID)), cmp.Compare(a.ID, b.ID))
-	})
+	sortEndpoints(l.list)
 	var rows []row
 	for _, e := range l.list {
 		rows = append(rows, q.endpointRow(e))
 	}
 	return q.show(endpointsView(), rows)
+}
+
+// wantedEndpoints are those of the container and the network that the user names, or all.
+func (q query) wantedEndpoints(ctx context.Context) (l excerpt[plugin.Endpoint], err error) {
+	q.awaitContainer(ctx, q.want.argument)
+	l, err = fetch[plugin.Endpoint](ctx, q, "endpoints")
+	if err != nil {
+		return l, err
+	}
+	if q.want.argument != "" {
+		ids, err := pick("container", "is on a network of Gangway", q.want.argument, containers(l.list))
+		if err != nil {
+			return l, err
+		}
+		l.keep(func(e plugin.Endpoint) bool { return ids[key(e.Whose, e.ID)] })
+	}
+	if on, err := q.network(ctx); err != nil {
+		return l, err
+	} else if on != nil {
+		l.keep(func(e plugin.Endpoint) bool { return on[e.NetworkID] })
+	}
+	return l, nil
+}
+
+// sortEndpoints orders endpoints as lists show them.
+func sortEndpoints(all []plugin.Endpoint) {
+	slices.SortFunc(all, func(a, b plugin.Endpoint) int {
+		return cmp.Or(
+			cmp.Compare(orID(a.NetworkName, a.NetworkID), orID(b.NetworkName, b.NetworkID)),
+			cmp.Compare(orID(a.ContainerName, a.ID), orID(b.ContainerName, b.ID)), cmp.Compare(a.ID, b.ID))
+	})
 }
 
 func (q query) endpointRow(e plugin.Endpoint) row {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,8 @@ type inspector struct {
 	dropped   []driver.Dropped
 	packets   []driver.DroppedPacket
 	err       error
+	// rates are those that were asked for.
+	rates []string
 	// book has names, if there are any.
 	book *names.Book
 	// block holds up Endpoints until it is closed.
@@ -72,6 +75,18 @@ func (i *inspector) FollowDrops(ctx context.Context, started func() error, take 
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// SetRate implements plugin.Rates.
+func (i *inspector) SetRate(_ context.Context, networkID, endpointID string, in, out *string) error {
+	text := func(s *string) string {
+		if s == nil {
+			return "as it is"
+		}
+		return strconv.Quote(*s)
+	}
+	i.rates = append(i.rates, fmt.Sprintf("%s %s in %s, out %s", networkID[:4], endpointID[:4], text(in), text(out)))
+	return i.err
 }
 
 // Events tells of everything at once and then of one more at a time.
@@ -136,7 +151,7 @@ func busyHost() *inspector {
 		endpoints: []driver.EndpointStatus{
 			{ID: ep3, NetworkID: net2, Bridge: "br-lan", Addresses: []netip.Prefix{prefix("fd00:50::2/64")}},
 			{ID: ep2, NetworkID: net1, Bridge: "gw-0f1e2d3c4b5a", Addresses: []netip.Prefix{prefix("10.50.0.3/24")}, MAC: "02:42:0a:32:00:03", HostInterface: "gvbbbb1111", HostIndex: 14, ContainerInterface: "gpbbbb1111", ContainerIndex: 13},
-			{ID: ep1, NetworkID: net1, Bridge: "gw-0f1e2d3c4b5a", Addresses: []netip.Prefix{prefix("10.50.0.2/24"), prefix("fd00:51::2/64")}, MAC: "02:42:0a:32:00:02", Sandbox: "/var/run/docker/netns/5b899146eb45", HostInterface: "gvaaaa1111", HostIndex: 12, ContainerInterface: "eth0", ContainerIndex: 11, Ports: 15, Dropped: driver.Drops{"spoofed": 3}},
+			{ID: ep1, NetworkID: net1, Bridge: "gw-0f1e2d3c4b5a", Addresses: []netip.Prefix{prefix("10.50.0.2/24"), prefix("fd00:51::2/64")}, MAC: "02:42:0a:32:00:02", Sandbox: "/var/run/docker/netns/5b899146eb45", RateIn: "100mbit/1mb", HostInterface: "gvaaaa1111", HostIndex: 12, ContainerInterface: "eth0", ContainerIndex: 11, Ports: 15, Dropped: driver.Drops{"spoofed": 3}},
 		},
 		events: []events.Event{
 			{Number: 1, Time: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC), Kind: events.Repair, Text: "bridge gw-0f1e2d3c4b5a: was down: set up"},
@@ -188,14 +203,15 @@ func serveFor(t *testing.T, path string, i plugin.Inspector, wait time.Duration)
 	var book *names.Book
 	var drops plugin.Drops
 	var holdings plugin.Holdings
+	var rates plugin.Rates
 	switch i := i.(type) {
 	case *inspector:
-		book, drops, holdings = i.book, i, i
+		book, drops, holdings, rates = i.book, i, i, i
 	case *latelyNamed:
 		book, drops = i.book, i
 	}
 	s, err := plugin.New(plugin.Options{
-		Networks: unused{}, Addresses: unused{}, Inspector: i, Holdings: holdings, Drops: drops, Names: book,
+		Networks: unused{}, Addresses: unused{}, Inspector: i, Holdings: holdings, Drops: drops, Rates: rates, Names: book,
 		Version: daemonVersion, Log: testkit.Quiet(), VerbTime: wait,
 	})
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/spf13/pflag"
+
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/printable"
 )
@@ -66,6 +68,8 @@ type lists struct {
 	forms []string
 	// complete returns what the argument may be.
 	complete func(ctx context.Context, q query) []string
+	// flags declares those that only this list has; nil for none.
+	flags func(f *pflag.FlagSet, q *query)
 }
 
 // wanted is which part of a list is wanted.

@@ -1,0 +1,82 @@
+package kinds
+
+import (
+	"context"
+	"slices"
+
+	"github.com/gangway-net/gangway/driver/commit"
+	"github.com/gangway-net/gangway/driver/drift"
+	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/spec"
+)
+
+// each is the check of kinds whose objects are looked at one by one, and that no look at all
+// links shows.
+type each struct {
+	kernel  Kernel
+	desired *commit.Desired
+	// of returns those of an owner in a state; e is nil for those of the network itself.
+	of func(n *model.Network, e *model.Endpoint) []atLinks
+}
+
+// atLinks is an object by whose links the kernel tells that it may have changed.
+type atLinks interface {
+	spec.Object
+	On() []string
+}
+
+// check looks at the objects whose links are in question, and mends those that are not as they
+// should be. Without rules nothing gets to carry more than it does.
+func (k each) check(ctx context.Context, c *drift.Comparison) {
+	if c.Linkless() {
+		return
+	}
+	var all []spec.Object
+	networks := map[any]string{} // of each, by its key
+	s, unlock := k.desired.Read()
+	add := func(n *model.Network, e *model.Endpoint) {
+		for _, o := range k.of(n, e) {
+			if slices.ContainsFunc(o.On(), c.About) {
+				all, networks[o.Key()] = append(all, o), n.ID
+			}
+		}
+	}
+	for id, n := range s.Networks {
+		add(n, nil)
+		for _, e := range s.Members[id] {
+			add(n, e)
+		}
+	}
+	unlock()
+	amiss, err := k.kernel.Amiss(ctx, all)
+	c.Note(nil, err)
+	for _, o := range amiss {
+		network := networks[o.Key()]
+		c.Mend(ctx, network, func(s *model.State) spec.Object { return k.wanted(s, network, o) })
+	}
+}
+
+// wanted returns what an object of a network is to be by now; nil if it is not to be any more.
+func (k each) wanted(s *model.State, network string, was spec.Object) spec.Object {
+	n := s.Networks[network]
+	if n == nil {
+		return nil
+	}
+	find := func(e *model.Endpoint) spec.Object {
+		for _, o := range k.of(n, e) {
+			if o.Key() == was.Key() {
+				return o
+			}
+		}
+		return nil
+	}
+	if o := find(nil); o != nil {
+		return o
+	}
+	for _, e := range s.Members[network] {
+		if o := find(e); o != nil {
+			return o
+		}
+	}
+	return nil
+}
