@@ -286,6 +286,7 @@ func TestNetworkOptionsTable(t *testing.T) {
 		"gangway.egress": "deny", "gangway.egress.allow": "1.2.3.4", "gangway.egress.deny": "metadata",
 		"gangway.ingress": "lan", "gangway.host": "dns", "gangway.mode": "audit", "gangway.lock": "true",
 		"gangway.rate.in": "100mbit", "gangway.rate.out": "1gbit/1mb",
+		"gangway.routes": "10.9.0.0/16 via 10.80.0.5", "gangway.host_routes": "10.9.0.0/16 via 10.80.0.5", "gangway.no_default_route": "true",
 	}
 	table := NetworkOptionsTable()
 	for _, row := range table {

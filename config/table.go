@@ -41,6 +41,10 @@ type Network struct {
 	Lock   bool
 	// RateIn and RateOut bound what each container gets and sends.
 	RateIn, RateOut Rate
+	// ContainerRoutes and HostRoutes are asked for by ParseRoutes. NoDefaultRoute gives
+	// containers no default route by the network.
+	ContainerRoutes, HostRoutes string
+	NoDefaultRoute              bool
 
 	given given
 }
@@ -52,6 +56,9 @@ type Endpoint struct {
 	Policy Policy
 	// RateIn and RateOut bound what it gets and sends; where nothing is said, the network's.
 	RateIn, RateOut Rate
+	// ContainerRoutes take the place of the network's, if there are any; see RoutesOf.
+	ContainerRoutes string
+	NoDefaultRoute  Said
 
 	given given
 }
@@ -83,6 +90,7 @@ func OptionsTable() []Option {
 		hostAccessOption(),
 		policyModeOptions(),
 		rateOptions(),
+		routeOptions(),
 		stickyOption(),
 		engineOptions(),
 	)

@@ -65,6 +65,8 @@ type JoinResult struct {
 	SrcName, DstPrefix string
 	// Gateway4 and Gateway6 are the default gateways; invalid for none.
 	Gateway4, Gateway6 netip.Addr
+	// Routes are further ones, by addresses of the network.
+	Routes []config.Route `json:",omitempty"`
 	// DisableGatewayService keeps the engine from attaching docker_gwbridge.
 	DisableGatewayService bool
 }

@@ -118,12 +118,13 @@ func (d *Driver) askedPorts(networkID string, options config.EndpointOptions) ([
 	return asked.Bindings, err
 }
 
-// joinResult names no gateway on an internal network: the engine would install
-// the route and publish the container's ports there. Nor does it name the
+// joinResult names no gateway on an internal network, or where there is to be no default
+// route: the engine would install the route and publish the container's ports there. Nor does it name the
 // endpoint itself, where that is the gateway.
 func joinResult(n *model.Network, e *model.Endpoint) JoinResult {
 	r := JoinResult{SrcName: plan.VethPeer(e.ID), DstPrefix: n.Options.IfacePrefix, DisableGatewayService: true}
-	if n.Options.Internal {
+	r.Routes = n.Routes(e)
+	if n.Options.Internal || e.Options.NoDefaultRoute.Over(n.Options.NoDefaultRoute) {
 		return r
 	}
 	// Who has the gateway's address himself has no gateway.

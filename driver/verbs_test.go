@@ -151,7 +151,7 @@ func TestVerbsRepeated(t *testing.T) {
 	must(t, err)
 	join2, err := d.Join(ctx, netA, ep1, "/netns/1", nil)
 	must(t, err, d.Publish(ctx, netA, ep1, portmap(0, 80)))
-	if !reflect.DeepEqual(first, again) || join1 != join2 {
+	if !reflect.DeepEqual(first, again) || !reflect.DeepEqual(join1, join2) {
 		t.Errorf("the second answer differs: %v %v, %v %v", first, again, join1, join2)
 	}
 	// Beside the host's address, within its subnet, is the user's choice.

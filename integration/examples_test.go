@@ -30,6 +30,7 @@ func exampleChecks() map[string]func(example) {
 		"port-ranges":      example.portRanges,
 		"agent-sandbox":    example.agentSandbox,
 		"rates":            example.rates,
+		"routes":           example.routes,
 	}
 }
 
@@ -177,5 +178,15 @@ func (x example) rates() {
 	bits, err := strconv.ParseFloat(strings.TrimSpace(x.Exec(x.t, x.container("guest"), "probe", "rate", "-for", "1s", "out", "192.0.2.2:9100")), 64)
 	if err != nil || bits > 10.3e6 || bits < 3e6 {
 		x.t.Errorf("a guest sends %.0f bits a second, %v", bits, err)
+	}
+}
+
+func (x example) routes() {
+	// Who is behind the router is nobody whose flows would go with him.
+	defer x.Run(x.t, "sh", "-c", "conntrack -D -d 10.9.0.1; true")
+	x.as("client").Ping(x.t, "10.9.0.1")
+	x.Ping(x.t, "10.9.0.1")
+	if routes := x.Exec(x.t, x.container("client"), "ip", "route"); !strings.Contains(routes, "10.9.0.0/16 via 10.77.0.5") {
+		x.t.Errorf("routes of the client:\n%s", routes)
 	}
 }

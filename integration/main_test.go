@@ -59,6 +59,7 @@ func scenarios() []scenario {
 		{name: "addresses", run: testAddresses, plugin: true},
 		{name: "automatic-subnets", run: testAutomaticSubnets, own: true},
 		{name: "mtu", run: testMTU},
+		{name: "routes", run: testRoutes, plugin: true, own: true, rules: true},
 		{name: "rate", run: testRate, plugin: true, own: true},
 		{name: "connect", run: testConnect},
 		{name: "disconnect", run: testDisconnect, plugin: true},

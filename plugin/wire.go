@@ -193,6 +193,10 @@ func toJoinResponse(r driver.JoinResult) *network.JoinResponse {
 		InterfaceName:         network.InterfaceName{SrcName: r.SrcName, DstPrefix: r.DstPrefix},
 		DisableGatewayService: r.DisableGatewayService,
 	}
+	for _, route := range r.Routes {
+		const byAddress = 0 // libnetwork's types.NEXTHOP
+		out.StaticRoutes = append(out.StaticRoutes, &network.StaticRoute{Destination: route.To.String(), RouteType: byAddress, NextHop: route.Via.String()})
+	}
 	if r.Gateway4.IsValid() {
 		out.Gateway = r.Gateway4.String()
 	}

@@ -199,6 +199,9 @@ func (h *Handle) giveBack(ctx context.Context, link netlink.Link, networkID stri
 	mine := all[networkID]
 	delete(all, networkID)
 	var errs []error
+	if len(mine) > 0 {
+		errs = append(errs, h.removeHostRoutes(ctx, link))
+	}
 	for _, l := range mine {
 		errs = append(errs, h.takeBack(ctx, link, networkID, l))
 	}

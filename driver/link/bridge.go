@@ -202,13 +202,13 @@ type mender struct {
 
 // run takes the steps in the order in which they must happen: the MTU decides
 // whether there is IPv6 on the link, its sysctls whether addresses can be
-// added, and up comes last, since a router advertisement may arrive right then;
-// with it come the addresses' routes.
+// added, and up comes late, since a router advertisement may arrive right then;
+// with it come the addresses' routes, and after them those that go by these.
 func (m *mender) run(ctx context.Context) error {
 	if !m.bridge.Adopted {
 		m.h.made.Store(m.bridge.NetworkID, m.link.Attrs().Index)
 	}
-	for _, step := range []func(context.Context) error{m.identity, m.mtu, m.sysctls4, m.sysctls6, m.addresses, m.up} {
+	for _, step := range []func(context.Context) error{m.identity, m.mtu, m.sysctls4, m.sysctls6, m.addresses, m.up, m.hostRoutes} {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -27,14 +27,26 @@ type bucket struct {
 
 // is says whether it shapes so. The kernel keeps the burst as a time, which it rounds.
 func (b bucket) is(s spec.Shape) bool {
-	const tick = 64e-9
 	want := float64(s.Burst) / float64(s.Rate)
 	return b.rate == s.Rate && b.queue == s.Queue && math.Abs(float64(b.ticks)*tick-want) <= want/200+2*tick
 }
 
+// burst are the bytes that pass at once.
+func (b bucket) burst() float64 { return float64(b.ticks) * tick * float64(b.rate) }
+
+// tick is the unit in which the kernel tells of the burst (PSCHED_SHIFT), in seconds.
+const tick = 64e-9
+
 // setBucket has what leaves by a link wait in a token bucket, in the place of what else keeps
-// it back there. One that is there is changed, and nothing that waits in it is lost.
-func (h *Handle) setBucket(link netlink.Link, s spec.Shape) error {
+// it back there. One that is there is changed, and nothing that waits in it is lost, unless
+// its burst becomes smaller: a packet that waits in it and is larger than that would wait for
+// ever, and all others behind it.
+func (h *Handle) setBucket(link netlink.Link, have bucket, s spec.Shape) error {
+	if have.burst() > float64(s.Burst) {
+		if err := h.removeBucket(link); err != nil {
+			return err
+		}
+	}
 	req := h.bucketRequest(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_REPLACE|unix.NLM_F_ACK, link)
 	req.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("tbf")))
 	const ethernet = 1 // TC_LINKLAYER_ETHERNET: the kernel asks for no table of times then

@@ -26,7 +26,7 @@ import (
 // EnsureShaper bounds what passes by a pair, or mends the bounds, and returns a line for each
 // that was not as it should be. A direction without a bound gets none.
 func (h *Handle) EnsureShaper(ctx context.Context, s spec.Shaper) (fixed []string, err error) {
-	if err := ctx.Err(); err != nil {
+	if err = ctx.Err(); err != nil {
 		return nil, err
 	}
 	host, err := h.find(s.Host)
@@ -42,7 +42,7 @@ func (h *Handle) EnsureShaper(ctx context.Context, s spec.Shaper) (fixed []strin
 	}
 	note := func(what string) { fixed = append(fixed, s.Host+": "+what) }
 	if have := buckets[host.Attrs().Index]; s.In.Rate > 0 && !have.is(s.In) {
-		if err = h.setBucket(host, s.In); err != nil {
+		if err = h.setBucket(host, have, s.In); err != nil {
 			return fixed, err
 		}
 		note("the rate of what the container gets was not " + s.In.String() + ": set")
@@ -95,7 +95,7 @@ func (h *Handle) ensureIfb(s spec.Shaper, buckets map[int]bucket) (fixed []strin
 		return fixed, err
 	}
 	if have := buckets[ifb.Attrs().Index]; !have.is(s.Out) {
-		if err = h.setBucket(ifb, s.Out); err != nil {
+		if err = h.setBucket(ifb, have, s.Out); err != nil {
 			return fixed, err
 		}
 		note("the rate of what the container sends was not " + s.Out.String() + ": set")

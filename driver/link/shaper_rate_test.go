@@ -118,16 +118,13 @@ func speed(warm int, read func([]byte) (int, error)) (bytes float64, err error) 
 	return bytes / time.Since(start).Seconds(), nil
 }
 
-// tcp and udp return how many bytes a second arrive of a sender that sends all it can.
-func (x *shaped) tcp(in bool) float64 {
+// load opens a connection by which somebody sends all he can, and returns what reads it.
+func (x *shaped) load(in bool) (read func([]byte) (int, error), end func()) {
 	x.t.Helper()
 	l, _, to := x.listen("tcp", in)
-	defer func() { _ = l.Close() }()
 	c := x.dial("tcp", to, !in)
-	defer func() { _ = c.Close() }()
 	go func() {
-		buf := make([]byte, 1<<16)
-		for {
+		for buf := make([]byte, 1<<16); ; {
 			if _, err := c.Write(buf); err != nil {
 				return
 			}
@@ -135,8 +132,20 @@ func (x *shaped) tcp(in bool) float64 {
 	}()
 	peer, err := l.Accept()
 	x.ok(err)
-	defer func() { _ = peer.Close() }()
-	rate, err := speed(4<<20, peer.Read)
+	return func(buf []byte) (int, error) {
+		if err := peer.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			return 0, err
+		}
+		return peer.Read(buf)
+	}, func() { x.ok(c.Close()); x.ok(peer.Close()); x.ok(l.Close()) }
+}
+
+// tcp and udp return how many bytes a second arrive of a sender that sends all it can.
+func (x *shaped) tcp(in bool) float64 {
+	x.t.Helper()
+	read, end := x.load(in)
+	defer end()
+	rate, err := speed(4<<20, read)
 	x.ok(err)
 	return rate
 }
@@ -230,5 +239,31 @@ func (f fixture) ensureSome(s spec.Shaper) {
 	f.ok(err)
 	if len(fixed) == 0 {
 		f.t.Errorf("%s was there", s)
+	}
+}
+
+// TestShaperChanges: bounds change under a load that goes on, and it passes at the new ones, in
+// either direction. A packet that waits and is larger than the new burst holds up nothing.
+func TestShaperChanges(t *testing.T) {
+	for _, in := range []bool{true, false} {
+		t.Run(fmt.Sprintf("in %t", in), func(t *testing.T) {
+			bridged(t, func(f fixture, v spec.Veth) {
+				v.MTU = 1500
+				x := newShaped(f, v)
+				defer func() { f.ok(x.room.Close()); f.ok(x.home.Close()) }()
+				read, end := x.load(in)
+				defer end()
+				for i, rate := range []uint64{50, 10, 100, 5} {
+					f.ensureSome(shaperOf(v, mbit(rate), mbit(rate)))
+					got, err := speed(int(rate*125_000/2), read)
+					f.ok(err)
+					got *= 8. / 1e6
+					t.Logf("change %d: %.1f mbit", i, got)
+					if want := float64(rate); got > 1.05*want || got < 0.8*want {
+						t.Errorf("change %d: %.1f mbit of payload, want %.0f\n%s", i, got, want, f.sh("tc -s qdisc"))
+					}
+				}
+			})
+		})
 	}
 }

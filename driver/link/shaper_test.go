@@ -102,14 +102,15 @@ func TestShaperDrift(t *testing.T) {
 				ctx := context.Background()
 				f.ensureVeth(v, "veth "+v.Host+" was missing: created")
 				s := shaperOf(v, mbit(10), mbit(5))
-				_, err := f.EnsureShaper(ctx, s)
-				f.ok(err)
+				f.ensureSome(s)
 				good := f.qdiscs(v.Host)
-				damage := strings.NewReplacer("HOST", v.Host, "IFB", s.Ifb).Replace(damage)
-				if out, err := exec.Command("sh", "-c", damage).CombinedOutput(); err != nil {
-					f.t.Errorf("%s: %v: %s", damage, err, out)
+				line := strings.NewReplacer("HOST", v.Host, "IFB", s.Ifb).Replace(damage)
+				out, err := exec.Command("sh", "-c", line).CombinedOutput()
+				if err != nil {
+					f.t.Errorf("%s: %v: %s", line, err, out)
 				}
-				if amiss, err := f.Amiss(ctx, []spec.Object{s}); err != nil || len(amiss) != 1 {
+				amiss, err := f.Amiss(ctx, []spec.Object{s})
+				if err != nil || len(amiss) != 1 {
 					t.Errorf("%v amiss, %v", amiss, err)
 				}
 				_, err = f.EnsureVeth(ctx, v)

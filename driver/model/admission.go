@@ -30,7 +30,7 @@ func (s *State) AdmitNetwork(n *Network) error {
 			}
 		}
 	}
-	return nil
+	return s.admitRoutes(n)
 }
 
 // Avoid refuses a subnet that holds an address of the host: the bridge's route
@@ -85,6 +85,9 @@ func (s *State) AdmitEndpoint(n *Network, e *Endpoint) error {
 	if len(s.Members[n.ID]) >= MaxPorts {
 		return fmt.Errorf("network %s is full: its bridge %s takes %d containers, the kernel's limit; put this one on another network",
 			Short(n.ID), n.Bridge, MaxPorts)
+	}
+	if err := admitOwnRoutes(n, e); err != nil {
+		return err
 	}
 	for _, p := range []struct{ addr, subnet, gateway netip.Prefix }{
 		{e.IPv4, n.Subnet4, n.Gateway4}, {e.IPv6, n.Subnet6, n.Gateway6},

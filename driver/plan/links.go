@@ -22,6 +22,7 @@ func Bridge(n *model.Network) spec.Bridge {
 		Adopted:   n.Adopted,
 		IPv6:      n.Subnet6.IsValid() && n.Options.Mode(true) != config.Isolated,
 		Localnet:  translates4(n),
+		Routes:    hostRoutes(n),
 	}
 }
 

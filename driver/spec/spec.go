@@ -48,6 +48,9 @@ type Bridge struct {
 	// Localnet says whether packets of the host's 127.0.0.0/8 may leave by the
 	// bridge (route_localnet=1): those to a port that is published there.
 	Localnet bool
+	// Routes are the host's by the bridge, to what is behind one of its containers; they are
+	// marked by RouteProtocol.
+	Routes []Route `json:",omitempty"`
 }
 
 // Veth is the pair of links that joins a container to its network's bridge.

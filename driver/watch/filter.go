@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/bpfprog"
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // Where a filter's ends are.
@@ -44,8 +45,8 @@ func onlyGenerations() *bpfprog.Program {
 }
 
 // onlySomeRoutes passes, of routes, only what changes of default routes and of their
-// halves, and the loss of those that the kernel made for an address: a router's own come
-// and go by the hundred thousand.
+// halves, and the loss of those that gangway, or the kernel for an address, has made: a
+// router's own come and go by the hundred thousand.
 func onlySomeRoutes() *bpfprog.Program {
 	const length, protocol = unix.SizeofNlMsghdr + 1, unix.SizeofNlMsghdr + 5 // rtm_dst_len, rtm_protocol
 	const others bpfprog.Place = "others"
@@ -59,7 +60,8 @@ func onlySomeRoutes() *bpfprog.Program {
 	p.Load(length, 1)
 	p.When(bpf.JumpGreaterThan, 1, bpfprog.Next, pass)
 	p.Load(protocol, 1)
-	p.Equal(unix.RTPROT_KERNEL, pass, drop)
+	p.Equal(unix.RTPROT_KERNEL, pass, bpfprog.Next)
+	p.Equal(spec.RouteProtocol, pass, drop)
 	return ends(&p)
 }
 

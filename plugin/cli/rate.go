@@ -97,7 +97,7 @@ func (q query) changeRate(ctx context.Context) error {
 		case "default":
 			d.text = ""
 		}
-		if _, err := config.ParseRate(d.text); err != nil {
+		if _, err = config.ParseRate(d.text); err != nil {
 			return fmt.Errorf("--%s: %q %w", d.flag, d.text, err)
 		}
 		*d.to = &d.text
