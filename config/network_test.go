@@ -268,7 +268,7 @@ func differences(a, b Network) (all []string) {
 func TestNetworkOptionsTable(t *testing.T) {
 	other := map[string]string{
 		"com.docker.network.bridge.name":                 "br0",
-		"com.docker.network.driver.mtu":                  "1400",
+		"com.docker.network.driver.mtu":                  "auto",
 		"com.docker.network.bridge.enable_ip_masquerade": "false",
 		"com.docker.network.bridge.enable_icc":           "false",
 		"com.docker.network.bridge.host_binding_ipv4":    "127.0.0.1",

@@ -10,7 +10,7 @@ import (
 type Network struct {
 	// Bridge is the bridge's name; "" has gangway choose it.
 	Bridge string
-	// MTU is in bytes, 68 to 65535; 0 leaves it to the kernel.
+	// MTU is in bytes, 68 to 65535; 0 leaves it to the kernel, AutoMTU to the way out.
 	MTU int
 	// Masquerade hides container addresses behind the host's on the way out;
 	// ICC lets containers of the network reach each other; Internal keeps the

@@ -42,6 +42,8 @@ type fakeHost struct {
 	shadowed []string
 	// uplinks are the links that lead outside.
 	uplinks []spec.Outside
+	// uplink is the MTU of the way out.
+	uplink int
 	// blind has the host not tell its uplinks.
 	blind bool
 	held  map[string][]spec.Published
@@ -96,6 +98,15 @@ func (f *fakeHost) step() (unlock func(), err error) {
 		return nil, errInjected
 	}
 	return f.mu.Unlock, nil
+}
+
+func (f *fakeHost) UplinkMTU(context.Context) (int, error) {
+	unlock, err := f.step()
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	return f.uplink, nil
 }
 
 func (f *fakeHost) Outside(context.Context) ([]spec.Outside, error) {

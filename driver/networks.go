@@ -48,6 +48,11 @@ func (d *Driver) CreateNetwork(ctx context.Context, r CreateNetworkRequest) erro
 	if err != nil {
 		return err
 	}
+	if n.Options.MTU == config.AutoMTU {
+		if _, err = d.comparer.LearnUplink(ctx); err != nil {
+			return err
+		}
+	}
 	to := requestedRouters(r)
 	defer d.doubt()
 	return d.writer.Commit(ctx, func(s *model.State) (model.Change, error) {

@@ -85,7 +85,7 @@ func (d *Driver) Restore(ctx context.Context) error {
 // pair: one without the alias that says whose it is. Once the endpoint has left,
 // nothing else would tell that it is gangway's.
 func (d *Driver) removeUnfinished(ctx context.Context, n *model.Network, e *model.Endpoint) {
-	if err := d.o.Links.Remove(ctx, plan.Veth(n, e)); err != nil {
+	if err := d.o.Links.Remove(ctx, plan.Veth(n, e, d.facts.Uplink())); err != nil {
 		d.o.Log.WithError(err).WithField("ep", model.Short(e.ID)).Error("remove what is left of the endpoint's link")
 	}
 }

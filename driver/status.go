@@ -61,7 +61,7 @@ func (d *Driver) Networks(ctx context.Context) []NetworkStatus {
 			Adopted:   n.Adopted,
 			Subnets:   n.Subnets(),
 			Gateways:  n.DefaultGateways(),
-			MTU:       n.Options.MTU,
+			MTU:       plan.MTU(n, d.facts.Uplink()),
 			Internal:  n.Options.Internal,
 			ModeIPv4:  n.GatewayMode(false),
 			ModeIPv6:  n.GatewayMode(true),

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -29,6 +30,7 @@ func exampleChecks() map[string]func(example) {
 		"internal":         example.internal,
 		"port-ranges":      example.portRanges,
 		"agent-sandbox":    example.agentSandbox,
+		"mtu":              example.mtu,
 		"rates":            example.rates,
 		"routes":           example.routes,
 	}
@@ -189,4 +191,16 @@ func (x example) routes() {
 	if routes := x.Exec(x.t, x.container("client"), "ip", "route"); !strings.Contains(routes, "10.9.0.0/16 via 10.77.0.5") {
 		x.t.Errorf("routes of the client:\n%s", routes)
 	}
+}
+
+func (x example) mtu() {
+	x.Run(x.t, "sh", "-ec", "ip route add default via 192.0.2.2; ip link set lan0 mtu 1400")
+	x.t.Cleanup(func() { x.Run(x.t, "sh", "-ec", "ip link set lan0 mtu 1500; ip route del default") })
+	bridge := bridgeOf(x.t, x.Engine, "mtu_front")
+	harness.Eventually(x.t, time.Minute, "the MTU of the way out", func() error {
+		if got := x.Links(x.t)[bridge].MTU; got != 1400 {
+			return fmt.Errorf("bridge has %d", got)
+		}
+		return nil
+	})
 }

@@ -89,7 +89,7 @@ func kindIn[T spec.Object](k *kernel, of spec.Kind, shared bool) Kind {
 
 // newKernel returns a writer to a kernel where forwarding goes with the last that needs it.
 func newKernel() (*kernel, *Desired, *Writer) {
-	k, d := &kernel{has: map[plan.ID]spec.Object{}}, NewDesired(func() {})
+	k, d := &kernel{has: map[plan.ID]spec.Object{}}, NewDesired(func() {}, func() int { return 0 })
 	log := logrus.NewEntry(&logrus.Logger{Out: io.Discard})
 	return k, d, NewWriter(Parts{
 		Gate: &lock.Gate{}, Desired: d, Store: k, Flows: NewFlows(k, log), Log: log,

@@ -35,14 +35,17 @@ type Desired struct {
 	unstored map[string]map[string]bool
 	// networks is called with the lock held when a network has come or gone.
 	networks func()
+	// uplink tells the MTU of the way out, as far as it is known, with the lock held.
+	uplink func() int
 }
 
 // NewDesired returns a state in which there is nothing. The function is called with the
-// state's lock held when a network has come or gone.
-func NewDesired(networks func()) *Desired {
+// state's lock held when a network has come or gone, and uplink is asked with it for the MTU of
+// the way out, on which plans may depend.
+func NewDesired(networks func(), uplink func() int) *Desired {
 	return &Desired{
 		state: model.NewState(), moving: map[string]int{}, expected: map[string]time.Time{},
-		unstored: map[string]map[string]bool{}, networks: networks,
+		unstored: map[string]map[string]bool{}, networks: networks, uplink: uplink,
 	}
 }
 
@@ -167,9 +170,9 @@ func (d *Desired) sources(owners []plan.Owner, without model.Change) []plan.Sour
 		d.state.Apply(without.Inverse())
 		defer d.state.Apply(without)
 	}
-	all := make([]plan.Source, len(owners))
+	all, uplink := make([]plan.Source, len(owners)), d.uplink()
 	for i, o := range owners {
-		all[i] = plan.SourceOf(d.state, o)
+		all[i] = plan.SourceOf(d.state, o, uplink)
 	}
 	return all
 }

@@ -16,7 +16,7 @@ func (w *Writer) Restore(s *model.State, changed model.Change) error {
 		}
 	}
 	w.desired.restore(s)
-	w.applied.fill(s)
+	w.applied.fill(s, w.desired.uplink())
 	return nil
 }
 

@@ -169,6 +169,10 @@ func (w *Writer) transact(ctx context.Context, owners []plan.Owner) (*transactio
 // change failed.
 func (w *Writer) Open() []plan.Owner { return w.applied.opened() }
 
+// Reopen has Retry lead these owners to what is wanted of them by now: a fact has changed on
+// which their plans depend.
+func (w *Writer) Reopen(owners []plan.Owner) { w.applied.doubt(owners) }
+
 // Retry tries again what a change of an owner has left open, and returns a line for each
 // thing that it made or took away. The caller has the lock of the owner's network, if it has
 // one.

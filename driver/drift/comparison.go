@@ -57,6 +57,8 @@ type Links interface {
 type Host interface {
 	// Outside returns the links that lead outside, sorted by name.
 	Outside(ctx context.Context) ([]spec.Outside, error)
+	// UplinkMTU returns the MTU of what the default route leads by; 0 if there is none.
+	UplinkMTU(ctx context.Context) (int, error)
 	// Listening returns the TCP and UDP ports from first on where sockets of the host
 	// wait for whoever sends there, but for those that only the host itself reaches. To
 	// leave out spans of ports of a protocol, sorted, makes that short.
@@ -89,6 +91,8 @@ type Comparison struct {
 	// linkless says that no link may get to carry anything: the rules are not known to
 	// be there.
 	linkless bool
+	// following are the owners whose plans are others since a fact has changed.
+	following []plan.Owner
 	// missing holds the endpoints whose link pair is in no container.
 	missing map[string]Missing
 	repairs

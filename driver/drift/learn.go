@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -26,6 +27,38 @@ func (c *Comparison) learn(ctx context.Context) {
 	if c.Facts.LeadOutside(outside) {
 		c.Log.Infof("outside is what leaves by %s", names(outside))
 	}
+	c.learnUplink(ctx)
+}
+
+// learnUplink asks what the way out takes, if a network follows that.
+func (c *Comparison) learnUplink(ctx context.Context) {
+	s, unlock := c.Desired.Read()
+	owners := plan.Following(s)
+	unlock()
+	if len(owners) == 0 {
+		return
+	}
+	news, err := c.LearnUplink(ctx)
+	c.Note(nil, err)
+	if news {
+		c.following = owners
+	}
+}
+
+// LearnUplink asks the kernel what the way out takes, and says whether that is news. Owners
+// whose plans are others by it are led there by the next comparison, as those are that a
+// change has left open.
+func (p *Comparer) LearnUplink(ctx context.Context) (news bool, err error) {
+	mtu, err := p.Host.UplinkMTU(ctx)
+	if err != nil || !p.Facts.LearnUplink(mtu) {
+		return false, err
+	}
+	p.Log.Infof("the way out takes packets of %d bytes; networks with com.docker.network.driver.mtu=auto follow", mtu)
+	s, unlock := p.Desired.Read()
+	owners := plan.Following(s)
+	unlock()
+	p.Writer.Reopen(owners)
+	return true, nil
 }
 
 // learnListening asks on which ports the host listens. That nobody tells is no reason to

@@ -64,7 +64,7 @@ func (p *Comparer) desiredLinks() plan.Links {
 		on[i] = s.Networks[e.NetworkID]
 	}
 	unlock()
-	return plan.LinksOf(networks, endpoints, on)
+	return plan.LinksOf(networks, endpoints, on, p.Facts.Uplink())
 }
 
 // look takes one look at links. An unclaimed pair that is gone, or in no container
@@ -116,7 +116,7 @@ func (c *Comparison) bridges(ctx context.Context, want plan.Links) {
 		if c.of.Has(b.Name) {
 			c.Mend(ctx, b.NetworkID, func(s *model.State) spec.Object {
 				if n := s.Networks[b.NetworkID]; n != nil {
-					return plan.Bridge(n)
+					return plan.Bridge(n, c.Facts.Uplink())
 				}
 				return nil
 			})
@@ -159,7 +159,7 @@ func (c *Comparison) pair(ctx context.Context, v spec.Veth) {
 	}
 	c.Mend(ctx, e.NetworkID, func(s *model.State) spec.Object {
 		if n, now := s.Networks[e.NetworkID], s.Members[e.NetworkID][e.ID]; n != nil && now != nil {
-			return plan.Veth(n, now)
+			return plan.Veth(n, now, c.Facts.Uplink())
 		}
 		return nil
 	})

@@ -3,6 +3,7 @@ package drift
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/gangway-net/gangway/driver/model"
 )
@@ -17,7 +18,16 @@ func (c *Comparison) retry(ctx context.Context) {
 			c.Note(c.Writer.Retry(ctx, o))
 			continue
 		}
-		c.onNetwork(ctx, o.Network, func() ([]string, error) { return c.Writer.Retry(ctx, o) })
+		c.onNetwork(ctx, o.Network, func() ([]string, error) {
+			fixed, err := c.Writer.Retry(ctx, o)
+			if slices.Contains(c.following, o) { // nothing was wrong
+				for _, line := range fixed {
+					c.Log.Info(line)
+				}
+				return nil, err
+			}
+			return fixed, err
+		})
 	}
 }
 

@@ -1,4 +1,4 @@
-// Package facts keeps what is known of the host and nobody stores: which links lead outside,
+// Package facts keeps what is known of the host and nobody stores: which links lead outside, what the way out takes,
 // on which high ports the host listens, and which source ports what
 // goes out has by now.
 //
@@ -25,6 +25,26 @@ type Book struct {
 	mu        sync.Mutex
 	known     plan.Facts
 	listening listening
+}
+
+// Uplink is the MTU of the way out; 0 as long as that has never been known.
+func (b *Book) Uplink() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.known.Uplink
+}
+
+// LearnUplink takes over the MTU of the way out, 0 where there is none, and says whether that
+// is news. What is not known any more stays as it was: there is nothing better, and a way out
+// that comes back is mostly the same.
+func (b *Book) LearnUplink(mtu int) (news bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if mtu == 0 || mtu == b.known.Uplink {
+		return false
+	}
+	b.known.Uplink = mtu
+	return true
 }
 
 // Given returns the facts as of now, and what follows from them and the state for what goes

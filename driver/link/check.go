@@ -131,7 +131,7 @@ func widened(of spec.Scope, veths []spec.Veth) spec.Scope {
 // serves says whether the link is as the host end of v has to be.
 func (e end) serves(v spec.Veth, bridge *brief) bool {
 	return bridge != nil && e.master == bridge.Index && e.up && e.moved && !e.ipv6 &&
-		(v.MTU == 0 || e.mtu == v.MTU) && e.port == portOf(v)
+		(v.MTU == 0 || v.Follows || e.mtu == v.MTU) && e.port == portOf(v)
 }
 
 // filters says whether the link has the filter that v has to have. What cannot be

@@ -172,7 +172,9 @@ func (h *Handle) createVeth(v spec.Veth, bridge netlink.Link) ([]string, error) 
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = v.Host
-	attrs.MTU = v.MTU
+	if attrs.MTU = v.MTU; v.Follows && v.MTU == 0 {
+		attrs.MTU = bridge.Attrs().MTU
+	}
 	pair := netlink.NewVeth(attrs)
 	pair.PeerName = v.Peer
 	pair.PeerHardwareAddr = v.MAC
@@ -274,7 +276,7 @@ func (h *Handle) mendMTU(host netlink.Link, v spec.Veth, note func(string, ...an
 		return nil
 	}
 	peer, err := h.localPeer(host)
-	if err != nil {
+	if err != nil || v.Follows && peer == nil {
 		return err
 	}
 	for _, end := range []netlink.Link{host, peer} {

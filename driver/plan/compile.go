@@ -10,7 +10,7 @@ import (
 // its owners, and for the host. It is pure and total: two equal states give the same objects.
 func Compile(s *model.State, f Facts) (p Plan) {
 	for o := range Owners(s) {
-		p.add(SourceOf(s, o).Compile()...)
+		p.add(SourceOf(s, o, f.Uplink).Compile()...)
 	}
 	p.add(CompileFacts(s, f)...)
 	return p
@@ -31,8 +31,8 @@ func CompileFacts(s *model.State, f Facts) Plan {
 }
 
 // addNetwork adds what a network contributes by itself.
-func (p *Plan) addNetwork(n *model.Network) {
-	p.add(Bridge(n), isolation(n))
+func (p *Plan) addNetwork(n *model.Network, uplink int) {
+	p.add(Bridge(n, uplink), isolation(n))
 	addAll(p, networkPolicy(n))
 	if !n.Adopted {
 		p.add(spec.Zone{Bridge: n.Bridge})
@@ -40,8 +40,8 @@ func (p *Plan) addNetwork(n *model.Network) {
 }
 
 // addEndpoint adds what an endpoint of n contributes by itself.
-func (p *Plan) addEndpoint(n *model.Network, e *model.Endpoint) {
-	p.add(Veth(n, e))
+func (p *Plan) addEndpoint(n *model.Network, e *model.Endpoint, uplink int) {
+	p.add(Veth(n, e, uplink))
 	if e.Sandbox == "" {
 		return
 	}

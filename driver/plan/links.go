@@ -12,12 +12,12 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// Bridge is the network's bridge.
-func Bridge(n *model.Network) spec.Bridge {
+// Bridge is the network's bridge; uplink is the MTU of the way out, 0 if that is not known.
+func Bridge(n *model.Network, uplink int) spec.Bridge {
 	return spec.Bridge{
 		Name:      n.Bridge,
 		NetworkID: n.ID,
-		MTU:       n.Options.MTU,
+		MTU:       MTU(n, uplink),
 		Addresses: n.BridgeAddresses(),
 		Adopted:   n.Adopted,
 		IPv6:      n.Subnet6.IsValid() && n.Options.Mode(true) != config.Isolated,
@@ -34,7 +34,7 @@ func translates4(n *model.Network) bool {
 
 // Veth is the endpoint's pair on network n. One that is in no container is an address,
 // and a pair that is cut off, if it has one still.
-func Veth(n *model.Network, e *model.Endpoint) spec.Veth {
+func Veth(n *model.Network, e *model.Endpoint, uplink int) spec.Veth {
 	if e.Sandbox == "" {
 		return spec.Veth{EndpointID: e.ID, Host: VethHost(e.ID), Peer: VethPeer(e.ID), Detached: true}
 	}
@@ -49,7 +49,8 @@ func Veth(n *model.Network, e *model.Endpoint) spec.Veth {
 		Bridge:     n.Bridge,
 		MAC:        net.HardwareAddr(e.MAC),
 		Addresses:  e.Addrs(),
-		MTU:        n.Options.MTU,
+		MTU:        MTU(n, uplink),
+		Follows:    follows(n),
 		Reserved:   reserved,
 		Isolated:   !n.Options.ICC,
 		Ifb:        shaped(n, e),
@@ -77,14 +78,15 @@ type Links struct {
 }
 
 // LinksOf returns the links of networks and endpoints; on are the networks of the endpoints,
-// in their order. It compiles no rules: that would cost a check more than its looks.
-func LinksOf(networks []*model.Network, endpoints []*model.Endpoint, on []*model.Network) Links {
+// in their order. It compiles no rules: that would cost a check more than its looks. uplink is
+// the MTU of the way out.
+func LinksOf(networks []*model.Network, endpoints []*model.Endpoint, on []*model.Network, uplink int) Links {
 	l := Links{Bridges: make([]spec.Bridge, 0, len(networks)), Veths: make([]spec.Veth, 0, len(endpoints))}
 	for _, n := range networks {
-		l.Bridges = append(l.Bridges, Bridge(n))
+		l.Bridges = append(l.Bridges, Bridge(n, uplink))
 	}
 	for i, e := range endpoints {
-		l.Veths = append(l.Veths, Veth(on[i], e))
+		l.Veths = append(l.Veths, Veth(on[i], e, uplink))
 		l.Forward = l.Forward.With(firewall.Families{V4: needsForwarding(on[i], e, false), V6: needsForwarding(on[i], e, true)})
 	}
 	slices.SortFunc(l.Bridges, func(a, b spec.Bridge) int { return strings.Compare(a.Name, b.Name) })

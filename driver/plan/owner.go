@@ -49,6 +49,9 @@ type Source struct {
 	Endpoint *model.Endpoint
 	// Members are the endpoints in a container.
 	Members []Member
+	// Uplink is the MTU of the way out, of which the network's links have theirs; 0 where they
+	// do not, or while it is not known.
+	Uplink int
 }
 
 // Member is an endpoint and its network.
@@ -57,8 +60,9 @@ type Member struct {
 	Endpoint *model.Endpoint
 }
 
-// SourceOf returns what an owner's plan follows from in a state.
-func SourceOf(s *model.State, o Owner) (from Source) {
+// SourceOf returns what an owner's plan follows from in a state, and, as far as it depends on
+// that, the MTU of the way out.
+func SourceOf(s *model.State, o Owner, uplink int) (from Source) {
 	switch o.Kind {
 	case OfNetwork:
 		from.Network = s.Networks[o.ID]
@@ -74,6 +78,9 @@ func SourceOf(s *model.State, o Owner) (from Source) {
 			}
 		}
 	}
+	if follows(from.Network) {
+		from.Uplink = uplink
+	}
 	return from
 }
 
@@ -84,9 +91,9 @@ func (f Source) Empty() bool { return f.Network == nil && len(f.Members) == 0 }
 func (f Source) Compile() (p Plan) {
 	switch {
 	case f.Endpoint != nil:
-		p.addEndpoint(f.Network, f.Endpoint)
+		p.addEndpoint(f.Network, f.Endpoint, f.Uplink)
 	case f.Network != nil:
-		p.addNetwork(f.Network)
+		p.addNetwork(f.Network, f.Uplink)
 	case len(f.Members) > 0:
 		p.addContainer(f.Members)
 	}

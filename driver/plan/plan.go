@@ -40,6 +40,8 @@ func (p Plan) Rules() (r firewall.Ruleset) {
 type Facts struct {
 	// Outside are the links that lead outside, sorted.
 	Outside []spec.Outside
+	// Uplink is the MTU of the way out; 0 if that is not known.
+	Uplink int
 	// Closed are the families that the host forwards for gangway's sake alone.
 	Closed firewall.Families
 	// High are the ranges of source ports for what goes out, of protocols that have not

@@ -57,7 +57,10 @@ func shape(r config.Rate, n *model.Network) spec.Shape {
 		burst = max(leastBurst, r.Bytes/perBurst)
 	}
 	frame := uint64(usualMTU + frameExtra)
-	if n.Options.MTU > 0 {
+	switch {
+	case follows(n): // whatever the way out will take
+		frame = config.MaxMTU + frameExtra
+	case n.Options.MTU > 0:
 		frame = uint64(n.Options.MTU) + frameExtra
 	}
 	burst = max(burst, frame)

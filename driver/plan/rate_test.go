@@ -43,11 +43,11 @@ func TestShaper(t *testing.T) {
 		if got, is := Shaper(n, e); got != want || is != bounded {
 			t.Errorf("%+v: %+v, %t", c, got, is)
 		}
-		if got := Veth(n, e).Ifb; (got != "") != (want.Out.Rate > 0) {
+		if got := Veth(n, e, 0).Ifb; (got != "") != (want.Out.Rate > 0) {
 			t.Errorf("%+v: the pair names %q", c, got)
 		}
 		e.Sandbox = ""
-		if got, is := Shaper(n, e); is || Veth(n, e).Ifb != "" {
+		if got, is := Shaper(n, e); is || Veth(n, e, 0).Ifb != "" {
 			t.Errorf("%+v, in no container: %+v", c, got)
 		}
 	}

@@ -69,8 +69,12 @@ type Veth struct {
 	// Addresses are the container end's, at most one a family: neighbours are
 	// told where they are when the pair is made.
 	Addresses []netip.Addr
-	// MTU in bytes, of both ends; 0 leaves the kernel's default.
-	MTU int
+	// MTU in bytes, of both ends; 0 leaves the kernel's default. Follows says that it is of a new
+	// pair alone, since what it follows may change: 0 is that of the bridge then, and the
+	// end in a container keeps what it has, and so does the host's, which would drop what is
+	// longer.
+	MTU     int
+	Follows bool `json:",omitempty"`
 	// Reserved are the subnets of which the container may use no addresses but
 	// its own. With any, it can also claim no other hardware address, and be no
 	// router of IPv6; with none, it may claim to be anyone.

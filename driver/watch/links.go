@@ -30,10 +30,12 @@ type links struct {
 	tree   *tree
 }
 
-// other is what decides where a link leads: see link.Outside.
+// other is what decides where a link leads, and what it takes: see link.Outside and
+// link.UplinkMTU.
 type other struct {
 	name   string
 	master int32
+	mtu    uint32
 	up     bool
 }
 
@@ -167,6 +169,10 @@ func otherOf(attrs []byte) (o other, veth bool) {
 		case unix.IFLA_MASTER:
 			if len(v) >= 4 {
 				o.master = int32(binary.NativeEndian.Uint32(v))
+			}
+		case unix.IFLA_MTU:
+			if len(v) >= 4 {
+				o.mtu = binary.NativeEndian.Uint32(v)
 			}
 		case unix.IFLA_LINKINFO:
 			for kind, v := range attributes(v) {

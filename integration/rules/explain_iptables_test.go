@@ -37,6 +37,8 @@ func iptablesForward() []explanation {
 		{"filter FORWARD", "", "Not Gangway's chain. Its policy may be DROP; engines set that. Gangway's place in it is before all that may accept, also before the engine's rules."},
 		{"filter FORWARD", "-j GANGWAY-FORWARD", "All that passes from one link to another comes here."},
 		{"filter GANGWAY-FORWARD", "", "Sorts out what concerns Gangway's bridges. All of them are in interface group 0x4757 (\"GW\"), so one comparison finds them, however many networks there are."},
+		{"filter GANGWAY-FORWARD", "-p tcp -m devgroup --dst-group 0x4757 -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu", "Opens a connection into a network of Gangway, or answers that. TCP is had to say how large segments may be on the way, where the way takes less than the sender's own link: where ICMP is filtered, nobody else tells the sender."},
+		{"filter GANGWAY-FORWARD", "-p tcp -m devgroup --src-group 0x4757 -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu", "The same out of one."},
 		{"filter GANGWAY-FORWARD", "-m devgroup --dst-group 0x4757 -j GANGWAY-USER", "Would leave by a bridge of Gangway."},
 		{"filter GANGWAY-FORWARD", "-m devgroup --src-group 0x4757 ! --dst-group 0x4757 -j GANGWAY-USER", "Came in by a bridge of Gangway and leaves by another link."},
 

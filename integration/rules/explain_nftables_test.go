@@ -56,6 +56,10 @@ func nftablesArrival() []explanation {
 // link to another.
 func nftablesVerdicts() []explanation {
 	return []explanation{
+		{"chain clamp", "", "Has TCP say as a connection opens how large segments may be on the way, where the way takes less than the sender's own link. Where ICMP is filtered, nobody else tells the sender. It accepts and drops nothing."},
+		{"chain clamp", "oifgroup 18263 tcp flags syn / syn,rst tcp option maxseg size set rt mtu", "Opens a connection into a network of Gangway, or answers that."},
+		{"chain clamp", "iifgroup 18263 tcp flags syn / syn,rst tcp option maxseg size set rt mtu", "The same out of one."},
+
 		{"chain classify", "", "Decides about packets that pass from one link to another, just before iptables does. The decision is a mark, not a verdict: an accept here would not end the packet's way through iptables, where an engine's policy may be DROP."},
 		{"chain classify", "oifgroup 18263 goto into_network", "Would leave by a bridge of Gangway. All these bridges are in interface group 18263 (0x4757, \"GW\"), so one comparison finds them, however many networks there are."},
 		{"chain classify", "iifgroup 18263 oifgroup != 18263 goto out_of_network", "Came in by a bridge of Gangway and leaves by another link."},

@@ -54,7 +54,7 @@ func (f Facts) large(n plugin.Network, bridge Link) (all []Finding) {
 	if n.Internal || bridge.MTU == 0 {
 		return nil
 	}
-	const cure = "create the network with -o com.docker.network.driver.mtu=%d: large packets get lost where ICMP is filtered"
+	const cure = "create the network with -o com.docker.network.driver.mtu=%d, or auto: large packets other than TCP's get lost where ICMP is filtered"
 	for _, name := range f.Host.Uplinks {
 		if up := f.Host.Links[name]; up.MTU > 0 && bridge.MTU > up.MTU {
 			all = append(all, Finding{fmt.Sprintf("bridge %s has an MTU of %d and %s, the way out, %d", n.Bridge, bridge.MTU, name, up.MTU), fmt.Sprintf(cure, up.MTU)})

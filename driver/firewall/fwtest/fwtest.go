@@ -75,6 +75,7 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 		{"PortFlood", s.portFlood},
 		{"Foreign", s.foreign},
 		{"Uplinks", s.uplinks},
+		{"PathMTU", s.pathMTU},
 		{"LastWord", s.lastWord},
 		{"Marks", s.marks},
 		{"Closed", s.closed},

@@ -38,10 +38,9 @@ var dockerUser = chain{"filter", "DOCKER-USER"}
 // with the way to all that accepts, and where packets may leave to is named.
 func isolationShared(f form) rules {
 	r := rules{
-		forwardChain: {
-			toBridge + " -j " + userChain.name,
-			leaving + " -j " + userChain.name,
-		},
+		forwardChain: append(clamp(),
+			toBridge+" -j "+userChain.name,
+			leaving+" -j "+userChain.name),
 		userChain: append(asked(f), "-j "+internalChain.name),
 		internalChain: {
 			toBridge + " -j " + intoNetworkChain.name,
