@@ -84,7 +84,7 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	defer measured.Close()
 	d.conditions.ask(cause.Unserved, measured.Unserved)
 	server, err := plugin.New(plugin.Options{
-		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver, Holdings: d.addresses, Drops: d.driver, Rates: d.driver, Traffic: d.links, Names: book, Calls: measured, Metrics: measured, Causes: d.conditions.list,
+		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver, Holdings: d.addresses, Drops: d.driver, Rates: d.driver, Foreign: d.driver, Traffic: d.links, Names: book, Calls: measured, Metrics: measured, Causes: d.conditions.list,
 		Version: version, Settings: settings.Texts, Log: log, Notify: notify, Watchdog: watchdog(log),
 	})
 	if err != nil {
@@ -211,7 +211,7 @@ func newDaemon(ctx context.Context, settings config.Settings, book *names.Book, 
 		return nil, err
 	}
 	d.driver = driver.New(driver.Options{
-		Links: d.links, Host: d.links, Facts: d.links, Paths: d.links, Firewall: rules, Zones: zone, Ports: ports, Origins: d.links, Flows: d.flows,
+		Links: d.links, Host: d.links, Facts: d.links, Strangers: d.links, Paths: d.links, Firewall: rules, Zones: zone, Ports: ports, Origins: d.links, Flows: d.flows,
 		Store: networks, BootID: boot, Router: settings.Router, Refused: rules, Policy: settings.Policy, Unpoliced: unpoliced, PortDrops: d.links,
 		DropLog:   func() (driver.DropLog, error) { return nflog.Listen() },
 		Unguarded: d.unguarded(ctx, log), Suspect: kernel.Suspect, Journal: d.journal, Log: log,

@@ -29,6 +29,8 @@ type Options struct {
 	Links Linker
 	Host  Host
 	Facts Facts
+	// Strangers, if set, tells of ports of others on bridges of networks.
+	Strangers Strangers
 	// Paths, if set, tells what rules of others divert.
 	Paths    needs.Paths
 	Firewall firewall.Backend

@@ -13,7 +13,7 @@ import (
 )
 
 // AdminPath is where the admin API begins on the plugin's socket. The paths
-// below it are health, status, networks, endpoints, ports, addresses, graph, drops, events and version;
+// below it are health, status, networks, endpoints, ports, addresses, graph, drops, events, foreign and version;
 // each answers GET with JSON. rate takes a POST.
 const AdminPath = "/gangway/v1/"
 
@@ -79,6 +79,7 @@ func (s *Server) routeAdmin(h sdk.Handler) {
 	})
 	s.routeHoldings(h)
 	s.routeRate(h)
+	s.routeForeign(h)
 	s.routeDrops(h)
 	s.routeEvents(h)
 	s.routeStatus(h)

@@ -59,6 +59,8 @@ type Options struct {
 	Traffic Traffic
 	// Rates, if set, changes how much containers get and send.
 	Rates Rates
+	// Foreign, if set, tells of ports of others on bridges of networks.
+	Foreign Foreign
 	// Names is what engines call networks and containers; nil for no names.
 	Names *names.Book
 	// Causes, if set, tells what else keeps the daemon from being ok. It waits for nothing.

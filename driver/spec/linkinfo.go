@@ -75,3 +75,18 @@ type Origin struct {
 	Marked   bool
 	Loopback bool
 }
+
+// ForeignPort is a port of a bridge that is none of gangway's.
+type ForeignPort struct {
+	Name  string
+	Index int
+	// Kind is the link's kind, such as "tap".
+	Kind   string
+	Bridge string
+	// NetworkID is whose the bridge is; empty where it is that of several networks.
+	NetworkID string
+	Up        bool
+	// Learned are hardware addresses behind the port, Addresses is how many there are.
+	Learned   []string
+	Addresses int
+}

@@ -124,6 +124,15 @@ func (h *Host) Serve(t testing.TB, pairs ...string) {
 	})
 }
 
+// Tap starts a machine at a tap of that name, with an address and a gateway, that pings a target
+// until it answers. Both end with the test.
+func (h *Host) Tap(t testing.TB, name, addr, gateway, target string) *Session {
+	t.Helper()
+	s := h.Session(t, h.probe, "tap", name, addr, gateway, target)
+	s.Shows(t, "ready")
+	return s
+}
+
 // Stream keeps a TCP connection from the host to a probe server busy until its
 // Stop is called.
 func (h *Host) Stream(t testing.TB, addr string) *Stream {

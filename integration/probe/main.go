@@ -9,6 +9,7 @@
 //	probe repeat [-timeout D] [-every D] PROTO HOST:PORT | icmp HOST
 //	probe fetch [-timeout D] HOST:PORT
 //	probe advertise INTERFACE PREFIX
+//	probe tap INTERFACE ADDRESS GATEWAY TARGET
 //	probe send [-count N] INTERFACE FRAME
 //
 // PROTO is tcp, udp or sctp; for serve also source: TCP that sends all it can, of which rate
@@ -40,7 +41,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: probe serve|get|ping|stream|rate|repeat|fetch|advertise|send ARGUMENTS")
+		return errors.New("usage: probe serve|get|ping|stream|rate|repeat|fetch|advertise|tap|send ARGUMENTS")
 	}
 	flags := flag.NewFlagSet("probe "+args[0], flag.ContinueOnError)
 	timeout := flags.Duration("timeout", 3*time.Second, "how long to wait for the answer")
@@ -93,6 +94,7 @@ func commands(o options) map[string]command {
 		"stream":    {1, silent(func(a []string) error { return stream(a[0], o.duration) })},
 		"repeat":    {2, silent(func(a []string) error { return repeat(a[0], a[1], o.timeout, o.every) })},
 		"advertise": {2, silent(func(a []string) error { return advertise(a[0], a[1]) })},
+		"tap":       {4, silent(func(a []string) error { return tapOf(a) })},
 		"send":      {2, silent(func(a []string) error { return send(a[0], a[1], o.count) })},
 	}
 }

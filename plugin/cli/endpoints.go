@@ -3,8 +3,10 @@ package cli
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gangway-net/gangway/plugin"
 )
@@ -18,6 +20,9 @@ SANDBOX is the container's network namespace ("docker inspect" calls it
 SandboxKey); an endpoint without one is not in use. DROPPED counts the packets
 that Gangway refused since the daemon's start, from the container or for it;
 --json says why.
+Ports of others on a network's bridge, such as taps of virtual machines, are at
+the end, with the hardware addresses that the bridge has learned behind them;
+they have no endpoint, and --json is without them (GET /gangway/v1/foreign).
 
 ` + aboutNames + `
 
@@ -57,7 +62,46 @@ func runEndpoints(ctx context.Context, q query) error {
 	for _, e := range l.list {
 		rows = append(rows, q.endpointRow(e))
 	}
-	return q.show(endpointsView(), rows)
+	foreign, err := q.foreignRows(ctx)
+	if err != nil {
+		return err
+	}
+	return q.show(endpointsView(), append(rows, foreign...))
+}
+
+// foreignRows are ports of others on the bridges that the user asks for: they are no
+// container's.
+func (q query) foreignRows(ctx context.Context) (rows []row, err error) {
+	if q.want.argument != "" {
+		return nil, nil
+	}
+	on, err := q.network(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l, err := fetch[plugin.ForeignPort](ctx, q, "foreign")
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range l.list {
+		if on != nil && !on[p.NetworkID] {
+			continue
+		}
+		host := p.Interface
+		if q.full {
+			host = link(p.Interface, p.Index)
+		}
+		learned := strings.Join(p.Learned, " ")
+		if more := p.Addresses - len(p.Learned); more > 0 {
+			learned += fmt.Sprintf(" and %d more", more)
+		}
+		rows = append(rows, row{
+			"Container": "(foreign " + p.Kind + ")", "ContainerID": "-", "ID": "-", "Network": q.name(p.NetworkName, p.NetworkID), "NetworkID": dash(q.id(p.NetworkID)),
+			"Addresses": dash(learned), "MAC": "-", "Interface": "-", "HostInterface": host, "Interfaces": "- " + host, "Bridge": p.Bridge,
+			"Ports": "0", "Dropped": "0", "Sandbox": "-",
+		})
+	}
+	return rows, nil
 }
 
 // wantedEndpoints are those of the container and the network that the user names, or all.

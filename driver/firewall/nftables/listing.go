@@ -141,10 +141,15 @@ func sameChain(a, b *nft.Chain) bool {
 }
 
 // text is a rule's form to compare by: the library's own, so that what the
-// kernel adds to a listing makes no difference.
+// kernel adds to a listing makes no difference. What the library passes over in a listing is
+// left out.
 func text(exprs []expr.Any) (string, error) {
 	var b bytes.Buffer
 	for _, e := range exprs {
+		switch e.(type) {
+		case *expr.Rt, *expr.Byteorder:
+			continue
+		}
 		m, err := expr.Marshal(unix.NFPROTO_INET, e)
 		if err != nil {
 			return "", fmt.Errorf("compare rules: %w", err)
