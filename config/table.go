@@ -59,6 +59,8 @@ type Endpoint struct {
 	// ContainerRoutes take the place of the network's, if there are any; see RoutesOf.
 	ContainerRoutes string
 	NoDefaultRoute  Said
+	// Promiscuous has it get copies of what others on the network send.
+	Promiscuous bool
 
 	given given
 }
@@ -91,6 +93,7 @@ func OptionsTable() []Option {
 		policyModeOptions(),
 		rateOptions(),
 		routeOptions(),
+		promiscuousOption(),
 		stickyOption(),
 		engineOptions(),
 	)

@@ -100,15 +100,6 @@ func (f *fakeHost) step() (unlock func(), err error) {
 	return f.mu.Unlock, nil
 }
 
-func (f *fakeHost) UplinkMTU(context.Context) (int, error) {
-	unlock, err := f.step()
-	if err != nil {
-		return 0, err
-	}
-	defer unlock()
-	return f.uplink, nil
-}
-
 func (f *fakeHost) Outside(context.Context) ([]spec.Outside, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"context"
 	"slices"
 	"testing"
 
@@ -54,4 +55,14 @@ func TestMTUFollows(t *testing.T) {
 	if got := plan.MTU(d.network(netA), 100_000); got != 65535 {
 		t.Errorf("over a way that takes anything: %d", got)
 	}
+}
+
+// UplinkMTU is what a test says.
+func (f *fakeHost) UplinkMTU(context.Context) (int, error) {
+	unlock, err := f.step()
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	return f.uplink, nil
 }

@@ -61,6 +61,7 @@ func scenarios() []scenario {
 		{name: "mtu", run: testMTU},
 		{name: "routes", run: testRoutes, plugin: true, own: true, rules: true},
 		{name: "mtu-auto", run: testMTUAuto, plugin: true, own: true, rules: true},
+		{name: "promiscuous", run: testPromiscuous, plugin: true, own: true},
 		{name: "taps", run: testTaps, plugin: true, own: true, rules: true},
 		{name: "rate", run: testRate, plugin: true, own: true},
 		{name: "connect", run: testConnect},

@@ -102,7 +102,8 @@ func Modules() []Module {
 	return []Module{
 		{"`sch_ingress`, `cls_bpf`", "the [port filter](architecture.md#the-port-filter)", "`gangway status` says `unguarded`; networks with `anti_spoofing=true` or `enable_icc=false` are refused"},
 		{"`nf_tables`, `nft_chain_nat`, `nft_fib_inet`", "the nftables backend", "iptables, or, with `GANGWAY_FIREWALL=nftables`, an error that names them"},
-		{"`xt_devgroup`, `xt_conntrack`, `xt_mark`, `xt_comment`, `xt_addrtype`, `xt_rpfilter`", "the iptables backend; the first three also for the FORWARD hook beside an engine", "the change is refused, with the modules that its rules need"},
+		{"`sch_tbf`; `ifb`, `act_mirred`", "[rates](rate.md); the last one also for containers that [watch](taps.md#a-container-that-watches)", "a container with a rate does not start, and the error names what is missing"},
+		{"`xt_devgroup`, `xt_conntrack`, `xt_mark`, `xt_comment`, `xt_addrtype`, `xt_rpfilter`, `xt_TCPMSS`", "the iptables backend; the first three also for the FORWARD hook beside an engine", "the change is refused, with the modules that its rules need"},
 		{"`br_netfilter`", "nothing: Gangway does not load it", "frames within a bridge pass by the firewall; the port filter holds in any case"},
 		{"IPv6", "networks with IPv6", "such a network is refused when a container joins; IPv4 networks work"},
 		{"`sctp`", "nothing: published SCTP ports need connection tracking only", "works ([`ports-sctp`](compatibility.md#published-ports))"},

@@ -15,8 +15,8 @@ import (
 type each struct {
 	kernel  Kernel
 	desired *commit.Desired
-	// of returns those of an owner in a state; e is nil for those of the network itself.
-	of func(n *model.Network, e *model.Endpoint) []atLinks
+	// of returns those of an endpoint in a state.
+	of func(s *model.State, n *model.Network, e *model.Endpoint) []atLinks
 }
 
 // atLinks is an object by whose links the kernel tells that it may have changed.
@@ -34,17 +34,13 @@ func (k each) check(ctx context.Context, c *drift.Comparison) {
 	var all []spec.Object
 	networks := map[any]string{} // of each, by its key
 	s, unlock := k.desired.Read()
-	add := func(n *model.Network, e *model.Endpoint) {
-		for _, o := range k.of(n, e) {
-			if slices.ContainsFunc(o.On(), c.About) {
-				all, networks[o.Key()] = append(all, o), n.ID
-			}
-		}
-	}
 	for id, n := range s.Networks {
-		add(n, nil)
 		for _, e := range s.Members[id] {
-			add(n, e)
+			for _, o := range k.of(s, n, e) {
+				if slices.ContainsFunc(o.On(), c.About) {
+					all, networks[o.Key()] = append(all, o), id
+				}
+			}
 		}
 	}
 	unlock()
@@ -62,20 +58,11 @@ func (k each) wanted(s *model.State, network string, was spec.Object) spec.Objec
 	if n == nil {
 		return nil
 	}
-	find := func(e *model.Endpoint) spec.Object {
-		for _, o := range k.of(n, e) {
+	for _, e := range s.Members[network] {
+		for _, o := range k.of(s, n, e) {
 			if o.Key() == was.Key() {
 				return o
 			}
-		}
-		return nil
-	}
-	if o := find(nil); o != nil {
-		return o
-	}
-	for _, e := range s.Members[network] {
-		if o := find(e); o != nil {
-			return o
 		}
 	}
 	return nil

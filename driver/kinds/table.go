@@ -46,6 +46,7 @@ func Table(p Parts) drift.Kinds {
 			{Kind: commit.KindOf(spec.KindForwarding, passing.actions()), CheckedWith: spec.KindBridge},
 			{Kind: commit.KindOf(spec.KindPair, pairs(p.Kernel)), CheckedWith: spec.KindBridge},
 			{Kind: commit.KindOf(spec.KindShaper, inKernel[spec.Shaper](p.Kernel)), Check: shapers(p).check},
+			{Kind: commit.KindOf(spec.KindMirror, inKernel[spec.Mirror](p.Kernel)), Check: mirrors(p).check},
 			{Kind: commit.KindOf(spec.KindZone, zones.actions()), Check: zones.check},
 		},
 	}

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,92 +11,122 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mirred is an action of a filter: what the filter takes leaves by another link, or a copy of
-// it does.
-type mirred struct {
-	to       int
-	redirect bool
+// leading is a filter that leads packets which come to a link, or copies of them, to another
+// one, by which they leave (tc's action mirred).
+type leading struct {
+	// egress says that it is for what leaves by the link, not for what comes in by it.
+	egress   bool
+	priority uint16
+	// handle tells it from others of its priority.
+	handle  uint32
+	program []byte
+	// to is the index of the other link.
+	to int
+	// copies says that the packets go on, by further filters.
+	copies bool
 }
 
 // Of linux/tc_act/tc_mirred.h and linux/pkt_cls.h.
 const (
 	egressRedirect, egressMirror = 1, 2
-	actionPipe, actionStolen     = 3, 4
+	actionUnspec, actionStolen   = 0xffff_ffff, 4
 )
 
 // sizeofMirred is that of struct tc_mirred: five numbers that all actions have, what is done,
 // and the link. The type of package nl has two bytes more than the kernel's.
 const sizeofMirred, mirredAction, mirredDone, mirredLink = 28, 8, 20, 24
 
-func (m mirred) encode() []byte {
-	action, done := uint32(actionPipe), uint32(egressMirror)
-	if m.redirect {
-		action, done = actionStolen, egressRedirect
+// mirred are the numbers that matter of the action. A packet that is copied goes on to further
+// filters, since the action decides nothing.
+func (f leading) mirred() []byte {
+	action, done := uint32(actionStolen), uint32(egressRedirect)
+	if f.copies {
+		action, done = actionUnspec, egressMirror
 	}
 	b := make([]byte, sizeofMirred)
-	for at, n := range map[int]uint32{mirredAction: action, mirredDone: done, mirredLink: uint32(m.to)} { //nolint:gosec // an index is positive
+	for at, n := range map[int]uint32{mirredAction: action, mirredDone: done, mirredLink: uint32(f.to)} { //nolint:gosec // an index is positive
 		binary.NativeEndian.PutUint32(b[at:], n)
 	}
 	return b
 }
 
-func parseMirred(b []byte) mirred {
-	return mirred{int(binary.NativeEndian.Uint32(b[mirredLink:])), binary.NativeEndian.Uint32(b[mirredDone:]) == egressRedirect}
-}
-
-// setActions has the filter of a priority take everything that comes in by a link, and act on
-// it, in the place of what is there.
-func (h *Handle) setActions(from netlink.Link, priority uint16, actions []mirred) error {
+// lead puts the filter at a link, in the place of one that has its number.
+func (h *Handle) lead(from netlink.Link, f leading) error {
 	name := from.Attrs().Name
-	if err := h.ingress(from); err != nil {
-		return fmt.Errorf("lead what comes in by %s to another link (tc qdisc ingress): %w", name, err)
+	if err := h.hook(from, f.egress); err != nil {
+		return fmt.Errorf("lead what comes to %s to another link (tc qdisc): %w", name, err)
 	}
-	req := h.newFilterRequest(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE|unix.NLM_F_ACK, from, priority)
+	req := h.leadingRequest(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE|unix.NLM_F_ACK, from, f)
 	req.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("bpf")))
 	options := nl.NewRtAttr(nl.TCA_OPTIONS, nil)
-	program := everything()
-	options.AddRtAttr(nl.TCA_BPF_OPS_LEN, nl.Uint16Attr(uint16(len(program)/unix.SizeofSockFilter))) //nolint:gosec // one
-	options.AddRtAttr(nl.TCA_BPF_OPS, program)
-	list := options.AddRtAttr(nl.TCA_BPF_ACT, nil)
-	for i, a := range actions {
-		one := list.AddRtAttr(i+1, nil)
-		one.AddRtAttr(nl.TCA_ACT_KIND, nl.ZeroTerminated("mirred"))
-		one.AddRtAttr(nl.TCA_ACT_OPTIONS, nil).AddRtAttr(nl.TCA_MIRRED_PARMS, a.encode())
-	}
+	options.AddRtAttr(nl.TCA_BPF_OPS_LEN, nl.Uint16Attr(uint16(len(f.program)/unix.SizeofSockFilter))) //nolint:gosec // some
+	options.AddRtAttr(nl.TCA_BPF_OPS, f.program)
+	action := options.AddRtAttr(nl.TCA_BPF_ACT, nil).AddRtAttr(1, nil)
+	action.AddRtAttr(nl.TCA_ACT_KIND, nl.ZeroTerminated("mirred"))
+	action.AddRtAttr(nl.TCA_ACT_OPTIONS, nil).AddRtAttr(nl.TCA_MIRRED_PARMS, f.mirred())
 	req.AddData(options)
 	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
-	return wrap(err, "lead what comes in by %s to another link (tc filter bpf, action mirred)", name)
+	return wrap(err, "lead what comes to %s to another link (tc filter bpf, action mirred)", name)
 }
 
-// readActions returns the actions of the filter that setActions has made; none if there is no
-// such filter.
-func (h *Handle) readActions(from netlink.Link, priority uint16) (all []mirred, err error) {
-	answers, err := h.newFilterRequest(unix.RTM_GETTFILTER, 0, from, priority).Execute(unix.NETLINK_ROUTE, unix.RTM_NEWTFILTER)
+// leads says whether the filter is at the link.
+func (h *Handle) leads(from netlink.Link, f leading) (bool, error) {
+	answers, err := h.leadingRequest(unix.RTM_GETTFILTER, 0, from, f).Execute(unix.NETLINK_ROUTE, unix.RTM_NEWTFILTER)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) || err == nil && len(answers) == 0 {
-		return nil, nil
+		return false, nil
 	}
-	var list []byte
+	var program, parms []byte
 	if err == nil {
-		list, err = nested(answers[0], nl.SizeofTcMsg, nl.TCA_OPTIONS, nl.TCA_BPF_ACT)
+		program, err = nested(answers[0], nl.SizeofTcMsg, nl.TCA_OPTIONS, nl.TCA_BPF_OPS)
 	}
 	if err == nil {
-		err = attributes(list, 0, func(_ uint16, one []byte) {
-			parms, _ := nested(one, 0, nl.TCA_ACT_OPTIONS, nl.TCA_MIRRED_PARMS)
-			if len(parms) >= sizeofMirred {
-				all = append(all, parseMirred(parms))
-			}
-		})
+		parms, err = nested(answers[0], nl.SizeofTcMsg, nl.TCA_OPTIONS, nl.TCA_BPF_ACT, 1, nl.TCA_ACT_OPTIONS, nl.TCA_MIRRED_PARMS)
 	}
-	return all, wrap(err, "read where what comes in by %s is led to", from.Attrs().Name)
+	want := f.mirred()
+	same := len(parms) >= sizeofMirred && bytes.Equal(parms[mirredAction:mirredAction+4], want[mirredAction:mirredAction+4]) &&
+		bytes.Equal(parms[mirredDone:sizeofMirred], want[mirredDone:]) && bytes.Equal(program, f.program)
+	return same, wrap(err, "read where what comes to %s is led to", from.Attrs().Name)
 }
 
-// removeFilters removes the filters of a priority of what comes in by a link.
-func (h *Handle) removeFilters(from netlink.Link, priority uint16) error {
-	_, err := h.newFilterRequest(unix.RTM_DELTFILTER, unix.NLM_F_ACK, from, priority).Execute(unix.NETLINK_ROUTE, 0)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
+// leadNot takes the filter away.
+func (h *Handle) leadNot(from netlink.Link, f leading) error {
+	_, err := h.leadingRequest(unix.RTM_DELTFILTER, unix.NLM_F_ACK, from, f).Execute(unix.NETLINK_ROUTE, 0)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) || notFound(err) {
 		return nil
 	}
-	return wrap(err, "remove the filters of priority %d of %s", priority, from.Attrs().Name)
+	return wrap(err, "remove filter %d of priority %d of %s", f.handle, f.priority, from.Attrs().Name)
+}
+
+func (h *Handle) leadingRequest(kind, flags int, from netlink.Link, f leading) *nl.NetlinkRequest {
+	req := nl.NewNetlinkRequest(kind, flags)
+	req.Sockets = h.raw
+	msg := &nl.TcMsg{
+		Family: nl.FAMILY_ALL, Ifindex: int32(from.Attrs().Index), Parent: ingress, Handle: f.handle, //nolint:gosec // an index
+		Info: netlink.MakeHandle(f.priority, nl.Swap16(unix.ETH_P_ALL)),
+	}
+	if f.egress {
+		msg.Parent = netlink.HANDLE_MIN_EGRESS
+	}
+	req.AddData(msg)
+	return req
+}
+
+// hook has the kernel look for filters at a link; it may do so already.
+func (h *Handle) hook(link netlink.Link, egress bool) error {
+	if !egress {
+		return h.ingress(link)
+	}
+	req := nl.NewNetlinkRequest(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
+	req.Sockets = h.raw
+	req.AddData(&nl.TcMsg{
+		Family: nl.FAMILY_ALL, Ifindex: int32(link.Attrs().Index), Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT, //nolint:gosec // an index
+	})
+	req.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("clsact")))
+	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	if errors.Is(err, unix.EEXIST) {
+		return nil
+	}
+	return err
 }
 
 // ingress has the kernel look for filters of what comes in by a link; it may do so already.

@@ -9,7 +9,7 @@ import (
 
 // Ensure makes an object, or mends it, and returns one line for each thing that was not as it
 // should be (nil when nothing was). The kinds are those of this package: see EnsureBridge,
-// EnsureVeth and EnsureShaper.
+// EnsureVeth, EnsureShaper and EnsureMirror.
 func (h *Handle) Ensure(ctx context.Context, o spec.Object) (fixed []string, err error) {
 	switch o := o.(type) {
 	case spec.Bridge:
@@ -18,6 +18,8 @@ func (h *Handle) Ensure(ctx context.Context, o spec.Object) (fixed []string, err
 		return h.EnsureVeth(ctx, o)
 	case spec.Shaper:
 		return h.EnsureShaper(ctx, o)
+	case spec.Mirror:
+		return h.EnsureMirror(ctx, o)
 	}
 	return nil, fmt.Errorf("make %s: no kind of link", o)
 }
@@ -31,6 +33,8 @@ func (h *Handle) Remove(ctx context.Context, o spec.Object) error {
 		return h.DeleteVeth(ctx, o)
 	case spec.Shaper:
 		return h.DeleteShaper(ctx, o)
+	case spec.Mirror:
+		return h.DeleteMirror(ctx, o)
 	}
 	return fmt.Errorf("remove %s: no kind of link", o)
 }
@@ -49,11 +53,15 @@ func (h *Handle) Amiss(ctx context.Context, all []spec.Object) (amiss []spec.Obj
 		if err = ctx.Err(); err != nil {
 			return nil, err
 		}
-		is := true
-		if o, shaper := o.(spec.Shaper); shaper {
-			if is, err = h.misshaped(o, buckets); err != nil {
-				return nil, err
-			}
+		is := false
+		switch o := o.(type) {
+		case spec.Shaper:
+			is, err = h.misshaped(o, buckets)
+		case spec.Mirror:
+			is, err = h.unmirrored(o)
+		}
+		if err != nil {
+			return nil, err
 		}
 		if is {
 			amiss = append(amiss, o)

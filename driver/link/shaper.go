@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/net/bpf"
@@ -110,11 +109,11 @@ func (h *Handle) ensureIfb(s spec.Shaper, buckets map[int]bucket) (fixed []strin
 	if err != nil || host == nil {
 		return fixed, err
 	}
-	have, err := h.readRedirect(host)
-	if err != nil || slices.Equal(have, []int{ifb.Attrs().Index}) {
+	is, err := h.leads(host, toIfb(ifb))
+	if err != nil || is {
 		return fixed, err
 	}
-	if err = h.setRedirect(host, ifb); err != nil {
+	if err = h.lead(host, toIfb(ifb)); err != nil {
 		return fixed, err
 	}
 	note("what the container sends did not go by " + s.Ifb + ": led there")
@@ -154,8 +153,7 @@ func (h *Handle) nameIfb(s spec.Shaper, ifb netlink.Link) error {
 // link that is gone is lost.
 func (h *Handle) removeIfb(s spec.Shaper, host netlink.Link) error {
 	if host != nil {
-		err := h.removeFilters(host, redirectPriority)
-		if err != nil && !notFound(err) {
+		if err := h.leadNot(host, leading{priority: redirectPriority, handle: filterHandle}); err != nil {
 			return err
 		}
 	}
@@ -187,26 +185,17 @@ func (h *Handle) misshaped(s spec.Shaper, buckets map[int]bucket) (bool, error) 
 	if !owns(ifb, s.Ifb, s.EndpointID) || ifb.Attrs().Flags&net.FlagUp == 0 || !buckets[ifb.Attrs().Index].is(s.Out) {
 		return true, nil
 	}
-	to, err := h.readRedirect(host)
-	return !slices.Equal(to, []int{ifb.Attrs().Index}), err
+	is, err := h.leads(host, toIfb(ifb))
+	return !is, err
 }
 
 // redirectPriority is that of the filter by which what a container sends goes to the ifb. It
 // is a large one: filters that others have put there come first, as that of the port.
 const redirectPriority = 0x4757
 
-// setRedirect leads all that comes in by a link to another one, by which it leaves.
-func (h *Handle) setRedirect(from, to netlink.Link) error {
-	return h.setActions(from, redirectPriority, []mirred{{to: to.Attrs().Index, redirect: true}})
-}
-
-// readRedirect returns the links that what comes in by a link goes to.
-func (h *Handle) readRedirect(from netlink.Link) (to []int, err error) {
-	all, err := h.readActions(from, redirectPriority)
-	for _, m := range all {
-		to = append(to, m.to)
-	}
-	return to, err
+// toIfb leads all that comes in by a link to the ifb.
+func toIfb(ifb netlink.Link) leading {
+	return leading{priority: redirectPriority, handle: filterHandle, program: everything(), to: ifb.Attrs().Index}
 }
 
 // everything is a program that takes any packet, for filters that act on all: the kind of

@@ -89,6 +89,9 @@ func (s *State) AdmitEndpoint(n *Network, e *Endpoint) error {
 	if err := admitOwnRoutes(n, e); err != nil {
 		return err
 	}
+	if e.Options.Promiscuous && !n.Options.ICC {
+		return fmt.Errorf("endpoint option gangway.promiscuous: network %s has com.docker.network.bridge.enable_icc=false, so its containers get nothing of each other: leave one of them out", Short(n.ID))
+	}
 	for _, p := range []struct{ addr, subnet, gateway netip.Prefix }{
 		{e.IPv4, n.Subnet4, n.Gateway4}, {e.IPv6, n.Subnet6, n.Gateway6},
 	} {

@@ -16,11 +16,7 @@ import (
 type State struct {
 	Networks  map[string]*Network
 	Endpoints map[string]*Endpoint
-	// Members lists the endpoints of each network.
-	Members map[string]map[string]*Endpoint
-	// Sandboxes lists the endpoints in each container's namespace. The lists never
-	// change, they are replaced.
-	Sandboxes map[string][]*Endpoint
+	places
 	// Bridges and holders lead from a bridge or an address to who holds it.
 	Bridges map[string]*Network
 	Holders map[netip.Addr]*Endpoint
@@ -30,16 +26,28 @@ type State struct {
 	High *HighPorts
 }
 
+// places list endpoints by where they are.
+type places struct {
+	// Members lists the endpoints of each network.
+	Members map[string]map[string]*Endpoint
+	// Watchers lists those of them that get copies of what the others send.
+	Watchers map[string]map[string]*Endpoint
+	// Sandboxes lists the endpoints in each container's namespace. The lists never
+	// change, they are replaced.
+	Sandboxes map[string][]*Endpoint
+}
+
 // NewState returns a state in which there is nothing.
 func NewState() *State {
 	return &State{
 		Networks:  map[string]*Network{},
 		Endpoints: map[string]*Endpoint{},
-		Members:   map[string]map[string]*Endpoint{},
-		Sandboxes: map[string][]*Endpoint{},
-		Bridges:   map[string]*Network{},
-		Holders:   map[netip.Addr]*Endpoint{},
-		High:      newHighPorts(),
+		places: places{
+			Members: map[string]map[string]*Endpoint{}, Watchers: map[string]map[string]*Endpoint{}, Sandboxes: map[string][]*Endpoint{},
+		},
+		Bridges: map[string]*Network{},
+		Holders: map[netip.Addr]*Endpoint{},
+		High:    newHighPorts(),
 	}
 }
 
@@ -50,7 +58,7 @@ func (s *State) Snapshot() *State {
 	for id, on := range s.Members {
 		members[id] = maps.Clone(on)
 	}
-	return &State{Networks: maps.Clone(s.Networks), Members: members, Sandboxes: maps.Clone(s.Sandboxes)}
+	return &State{Networks: maps.Clone(s.Networks), places: places{Members: members, Sandboxes: maps.Clone(s.Sandboxes)}}
 }
 
 // Apply makes the state follow c.
@@ -89,6 +97,10 @@ func (s *State) dropEndpoint(e *Endpoint) {
 	if len(s.Members[e.NetworkID]) == 0 {
 		delete(s.Members, e.NetworkID)
 	}
+	delete(s.Watchers[e.NetworkID], e.ID)
+	if len(s.Watchers[e.NetworkID]) == 0 {
+		delete(s.Watchers, e.NetworkID)
+	}
 	if e.Sandbox != "" {
 		s.Sandboxes[e.Sandbox] = slices.DeleteFunc(slices.Clone(s.Sandboxes[e.Sandbox]), func(o *Endpoint) bool { return o.ID == e.ID })
 		if len(s.Sandboxes[e.Sandbox]) == 0 {
@@ -115,6 +127,12 @@ func (s *State) addEndpoint(e *Endpoint) {
 		s.Members[e.NetworkID] = map[string]*Endpoint{}
 	}
 	s.Members[e.NetworkID][e.ID] = e
+	if e.Options.Promiscuous {
+		if s.Watchers[e.NetworkID] == nil {
+			s.Watchers[e.NetworkID] = map[string]*Endpoint{}
+		}
+		s.Watchers[e.NetworkID][e.ID] = e
+	}
 	if e.Sandbox != "" {
 		s.Sandboxes[e.Sandbox] = append(slices.Clone(s.Sandboxes[e.Sandbox]), e)
 	}

@@ -39,15 +39,17 @@ func (p *Plan) addNetwork(n *model.Network, uplink int) {
 	}
 }
 
-// addEndpoint adds what an endpoint of n contributes by itself.
-func (p *Plan) addEndpoint(n *model.Network, e *model.Endpoint, uplink int) {
-	p.add(Veth(n, e, uplink))
+// addEndpoint adds what an endpoint contributes by itself.
+func (p *Plan) addEndpoint(from Source) {
+	n, e := from.Network, from.Endpoint
+	p.add(Veth(n, e, from.Uplink))
 	if e.Sandbox == "" {
 		return
 	}
 	if s, bounded := Shaper(n, e); bounded {
 		p.add(s)
 	}
+	addAll(p, Mirrors(n, e, from.Watched))
 	for _, six := range []bool{false, true} {
 		if needsForwarding(n, e, six) {
 			p.add(spec.Forwarding{Six: six})

@@ -49,6 +49,8 @@ type Source struct {
 	Endpoint *model.Endpoint
 	// Members are the endpoints in a container.
 	Members []Member
+	// Watched are the endpoints of which the endpoint gets copies, sorted; see Mirrors.
+	Watched []*model.Endpoint
 	// Uplink is the MTU of the way out, of which the network's links have theirs; 0 where they
 	// do not, or while it is not known.
 	Uplink int
@@ -69,7 +71,7 @@ func SourceOf(s *model.State, o Owner, uplink int) (from Source) {
 	case OfEndpoint:
 		n, e := s.Networks[o.Network], s.Members[o.Network][o.ID]
 		if n != nil && e != nil {
-			from.Network, from.Endpoint = n, e
+			from.Network, from.Endpoint, from.Watched = n, e, Watched(s, e)
 		}
 	case OfContainer:
 		for _, e := range s.Sandboxes[o.ID] {
@@ -91,7 +93,7 @@ func (f Source) Empty() bool { return f.Network == nil && len(f.Members) == 0 }
 func (f Source) Compile() (p Plan) {
 	switch {
 	case f.Endpoint != nil:
-		p.addEndpoint(f.Network, f.Endpoint, f.Uplink)
+		p.addEndpoint(f)
 	case f.Network != nil:
 		p.addNetwork(f.Network, f.Uplink)
 	case len(f.Members) > 0:
@@ -144,6 +146,9 @@ func Concerned(s *model.State, c model.Change) (all []Owner) {
 	for _, e := range c.Endpoints {
 		on(e.Before)
 		on(e.After)
+		for _, w := range s.Watchers[e.NetworkID()] {
+			on(w)
+		}
 	}
 	slices.SortFunc(all, Owner.Compare)
 	return slices.Compact(all)

@@ -33,6 +33,10 @@ func translated() []combination {
 		{create: "--ipv6 -o anti_spoofing=true", run: web, rules: "nat", links: "dual"},
 		{create: "--ipv6 -o anti_spoofing=false", run: web, rules: "nat", links: "dual-unguarded"},
 		{create: "--ipv6 -o anti_spoofing=false -o enable_icc=false", run: web, rules: "no-icc", links: "dual-isolated-ports"},
+		// What passes a pair, and routes, are no matter of rules.
+		{create: "--ipv6 -o in=100mbit -o out=50mbit", run: web + " --driver-opt in=1mbit --driver-opt out=none --driver-opt promiscuous=true", rules: "nat", links: "dual"},
+		{create: "--ipv6 -o routes=10.9.0.0/16+via+10.200.0.5 -o host_routes=10.9.0.0/16+via+10.200.0.5 -o no_default_route=true",
+			run: web + " --driver-opt routes=none --driver-opt no_default_route=true", rules: "nat", links: "dual"},
 		{create: "-o enable_icc=false", run: web, rules: "no-icc-ipv4", links: "ipv4-isolated-ports"},
 		{create: "--ipv6 -o enable_ip_masquerade=false", run: web, rules: "no-masquerade", links: "dual"},
 		{create: "-o enable_ip_masquerade=false", run: web, rules: "no-masquerade-ipv4", links: "ipv4"},

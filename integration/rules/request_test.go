@@ -116,7 +116,7 @@ func (w wish) request(t *testing.T, n int) driver.CreateNetworkRequest {
 		switch option, isOption := strings.CutPrefix(arg, "-o="); {
 		case isOption:
 			name, value, _ := strings.Cut(option, "=")
-			options[fullName(t, config.ForNetwork, name)] = value
+			options[fullName(t, config.ForNetwork, name)] = strings.ReplaceAll(value, "+", " ")
 		case arg == "--ipv6":
 			ipv6 = true
 			r.Options["com.docker.network.enable_ipv6"] = true
@@ -164,7 +164,7 @@ func driverOptions(t *testing.T, run string) (rest string, options config.Endpoi
 			continue
 		}
 		name, value, _ := strings.Cut(option, "=")
-		options[fullName(t, config.ForContainer, name)] = []byte(strconv.Quote(value))
+		options[fullName(t, config.ForContainer, name)] = []byte(strconv.Quote(strings.ReplaceAll(value, "+", " ")))
 	}
 	return strings.Join(others, " "), options
 }

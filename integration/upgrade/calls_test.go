@@ -93,7 +93,7 @@ func estate() []network {
 			id: id("7"), subnets: []string{"10.58.0.0/24"},
 			options: map[string]string{"gangway.rate.in": "100mbit/1mb", "gangway.rate.out": "50mbit",
 				"gangway.routes": "10.9.0.0/16 via 10.58.0.5", "gangway.host_routes": "10.9.0.0/16 via 10.58.0.5", "gangway.no_default_route": "true", "driver.mtu": "auto"},
-			endpoints: []endpoint{{id: id("8"), options: map[string]string{"gangway.rate.out": "none"}}},
+			endpoints: []endpoint{{id: id("8"), options: map[string]string{"gangway.rate.out": "none", "gangway.promiscuous": "true", "gangway.routes": "none"}}},
 		},
 	}
 }
