@@ -43,6 +43,12 @@ func originOf(fd int, ipv6 bool) (client, error) {
 	return packetInfo(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, unix.IPV6_2292PKTOPTIONS)
 }
 
+// CameBy says by which link the client of an accepted connection came.
+func CameBy(fd int, ipv6 bool) (link int, err error) {
+	c, err := originOf(fd, ipv6)
+	return c.link, err
+}
+
 // ipPacketOptions is IP_PKTOPTIONS of linux/in.h.
 const ipPacketOptions = 9
 
