@@ -26,7 +26,7 @@ func egressOptions() []Option {
 	return []Option{egress, allow, deny}
 }
 
-const destinations = "entries with `,` between them: address, subnet, internet, private, lan, metadata or host, each with `:PORT` or `:PORT-PORT` and `/tcp`, `/udp` or `/sctp` behind it; none"
+const destinations = "entries with `,` between them: address, subnet, `NAME`, `*.NAME`, internet, private, lan, metadata, host or dns, each with `:PORT` or `:PORT-PORT` and `/tcp`, `/udp` or `/sctp` behind it; none"
 
 func defaultOf(setting string) string {
 	return "Without it what the setting " + setting + " says"

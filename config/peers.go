@@ -21,8 +21,8 @@ func protoName(proto uint8) string {
 	return ""
 }
 
-// parsePeers reads WHO[:PORT[-PORT]][/PROTOCOL], where WHO is an address, a prefix or one of
-// these groups; an IPv6 one is in brackets before a port.
+// parsePeers reads WHO[:PORT[-PORT]][/PROTOCOL], where WHO is an address, a prefix, one of
+// these groups or, where dns is one of them, a name; an IPv6 one is in brackets before a port.
 func parsePeers(item string, groups []Group) (Peers, error) {
 	who, proto, err := cutProtocol(item)
 	if err != nil {
@@ -34,8 +34,31 @@ func parsePeers(item string, groups []Group) (Peers, error) {
 	}
 	p := Peers{Ports: ports}
 	p.Proto = proto
+	if slices.Contains(groups, GroupDNS) && looksLikeName(who) && !slices.Contains(groups, Group(who)) {
+		if n := nearest(who, texts(groups)); n != "" && !strings.Contains(who, ".") {
+			return p, fmt.Errorf("has %q: did you mean %s?", who, n)
+		}
+		p.Name, err = ParseName(who)
+		return p, err
+	}
 	p.Group, p.Prefix, err = parseWho(who, groups)
 	return p, err
+}
+
+// looksLikeName tells names from addresses and subnets, which have digits, dots and, in
+// IPv6, colons and letters up to f.
+func looksLikeName(who string) bool {
+	if strings.ContainsAny(who, ":/") || who == "" || who == Any || who == None {
+		return false
+	}
+	return strings.Trim(who, "0123456789.") != ""
+}
+
+func texts(groups []Group) (all []string) {
+	for _, g := range groups {
+		all = append(all, string(g))
+	}
+	return all
 }
 
 // cutProtocol takes a protocol's name off the end; a number there is a prefix's length.
@@ -140,19 +163,14 @@ func plainPrefix(p netip.Prefix) (Group, netip.Prefix, error) {
 
 // notWho explains what is neither an address nor a group.
 func notWho(who string, groups []Group) error {
-	var known []string
-	for _, g := range groups {
-		known = append(known, string(g))
-	}
+	known := texts(groups)
 	switch {
 	case strings.HasPrefix(who, "network:"):
 		return fmt.Errorf("has %q: other networks of Gangway cannot be named, containers of different networks reach each other by published ports", who)
-	case who == HostDNS && slices.Contains(groups, GroupHost):
-		return fmt.Errorf("has %q: name the resolver by its address, such as 9.9.9.9:53; gangway.host says whether that of the host is reached", who)
 	case who == "" || who == Any || who == None:
 		return fmt.Errorf("has %q among other entries, or with ports: want an address, a subnet, or one of %s", who, strings.Join(known, ", "))
 	case strings.ContainsAny(who, ".*") && strings.ContainsFunc(who, func(r rune) bool { return r >= 'g' && r <= 'z' || r == '*' }):
-		return fmt.Errorf("has the name %q: destinations are given as addresses, subnets or groups (%s), names are not looked up", who, strings.Join(known, ", "))
+		return fmt.Errorf("has the name %q: sources are given as addresses, subnets or groups (%s), names are not looked up", who, strings.Join(known, ", "))
 	case strings.Count(who, ":") > 1:
 		return fmt.Errorf("has %q, which is no IPv6 address: one with a port is written [ADDRESS]:PORT", who)
 	}
@@ -189,5 +207,5 @@ func (p Peers) noSource() error {
 }
 
 func (p Peers) within(outer netip.Prefix) bool {
-	return p.Group == "" && outer.Contains(p.Prefix.Addr()) && p.Prefix.Bits() >= outer.Bits()
+	return p.Group == "" && p.Name == "" && outer.Contains(p.Prefix.Addr()) && p.Prefix.Bits() >= outer.Bits()
 }

@@ -63,12 +63,16 @@ const (
 	GroupMetadata Group = "metadata"
 	// GroupHost are all addresses of the host.
 	GroupHost Group = "host"
+	// GroupDNS stands for questions after all names.
+	GroupDNS Group = "dns"
 )
 
 // Peers are addresses with ports: whom a container may reach, or may be reached by.
 type Peers struct {
-	// Group or else Prefix says who.
-	Group  Group
+	// Group, Name or else Prefix says who.
+	Group Group
+	// Name is one of the DNS as ParseName returns it, of a destination.
+	Name   string
 	Prefix netip.Prefix
 	Ports
 }
@@ -105,8 +109,8 @@ func span(first, last uint16) string {
 
 // String is how users write them.
 func (p Peers) String() string {
-	who := string(p.Group)
-	if p.Group == "" {
+	who := string(p.Group) + p.Name
+	if who == "" {
 		who = p.Prefix.String()
 		if p.Prefix.IsSingleIP() {
 			who = p.Prefix.Addr().String()
@@ -123,6 +127,9 @@ func (p Peers) String() string {
 func ParseDestinations(list string) ([]Peers, error) {
 	return parseList(list, func(item string) (Peers, error) {
 		p, err := parsePeers(item, destinationGroups())
+		if err == nil && p.Group == GroupDNS && !p.All() {
+			err = fmt.Errorf("has %q: dns is port 53, leave ports and protocol out", item)
+		}
 		if err == nil {
 			err = p.unreachable()
 		}
@@ -225,7 +232,7 @@ func ParseHostAccess(list string) (every bool, ports []Ports, err error) {
 }
 
 func destinationGroups() []Group {
-	return []Group{GroupInternet, GroupPrivate, GroupLAN, GroupMetadata, GroupHost}
+	return []Group{GroupInternet, GroupPrivate, GroupLAN, GroupMetadata, GroupHost, GroupDNS}
 }
 
 func sourceGroups() []Group { return []Group{GroupInternet, GroupPrivate, GroupLAN} }

@@ -18,14 +18,18 @@ func TestPolicyEntries(t *testing.T) {
 			"10.0.0.0/8/udp": "10.0.0.0/8/udp", "[2001:db8::1]:443": "[2001:db8::1]:443", "[2001:db8::/32]:1-65535/sctp": "[2001:db8::/32]:1-65535/sctp",
 			"2001:db8::1": "2001:db8::1", "[2001:db8::1]": "2001:db8::1", "2001:db8::/32/tcp": "2001:db8::/32/tcp", "2001:DB8:0:0::1": "2001:db8::1",
 			"private:80, internet ,private:80": "internet,private:80", "host:5432/tcp,lan,metadata": "host:5432/tcp,lan,metadata",
+			"Registry.Example:443": "registry.example:443", "*.example/tcp": "*.example/tcp", "registry.example.": "registry.example", "nas.": "nas.", "*.lan:80-90": "*.lan:80-90", "_a.b-c.x1:1": "_a.b-c.x1:1", "dns,a.example": "a.example,dns",
 		}, table{
-			"registry.example:443": `has the name "registry.example": destinations are given as addresses`, "*.example": "names are not looked up", "intenet": "did you mean internet?",
-			"localhost": "names are not looked up", "10.0.5.7:0": `port "0", which is none from 1 to 65535`, "10.0.5.7:70000": "none from 1 to 65535", "10.0.5.7:90-80": "the first behind the last",
+			"intenet": "did you mean internet?", "a.*.example": "with * elsewhere than in *. at its front", "*": "with * elsewhere", "*.*.example": "with * elsewhere", "a..example": "nothing between two dots", "-a.example": "begins or ends with -",
+			"a-.example": "begins or ends with -", "bücher.example": "beginning with xn--", "a b.example": `has ' '`, "10.0.0.x1.7": "no name ends in a number", strings.Repeat("a", 64) + ".example": "longer than 63 letters",
+			strings.Repeat("abcdefg.", 32) + "example": "longer than 253 letters", "dns:53": "dns is port 53", "dns/udp": "dns is port 53", "*.": "nothing between two dots", "registry.example:0": "none from 1 to 65535",
+			"localhost": "write localhost. for a name of one word", "10.0.5.7:0": `port "0", which is none from 1 to 65535`, "10.0.5.7:70000": "none from 1 to 65535", "10.0.5.7:90-80": "the first behind the last",
 			"10.0.5.7/tpc": "did you mean tcp?", "10.0.5.7/24": "want 10.0.5.0/24, or 10.0.5.7 for the address alone", "2001:db8::1:65536": "one with a port is written [ADDRESS]:PORT",
 			"[10.0.0.1]:80": "is not [IPV6] or [IPV6]:PORT", "[2001:db8::1]80": "is not [IPV6]", "[2001:db8::1": "is not [IPV6]", "fe80::1%eth0": "leave the zone out", "::ffff:10.0.0.1": "write the IPv4 address 10.0.0.1",
 			"127.0.0.1": "can never match", "0.0.0.0": "can never match", "fe80::/10": "can never match", "::1": "can never match",
-			"network:db": "other networks of Gangway cannot be named", "dns": "name the resolver by its address", "any": "among other entries", "10.0.0.1,": "an empty entry", "10.0.0.1:+80": "none from 1 to 65535", ":80": "want an address",
+			"network:db": "other networks of Gangway cannot be named", "any": "among other entries", "10.0.0.1,": "an empty entry", "10.0.0.1:+80": "none from 1 to 65535", ":80": "want an address",
 		}},
+		"sources": {ingressList, table{}, table{"registry.example": "names are not looked up", "dns": "names are not looked up"}},
 		"ingress": {ingressList, table{
 			"any": "any", "none": "none", "lan": "lan", "10.0.0.0/8,lan": "10.0.0.0/8,lan", "22/tcp=10.8.0.0/24,any": "22/tcp=10.8.0.0/24,any", "8000-8100=none,any": "8000-8100=none,any", "443=any": "443=any", "fe80::/10": "fe80::/10",
 		}, table{

@@ -189,8 +189,6 @@ func policyTold(t *testing.T, e *harness.Engine) {
 		}
 		return nil
 	})
-	e.Refused(t, []string{"gangway.egress.allow", "registry.example"},
-		"network", "create", "-d", e.Driver, "-o", "gangway.egress=deny", "-o", "gangway.egress.allow=registry.example:443", "names")
 	e.Network(t, "locked", "-o", "gangway.lock=true", "--subnet", "10.77.0.0/24")
 	e.Refused(t, []string{"gangway.lock"}, "run", "--rm", "--network", "name=locked,driver-opt=gangway.egress=open", harness.Image, "true")
 }

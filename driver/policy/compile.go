@@ -18,6 +18,8 @@ type Compiled struct {
 	// is public.
 	Deny, Allow    Access
 	Open, Internet bool
+	// Named are the ports for which addresses of names are allowed, each once.
+	Named []config.Ports
 	// HostDeny and HostAllow are of what it sends to the host: refused what is in Deny or
 	// in HostDeny, or all of it with NoHost; passed then what is in HostAllow, or the rest if WholeHost says so.
 	HostDeny, HostAllow []PortSpan
@@ -91,6 +93,7 @@ func (p Policy) Compile() Compiled {
 		}
 		allow.add(addresses(a), a.Ports)
 	}
+	c.Named = p.named()
 	for _, h := range p.HostPorts {
 		hostAllow.add(h)
 	}

@@ -16,11 +16,17 @@ type Packet struct {
 	Port  uint16
 	// Near says that it came by a bridge of Gangway.
 	Near bool
+	// Names are allowed ones by which the container has learned of To.
+	Names []string
 }
 
 // Decide says whether a container with the policy may begin a flow to what is none of its
-// network; host says that it is an address of the host.
+// network; host says that it is an address of the host. Questions that the resolver answers
+// go on to nobody.
 func (p Policy) Decide(to Packet, host bool) bool {
+	if p.Asks() && to.asks() {
+		return true
+	}
 	for _, d := range p.Deny {
 		if match(d.Ports, to) && (host && d.Group == config.GroupHost || withEmbedded(addresses(d)).Contains(to.To)) {
 			return false
@@ -30,7 +36,7 @@ func (p Policy) Decide(to Packet, host bool) bool {
 		return p.reachesHost(to)
 	}
 	for _, a := range p.Allow {
-		if match(a.Ports, to) && addresses(a).Contains(to.To) {
+		if match(a.Ports, to) && (addresses(a).Contains(to.To) || slices.ContainsFunc(to.Names, a.Covers)) {
 			return true
 		}
 	}

@@ -22,6 +22,16 @@ type Judge struct {
 	networks   []bound
 	// subnets are those of all networks.
 	subnets []netip.Prefix
+	// names tells by which names somebody has learned of an address, with what is forgotten
+	// meanwhile; nil for nobody.
+	names func(who Who, to netip.Addr) []string
+}
+
+// Knowing is the judge that knows by which names somebody has learned of an address, also a
+// while ago: a flow that began then goes on.
+func (j Judge) Knowing(names func(who Who, to netip.Addr) []string) Judge {
+	j.names = names
+	return j
 }
 
 type bound struct {
@@ -53,14 +63,29 @@ func NewJudge(all []Binding, subnets []netip.Prefix) Judge {
 // Forbids says that a flow would not begin any more. host says which addresses are the host's.
 func (j Judge) Forbids(f Flow, host func(netip.Addr) bool) bool {
 	asked := Packet{From: f.From, To: f.To, Proto: f.Proto, Port: f.Port, Near: contain(j.subnets, f.From)}
-	if b, found := j.of(f.From); found && !b.policy.Audit && b.policy.Outward() {
-		local := host(f.To)
-		if (local || !contain(b.Subnets, f.To)) && !b.policy.Decide(asked, local) {
-			return true
-		}
+	if b, found := j.of(f.From); found && !b.policy.Audit && b.policy.Outward() && j.forbidsOut(b, f, asked, host) {
+		return true
 	}
 	b, found := j.of(f.Answers)
 	return found && !b.policy.Audit && !b.policy.Everybody && !contain(b.Subnets, f.From) && !host(f.From) && !host(f.Answers) && !b.policy.Admits(asked)
+}
+
+// forbidsOut says so for what a container has sent.
+func (j Judge) forbidsOut(b bound, f Flow, asked Packet, host func(netip.Addr) bool) bool {
+	local, within := host(f.To), contain(b.Subnets, f.To)
+	if b.policy.Asks() && asked.asks() && !within && !host(f.Answers) {
+		return true // the resolver does not answer it
+	}
+	asked.Names = j.known(b, f)
+	return (local || !within) && !b.policy.Decide(asked, local)
+}
+
+// known are names by which the container has learned of the address.
+func (j Judge) known(b bound, f Flow) []string {
+	if j.names == nil || !b.policy.Asks() {
+		return nil
+	}
+	return append(j.names(Who{Addr: f.From}, f.To), j.names(Who{Policy: b.Texts}, f.To)...)
 }
 
 // of finds whose policy counts for an address.

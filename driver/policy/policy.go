@@ -87,11 +87,14 @@ func (p Policy) Check(four, six bool) error {
 			return fmt.Errorf("gangway.ingress has %s, which can never match: %w", s, err)
 		}
 	}
+	if err := p.checkNames(); err != nil {
+		return err
+	}
 	return p.covered()
 }
 
 func familyLacks(e config.Peers, four, six bool) error {
-	if e.Group != "" {
+	if e.Group != "" || e.Name != "" {
 		return nil
 	}
 	switch is6 := e.Prefix.Addr().Is6(); {
@@ -123,8 +126,11 @@ func covers(outer, inner config.Peers) bool {
 	if !outer.All() && (inner.All() || !hasPorts(outer.Ports, inner.Ports)) {
 		return false
 	}
-	if outer.Group == config.GroupHost || inner.Group == config.GroupHost {
+	if outer.Group == config.GroupHost || inner.Group == config.GroupHost || inner.Group == config.GroupDNS {
 		return outer.Group == inner.Group
+	}
+	if outer.Name != "" || inner.Name != "" {
+		return coversName(outer, inner)
 	}
 	in, out := addresses(inner), addresses(outer)
 	for _, r := range in.Ranges() {

@@ -128,8 +128,12 @@ func withEmbedded(set *netipx.IPSet) *netipx.IPSet {
 	return built(&b)
 }
 
-// addresses are those of an entry; none for the host's own, which nobody knows here.
+// addresses are those of an entry; none for the host's own and for those of names, which
+// nobody knows here.
 func addresses(e config.Peers) *netipx.IPSet {
+	if e.Name != "" {
+		return new(netipx.IPSet)
+	}
 	if e.Group != "" {
 		if set := groups()[e.Group]; set != nil {
 			return set

@@ -1,0 +1,114 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"go4.org/netipx"
+
+	"github.com/gangway-net/gangway/config"
+)
+
+// dnsPort is where questions for names are sent, by UDP or TCP.
+const dnsPort = 53
+
+func (p Packet) asks() bool { return p.Port == dnsPort && (p.Proto == 6 || p.Proto == 17) }
+
+// Asks says that questions for names, wherever containers send them, are answered by the
+// resolver: the policy names some.
+func (p Policy) Asks() bool {
+	return slices.ContainsFunc(p.Allow, func(a config.Peers) bool { return a.Name != "" || a.Group == config.GroupDNS })
+}
+
+// MayAsk says whether a name may be asked for.
+func (p Policy) MayAsk(name string) bool {
+	return !p.denied(name) && slices.ContainsFunc(p.Allow, func(a config.Peers) bool { return a.Group == config.GroupDNS || a.Covers(name) })
+}
+
+// Opens are the ports for which the addresses of a name are allowed, each once.
+func (p Policy) Opens(name string) (all []config.Ports) {
+	if p.denied(name) {
+		return nil
+	}
+	for _, a := range p.Allow {
+		if a.Covers(name) && !slices.Contains(all, a.Ports) {
+			all = append(all, a.Ports)
+		}
+	}
+	return all
+}
+
+// named are the ports for which some name is allowed, each once.
+func (p Policy) named() (all []config.Ports) {
+	for _, a := range p.Allow {
+		if a.Name != "" && !slices.Contains(all, a.Ports) {
+			all = append(all, a.Ports)
+		}
+	}
+	return all
+}
+
+func (p Policy) denied(name string) bool {
+	return slices.ContainsFunc(p.Deny, func(d config.Peers) bool { return d.Covers(name) })
+}
+
+// Plain are the names that stand for themselves alone, each once.
+func (p Policy) Plain() (all []string) {
+	for _, a := range p.Allow {
+		if name := a.Plain(); name != "" && !p.denied(name) && !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// Serves says that the policy names the address as a server that may be asked: with port 53.
+// What a group or all ports of it allow does not make it one: whoever answers decides which
+// addresses are opened.
+func (p Policy) Serves(a netip.Addr) bool {
+	return slices.ContainsFunc(p.Allow, func(e config.Peers) bool {
+		return e.Group == "" && e.Name == "" && e.First == dnsPort && e.Last == dnsPort && e.Prefix.Contains(a)
+	})
+}
+
+// checkNames refuses names that can never match.
+func (p Policy) checkNames() error {
+	for _, d := range p.Deny {
+		switch {
+		case d.Group == config.GroupDNS:
+			return fmt.Errorf("gangway.egress.deny has dns: nothing is asked unless gangway.egress.allow has it; a server is denied by its address, all by 0.0.0.0/0:53,[::/0]:53")
+		case d.Name == "":
+		case !d.All():
+			return fmt.Errorf("gangway.egress.deny has %s: a name that is denied is not answered, whatever the port: leave ports and protocol out", d)
+		case !slices.ContainsFunc(p.Allow, func(a config.Peers) bool { return a.Group == config.GroupDNS || coversName(a, d) || coversName(d, a) }):
+			return fmt.Errorf("gangway.egress.deny has %s, which can never match: no name in gangway.egress.allow has it. Who knows an address needs no name for it: deny addresses", d)
+		}
+	}
+	return nil
+}
+
+// coversName says whether the name of an entry has all of another one's.
+func coversName(outer, inner config.Peers) bool {
+	if inner.Name == "" {
+		return false
+	}
+	if inner.Plain() != "" {
+		return outer.Covers(inner.Name)
+	}
+	return outer.Name != "" && outer.Plain() == "" && strings.HasSuffix(inner.Name[1:], outer.Name[1:])
+}
+
+// Opened says whether names may open an address: not what no other host has, nor where clouds
+// tell of themselves, nor the host.
+func Opened(a netip.Addr) bool {
+	return a.IsValid() && !a.Is4In6() && !a.IsLoopback() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLinkLocalUnicast() &&
+		!never().Contains(a)
+}
+
+// never are addresses that names open to nobody.
+var never = sync.OnceValue(func() *netipx.IPSet {
+	return setOf(append(metadata(), "0.0.0.0/8", "240.0.0.0/4", mapped, compatible))
+})
