@@ -42,6 +42,8 @@ type Refused struct {
 	// Protocol is a name, such as tcp, or a number. Ports are 0 where there are none.
 	Protocol string
 	From, To netip.AddrPort
+	// Name is the one that was asked for, of a question for a name.
+	Name string
 	// Lost is how many others nobody was told of before this one, as they came too fast.
 	Lost uint64
 }

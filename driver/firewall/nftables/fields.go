@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -161,6 +162,8 @@ type values struct {
 	proto  spec.Protocol
 	family byte
 	number uint32
+	// ether is six bytes.
+	ether [6]byte
 }
 
 // appendTo writes the field's bytes.
@@ -183,6 +186,8 @@ func (f *field) appendTo(b []byte, v *values) []byte {
 		return append(b, v.family)
 	case number:
 		return binary.NativeEndian.AppendUint32(b, v.number)
+	case hardwareAddress:
+		return append(b, v.ether[:]...)
 	}
 	panic(fmt.Sprintf("no element has a field of kind %d", f.kind))
 }
@@ -209,6 +214,8 @@ func (f field) read(b []byte, v *values) {
 		v.family = b[0]
 	case number:
 		v.number = binary.NativeEndian.Uint32(b)
+	case hardwareAddress:
+		v.ether = [6]byte(b)
 	}
 }
 
@@ -230,6 +237,9 @@ func (f field) show(v *values) string {
 			}
 		}
 		return fmt.Sprint(v.family)
+	}
+	if f.kind == hardwareAddress {
+		return net.HardwareAddr(v.ether[:]).String()
 	}
 	return fmt.Sprintf("%#x", v.number)
 }

@@ -52,7 +52,13 @@ func policyChains(log bool) []chain {
 		return rules
 	}
 	filter := nft.ChainTypeFilter
-	all := slices.Concat(refusingChains(r, log), sentChains(r), arrivingChains(r))
+	all := slices.Concat(refusingChains(r, log), questionChains(), sentChains(r), arrivingChains(r))
+	var passedOn [][]expr.Any
+	for _, h := range headers() {
+		for _, asked := range toDNS(call("passed_on" + h.name)) {
+			passedOn = append(passedOn, rule(h.own(), asked))
+		}
+	}
 	return append(all,
 		base("prerouting", filter, nft.ChainHookPrerouting, policyPriority, slices.Concat(known, byFamily(r.guarded, "sent"))...),
 		base("input", filter, nft.ChainHookInput, *nft.ChainPriorityFilter-2, slices.Concat(known,
@@ -61,7 +67,7 @@ func policyChains(log bool) []chain {
 			[][]expr.Any{
 				rule(family4(), multicast4(), r.guarded.in(inet()), jump("outward4")),
 				rule(family6(), multicast6(), r.guarded.in(inet()), jump("outward6")),
-			}, byFamily(r.protected, "inward"))...))
+			}, passedOn, byFamily(r.protected, "inward"))...))
 }
 
 // sentChains judge what a container sends.
@@ -74,33 +80,39 @@ func sentChains(r policyRows) (all []chain) {
 	}
 	four, six := headers()[0], headers()[1]
 	within := func(h header) []expr.Any { return rule(h.own(), r.home.in(h, daddr, iifname), accepted()) }
+	asks := func(h header) [][]expr.Any { return toDNS(call("question" + h.name)) }
+	// Without neighbour discovery there is no IPv6 at all. The kernel believes none that
+	// comes from another link, and refuses to pass it on.
+	neighbours := [][]expr.Any{
+		rule(icmp6(), []expr.Any{&expr.Range{Op: expr.CmpOpEq, Register: 1, FromData: []byte{130}, ToData: []byte{137}}}, accepted()),
+		rule(icmp6(), is(143), accepted()),
+		rule(six.own(), r.home.notIn(six), jump("stranger")),
+	}
 	return append(all,
+		regular("sent_self4", append(asks(four), rule(jump("to_host4")))...),
+		regular("to_others4", append(asks(four), rule(jump("outward4")))...),
+		regular("to_others6", append(asks(six), rule(jump("outward6")))...),
 		regular("sent4",
 			rule(four.own(), r.home.notIn(four), jump("stranger")),
-			rule(local(), jump("to_host4")),
+			rule(local(), jump("sent_self4")),
 			rule(family4(), multicast4(), accepted()),
 			rule(family4(), network(16, 4), is(255, 255, 255, 255), accepted()),
 			within(four),
-			rule(jump("outward4"))),
+			rule(jump("to_others4"))),
 		regular("sent6",
 			rule(family6(), multicast6(), accepted()),
-			rule(local(), jump("arrived6")),
+			rule(local(), jump("sent_self6")),
 			// Another one's link-local address, on a bridge that passes it on by itself.
 			rule(family6(), linkLocal6At(24), accepted()),
 			rule(six.own(), r.home.notIn(six), jump("stranger")),
 			within(six),
-			rule(jump("outward6"))),
+			rule(jump("to_others6"))),
 		regular("arrived4",
 			rule(meta(expr.MetaKeyL4PROTO, 1), is(unix.IPPROTO_IGMP), accepted()),
 			rule(four.own(), r.home.notIn(four), jump("stranger")),
 			rule(jump("to_host4"))),
-		// Without neighbour discovery there is no IPv6 at all. The kernel believes none that
-		// comes from another link, and refuses to pass it on.
-		regular("arrived6",
-			rule(icmp6(), []expr.Any{&expr.Range{Op: expr.CmpOpEq, Register: 1, FromData: []byte{130}, ToData: []byte{137}}}, accepted()),
-			rule(icmp6(), is(143), accepted()),
-			rule(six.own(), r.home.notIn(six), jump("stranger")),
-			rule(jump("to_host6"))))
+		regular("arrived6", slices.Concat(neighbours, [][]expr.Any{rule(jump("to_host6"))})...),
+		regular("sent_self6", slices.Concat(neighbours, asks(six), [][]expr.Any{rule(jump("to_host6"))})...))
 }
 
 // arrivingChains judge what comes to a container from outside of its network. Whatever has
@@ -179,6 +191,9 @@ func partOf(id string, c policy.Compiled) policyPart {
 		}
 		denied := to(deny, jump(refuse))
 		out := append(denied, to(allow, accepted())...)
+		for _, ports := range c.Named {
+			out = append(out, byName(h, idBytes(id), ports)...)
+		}
 		if c.Internet {
 			out = append(out, rule(h.own(), rowsOfPolicy().public.in(h), accepted()))
 		}

@@ -18,6 +18,8 @@ type policyListing struct {
 	// chains and items have the names of the chains and sets.
 	chains map[string]bool
 	items  contents
+	// timed are the elements of sets that hold what was learned.
+	timed map[string][]nft.SetElement
 	// broken has a line for each thing that is not as it was to be.
 	broken []string
 	// generation is that at which it was so.
@@ -53,7 +55,7 @@ func (p *PolicyTable) list(ctx context.Context, want image) (policyListing, erro
 }
 
 func (p *PolicyTable) listOnce(ctx context.Context, want image) (policyListing, error) {
-	l := policyListing{chains: map[string]bool{}, items: contents{}}
+	l := policyListing{chains: map[string]bool{}, items: contents{}, timed: map[string][]nft.SetElement{}}
 	if err := p.k.open(); err != nil {
 		return l, err
 	}
@@ -144,6 +146,10 @@ func (p *PolicyTable) listSets(l *policyListing, want image) error {
 		elements, err := p.k.conn.GetSetElements(&w.Set)
 		if err != nil {
 			return err
+		}
+		if w.kind == timed {
+			l.timed[w.Name] = elements
+			continue
 		}
 		items, strange := decode(w, elements)
 		if d := (contents{w.Name: items}).diff(contents{w.Name: want.items[w.Name]}); strange > 0 || d.gone.len()+d.fresh.len() > 0 {

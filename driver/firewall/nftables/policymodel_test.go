@@ -100,9 +100,10 @@ func randomList(rnd *rand.Rand, of []string) string {
 
 func randomPolicy(rnd *rand.Rand) config.Policy {
 	destinations := []string{"1.2.3.4", "1.2.3.0/24", "1.2.0.0/16", "10.2.0.2", "10.0.0.0/8", "169.254.169.254", "192.0.2.1", "[2600::1]", "[2600::/32]", "[fd00:2::2]", "[fd00::/8]", "private", "lan", "internet", "metadata", "host"}
+	named := append(slices.Clone(destinations), "a.example", "*.b.example", "a.example", "*.b.example", "x.b.example")
 	sources := []string{"1.2.3.4", "1.2.0.0/16", "10.0.0.0/8", "10.1.0.2", "2600::/32", "fd00::/8", "lan", "private", "internet", "any"}
 	p := config.Policy{
-		Egress: oneOf(rnd, "open", "internet", "deny"), Allow: randomList(rnd, destinations), Deny: randomList(rnd, destinations),
+		Egress: oneOf(rnd, "open", "internet", "deny"), Allow: randomList(rnd, named), Deny: randomList(rnd, destinations),
 		Host: oneOf(rnd, "", "any", "dns", "none", "22,8080", "dns,80-443/tcp", "8081/udp"), Mode: oneOf(rnd, "enforce", "enforce", "enforce", "audit"),
 	}
 	var in []string
@@ -164,7 +165,11 @@ func randomPacket(rnd *rand.Rand, number int) sentPacket {
 func passes(all []policy.Binding, s sentPacket) bool {
 	host := slices.Contains(modelHost, s.To.String())
 	if s.Near {
-		if p, found := findPolicy(all, "gw-"+s.link[2:], s.From); found && !p.Audit && !p.Decide(s.Packet, host) {
+		p, found := findPolicy(all, "gw-"+s.link[2:], s.From)
+		if found && s.questions(p) {
+			return s.To.String() != "fec0::1" // it is redirected to the host, which has no address of that scope
+		}
+		if found && !p.Audit && !p.Decide(s.Packet, host) {
 			return false
 		}
 	}
@@ -180,6 +185,11 @@ func passes(all []policy.Binding, s sentPacket) bool {
 		}
 	}
 	return true
+}
+
+// questions says that the resolver answers the packet.
+func (s sentPacket) questions(p policy.Policy) bool {
+	return p.Asks() && s.Port == 53 && (s.Proto == 6 || s.Proto == 17)
 }
 
 // findPolicy is the one that counts for an address on a bridge.
@@ -289,6 +299,7 @@ func TestPolicyModel(t *testing.T) {
 	nstest.Do(t, func() {
 		sh(t, "%s", policyWorld)
 		table := newPolicyTable(t, false)
+		table.Serve(10053)
 		senders := map[string]farSender{"p-a": newFarSender(t, "p-a", "gw-a"), "p-b": newFarSender(t, "p-b", "gw-b"), "p-out": newFarSender(t, "p-out", "v-out")}
 		flows, err := conntrack.New()
 		if err != nil {
@@ -307,6 +318,9 @@ func TestPolicyModel(t *testing.T) {
 			if round > 0 {
 				all = modelPolicies(rnd)
 			}
+			if _, err := table.Sync(t.Context(), nil, false); err != nil { // what was learned ends with the policies
+				t.Fatal(err)
+			}
 			if _, err := table.Sync(t.Context(), all, false); err != nil {
 				t.Fatalf("%v: %v", all, err)
 			}
@@ -314,7 +328,8 @@ func TestPolicyModel(t *testing.T) {
 				t.Fatal(err)
 			}
 			sh(t, "nft flush set inet world arrived4; nft flush set inet world arrived6")
-			p, r := policyRound(t, all, senders, rnd, 250*(round%80))
+			known := learnAtRandom(t, table, all, rnd)
+			p, r := policyRound(t, all, policyRun{senders, known, rnd, 250 * (round % 80)})
 			passed, refused = passed+p, refused+r
 			if t.Failed() {
 				for _, b := range all {
@@ -329,16 +344,17 @@ func TestPolicyModel(t *testing.T) {
 
 // policyRound sends packets at random, and compares what arrives with the model; first is the
 // number of the first one.
-func policyRound(t *testing.T, all []policy.Binding, senders map[string]farSender, rnd *rand.Rand, first int) (passed, refused int) {
+func policyRound(t *testing.T, all []policy.Binding, run policyRun) (passed, refused int) {
 	t.Helper()
 	sent, asked := map[string][]sentPacket{}, map[string]bool{}
 	for n := range 250 {
-		s := randomPacket(rnd, n+first)
+		s := randomPacket(run.rnd, n+run.first)
+		s.Names = run.known(s.From, s.To)
 		answers := s.Port == 0 && asked[fmt.Sprint(s.To, s.From)]
 		if len(sent[s.key()]) == 0 && !answers { // else it could not be told from another one
 			asked[fmt.Sprint(s.From, s.To)] = true
 			sent[s.key()] = append(sent[s.key()], s)
-			senders[s.link].send(t, s.bytes())
+			run.senders[s.link].send(t, s.bytes())
 		}
 	}
 	arrived := map[string]bool{}

@@ -1,9 +1,7 @@
 package nftables
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -59,10 +57,10 @@ func rowsOfPolicy() policyRows {
 // everyRow lists them.
 func everyRow() []row {
 	r := rowsOfPolicy()
-	return []row{
+	return append(rowsOfNames().list(), []row{
 		r.guarded, r.protected, r.stranger, r.home, r.public, r.outward, r.outwardNet, r.host, r.hostNet, r.inward, r.inwardNet,
 		r.refused, r.refusedAt,
-	}
+	}...)
 }
 
 // sets are the definitions of rows, by name.
@@ -108,8 +106,7 @@ const (
 
 // policyID names a policy in the table. Equal ones share their chains and sets.
 func policyID(texts config.Policy) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q", texts))
-	return hex.EncodeToString(sum[:6])
+	return hex.EncodeToString(idOf(texts))
 }
 
 // policyPart is what the table has for a policy, or for a bridge.
@@ -158,6 +155,7 @@ func bridgePart(all []policy.Binding) policyPart {
 			}
 		}
 	}
+	p.asksPart(all)
 	if stranger != "" {
 		v, of := ofLink(all[0].Bridge), rows.stranger.of(inet())
 		p.items.put(of.Name, item{key: of.keys.encode(&v), data: stranger})

@@ -3,6 +3,7 @@ package nftables
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -17,11 +18,13 @@ type policyState struct {
 	// bridges has the bindings on each bridge, by key.
 	bridges map[string]map[any]policy.Binding
 	log     bool
+	// port is where the resolver answers; 0 for nowhere.
+	port uint16
 }
 
 // with returns the state with other bindings.
 func (s policyState) with(remove, add []policy.Binding) policyState {
-	next := policyState{maps.Clone(s.bridges), s.log}
+	next := policyState{maps.Clone(s.bridges), s.log, s.port}
 	if next.bridges == nil {
 		next.bridges = map[string]map[any]policy.Binding{}
 	}
@@ -76,6 +79,33 @@ func (s policyState) policies() map[string]config.Policy {
 	return all
 }
 
+// whose returns what finds the policy that counts for a container's address.
+func (s policyState) whose() func(netip.Addr) config.Policy {
+	own := map[netip.Addr]config.Policy{}
+	var networks []policy.Binding
+	for _, of := range s.bridges {
+		for _, b := range of {
+			for _, a := range b.Addrs {
+				own[a] = b.Texts
+			}
+			if b.EndpointID == "" {
+				networks = append(networks, b)
+			}
+		}
+	}
+	return func(a netip.Addr) config.Policy {
+		if texts, found := own[a]; found {
+			return texts
+		}
+		for _, b := range networks {
+			if slices.ContainsFunc(b.Subnets, func(p netip.Prefix) bool { return p.Contains(a) }) {
+				return b.Texts
+			}
+		}
+		return config.Policy{}
+	}
+}
+
 // image is what a part of the table has, or all of it.
 type image struct {
 	sets   map[string]*set
@@ -112,6 +142,7 @@ func (s policyState) image() image {
 		all := rows.public.of(h)
 		ranges4or6(policy.Public(), h, receiver)(i.items.put, &all)
 	}
+	i.add(resolverPart(s.port))
 	policies := s.policies()
 	for _, id := range slices.Sorted(maps.Keys(policies)) {
 		i.add(partOfTexts(id, policies[id]))
@@ -130,10 +161,12 @@ type policyChange struct {
 	gone, fresh image
 	// turned are chains that stay with other rules.
 	turned []chain
+	// names is what was learned of names.
+	names policy.Change
 }
 
 func (c policyChange) empty() bool {
-	return !c.remove && !c.create && c.gone.items.len()+c.fresh.items.len()+len(c.gone.chains)+len(c.fresh.chains)+len(c.turned) == 0
+	return !c.remove && !c.create && c.gone.items.len()+c.fresh.items.len()+len(c.gone.chains)+len(c.fresh.chains)+len(c.turned) == 0 && c.names.Empty()
 }
 
 // to is the change that leads to another state, at the cost of the bridges that differ. Both
@@ -163,6 +196,10 @@ func (s policyState) to(next policyState) policyChange {
 	gone, fresh := s.moved(next)
 	c.gone.add(policyPart{items: gone})
 	c.fresh.add(policyPart{items: fresh})
+	if s.port != next.port {
+		c.gone.add(resolverPart(s.port))
+		c.fresh.add(resolverPart(next.port))
+	}
 	if s.log != next.log {
 		c.turned = refusingChains(rowsOfPolicy(), next.log)
 	}
@@ -221,6 +258,9 @@ func (c policyChange) write(conn *nft.Conn, name string) error {
 		return err
 	}
 	if err := c.writeItems(conn, t); err != nil {
+		return err
+	}
+	if err := c.writeNames(conn, t); err != nil {
 		return err
 	}
 	for i := range c.gone.chains {

@@ -22,11 +22,14 @@ const policyTable = tableName + "-policy"
 var ErrNoPolicy = errors.New("the kernel lacks what policies need of nf_tables (Linux 5.10 or newer, with the modules nf_tables, nft_ct, nft_fib_inet, nft_reject_inet and nft_log)")
 
 // PolicyTable keeps policies (package policy) in a table of its own, beside whatever rules
-// there are: it only drops. It is there while somebody has a policy.
+// there are: it only drops, but for questions for names, which are redirected to a resolver.
+// It is there while somebody has a policy.
 //
 //	prerouting  mangle-1  → sent      what containers begin, by where it was sent
 //	input       filter-2  → arrived   what of it is for many, and comes to the host
 //	forward     filter-2  → inward    what others begin with containers
+//	names       nat dst-1             see resolverPart
+//	resolver    filter-3
 //
 // Its rules are always the same, and some more for each policy that differs from the others:
 // networks, containers, addresses and ports are elements of sets and maps. A packet of a
@@ -45,6 +48,8 @@ type PolicyTable struct {
 	// state is what the kernel should hold; before the first Sync, of what this process was
 	// told.
 	state policyState
+	// learned is beside it.
+	learned learning
 	// synced says that state is all there is.
 	synced bool
 	// seen is the generation at which all of the state was in the kernel, moved on by own
@@ -80,7 +85,7 @@ func (p *PolicyTable) probePolicy(flags uint32) error {
 		return err
 	}
 	const name = policyTable + "-probe"
-	change := policyState{}.to(policyState{log: true}.with(nil, []policy.Binding{samplePolicy()}))
+	change := policyState{}.to(policyState{log: true, port: 53}.with(nil, []policy.Binding{samplePolicy()}))
 	err := p.k.wire.commit(name, flags, func(c *nft.Conn) error {
 		defer c.DelTable(table(name))
 		return change.write(c, name)
@@ -93,7 +98,7 @@ func (p *PolicyTable) probePolicy(flags uint32) error {
 
 func samplePolicy() policy.Binding {
 	return policy.Binding{NetworkID: "probe", Bridge: "gw-probe", Texts: config.Policy{
-		Egress: config.EgressInternet, Allow: "[2001:db8::]:443,192.0.2.1,192.0.2.2:80", Deny: "host:22,private", Ingress: "443=any,lan", Host: "53,8000-8100/tcp",
+		Egress: config.EgressInternet, Allow: "registry.example,[2001:db8::]:443,192.0.2.1,192.0.2.2:80", Deny: "host:22,private", Ingress: "443=any,lan", Host: "53,8000-8100/tcp",
 	}}
 }
 
@@ -125,7 +130,7 @@ func (p *PolicyTable) Apply(ctx context.Context, remove, add []policy.Binding, l
 		return err
 	}
 	next := p.state.with(remove, add)
-	next.log = log
+	next.log, next.port = log, p.learned.port
 	if err := p.turn(ctx, next); err != nil {
 		return fmt.Errorf("change the policies: %w", err)
 	}
@@ -147,7 +152,7 @@ func (p *PolicyTable) Repair(ctx context.Context) ([]string, error) {
 func (p *PolicyTable) Sync(ctx context.Context, all []policy.Binding, log bool) ([]string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.check(ctx, policyState{log: log}.with(nil, all))
+	return p.check(ctx, policyState{log: log, port: p.learned.port}.with(nil, all))
 }
 
 // turn brings the table to another state.
@@ -156,6 +161,9 @@ func (p *PolicyTable) turn(ctx context.Context, next policyState) error {
 		return p.addTo(ctx, next)
 	}
 	change := p.state.to(next)
+	if change.names.Gone = p.outdated(next); change.create || change.remove {
+		change.names = p.all()
+	}
 	err := p.commit(change)
 	if err != nil {
 		p.log.WithError(err).Debug("table inet " + policyTable + " is not as it was left")
@@ -218,7 +226,12 @@ func (p *PolicyTable) compare(ctx context.Context, want policyState) ([]string, 
 		return nil, err
 	}
 	p.seen = is.generation
-	if err = p.commit(is.mend(want, p.k.flags != 0)); err != nil {
+	p.compareLearned(&is, want)
+	mend := is.mend(want, p.k.flags != 0)
+	if mend.names.Gone = p.outdated(want); mend.create || mend.remove {
+		mend.names = p.all()
+	}
+	if err = p.commit(mend); err != nil {
 		return nil, err
 	}
 	p.state, p.synced = want, true

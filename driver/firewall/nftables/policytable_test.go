@@ -28,7 +28,7 @@ func newPolicyTable(t *testing.T, shared bool) *PolicyTable {
 // bindings are some of everything: two networks and containers on them, of which some have
 // equal policies.
 func bindings() []policy.Binding {
-	agents := config.Policy{Egress: "internet", Allow: "10.0.5.7:5432/tcp,10.0.5.0/24:443,[fd00:5::7]:5432,private:8000-8100/udp,host:9000", Deny: "metadata,1.2.3.4:25,host:9001", Ingress: "lan,443=any,22/tcp=10.8.0.0/24", Host: "dns,8080/tcp"}
+	agents := config.Policy{Egress: "internet", Allow: "10.0.5.7:5432/tcp,10.0.5.0/24:443,[fd00:5::7]:5432,private:8000-8100/udp,host:9000,registry.example:443/tcp,*.packages.example,nas.:8000-8100", Deny: "metadata,1.2.3.4:25,host:9001", Ingress: "lan,443=any,22/tcp=10.8.0.0/24", Host: "dns,8080/tcp"}
 	shut := config.Policy{Egress: "deny", Ingress: "none", Host: "none"}
 	audit := config.Policy{Egress: "deny", Ingress: "none", Host: "none", Mode: "audit"}
 	of := func(network, endpoint, bridge, four, six string, texts config.Policy) policy.Binding {
@@ -70,6 +70,7 @@ func policyTableComesAndGoes(t *testing.T, p *PolicyTable, shared bool) {
 		t.Fatalf("the trial has left:\n%s", got)
 	}
 	all := bindings()
+	p.Serve(10053)
 	repaired, err := p.Sync(t.Context(), all, false)
 	if want := []string{"table inet gangway-policy was missing"}; err != nil || !slices.Equal(repaired, want) {
 		t.Fatalf("%v, %v", repaired, err)

@@ -57,6 +57,8 @@ const (
 	// counting sets hold what packets put there: nothing in them is gangway's, nor
 	// damage.
 	counting
+	// timed sets hold elements that end by themselves, put there beside the state.
+	timed
 )
 
 // set is a set or map of the table.
@@ -86,6 +88,9 @@ func (r row) of(h header) set {
 	if s.KeyType.Name == nft.TypeIFName.Name {
 		s.KeyByteOrder = binaryutil.NativeEndian
 	}
+	if r.kind == timed {
+		s.HasTimeout, s.Size = true, timedMost
+	}
 	if r.kind == counting {
 		s.Dynamic, s.HasTimeout, s.Timeout, s.Size = true, true, countedTime, countedMost
 	}
@@ -96,6 +101,8 @@ const (
 	// countedMost bounds the elements of a counting set, so that a flood of invented
 	// addresses takes no more memory than that.
 	countedMost = 1024
+	// timedMost bounds those of a timed set. Who puts them there keeps to fewer.
+	timedMost = 1 << 17
 	// countedTime is how long after its last packet an element is forgotten. It is longer
 	// than the time between two looks, so that nothing is lost.
 	countedTime = 10 * time.Minute

@@ -39,6 +39,25 @@ type Table interface {
 	Close()
 }
 
+// Names is what a table has for policies with names.
+type Names interface {
+	// Serve says at which port the resolver answers, from the next change on; 0 for nowhere.
+	Serve(port uint16)
+	// Names are those by which somebody has learned of an address, also a while ago.
+	Names(who policy.Who, to netip.Addr) []string
+}
+
+// Resolver answers questions for names. Package resolver has the real one.
+type Resolver interface {
+	// Follow hears of bindings that go and come, and says at which port it answers; 0 if
+	// nobody has a policy with names.
+	Follow(remove, add []policy.Binding) (port uint16, err error)
+	// FollowAll hears of all there are.
+	FollowAll(all []policy.Binding) (port uint16, err error)
+	// It counts questions that it refuses.
+	firewall.Counter
+}
+
 // Flows ends tracked flows. Package conntrack has the real ones.
 type Flows interface {
 	DropForbidden(ctx context.Context, j policy.Judge) error
@@ -51,6 +70,10 @@ type Options struct {
 	Table Table
 	Why   error
 	Flows Flows
+	// Resolver is nil where nobody resolves: policies with names open no addresses of these.
+	// Names is the table's then.
+	Resolver Resolver
+	Names    Names
 	// Counter, if set, tells what the backend has refused.
 	Counter firewall.Counter
 	Log     *logrus.Entry
@@ -92,29 +115,38 @@ func (p *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 	}
 	_, was := p.o.Table.Told()
 	log := was && !d.Remove.Log || d.Add.Log
-	turn := func(remove, add []policy.Binding, log bool) error {
-		if _, logs := p.o.Table.Told(); len(remove)+len(add) == 0 && log == logs {
-			return nil
-		}
-		return p.o.Table.Apply(ctx, remove, add, log)
-	}
-	if err := turn(replaced, d.Add.Policies, log); err != nil {
+	if err := p.turn(ctx, replaced, d.Add.Policies, log); err != nil {
 		return err
 	}
 	if err := p.Backend.Apply(ctx, d); err != nil {
-		if back := turn(d.Add.Policies, replaced, was); back != nil {
+		if back := p.turn(ctx, d.Add.Policies, replaced, was); back != nil {
 			err = fmt.Errorf("%w (and taking the policies back failed: %w)", err, back)
 		}
 		return err
 	}
 	p.know(d.Remove.Networks, d.Add.Networks)
-	if err := turn(gone, nil, log); err != nil {
+	if err := p.turn(ctx, gone, nil, log); err != nil {
 		return err
 	}
 	if len(replaced) > 0 {
 		p.end(ctx, true)
 	}
 	return nil
+}
+
+// turn changes the bindings of the table, and those that the resolver knows.
+func (p *Backend) turn(ctx context.Context, remove, add []policy.Binding, log bool) error {
+	if _, logs := p.o.Table.Told(); len(remove)+len(add) == 0 && log == logs {
+		return nil
+	}
+	if err := p.follow(func(r Resolver) (uint16, error) { return r.Follow(remove, add) }); err != nil {
+		return err
+	}
+	err := p.o.Table.Apply(ctx, remove, add, log)
+	if err != nil {
+		err = errors.Join(err, p.follow(func(r Resolver) (uint16, error) { return r.Follow(add, remove) }))
+	}
+	return err
 }
 
 // Repair implements firewall.Backend.
@@ -132,7 +164,26 @@ func (p *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 		lines, err := p.Backend.Sync(ctx, full)
 		return lines, errors.Join(err, fmt.Errorf("%s cannot be kept: %w", full.Policies[0], p.o.Why))
 	}
-	return p.check(ctx, func() ([]string, error) { return p.o.Table.Sync(ctx, full.Policies, full.Log) }, func() ([]string, error) { return p.Backend.Sync(ctx, full) })
+	policies := func() ([]string, error) {
+		if err := p.follow(func(r Resolver) (uint16, error) { return r.FollowAll(full.Policies) }); err != nil {
+			return nil, err
+		}
+		return p.o.Table.Sync(ctx, full.Policies, full.Log)
+	}
+	return p.check(ctx, policies, func() ([]string, error) { return p.Backend.Sync(ctx, full) })
+}
+
+// follow tells the resolver of bindings, and the table where it answers.
+func (p *Backend) follow(tell func(Resolver) (uint16, error)) error {
+	if p.o.Resolver == nil {
+		return nil
+	}
+	port, err := tell(p.o.Resolver)
+	if err != nil {
+		return fmt.Errorf("answer questions for names: %w", err)
+	}
+	p.o.Names.Serve(port)
+	return nil
 }
 
 // check repairs policies before rules: where somebody has flushed all of them, nothing passes
@@ -163,7 +214,11 @@ func (p *Backend) end(ctx context.Context, due bool) {
 	for _, of := range p.subnets {
 		subnets = append(subnets, of...)
 	}
-	if err := p.o.Flows.DropForbidden(ctx, policy.NewJudge(all, subnets)); err != nil {
+	judge := policy.NewJudge(all, subnets)
+	if p.o.Names != nil {
+		judge = judge.Knowing(p.o.Names.Names)
+	}
+	if err := p.o.Flows.DropForbidden(ctx, judge); err != nil {
 		p.o.Log.WithError(err).Warn("flows go on that policies forbid; they are ended at the next check")
 		return
 	}
@@ -195,8 +250,18 @@ func (p *Backend) Refused(ctx context.Context) ([]firewall.Refusal, error) {
 	if p.o.Table == nil {
 		return all, nil
 	}
-	refused, err := p.o.Table.Refused(ctx)
-	return append(all, refused...), err
+	from := []firewall.Counter{p.o.Table}
+	if p.o.Resolver != nil {
+		from = append(from, p.o.Resolver)
+	}
+	for _, c := range from {
+		refused, err := c.Refused(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, refused...)
+	}
+	return all, nil
 }
 
 // Protection implements what firewall.ProtectionOf asks for.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ type record struct {
 	told   []policy.Binding
 	log    bool
 	mended []string
+	port   uint16
 }
 
 func (r *record) call(format string, args ...any) error {
@@ -76,6 +78,19 @@ func (f fakeTable) Sync(_ context.Context, all []policy.Binding, log bool) ([]st
 }
 
 func (f fakeTable) Told() ([]policy.Binding, bool) { return f.told, f.log }
+
+func (f fakeTable) Serve(port uint16) { f.port = port }
+
+func (f fakeTable) Names(policy.Who, netip.Addr) []string { return nil }
+
+// Follow and FollowAll are those of a resolver.
+func (f fakeTable) Follow(remove, add []policy.Binding) (uint16, error) {
+	return 10053, f.call("follow -%s +%s", names(remove), names(add))
+}
+
+func (f fakeTable) FollowAll(all []policy.Binding) (uint16, error) {
+	return 10054, f.call("follow all %s", names(all))
+}
 
 func (f fakeTable) Close() {}
 
@@ -139,6 +154,28 @@ func TestOrder(t *testing.T) {
 		}
 		r.want(t, want...)
 	}
+}
+
+// TestFollow: the resolver hears of bindings before rules lead questions to it, and the table
+// of its port; where it cannot answer, nothing changes.
+func TestFollow(t *testing.T) {
+	r := &record{fails: map[string]error{}}
+	b := New(Options{Backend: fakeRules{record: r}, Table: fakeTable{record: r}, Flows: fakeTable{record: r}, Resolver: fakeTable{record: r}, Names: fakeTable{record: r}, Log: testkit.Quiet()})
+	n := binding("n", "deny")
+	if _, err := b.Sync(t.Context(), firewall.Ruleset{Policies: []policy.Binding{n}}); err != nil || r.port != 10054 {
+		t.Error(r.port, err)
+	}
+	r.want(t, "follow all ndeny", "sync policies ndeny", "end flows", "sync rules")
+	gone := firewall.Delta{Remove: firewall.Ruleset{Policies: []policy.Binding{n}}}
+	if err := b.Apply(t.Context(), gone); err != nil || r.port != 10053 {
+		t.Error(r.port, err)
+	}
+	r.want(t, "rules", "follow -ndeny +", "policies -ndeny + log false")
+	r.fails["follow - +ndeny"] = errors.New("no port")
+	if err := b.Apply(t.Context(), firewall.Delta{Add: firewall.Ruleset{Policies: []policy.Binding{n}}}); err == nil {
+		t.Error("a change whose names nobody answers succeeded")
+	}
+	r.want(t, "follow - +ndeny")
 }
 
 // TestFailures: rules that fail take policies back, policies that fail let no rule come; and
