@@ -16,7 +16,7 @@ const module = "github.com/gangway-net/gangway"
 // form a tree with main at its root: what holds decisions (config, driver,
 // ipam) never learns of what talks to the kernel or the wire.
 var arrows = map[string][]string{
-	"":                          {"config", "ipam", "driver", "driver/cause", "driver/drift", "driver/events", "driver/model", "driver/link", "driver/nflog", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/firewall/policed", "driver/hostport", "driver/conntrack", "driver/watch", "plugin", "plugin/engine", "plugin/metrics", "plugin/names", "plugin/page", "plugin/store", "plugin/cli"},
+	"":                          {"config", "ipam", "driver", "driver/cause", "driver/drift", "driver/events", "driver/model", "driver/link", "driver/nflog", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/firewall/policed", "driver/hostport", "driver/conntrack", "driver/resolver", "driver/watch", "plugin", "plugin/engine", "plugin/metrics", "plugin/names", "plugin/page", "plugin/store", "plugin/cli"},
 	"config":                    {},
 	"printable":                 {},
 	"ipam":                      {"config"},
@@ -47,6 +47,7 @@ var arrows = map[string][]string{
 	"driver/firewall/iptables":  {"driver/firewall", "driver/spec", "driver/undo"},
 	"driver/firewall/nftables":  {"config", "driver/firewall", "driver/policy", "driver/spec"},
 	"driver/hostport":           {"driver/bpfprog", "driver/spec", "printable"},
+	"driver/resolver":           {"config", "driver/firewall", "driver/policy"},
 	"driver/nftrace":            {},
 	"driver/conntrack":          {"driver/nlattr", "driver/policy", "driver/spec"},
 	"driver/watch":              {"driver/bpfprog", "driver/nlattr", "driver/spec", "printable"},

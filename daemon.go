@@ -28,7 +28,7 @@ import (
 	"github.com/gangway-net/gangway/driver/hostport"
 	"github.com/gangway-net/gangway/driver/link"
 	"github.com/gangway-net/gangway/driver/model"
-	"github.com/gangway-net/gangway/driver/nflog"
+	"github.com/gangway-net/gangway/driver/resolver"
 	"github.com/gangway-net/gangway/driver/watch"
 	"github.com/gangway-net/gangway/ipam"
 	"github.com/gangway-net/gangway/plugin"
@@ -153,15 +153,21 @@ func listen(ctx context.Context, path string, log *logrus.Entry) (*plugin.Socket
 type daemon struct {
 	driver    *driver.Driver
 	addresses *ipam.Allocator
-	// links and flows are what metrics ask beside them.
-	links   *link.Handle
-	flows   *conntrack.Table
+	sources
 	journal *events.Journal
 	// changes says when the kernel is to be compared with the state.
 	changes drift.Changes
 	closers []func()
 	// conditions are what keeps the daemon from being ok beside the driver's.
 	conditions conditions
+}
+
+// sources are what others ask beside the driver.
+type sources struct {
+	links *link.Handle
+	flows *conntrack.Table
+	// resolver answers questions for names; nil where the kernel keeps no policies.
+	resolver *resolver.Resolver
 }
 
 // newDaemon wires settings -> store -> kernel -> address manager and driver.
@@ -213,7 +219,7 @@ func newDaemon(ctx context.Context, settings config.Settings, book *names.Book, 
 	d.driver = driver.New(driver.Options{
 		Links: d.links, Host: d.links, Facts: d.links, Strangers: d.links, Paths: d.links, Firewall: rules, Zones: zone, Ports: ports, Origins: d.links, Flows: d.flows,
 		Store: networks, BootID: boot, Router: settings.Router, Refused: rules, Policy: settings.Policy, Unpoliced: unpoliced, PortDrops: d.links,
-		DropLog:   func() (driver.DropLog, error) { return nflog.Listen() },
+		DropLog:   d.openDropLog,
 		Unguarded: d.unguarded(ctx, log), Suspect: kernel.Suspect, Journal: d.journal, Log: log,
 	})
 	d.closers = append(d.closers, d.driver.Wait)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/cause"
-	"github.com/gangway-net/gangway/driver/conntrack"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/firewall/nftables"
 	"github.com/gangway-net/gangway/driver/firewall/policed"
@@ -31,18 +30,21 @@ func (d *daemon) openFirewall(ctx context.Context, settings config.Settings, log
 	}
 	bounded := withNeighbourLimit(b, log)
 	d.conditions.ask(cause.Unlimited, bounded.trouble)
-	if rules, unpoliced, err = withPolicies(ctx, bounded, counterOf(b), d.flows, log); err != nil {
+	if rules, unpoliced, err = d.withPolicies(ctx, bounded, counterOf(b), log); err != nil {
 		bounded.Close()
 		return nil, "", err
 	}
 	d.closers = append(d.closers, rules.Close)
+	if d.resolver != nil {
+		d.closers = append(d.closers, d.resolver.Close)
+	}
 	return rules, unpoliced, nil
 }
 
 // withPolicies puts the layer of policies beside a backend. Where the kernel cannot keep
 // policies, why says so.
-func withPolicies(ctx context.Context, b firewall.Backend, counter firewall.Counter, flows *conntrack.Table, log *logrus.Entry) (layered *policed.Backend, why string, err error) {
-	o := policed.Options{Backend: b, Flows: flows, Counter: counter, Log: log}
+func (d *daemon) withPolicies(ctx context.Context, b firewall.Backend, counter firewall.Counter, log *logrus.Entry) (layered *policed.Backend, why string, err error) {
+	o := policed.Options{Backend: b, Flows: d.flows, Counter: counter, Log: log}
 	table, err := nftables.NewPolicyTable(ctx, log, false)
 	switch {
 	case errors.Is(err, nftables.ErrNoPolicy):
@@ -51,7 +53,11 @@ func withPolicies(ctx context.Context, b firewall.Backend, counter firewall.Coun
 	case err != nil:
 		return nil, "", err
 	default:
-		o.Table = table
+		if d.resolver, err = d.openResolver(table, log); err != nil {
+			table.Close()
+			return nil, "", err
+		}
+		o.Table, o.Resolver, o.Names = table, d.resolver, table
 		if !table.Owned() {
 			log.Debug("firewall: others can take policies away, until they are repaired")
 		}

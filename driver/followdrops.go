@@ -28,6 +28,8 @@ type DroppedPacket struct {
 	// Protocol is a name, such as tcp, or a number.
 	Protocol string
 	From, To Party
+	// Name is the one that was asked for, of a question for a name.
+	Name string
 	// Lost is how many packets before this one nobody was told of.
 	Lost uint64
 }
@@ -235,7 +237,7 @@ func packet(s *model.State, r firewall.Refused) DroppedPacket {
 		}
 		return p
 	}
-	p := DroppedPacket{Time: r.Time, Reason: r.Reason, Protocol: r.Protocol, From: party(r.From, r.In), To: party(r.To, r.Out), Lost: r.Lost}
+	p := DroppedPacket{Time: r.Time, Reason: r.Reason, Protocol: r.Protocol, From: party(r.From, r.In), To: party(r.To, r.Out), Name: r.Name, Lost: r.Lost}
 	if e := s.Holders[p.From.Addr]; e != nil && e.NetworkID == p.From.NetworkID && r.Reason != firewall.Spoofed {
 		p.From.EndpointID = e.ID
 	}

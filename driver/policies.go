@@ -61,6 +61,17 @@ func (d *Driver) holds(n *model.Network, texts config.Policy) error {
 	return nil
 }
 
+// AddressesOf are those that a container has on a network, of which one is known; none, if
+// nobody has that.
+func (d *Driver) AddressesOf(a netip.Addr) []netip.Addr {
+	s, unlock := d.desired.Read()
+	defer unlock()
+	if e := s.Holders[a]; e != nil {
+		return e.Addrs()
+	}
+	return nil
+}
+
 // forEverybody says that anybody may reach the container that has an address.
 func (d *Driver) forEverybody(a netip.Addr) bool {
 	s, unlock := d.desired.Read()

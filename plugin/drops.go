@@ -33,7 +33,9 @@ type DroppedPacket struct {
 	Protocol string          `json:"protocol,omitempty"`
 	From     Party           `json:"from"`
 	To       Party           `json:"to"`
-	Lost     uint64          `json:"lost,omitempty"`
+	// Name is the one that was asked for, of a question for a name.
+	Name string `json:"name,omitempty"`
+	Lost uint64 `json:"lost,omitempty"`
 }
 
 // Party is who has sent a packet or was to get it.
@@ -119,5 +121,5 @@ func lineOf(conn *http.ResponseController, write func() error) error {
 
 func (s *Server) packet(p driver.DroppedPacket) DroppedPacket {
 	party := func(p driver.Party) Party { return Party{p, s.whose(p.NetworkID, p.EndpointID)} }
-	return DroppedPacket{p.Time, p.Reason, p.Protocol, party(p.From), party(p.To), p.Lost}
+	return DroppedPacket{p.Time, p.Reason, p.Protocol, party(p.From), party(p.To), p.Name, p.Lost}
 }

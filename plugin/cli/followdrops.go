@@ -100,5 +100,8 @@ func (q query) packetRow(p plugin.DroppedPacket) row {
 		r[name+"Container"] = dash(cmp.Or(p.ContainerName, q.id(p.EndpointID)))
 		r[name+"Network"], r[name+"Interface"] = dash(q.name(p.NetworkName, p.NetworkID)), dash(p.Interface)
 	}
+	if p.Name != "" {
+		r["To"] = p.Name
+	}
 	return r
 }

@@ -1,0 +1,164 @@
+package resolver
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/driver/policy"
+)
+
+// Host is what of the host's network is asked. Its methods are safe for concurrent use.
+type Host interface {
+	// Link names the link of that index.
+	Link(ctx context.Context, index int) (string, error)
+	// Came says by which link the client of an accepted connection came.
+	Came(fd int, ipv6 bool) (link int, err error)
+	// Asked is where the client has sent what came to a local address by redirection.
+	Asked(proto uint8, client, local netip.AddrPort) (netip.AddrPort, error)
+	// Addresses are all that a container has on its network, of which one is known.
+	Addresses(a netip.Addr) []netip.Addr
+}
+
+// Options are what New needs.
+type Options struct {
+	Host Host
+	// Learn opens addresses; they are open when it returns.
+	Learn func(ctx context.Context, list []policy.Learned) error
+	// Servers are the host's own, in the order in which they are asked. Others are known to
+	// be asked by engines in the name of containers.
+	Servers func() (own, others []netip.AddrPort)
+	Log     *logrus.Entry
+}
+
+// Resolver answers questions. Its methods are safe for concurrent use.
+type Resolver struct {
+	o       Options
+	book    book
+	links   links
+	shares  shares
+	refused refused
+	fresh   *fresh
+
+	// mu guards sockets.
+	mu      sync.Mutex
+	sockets *sockets
+}
+
+// New makes a resolver that listens nowhere until somebody has a policy with names.
+func New(o Options) *Resolver {
+	r := &Resolver{o: o, shares: newShares(mostQuestions, mostOfContainer)}
+	r.links.ask = o.Host.Link
+	r.fresh = newFresh(o.Learn, func(ctx context.Context, name string, kind uint16) (answer, error) {
+		return r.ask(ctx, name, kind)
+	}, o.Log)
+	return r
+}
+
+// Close ends what listens and asks.
+func (r *Resolver) Close() {
+	r.fresh.end()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sockets != nil {
+		r.sockets.close()
+		r.sockets = nil
+	}
+}
+
+// Follow hears of bindings that go and come, and returns the port where questions are
+// answered; 0 if nobody has a policy with names.
+func (r *Resolver) Follow(remove, add []policy.Binding) (port uint16, err error) {
+	r.book.change(remove, add)
+	return r.serve()
+}
+
+// FollowAll hears of all there are.
+func (r *Resolver) FollowAll(all []policy.Binding) (port uint16, err error) {
+	r.book.set(all)
+	return r.serve()
+}
+
+// serve has the sockets open as long as somebody has a policy with names. Until rules follow,
+// questions lead to nobody.
+func (r *Resolver) serve() (uint16, error) {
+	r.links.forget()
+	inUse := r.book.policies()
+	r.fresh.follow(inUse)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case len(inUse) == 0 && r.sockets != nil:
+		r.sockets.close()
+		r.sockets = nil
+		fallthrough
+	case len(inUse) == 0:
+		return 0, nil
+	}
+	if r.sockets == nil {
+		s, err := listen(r)
+		if err != nil {
+			return 0, err
+		}
+		r.sockets = s
+		switch own, others := r.o.Servers(); {
+		case len(own) == 0:
+			r.o.Log.Warn("policies have names, and the host has no server that could be asked for them: see /etc/resolv.conf")
+		case onlyLoopback(slices.Concat(own, others)):
+			r.o.Log.Info("all servers of the host are on its loopback, where the engine asks in the host's own name: containers reach what *.NAME allows if they ask the gateway of their network themselves (dns of the compose file, docker run --dns)")
+		}
+	}
+	return r.sockets.port, nil
+}
+
+// links remembers what links are called, as long as nothing is known to have changed.
+type links struct {
+	ask   func(ctx context.Context, index int) (string, error)
+	mu    sync.Mutex
+	names map[int]named
+}
+
+type named struct {
+	name  string
+	until time.Time
+}
+
+const (
+	// linkTime is how long a link is believed to have its name, linkAsk how long the kernel
+	// may take to tell it.
+	linkTime = 5 * time.Second
+	linkAsk  = time.Second
+	mostSeen = 4096
+)
+
+func (l *links) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.names = nil
+}
+
+func (l *links) name(index int) (string, error) {
+	l.mu.Lock()
+	known, there := l.names[index]
+	l.mu.Unlock()
+	if there && time.Now().Before(known.until) {
+		return known.name, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), linkAsk)
+	defer cancel()
+	name, err := l.ask(ctx, index)
+	if err != nil {
+		return "", err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.names == nil || len(l.names) > mostSeen {
+		l.names = map[int]named{}
+	}
+	l.names[index] = named{name, time.Now().Add(linkTime)}
+	return name, nil
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/conntrack"
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/firewall/nftables"
+	"github.com/gangway-net/gangway/driver/hostport"
+	"github.com/gangway-net/gangway/driver/link"
+	"github.com/gangway-net/gangway/driver/nflog"
+	"github.com/gangway-net/gangway/driver/resolver"
+)
+
+// Where servers are named that are asked for names: the host's own, and those that engines ask
+// where the host's are of systemd-resolved on its loopback. A managed plugin sees /run elsewhere.
+const ownServers = "/etc/resolv.conf"
+
+func engineServers() []string {
+	return []string{"/run/systemd/resolve/resolv.conf", "/host/run/systemd/resolve/resolv.conf"}
+}
+
+// openResolver makes what answers questions for names, and opens their addresses in a table.
+func (d *daemon) openResolver(table *nftables.PolicyTable, log *logrus.Entry) (*resolver.Resolver, error) {
+	flows, err := conntrack.New()
+	if err != nil {
+		return nil, err
+	}
+	d.closers = append(d.closers, flows.Close)
+	return resolver.New(resolver.Options{
+		Host: askedHost{d.links, flows, func(a netip.Addr) []netip.Addr { return d.driver.AddressesOf(a) }}, Learn: table.Learn, Servers: resolver.Files(ownServers, engineServers()...), Log: log,
+	}), nil
+}
+
+// askedHost is what the resolver asks the kernel. It has a connection to connection tracking
+// of its own, on which nobody lists the table.
+type askedHost struct {
+	links *link.Handle
+	flows *conntrack.Table
+	// addresses are those of a container of which one is known.
+	addresses func(netip.Addr) []netip.Addr
+}
+
+func (h askedHost) Addresses(a netip.Addr) []netip.Addr { return h.addresses(a) }
+
+func (h askedHost) Link(ctx context.Context, index int) (string, error) {
+	o, err := h.links.Origin(ctx, index)
+	return o.Name, err
+}
+
+func (h askedHost) Came(fd int, ipv6 bool) (int, error) { return hostport.CameBy(fd, ipv6) }
+
+func (h askedHost) Asked(proto uint8, client, local netip.AddrPort) (netip.AddrPort, error) {
+	return h.flows.Asked(proto, client, local)
+}
+
+// openDropLog opens what tells of refused packets, and of names that were refused.
+func (d *daemon) openDropLog() (driver.DropLog, error) {
+	kernel, err := nflog.Listen()
+	if err != nil || d.resolver == nil {
+		return kernel, err
+	}
+	l := &dropLog{kernel: kernel, names: d.resolver.Refusals(), packets: make(chan firewall.Refused), over: make(chan error, 1), closed: make(chan struct{})}
+	go l.read()
+	return l, nil
+}
+
+// dropLog has both in one.
+type dropLog struct {
+	kernel  driver.DropLog
+	names   *resolver.Follower
+	packets chan firewall.Refused
+	over    chan error
+	closed  chan struct{}
+}
+
+// read passes on what the kernel tells, until its log is closed.
+func (l *dropLog) read() {
+	for {
+		r, err := l.kernel.Next()
+		if err != nil {
+			l.over <- err
+			return
+		}
+		select {
+		case l.packets <- r:
+		case <-l.closed:
+			return
+		}
+	}
+}
+
+// Next implements driver.DropLog.
+func (l *dropLog) Next() (firewall.Refused, error) {
+	select {
+	case r := <-l.packets:
+		return r, nil
+	case r := <-l.names.Names():
+		return r, nil
+	case err := <-l.over:
+		return firewall.Refused{}, err
+	}
+}
+
+// Close implements driver.DropLog. It is called once.
+func (l *dropLog) Close() {
+	close(l.closed)
+	l.names.Close()
+	l.kernel.Close()
+}
