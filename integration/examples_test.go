@@ -140,12 +140,12 @@ func (x example) agentSandbox() {
 	if x.Driver == string(harness.Builtin) {
 		return // it has no policies
 	}
-	x.LAN.Outside.Serve(x.t, "tcp", "192.0.2.2:5432", "tcp", "192.0.2.2:8443")
-	for service, ports := range map[string][]int{"agent": {5432}, "courier": {5432, 8443}} {
-		for _, port := range []int{5432, 8443} {
-			_, err := x.as(service).TryGet("tcp", fmt.Sprintf("192.0.2.2:%d", port), "-timeout", "5s")
-			if (err == nil) != slices.Contains(ports, port) {
-				x.t.Errorf("%s asks port %d: %v", service, port, err)
+	x.LAN.Outside.Serve(x.t, "tcp", "192.0.2.2:5432", "tcp", "192.0.2.2:8443", "dns:registry.example=192.0.2.2", "192.0.2.2:53")
+	for service, reached := range map[string][]string{"agent": {"192.0.2.2:5432"}, "courier": {"192.0.2.2:5432", "registry.example:8443"}} {
+		for _, to := range []string{"192.0.2.2:5432", "192.0.2.2:8443", "registry.example:5433", "registry.example:8443"} {
+			_, err := x.as(service).TryGet("tcp", to, "-timeout", "5s")
+			if (err == nil) != slices.Contains(reached, to) {
+				x.t.Errorf("%s asks %s: %v", service, to, err)
 			}
 		}
 	}

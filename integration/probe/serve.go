@@ -66,6 +66,9 @@ func expand(addr string) ([]string, error) {
 }
 
 func listen(proto, addr string, failed chan<- error) error {
+	if names, asked := strings.CutPrefix(proto, "dns:"); asked {
+		return listenNames(names, addr, failed)
+	}
 	switch {
 	case strings.HasPrefix(proto, "tcp"):
 		l, err := new(net.ListenConfig).Listen(context.Background(), proto, addr)
