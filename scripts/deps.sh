@@ -104,6 +104,7 @@ need_check() {
 	need ping iputils-ping
 	need tcpdump tcpdump
 	need tshark tshark
+	need dot graphviz
 	[ -e /usr/share/bash-completion/bash_completion ] || want bash-completion
 	need zsh zsh
 	need fish fish
