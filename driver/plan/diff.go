@@ -178,7 +178,11 @@ func (d Delta) String() string {
 	} {
 		const most = 10
 		for _, o := range part.list[:min(len(part.list), most)] {
-			lines = append(lines, part.what+" "+o.String())
+			what := part.what
+			if o.Kind() == spec.KindForwarding && what == "remove" {
+				what = "keep" // nobody knows who relies on it meanwhile
+			}
+			lines = append(lines, what+" "+o.String())
 		}
 		more += max(0, len(part.list)-most)
 	}

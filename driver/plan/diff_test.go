@@ -34,4 +34,7 @@ func TestDeltaInWords(t *testing.T) {
 			t.Errorf("no %q in %s", want, got)
 		}
 	}
+	if gone := Diff(Compile(s, Facts{}), nil).String(); !strings.Contains(gone, "keep forwarding of IPv4") || strings.Contains(gone, "remove forwarding") || !strings.Contains(gone, "remove bridge gw-") {
+		t.Errorf("what goes: %s", gone)
+	}
 }
