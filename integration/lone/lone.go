@@ -65,6 +65,8 @@ type Daemon struct {
 	t      *testing.T
 	Log    *Log
 	Client *http.Client
+	// Process is the number of its process.
+	Process int
 }
 
 // Start starts the daemon, and waits until it answers.
@@ -78,8 +80,8 @@ func Start(t *testing.T) *Daemon {
 	}
 	d := &Daemon{t: t, Log: &Log{}, Client: testkit.UnixClient(dir+"/gangway.sock", testkit.Patience)}
 	t.Cleanup(d.Client.CloseIdleConnections)
-	Run(t, d.Log, []string{"GANGWAY_METRICS=" + Address, "GANGWAY_LOG_FORMAT=json", "GANGWAY_ENGINE=off"},
-		dir+"/gangway", "serve", "--state", dir+"/state", "--socket", dir+"/gangway.sock")
+	d.Process = Run(t, d.Log, []string{"GANGWAY_METRICS=" + Address, "GANGWAY_LOG_FORMAT=json", "GANGWAY_ENGINE=off"},
+		dir+"/gangway", "serve", "--state", dir+"/state", "--socket", dir+"/gangway.sock").Process.Pid
 	testkit.Eventually(t, "the daemon is ready", func() bool {
 		resp, err := d.Client.Get("http://gangway/gangway/v1/status")
 		if err == nil {
