@@ -148,6 +148,7 @@ func TestDocsAdminFields(t *testing.T) {
 		"Health": plugin.Health{}, "Cause": cause.Cause{}, "Status": plugin.Status{}, "Version": plugin.Version{}, "Errors": plugin.ErrorBody{},
 		"Network": plugin.Network{}, "Endpoint": plugin.Endpoint{}, "Port": plugin.Port{}, "Address": plugin.Address{}, "Event": plugin.Event{}, "Graph": plugin.Graph{},
 		"ForeignPort": plugin.ForeignPort{}, "Rate": plugin.RateRequest{},
+		"Decisions": plugin.Decisions{},
 	} {
 		i := slices.IndexFunc(sections, func(s string) bool { return strings.HasPrefix(s, title+"\n") })
 		if i < 0 {

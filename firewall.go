@@ -144,7 +144,9 @@ func (s *successor) succeed(ctx context.Context, lines []string, err error) ([]s
 	if s.done {
 		return lines, nil
 	}
-	if err := s.old.Cleanup(ctx); err != nil {
+	if err := s.old.Cleanup(ctx); ctx.Err() != nil {
+		return lines, nil
+	} else if err != nil {
 		s.log.WithError(err).Warn("rules of another firewall backend are left over; they are tried again at the next check")
 		return lines, nil
 	}

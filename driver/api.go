@@ -3,7 +3,6 @@ package driver
 import (
 	"net"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/gangway-net/gangway/config"
@@ -162,6 +161,9 @@ type PortStatus struct {
 	// ContainerIP and ContainerFirst: where it leads.
 	ContainerIP    netip.Addr `json:"containerIP"`
 	ContainerFirst uint16     `json:"containerFirst"`
+	// Ingress are the sources that may ask for it from outside, by gangway.ingress; empty for
+	// anybody.
+	Ingress []string `json:"ingress,omitempty"`
 	// Path is "nat", "relay" or "nat+relay" ([::1] and link-local addresses beside
 	// NAT).
 	Path string `json:"path"`
@@ -185,8 +187,6 @@ type Status struct {
 	Flapping []string `json:"flapping,omitempty"`
 	// Causes are what keeps the datapath from being ok, the worst first.
 	Causes []cause.Cause `json:"causes,omitempty"`
-	// Degraded and Problem have a line for each of those of these states.
-	Degraded []string `json:"degraded,omitempty"`
 	// Protection says what stands between a flush of all rules by others and open
 	// networks: see firewall.Protection.
 	Protection string `json:"protection,omitempty"`
@@ -195,20 +195,5 @@ type Status struct {
 	Unguarded string `json:"unguarded,omitempty"`
 	// Closed are the families that the host forwards for the networks alone: what its
 	// other links would pass on to one another is dropped.
-	Closed  []string `json:"closed,omitempty"`
-	Problem string   `json:"problem,omitempty"`
-}
-
-// SetCauses sets what keeps the datapath from being ok.
-func (s *Status) SetCauses(all []cause.Cause) {
-	cause.Sort(all)
-	s.Causes, s.Degraded = all, nil
-	for _, c := range cause.With(all, cause.Degraded) {
-		s.Degraded = append(s.Degraded, c.Line())
-	}
-	var problems []string
-	for _, c := range cause.With(all, cause.Problem) {
-		problems = append(problems, c.What)
-	}
-	s.Problem = strings.Join(problems, "\n")
+	Closed []string `json:"closed,omitempty"`
 }

@@ -28,8 +28,8 @@ func TestCauseUnstored(t *testing.T) {
 	if got := codes(); !slices.Contains(got, cause.Unstored) || cause.Worst(d.Status(t.Context()).Causes) != cause.Problem {
 		t.Errorf("causes %v", got)
 	}
-	if s := d.Status(t.Context()); !strings.Contains(s.Problem, errInjected.Error()) {
-		t.Errorf("problem %q", s.Problem)
+	if s := d.Status(t.Context()); !strings.Contains(problem(s), errInjected.Error()) {
+		t.Errorf("problem %q", problem(s))
 	}
 	d.review(t.Context())
 	if got := codes(); slices.Contains(got, cause.Unstored) {

@@ -120,7 +120,7 @@ func TestDiverted(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f, d := neighbours(t)
 			f.routing = map[bool][]spec.RoutingRule{tt.six: tt.rules}
-			wantLines(t, "status", d.Status(t.Context()).Degraded, tt.want...)
+			wantLines(t, "status", degraded(d.Status(t.Context())), tt.want...)
 		})
 	}
 }
@@ -130,18 +130,18 @@ func TestDivertedNothing(t *testing.T) {
 	vpn := map[bool][]spec.RoutingRule{false: {lookup(32765, 100, "10.0.1.0/24", "")}}
 	f, d := neighbours(t)
 	f.routing = vpn
-	wantLines(t, "a port is published", d.Status(t.Context()).Degraded, "10.0.0.0/24")
+	wantLines(t, "a port is published", degraded(d.Status(t.Context())), "10.0.0.0/24")
 	f.failAt = f.ops + 1
-	wantLines(t, "nobody knows", d.Status(t.Context()).Degraded, errInjected.Error())
+	wantLines(t, "nobody knows", degraded(d.Status(t.Context())), errInjected.Error())
 	f.failAt = f.ops + 2
-	wantLines(t, "the way is not told", d.Status(t.Context()).Degraded, errInjected.Error())
+	wantLines(t, "the way is not told", degraded(d.Status(t.Context())), errInjected.Error())
 	must(t, d.Unpublish(t.Context(), netA, ep1))
-	wantLines(t, "no port is published", d.Status(t.Context()).Degraded)
+	wantLines(t, "no port is published", degraded(d.Status(t.Context())))
 	must(t, d.Publish(t.Context(), netA, ep1, portmapOn(6, "127.0.0.1", 8080, 80)))
-	wantLines(t, "for the host alone", d.Status(t.Context()).Degraded)
+	wantLines(t, "for the host alone", degraded(d.Status(t.Context())))
 	must(t, d.Publish(t.Context(), netA, ep1, portmap(8080, 80)))
 	must(t, d.Leave(t.Context(), netB, ep2))
-	wantLines(t, "nobody asks", d.Status(t.Context()).Degraded)
+	wantLines(t, "nobody asks", degraded(d.Status(t.Context())))
 }
 
 // TestDivertedQuestions: without foreign rules the kernel is asked for the rules alone,

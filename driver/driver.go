@@ -53,6 +53,8 @@ type Options struct {
 	// host's kernel cannot keep policies; empty if it can.
 	Policy    config.Policy
 	Unpoliced string
+	// Uses, if set, tells what entries of policies have decided.
+	Uses PolicyUses
 	// Refused and PortDrops, if set, tell what was refused.
 	Refused   firewall.Counter
 	PortDrops PortDrops

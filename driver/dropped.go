@@ -15,6 +15,8 @@ type Dropped struct {
 	Packets uint64          `json:"packets"`
 	// NetworkID is empty where the network is not known, or gone.
 	NetworkID string `json:"network,omitempty"`
+	// By is the entry of a policy that has refused them, where the reason is one.
+	By PolicyEntry `json:"by,omitzero"`
 	// EndpointID is empty where the rules count by network alone, or where the endpoint is
 	// gone.
 	EndpointID string `json:"endpoint,omitempty"`
@@ -60,17 +62,25 @@ func (t *tally) list(networkOf func(endpoint string) string) []Dropped {
 			continue
 		}
 		for reason, packets := range drops {
-			move(dropPlace{network: network, reason: reason}, dropPlace{network, endpoint, reason}, packets)
+			move(dropPlace{network: network, reason: reason}, dropPlace{network: network, endpoint: endpoint, reason: reason}, packets)
 		}
+	}
+	for p, packets := range t.entries {
+		wider := p
+		wider.by = PolicyEntry{}
+		if p.endpoint != "" && networkOf(p.endpoint) == "" {
+			wider.endpoint, p.endpoint = "", ""
+		}
+		move(wider, p, packets)
 	}
 	out := []Dropped{}
 	for p, packets := range all {
 		if packets > 0 {
-			out = append(out, Dropped{Reason: p.reason, Packets: packets, NetworkID: p.network, EndpointID: p.endpoint})
+			out = append(out, Dropped{Reason: p.reason, Packets: packets, NetworkID: p.network, EndpointID: p.endpoint, By: p.by})
 		}
 	}
 	slices.SortFunc(out, func(a, b Dropped) int {
-		return cmp.Or(cmp.Compare(a.NetworkID, b.NetworkID), cmp.Compare(a.EndpointID, b.EndpointID), cmp.Compare(a.Reason, b.Reason))
+		return cmp.Or(cmp.Compare(a.NetworkID, b.NetworkID), cmp.Compare(a.EndpointID, b.EndpointID), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.By.String(), b.By.String()))
 	})
 	return out
 }

@@ -167,6 +167,7 @@ func readRefused(s *model.State, list []firewall.Refusal) []reading {
 		if e := s.Holders[r.Addr]; e != nil && e.NetworkID == p.network && r.Reason != firewall.Spoofed {
 			p.endpoint = e.ID
 		}
+		p.by = entryOf(s, p.network, p.endpoint, r.Option)
 		all = append(all, reading{r.Counter, p, r.Packets, r.Overruled})
 	}
 	return all

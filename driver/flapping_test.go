@@ -29,7 +29,7 @@ func TestFlapping(t *testing.T) {
 		change := keep(t, d)
 		undoing(h, change, 20*time.Second)
 		s := d.Status(t.Context())
-		if len(s.Flapping) != 1 || len(s.Degraded) != 1 || !strings.Contains(s.Degraded[0], s.Flapping[0]) {
+		if len(s.Flapping) != 1 || len(degraded(s)) != 1 || !strings.Contains(degraded(s)[0], s.Flapping[0]) {
 			t.Fatalf("status %+v", s)
 		}
 		repairs := len(eventsOf(t, d, events.Repair))
@@ -72,7 +72,7 @@ func TestAfterTheLastDamage(t *testing.T) {
 				undoing(h, keep(t, d), lasts)
 				time.Sleep(2 * time.Second)
 				inSync(t, h.fakeHost, d)
-				if s := d.Status(t.Context()); (len(s.Degraded) > 0) != (lasts >= 13*time.Second) {
+				if s := d.Status(t.Context()); (len(degraded(s)) > 0) != (lasts >= 13*time.Second) {
 					t.Errorf("status %+v", s)
 				}
 			})
@@ -87,11 +87,11 @@ func TestFlappingLikely(t *testing.T) {
 		h, d := strict(t)
 		change := keep(t, d)
 		undoing(h, change, 6*time.Second)
-		if s := d.Status(t.Context()); len(s.Degraded) != 1 || len(s.Flapping) != 0 {
+		if s := d.Status(t.Context()); len(degraded(s)) != 1 || len(s.Flapping) != 0 {
 			t.Errorf("status %+v", s)
 		}
 		time.Sleep(5 * time.Second)
-		if s := d.Status(t.Context()); len(s.Degraded) != 0 {
+		if s := d.Status(t.Context()); len(degraded(s)) != 0 {
 			t.Errorf("afterwards: status %+v", s)
 		}
 	})

@@ -30,6 +30,8 @@ type DroppedPacket struct {
 	From, To Party
 	// Name is the one that was asked for, of a question for a name.
 	Name string
+	// By is the entry of a policy that has refused it, where the reason is one.
+	By PolicyEntry
 	// Lost is how many packets before this one nobody was told of.
 	Lost uint64
 }
@@ -190,32 +192,6 @@ func (d *Driver) closeLog() {
 	}
 }
 
-// spread tells the lookers of each packet, until the log is closed.
-func (d *Driver) spread(log DropLog) {
-	for {
-		r, err := log.Next()
-		s, read := d.desired.Read()
-		p := packet(s, r)
-		read()
-		d.lookers.mu.Lock()
-		if err != nil {
-			d.lookers.over = log
-			for l := range d.lookers.queues {
-				select {
-				case l.ended <- err:
-				default:
-				}
-			}
-			d.lookers.mu.Unlock()
-			return
-		}
-		for l := range d.lookers.queues {
-			l.tell(p)
-		}
-		d.lookers.mu.Unlock()
-	}
-}
-
 func (l *looker) tell(p DroppedPacket) {
 	l.lost += p.Lost
 	p.Lost = l.lost
@@ -245,5 +221,6 @@ func packet(s *model.State, r firewall.Refused) DroppedPacket {
 	if e := s.Holders[p.To.Addr]; e != nil && (e.NetworkID == p.To.NetworkID || r.Out == "") {
 		p.To.NetworkID, p.To.EndpointID = e.NetworkID, e.ID
 	}
+	p.By = deciding(s, p, r)
 	return p
 }

@@ -112,7 +112,7 @@ func TestRulesAreMendedFirst(t *testing.T) {
 	if len(h.touched) != 0 {
 		t.Errorf("without rules: %v", h.touched)
 	}
-	if s := d.Status(t.Context()); !strings.Contains(s.Problem, "refuses") {
+	if s := d.Status(t.Context()); !strings.Contains(problem(s), "refuses") {
 		t.Errorf("status %+v", s)
 	}
 	h.refuses = nil

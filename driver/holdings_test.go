@@ -23,20 +23,20 @@ func TestRestoreHoldsWhatItCan(t *testing.T) {
 	f.held, f.busy = map[string][]spec.Published{}, map[uint16]bool{8080: true}
 	d = newTestDriver(t, f, "boot")
 	s := d.Status(t.Context())
-	if len(s.Degraded) != 2 || !strings.HasPrefix(s.Degraded[0], "published port tcp 0.0.0.0:8080 is not held: ") || s.Problem != "" {
+	if len(degraded(s)) != 2 || !strings.HasPrefix(degraded(s)[0], "published port tcp 0.0.0.0:8080 is not held: ") || problem(s) != "" {
 		t.Errorf("status: %+v, want both families of port 8080 to be degraded", s)
 	}
 	if !holdsPort(f.held["/run/docker/netns/"+model.Short(ep1)], spec.Published{Proto: 6, HostIP: netip.IPv4Unspecified(), First: 8081}) {
 		t.Errorf("the other port is not held: %v", f.held)
 	}
-	if n := d.Reconcile(t.Context()); n != 0 || len(d.Status(t.Context()).Degraded) != 2 {
+	if n := d.Reconcile(t.Context()); n != 0 || len(degraded(d.Status(t.Context()))) != 2 {
 		t.Errorf("%d repairs of what cannot be repaired; status %+v", n, d.Status(t.Context()))
 	}
 	f.busy = nil
 	if n := d.Reconcile(t.Context()); n != 2 {
 		t.Errorf("%d repairs, want the port in both families", n)
 	}
-	if s = d.Status(t.Context()); len(s.Degraded) != 0 || s.Problem != "" {
+	if s = d.Status(t.Context()); len(degraded(s)) != 0 || problem(s) != "" {
 		t.Errorf("status after it is free: %+v", s)
 	}
 	if after := f.picture(); !reflect.DeepEqual(before, after) {

@@ -84,7 +84,7 @@ func TestHungLink(t *testing.T) {
 				t.Fatalf("another network's calls took %s", took)
 			}
 		}
-		lines := d.Status(t.Context()).Degraded
+		lines := degraded(d.Status(t.Context()))
 		if !slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "no answer for 20s: make link "+plan.VethHost(ep1)) }) {
 			t.Errorf("status says %q", lines)
 		}
@@ -105,7 +105,7 @@ func TestHungLink(t *testing.T) {
 		}
 		release()
 		must(t, <-joined)
-		if lines := d.Status(t.Context()).Degraded; len(lines) != 0 {
+		if lines := degraded(d.Status(t.Context())); len(lines) != 0 {
 			t.Errorf("with the answer the status says %q", lines)
 		}
 		inSync(t, h.fakeHost, d)
@@ -131,7 +131,7 @@ func TestHungRules(t *testing.T) {
 		if took := time.Since(start); took != 20*time.Second {
 			t.Errorf("it took %s", took)
 		}
-		lines := d.Status(t.Context()).Degraded
+		lines := degraded(d.Status(t.Context()))
 		if !slices.ContainsFunc(lines, func(l string) bool {
 			return strings.Contains(l, "no answer for 30s: change the firewall's rules (fake)")
 		}) {

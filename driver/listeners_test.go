@@ -107,11 +107,11 @@ func TestListeners(t *testing.T) {
 
 		f.deaf = true
 		d.Reconcile(ctx)
-		wantLines(t, "nobody tells", d.Status(ctx).Degraded, "on which ports from 32768 on the host listens is not known: "+errInjected.Error())
+		wantLines(t, "nobody tells", degraded(d.Status(ctx)), "on which ports from 32768 on the host listens is not known: "+errInjected.Error())
 		f.wantHigh(t, "nobody tells", "tcp 32768-49151", "udp 32768-51199")
 		f.deaf = false
 		d.Reconcile(ctx)
-		wantLines(t, "somebody tells", d.Status(ctx).Degraded)
+		wantLines(t, "somebody tells", degraded(d.Status(ctx)))
 		d.Wait()
 	})
 }
@@ -128,17 +128,17 @@ func TestFewHighPorts(t *testing.T) {
 	}
 	f.hears(all...)
 	d.Reconcile(ctx)
-	wantLines(t, "without a network", d.Status(ctx).Degraded)
+	wantLines(t, "without a network", degraded(d.Status(ctx)))
 	must(t, d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 	f.wantHigh(t, "few", "tcp 50000-50999")
-	wantLines(t, "few", d.Status(ctx).Degraded, "only 1000 tcp source ports (50000-50999) are left")
+	wantLines(t, "few", degraded(d.Status(ctx)), "only 1000 tcp source ports (50000-50999) are left")
 	for p := 50000; p <= 50999; p++ {
 		all = append(all, tcp(uint16(p)))
 	}
 	f.hears(all...)
 	d.Reconcile(ctx)
 	f.wantHigh(t, "none")
-	wantLines(t, "none", d.Status(ctx).Degraded, "each tcp port from 32768 on is published, or the host listens on it")
+	wantLines(t, "none", degraded(d.Status(ctx)), "each tcp port from 32768 on is published, or the host listens on it")
 }
 
 // dropping notes the ports whose flows are dropped.

@@ -17,8 +17,10 @@ type Measures struct {
 	// Flapping is how many repairs somebody undoes again and again.
 	Flapping int
 	// Told are the events, by kind.
-	Told   map[string]uint64
-	OnNets []NetworkMeasures
+	Told map[string]uint64
+	// Policies are what entries of policies have decided, of the first some hundred policies.
+	Policies []Decisions
+	OnNets   []NetworkMeasures
 }
 
 // NetworkMeasures are those of a network.
@@ -36,6 +38,10 @@ type NetworkMeasures struct {
 func (d *Driver) Measures(ctx context.Context) Measures {
 	m := Measures{Status: d.Status(ctx), Told: d.journal.Counts()}
 	m.Dropped = withZeros(m.Dropped, firewall.Reasons()...)
+	var err error
+	if m.Policies, err = d.decisions(ctx, "", mostMeasured); err != nil {
+		d.o.Log.WithError(err).Debug("measure what policies have decided")
+	}
 	_, likely := d.keeper.Flapping()
 	s, unlock := d.desired.Read()
 	defer unlock()

@@ -67,9 +67,9 @@ func TestStopDuringComparison(t *testing.T) {
 		}
 		d.Reconcile(ctx)
 		cancel()
-		problem, events := d.Status(t.Context()).Problem, d.Events(t.Context(), 0, 0)
-		if stop != (problem == "" && log.Len() == 0 && len(events) == 0) {
-			t.Errorf("stop %t: problem %q, events %v, log:\n%s", stop, problem, events, log.String())
+		wrong, events := problem(d.Status(t.Context())), d.Events(t.Context(), 0, 0)
+		if stop != (wrong == "" && log.Len() == 0 && len(events) == 0) {
+			t.Errorf("stop %t: problem %q, events %v, log:\n%s", stop, wrong, events, log.String())
 		}
 		if d.state().Endpoints[ep2] == nil {
 			t.Errorf("stop %t: the endpoint is removed", stop)
@@ -115,8 +115,8 @@ func TestVerbsDuringComparison(t *testing.T) {
 			t.Errorf("no look at %s", at)
 		}
 		h.during = nil
-		if s := d.Status(t.Context()); s.Problem != "" {
-			t.Errorf("%s: %s", at, s.Problem)
+		if s := d.Status(t.Context()); problem(s) != "" {
+			t.Errorf("%s: %s", at, problem(s))
 		}
 		inSync(t, h.fakeHost, d)
 	}

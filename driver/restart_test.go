@@ -79,7 +79,7 @@ func TestReconcileMends(t *testing.T) {
 		t.Fatal("nothing was repaired")
 	}
 	inSync(t, f, d)
-	if s := d.Status(t.Context()); s.Repairs == 0 || s.Problem != "" {
+	if s := d.Status(t.Context()); s.Repairs == 0 || problem(s) != "" {
 		t.Fatalf("status %+v", s)
 	}
 }

@@ -146,7 +146,7 @@ func TestKeepLooksAtWhatIsTold(t *testing.T) {
 		if !reflect.DeepEqual(looks, want) || !slices.Equal(mended, []string{bridgeName(netA)}) {
 			t.Errorf("one bridge: looked at %+v, mended %q", looks, mended)
 		}
-		if m := d.Status(t.Context()).Problem; m != "" {
+		if m := problem(d.Status(t.Context())); m != "" {
 			t.Error(m)
 		}
 		for range 40 { // each 100 ms, so that there is always something to be told
@@ -221,7 +221,7 @@ func TestUnsettledIsLookedAtAgain(t *testing.T) {
 		change()
 		within()
 		inSync(t, h.fakeHost, d)
-		if p := d.Status(t.Context()).Problem; p != "" {
+		if p := problem(d.Status(t.Context())); p != "" {
 			t.Error(p)
 		}
 	})

@@ -10,9 +10,12 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/plan"
+	"github.com/gangway-net/gangway/driver/policy"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -38,7 +41,8 @@ func (d *Driver) Status(ctx context.Context) Status {
 		Closed:     familyNames(d.closed(state)),
 		Dropped:    d.drops.all(),
 	}
-	s.SetCauses(causes)
+	cause.Sort(causes)
+	s.Causes = causes
 	for _, e := range state.Endpoints {
 		for _, r := range e.Published {
 			s.Ports += r.Len()
@@ -157,6 +161,7 @@ func (d *Driver) Ports(context.Context) []PortStatus {
 				ContainerIP:    r.ContainerIP,
 				ContainerFirst: r.ContainerFirst,
 				Path:           pathOf(r),
+				Ingress:        askedBy(state.Networks[e.NetworkID], e, r),
 			})
 		}
 	}
@@ -164,6 +169,16 @@ func (d *Driver) Ports(context.Context) []PortStatus {
 		return cmp.Or(cmp.Compare(a.First, b.First), strings.Compare(a.Protocol, b.Protocol), a.HostIP.Compare(b.HostIP))
 	})
 	return out
+}
+
+// askedBy are the sources that may ask for a run; nil for anybody.
+func askedBy(n *model.Network, e *model.Endpoint, r spec.Published) []string {
+	texts := plan.PolicyInForce(n, e)
+	if texts == (config.Policy{}) {
+		return nil
+	}
+	p, _ := policy.Of(texts) // it is closed with an error
+	return p.AskedBy(uint8(r.Proto), r.First, r.Last)
 }
 
 // pathOf names the ways by which a run is served.

@@ -43,6 +43,8 @@ const (
 type dropPlace struct {
 	network, endpoint string
 	reason            firewall.Reason
+	// by is the entry of a policy.
+	by PolicyEntry
 }
 
 // reading is what one counter says, and for what it counts at present.
@@ -91,6 +93,8 @@ type tally struct {
 	total    Drops
 	// networks and endpoints are by id.
 	networks, endpoints map[string]Drops
+	// entries are what entries of policies have refused, each packet at the closest place.
+	entries map[dropPlace]uint64
 	// news is what has come since it was told.
 	news map[dropPlace]uint64
 }
@@ -101,7 +105,7 @@ func (t *tally) take(from dropSource, list []reading) {
 	if t.counters == nil {
 		*t = tally{
 			counters: map[dropSource]map[string]*history{}, total: Drops{},
-			networks: map[string]Drops{}, endpoints: map[string]Drops{}, news: map[dropPlace]uint64{},
+			networks: map[string]Drops{}, endpoints: map[string]Drops{}, news: map[dropPlace]uint64{}, entries: map[dropPlace]uint64{},
 		}
 	}
 	before, known := t.counters[from]
@@ -126,6 +130,9 @@ func (t *tally) add(p dropPlace, packets uint64) {
 	}
 	t.total[p.reason] += packets
 	t.news[p] += packets
+	if p.by != (PolicyEntry{}) && p.network != "" {
+		t.entries[p] += packets
+	}
 	for _, of := range []struct {
 		sums map[string]Drops
 		id   string
@@ -152,6 +159,15 @@ func (t *tally) keep(s *model.State) {
 			delete(t.endpoints, id)
 		}
 	}
+	for p, packets := range t.entries {
+		gone := s.Networks[p.network] == nil
+		if gone || p.endpoint != "" && s.Endpoints[p.endpoint] == nil {
+			delete(t.entries, p)
+			if p.endpoint = ""; !gone {
+				t.entries[p] += packets
+			}
+		}
+	}
 }
 
 // newsParts bounds a text of news.
@@ -166,7 +182,7 @@ func (t *tally) tell() string {
 	}
 	slices.SortFunc(places, func(a, b dropPlace) int {
 		return cmp.Or(cmp.Compare(t.news[b], t.news[a]), strings.Compare(a.network, b.network),
-			strings.Compare(a.endpoint, b.endpoint), strings.Compare(string(a.reason), string(b.reason)))
+			strings.Compare(a.endpoint, b.endpoint), strings.Compare(string(a.reason), string(b.reason)), strings.Compare(a.by.String(), b.by.String()))
 	})
 	var parts []string
 	rest := all
@@ -189,11 +205,15 @@ func (t *tally) tell() string {
 
 // String names the reason and the place.
 func (p dropPlace) String() string {
+	why := string(p.reason)
+	if p.by != (PolicyEntry{}) {
+		why += ": " + p.by.String()
+	}
 	switch {
 	case p.endpoint != "":
-		return fmt.Sprintf("%s (network %s, endpoint %s)", p.reason, model.Short(p.network), model.Short(p.endpoint))
+		return fmt.Sprintf("%s (network %s, endpoint %s)", why, model.Short(p.network), model.Short(p.endpoint))
 	case p.network != "":
-		return fmt.Sprintf("%s (network %s)", p.reason, model.Short(p.network))
+		return fmt.Sprintf("%s (network %s)", why, model.Short(p.network))
 	}
-	return string(p.reason)
+	return why
 }

@@ -70,19 +70,19 @@ func TestTell(t *testing.T) {
 		t.Errorf("tells %q of nothing", got)
 	}
 	long := strings.Repeat("0123456789abcdef", 4)
-	sums.add(dropPlace{long, long, firewall.Unpublished}, 2)
-	sums.add(dropPlace{long, "", firewall.Spoofed}, 30)
-	sums.add(dropPlace{"", "", firewall.Isolated}, 1)
+	sums.add(dropPlace{network: long, endpoint: long, reason: firewall.Unpublished}, 2)
+	sums.add(dropPlace{network: long, reason: firewall.Spoofed}, 30)
+	sums.add(dropPlace{reason: firewall.Isolated}, 1)
 	if got, want := sums.tell(), "33 packets dropped: 30 spoofed (network 0123456789ab), "+
 		"2 unpublished (network 0123456789ab, endpoint 0123456789ab), 1 isolated"; got != want {
 		t.Errorf("tells %q, want %q", got, want)
 	}
-	sums.add(dropPlace{"", "", firewall.NoICC}, 1)
+	sums.add(dropPlace{reason: firewall.NoICC}, 1)
 	if got, want := sums.tell(), "1 packet dropped: 1 icc"; got != want {
 		t.Errorf("tells %q, want %q", got, want)
 	}
 	for n := range newsParts + 2 {
-		sums.add(dropPlace{fmt.Sprint("n", n), "", firewall.Spoofed}, 10)
+		sums.add(dropPlace{network: fmt.Sprint("n", n), reason: firewall.Spoofed}, 10)
 	}
 	got := sums.tell()
 	if !strings.HasPrefix(got, "100 packets dropped: 10 spoofed (network n0), ") || !strings.HasSuffix(got, "(network n7), 20 others") {

@@ -68,7 +68,7 @@ func TestLostState(t *testing.T) {
 				t.Fatalf("after other verbs the kernel holds\n%+v\nwant\n%+v", got, kernel)
 			}
 			must(t, d.Recover(t.Context(), recovery()))
-			if s := d.Status(t.Context()); len(s.Degraded) != 0 || s.Ports != 2 || d.owners.Any() {
+			if s := d.Status(t.Context()); len(degraded(s)) != 0 || s.Ports != 2 || d.owners.Any() {
 				t.Errorf("status %+v", s)
 			}
 			d.Reconcile(t.Context())
@@ -176,7 +176,7 @@ func TestDisownedIsNotStored(t *testing.T) {
 // doubted fails the test unless status tells of the container, and nothing was mended.
 func doubted(t *testing.T, d *Driver) {
 	t.Helper()
-	if s := d.Status(t.Context()); len(s.Degraded) != 1 || !strings.Contains(s.Degraded[0], model.Short(netA)) || s.Repairs != 0 || s.Problem != "" {
+	if s := d.Status(t.Context()); len(degraded(s)) != 1 || !strings.Contains(degraded(s)[0], model.Short(netA)) || s.Repairs != 0 || problem(s) != "" {
 		t.Errorf("status %+v", s)
 	}
 	if got := d.Unclaimed(); !reflect.DeepEqual(got, map[string][]string{netA: {ep1}}) {
@@ -220,7 +220,7 @@ func TestDisowned(t *testing.T) {
 			d.Reconcile(t.Context())
 			d.Reconcile(t.Context()) // the first one finds it
 			inSync(t, f, d)
-			if s := d.Status(t.Context()); len(s.Degraded) != 0 || len(f.veths)+len(f.bridges)+len(rulesOf[firewall.Port](f)) != 0 {
+			if s := d.Status(t.Context()); len(degraded(s)) != 0 || len(f.veths)+len(f.bridges)+len(rulesOf[firewall.Port](f)) != 0 {
 				t.Errorf("status %+v, left %+v", s, f.kernel())
 			}
 		})
@@ -317,7 +317,7 @@ func TestDoubt(t *testing.T) {
 	f, _ := running(t)
 	d := newTestDriver(t, f, "boot")
 	d.Doubt("no engine") // all is known
-	if s := d.Status(t.Context()); len(s.Degraded) != 0 {
+	if s := d.Status(t.Context()); len(degraded(s)) != 0 {
 		t.Errorf("status %+v", s)
 	}
 	f.lose("")
@@ -325,7 +325,7 @@ func TestDoubt(t *testing.T) {
 	zones := &fakeZones{in: map[string]bool{}}
 	d = newTestDriver(t, f, "boot", func(o *Options) { o.Zones = zones })
 	d.Doubt("no engine")
-	if s := d.Status(t.Context()); len(s.Degraded) != 1 || !strings.Contains(s.Causes[0].What, "; no engine") {
+	if s := d.Status(t.Context()); len(degraded(s)) != 1 || !strings.Contains(s.Causes[0].What, "; no engine") {
 		t.Errorf("status %+v", s)
 	}
 	z := slices.Concat(zones.want())

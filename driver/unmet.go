@@ -67,6 +67,9 @@ func (d *Driver) needs() []needs.Condition {
 func (d *Driver) review(ctx context.Context) {
 	d.retryStore()
 	now := d.unmet(ctx, d.needs())
+	if ctx.Err() != nil {
+		return // the daemon ends: nobody has answered, and nothing is known
+	}
 	d.seen.mu.Lock()
 	was := d.seen.unmet
 	d.seen.unmet = now

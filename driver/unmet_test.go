@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/drift"
 	"github.com/gangway-net/gangway/driver/events"
 	"github.com/gangway-net/gangway/integration/testkit"
@@ -41,7 +42,7 @@ func TestUnmet(t *testing.T) {
 	must(t, d.CreateNetwork(t.Context(), named()))
 	f.facts = map[string]string{"eth0": ""}
 	binding, host, trusted := "host_binding_ipv4, and the host has no address 192.0.2.60", "host_ipv4, and the host has no address 192.0.2.50", "no interface nope0"
-	got := d.Status(t.Context()).Degraded
+	got := degraded(d.Status(t.Context()))
 	wantLines(t, "none is there", got, binding, trusted, host)
 	for _, line := range got {
 		if !strings.Contains(line, "network aaaaaaaaaaaa (bridge gw-aaaaaaaaaaaa)") {
@@ -49,15 +50,15 @@ func TestUnmet(t *testing.T) {
 		}
 	}
 	f.facts["192.0.2.60"], f.facts["nope0"] = "", ""
-	wantLines(t, "two are there", d.Status(t.Context()).Degraded, host)
+	wantLines(t, "two are there", degraded(d.Status(t.Context())), host)
 	f.facts["192.0.2.50"] = ""
-	wantLines(t, "all are there", d.Status(t.Context()).Degraded)
+	wantLines(t, "all are there", degraded(d.Status(t.Context())))
 	delete(f.facts, "nope0")
-	wantLines(t, "one has gone", d.Status(t.Context()).Degraded, trusted)
+	wantLines(t, "one has gone", degraded(d.Status(t.Context())), trusted)
 	f.failAt = f.ops + 1
-	wantLines(t, "nobody knows", d.Status(t.Context()).Degraded, errInjected.Error())
+	wantLines(t, "nobody knows", degraded(d.Status(t.Context())), errInjected.Error())
 	must(t, d.DeleteNetwork(t.Context(), netA))
-	wantLines(t, "without the network", d.Status(t.Context()).Degraded)
+	wantLines(t, "without the network", degraded(d.Status(t.Context())))
 }
 
 // silentFacts is a host that does not tell its addresses until the test has it do so.
@@ -91,7 +92,7 @@ func TestUnmetHangs(t *testing.T) {
 		d.asked.mu.Unlock()
 		close(speak)
 		synctest.Wait()
-		if got := d.Status(t.Context()).Degraded; len(got) != 3 {
+		if got := degraded(d.Status(t.Context())); len(got) != 3 {
 			t.Errorf("with the answer: %q", got)
 		}
 	})
@@ -111,17 +112,17 @@ func TestUnmetWays(t *testing.T) {
 	must(t,
 		endpointErr(d.CreateEndpoint(t.Context(), endpointRequest(netA, ep1, "10.0.0.2/24"))), joinErr(d.Join(t.Context(), netA, ep1, "/netns/1", nil)),
 		endpointErr(d.CreateEndpoint(t.Context(), e)), joinErr(d.Join(t.Context(), netB, ep2, "/netns/2", nil)))
-	wantLines(t, "nothing is published", d.Status(t.Context()).Degraded)
+	wantLines(t, "nothing is published", degraded(d.Status(t.Context())))
 	must(t, d.Publish(t.Context(), netA, ep1, portmap(8080, 80)), d.Publish(t.Context(), netB, ep2, portmap(8081, 80)))
 	inhibited, local := "inhibit_ipv4, and the host has no way to 10.0.0.2", "its only address fe80::2 is link-local"
-	wantLines(t, "published", d.Status(t.Context()).Degraded, inhibited, local)
+	wantLines(t, "published", degraded(d.Status(t.Context())), inhibited, local)
 	f.facts["to 10.0.0.2"] = "eth0"
-	wantLines(t, "another way", d.Status(t.Context()).Degraded, inhibited, local)
+	wantLines(t, "another way", degraded(d.Status(t.Context())), inhibited, local)
 	f.facts["to 10.0.0.2"] = "gw-aaaaaaaaaaaa"
-	wantLines(t, "the bridge's way", d.Status(t.Context()).Degraded, local)
+	wantLines(t, "the bridge's way", degraded(d.Status(t.Context())), local)
 	delete(f.facts, "to 10.0.0.2")
 	must(t, d.Unpublish(t.Context(), netA, ep1), d.Unpublish(t.Context(), netB, ep2))
-	wantLines(t, "nothing is published any more", d.Status(t.Context()).Degraded)
+	wantLines(t, "nothing is published any more", degraded(d.Status(t.Context())))
 }
 
 // TestUnmetIsTold: who keeps the driver hears of each condition that is met no more,
@@ -162,4 +163,36 @@ func TestUnmetIsTold(t *testing.T) {
 	wantEvents("interface nope0", "solved: ")
 	change(func() { delete(f.facts, "192.0.2.50") })
 	wantEvents("interface nope0", "solved: ", "192.0.2.50")
+}
+
+// degraded and problem are the lines of what makes a status so.
+func degraded(s Status) []string { return cause.Lines(s.Causes, cause.Degraded) }
+
+func problem(s Status) (text string) {
+	for _, c := range cause.With(s.Causes, cause.Problem) {
+		text += c.What
+	}
+	return text
+}
+
+// TestUnmetAtTheEnd: a daemon that ends tells of nothing that nobody has answered.
+func TestUnmetAtTheEnd(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	must(t, d.CreateNetwork(t.Context(), named()))
+	f.facts = map[string]string{"eth0": "", "nope0": "", "192.0.2.50": "", "192.0.2.60": ""}
+	d.review(t.Context())
+	before := len(d.Events(t.Context(), 0, 0))
+	f.failAt = f.ops + 1
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	d.review(ctx)
+	if all := d.Events(t.Context(), 0, 0); len(all) != before {
+		t.Errorf("told at the end: %v", all[before:])
+	}
+	f.failAt = f.ops + 1
+	d.review(t.Context())
+	if all := d.Events(t.Context(), 0, 0); len(all) == before {
+		t.Error("what nobody has answered is not told while the daemon runs")
+	}
 }

@@ -49,8 +49,8 @@ func TestUndoNotStored(t *testing.T) {
 					t.Errorf("operation %d: left\n%+v\nwant\n%+v", op, after, before)
 				}
 				inSync(t, f, d)
-				if s := d.Status(ctx); s.Problem != "" {
-					t.Errorf("operation %d: %s", op, s.Problem)
+				if s := d.Status(ctx); problem(s) != "" {
+					t.Errorf("operation %d: %s", op, problem(s))
 				}
 				if n := d.Reconcile(ctx); n != 0 {
 					t.Errorf("operation %d: %d repairs at the second check", op, n)
@@ -71,7 +71,7 @@ func TestStoreRefuses(t *testing.T) {
 	for n := 1; ; n++ {
 		f.failAt = f.ops + n
 		d.Reconcile(t.Context())
-		if s := d.Status(t.Context()); len(d.desired.Unstored()) > 0 && s.Problem == "" {
+		if s := d.Status(t.Context()); len(d.desired.Unstored()) > 0 && problem(s) == "" {
 			t.Errorf("operation %d of the check failed, and no problem is told", n)
 		}
 		if len(d.desired.Unstored()) == 0 {
@@ -80,8 +80,8 @@ func TestStoreRefuses(t *testing.T) {
 	}
 	f.failAt = 0
 	d.Reconcile(t.Context())
-	if s := d.Status(t.Context()); s.Problem != "" {
-		t.Errorf("problem %q", s.Problem)
+	if s := d.Status(t.Context()); problem(s) != "" {
+		t.Errorf("problem %q", problem(s))
 	}
 	inSync(t, f, d)
 }

@@ -103,7 +103,7 @@ func TestZones(t *testing.T) {
 	must(t, d.CreateNetwork(ctx, networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
 	d.Reconcile(ctx)
 	told("a network", "enter gw-aaaaaaaaaaaa", "sync gw-aaaaaaaaaaaa")
-	if s := d.Status(ctx); !strings.Contains(s.Problem, "asleep") {
+	if s := d.Status(ctx); !strings.Contains(problem(s), "asleep") {
 		t.Errorf("status %+v", s)
 	}
 	z.refuses = nil
@@ -111,7 +111,7 @@ func TestZones(t *testing.T) {
 	if n := d.Reconcile(ctx); n != 1 {
 		t.Errorf("repaired %d things, want 1", n)
 	}
-	if s := d.Status(ctx); s.Problem != "" || s.Repairs != 1 {
+	if s := d.Status(ctx); problem(s) != "" || s.Repairs != 1 {
 		t.Errorf("status %+v", s)
 	}
 	inSync(t, f, d)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -181,16 +182,64 @@ func policyTold(t *testing.T, e *harness.Engine) {
 		t.Errorf("a refused connection ends after %s (%v)", time.Since(start), err)
 	}
 	harness.Eventually(t, 30*time.Second, "what was refused", func() error {
-		list := e.Gangway(t, "drops", "--format", "{{.Network}} {{.Container}} {{.Reason}}")
-		for _, want := range []string{"n2 shut policy", "n3 own policy"} {
+		list := e.Gangway(t, "drops", "--format", "{{.Network}} {{.Container}} {{.Reason}} {{.By}}.")
+		for _, want := range []string{
+			"n2 shut policy gangway.egress=deny of network n2.", "n2 shut policy gangway.host=none of network n2.",
+			"n3 own policy gangway.egress=deny of container own.", "n2 - policy source of network n2.",
+		} {
 			if !strings.Contains(list, want) {
-				return errors.New(list)
+				return fmt.Errorf("no %q in\n%s", want, list)
 			}
 		}
 		return nil
 	})
+	policyDecided(t, e)
 	e.Network(t, "locked", "-o", "gangway.lock=true", "--subnet", "10.77.0.0/24")
 	e.Refused(t, []string{"gangway.lock"}, "run", "--rm", "--network", "name=locked,driver-opt=gangway.egress=open", harness.Image, "true")
+}
+
+// policyDecided: each entry has counted what it let pass, or refused; and what is asked for says
+// whose.
+func policyDecided(t *testing.T, e *harness.Engine) {
+	t.Helper()
+	counted := func(what string) map[string]int {
+		all := map[string]int{}
+		for _, line := range strings.Split(strings.TrimSpace(e.Gangway(t, "decisions", what, "--format", "{{.Network}} {{.Container}} {{.Entry}} {{.Verdict}}\t{{.Packets}}")), "\n") {
+			words, number, _ := strings.Cut(line, "\t")
+			n, err := strconv.Atoi(number)
+			if err != nil {
+				t.Fatalf("gangway decisions prints %q", line)
+			}
+			all[words] = n
+		}
+		return all
+	}
+	for container, entries := range map[string][]string{
+		"own": {"n3 own gangway.egress.allow=192.0.2.0/24:8443/tcp passed", "n3 own gangway.egress=deny refused", "n3 own gangway.host=none refused"},
+		"shut": {"n2 - gangway.egress.allow=192.0.2.0/24:8443/tcp passed", "n2 - gangway.egress.allow=[2001:db8::/64]:8443/tcp passed", "n2 - gangway.egress=deny refused",
+			"n2 - gangway.host=none refused"},
+	} {
+		before := counted(container)
+		if len(before) != len(entries) {
+			t.Errorf("%s: entries %v, want %q", container, before, entries)
+		}
+		for _, entry := range entries {
+			if before[entry] == 0 {
+				t.Errorf("%s: %s has decided nothing: %v", container, entry, before)
+			}
+		}
+		// One more connection to the host is one more packet of the entry that refuses it, and of
+		// none that lets anything pass.
+		if _, err := e.Inside(container).TryGet("tcp", "192.0.2.1:444"); err == nil {
+			t.Errorf("%s reaches the host", container)
+		}
+		for entry, n := range counted(container) {
+			more, passes := strings.Contains(entry, "gangway.host"), strings.HasSuffix(entry, "passed")
+			if n < before[entry] || more && n == before[entry] || passes && n > before[entry] {
+				t.Errorf("%s: %s has decided %d times, and %d before", container, entry, n, before[entry])
+			}
+		}
+	}
 }
 
 // policyHeld: nothing opens while the daemon is down or comes back, or while rules are flushed.

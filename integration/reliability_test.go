@@ -96,7 +96,8 @@ func settled(t *testing.T, e *harness.Engine) {
 	e.Run(t, "sh", "-c", `set -- $(docker ps -aq); [ $# = 0 ] || docker rm -f "$@"; docker network prune -f`)
 	harness.Eventually(t, 15*time.Second, "nothing is left in gangway", func() error {
 		var status struct {
-			State, Problem             string
+			State                      string
+			Causes                     []struct{ What string }
 			Networks, Endpoints, Ports int
 		}
 		e.GangwayJSON(t, &status, "status")

@@ -31,9 +31,6 @@ type Health struct {
 	State cause.State `json:"state"`
 	// Causes are why, the worst first; those of cause.OK are limits of the host.
 	Causes []cause.Cause `json:"causes,omitempty"`
-	// Problem and Degraded have a line for each cause of these states.
-	Problem  string   `json:"problem,omitempty"`
-	Degraded []string `json:"degraded,omitempty"`
 	// Unguarded says why containers are not kept from claiming addresses that
 	// are not theirs; empty if they are. It is no problem of the moment.
 	Unguarded string `json:"unguarded,omitempty"`
@@ -173,7 +170,7 @@ func (s *Server) health(ctx context.Context) Health {
 	}
 	status = s.named(status)
 	return Health{
-		State: cause.Worst(status.Causes), Causes: status.Causes, Problem: status.Problem, Degraded: status.Degraded,
+		State: cause.Worst(status.Causes), Causes: status.Causes,
 		Unguarded: status.Unguarded, Protection: status.Protection,
 	}
 }

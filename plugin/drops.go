@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -15,6 +16,9 @@ import (
 // Drops tells what was refused. Package driver's Driver is the real one.
 type Drops interface {
 	Dropped(ctx context.Context) []driver.Dropped
+	// Decisions lists what entries of policies have decided: of a network, of an endpoint, or
+	// of all.
+	Decisions(ctx context.Context, of string) ([]driver.Decisions, error)
 	// FollowDrops hands packets to take as they are refused, until ctx ends. It calls
 	// started when it has begun to hear of them.
 	FollowDrops(ctx context.Context, started func() error, take func(driver.DroppedPacket) error) error
@@ -26,16 +30,45 @@ type Dropped struct {
 	Whose
 }
 
+// Decisions are what the entries of one policy have decided, with the names.
+type Decisions struct {
+	driver.Decisions
+	Whose
+}
+
 // DroppedPacket is one packet that was refused, with the names.
 type DroppedPacket struct {
-	Time     time.Time       `json:"time"`
-	Reason   firewall.Reason `json:"reason"`
-	Protocol string          `json:"protocol,omitempty"`
-	From     Party           `json:"from"`
-	To       Party           `json:"to"`
+	Time     time.Time          `json:"time"`
+	Reason   firewall.Reason    `json:"reason"`
+	By       driver.PolicyEntry `json:"by,omitzero"`
+	Protocol string             `json:"protocol,omitempty"`
+	From     Party              `json:"from"`
+	To       Party              `json:"to"`
 	// Name is the one that was asked for, of a question for a name.
 	Name string `json:"name,omitempty"`
 	Lost uint64 `json:"lost,omitempty"`
+}
+
+// PolicyOf says whose policy an entry is of that has refused something: "gangway.egress=deny of
+// network agents". It is empty for none.
+func (w Whose) PolicyOf(by driver.PolicyEntry, networkID, endpointID string) string {
+	switch {
+	case by == (driver.PolicyEntry{}):
+		return ""
+	case by.Own:
+		return by.String() + " of container " + cmp.Or(w.ContainerName, short(w.ContainerID), short(endpointID))
+	}
+	return by.String() + " of network " + cmp.Or(w.NetworkName, short(networkID))
+}
+
+// ByPolicy is what the policy that has refused a packet says, and whose it is: of the container
+// that has sent it, or of the one that was to get it.
+func (p DroppedPacket) ByPolicy() string {
+	of := p.From
+	if p.By.Incoming() {
+		of = p.To
+	}
+	return of.PolicyOf(p.By, of.NetworkID, of.EndpointID)
 }
 
 // Party is who has sent a packet or was to get it.
@@ -66,6 +99,10 @@ func (s *Server) routeDrops(h sdk.Handler) {
 		}
 		return out, nil
 	})
+	h.HandleFunc(AdminPath+"decisions", getOnly(func(w http.ResponseWriter, r *http.Request) {
+		of := r.URL.Query().Get("of")
+		s.adminAnswer(func(ctx context.Context) (any, error) { return s.Decisions(ctx, of) })(w, r)
+	}))
 	h.HandleFunc(AdminPath+"drops", getOnly(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Has("follow") {
 			s.followDrops(w, r)
@@ -73,6 +110,20 @@ func (s *Server) routeDrops(h sdk.Handler) {
 		}
 		sums(w, r)
 	}))
+}
+
+// Decisions lists what entries of policies have decided: of a network, of an endpoint, or of
+// all.
+func (s *Server) Decisions(ctx context.Context, of string) ([]Decisions, error) {
+	out := []Decisions{}
+	if s.o.Drops == nil {
+		return out, nil
+	}
+	all, err := s.o.Drops.Decisions(ctx, of)
+	for _, d := range all {
+		out = append(out, Decisions{d, s.whose(d.NetworkID, d.EndpointID)})
+	}
+	return out, err
 }
 
 // followDrops writes packets until the reader has gone, or the daemon stops.
@@ -121,5 +172,5 @@ func lineOf(conn *http.ResponseController, write func() error) error {
 
 func (s *Server) packet(p driver.DroppedPacket) DroppedPacket {
 	party := func(p driver.Party) Party { return Party{p, s.whose(p.NetworkID, p.EndpointID)} }
-	return DroppedPacket{p.Time, p.Reason, p.Protocol, party(p.From), party(p.To), p.Name, p.Lost}
+	return DroppedPacket{p.Time, p.Reason, p.By, p.Protocol, party(p.From), party(p.To), p.Name, p.Lost}
 }

@@ -104,7 +104,7 @@ func (s *Server) named(status driver.Status) driver.Status {
 			*text = s.o.Names.Text(*text)
 		}
 	}
-	status.SetCauses(causes)
+	status.Causes = causes
 	var flapping []string
 	for _, line := range status.Flapping {
 		flapping = append(flapping, s.o.Names.Text(line))

@@ -29,8 +29,11 @@ func TestRefuse(t *testing.T) {
 	}
 	for name, want := range map[string]int{"health": 503, "status": 200} {
 		status, answer := d.get(t, name)
-		var got struct{ State, Problem string }
-		if err := json.Unmarshal([]byte(answer), &got); err != nil || status != want || got.State != string(cause.Problem) || got.Problem != why.Error() {
+		var got struct {
+			State  string
+			Causes []cause.Cause
+		}
+		if err := json.Unmarshal([]byte(answer), &got); err != nil || status != want || got.State != string(cause.Problem) || len(got.Causes) != 1 || got.Causes[0].What != why.Error() {
 			t.Errorf("%s: %d %s, %v", name, status, answer, err)
 		}
 	}

@@ -93,6 +93,14 @@ func Sort(all []Cause) {
 
 func rank(s State) int { return slices.Index(States(), s) }
 
+// Lines are those of a state as lines.
+func Lines(all []Cause, s State) (lines []string) {
+	for _, c := range With(all, s) {
+		lines = append(lines, c.Line())
+	}
+	return lines
+}
+
 // With returns those of a state.
 func With(all []Cause, s State) []Cause {
 	return slices.DeleteFunc(slices.Clone(all), func(c Cause) bool { return c.State != s })

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/integration/nstest"
 	"github.com/gangway-net/gangway/integration/testkit"
@@ -153,8 +154,8 @@ func (w *world) sound(t *testing.T, what string) {
 	if n := w.Reconcile(t.Context()); n != 0 {
 		t.Fatalf("%s: %d repairs: %+v", what, n, w.Events(t.Context(), 0, 0))
 	}
-	if p := w.Status(t.Context()).Problem; p != "" {
-		t.Fatalf("%s: %s", what, p)
+	if p := cause.Lines(w.Status(t.Context()).Causes, cause.Problem); len(p) > 0 {
+		t.Fatalf("%s: %v", what, p)
 	}
 }
 

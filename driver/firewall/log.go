@@ -2,8 +2,10 @@ package firewall
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
+	"github.com/gangway-net/gangway/driver/policy"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -33,10 +35,30 @@ func (l Log) Key() any { return l }
 // String names the group.
 func (l Log) String() string { return "log of refused packets" }
 
+// Overruled stands in the place of an option in what the kernel puts before a packet that was
+// refused, and that the administrator's rules have accepted after all.
+const Overruled policy.Option = "overruled"
+
+// LogPrefix is what the kernel puts before a packet; ReadLogPrefix reads it.
+func LogPrefix(reason Reason, option policy.Option) string {
+	return strings.TrimSpace(string(reason) + " " + string(option))
+}
+
+// ReadLogPrefix is explained with LogPrefix.
+func ReadLogPrefix(prefix string) (Reason, policy.Option) {
+	reason, option, _ := strings.Cut(prefix, " ")
+	return Reason(reason), policy.Option(option)
+}
+
 // Refused is one packet that was refused, as the kernel tells of it.
 type Refused struct {
 	Time   time.Time
 	Reason Reason
+	// Option is that of the policy which has refused it; empty for other reasons.
+	Option policy.Option
+	// Overruled says that rules of the administrator have accepted it after all: what was told
+	// of it before is not so.
+	Overruled bool
 	// In and Out are the links that it came by and was to leave by; empty for unknown.
 	In, Out string
 	// Protocol is a name, such as tcp, or a number. Ports are 0 where there are none.

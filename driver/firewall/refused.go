@@ -3,6 +3,8 @@ package firewall
 import (
 	"context"
 	"net/netip"
+
+	"github.com/gangway-net/gangway/driver/policy"
 )
 
 // Reason says why a packet was refused.
@@ -36,6 +38,8 @@ type Refusal struct {
 	// Counter tells what counts from all else that does, for as long as it does.
 	Counter string
 	Reason  Reason
+	// Option is that of the policy which has refused it; empty for other reasons.
+	Option policy.Option
 	// Bridge is the link of the network that the packets were to enter, or else came from;
 	// of an internal network and another one, the internal one's; of packets with a
 	// network's address by another link, that network's. It may be no network's, and is

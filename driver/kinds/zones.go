@@ -34,21 +34,22 @@ func (z zones) actions() commit.Actions[spec.Zone] {
 	return commit.Actions[spec.Zone]{
 		Ensure: func(ctx context.Context, o spec.Zone) ([]string, error) {
 			if z.Zones != nil {
-				z.warn(z.Zones.Enter(ctx, o.Bridge))
+				z.warn(ctx, z.Zones.Enter(ctx, o.Bridge))
 			}
 			return nil, nil
 		},
 		Remove: func(ctx context.Context, o spec.Zone) error {
 			if z.Zones != nil {
-				z.warn(z.Zones.Leave(ctx, o.Bridge))
+				z.warn(ctx, z.Zones.Leave(ctx, o.Bridge))
 			}
 			return nil
 		},
 	}
 }
 
-func (z zones) warn(err error) {
-	if err != nil {
+// warn tells of what a manager does not do. At the daemon's end nobody waits for it.
+func (z zones) warn(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
 		z.Log.WithError(err).Warn("the host's firewall manager does not follow; it is asked again")
 	}
 }

@@ -148,7 +148,10 @@ func (l *Listener) read(m netlink.Message) (r firewall.Refused, ok bool) {
 	if v, there := values[attrTime]; there {
 		r.Time = time.Unix(int64(binary.BigEndian.Uint64(v)), int64(binary.BigEndian.Uint64(v[8:]))*1000) //nolint:gosec // a time
 	}
-	r.Reason = firewall.Reason(strings.TrimRight(string(values[attrPrefix]), "\x00 "))
+	r.Reason, r.Option = firewall.ReadLogPrefix(strings.TrimRight(string(values[attrPrefix]), "\x00 "))
+	if r.Option == firewall.Overruled {
+		r.Option, r.Overruled = "", true
+	}
 	if v, there := values[attrHeader]; there {
 		decode(&r, binary.BigEndian.Uint16(v), values[attrPayload])
 	}

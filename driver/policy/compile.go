@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -24,6 +24,10 @@ type Compiled struct {
 	// in HostDeny, or all of it with NoHost; passed then what is in HostAllow, or the rest if WholeHost says so.
 	HostDeny, HostAllow []PortSpan
 	NoHost, WholeHost   bool
+	// HostDenyBy and HostAllowBy are the entries that these ports are of. HostListed says that
+	// WholeHost is so by one of Allow.
+	HostDenyBy, HostAllowBy []Entry
+	HostListed              bool
 	// Everybody may come, or else: OwnPorts are those that have sources of their own, OwnFrom;
 	// From are the sources for the rest. Of what comes by a bridge of Gangway the sources are
 	// NearOwn and Near, which differ if Apart says so.
@@ -39,6 +43,8 @@ type Access struct {
 	Any []netipx.IPRange
 	// Ports are those of which some ports are meant.
 	Ports []AddrPorts
+	// AnyBy and PortsBy are the entries that they are of.
+	AnyBy, PortsBy []Entry
 }
 
 // PortSpan is a span of ports of one protocol.
@@ -77,30 +83,45 @@ func (p Policy) Compile() Compiled {
 	c := Compiled{
 		Audit: p.Audit, Everybody: p.Everybody, Open: p.Egress == config.EgressOpen, Internet: p.Egress == config.EgressInternet, WholeHost: p.WholeHost,
 	}
-	var deny, allow, ownFrom, from, nearOwn, near access
-	var hostDeny, hostAllow, own portSpans
+	var deny, allow access
+	var hostDeny, hostAllow portSpans
+	var allowed []config.Peers // of the host
 	for _, d := range p.Deny {
 		if d.Group == config.GroupHost {
 			c.NoHost = c.NoHost || d.All()
-			hostDeny.add(d.Ports)
+			hostDeny.add(d.Ports, listed(OptionDeny, d))
 		}
-		deny.add(withEmbedded(addresses(d)), d.Ports)
+		deny.add(withEmbedded(addresses(d)), d.Ports, listed(OptionDeny, d))
 	}
 	for _, a := range p.Allow {
 		if a.Group == config.GroupHost {
+			c.HostListed = c.HostListed || a.All() && !p.WholeHost
 			c.WholeHost = c.WholeHost || a.All()
-			hostAllow.add(a.Ports)
+			allowed = append(allowed, a)
 		}
-		allow.add(addresses(a), a.Ports)
+		allow.add(addresses(a), a.Ports, listed(OptionAllow, a))
 	}
 	c.Named = p.named()
 	for _, h := range p.HostPorts {
-		hostAllow.add(h)
+		hostAllow.add(h, hostPort(h))
 	}
+	for _, a := range allowed {
+		hostAllow.add(a.Ports, listed(OptionAllow, a))
+	}
+	c.Deny, c.Allow = deny.disjoint(), allow.disjoint()
+	c.HostDeny, c.HostDenyBy = hostDeny.disjoint()
+	c.HostAllow, c.HostAllowBy = hostAllow.disjoint()
+	p.compileIngress(&c)
+	return c
+}
+
+func (p Policy) compileIngress(c *Compiled) {
+	var ownFrom, from, nearOwn, near access
+	var own portSpans
 	for _, s := range p.Ingress {
 		far, close := &from, &near
 		if !s.Port.All() {
-			own.add(s.Port)
+			own.add(s.Port, Entry{})
 			far, close = &ownFrom, &nearOwn
 		}
 		who := everywhere()
@@ -110,15 +131,13 @@ func (p Policy) Compile() Compiled {
 		case !s.Anybody:
 			who = addresses(s.Peers)
 		}
-		far.add(who, s.Port)
+		far.add(who, s.Port, listed(OptionIngress, s))
 		if c.Apart = c.Apart || s.Group != ""; s.Group == "" {
-			close.add(who, s.Port)
+			close.add(who, s.Port, listed(OptionIngress, s))
 		}
 	}
-	c.Deny, c.Allow = deny.disjoint(), allow.disjoint()
-	c.HostDeny, c.HostAllow, c.OwnPorts = hostDeny.merged(), hostAllow.merged(), own.merged()
+	c.OwnPorts, _ = own.disjoint()
 	c.OwnFrom, c.From, c.NearOwn, c.Near = ownFrom.disjoint(), from.disjoint(), nearOwn.disjoint(), near.disjoint()
-	return c
 }
 
 // Public are the ranges of public addresses.
@@ -131,114 +150,146 @@ func everywhere() *netipx.IPSet {
 	return built(&b)
 }
 
-// portSpans collects spans of ports.
-type portSpans []PortSpan
+// portSpans collects spans of ports, with the entries that they are of.
+type portSpans []spanBy
+
+type spanBy struct {
+	PortSpan
+	by Entry
+}
 
 // add adds ports; what are no ports, but everything, is not among them.
-func (s *portSpans) add(p config.Ports) {
+func (s *portSpans) add(p config.Ports, by Entry) {
 	if p.All() {
 		return
 	}
 	at := spanOf(p)
 	for _, proto := range protocolsOf(p) {
-		*s = append(*s, PortSpan{proto, at.first, at.last})
+		*s = append(*s, spanBy{PortSpan{proto, at.first, at.last}, by})
 	}
 }
 
-// merged are the spans sorted, none of which touches another one.
-func (s portSpans) merged() []PortSpan {
-	slices.SortFunc(s, func(a, b PortSpan) int {
-		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.First, b.First), cmp.Compare(a.Last, b.Last))
-	})
-	var all []PortSpan
-	for _, next := range s {
-		if n := len(all) - 1; n >= 0 && all[n].Proto == next.Proto && int(next.First) <= int(all[n].Last)+1 {
-			all[n].Last = max(all[n].Last, next.Last)
-			continue
+// disjoint takes apart what overlaps, sorted: the first that was added has it. Spans of one
+// entry beside each other become one.
+func (s portSpans) disjoint() (all []PortSpan, by []Entry) {
+	for _, proto := range protocolsWithPorts() {
+		var of portSpans
+		cuts, begin := map[int]bool{}, map[int][]int{}
+		for _, one := range s {
+			if one.Proto == proto {
+				cuts[int(one.First)], cuts[int(one.Last)+1] = true, true
+				begin[int(one.First)] = append(begin[int(one.First)], len(of))
+				of = append(of, one)
+			}
 		}
-		all = append(all, next)
+		starts := slices.Sorted(maps.Keys(cuts))
+		var open []int // those that have begun, and not ended
+		for i, start := range starts {
+			open = slices.DeleteFunc(append(open, begin[start]...), func(at int) bool { return int(of[at].Last) < start })
+			if len(open) == 0 {
+				continue
+			}
+			first := of[slices.Min(open)]
+			next := PortSpan{proto, uint16(start), uint16(starts[i+1] - 1)} //nolint:gosec // ports: what begins ends
+			if n := len(all) - 1; n >= 0 && by[n] == first.by && all[n].Proto == proto && int(all[n].Last)+1 == start {
+				all[n].Last = next.Last
+				continue
+			}
+			all, by = append(all, next), append(by, first.by)
+		}
 	}
-	return all
+	return all, by
 }
 
 // access collects addresses with ports, in any order and however they overlap.
-type access struct {
-	all   netipx.IPSetBuilder
-	ports []AddrPorts
+type access struct{ entries []addressesBy }
+
+type addressesBy struct {
+	set *netipx.IPSet
+	config.Ports
+	by Entry
 }
 
-func (a *access) add(set *netipx.IPSet, p config.Ports) {
-	if p.All() {
-		a.all.AddSet(set)
-		return
-	}
-	at := spanOf(p)
-	for _, r := range set.Ranges() {
-		for _, proto := range protocolsOf(p) {
-			a.ports = append(a.ports, AddrPorts{r, PortSpan{proto, at.first, at.last}})
-		}
-	}
+func (a *access) add(set *netipx.IPSet, p config.Ports, by Entry) {
+	a.entries = append(a.entries, addressesBy{set, p, by})
 }
 
-// disjoint takes apart what overlaps. The address space is cut where any range begins or
-// ends; pieces beside each other with the same ports become one again.
+// piece is what is meant of addresses: all, or else ports.
+type piece struct {
+	all   *Entry
+	ports portSpans
+}
+
+// disjoint takes apart what overlaps: entries for everything go before others, and then the
+// first that was added. The address space is cut where any range begins or ends; pieces beside
+// each other of the same entries become one again.
 func (a *access) disjoint() Access {
-	all := built(&a.all)
 	cuts := map[netip.Addr]bool{}
-	for _, p := range a.ports {
-		cuts[p.Addrs.From()] = true
-		if after := p.Addrs.To().Next(); after.IsValid() && after.Is4() == p.Addrs.To().Is4() {
-			cuts[after] = true
-		}
-	}
-	for _, r := range all.Ranges() {
-		cuts[r.From()] = true
-		if after := r.To().Next(); after.IsValid() {
-			cuts[after] = true
-		}
-	}
-	starts := make([]netip.Addr, 0, len(cuts))
-	for c := range cuts {
-		starts = append(starts, c)
-	}
-	slices.SortFunc(starts, netip.Addr.Compare)
-	pieces := map[netip.Addr]portSpans{}
-	for _, p := range a.ports {
-		i, _ := slices.BinarySearchFunc(starts, p.Addrs.From(), netip.Addr.Compare)
-		for ; i < len(starts) && p.Addrs.Contains(starts[i]); i++ {
-			if !all.Contains(starts[i]) {
-				pieces[starts[i]] = append(pieces[starts[i]], p.PortSpan)
+	for _, e := range a.entries {
+		for _, r := range e.set.Ranges() {
+			cuts[r.From()] = true
+			if after := r.To().Next(); after.IsValid() {
+				cuts[after] = true
 			}
 		}
 	}
-	return Access{Any: all.Ranges(), Ports: joined(starts, pieces)}
+	starts := slices.SortedFunc(maps.Keys(cuts), netip.Addr.Compare)
+	pieces := make([]piece, len(starts))
+	for _, e := range a.entries {
+		for _, r := range e.set.Ranges() {
+			i, _ := slices.BinarySearchFunc(starts, r.From(), netip.Addr.Compare)
+			for ; i < len(starts) && r.Contains(starts[i]); i++ {
+				switch at := &pieces[i]; {
+				case e.All() && at.all == nil:
+					at.all = &e.by
+				case !e.All():
+					at.ports.add(e.Ports, e.by)
+				}
+			}
+		}
+	}
+	return joined(starts, pieces)
 }
 
-// joined puts pieces together that are beside each other and have the same ports.
-func joined(starts []netip.Addr, pieces map[netip.Addr]portSpans) (all []AddrPorts) {
-	var open []PortSpan
-	var from, to netip.Addr
-	flush := func() {
-		for _, s := range open {
-			all = append(all, AddrPorts{netipx.IPRangeFrom(from, to), s})
-		}
-		open = nil
-	}
+// joined puts pieces together that are beside each other and the same.
+func joined(starts []netip.Addr, pieces []piece) (all Access) {
 	for i, start := range starts {
-		ports := pieces[start].merged()
 		end := lastOf(start)
 		if i+1 < len(starts) && starts[i+1].Is4() == start.Is4() {
 			end = starts[i+1].Prev()
 		}
-		if len(open) > 0 && slices.Equal(open, ports) && to.Next() == start {
-			to = end
+		if at := pieces[i]; at.all != nil {
+			all.addAny(start, end, *at.all)
+		} else {
+			all.addPorts(start, end, at.ports)
+		}
+	}
+	return all
+}
+
+func (a *Access) addAny(from, to netip.Addr, by Entry) {
+	if n := len(a.Any) - 1; n >= 0 && a.AnyBy[n] == by && a.Any[n].To().Next() == from {
+		a.Any[n] = netipx.IPRangeFrom(a.Any[n].From(), to)
+		return
+	}
+	a.Any, a.AnyBy = append(a.Any, netipx.IPRangeFrom(from, to)), append(a.AnyBy, by)
+}
+
+// addPorts adds those of a piece, to the ones of the piece before where these are the same.
+func (a *Access) addPorts(from, to netip.Addr, ports portSpans) {
+	spans, by := ports.disjoint()
+	n := len(a.Ports) - len(spans)
+	same := n >= 0 && len(spans) > 0 && (n == 0 || a.Ports[n-1].Addrs != a.Ports[n].Addrs)
+	for i := range spans {
+		same = same && a.Ports[n+i].Addrs.To().Next() == from && a.Ports[n+i].PortSpan == spans[i] && a.PortsBy[n+i] == by[i]
+	}
+	for i := range spans {
+		if same {
+			a.Ports[n+i].Addrs = netipx.IPRangeFrom(a.Ports[n+i].Addrs.From(), to)
 			continue
 		}
-		flush()
-		open, from, to = ports, start, end
+		a.Ports, a.PortsBy = append(a.Ports, AddrPorts{netipx.IPRangeFrom(from, to), spans[i]}), append(a.PortsBy, by[i])
 	}
-	flush()
-	return all
 }
 
 // lastOf is the last address of a family.

@@ -68,6 +68,7 @@ func TestPage(t *testing.T) {
 		{"Keyboard", testKeyboard},
 		{"Token", testToken},
 		{"Policy", testPolicy},
+		{"Policies", testPolicies},
 		{"Shots", testShots},
 		{"Daemon", testDaemon},
 	} {

@@ -25,15 +25,17 @@ type daemon struct {
 	events []plugin.Event
 	err    error
 	// rates are bytes that each container receives a second; it sends a tenth.
-	rates   map[string]uint64
-	begin   time.Time
-	packets chan plugin.DroppedPacket
+	rates map[string]uint64
+	begin time.Time
+	// decisions are by the id of a network or an endpoint.
+	decisions map[string][]plugin.Decisions
+	packets   chan plugin.DroppedPacket
 	// following is how many follow packets.
 	following int
 }
 
 func newDaemon(h *graphtest.Host) *daemon {
-	return &daemon{host: h, rates: map[string]uint64{}, begin: time.Now(), packets: make(chan plugin.DroppedPacket, 100)}
+	return &daemon{host: h, rates: map[string]uint64{}, decisions: map[string][]plugin.Decisions{}, begin: time.Now(), packets: make(chan plugin.DroppedPacket, 100)}
 }
 
 // change does something to the host between two samples.
@@ -59,6 +61,12 @@ func (d *daemon) EventsAfter(_ context.Context, number uint64) ([]plugin.Event, 
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.events[min(number, uint64(len(d.events))):], d.err
+}
+
+func (d *daemon) Decisions(_ context.Context, of string) (all []plugin.Decisions, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.decisions[of], d.err
 }
 
 func (d *daemon) FollowDrops(ctx context.Context, take func(plugin.DroppedPacket) error) error {

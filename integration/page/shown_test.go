@@ -178,7 +178,11 @@ func testHostileNames(t *testing.T, browser context.Context) {
 		d.event("lost", "container "+e.ContainerName+" of "+e.NetworkName, e.ID)
 		d.refuse(e.ID, 1)
 	}
-	d.change(func() { d.host.Status.Degraded = graphtest.HostileNames() })
+	d.change(func() {
+		for _, name := range graphtest.HostileNames() {
+			d.host.Status.Causes = append(d.host.Status.Causes, cause.Of(cause.Unmet, name))
+		}
+	})
 	tb := open(t, browser, serve(t, d, ""), "/", look{})
 	tb.ready(len(d.host.Networks))
 	tb.sees("drops and events", fmt.Sprintf(`document.querySelectorAll("#log li").length === %d`, 2*len(d.host.Endpoints)))
@@ -229,7 +233,7 @@ func testEmpty(t *testing.T, browser context.Context) {
 	tb.ready(1)
 	tb.sees("no advice", `!document.querySelector(".empty")`)
 	d.change(func() {
-		d.host.Status.State, d.host.Status.Problem = cause.Problem, "bridge is gone"
+		d.host.Status.State, d.host.Status.Causes = cause.Problem, []cause.Cause{cause.Of(cause.CheckFailed, "bridge is gone")}
 		d.host.Status.Networks++
 	})
 	tb.sees("the problem", `document.querySelector("#state").innerText === "problem" && document.querySelector("#notice").innerText.includes("bridge is gone")`)

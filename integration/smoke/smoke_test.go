@@ -228,10 +228,9 @@ func (d *daemon) check(backend string) {
 	}
 	defer resp.Body.Close()
 	var s struct {
-		State, Problem, Firewall, Protection, Unguarded string
-		Degraded                                        []string
-		Networks, Endpoints                             int
-		Repairs                                         int
+		State, Firewall, Protection, Unguarded string
+		Causes                                 []struct{ What string }
+		Networks, Endpoints, Repairs           int
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
 		d.t.Fatal(err)

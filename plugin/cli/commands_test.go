@@ -96,6 +96,7 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestDrops(t *testing.T) {
+	compare(t, "decisions", transcript(t, host(t, namedHost()), "decisions", "decisions --no-trunc", "decisions shop-web-1", "decisions --network hvs2 --json", "decisions --format {{.Option}}={{.Value}}:{{.Bytes}}"))
 	compare(t, "drops", transcript(t, host(t, namedHost()), "drops", "drops --no-trunc", "drops shop-web-1", "drops --network shop_front", "drops shop-web-1 --network hvs2", "drops shop-db-1 --json",
 		"drops --format {{.Container}}:{{.Packets}}", "drops shop-wob-1", "drops --network hvs2 --json"))
 }

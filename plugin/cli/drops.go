@@ -24,6 +24,10 @@ stands for a container or network that is not known or is gone. The reasons:
   unpublished   from outside, to what is not published
   isolated      between two networks, or to or from an internal one
   icc           between containers of a network without enable_icc
+  policy        a policy does not allow it: BY says which entry, of the container
+                or else of its network; "source" is an address that is none of
+                the network
+  audit         a policy in mode audit would not have allowed it: it passed
 
 What the administrator's rules in DOCKER-USER refuse is not among them.
 
@@ -32,24 +36,24 @@ who was to get it. The kernel tells of up to 50 packets a second for each
 reason, 100 at once; a line says how many more were lost on their way from there
 because this command was too slow. What a container's port filter drops is
 counted only: see it with gangway capture. So is what the fail-closed table
-drops. A packet that DOCKER-USER accepts after all is among the lines. The rules
-log as long as somebody follows, and not otherwise.
+drops. A packet that DOCKER-USER accepts after all is no line. The rules log as
+long as somebody follows, and not otherwise.
 
 ` + aboutNames + `
 
 Values for --format: .Network, .NetworkID, .Container, .ContainerID, .EndpointID,
-.Reason, .Packets. With --follow .Time, .Reason, .Protocol, .From, .FromPort,
-.FromContainer, .FromNetwork, .FromInterface, .To, .ToPort, .ToContainer,
-.ToNetwork, .ToInterface.`
+.Reason, .By, .Packets. With --follow .Time, .Reason, .By, .Protocol, .From,
+.FromPort, .FromContainer, .FromNetwork, .FromInterface, .To, .ToPort,
+.ToContainer, .ToNetwork, .ToInterface.`
 
 func dropsView() view {
 	return view{
 		headers: row{
 			"Network": "NETWORK", "NetworkID": "NETWORK ID", "Container": "CONTAINER", "ContainerID": "CONTAINER ID", "EndpointID": "ENDPOINT ID",
-			"Reason": "REASON", "Packets": "PACKETS",
+			"Reason": "REASON", "By": "BY", "Packets": "PACKETS",
 		},
-		short: `{{.Network}}\t{{.Container}}\t{{.Reason}}\t{{.Packets}}`,
-		long:  `{{.Network}}\t{{.NetworkID}}\t{{.Container}}\t{{.ContainerID}}\t{{.EndpointID}}\t{{.Reason}}\t{{.Packets}}`,
+		short: `{{.Network}}\t{{.Container}}\t{{.Reason}}\t{{.Packets}}\t{{.By}}`,
+		long:  `{{.Network}}\t{{.NetworkID}}\t{{.Container}}\t{{.ContainerID}}\t{{.EndpointID}}\t{{.Reason}}\t{{.Packets}}\t{{.By}}`,
 	}
 }
 
@@ -85,14 +89,14 @@ func runDrops(ctx context.Context, q query) error {
 		return cmp.Or(
 			cmp.Compare(orID(a.NetworkName, a.NetworkID), orID(b.NetworkName, b.NetworkID)),
 			cmp.Compare(orID(a.ContainerName, a.EndpointID), orID(b.ContainerName, b.EndpointID)),
-			cmp.Compare(b.Packets, a.Packets), cmp.Compare(a.Reason, b.Reason))
+			cmp.Compare(b.Packets, a.Packets), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.By.String(), b.By.String()))
 	})
 	var rows []row
 	for _, d := range l.list {
 		rows = append(rows, row{
 			"Network": dash(q.name(d.NetworkName, d.NetworkID)), "NetworkID": dash(q.id(d.NetworkID)),
 			"Container": dash(q.name(d.ContainerName, d.EndpointID)), "ContainerID": dash(q.id(d.ContainerID)), "EndpointID": dash(q.id(d.EndpointID)),
-			"Reason": string(d.Reason), "Packets": strconv.FormatUint(d.Packets, 10),
+			"Reason": string(d.Reason), "By": dash(d.PolicyOf(d.By, d.NetworkID, d.EndpointID)), "Packets": strconv.FormatUint(d.Packets, 10),
 		})
 	}
 	return q.show(dropsView(), rows)

@@ -44,7 +44,11 @@ func (q query) followDrops(ctx context.Context) error {
 		if err = q.lostPackets(p.Lost); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(q.out, "%s  %-11s  %-6s  %s -> %s\n", stamp(p.Time), printable.Word(string(p.Reason)), printable.Word(dash(p.Protocol)), q.party(p.From), q.party(p.To))
+		text := fmt.Sprintf("%s  %-11s  %-6s  %s -> %s", stamp(p.Time), printable.Word(string(p.Reason)), printable.Word(dash(p.Protocol)), q.party(p.From), q.party(p.To))
+		if by := p.ByPolicy(); by != "" {
+			text += "  " + printable.Word(by)
+		}
+		_, err = fmt.Fprintln(q.out, text)
 		return err
 	})
 }
@@ -80,8 +84,8 @@ func (q query) party(p plugin.Party) string {
 }
 
 func packetView() view {
-	const line = `{{.Time}}\t{{.Reason}}\t{{.Protocol}}\t{{.From}}\t{{.FromPort}}\t{{.FromContainer}}\t{{.To}}\t{{.ToPort}}\t{{.ToContainer}}`
-	headers := row{"Time": "TIME", "Reason": "REASON", "Protocol": "PROTOCOL"}
+	const line = `{{.Time}}\t{{.Reason}}\t{{.Protocol}}\t{{.From}}\t{{.FromPort}}\t{{.FromContainer}}\t{{.To}}\t{{.ToPort}}\t{{.ToContainer}}\t{{.By}}`
+	headers := row{"Time": "TIME", "Reason": "REASON", "By": "BY", "Protocol": "PROTOCOL"}
 	for name, header := range map[string]string{"From": "FROM", "To": "TO"} {
 		headers[name], headers[name+"Port"] = header, header+" PORT"
 		headers[name+"Container"], headers[name+"Network"], headers[name+"Interface"] = header+" CONTAINER", header+" NETWORK", header+" INTERFACE"
@@ -90,7 +94,7 @@ func packetView() view {
 }
 
 func (q query) packetRow(p plugin.DroppedPacket) row {
-	r := row{"Time": stamp(p.Time), "Reason": string(p.Reason), "Protocol": dash(p.Protocol)}
+	r := row{"Time": stamp(p.Time), "Reason": string(p.Reason), "By": dash(p.ByPolicy()), "Protocol": dash(p.Protocol)}
 	for name, p := range map[string]plugin.Party{"From": p.From, "To": p.To} {
 		r[name] = "-"
 		if p.Addr.IsValid() {

@@ -40,7 +40,7 @@ func TestFormat(t *testing.T) {
 // TestViews: each value that a template can name is in each row, and in the help.
 func TestViews(t *testing.T) {
 	dir := host(t, namedHost())
-	for name, v := range map[string]view{"networks": networksView(), "endpoints": endpointsView(), "ports": portsView(), "addresses": addressesView(), "drops": dropsView()} {
+	for name, v := range map[string]view{"networks": networksView(), "endpoints": endpointsView(), "ports": portsView(), "addresses": addressesView(), "drops": dropsView(), "decisions": decisionsView()} {
 		var fields []string
 		for field := range v.headers {
 			fields = append(fields, "{{."+field+"}}")

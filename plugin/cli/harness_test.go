@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/driver/events"
+	"github.com/gangway-net/gangway/driver/policy"
 	"github.com/gangway-net/gangway/integration/golden"
 	"github.com/gangway-net/gangway/integration/testkit"
 	"github.com/gangway-net/gangway/ipam"
@@ -39,6 +41,7 @@ type inspector struct {
 	addresses []ipam.AddressStatus
 	dropped   []driver.Dropped
 	packets   []driver.DroppedPacket
+	decisions []driver.Decisions
 	err       error
 	// rates are those that were asked for.
 	rates []string
@@ -59,6 +62,13 @@ func (i *inspector) Addresses(context.Context) ([]ipam.AddressStatus, error) {
 
 // Dropped implements plugin.Drops.
 func (i *inspector) Dropped(context.Context) []driver.Dropped { return i.dropped }
+
+// Decisions is plugin.Drops, too.
+func (i *inspector) Decisions(_ context.Context, of string) ([]driver.Decisions, error) {
+	return slices.DeleteFunc(slices.Clone(i.decisions), func(d driver.Decisions) bool {
+		return of != "" && d.NetworkID != of && d.EndpointID != of
+	}), i.err
+}
 
 // FollowDrops hands out all packets, and then waits.
 func (i *inspector) FollowDrops(ctx context.Context, started func() error, take func(driver.DroppedPacket) error) error {
@@ -165,6 +175,16 @@ func busyHost() *inspector {
 			{Reason: "spoofed", Packets: 3, NetworkID: net1, EndpointID: ep1},
 			{Reason: "isolated", Packets: 7, NetworkID: net1, EndpointID: ep1},
 			{Reason: "icc", Packets: 1, NetworkID: net2, EndpointID: ep3},
+			{Reason: "policy", Packets: 12, NetworkID: net1, EndpointID: ep1, By: driver.PolicyEntry{Entry: policy.Entry{Option: policy.OptionEgress, Value: "deny"}}},
+			{Reason: "policy", Packets: 2, NetworkID: net1, EndpointID: ep1, By: driver.PolicyEntry{Entry: policy.Entry{Option: policy.OptionIngress, Value: "lan"}, Own: true}},
+		},
+		decisions: []driver.Decisions{
+			{NetworkID: net1, Policy: "0a1b2c3d4e5f", Sharers: 2, Entries: []policy.Use{
+				{Entry: policy.Entry{Option: policy.OptionAllow, Value: "10.0.5.7:5432/tcp"}, Passes: true, Packets: 17, Bytes: 1020},
+				{Entry: policy.Entry{Option: policy.OptionEgress, Value: "deny"}, Packets: 12, Bytes: 720},
+			}},
+			{NetworkID: net1, EndpointID: ep1, Policy: "ffeeddccbbaa", Audited: true, Entries: []policy.Use{{Entry: policy.Entry{Option: policy.OptionIngress, Value: "lan"}, Packets: 2, Bytes: 120}}},
+			{NetworkID: net2, Policy: "1111deadbeef", Entries: []policy.Use{{Entry: policy.Entry{Option: policy.OptionHost, Value: "none"}}}},
 		},
 		ports: []driver.PortStatus{
 			{EndpointID: ep1, NetworkID: net1, Protocol: "udp", HostIP: addr("0.0.0.0"), First: 10000, Last: 10010, ContainerIP: addr("10.50.0.2"), ContainerFirst: 20000, Path: "nat"},

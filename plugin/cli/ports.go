@@ -21,21 +21,23 @@ of an endpoint's; PORT is a port of the host, such as 8000 or 8000/udp. TARGET
 is the port inside the container. WAYS has the host's addresses, and for each
 how connections get from there to the container: by address translation in the
 kernel (nat), through the daemon (relay), or both, as their destination needs.
+INGRESS says who may ask from outside, where a policy does not let anybody.
 
 ` + aboutNames + `
 
 Values for --format: .Port, .Protocol, .HostPorts, .HostIPs, .Ways, .Container,
-.ContainerID, .ContainerPorts, .ContainerIPs, .EndpointID, .Network, .NetworkID.`
+.ContainerID, .ContainerPorts, .ContainerIPs, .EndpointID, .Network, .NetworkID,
+.Ingress.`
 
 func portsView() view {
 	return view{
 		headers: row{
 			"Port": "PORT", "Protocol": "PROTOCOL", "HostPorts": "HOST PORTS", "HostIPs": "HOST ADDRESSES", "Ways": "WAYS", "Container": "CONTAINER",
 			"ContainerID": "CONTAINER ID", "ContainerPorts": "TARGET", "ContainerIPs": "CONTAINER ADDRESSES", "EndpointID": "ENDPOINT ID",
-			"Network": "NETWORK", "NetworkID": "NETWORK ID",
+			"Network": "NETWORK", "NetworkID": "NETWORK ID", "Ingress": "INGRESS",
 		},
-		short: `{{.Port}}\t{{.Container}}\t{{.ContainerPorts}}\t{{.Network}}\t{{.Ways}}`,
-		long:  `{{.Port}}\t{{.Container}}\t{{.ContainerID}}\t{{.EndpointID}}\t{{.ContainerPorts}}\t{{.ContainerIPs}}\t{{.Network}}\t{{.NetworkID}}\t{{.Ways}}`,
+		short: `{{.Port}}\t{{.Container}}\t{{.ContainerPorts}}\t{{.Network}}\t{{.Ingress}}\t{{.Ways}}`,
+		long:  `{{.Port}}\t{{.Container}}\t{{.ContainerID}}\t{{.EndpointID}}\t{{.ContainerPorts}}\t{{.ContainerIPs}}\t{{.Network}}\t{{.NetworkID}}\t{{.Ingress}}\t{{.Ways}}`,
 	}
 }
 
@@ -123,8 +125,12 @@ func (q query) portRow(runs []plugin.Port) row {
 			containerIPs = append(containerIPs, ip)
 		}
 	}
+	ingress := "any"
+	if len(p.Ingress) > 0 {
+		ingress = strings.Join(p.Ingress, ",")
+	}
 	return row{
-		"Port": host + "/" + p.Protocol, "Protocol": p.Protocol, "HostPorts": host, "HostIPs": strings.Join(hostIPs, " "), "Ways": strings.Join(ways, ", "),
+		"Ingress": ingress, "Port": host + "/" + p.Protocol, "Protocol": p.Protocol, "HostPorts": host, "HostIPs": strings.Join(hostIPs, " "), "Ways": strings.Join(ways, ", "),
 		"Container": q.name(p.ContainerName, p.EndpointID), "ContainerID": dash(q.id(p.ContainerID)), "ContainerPorts": inside, "ContainerIPs": strings.Join(containerIPs, " "),
 		"EndpointID": q.id(p.EndpointID), "Network": q.name(p.NetworkName, p.NetworkID), "NetworkID": q.id(p.NetworkID),
 	}

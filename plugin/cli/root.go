@@ -87,7 +87,7 @@ func New(o Options) *cobra.Command {
 	root.AddCommand(serve)
 	root.AddCommand(apiCommand(o))
 	root.AddCommand(optionsCommand())
-	for _, c := range []command{statusCommand(), healthCommand(), networksCommand(), endpointsCommand(), portsCommand(), addressesCommand(), dropsCommand(), eventsCommand(), graphCommand(), doctorCommand(), traceCommand(), rateCommand(), versionCommand(o.Version)} {
+	for _, c := range []command{statusCommand(), healthCommand(), networksCommand(), endpointsCommand(), portsCommand(), addressesCommand(), dropsCommand(), decisionsCommand(), eventsCommand(), graphCommand(), doctorCommand(), traceCommand(), rateCommand(), versionCommand(o.Version)} {
 		root.AddCommand(c.cobra(o))
 	}
 	root.AddCommand(captureCommand(o), supportCommand(o), uiCommand(o))

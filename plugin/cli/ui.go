@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"os"
 
 	"github.com/sirupsen/logrus"
@@ -122,6 +123,12 @@ func (r remote) ask(ctx context.Context, name string, v any) error {
 		return fmt.Errorf("the daemon on %s is of another version: %w", d.socket, err)
 	}
 	return nil
+}
+
+// Decisions is page.Source, as are the others.
+func (r remote) Decisions(ctx context.Context, of string) (all []plugin.Decisions, err error) {
+	err = r.ask(ctx, "decisions?of="+url.QueryEscape(of), &all)
+	return all, err
 }
 
 // Graph is page.Source, as are the others.

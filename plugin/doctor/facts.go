@@ -57,6 +57,8 @@ type Host struct {
 	// Queues are those of traffic control that have dropped packets or hold some, in words,
 	// by link.
 	Queues map[string]string
+	// Attached are what may drop packets at a link, by the link.
+	Attached map[string][]Attached
 	// Reversed counts the packets that were dropped since the boot because the way back to
 	// their source leads by another link (IPReversePathFilter).
 	Reversed int

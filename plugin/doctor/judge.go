@@ -53,6 +53,7 @@ func Judge(f Facts, t Target) (all []Finding) {
 		all = append(all, Finding{c.What, c.Do})
 	}
 	all = append(all, f.published(t)...)
+	all = append(all, f.policies(t)...)
 	for _, e := range f.State.Endpoints {
 		if t.endpoint(f, e) {
 			all = append(all, f.endpoint(e)...)
@@ -63,6 +64,7 @@ func Judge(f Facts, t Target) (all []Finding) {
 			all = append(all, f.listens(p, t)...)
 		}
 	}
+	all = append(all, f.attached(t)...)
 	all = append(all, f.filtered(t)...)
 	all = append(all, f.reached(t)...)
 	all = append(all, f.client(t)...)

@@ -82,6 +82,7 @@ func (f *Facts) lookAtHost(t Target) {
 	}{
 		{"the host's links", f.lookAtLinks},
 		{"the host's programs at links", f.lookAtPrograms},
+		{"what is attached to the host's links", f.lookAtAttached},
 		{"the host's default routes", f.lookAtUplinks},
 		{"the host's neighbours", f.lookAtNeighbours},
 	} {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,17 +16,23 @@ import (
 // plantedInside are causes in the container.
 func plantedInside() map[string]planted {
 	return map[string]planted{
-		"nothing":                  {},
-		"nothing of the port":      {port: 8000},
-		"nothing for a client":     {port: 8000, client: "192.0.2.2"},
-		"nothing of loopback":      {port: 8000, change: func(s *State) { s.Ports[0].HostIP, s.Ports = netip.MustParseAddr("127.0.0.1"), s.Ports[:1] }, want: "published on 127.0.0.1 alone"},
-		"nobody listens":           {port: 8000, do: func(h *host) { h.listener.Close() }, want: "nobody in container web listens on tcp port 80 … docker logs"},
-		"loopback only":            {port: 8000, do: func(h *host) { h.instead("127.0.0.1:80") }, want: "listens on 127.0.0.1:80 only … bind 0.0.0.0"},
-		"IPv6 only":                {port: 8000, do: func(h *host) { h.instead("[::]:80") }, want: "listens on [::]:80 for IPv6 only, and its address is 10.80.0.2 … bind 0.0.0.0"},
-		"another port":             {port: 8000, do: func(h *host) { h.instead("0.0.0.0:8080") }, want: "it listens on 8080: publish that, as 8000:8080"},
-		"nothing of a routed port": {port: 80, change: byItsAddress(80)},
-		"a routed port":            {port: 81, change: byItsAddress(81), want: "nobody in container web listens on tcp port 81, where port 81/tcp of 10.80.0.2 leads: it listens on 80: publish that"},
-		"a routed port, dropped":   {change: byItsAddress(80), host: "iptables -A FORWARD -d 10.80.0.2 -p tcp --dport 80 -j DROP", want: "iptables filter FORWARD rule 1 drops what comes for port 80/tcp of 10.80.0.2"},
+		"nothing":                      {},
+		"nothing of the port":          {port: 8000},
+		"nothing for a client":         {port: 8000, client: "192.0.2.2"},
+		"nothing of loopback":          {port: 8000, change: func(s *State) { s.Ports[0].HostIP, s.Ports = netip.MustParseAddr("127.0.0.1"), s.Ports[:1] }, want: "published on 127.0.0.1 alone"},
+		"nobody listens":               {port: 8000, do: func(h *host) { h.listener.Close() }, want: "nobody in container web listens on tcp port 80 … docker logs"},
+		"loopback only":                {port: 8000, do: func(h *host) { h.instead("127.0.0.1:80") }, want: "listens on 127.0.0.1:80 only … bind 0.0.0.0"},
+		"IPv6 only":                    {port: 8000, do: func(h *host) { h.instead("[::]:80") }, want: "listens on [::]:80 for IPv6 only, and its address is 10.80.0.2 … bind 0.0.0.0"},
+		"another port":                 {port: 8000, do: func(h *host) { h.instead("0.0.0.0:8080") }, want: "it listens on 8080: publish that, as 8000:8080"},
+		"a refused client of a policy": {port: 8000, client: "192.0.2.2", change: policed("lan,8000=10.8.0.0/24", ""), want: "host port 8000/tcp does not answer 192.0.2.2: gangway.ingress=lan,8000=10.8.0.0/24 of network front: add 192.0.2.2 to gangway.ingress"},
+		"a container's own policy":     {port: 8000, client: "192.0.2.2", change: policed("any", "10.8.0.0/24"), want: "does not answer 192.0.2.2: gangway.ingress=10.8.0.0/24 of container web"},
+		"an allowed client":            {port: 8000, client: "192.0.2.2", change: policed("192.0.2.0/24", "")},
+		"nobody of a policy":           {port: 8000, change: policed("none", ""), want: "host port 8000/tcp answers nobody outside: gangway.ingress=none of network front … say in gangway.ingress who may ask"},
+		"a policy in audit":            {port: 8000, client: "192.0.2.2", change: func(s *State) { policed("none", "")(s); s.Endpoints[0].Policy.Mode = "audit" }},
+		"a relayed client of a policy": {port: 8000, client: "2001:db8::2", change: policed("2001:db8::/32", ""), want: "is relayed, and so does not answer 2001:db8::2: gangway.ingress=2001:db8::/32 of network front"},
+		"nothing of a routed port":     {port: 80, change: byItsAddress(80)},
+		"a routed port":                {port: 81, change: byItsAddress(81), want: "nobody in container web listens on tcp port 81, where port 81/tcp of 10.80.0.2 leads: it listens on 80: publish that"},
+		"a routed port, dropped":       {change: byItsAddress(80), host: "iptables -A FORWARD -d 10.80.0.2 -p tcp --dport 80 -j DROP", want: "iptables filter FORWARD rule 1 drops what comes for port 80/tcp of 10.80.0.2"},
 		"nobody accepts": {do: func(h *host) {
 			h.in(h.container, func() error {
 				_, err := net.Dial("tcp", "10.80.0.2:80") // and the listener does not take it
@@ -52,6 +59,14 @@ func plantedInside() map[string]planted {
 			change: func(s *State) {
 				s.Endpoints[0].Addresses = append(s.Endpoints[0].Addresses, netip.MustParsePrefix("fd80::77/64"))
 			}, want: "may not use its address fd80::77", more: true},
+	}
+}
+
+// policed has a network's policy about who may come, and a container's own.
+func policed(network, own string) func(s *State) {
+	return func(s *State) {
+		s.Networks[0].Policy.Ingress = network
+		s.Endpoints[0].Policy.Ingress = cmp.Or(own, network)
 	}
 }
 

@@ -231,7 +231,7 @@ func Missing(f Facts, t Target) (notes []string) {
 		notes = append(notes, strings.ReplaceAll("missing in the kernel: "+need.Needs()+": "+need.Without, "`", ""))
 	}
 	for _, name := range f.outside() {
-		if f.Host.Links[name].Program {
+		if f.Host.Links[name].Program && (t.all() || len(f.Host.Attached[name]) == 0) {
 			notes = append(notes, fmt.Sprintf("not looked at: what the programs at %s drop (XDP, traffic control): see ip -d link show %s, and tc filter show dev %s ingress", name, name, name))
 		}
 	}

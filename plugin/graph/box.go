@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/printable"
 )
@@ -21,6 +22,8 @@ type box struct {
 type place struct {
 	plugin.GraphEndpoint
 	ports []port
+	// own says that its policy is not its network's.
+	own bool
 }
 
 // port is a published run of ports, with all addresses of the host that lead there.
@@ -39,10 +42,14 @@ func boxes(g plugin.Graph) (all []box) {
 	}
 	places := map[string][]place{}
 	for _, e := range g.Endpoints {
-		places[e.NetworkID] = append(places[e.NetworkID], place{e, ports[e.ID]})
+		places[e.NetworkID] = append(places[e.NetworkID], place{GraphEndpoint: e, ports: ports[e.ID]})
 	}
 	for _, n := range g.Networks {
-		all = append(all, box{n, places[n.ID]})
+		on := places[n.ID]
+		for i := range on {
+			on[i].own = on[i].Policy != n.Policy
+		}
+		all = append(all, box{n, on})
 	}
 	return all
 }
@@ -141,7 +148,29 @@ func (b box) kind() string {
 	if !b.ICC {
 		words = append(words, "icc off")
 	}
+	if b.Policy != (config.Policy{}) {
+		words = append(words, policyMark(b.Policy))
+	}
 	return printable.Word(strings.Join(words, ", "))
+}
+
+// policyMark says that something has a policy, in a word.
+func policyMark(p config.Policy) string {
+	if p.Mode == config.ModeAudit {
+		return "policy: audit"
+	}
+	return "policy"
+}
+
+// policy is the mark of a container whose policy is not its network's; empty for none.
+func (p place) policy() string {
+	switch {
+	case !p.own:
+		return ""
+	case p.Policy == config.Policy{}:
+		return "own policy: open"
+	}
+	return "own " + policyMark(p.Policy)
 }
 
 // title is a container's name, fit to be shown.

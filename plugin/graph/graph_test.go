@@ -14,6 +14,7 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/integration/golden"
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/plugin/graph"
@@ -49,6 +50,11 @@ func odd() plugin.Graph {
 	h.Publish(relayed, "", "sctp", 1, 65535, 1)
 	h.Ports[len(h.Ports)-1].Path = "relay"
 	h.Container("nowhere", "gone", "10.3.0.2/24")
+	policed := h.Network("policed", func(n *plugin.Network) { n.Policy = config.Policy{Egress: "deny", Mode: "audit"} }, "10.4.0.0/24")
+	for _, own := range []config.Policy{{Egress: "deny", Mode: "audit"}, {Egress: "internet"}, {}} {
+		h.Container("c"+own.Egress, policed, "10.4.0.2/24")
+		h.Endpoints[len(h.Endpoints)-1].Policy = own
+	}
 	h.Ports = append(h.Ports, plugin.Port{})
 	return h.Graph
 }

@@ -35,36 +35,52 @@ func TestMermaidGrammar(t *testing.T) {
 		if head != "flowchart LR" {
 			t.Errorf("%s begins with %q", name, head)
 		}
-		depth, known := 0, map[string]bool{}
+		f := flowchart{known: map[string]bool{}}
 		for l := range strings.Lines(body) {
-			l = strings.TrimSuffix(l, "\n")
-			kind := ""
-			var ids []string
-			for k, r := range line {
-				if m := r.FindStringSubmatch(l); m != nil {
-					kind, ids = k, m[1:]
-				}
-			}
-			switch kind {
-			case "":
-				t.Errorf("%s: no line of a flowchart: %s", name, l)
-			case "group":
-				depth++
-			case "end":
-				depth--
-			case "place":
-				if known[ids[0]] || depth != 1 {
-					t.Errorf("%s: %s twice, or in no group", name, ids[0])
-				}
-				known[ids[0]] = true
-			default:
-				if to := ids[len(ids)-1]; !known[to] || kind == "twin" && !known[ids[0]] {
-					t.Errorf("%s: %s leads nowhere", name, l)
-				}
+			if wrong := f.take(mermaidLine(line, strings.TrimSuffix(l, "\n"))); wrong != "" {
+				t.Errorf("%s: %s: %s", name, wrong, l)
 			}
 		}
-		if depth != 0 {
-			t.Errorf("%s: %d groups are not closed", name, depth)
+		if f.depth != 0 {
+			t.Errorf("%s: %d groups are not closed", name, f.depth)
 		}
 	}
+}
+
+// mermaidLine is what kind of line it is, with the ids in it; none for another one.
+func mermaidLine(kinds map[string]*regexp.Regexp, line string) (kind string, ids []string) {
+	for k, r := range kinds {
+		if m := r.FindStringSubmatch(line); m != nil {
+			return k, m[1:]
+		}
+	}
+	return "", nil
+}
+
+// flowchart is how far one is read.
+type flowchart struct {
+	depth int
+	known map[string]bool
+}
+
+// take says what is wrong with a line; empty for nothing.
+func (f *flowchart) take(kind string, ids []string) string {
+	switch kind {
+	case "":
+		return "no line of a flowchart"
+	case "group":
+		f.depth++
+	case "end":
+		f.depth--
+	case "place":
+		if f.known[ids[0]] || f.depth != 1 {
+			return "twice, or in no group"
+		}
+		f.known[ids[0]] = true
+	default:
+		if !f.known[ids[len(ids)-1]] || kind == "twin" && !f.known[ids[0]] {
+			return "it leads nowhere"
+		}
+	}
+	return ""
 }

@@ -99,6 +99,9 @@ func (p place) height() int {
 	for _, run := range p.ports {
 		height += len(run.lines()) * portHeight
 	}
+	if p.policy() != "" {
+		height += portHeight
+	}
 	return height
 }
 
@@ -151,6 +154,9 @@ func (d *drawing) place(x, y int, p place) {
 			line += portHeight
 			d.text(10, line, "port", text, width-20)
 		}
+	}
+	if mark := p.policy(); mark != "" {
+		d.text(10, line+portHeight, "", mark, width-20)
 	}
 	d.close()
 }

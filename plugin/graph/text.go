@@ -46,6 +46,15 @@ func Dot(w io.Writer, g plugin.Graph) error {
 	})
 }
 
+// label are the lines of a container.
+func (p place) label() []string {
+	lines := append([]string{clip(p.title(), labelLength)}, p.addresses()...)
+	if mark := p.policy(); mark != "" {
+		lines = append(lines, mark)
+	}
+	return lines
+}
+
 func write(w io.Writer, g plugin.Graph, of grammar) error {
 	var b strings.Builder
 	all := boxes(g)
@@ -55,7 +64,7 @@ func write(w io.Writer, g plugin.Graph, of grammar) error {
 		fmt.Fprintf(&b, of.group, "n"+strconv.Itoa(i), of.quote(clip(n.title(), labelLength), n.about()))
 		for _, p := range n.places {
 			ids[p.ID] = "c" + strconv.Itoa(len(ids))
-			fmt.Fprintf(&b, of.place, ids[p.ID], of.quote(append([]string{clip(p.title(), labelLength)}, p.addresses()...)...))
+			fmt.Fprintf(&b, of.place, ids[p.ID], of.quote(p.label()...))
 		}
 		if len(n.places) == 0 { // a group of nothing is not drawn
 			fmt.Fprintf(&b, of.place, "n"+strconv.Itoa(i)+"none", of.quote("no containers"))

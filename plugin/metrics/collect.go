@@ -58,6 +58,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	s.state(c.daemon.Causes(m.Status))
 	s.status(m)
 	s.pools()
+	s.policies(m.Policies)
 	use := <-flows
 	if s.source("conntrack", use.err) {
 		s.tell(flowsTracked, float64(use.value.Flows))
@@ -137,6 +138,41 @@ func (s scrape) pools() {
 	for _, p := range s.o.Pools.Pools() {
 		s.tell(poolUsed, float64(p.InUse), p.ID)
 		s.tell(poolFree, p.Free, p.ID)
+	}
+}
+
+// mostEntries is how many entries of a policy have a row of their own; manyEntries is the
+// label of the rest.
+const (
+	mostEntries = 32
+	manyEntries = "others"
+)
+
+// policies tells what entries have decided, once for each policy.
+func (s scrape) policies(all []driver.Decisions) {
+	told := map[string]bool{}
+	for _, d := range all {
+		name, container := s.names(d.NetworkID, d.EndpointID)
+		if d.EndpointID == "" {
+			container = ""
+		}
+		s.tell(policyInfo, 1, short(d.NetworkID), name, short(d.EndpointID), container, d.Policy)
+		if told[d.Policy] {
+			continue
+		}
+		told[d.Policy] = true
+		type row struct{ option, entry, verdict string }
+		sums := map[row]uint64{}
+		for i, e := range d.Entries {
+			r := row{string(e.Option), e.Value, d.Verdict(e)}
+			if i >= mostEntries {
+				r.entry = manyEntries
+			}
+			sums[r] += e.Packets
+		}
+		for r, packets := range sums {
+			s.tell(policyDecisions, float64(packets), d.Policy, r.option, r.entry, r.verdict)
+		}
 	}
 }
 

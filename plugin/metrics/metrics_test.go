@@ -21,6 +21,7 @@ import (
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/policy"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/integration/golden"
 	"github.com/gangway-net/gangway/integration/testkit"
@@ -82,11 +83,24 @@ func newHost() *host {
 				LastCheck: time.UnixMilli(1_700_000_000_500), Dropped: driver.Drops{firewall.Spoofed: 9}, Causes: []cause.Cause{cause.Of(cause.Hung, "a"), cause.Of(cause.Hung, "b"), cause.Of(cause.Unprotected, "c")},
 			},
 			Mended: map[string]uint64{"rules": 2, "link pair": 1}, Flapping: 1, Told: map[string]uint64{"repair": 3, "problem": 0},
+			Policies: []driver.Decisions{
+				{NetworkID: netID, Policy: "0a1b2c3d4e5f", Entries: entries(40)},
+				{NetworkID: netID, EndpointID: epID, Policy: "0a1b2c3d4e5f", Sharers: 1, Entries: entries(40)},
+				{NetworkID: netID, EndpointID: otherEP, Policy: "ffffffffffff", Audited: true, Entries: []policy.Use{{Entry: policy.Entry{Option: policy.OptionIngress, Value: "lan"}, Packets: 2}}},
+			},
 			OnNets: []driver.NetworkMeasures{{ID: netID, Endpoints: []string{epID, otherEP}, Ports: map[string]int{"tcp": 5, "udp": 1}, Dropped: drops}},
 		},
 		traffic: map[string]spec.Traffic{epID: {SentBytes: 1, SentPackets: 2, ReceivedBytes: 3, ReceivedPackets: 1 << 60}, "unknown": {}},
 		names:   map[string]string{netID: "front"},
 	}
+}
+
+// entries are those of a long list.
+func entries(n int) (all []policy.Use) {
+	for i := range n {
+		all = append(all, policy.Use{Entry: policy.Entry{Option: policy.OptionAllow, Value: fmt.Sprintf("10.0.0.%d:443", i)}, Passes: true, Packets: uint64(i)})
+	}
+	return all
 }
 
 func (h *host) metrics() *Metrics {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,8 @@ import (
 type Source interface {
 	Graph(ctx context.Context) (plugin.Graph, error)
 	EventsAfter(ctx context.Context, number uint64) ([]plugin.Event, error)
+	// Decisions are what the entries of policies have decided, of a network or an endpoint.
+	Decisions(ctx context.Context, of string) ([]plugin.Decisions, error)
 	// FollowDrops hands out packets as they are refused, until ctx ends or take fails.
 	FollowDrops(ctx context.Context, take func(plugin.DroppedPacket) error) error
 }
@@ -63,7 +66,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !p.trusted(r.Host):
 		refuse(w, http.StatusForbidden, "this host name may be anybody's: use an IP address or localhost, or set a token (GANGWAY_PAGE_TOKEN)")
-	case r.URL.Path != "/" && r.URL.Path != "/live" && r.URL.Path != "/ways":
+	case r.URL.Path != "/" && !slices.Contains([]string{"/live", "/ways", "/decisions"}, r.URL.Path):
 		refuse(w, http.StatusNotFound, "the page is at /")
 	case r.Method != http.MethodGet:
 		w.Header().Set("Allow", http.MethodGet)
@@ -77,9 +80,29 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusUnauthorized, "the token is missing or wrong")
 	case r.URL.Path == "/live":
 		p.live.serve(w, r)
+	case r.URL.Path == "/decisions":
+		p.serveDecisions(w, r)
 	default:
 		p.serveWays(w, r)
 	}
+}
+
+// serveDecisions answers what the entries of a policy have decided: of=ID is a network or an
+// endpoint.
+func (p *Page) serveDecisions(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), askTime)
+	defer cancel()
+	of := r.URL.Query().Get("of")
+	if of == "" {
+		refuse(w, http.StatusBadRequest, "of=ID is missing")
+		return
+	}
+	all, err := p.o.Source.Decisions(ctx, of)
+	if err != nil {
+		refuse(w, http.StatusBadGateway, err.Error())
+		return
+	}
+	answer(w, http.StatusOK, all)
 }
 
 // trusted says whether a page that has been loaded under this host can be no one else's. A

@@ -11,14 +11,14 @@ import (
 // refused tells what policies say of a flow, that of who sends and that of who gets it, and
 // whether one of them refuses it. Within a network they have no say.
 func (d *Decision) refused(s State, f Flow, to Party) bool {
-	packet := policy.Packet{From: f.Source, To: f.Destination.Addr(), Proto: protocolNumbers()[f.Protocol], Port: f.Destination.Port(), Near: len(f.From.Endpoints) > 0}
+	packet := policy.Packet{From: f.Source, To: f.Destination.Addr(), Proto: policy.ProtocolNumber(f.Protocol), Port: f.Destination.Port(), Near: len(f.From.Endpoints) > 0}
 	if packet.Near && !packet.To.IsLoopback() {
 		e := f.source()
 		if !to.Host && inNetwork(s.network(e.NetworkID), packet.To) {
 			return false
 		}
 		if p, err := policy.Of(e.Policy); err != nil || p.Outward() {
-			if d.judged(s, e, "sends", p.Audit, p.Decide(packet, to.Host)) {
+			if d.judged(s, e, judgement{"sends", packet, p.Audit, p.Why(packet, to.Host)}) {
 				return true
 			}
 		}
@@ -28,22 +28,30 @@ func (d *Decision) refused(s State, f Flow, to Party) bool {
 		return false
 	}
 	p, err := policy.Of(target.Policy)
-	return (err != nil || !p.Everybody) && d.judged(s, target, "gets", p.Audit, p.Admits(packet))
+	return (err != nil || !p.Everybody) && d.judged(s, target, judgement{"gets", packet, p.Audit, p.WhyAdmitted(packet)})
 }
 
-// judged tells of a verdict, and says whether it ends the flow.
-func (d *Decision) judged(s State, e plugin.Endpoint, what string, audit, allowed bool) bool {
+// judgement is a policy's on a packet, as what a container sends or gets.
+type judgement struct {
+	what   string
+	packet policy.Packet
+	audit  bool
+	policy.Verdict
+}
+
+// judged tells of a verdict, and of the entry that it is by, and says whether it ends the flow.
+func (d *Decision) judged(s State, e plugin.Endpoint, j judgement) bool {
 	whose := "of network " + netName(s.network(e.NetworkID))
 	if e.Policy != s.network(e.NetworkID).Policy {
 		whose = "of " + nameOf(e.Whose, e.ID) + " on network " + netName(s.network(e.NetworkID))
 	}
 	switch {
-	case allowed:
-		d.step("the policy %s about what a container %s allows it", whose, what)
-	case audit:
-		d.step("the policy %s about what a container %s would refuse it, and lets it pass in mode audit", whose, what)
+	case j.Passes:
+		d.step("the policy %s about what a container %s allows it: %s", whose, j.what, j.By)
+	case j.audit:
+		d.step("the policy %s about what a container %s would refuse it, and lets it pass in mode audit: %s", whose, j.what, j.By)
 	default:
-		d.end(Dropped, "the policy %s about what a container %s refuses it (table inet gangway-policy)", whose, what)
+		d.end(Dropped, "the policy %s about what a container %s refuses it (table inet gangway-policy): %s; %s", whose, j.what, j.By, j.Cure(j.packet))
 		return true
 	}
 	return false
@@ -67,5 +75,3 @@ func (s State) target(f Flow, to Party) (plugin.Endpoint, bool) {
 func inNetwork(n plugin.Network, a netip.Addr) bool {
 	return slices.ContainsFunc(n.Subnets, func(p netip.Prefix) bool { return p.Contains(a) })
 }
-
-func protocolNumbers() map[string]uint8 { return map[string]uint8{"tcp": 6, "udp": 17, "sctp": 132} }

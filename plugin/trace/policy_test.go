@@ -16,13 +16,13 @@ func TestDecidePolicy(t *testing.T) {
 		want             string
 		dropped          bool
 	}{
-		{"front-a", "10.0.1.2", "1.2.3.4:443", "allows it", false},
-		{"front-a", "10.0.1.2", "1.2.3.4:80", "the policy of network front about what a container sends refuses it", true},
-		{"front-a", "10.0.1.2", "192.0.2.1:22", "refuses it", true},
+		{"front-a", "10.0.1.2", "1.2.3.4:443", "allows it: gangway.egress.allow=1.2.3.4:443", false},
+		{"front-a", "10.0.1.2", "1.2.3.4:80", "the policy of network front about what a container sends refuses it (table inet gangway-policy): gangway.egress=deny; add 1.2.3.4:80/tcp to gangway.egress.allow", true},
+		{"front-a", "10.0.1.2", "192.0.2.1:22", "gangway.host=none; add 22/tcp to gangway.host", true},
 		{"front-a", "10.0.1.2", "10.0.1.3:80", "", false},
-		{"front-b", "10.0.1.3", "1.2.3.4:80", "lets it pass in mode audit", false},
+		{"front-b", "10.0.1.3", "1.2.3.4:80", "lets it pass in mode audit: gangway.egress=deny", false},
 		{"", "10.9.0.5", "192.0.2.1:8000", "about what a container gets allows it", false},
-		{"", "10.8.0.5", "192.0.2.1:8000", "about what a container gets refuses it", true},
+		{"", "10.8.0.5", "192.0.2.1:8000", "refuses it (table inet gangway-policy): gangway.ingress=10.9.0.0/24; add 10.8.0.5 to gangway.ingress", true},
 	} {
 		f := Flow{Protocol: "tcp", Source: addr(c.source), Destination: netip.MustParseAddrPort(c.to)}
 		if c.from != "" {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/policy"
 )
 
 // logName stands for firewall.Log among the names of sets. Its item is written into the
@@ -43,22 +44,26 @@ func withLog(all []chain, m firewall.Mark) []chain {
 		if !refuses {
 			continue
 		}
-		var again []expr.Any
-		if strings.HasPrefix(c.Name, "refused_") { // where what is overruled comes twice
-			again = markHas(expr.CmpOpEq, m.Accept)
+		logs := [][]expr.Any{logRefused(reason, "")}
+		if strings.HasPrefix(c.Name, "refused_") { // what is overruled comes here once more
+			logs = [][]expr.Any{
+				rule(markHas(expr.CmpOpEq, m.Accept), logRefused(reason, "")),
+				rule(markHas(expr.CmpOpNeq, m.Accept), logRefused(reason, firewall.Overruled)),
+			}
 		}
-		all[i].rules = slices.Insert(slices.Clone(c.rules), 0, rule(again, logRefused(reason)))
+		all[i].rules = slices.Insert(slices.Clone(c.rules), 0, logs...)
 	}
 	return all
 }
 
-// logRefused tells of a packet, as far as the bound lets it.
-func logRefused(reason firewall.Reason) []expr.Any {
+// logRefused tells of a packet, as far as the bound lets it. A policy's option stands behind
+// the reason.
+func logRefused(reason firewall.Reason, option policy.Option) []expr.Any {
 	return []expr.Any{
 		&expr.Limit{Type: expr.LimitTypePkts, Rate: firewall.LogRate, Unit: expr.LimitTimeSecond, Burst: firewall.LogBurst},
 		&expr.Log{
 			Key:   1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_PREFIX | 1<<unix.NFTA_LOG_SNAPLEN,
-			Group: firewall.LogGroup, Snaplen: firewall.LogBytes, Data: []byte(reason),
+			Group: firewall.LogGroup, Snaplen: firewall.LogBytes, Data: []byte(firewall.LogPrefix(reason, option)),
 		},
 	}
 }

@@ -7,18 +7,7 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
-	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/policy"
-)
-
-// Chains that refuse, and those that only count what would have been refused.
-const (
-	chainRefuse         = "refuse"
-	chainRefuseAudited  = "audit"
-	chainKeepOut        = "keep_out"
-	chainKeepOutAudited = "audit_in"
-	chainStrange        = "strange"
-	chainStrangeAudited = "audit_strange"
 )
 
 func outChain(id string, h header) string  { return "out_" + id + "_" + h.name }
@@ -62,7 +51,10 @@ func policyChains(log bool) []chain {
 	return append(all,
 		base("prerouting", filter, nft.ChainHookPrerouting, policyPriority, slices.Concat(known, byFamily(r.guarded, "sent"))...),
 		base("input", filter, nft.ChainHookInput, *nft.ChainPriorityFilter-2, slices.Concat(known,
-			[][]expr.Any{rule(ctBits(expr.CtKeySTATUS, ctDestNAT), accepted())}, byFamily(r.guarded, "arrived"))...),
+			[][]expr.Any{
+				rule(ctBits(expr.CtKeySTATUS, ctDestNAT), accepted()),
+				rule(local(), accepted()), // it was judged before, and counted
+			}, byFamily(r.guarded, "arrived"))...),
 		base("forward", filter, nft.ChainHookForward, *nft.ChainPriorityFilter-2, slices.Concat(known,
 			[][]expr.Any{
 				rule(family4(), multicast4(), r.guarded.in(inet()), jump("outward4")),
@@ -133,43 +125,29 @@ func arrivingChains(r policyRows) []chain {
 	}
 }
 
-// refusingChains count what is refused, by container, and drop it. Only who has an address of
-// the network is told: an answer to an invented one would carry what a container has sent to
-// somebody else. Nor are such addresses counted.
+// refusingChains count what is refused, by option and container, and drop it. Addresses that
+// are none of the network are not counted.
 func refusingChains(r policyRows, log bool) (all []chain) {
-	drop := verdict(expr.VerdictDrop)
-	for _, c := range []struct {
-		name       string
-		what       uint32
-		link, addr field
-		stranger   bool
-		end        []expr.Any
-	}{
-		{chainRefuse, codeRefused, iifname, saddr, false, reject()},
-		{chainRefuseAudited, codeAudited, iifname, saddr, false, nil},
-		{chainKeepOut, codeRefused, oifname, daddr, false, drop},
-		{chainKeepOutAudited, codeAudited, oifname, daddr, false, nil},
-		{chainStrange, codeRefused, iifname, saddr, true, drop},
-		{chainStrangeAudited, codeAudited, iifname, saddr, true, nil},
-	} {
+	for _, c := range everyRefusing() {
+		link, addr := iifname, saddr
+		if c.incoming() {
+			link, addr = oifname, daddr
+		}
 		why := code.loadedBy(func(register uint32) []expr.Any {
-			return []expr.Any{&expr.Immediate{Register: register, Data: word(c.what)}}
+			return []expr.Any{&expr.Immediate{Register: register, Data: word(c.code())}}
 		})
 		var count, rules [][]expr.Any
 		for _, h := range headers() {
-			if !c.stranger {
-				count = append(count, rule(h.own(), h.load(r.refusedAt, []field{c.link, why, c.addr}), countIn(r.refusedAt.nameOf(h)), verdict(expr.VerdictReturn)))
+			if c.option != policy.OptionSource {
+				count = append(count, rule(h.own(), h.load(r.refusedAt, []field{link, why, addr}), countIn(r.refusedAt.nameOf(h)), verdict(expr.VerdictReturn)))
 			}
 		}
-		count = append(count, rule(inet().load(r.refused, []field{c.link, why}), countIn(r.refused.name)))
+		count = append(count, rule(inet().load(r.refused, []field{link, why}), countIn(r.refused.name)))
 		if log {
-			rules = append(rules, logRefused(map[uint32]firewall.Reason{codeRefused: firewall.Policy, codeAudited: firewall.Audited}[c.what]))
+			rules = append(rules, logRefused(c.reason(), c.option))
 		}
-		rules = append(rules, call("count_"+c.name))
-		if c.end != nil {
-			rules = append(rules, c.end)
-		}
-		all = append(all, regular("count_"+c.name, count...), regular(c.name, rules...))
+		rules = append(append(rules, call("count_"+c.name())), c.end()...)
+		all = append(all, regular("count_"+c.name(), count...), regular(c.name(), rules...))
 	}
 	return append(all, regular("stranger", rule(r.stranger.to(inet()))))
 }
@@ -185,25 +163,22 @@ func partOf(id string, c policy.Compiled) policyPart {
 	for _, h := range headers() {
 		deny := p.access(h, "deny_"+id, c.Deny, receiver)
 		allow := p.access(h, "allow_"+id, c.Allow, receiver)
-		refuse, keepOut := chainRefuse, chainKeepOut
-		if c.Audit {
-			refuse, keepOut = chainRefuseAudited, chainKeepOutAudited
-		}
-		denied := to(deny, jump(refuse))
+		refuse := func(o policy.Option) []expr.Any { return refusing{o, c.Audit}.jump() }
+		denied := to(deny, refuse(policy.OptionDeny))
 		out := append(denied, to(allow, accepted())...)
 		for _, ports := range c.Named {
 			out = append(out, byName(h, idBytes(id), ports)...)
 		}
 		if c.Internet {
-			out = append(out, rule(h.own(), rowsOfPolicy().public.in(h), accepted()))
+			out = append(out, rule(h.own(), rowsOfPolicy().public.in(h), tallied(), accepted()))
 		}
 		if !c.Open {
-			out = append(out, rule(jump(refuse)))
+			out = append(out, rule(tallied(), refuse(policy.OptionEgress)))
 		}
 		p.chains = append(p.chains, regular(outChain(id, h), out...))
-		host := append(slices.Clone(denied), p.toHost(id, c, jump(refuse))...)
+		host := append(slices.Clone(denied), p.toHost(id, c, refuse)...)
 		p.chains = append(p.chains, regular(hostChain(id, h), host...))
-		p.inward(h, id, c, jump(keepOut))
+		p.inward(h, id, c, rule(tallied(), refuse(policy.OptionIngress)))
 	}
 	return p
 }
@@ -219,12 +194,10 @@ func to(sets [][]expr.Any, where []expr.Any) (rules [][]expr.Any) {
 // access makes the sets of addresses and ports of a family, and returns what looks a packet
 // up in them; of is whose addresses they are.
 func (p *policyPart) access(h header, name string, a policy.Access, of side, port ...field) (in [][]expr.Any) {
-	addr := field{kind: address, side: of}
-	all := row{name: name + "_", perFamily: true, key: []field{addr}, kind: interval}
+	all, some := accessRows(name, of)
 	if p.fill(all, h, ranges4or6(a.Any, h, of)) {
 		in = append(in, rule(h.own(), all.in(h)))
 	}
-	some := row{name: name + "_ports_", perFamily: true, key: []field{addr, l4proto, dport}, kind: interval}
 	if p.fill(some, h, addressPorts(a.Ports, h, of)) {
 		by := slices.Clone(some.key)
 		if len(port) > 0 {
@@ -236,26 +209,32 @@ func (p *policyPart) access(h header, name string, a policy.Access, of side, por
 }
 
 // toHost are the rules for what goes to the host itself.
-func (p *policyPart) toHost(id string, c policy.Compiled, refuse []expr.Any) (rules [][]expr.Any) {
+func (p *policyPart) toHost(id string, c policy.Compiled, refuse func(policy.Option) []expr.Any) (rules [][]expr.Any) {
 	if c.NoHost {
-		return [][]expr.Any{refuse}
+		return [][]expr.Any{rule(tallied(), refuse(policy.OptionDeny))}
 	}
 	ports := func(name string, list []policy.PortSpan) row {
-		r := row{name: name + "_" + id, key: []field{l4proto, dport}, kind: interval}
+		r := hostRow(name + "_" + id)
 		p.fill(r, inet(), portSpans(list))
 		return r
 	}
 	if len(c.HostDeny) > 0 {
-		rules = append(rules, rule(ports("host_deny", c.HostDeny).in(inet()), refuse))
+		rules = append(rules, rule(ports("host_deny", c.HostDeny).in(inet()), refuse(policy.OptionDeny)))
 	}
-	if c.WholeHost {
+	switch {
+	case c.HostListed:
+		return append(rules, rule(tallied(), accepted()))
+	case c.WholeHost:
 		return rules
 	}
 	if len(c.HostAllow) > 0 {
 		rules = append(rules, rule(ports("host_allow", c.HostAllow).in(inet()), accepted()))
 	}
-	return append(rules, refuse)
+	return append(rules, rule(tallied(), refuse(policy.OptionHost)))
 }
+
+// tallied counts what comes to a rule.
+func tallied() []expr.Any { return []expr.Any{&expr.Counter{}} }
 
 // inward makes the chains for what comes in. The port is the one that was asked: before
 // translation, which for what is not translated is the same.

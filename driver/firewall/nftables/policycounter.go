@@ -25,12 +25,12 @@ func (p *PolicyTable) Refused(ctx context.Context) ([]firewall.Refusal, error) {
 	for name, s := range sets {
 		for _, e := range elements[name] {
 			v, ok := s.keys.decode(e.Key)
-			reason := map[uint32]firewall.Reason{codeRefused: firewall.Policy, codeAudited: firewall.Audited}[v.number]
-			if !ok || reason == "" || e.Counter == nil {
+			of, known := refusingOf(func(r refusing) bool { return r.code() == v.number })
+			if !ok || !known || e.Counter == nil {
 				continue // somebody else's
 			}
-			r := firewall.Refusal{Reason: reason, Bridge: v.link[receiver], Addr: v.addr[receiver], Packets: e.Counter.Packets}
-			r.Counter = fmt.Sprint("policy ", r.Bridge, " ", r.Reason, " ", r.Addr)
+			r := firewall.Refusal{Reason: of.reason(), Option: of.option, Bridge: v.link[receiver], Addr: v.addr[receiver], Packets: e.Counter.Packets}
+			r.Counter = fmt.Sprint("policy ", r.Bridge, " ", of.name(), " ", r.Addr)
 			all = append(all, r)
 		}
 	}

@@ -18,6 +18,7 @@ type policyRun struct {
 	known   func(from, to netip.Addr) []string
 	rnd     *rand.Rand
 	first   int
+	used    modelUses
 }
 
 // learnAtRandom has containers learn addresses of names, and all who have a policy of some.

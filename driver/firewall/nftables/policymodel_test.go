@@ -329,7 +329,9 @@ func TestPolicyModel(t *testing.T) {
 			}
 			sh(t, "nft flush set inet world arrived4; nft flush set inet world arrived6")
 			known := learnAtRandom(t, table, all, rnd)
-			p, r := policyRound(t, all, policyRun{senders, known, rnd, 250 * (round % 80)})
+			used := modelUses{}
+			p, r := policyRound(t, all, policyRun{senders, known, rnd, 250 * (round % 80), used})
+			used.compare(t, table)
 			passed, refused = passed+p, refused+r
 			if t.Failed() {
 				for _, b := range all {
@@ -365,6 +367,7 @@ func policyRound(t *testing.T, all []policy.Binding, run policyRun) (passed, ref
 	for key, list := range sent {
 		s := list[0]
 		want := passes(all, s)
+		run.used.note(all, s)
 		if want {
 			passed++
 		} else {

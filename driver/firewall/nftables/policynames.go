@@ -80,7 +80,7 @@ func questionChains() (all []chain) {
 			regular("passed_on"+h.name, append([][]expr.Any{
 				rule(h.own(), r.home.notIn(h), verdict(expr.VerdictReturn)),
 				rule(h.own(), r.home.in(h, daddr, iifname), verdict(expr.VerdictReturn)),
-			}, ask(jump(chainRefuse))...)...))
+			}, ask(refusing{option: policy.OptionEgress}.jump())...)...))
 	}
 	return all
 }
@@ -172,9 +172,31 @@ func byName(h header, id []byte, ports config.Ports) (rules [][]expr.Any) {
 		}
 	}
 	for _, m := range matches {
-		rules = append(rules, rule(m, h.own(), n.named.in(h, one...), accepted()), rule(m, h.own(), n.namedAll.in(h, all...), accepted()))
+		rules = append(rules, rule(m, h.own(), n.named.in(h, one...), tallied(), accepted()), rule(m, h.own(), n.namedAll.in(h, all...), tallied(), accepted()))
 	}
 	return rules
+}
+
+// portsByName are those for which a rule of byName lets packets pass: the last three numbers
+// that it looks up.
+func portsByName(rule []expr.Any) (ports config.Ports, is bool) {
+	n := rowsOfNames()
+	var numbers [][]byte
+	for _, x := range rule {
+		switch x := x.(type) {
+		case *expr.Immediate:
+			numbers = append(numbers, x.Data)
+		case *expr.Lookup:
+			for _, h := range headers() {
+				is = is || x.SetName == n.named.nameOf(h) || x.SetName == n.namedAll.nameOf(h)
+			}
+		}
+	}
+	if !is || len(numbers) < 3 {
+		return config.Ports{}, false
+	}
+	end := numbers[len(numbers)-3:]
+	return config.Ports{Proto: end[0][0], First: binary.BigEndian.Uint16(end[1]), Last: binary.BigEndian.Uint16(end[2])}, true
 }
 
 // idBytes are those of a policy's id.

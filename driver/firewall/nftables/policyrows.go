@@ -98,12 +98,6 @@ func (r row) nameOf(h header) string {
 	return r.name
 }
 
-// Reasons of the policy table, as numbers in the kernel.
-const (
-	codeRefused uint32 = 1
-	codeAudited uint32 = 2
-)
-
 // policyID names a policy in the table. Equal ones share their chains and sets.
 func policyID(texts config.Policy) string {
 	return hex.EncodeToString(idOf(texts))
@@ -125,7 +119,7 @@ func bridgePart(all []policy.Binding) policyPart {
 		of := r.of(inet())
 		put.one(&of, &v, "")
 	}
-	stranger := ""
+	var stranger *refusing
 	for _, b := range all {
 		v, note := ofLink(b.Bridge), noteOf(b)
 		of, id := b.Policy(), policyID(b.Texts)
@@ -135,8 +129,8 @@ func bridgePart(all []policy.Binding) policyPart {
 		}
 		if of.Outward() {
 			links(rows.guarded, v)
-			if stranger != chainStrange {
-				stranger = map[bool]string{false: chainStrange, true: chainStrangeAudited}[of.Audit]
+			if stranger == nil || stranger.audited {
+				stranger = &refusing{policy.OptionSource, of.Audit}
 			}
 		}
 		if !of.Everybody {
@@ -156,9 +150,9 @@ func bridgePart(all []policy.Binding) policyPart {
 		}
 	}
 	p.asksPart(all)
-	if stranger != "" {
+	if stranger != nil {
 		v, of := ofLink(all[0].Bridge), rows.stranger.of(inet())
-		p.items.put(of.Name, item{key: of.keys.encode(&v), data: stranger})
+		p.items.put(of.Name, item{key: of.keys.encode(&v), data: stranger.name()})
 	}
 	return p
 }

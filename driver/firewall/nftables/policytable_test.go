@@ -119,7 +119,7 @@ func TestPolicyTableDamage(t *testing.T) {
 			"flush ruleset", "delete table inet gangway-policy", "flush chain inet gangway-policy out_" + id + "_4",
 			"flush chain inet gangway-policy prerouting", `delete element inet gangway-policy guarded { "gw-a" }`,
 			`delete element inet gangway-policy out4 { "gw-a" . 10.1.0.2 }`, "flush map inet gangway-policy in_network6",
-			"add rule inet gangway-policy refuse counter", "insert rule inet gangway-policy forward accept",
+			"add rule inet gangway-policy refuse_egress counter", "insert rule inet gangway-policy forward accept",
 			"add set inet gangway-policy mine { type ipv4_addr; }", "add chain inet gangway-policy mine",
 			"add element inet gangway-policy public4 { 10.0.0.0/8 }", "add table inet gangway-policy { flags dormant; }",
 		} {

@@ -43,6 +43,8 @@ type row struct {
 	// data are the fields of what a map leads to; verdict says that it leads to chains.
 	data    []field
 	verdict bool
+	// counted says that each element counts the packets that are found in it.
+	counted bool
 }
 
 // setKind says what to expect of a set's items: single keys, if nothing else.
@@ -85,6 +87,7 @@ func (r row) of(h header) set {
 	if r.verdict {
 		s.DataType = nft.TypeVerdict
 	}
+	s.Counter = r.counted
 	if s.KeyType.Name == nft.TypeIFName.Name {
 		s.KeyByteOrder = binaryutil.NativeEndian
 	}

@@ -20,13 +20,14 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/policy"
 )
 
 // Table keeps policies in the kernel. Package nftables has the real one.
 type Table interface {
-	firewall.Counter
+	Counts
 	// Apply changes the bindings, and whether what is refused is logged, in one step. On an
 	// error nothing has changed.
 	Apply(ctx context.Context, remove, add []policy.Binding, log bool) error
@@ -56,6 +57,13 @@ type Resolver interface {
 	FollowAll(all []policy.Binding) (port uint16, err error)
 	// It counts questions that it refuses.
 	firewall.Counter
+}
+
+// Counts tells what policies have refused, and what each of their entries has decided.
+type Counts interface {
+	firewall.Counter
+	// Uses is about these policies, or about all if texts is nil.
+	Uses(ctx context.Context, texts []config.Policy) ([]policy.Usage, error)
 }
 
 // Flows ends tracked flows. Package conntrack has the real ones.
@@ -219,6 +227,9 @@ func (p *Backend) end(ctx context.Context, due bool) {
 		judge = judge.Knowing(p.o.Names.Names)
 	}
 	if err := p.o.Flows.DropForbidden(ctx, judge); err != nil {
+		if ctx.Err() != nil {
+			return // the daemon's end; the next one begins with it
+		}
 		p.o.Log.WithError(err).Warn("flows go on that policies forbid; they are ended at the next check")
 		return
 	}
@@ -262,6 +273,14 @@ func (p *Backend) Refused(ctx context.Context) ([]firewall.Refusal, error) {
 		all = append(all, refused...)
 	}
 	return all, nil
+}
+
+// Uses tells how often entries of policies have decided.
+func (p *Backend) Uses(ctx context.Context, texts []config.Policy) ([]policy.Usage, error) {
+	if p.o.Table == nil {
+		return nil, nil
+	}
+	return p.o.Table.Uses(ctx, texts)
 }
 
 // Protection implements what firewall.ProtectionOf asks for.

@@ -77,6 +77,10 @@ func (f fakeTable) Sync(_ context.Context, all []policy.Binding, log bool) ([]st
 	return nil, f.call("sync policies %s", names(all))
 }
 
+func (f fakeTable) Uses(_ context.Context, texts []config.Policy) ([]policy.Usage, error) {
+	return []policy.Usage{{ID: "used"}}, f.call("uses of %d", len(texts))
+}
+
 func (f fakeTable) Told() ([]policy.Binding, bool) { return f.told, f.log }
 
 func (f fakeTable) Serve(port uint16) { f.port = port }
@@ -210,5 +214,17 @@ func TestFailures(t *testing.T) {
 	}
 	if err := b.Apply(ctx, firewall.Delta{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestUses: the table is asked; where there is none, nothing has decided.
+func TestUses(t *testing.T) {
+	b, r := layered()
+	if used, err := b.Uses(t.Context(), []config.Policy{{}}); err != nil || len(used) != 1 {
+		t.Errorf("%v (%v)", used, err)
+	}
+	r.want(t, "uses of 1")
+	if used, err := New(Options{}).Uses(t.Context(), nil); err != nil || len(used) != 0 {
+		t.Errorf("without a table: %v (%v)", used, err)
 	}
 }

@@ -18,16 +18,24 @@ function takeEvents(events) {
 // takePackets puts those together that differ in nothing but their source's port.
 function takePackets(packets) {
   for (const p of packets) {
-    const key = `packet ${[p.reason, p.protocol, p.from.address, p.from.endpoint, p.to.address, p.to.port, p.to.endpoint].join(" ")}`;
+    const by = p.by ? byPolicy(p) : "";
+    const key = `packet ${[p.reason, by, p.protocol, p.from.address, p.from.endpoint, p.to.address, p.to.port, p.to.endpoint].join(" ")}`;
     const before = entries.get(key);
     if (before && (before.time === p.time || Date.parse(p.time) < Date.parse(before.time))) continue; // told before
     const id = p.to.endpoint || p.from.endpoint;
     note(key, {
-      time: p.time, tag: p.reason, tone: "bad", count: (before?.count || 0) + 1, text: `${party(p.from, !p.to.port)} → ${party(p.to, true)}${p.protocol ? ` ${p.protocol}` : ""}`,
+      time: p.time, tag: p.reason, tone: "bad", count: (before?.count || 0) + 1, text: `${party(p.from, !p.to.port)} → ${party(p.to, true)}${p.protocol ? ` ${p.protocol}` : ""}${by ? ` · ${by}` : ""}`,
       target: id ? { kind: "container", id } : null,
     });
     if (p.lost) note("lost", { time: p.time, tag: "refused", tone: "bad", text: `${plural((entries.get("lost")?.lost || 0) + p.lost, "more packet")}: they came too fast`, lost: (entries.get("lost")?.lost || 0) + p.lost });
   }
+}
+
+// byPolicy is the entry that has refused a packet, and whose it is.
+function byPolicy(p) {
+  const at = p.by.option === "gangway.ingress" ? p.to : p.from;
+  const of = p.by.own ? `container ${at.containerName || short(at.container || at.endpoint)}` : `network ${at.networkName || short(at.network)}`;
+  return `${p.by.value ? `${p.by.option}=${p.by.value}` : p.by.option} of ${of}`;
 }
 
 function party(p, withPort) {

@@ -46,6 +46,7 @@ function showDetails() {
   panel.prepend(el("button", { class: "close", title: "Close (Esc)", "aria-label": "Close", onclick: unselect }, "×"));
   if (focused) panel.querySelector("h2").focus();
   showTraffic();
+  if (byID("decisions")) showDecisions(of);
   if (selected.kind !== "network") showWays(of, port);
 }
 
@@ -84,13 +85,15 @@ function networkDetails(n) {
     facts([
       ["Id", id], ["Bridge", n.bridge + (n.adopted ? " (adopted)" : "")], ["Mode", kinds(n).join(", ")],
       ["Subnets", n.subnets || []], ["Gateways", n.gateways || []], ["MTU", n.mtu ? String(n.mtu) : ""],
+      ["Policy", policyLines(n.policy)],
       ["Port filter", n.guarded ? "on: containers use their own addresses only" : "off"],
       trafficRow(),
       ["Options", Object.entries(n.options || {}).map(([k, v]) => `${k}=${v}`)],
     ]),
     n.places.length > 0 && section(plural(n.places.length, "container"), el("ul", { class: "links" }, n.places.map((e) =>
       el("li", null, link(e.title, { kind: "container", id: e.id }), el("span", { class: "mono" }, e.addresses.map(plain).join(" ")))))),
-    commands(`gangway networks ${id}`, `gangway drops -f --network ${id}`),
+    decisionsSection(n),
+    commands(`gangway networks ${id}`, `gangway drops -f --network ${id}`, ...(n.policy ? [`gangway decisions --network ${id}`] : [])),
   ];
 }
 
@@ -107,13 +110,15 @@ function containerDetails(e) {
     facts([
       ["Id", id], ["Network", link(e.of.title, { kind: "network", id: e.of.id })],
       ["Addresses", e.addresses], ["MAC", e.mac], ["Interface", e.hostInterface && `${e.containerInterface || "?"} in the container, ${e.hostInterface} on the host`],
+      ["Policy", policyRows(e)],
       ["Joined", e.sandbox ? "" : "not in a container yet"],
       trafficRow(),
       ["Also on", others.map((o) => el("div", null, link(o.of.title, { kind: "container", id: o.id }), ` ${o.addresses.map(plain).join(" ")}`))],
     ]),
     e.runs.length > 0 && section("Published ports", portLinks(e)),
+    decisionsSection(e),
     section("What the desired state says", el("div", { id: "ways" })),
-    commands(`gangway doctor ${id}`, `gangway trace host ${id}:${e.runs[0]?.containerFirst || 80} --probe`, `gangway drops -f ${id}`, `gangway capture ${id} | tcpdump -nr -`),
+    commands(`gangway doctor ${id}`, ...(e.policy ? [`gangway decisions ${id}`] : []), `gangway trace host ${id}:${e.runs[0]?.containerFirst || 80} --probe`, `gangway drops -f ${id}`, `gangway capture ${id} | tcpdump -nr -`),
   ];
 }
 
@@ -126,12 +131,44 @@ function portDetails(e, p) {
     ...heading("Published port", `${hostPort(p)}/${p.protocol}`),
     facts([
       ["Container", link(e.title, { kind: "container", id: e.id })], ["Network", link(e.of.title, { kind: "network", id: e.of.id })],
+      ["Who may ask", (p.ingress || []).join(", ")],
       ["Leads to", `${bracketed(p.containerIP)}:${inside(p)}`], ["Way", how[p.path] || p.path],
       trafficRow(),
     ]),
     section("What the desired state says", el("div", { id: "ways" })),
     commands(`gangway doctor ${p.first}/${p.protocol}`, `gangway trace 198.51.100.1 ${p.hostIP === "0.0.0.0" || p.hostIP === "::" ? "HOST" : bracketed(p.hostIP)}:${p.first}/${p.protocol}`),
   ];
+}
+
+// policyRows are what a container's policy says, and whose it is.
+function policyRows(e) {
+  if (samePolicy(e.policy, e.of.policy)) return e.policy ? [`that of network ${e.of.title}`, ...policyLines(e.policy)] : [];
+  return e.policy ? ["its own", ...policyLines(e.policy)] : ["its own: open"];
+}
+
+const decisionsSection = (of) => of.policy && section("What the policy has decided", el("div", { id: "decisions" }));
+
+// mostDecisions is how many entries are shown: what is behind, a terminal lists.
+const mostDecisions = 40;
+
+// showDecisions asks how many packets each entry of the policy let pass, or refused.
+async function showDecisions(of) {
+  const at = byID("decisions");
+  try {
+    const all = await ask(`decisions?${new URLSearchParams({ of: of.id })}`);
+    const one = all.find((d) => (d.endpoint || d.network) === of.id) || all[0];
+    const entries = one?.entries || [];
+    const rows = entries.slice(0, mostDecisions).map((u) => el("tr", null,
+      el("td", null, el("bdi", null, u.value ? `${u.option}=${u.value}` : u.option)),
+      el("td", { class: `verdict ${u.passes ? "accepted" : "dropped"}` }, u.passes ? "passed" : one.audited ? "audited" : "refused"),
+      el("td", { class: "mono" }, amount(u.packets, "").trim())));
+    const more = [];
+    if (entries.length > rows.length) more.push(`${entries.length - rows.length} more`);
+    if (one?.sharers) more.push(`counted together with ${one.sharers} others that have the same policy`);
+    at.replaceChildren(el("table", { class: "decisions" }, el("tbody", null, rows)), ...more.map((m) => el("p", { class: "none" }, m)));
+  } catch (error) {
+    at.replaceChildren(el("p", null, error.message));
+  }
 }
 
 // showWays asks who reaches what is chosen, and whom it reaches.

@@ -21,8 +21,9 @@ function summary() {
   if (all) parts.push(perSecond(all));
   say(byID("summary"), parts.join(" · "));
   setState(s.state, s.state);
-  byID("state").title = printable([s.problem, ...(s.degraded || [])].filter(Boolean).join("; "));
-  const why = [s.problem, ...(s.degraded || []), s.unguarded && `port filter: ${s.unguarded}`].filter(Boolean);
+  const causes = (s.causes || []).filter((c) => c.state !== "ok").map((c) => `${c.what}: ${c.why}; ${c.do}`);
+  byID("state").title = printable(causes.join("; "));
+  const why = [...causes, s.unguarded && `port filter: ${s.unguarded}`].filter(Boolean);
   byID("notice").hidden = why.length === 0;
   if (why.length) say(byID("notice"), why.join(" · "));
   say(byID("version"), `gangway ${s.version.version}, ${s.firewall}, ${plural(s.repairs, "repair")}`);

@@ -34,12 +34,13 @@ function newCard(id) {
 function newRow(id) {
   const row = { id, wire: newWire() };
   row.name = named("", { class: "name" });
+  row.policy = el("span", { class: "kind", hidden: true });
   row.refused = el("span", { class: "refused", hidden: true });
   row.rate = el("span", { class: "rate" });
   row.addresses = el("span", { class: "addresses mono" });
   row.ports = el("div", { class: "ports mono" });
   row.box = el("div", { class: "box", onclick: () => select({ kind: "container", id }) },
-    el("div", { class: "line" }, row.name, row.refused), row.rate, row.addresses, row.ports);
+    el("div", { class: "line" }, row.name, row.policy, row.refused), row.rate, row.addresses, row.ports);
   row.element = el("div", { class: "row", role: "treeitem", tabindex: -1, "aria-level": 2, "data-endpoint": id }, row.wire.picture, row.box);
   return row;
 }
@@ -116,6 +117,8 @@ function redrawCard(card, n) {
 function redrawRow(row, e) {
   setName(row.name, e.title);
   row.element.setAttribute("aria-label", printable(`container ${e.title}`));
+  row.policy.hidden = samePolicy(e.policy, e.of.policy);
+  if (!row.policy.hidden) say(row.policy, e.policy ? `own ${policyMark(e.policy)}` : "own policy: open");
   const text = JSON.stringify([e.addresses, e.runs]);
   if (row.text === text) return;
   row.text = text;

@@ -35,7 +35,22 @@ function kinds(n) {
   else if (!n.modeIPv4) words.push(n.modeIPv6);
   else words.push(n.modeIPv4, `${n.modeIPv6} (IPv6)`);
   if (!n.icc) words.push("icc off");
+  if (n.policy) words.push(policyMark(n.policy));
   return words;
+}
+
+// policyMark says that something has a policy, in a word.
+const policyMark = (p) => (p.mode === "audit" ? "policy: audit" : "policy");
+const samePolicy = (a, b) => JSON.stringify(a || {}) === JSON.stringify(b || {});
+
+// policyLines are what a policy says, by option; a long list is cut.
+function policyLines(p) {
+  const options = { egress: "gangway.egress", allow: "gangway.egress.allow", deny: "gangway.egress.deny", host: "gangway.host", ingress: "gangway.ingress", mode: "gangway.mode" };
+  const plainWords = { allow: "none", deny: "none", mode: "enforce" };
+  const longest = 400;
+  return Object.entries(options)
+    .filter(([key]) => p?.[key] && p[key] !== plainWords[key])
+    .map(([key, name]) => `${name}=${p[key].length > longest ? `${p[key].slice(0, longest)}…` : p[key]}`);
 }
 
 const clock = (time) => new Date(time).toLocaleTimeString([], { hour12: false });

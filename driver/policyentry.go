@@ -1,0 +1,65 @@
+package driver
+
+import (
+	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
+	"github.com/gangway-net/gangway/driver/policy"
+)
+
+// PolicyEntry is an entry of the policy of a network, or of a container.
+type PolicyEntry struct {
+	policy.Entry
+	// Own says that the container says so itself, else its network does, or a default.
+	Own bool `json:"own,omitempty"`
+}
+
+// Incoming says that it is about what comes to a container, and not about what that sends.
+func (e PolicyEntry) Incoming() bool { return e.Option == policy.OptionIngress }
+
+// entryOf is what an option as a whole says for an endpoint, or for a network if that is empty;
+// of a list that denies nobody knows which item it was.
+func entryOf(s *model.State, networkID, endpointID string, of policy.Option) PolicyEntry {
+	n := s.Networks[networkID]
+	if of == "" || n == nil {
+		return PolicyEntry{Entry: policy.Entry{Option: of}}
+	}
+	e := s.Endpoints[endpointID]
+	by := PolicyEntry{Entry: policy.Entry{Option: of}, Own: e != nil && says(e.Options.Policy, of)}
+	if of != policy.OptionDeny {
+		p, _ := policy.Of(plan.PolicyInForce(n, e)) // it is closed with an error
+		by.Entry = p.Otherwise(of)
+	}
+	return by
+}
+
+// says says whether a policy has something of an option.
+func says(p config.Policy, of policy.Option) bool {
+	return map[policy.Option]string{
+		policy.OptionEgress: p.Egress, policy.OptionAllow: p.Allow, policy.OptionDeny: p.Deny, policy.OptionHost: p.Host, policy.OptionIngress: p.Ingress,
+	}[of] != ""
+}
+
+// deciding is the entry that has refused a packet: the kernel tells of which option, and the
+// policy which item.
+func deciding(s *model.State, p DroppedPacket, r firewall.Refused) PolicyEntry {
+	at := p.From
+	if r.Option == policy.OptionIngress {
+		at = p.To
+	}
+	by := entryOf(s, at.NetworkID, at.EndpointID, r.Option)
+	n := s.Networks[at.NetworkID]
+	if r.Option != policy.OptionDeny || n == nil {
+		return by
+	}
+	of, _ := policy.Of(plan.PolicyInForce(n, s.Endpoints[at.EndpointID])) // it is closed with an error
+	asked := policy.Packet{From: p.From.Addr, To: p.To.Addr, Proto: policy.ProtocolNumber(p.Protocol), Port: p.To.Port}
+	for _, host := range []bool{false, true} {
+		if v := of.Why(asked, host); !v.Passes && v.By.Option == r.Option {
+			by.Entry = v.By
+			return by
+		}
+	}
+	return by
+}
