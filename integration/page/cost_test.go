@@ -19,7 +19,7 @@ import (
 var measureCost = flag.Bool("cost", false, "measure what viewers of the page cost the daemon; takes two minutes")
 
 // TestCost prints what viewers cost the daemon that has 50 networks with 500 containers: its
-// processor time and memory, and what each viewer gets. docs/page.md has the numbers.
+// processor time and memory, and what each viewer gets.
 func TestCost(t *testing.T) {
 	if !*measureCost {
 		t.Skip("a measurement: run it with -cost")
