@@ -84,7 +84,7 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	defer measured.Close()
 	d.conditions.ask(cause.Unserved, measured.Unserved)
 	server, err := plugin.New(plugin.Options{
-		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver, Holdings: d.addresses, Drops: d.driver, Rates: d.driver, Foreign: d.driver, Traffic: d.links, Names: book, Calls: measured, Metrics: measured, Causes: d.conditions.list,
+		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver, Holdings: d.addresses, Drops: d.driver, Policies: d.driver, Rates: d.driver, Foreign: d.driver, Traffic: d.links, Names: book, Calls: measured, Metrics: measured, Causes: d.conditions.list,
 		Version: version, Settings: settings.Texts, Log: log, Notify: notify, Watchdog: watchdog(log),
 	})
 	if err != nil {
@@ -329,6 +329,7 @@ func (d *daemon) keep(ctx context.Context, sockets []string, book *names.Book, l
 		d.driver.Doubt(engine.Off)
 	}
 	follow.Go(func() { d.driver.CountDrops(ctx) })
+	follow.Go(func() { d.driver.KeepExceptions(ctx) })
 	d.driver.KeepReconciled(ctx, d.changes, drift.Pace{})
 	follow.Wait()
 }

@@ -13,6 +13,9 @@ import (
 // Policy is what options say of who may talk to whom, as texts that have been checked, each
 // in one form for all ways to write it; "" for what nobody said. Values compare with ==.
 type Policy struct {
+	// Name is that of a policy kept by the administrator, whose words count where these say
+	// nothing.
+	Name string `json:"policy,omitempty"`
 	// Egress is one of Egresses; Allow and Deny are lists of destinations that come before
 	// it, see ParseDestinations.
 	Egress string `json:"egress,omitempty"`
@@ -28,6 +31,7 @@ type Policy struct {
 // Over returns the policy with what another one says where it says nothing.
 func (p Policy) Over(base Policy) Policy {
 	return Policy{
+		Name:   cmp.Or(p.Name, base.Name),
 		Egress: cmp.Or(p.Egress, base.Egress), Allow: cmp.Or(p.Allow, base.Allow), Deny: cmp.Or(p.Deny, base.Deny),
 		Ingress: cmp.Or(p.Ingress, base.Ingress), Host: cmp.Or(p.Host, base.Host), Mode: cmp.Or(p.Mode, base.Mode),
 	}

@@ -90,6 +90,7 @@ func OptionsTable() []Option {
 		egressOptions(),
 		ingressOption(),
 		hostAccessOption(),
+		namedPolicyOption(),
 		policyModeOptions(),
 		rateOptions(),
 		routeOptions(),

@@ -17,6 +17,7 @@ func (d *Driver) causes(ctx context.Context) (all []cause.Cause) {
 	if text := d.owners.Text(); text != "" {
 		all = append(all, cause.Of(cause.Unclaimed, text))
 	}
+	all = append(all, causesOf(cause.NoPolicy, d.missingPolicies()...)...)
 	_, likely := d.keeper.Flapping()
 	for _, line := range likely {
 		all = append(all, cause.Of(cause.Flapping, "somebody undoes a repair again and again: "+line))

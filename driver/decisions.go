@@ -105,7 +105,8 @@ func (d *Driver) bound(of string) (all []boundPolicy, sharers map[config.Policy]
 	defer unlock()
 	sharers = map[config.Policy]int{}
 	add := func(n *model.Network, e *model.Endpoint, wanted bool) {
-		b := boundPolicy{network: n.ID, texts: plan.PolicyInForce(n, e)}
+		b := boundPolicy{network: n.ID, texts: plan.PolicyInForce(s, n, e)}
+		b.texts.Name = "" // equal policies are one, whoever has said them
 		if e != nil {
 			b.endpoint = e.ID
 		}
@@ -118,10 +119,10 @@ func (d *Driver) bound(of string) (all []boundPolicy, sharers map[config.Policy]
 	}
 	for id, n := range s.Networks {
 		one := s.Endpoints[of]
-		instead := one != nil && one.NetworkID == id && one.Options.Policy == (config.Policy{})
+		instead := one != nil && one.NetworkID == id && !plan.OwnPolicy(s, n, one)
 		add(n, nil, of == "" || of == id || instead)
 		for _, e := range s.Members[id] {
-			if e.Options.Policy != (config.Policy{}) {
+			if plan.OwnPolicy(s, n, e) {
 				add(n, e, of == "" || of == id || of == e.ID)
 			}
 		}

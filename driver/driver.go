@@ -136,6 +136,8 @@ type notices struct {
 	journal *events.Journal
 	// doubts has something in it when engines are to be asked what they have.
 	doubts chan struct{}
+	// exceptions has something in it when one may end sooner than all others.
+	exceptions chan struct{}
 	// asked is what the kernel and other programs have not answered yet.
 	asked questions
 	// looks is how many ask for what is not met.
@@ -148,10 +150,10 @@ type notices struct {
 func New(o Options) *Driver {
 	d := &Driver{
 		o:       o,
-		notices: notices{journal: cmp.Or(o.Journal, &events.Journal{}), doubts: make(chan struct{}, 1), lookers: lookers{switching: lock.New(), queues: map[*looker]bool{}}},
+		notices: notices{journal: cmp.Or(o.Journal, &events.Journal{}), doubts: make(chan struct{}, 1), exceptions: make(chan struct{}, 1), lookers: lookers{switching: lock.New(), queues: map[*looker]bool{}}},
 	}
 	nameQuestions(&d.o, &d.asked)
-	d.desired = commit.NewDesired(d.origins.forget, d.facts.Uplink)
+	d.desired = commit.NewDesired(o.Policy, d.origins.forget, d.facts.Uplink)
 	d.rules = commit.NewRules(d.o.Firewall, d.ofFacts, d.facts.Told)
 	d.flows = commit.NewFlows(d.o.Flows, d.o.Log)
 	d.health = drift.NewHealth(d.journal, d.o.Log)

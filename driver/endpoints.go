@@ -55,7 +55,7 @@ func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (C
 			}
 			return model.Change{}, model.RepeatedEndpoint(old, e)
 		}
-		return model.Change{Endpoints: []model.EndpointChange{{After: e}}}, cmp.Or(d.admitOwnPolicy(n, e), s.AdmitEndpoint(n, e))
+		return model.Change{Endpoints: []model.EndpointChange{{After: e}}}, cmp.Or(d.admitOwnPolicy(s, n, e), s.AdmitEndpoint(n, e))
 	})
 	if err != nil || !e.MACChosen {
 		return CreateEndpointResult{}, err

@@ -68,7 +68,7 @@ func (d *Driver) CreateNetwork(ctx context.Context, r CreateNetworkRequest) erro
 		if err := n.Avoid(elsewhere); err != nil {
 			return model.Change{}, err
 		}
-		if err := d.admitPolicy(n); err != nil {
+		if err := d.admitPolicy(s, n); err != nil {
 			return model.Change{}, err
 		}
 		return model.Change{Network: model.NetworkChange{After: n}}, nil

@@ -11,27 +11,28 @@ import (
 )
 
 // admitPolicy refuses a network whose policy does not hold, or could be got around.
-func (d *Driver) admitPolicy(n *model.Network) error {
-	if err := d.holds(n, n.Policy); err != nil {
+func (d *Driver) admitPolicy(s *model.State, n *model.Network) error {
+	err := s.KnowsPolicy(n.Options.Policy.Name)
+	if err == nil {
+		err = d.holds(s, n, nil)
+	}
+	if err != nil {
 		return fmt.Errorf("policy of network %s: %w", model.Short(n.ID), err)
 	}
 	return nil
 }
 
-// admitOwnPolicy does so for one that a container has for itself. Whose a packet is, is known
-// by its source.
-func (d *Driver) admitOwnPolicy(n *model.Network, e *model.Endpoint) error {
+// admitOwnPolicy does so for one that a container has for itself.
+func (d *Driver) admitOwnPolicy(s *model.State, n *model.Network, e *model.Endpoint) error {
 	if e.Options.Policy == (config.Policy{}) {
 		return nil
 	}
-	err := d.holds(n, e.Options.Policy.Over(n.Policy))
+	err := s.KnowsPolicy(e.Options.Policy.Name)
 	switch {
 	case n.Options.Lock:
 		err = errors.New("the network has gangway.lock=true, so its containers have no policy of their own: leave the options out")
-	case n.Options.AntiSpoofing == config.SpoofingAllowed:
-		err = errors.New("the network has gangway.anti_spoofing=false, so its containers can take each other's addresses: leave one of them out, or give the policy to the network")
-	case d.o.Unguarded != "":
-		err = fmt.Errorf("this host cannot keep containers from taking each other's addresses: %s; load the kernel modules sch_ingress and cls_bpf, or give the policy to the network", d.o.Unguarded)
+	case err == nil:
+		err = d.holdsForOne(s, n, e)
 	}
 	if err != nil {
 		return fmt.Errorf("policy of endpoint %s on network %s (%s): %w", model.Short(e.ID), model.Short(n.ID), e.Options, err)
@@ -39,13 +40,36 @@ func (d *Driver) admitOwnPolicy(n *model.Network, e *model.Endpoint) error {
 	return nil
 }
 
-// holds checks a policy for a network. What leaves by another machine on the bridge does not
-// pass the host.
-func (d *Driver) holds(n *model.Network, texts config.Policy) error {
-	p, err := policy.Of(texts)
-	if err == nil {
-		err = p.Check(n.Subnet4.IsValid(), n.Subnet6.IsValid())
+// holdsForOne checks the policy of one container. Whose a packet is, is known by its source.
+func (d *Driver) holdsForOne(s *model.State, n *model.Network, e *model.Endpoint) error {
+	switch {
+	case n.Options.AntiSpoofing == config.SpoofingAllowed:
+		return errors.New("the network has gangway.anti_spoofing=false, so its containers can take each other's addresses: leave one of them out, or give the policy to the network")
+	case d.o.Unguarded != "":
+		return fmt.Errorf("this host cannot keep containers from taking each other's addresses: %s; load the kernel modules sch_ingress and cls_bpf, or give the policy to the network", d.o.Unguarded)
 	}
+	return d.holds(s, n, e)
+}
+
+// holds checks what counts for a network, or for one container on it. What leaves by another
+// machine on the bridge does not pass the host. A policy with a name is for networks of either
+// family: only in options an entry of a family that the network lacks is a mistake.
+func (d *Driver) holds(s *model.State, n *model.Network, e *model.Endpoint) error {
+	said, options := s.Said(n, e), n.Options.Policy
+	if e != nil {
+		options = e.Options.Policy.Over(options)
+	}
+	p, err := policy.Of(said)
+	if err == nil {
+		err = p.Check(true, true)
+	}
+	if err == nil {
+		err = matches(options, said.Egress, n)
+	}
+	if err != nil {
+		return err
+	}
+	p, err = policy.Of(s.PolicyOf(n, e)) // exceptions can close what nothing else does
 	switch {
 	case err != nil:
 		return err
@@ -72,18 +96,28 @@ func (d *Driver) AddressesOf(a netip.Addr) []netip.Addr {
 	return nil
 }
 
+// matches refuses entries of a family that the network lacks.
+func matches(lists config.Policy, egress string, n *model.Network) error {
+	p, err := policy.Of(config.Policy{Egress: egress, Allow: lists.Allow, Deny: lists.Deny, Ingress: lists.Ingress})
+	if err != nil {
+		return err
+	}
+	return p.Check(n.Subnet4.IsValid(), n.Subnet6.IsValid())
+}
+
 // forEverybody says that anybody may reach the container that has an address.
 func (d *Driver) forEverybody(a netip.Addr) bool {
 	s, unlock := d.desired.Read()
 	defer unlock()
 	texts := d.o.Policy
+	e := s.Holders[a]
 	for _, n := range s.Networks {
-		if n.Contains(a) {
-			texts = n.Policy
+		switch {
+		case e != nil && e.NetworkID == n.ID:
+			texts = s.PolicyOf(n, e)
+		case e == nil && n.Contains(a):
+			texts = s.PolicyOf(n, nil)
 		}
-	}
-	if e := s.Holders[a]; e != nil {
-		texts = e.Options.Policy.Over(texts)
 	}
 	return texts.Ingress == "" || texts.Ingress == config.Any || texts.Mode == config.ModeAudit
 }

@@ -26,9 +26,9 @@ func entryOf(s *model.State, networkID, endpointID string, of policy.Option) Pol
 		return PolicyEntry{Entry: policy.Entry{Option: of}}
 	}
 	e := s.Endpoints[endpointID]
-	by := PolicyEntry{Entry: policy.Entry{Option: of}, Own: e != nil && says(e.Options.Policy, of)}
+	by := PolicyEntry{Entry: policy.Entry{Option: of}, Own: e != nil && (says(e.Options.Policy, of) || e.Options.Policy.Name != "")}
 	if of != policy.OptionDeny {
-		p, _ := policy.Of(plan.PolicyInForce(n, e)) // it is closed with an error
+		p, _ := policy.Of(plan.PolicyInForce(s, n, e)) // it is closed with an error
 		by.Entry = p.Otherwise(of)
 	}
 	return by
@@ -53,7 +53,7 @@ func deciding(s *model.State, p DroppedPacket, r firewall.Refused) PolicyEntry {
 	if r.Option != policy.OptionDeny || n == nil {
 		return by
 	}
-	of, _ := policy.Of(plan.PolicyInForce(n, s.Endpoints[at.EndpointID])) // it is closed with an error
+	of, _ := policy.Of(plan.PolicyInForce(s, n, s.Endpoints[at.EndpointID])) // it is closed with an error
 	asked := policy.Packet{From: p.From.Addr, To: p.To.Addr, Proto: policy.ProtocolNumber(p.Protocol), Port: p.To.Port}
 	for _, host := range []bool{false, true} {
 		if v := of.Why(asked, host); !v.Passes && v.By.Option == r.Option {

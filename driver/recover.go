@@ -153,5 +153,5 @@ func (d *Driver) remember(e *model.Endpoint) {
 	if s == nil || s.NetworkID != e.NetworkID || s.IPv4 != e.IPv4 || s.IPv6 != e.IPv6 || s.Sandbox != e.Sandbox {
 		return
 	}
-	e.Asked, e.Publish, e.Published = s.Asked, s.Publish, s.Published
+	e.Asked, e.Publish, e.Published, e.Exceptions = s.Asked, s.Publish, s.Published, s.Exceptions
 }

@@ -21,7 +21,7 @@ func (d *Driver) newNetwork(r CreateNetworkRequest) (*model.Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &model.Network{ID: r.ID, Options: options, Bridge: options.Bridge, Policy: options.Policy.Over(d.o.Policy)}
+	n := &model.Network{ID: r.ID, Options: options, Bridge: options.Bridge}
 	for _, p := range slices.Concat(r.IPv4, r.IPv6) {
 		n.Space = p.Space // one address manager a network
 	}

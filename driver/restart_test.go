@@ -347,6 +347,7 @@ func TestRandomVerbs(t *testing.T) {
 		for i := range 4 {
 			must(t, d.DeleteNetwork(t.Context(), fmt.Sprintf("%d%s", i, strings.Repeat("a", 15))))
 		}
+		_ = d.RemovePolicy(t.Context(), "some") // it may not be there
 		if got := f.picture(); !reflect.DeepEqual(empty, got) {
 			t.Fatalf("seed %d: left behind: %+v", seed, got)
 		}
@@ -359,9 +360,15 @@ func randomStep(t *testing.T, rng *rand.Rand, f *fakeHost, d *Driver) *Driver {
 	n, e := rng.IntN(4), rng.IntN(6)
 	network := fmt.Sprintf("%d%s", n, strings.Repeat("a", 15))
 	endpoint := fmt.Sprintf("%d%s", e, strings.Repeat("e", 15))
-	switch rng.IntN(12) {
+	switch rng.IntN(15) {
 	case 0, 1:
-		_ = d.CreateNetwork(ctx, networkRequest(network, fmt.Sprintf("10.%d.0.0/24", n), fmt.Sprintf("10.%d.0.1", n)))
+		r := networkRequest(network, fmt.Sprintf("10.%d.0.0/24", n), fmt.Sprintf("10.%d.0.1", n))
+		if rng.IntN(2) == 0 {
+			r.Options = generic("gangway.policy", "some")
+		}
+		_ = d.CreateNetwork(ctx, r)
+	case 12, 13, 14:
+		randomPolicy(t, rng, d, Whom{network, endpoint})
 	case 2, 3:
 		_, _ = d.CreateEndpoint(ctx, endpointRequest(network, endpoint, netip.AddrFrom4([4]byte{10, byte(n), 0, byte(2 + rng.IntN(5))}).String()+"/24"))
 	case 4, 5:

@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/plan"
@@ -57,14 +58,17 @@ func (d *Driver) Restore(ctx context.Context) error {
 		changed.Host = &model.HostChange{Before: s.Host, After: s.Host.At(d.o.BootID)}
 	}
 	s.Apply(changed)
+	all := []model.Change{changed}
+	for _, c := range endedBefore(s, time.Now()) {
+		s.Apply(c)
+		all = append(all, c)
+	}
 	for _, e := range orphans {
 		s.Apply(model.Change{Endpoints: []model.EndpointChange{{Before: e}}})
 	}
-	for _, n := range s.Networks {
-		n.Policy = n.Options.Policy.Over(d.o.Policy)
-	}
+	s.Defaults = d.o.Policy
 	d.owners.Restore(s, veths, orphans)
-	if err := d.writer.Restore(s, changed); err != nil {
+	if err := d.writer.Restore(s, all); err != nil {
 		return err
 	}
 	d.tellUnclaimed()

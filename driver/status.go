@@ -75,7 +75,7 @@ func (d *Driver) Networks(ctx context.Context) []NetworkStatus {
 			Endpoints: len(state.Members[n.ID]),
 			Engine:    n.Engine,
 			Dropped:   d.drops.network(n.ID),
-			Policy:    plan.PolicyInForce(n, nil),
+			Policy:    plan.PolicyInForce(state, n, nil),
 		})
 	}
 	slices.SortFunc(out, func(a, b NetworkStatus) int { return cmp.Compare(a.Bridge, b.Bridge) })
@@ -107,7 +107,7 @@ func (d *Driver) Endpoints(ctx context.Context) ([]EndpointStatus, error) {
 			ContainerInterface: v.Peer,
 			ContainerIndex:     v.PeerIndex,
 			Dropped:            d.drops.endpoint(e.ID),
-			Policy:             plan.PolicyInForce(state.Networks[e.NetworkID], e),
+			Policy:             plan.PolicyInForce(state, state.Networks[e.NetworkID], e),
 		}
 		rateIn, rateOut := plan.Rates(state.Networks[e.NetworkID], e)
 		status.RateIn, status.RateOut = rateIn.String(), rateOut.String()
@@ -161,7 +161,7 @@ func (d *Driver) Ports(context.Context) []PortStatus {
 				ContainerIP:    r.ContainerIP,
 				ContainerFirst: r.ContainerFirst,
 				Path:           pathOf(r),
-				Ingress:        askedBy(state.Networks[e.NetworkID], e, r),
+				Ingress:        askedBy(state, e, r),
 			})
 		}
 	}
@@ -172,8 +172,8 @@ func (d *Driver) Ports(context.Context) []PortStatus {
 }
 
 // askedBy are the sources that may ask for a run; nil for anybody.
-func askedBy(n *model.Network, e *model.Endpoint, r spec.Published) []string {
-	texts := plan.PolicyInForce(n, e)
+func askedBy(s *model.State, e *model.Endpoint, r spec.Published) []string {
+	texts := plan.PolicyInForce(s, s.Networks[e.NetworkID], e)
 	if texts == (config.Policy{}) {
 		return nil
 	}

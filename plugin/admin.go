@@ -13,8 +13,8 @@ import (
 )
 
 // AdminPath is where the admin API begins on the plugin's socket. The paths
-// below it are health, status, networks, endpoints, ports, addresses, graph, drops, events, foreign and version;
-// each answers GET with JSON. rate takes a POST.
+// below it are health, status, networks, endpoints, ports, addresses, graph, drops, decisions, events, foreign and version;
+// each answers GET with JSON. rate takes a POST. Those of policies, which can be changed as well, are in policies.go.
 const AdminPath = "/gangway/v1/"
 
 // Version says which build this is.
@@ -78,6 +78,7 @@ func (s *Server) routeAdmin(h sdk.Handler) {
 	s.routeRate(h)
 	s.routeForeign(h)
 	s.routeDrops(h)
+	s.routePolicies(h)
 	s.routeEvents(h)
 	s.routeStatus(h)
 	h.HandleFunc(AdminPath+"version", getOnly(func(w http.ResponseWriter, _ *http.Request) {

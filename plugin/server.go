@@ -53,6 +53,8 @@ type Options struct {
 	Inspector Inspector
 	// Holdings, if set, tells of addresses.
 	Holdings Holdings
+	// Policies, if set, keeps who may talk to whom.
+	Policies Policies
 	// Drops, if set, tells what was refused.
 	Drops Drops
 	// Traffic, if set, tells what has passed endpoints.

@@ -47,6 +47,7 @@ const (
 	Unlimited    Code = "neighbours-unlimited"
 	Unremembered Code = "events-unwritten"
 	Unserved     Code = "metrics-unserved"
+	NoPolicy     Code = "policy-missing"
 
 	Unprotected Code = "unprotected"
 	Unguarded   Code = "unguarded"

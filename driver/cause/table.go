@@ -57,6 +57,10 @@ func degradations() []Cause {
 			"names are not known, and what the engine removed while gangway was down stays", "start the engine, or correct GANGWAY_ENGINE (off: none is asked)",
 		},
 		{
+			NoPolicy, Degraded, "policy agents is not there, and network 0f1e2d3c4b5a names it",
+			"nothing leaves for whom it is for but what their options allow, and nobody reaches them", "gangway policy apply the file that has it",
+		},
+		{
 			Uncounted, Degraded, "refused packets are not counted: the kernel's error",
 			"gangway drops and the metrics show less than there is", "see the kernel's log (dmesg); the rest of the datapath does not depend on it",
 		},

@@ -89,7 +89,7 @@ func kindIn[T spec.Object](k *kernel, of spec.Kind, shared bool) Kind {
 
 // newKernel returns a writer to a kernel where forwarding goes with the last that needs it.
 func newKernel() (*kernel, *Desired, *Writer) {
-	k, d := &kernel{has: map[plan.ID]spec.Object{}}, NewDesired(func() {}, func() int { return 0 })
+	k, d := &kernel{has: map[plan.ID]spec.Object{}}, NewDesired(config.Policy{}, func() {}, func() int { return 0 })
 	log := logrus.NewEntry(&logrus.Logger{Out: io.Discard})
 	return k, d, NewWriter(Parts{
 		Gate: &lock.Gate{}, Desired: d, Store: k, Flows: NewFlows(k, log), Log: log,
@@ -341,7 +341,7 @@ func TestAppliedIsSmall(t *testing.T) {
 	}
 	wanted := heap()
 	w.applied.shared = nil // as in the driver
-	must(t, w.Restore(s, model.Change{}))
+	must(t, w.Restore(s, nil))
 	applied := heap()
 	t.Logf("wanted: %d KB, applied: %d KB", (wanted-empty)/1024, (applied-wanted)/1024)
 	if applied-wanted > (wanted-empty)/2 {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/lock"
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/plan"
@@ -39,12 +40,15 @@ type Desired struct {
 	uplink func() int
 }
 
-// NewDesired returns a state in which there is nothing. The function is called with the
+// NewDesired returns a state in which there is nothing but what counts for networks that say
+// nothing of who may talk to whom. The function is called with the
 // state's lock held when a network has come or gone, and uplink is asked with it for the MTU of
 // the way out, on which plans may depend.
-func NewDesired(networks func(), uplink func() int) *Desired {
+func NewDesired(defaults config.Policy, networks func(), uplink func() int) *Desired {
+	s := model.NewState()
+	s.Defaults = defaults
 	return &Desired{
-		state: model.NewState(), moving: map[string]int{}, expected: map[string]time.Time{},
+		state: s, moving: map[string]int{}, expected: map[string]time.Time{},
 		unstored: map[string]map[string]bool{}, networks: networks, uplink: uplink,
 	}
 }
@@ -136,6 +140,10 @@ func (d *Desired) known(dl plan.Delta) plan.Delta {
 	return dl
 }
 
+// PoliciesLock is the key, among those of networks, of the lock that changes of named policies
+// take: it is no network's id.
+const PoliciesLock = "policies"
+
 // staged is a change of which the state knows, and the owners that it concerns.
 type staged struct {
 	model.Change
@@ -211,6 +219,13 @@ func (d *Desired) Unsaved(c model.Change, sure bool) {
 	for _, n := range []*model.Network{c.Network.Before, c.Network.After} {
 		if n != nil {
 			note(n.ID, model.NetworkKeys+n.ID)
+		}
+	}
+	for _, p := range c.Policies {
+		for _, p := range []*model.NamedPolicy{p.Before, p.After} {
+			if p != nil {
+				note(PoliciesLock, model.PolicyKeys+p.Name)
+			}
 		}
 	}
 	for _, e := range c.Endpoints {

@@ -9,9 +9,12 @@ import (
 // Restore puts a state in the place of the present one, in which there is nothing, and stores
 // what has changed of it since it was stored. What the state says is taken to be in the
 // kernel: what is not is found by the next check.
-func (w *Writer) Restore(s *model.State, changed model.Change) error {
-	if !changed.Empty() {
-		if err := w.persist(changed); err != nil {
+func (w *Writer) Restore(s *model.State, changed []model.Change) error {
+	for _, c := range changed {
+		if c.Empty() {
+			continue
+		}
+		if err := w.persist(c); err != nil {
 			return err
 		}
 	}
@@ -41,7 +44,7 @@ func (w *Writer) StoreAgain(networkID string) (differed bool, err error) {
 		return false, err
 	}
 	if err := w.store.Update(values); err != nil {
-		return false, fmt.Errorf("store the state of network %s again: %w", model.Short(networkID), err)
+		return false, fmt.Errorf("store the state of %s again: %w", Whose(networkID), err)
 	}
 	w.desired.stored(networkID)
 	return differed, nil
@@ -53,4 +56,12 @@ const noKey = "nothing"
 // TryStore has the store write, though nothing, and returns what keeps it from that.
 func (w *Writer) TryStore() error {
 	return w.store.Update(map[string][]byte{noKey: nil})
+}
+
+// Whose names for people what a lock of networks is for.
+func Whose(networkID string) string {
+	if networkID == PoliciesLock {
+		return networkID
+	}
+	return "network " + model.Short(networkID)
 }

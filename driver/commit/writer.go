@@ -81,6 +81,7 @@ func (w *Writer) Commit(ctx context.Context, look Planner) error {
 	}
 	defer t.close()
 	dl := t.delta(to, nil)
+	dl.Rules.Running = c.Repoliced()
 	p := w.apply(ctx, dl, true)
 	if p.failed != nil {
 		return w.undo(ctx, c.Change, t, p.doubtful(dl, true), p.failed)

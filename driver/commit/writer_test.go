@@ -65,7 +65,7 @@ func noted[T spec.Object](r *recorder, what string) Actions[T] {
 }
 
 func newRecorded() (*recorder, *Desired, *Writer) {
-	r, d := &recorder{}, NewDesired(func() {}, func() int { return 0 })
+	r, d := &recorder{}, NewDesired(config.Policy{}, func() {}, func() int { return 0 })
 	log := logrus.NewEntry(&logrus.Logger{Out: io.Discard})
 	return r, d, NewWriter(Parts{
 		Gate: &lock.Gate{}, Desired: d, Store: r, Flows: NewFlows(r, log), Log: log,

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/commit"
 )
 
 // retry tries again what changes have left open.
@@ -39,7 +39,7 @@ func (c *Comparison) store(ctx context.Context) {
 			if err != nil || !differed {
 				return nil, err
 			}
-			return []string{fmt.Sprintf("the stored state of network %s was not what it should be: written again", model.Short(id))}, nil
+			return []string{fmt.Sprintf("the stored state of %s was not what it should be: written again", commit.Whose(id))}, nil
 		})
 	}
 }

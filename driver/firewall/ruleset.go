@@ -134,13 +134,18 @@ type ForwardHook struct {
 // complete values; a network whose settings change is removed and added.
 type Delta struct {
 	Remove, Add Ruleset
+	// Running says that those whose policies change were there before: flows that these
+	// policies forbid may be under way, and are ended.
+	Running bool
 }
 
 // Empty says whether the delta changes nothing.
 func (d Delta) Empty() bool { return d.Remove.empty() && d.Add.empty() }
 
 // With returns both changes as one.
-func (d Delta) With(o Delta) Delta { return Delta{d.Remove.with(o.Remove), d.Add.with(o.Add)} }
+func (d Delta) With(o Delta) Delta {
+	return Delta{d.Remove.with(o.Remove), d.Add.with(o.Add), d.Running || o.Running}
+}
 
 // Backend puts rulesets into the kernel. Implementations are safe for
 // concurrent use.

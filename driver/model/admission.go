@@ -55,6 +55,7 @@ func RepeatedNetwork(old, n *Network, to Routers) (Change, error) {
 	// Whether the bridge was there before was settled by the first request.
 	same.Adopted = old.Adopted
 	same.Engine = old.Engine
+	same.Exceptions = old.Exceptions
 	if same.Options.Equal(old.Options) {
 		same.Options = old.Options // in whatever words
 	}

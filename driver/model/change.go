@@ -12,6 +12,8 @@ type Change struct {
 	Endpoints []EndpointChange
 	// Host is what is remembered of the host; nil where that stays.
 	Host *HostChange
+	// Policies are those with names.
+	Policies []PolicyChange
 }
 
 // Sandboxes are those of the containers that the endpoints are in, before or after.
@@ -29,7 +31,16 @@ func (c Change) Sandboxes() map[string]bool {
 
 // Empty says that nothing changes.
 func (c Change) Empty() bool {
-	return c.Network == NetworkChange{} && len(c.Endpoints) == 0 && c.Host == nil
+	return c.Network == NetworkChange{} && len(c.Endpoints) == 0 && len(c.Policies) == 0 && c.Host == nil
+}
+
+// Repoliced says that it changes what counts for who is there already.
+func (c Change) Repoliced() bool {
+	n := c.Network
+	again := n.Before != nil && n.After != nil && n.Before.Exceptions != n.After.Exceptions
+	return again || len(c.Policies) > 0 || slices.ContainsFunc(c.Endpoints, func(e EndpointChange) bool {
+		return e.Before != nil && e.After != nil && e.Before.Exceptions != e.After.Exceptions
+	})
 }
 
 // Inverse is the change that undoes c.
@@ -37,6 +48,9 @@ func (c Change) Inverse() Change {
 	out := Change{Network: NetworkChange{Before: c.Network.After, After: c.Network.Before}}
 	for _, e := range slices.Backward(c.Endpoints) {
 		out.Endpoints = append(out.Endpoints, EndpointChange{Before: e.After, After: e.Before})
+	}
+	for _, p := range c.Policies {
+		out.Policies = append(out.Policies, PolicyChange{Before: p.After, After: p.Before})
 	}
 	if c.Host != nil {
 		out.Host = &HostChange{Before: c.Host.After, After: c.Host.Before}

@@ -33,6 +33,8 @@ type Endpoint struct {
 	// Publish is what was asked to be published, and Published where it is.
 	Publish   config.Publish
 	Published []spec.Published
+	// Exceptions are those for this one container.
+	Exceptions *Exceptions `json:",omitempty"`
 }
 
 // Left is the endpoint outside of any container.

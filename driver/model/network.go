@@ -28,9 +28,8 @@ type Network struct {
 	Space string `json:",omitempty"`
 	// Engine is whose the network is; empty until an engine has named it.
 	Engine string `json:",omitempty"`
-	// Policy is that of the options over the daemon's own. It is not stored: the daemon's
-	// may be another one at its next start.
-	Policy config.Policy `json:"-"`
+	// Exceptions are what the administrator allows or denies beside the network's policy.
+	Exceptions *Exceptions `json:",omitempty"`
 }
 
 // String names the network as docker network ls and ip link do.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -20,8 +21,7 @@ type State struct {
 	// Bridges and holders lead from a bridge or an address to who holds it.
 	Bridges map[string]*Network
 	Holders map[netip.Addr]*Endpoint
-	// Host is what is remembered of the host.
-	Host HostRecord
+	Common
 	// High are the published ports that what goes out must not get.
 	High *HighPorts
 }
@@ -37,6 +37,16 @@ type places struct {
 	Sandboxes map[string][]*Endpoint
 }
 
+// Common is what is no network's.
+type Common struct {
+	// Host is what is remembered of the host.
+	Host HostRecord
+	// Policies are those that have names. Defaults is what counts for networks that say
+	// nothing themselves; it is not stored.
+	Policies map[string]*NamedPolicy
+	Defaults config.Policy
+}
+
 // NewState returns a state in which there is nothing.
 func NewState() *State {
 	return &State{
@@ -48,6 +58,7 @@ func NewState() *State {
 		Bridges: map[string]*Network{},
 		Holders: map[netip.Addr]*Endpoint{},
 		High:    newHighPorts(),
+		Common:  Common{Policies: map[string]*NamedPolicy{}},
 	}
 }
 
@@ -58,7 +69,10 @@ func (s *State) Snapshot() *State {
 	for id, on := range s.Members {
 		members[id] = maps.Clone(on)
 	}
-	return &State{Networks: maps.Clone(s.Networks), places: places{Members: members, Sandboxes: maps.Clone(s.Sandboxes)}}
+	return &State{
+		Networks: maps.Clone(s.Networks), places: places{Members: members, Sandboxes: maps.Clone(s.Sandboxes)},
+		Common: Common{Policies: maps.Clone(s.Policies), Defaults: s.Defaults},
+	}
 }
 
 // Apply makes the state follow c.
@@ -82,6 +96,11 @@ func (s *State) Apply(c Change) {
 	}
 	if c.Host != nil {
 		s.Host = c.Host.After
+	}
+	for _, p := range c.Policies {
+		if delete(s.Policies, p.name()); p.After != nil {
+			s.Policies[p.After.Name] = p.After
+		}
 	}
 }
 

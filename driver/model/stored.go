@@ -77,6 +77,14 @@ func Values(c Change) (map[string][]byte, error) {
 			return nil, err
 		}
 	}
+	for _, p := range c.Policies {
+		if values[PolicyKeys+p.name()] = nil; p.After == nil {
+			continue
+		}
+		if err := Encode(values, PolicyKeys+p.After.Name, p.After); err != nil {
+			return nil, err
+		}
+	}
 	if c.Host != nil {
 		if err := Encode(values, HostKey, c.Host.After); err != nil {
 			return nil, err
@@ -85,7 +93,7 @@ func Values(c Change) (map[string][]byte, error) {
 	return values, nil
 }
 
-// Value adds to values what the store has to hold under a key of a network or an endpoint;
+// Value adds to values what the store has to hold under a key of a network, an endpoint or a policy;
 // nil if there is no such object.
 func (s *State) Value(values map[string][]byte, key string) error {
 	values[key] = nil
@@ -94,6 +102,9 @@ func (s *State) Value(values map[string][]byte, key string) error {
 	}
 	if e := s.Endpoints[strings.TrimPrefix(key, EndpointKeys)]; e != nil && strings.HasPrefix(key, EndpointKeys) {
 		return Encode(values, key, e)
+	}
+	if p := s.Policies[strings.TrimPrefix(key, PolicyKeys)]; p != nil && strings.HasPrefix(key, PolicyKeys) {
+		return Encode(values, key, p)
 	}
 	return nil
 }
@@ -159,6 +170,9 @@ func (s *State) decode(key string, value []byte) error {
 		}
 		s.Apply(Change{Endpoints: []EndpointChange{{After: e}}})
 		return nil
+	}
+	if strings.HasPrefix(key, PolicyKeys) {
+		return s.decodePolicy(key, value)
 	}
 	return fmt.Errorf("unknown kind of key")
 }

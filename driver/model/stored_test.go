@@ -16,6 +16,7 @@ func TestStoredForm(t *testing.T) {
 	var lines []string
 	form("network", reflect.TypeFor[Network](), &lines)
 	form("endpoint", reflect.TypeFor[Endpoint](), &lines)
+	form("policy", reflect.TypeFor[NamedPolicy](), &lines)
 	form("host", reflect.TypeFor[HostRecord](), &lines)
 	got, err := json.MarshalIndent(lines, "", "  ")
 	if err != nil {
@@ -31,6 +32,9 @@ func form(path string, of reflect.Type, lines *[]string) {
 	_, hasForm := reflect.New(of).Interface().(json.Unmarshaler)
 	switch {
 	case isText || hasForm:
+	case of.Kind() == reflect.Pointer:
+		form(path, of.Elem(), lines)
+		return
 	case of.Kind() == reflect.Slice:
 		form(path+"[]", of.Elem(), lines)
 		return

@@ -33,7 +33,6 @@ func CompileFacts(s *model.State, f Facts) Plan {
 // addNetwork adds what a network contributes by itself.
 func (p *Plan) addNetwork(n *model.Network, uplink int) {
 	p.add(Bridge(n, uplink), isolation(n))
-	addAll(p, networkPolicy(n))
 	if !n.Adopted {
 		p.add(spec.Zone{Bridge: n.Bridge})
 	}
@@ -55,7 +54,6 @@ func (p *Plan) addEndpoint(from Source) {
 			p.add(spec.Forwarding{Six: six})
 		}
 	}
-	addAll(p, endpointPolicy(n, e))
 	addAll(p, translatedPorts(n, e))
 	addAll(p, OpenPorts(n, e))
 	addAll(p, keptPorts(n, e))

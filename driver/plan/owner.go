@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/model"
 )
 
@@ -47,6 +48,8 @@ type Source struct {
 	// Network is the network, or that of the endpoint.
 	Network  *model.Network
 	Endpoint *model.Endpoint
+	// Policy is what was said for the network, Own what was said for the endpoint.
+	Policy, Own config.Policy
 	// Members are the endpoints in a container.
 	Members []Member
 	// Watched are the endpoints of which the endpoint gets copies, sorted; see Mirrors.
@@ -67,11 +70,14 @@ type Member struct {
 func SourceOf(s *model.State, o Owner, uplink int) (from Source) {
 	switch o.Kind {
 	case OfNetwork:
-		from.Network = s.Networks[o.ID]
+		if from.Network = s.Networks[o.ID]; from.Network != nil {
+			from.Policy = s.PolicyOf(from.Network, nil)
+		}
 	case OfEndpoint:
 		n, e := s.Networks[o.Network], s.Members[o.Network][o.ID]
 		if n != nil && e != nil {
 			from.Network, from.Endpoint, from.Watched = n, e, Watched(s, e)
+			from.Policy, from.Own = s.PolicyOf(n, nil), s.PolicyOf(n, e)
 		}
 	case OfContainer:
 		for _, e := range s.Sandboxes[o.ID] {
@@ -94,8 +100,10 @@ func (f Source) Compile() (p Plan) {
 	switch {
 	case f.Endpoint != nil:
 		p.addEndpoint(f)
+		addAll(&p, f.endpointPolicy())
 	case f.Network != nil:
 		p.addNetwork(f.Network, f.Uplink)
+		addAll(&p, f.networkPolicy())
 	case len(f.Members) > 0:
 		p.addContainer(f.Members)
 	}
@@ -149,6 +157,9 @@ func Concerned(s *model.State, c model.Change) (all []Owner) {
 		for _, w := range s.Watchers[e.NetworkID()] {
 			on(w)
 		}
+	}
+	for _, p := range c.Policies {
+		all = append(all, users(s, p)...)
 	}
 	slices.SortFunc(all, Owner.Compare)
 	return slices.Compact(all)

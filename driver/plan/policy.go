@@ -10,35 +10,66 @@ import (
 )
 
 // networkPolicy is that of a network's containers, unless it is open.
-func networkPolicy(n *model.Network) []policy.Binding {
-	if open(n.Policy) {
+func (f Source) networkPolicy() []policy.Binding {
+	n := f.Network
+	if open(f.Policy) {
 		return nil
 	}
-	return []policy.Binding{{NetworkID: n.ID, Bridge: n.Bridge, Subnets: ownSubnets(n), Texts: filled(n.Policy)}}
+	return []policy.Binding{{NetworkID: n.ID, Bridge: n.Bridge, Subnets: ownSubnets(n), Texts: nameless(f.Policy)}}
 }
 
-// endpointPolicy is the one that a container has for itself. One that is open counts where
+// endpointPolicy is the one that a container in a sandbox has for itself. One that is open counts where
 // that of its network is not.
-func endpointPolicy(n *model.Network, e *model.Endpoint) []policy.Binding {
-	own := e.Options.Policy.Over(n.Policy)
-	if e.Options.Policy == (config.Policy{}) || open(own) && open(n.Policy) {
+func (f Source) endpointPolicy() []policy.Binding {
+	n, e := f.Network, f.Endpoint
+	if e.Sandbox == "" || nameless(f.Own) == nameless(f.Policy) || open(f.Own) && open(f.Policy) {
 		return nil
 	}
 	return []policy.Binding{{
-		NetworkID: n.ID, EndpointID: e.ID, Bridge: n.Bridge, Subnets: ownSubnets(n), Addrs: e.Addrs(), Texts: filled(own),
+		NetworkID: n.ID, EndpointID: e.ID, Bridge: n.Bridge, Subnets: ownSubnets(n), Addrs: e.Addrs(), Texts: nameless(f.Own),
 	}}
+}
+
+// users are the owners whose plans follow from a named policy. The state is the one after its
+// change.
+func users(s *model.State, c model.PolicyChange) (all []Owner) {
+	name := ""
+	for _, p := range []*model.NamedPolicy{c.Before, c.After} {
+		if p != nil {
+			name = p.Name
+		}
+	}
+	networks, endpoints := s.Users(name)
+	for _, n := range networks {
+		all = append(all, Owner{OfNetwork, n.ID, n.ID})
+		for id := range s.Members[n.ID] {
+			all = append(all, Owner{OfEndpoint, n.ID, id})
+		}
+	}
+	for _, e := range endpoints {
+		all = append(all, Owner{OfEndpoint, e.NetworkID, e.ID})
+	}
+	return all
 }
 
 // PolicyInForce is what counts for a container, or for all without one of their own if e is nil;
 // the zero value where it refuses nothing.
-func PolicyInForce(n *model.Network, e *model.Endpoint) config.Policy {
-	texts := n.Policy
-	if e != nil {
-		texts = e.Options.Policy.Over(texts)
-	}
+func PolicyInForce(s *model.State, n *model.Network, e *model.Endpoint) config.Policy {
+	texts := s.PolicyOf(n, e)
 	if open(texts) {
 		return config.Policy{}
 	}
+	return filled(texts)
+}
+
+// OwnPolicy says that something else counts for a container than for others on its network.
+func OwnPolicy(s *model.State, n *model.Network, e *model.Endpoint) bool {
+	return nameless(s.PolicyOf(n, e)) != nameless(s.PolicyOf(n, nil))
+}
+
+// nameless is what counts, whoever has said it: equal policies are one in the kernel.
+func nameless(texts config.Policy) config.Policy {
+	texts.Name = ""
 	return filled(texts)
 }
 
@@ -49,14 +80,17 @@ func open(texts config.Policy) bool {
 }
 
 // filled says what counts for what nobody has said, so that equal policies are equal.
-func filled(texts config.Policy) config.Policy {
+func filled(texts config.Policy) config.Policy { return texts.Over(Unsaid(texts)) }
+
+// Unsaid is what counts, beside what was said, for what nobody has said.
+func Unsaid(texts config.Policy) config.Policy {
 	host := config.HostDNS
-	if texts.Egress = cmp.Or(texts.Egress, config.EgressOpen); texts.Egress == config.EgressOpen {
+	if cmp.Or(texts.Egress, config.EgressOpen) == config.EgressOpen {
 		host = config.Any
 	}
-	return texts.Over(config.Policy{
-		Allow: config.None, Deny: config.None, Ingress: config.Any, Host: host, Mode: config.ModeEnforce,
-	})
+	return config.Policy{
+		Egress: config.EgressOpen, Allow: config.None, Deny: config.None, Ingress: config.Any, Host: host, Mode: config.ModeEnforce,
+	}
 }
 
 // ownSubnets are the network's whose addresses come by its bridge alone. IPv6 link-local ones

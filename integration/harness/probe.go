@@ -137,8 +137,20 @@ func (h *Host) Tap(t testing.TB, name, addr, gateway, target string) *Session {
 // Stop is called.
 func (h *Host) Stream(t testing.TB, addr string) *Stream {
 	t.Helper()
+	return h.stream(t, addr, h.probe, "stream", addr)
+}
+
+// StreamInside is Stream from a running container's network.
+func (e *Engine) StreamInside(t testing.TB, container, addr string) *Stream {
+	t.Helper()
+	pid := e.Docker(t, "inspect", "--format", "{{.State.Pid}}", container)
+	return e.stream(t, addr, "nsenter", "--target", pid, "--net", e.probe, "stream", addr)
+}
+
+func (h *Host) stream(t testing.TB, addr string, args ...string) *Stream {
+	t.Helper()
 	log := filepath.Join(t.TempDir(), "stream.log")
-	p, err := h.startProcess(log, h.probe, "stream", addr)
+	p, err := h.startProcess(log, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,8 @@ type network struct {
 	// bridge that is there already gives the gateway.
 	gateway   string
 	endpoints []endpoint
+	// policy is the file of one with a name, applied before.
+	policy string
 }
 
 // An endpoint to keep. Ports are engine options.
@@ -95,6 +97,11 @@ func estate() []network {
 				"gangway.routes": "10.9.0.0/16 via 10.58.0.5", "gangway.host_routes": "10.9.0.0/16 via 10.58.0.5", "gangway.no_default_route": "true", "driver.mtu": "auto"},
 			endpoints: []endpoint{{id: id("8"), options: map[string]string{"gangway.rate.out": "none", "gangway.promiscuous": "true", "gangway.routes": "none"}}},
 		},
+		{
+			id: id("0"), subnets: []string{"10.59.0.0/24"}, options: map[string]string{"gangway.policy": "agents", "gangway.lock": "true"},
+			policy:    "# what agents reach\nname: agents\negress: deny\negress.allow: [10.0.5.7:5432/tcp]\nhost: 53\n",
+			endpoints: []endpoint{{id: id("0")}},
+		},
 	}
 }
 
@@ -149,7 +156,24 @@ func create(t *testing.T, p *program, old bool) []call {
 // pool is what was given for one family of a network.
 type pool struct{ id, subnet, gateway string }
 
+// policiesOp applies policies with names. It is no call of an engine's: its answer is another one the
+// second time.
+const policiesOp = "gangway/v1/policies"
+
+func (a *asker) policies(text string) {
+	body, err := json.Marshal(map[string]any{"files": []any{map[string]any{"name": "kept.yml", "text": text}}})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if _, a.failed = a.p.ask(policiesOp, string(body)); a.failed == nil {
+		a.calls = append(a.calls, call{policiesOp, string(body), "{}"})
+	}
+}
+
 func (a *asker) network(n network) {
+	if n.policy != "" {
+		a.policies(n.policy)
+	}
 	var pools []pool
 	for _, subnet := range n.subnets {
 		six := strings.Contains(subnet, ":")

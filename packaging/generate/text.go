@@ -105,6 +105,9 @@ const files = `# FILES
 2
 : nothing is called what an argument, or **--network**, names
 
+3
+: **policy test** finds that it is refused, or **policy apply --dry-run** that something would change
+
 # EXAMPLES
 Is all well, and what was repaired?
 
@@ -139,6 +142,20 @@ func writeCommand(b *strings.Builder, c *cobra.Command) {
 			fmt.Fprintf(b, "**%s**\n: %s\n\n", shell.Name(), escape(shell.Short))
 		}
 	}
+	writeFlags(b, c)
+	if c.Name() == "policy" {
+		for _, below := range c.Commands() {
+			about := below.Long
+			if about == "" {
+				about = below.Short + "."
+			}
+			fmt.Fprintf(b, "### gangway policy %s\n%s\n\n", escape(below.Use), paragraphs(about))
+			writeFlags(b, below)
+		}
+	}
+}
+
+func writeFlags(b *strings.Builder, c *cobra.Command) {
 	c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
 		if f.Hidden || f.Name == "help" {
 			return

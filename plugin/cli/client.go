@@ -173,7 +173,20 @@ func newDaemon(socket string) *daemon {
 // ask returns the daemon's answer on a path of the admin API. An answer with an
 // error status is an error, except that of health.
 func (d *daemon) ask(ctx context.Context, name string) (json.RawMessage, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://gangway"+plugin.AdminPath+name, nil)
+	return d.call(ctx, http.MethodGet, name, nil)
+}
+
+// call is ask by any method, with a body that becomes JSON unless it is nil.
+func (d *daemon) call(ctx context.Context, method, name string, body any) (json.RawMessage, error) {
+	var text io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		text = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://gangway"+plugin.AdminPath+name, text)
 	if err != nil {
 		return nil, err
 	}
@@ -182,15 +195,7 @@ func (d *daemon) ask(ctx context.Context, name string) (json.RawMessage, error) 
 
 // tell has the daemon change something.
 func (d *daemon) tell(ctx context.Context, name string, request any) error {
-	body, err := json.Marshal(request)
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://gangway"+plugin.AdminPath+name, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	_, err = d.answerTo(req, name)
+	_, err := d.call(ctx, http.MethodPost, name, request)
 	return err
 }
 
@@ -211,6 +216,9 @@ func (d *daemon) answerTo(req *http.Request, name string) (json.RawMessage, erro
 		var e plugin.ErrorBody
 		if json.Unmarshal(body, &e) != nil || e.Error == "" {
 			return nil, fmt.Errorf("the daemon on %s answers %s", d.socket, resp.Status)
+		}
+		if resp.StatusCode == http.StatusNotFound {
+			return nil, &notFoundError{e.Error}
 		}
 		return nil, errors.New(e.Error)
 	}
@@ -274,6 +282,22 @@ func (d *daemon) explain(err error) error {
 		return fmt.Errorf("the daemon on %s ended before it answered: look at its log", d.socket)
 	}
 	return fmt.Errorf("ask the daemon on %s: %w", d.socket, err)
+}
+
+// send asks by a method, decodes the answer into v, and returns it as it came.
+func (q query) send(ctx context.Context, method, name string, body, v any) (json.RawMessage, error) {
+	d, err := q.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := d.call(ctx, method, name, body)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return nil, fmt.Errorf("the daemon on %s is of another version: %w", d.socket, err)
+	}
+	return raw, nil
 }
 
 // answer asks for name and decodes the answer into v. It returns true if the

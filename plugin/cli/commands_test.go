@@ -277,7 +277,7 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 	for _, tc := range []struct{ line, want string }{
-		{"p", "ports"}, {"en", "endpoints"}, {"ev", "events"}, {"events --f", "--follow"}, {"st", "status"}, {"status --js", "--json"}, {"ports --no", "--no-trunc"}, {"serve --st", "--state"},
+		{"po", "policy"}, {"por", "ports"}, {"en", "endpoints"}, {"ev", "events"}, {"events --f", "--follow"}, {"st", "status"}, {"status --js", "--json"}, {"ports --no", "--no-trunc"}, {"serve --st", "--state"},
 	} {
 		r := gangway(t, dir, append([]string{"__complete"}, strings.Fields(tc.line)...)...)
 		if r.code != 0 || !strings.HasPrefix(r.stdout, tc.want+"\t") {

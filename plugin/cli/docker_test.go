@@ -50,7 +50,7 @@ func TestDocker(t *testing.T) {
 		}
 	}
 	for line, want := range map[string]string{
-		"__complete gangway po":                     "ports\t",
+		"__complete gangway por":                    "ports\t",
 		"__complete gangway ports sh":               "shop-db-1\nshop-web-1\n",
 		"__complete gangway ports --network sh":     "shop_front\n",
 		"__complete gangway networks x":             "shop_front\n",

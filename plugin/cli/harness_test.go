@@ -46,7 +46,8 @@ type inspector struct {
 	// rates are those that were asked for.
 	rates []string
 	// book has names, if there are any.
-	book *names.Book
+	book     *names.Book
+	policies *policies
 	// block holds up Endpoints until it is closed.
 	block chan struct{}
 }
@@ -224,14 +225,18 @@ func serveFor(t *testing.T, path string, i plugin.Inspector, wait time.Duration)
 	var drops plugin.Drops
 	var holdings plugin.Holdings
 	var rates plugin.Rates
+	var kept plugin.Policies
 	switch i := i.(type) {
 	case *inspector:
 		book, drops, holdings, rates = i.book, i, i, i
+		if i.policies != nil {
+			kept = i.policies
+		}
 	case *latelyNamed:
 		book, drops = i.book, i
 	}
 	s, err := plugin.New(plugin.Options{
-		Networks: unused{}, Addresses: unused{}, Inspector: i, Holdings: holdings, Drops: drops, Rates: rates, Names: book,
+		Networks: unused{}, Addresses: unused{}, Inspector: i, Holdings: holdings, Drops: drops, Rates: rates, Policies: kept, Names: book,
 		Version: daemonVersion, Log: testkit.Quiet(), VerbTime: wait,
 	})
 	if err != nil {

@@ -90,7 +90,7 @@ func New(o Options) *cobra.Command {
 	for _, c := range []command{statusCommand(), healthCommand(), networksCommand(), endpointsCommand(), portsCommand(), addressesCommand(), dropsCommand(), decisionsCommand(), eventsCommand(), graphCommand(), doctorCommand(), traceCommand(), rateCommand(), versionCommand(o.Version)} {
 		root.AddCommand(c.cobra(o))
 	}
-	root.AddCommand(captureCommand(o), supportCommand(o), uiCommand(o))
+	root.AddCommand(captureCommand(o), policyCommand(o), supportCommand(o), uiCommand(o))
 	return root
 }
 

@@ -26,7 +26,7 @@ type migration func(stored contents) (changed contents, err error)
 // migrations lead from the schema oldest+i to the one after it. A new schema is
 // needed when a stored value gets, loses or changes a part.
 func migrations() []migration {
-	return []migration{gatewayModes, endpointsApart, routersNoted, optionsAsGiven, addressesKept}
+	return []migration{gatewayModes, endpointsApart, routersNoted, optionsAsGiven, addressesKept, policiesNamed}
 }
 
 // migrate brings the content from a schema to the present one.
@@ -102,6 +102,10 @@ func routersNoted(contents) (contents, error) { return nil, nil }
 // kept for who had them last. Those pools that there were have no options, and nothing was
 // kept.
 func addressesKept(contents) (contents, error) { return nil, nil }
+
+// policiesNamed leads from schema 6 to 7, in which there are policies with names, and
+// exceptions of networks and endpoints. There were none.
+func policiesNamed(contents) (contents, error) { return nil, nil }
 
 // withParts adds to an object inside of a JSON object the parts that it lacks.
 func withParts(value []byte, inside string, parts map[string]string) ([]byte, error) {

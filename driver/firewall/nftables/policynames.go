@@ -210,7 +210,7 @@ func idBytes(id string) []byte {
 
 // idOf are the bytes by which elements know a policy.
 func idOf(texts config.Policy) []byte {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q", texts))
+	sum := sha256.Sum256(fmt.Appendf(nil, "{%q %q %q %q %q %q}", texts.Egress, texts.Allow, texts.Deny, texts.Ingress, texts.Host, texts.Mode))
 	return sum[:6]
 }
 

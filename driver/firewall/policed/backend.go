@@ -123,6 +123,9 @@ func (p *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 	}
 	_, was := p.o.Table.Told()
 	log := was && !d.Remove.Log || d.Add.Log
+	if d.Running {
+		replaced, gone = d.Remove.Policies, nil // nothing but policies changes: that is one step
+	}
 	if err := p.turn(ctx, replaced, d.Add.Policies, log); err != nil {
 		return err
 	}
@@ -136,7 +139,7 @@ func (p *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 	if err := p.turn(ctx, gone, nil, log); err != nil {
 		return err
 	}
-	if len(replaced) > 0 {
+	if len(replaced) > 0 || d.Running {
 		p.end(ctx, true)
 	}
 	return nil
