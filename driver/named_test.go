@@ -49,27 +49,45 @@ func wantIs(t *testing.T, f *fakeHost, network, endpoint, egress, allow string) 
 	}
 }
 
-// TestNamedPolicies: what is applied counts for running containers of all networks that name
-// it, in one step; the same again changes nothing, what somebody uses stays, and a restart
-// changes nothing.
-func TestNamedPolicies(t *testing.T) {
+// withPolicy is a driver with a policy that network A names, and a container on network B.
+func withPolicy(t *testing.T, p model.NamedPolicy) (*fakeHost, *Driver) {
+	t.Helper()
 	f := newFakeHost()
 	d := newTestDriver(t, f, "boot")
 	ctx := t.Context()
-	err := d.CreateNetwork(ctx, policyRequest(netA, "10.0.0.0/24", "10.0.0.1", "gangway.policy", "agents"))
-	if err == nil || !strings.Contains(err.Error(), `gangway.policy names "agents"`) {
-		t.Fatalf("a policy that is not there: %v", err)
-	}
-	deny := policyOf("agents", config.Policy{Egress: "deny", Allow: "10.9.0.1"})
-	if out := applied(t, d, deny); out[0].Action != PolicyCreated {
+	if out := applied(t, d, p); out[0].Action != PolicyCreated {
 		t.Errorf("%+v", out)
 	}
-	must(t, d.CreateNetwork(ctx, policyRequest(netA, "10.0.0.0/24", "10.0.0.1", "gangway.policy", "agents")))
+	must(t, d.CreateNetwork(ctx, policyRequest(netA, "10.0.0.0/24", "10.0.0.1", "gangway.policy", p.Name)))
 	must(t, d.CreateNetwork(ctx, networkRequest(netB, "10.1.0.0/24", "10.1.0.1")))
 	container(t, d, netA, ep1, "10.0.0.2/24")
 	r := endpointRequest(netB, ep2, "10.1.0.2/24")
-	r.Options = config.EndpointOptions{"gangway.policy": []byte(`"agents"`)}
+	r.Options = config.EndpointOptions{"gangway.policy": []byte(`"` + p.Name + `"`)}
 	must(t, endpointErr(d.CreateEndpoint(ctx, r)), joinErr(d.Join(ctx, netB, ep2, "/netns/2", nil)))
+	return f, d
+}
+
+// TestUnknownPolicy: nobody can name a policy that is not there.
+func TestUnknownPolicy(t *testing.T) {
+	d := newTestDriver(t, newFakeHost(), "boot")
+	err := d.CreateNetwork(t.Context(), policyRequest(netA, "10.0.0.0/24", "10.0.0.1", "gangway.policy", "agents"))
+	if err == nil || !strings.Contains(err.Error(), `gangway.policy names "agents"`) {
+		t.Errorf("of a network: %v", err)
+	}
+	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	r := endpointRequest(netA, ep1, "10.0.0.2/24")
+	r.Options = config.EndpointOptions{"gangway.policy": []byte(`"agents"`)}
+	if err = endpointErr(d.CreateEndpoint(t.Context(), r)); err == nil || !strings.Contains(err.Error(), `gangway.policy names "agents"`) {
+		t.Errorf("of a container: %v", err)
+	}
+}
+
+// TestNamedPolicies: what is applied counts for running containers of all networks that name
+// it, in one step; the same again changes nothing, and a restart changes nothing.
+func TestNamedPolicies(t *testing.T) {
+	deny := policyOf("agents", config.Policy{Egress: "deny", Allow: "10.9.0.1"})
+	f, d := withPolicy(t, deny)
+	ctx := t.Context()
 	wantIs(t, f, netA, "", "deny", "10.9.0.1")
 	wantIs(t, f, netA, ep1, "", "")
 	wantIs(t, f, netB, "", "", "")
@@ -95,7 +113,15 @@ func TestNamedPolicies(t *testing.T) {
 		t.Errorf("after a restart: %+v", all)
 	}
 	inSync(t, f, d)
-	err = d.RemovePolicy(ctx, "agents")
+}
+
+// TestRemovePolicy: a policy stays while somebody names it, who is told; after that nothing is
+// left behind.
+func TestRemovePolicy(t *testing.T) {
+	f, d := withPolicy(t, policyOf("agents", config.Policy{Egress: "deny"}))
+	ctx := t.Context()
+	applied(t, d, policyOf("others", config.Policy{Mode: "audit"}))
+	err := d.RemovePolicy(ctx, "agents")
 	if err == nil || !strings.Contains(err.Error(), "network "+model.Short(netA)) || !strings.Contains(err.Error(), "endpoint "+model.Short(ep2)) {
 		t.Errorf("in use: %v", err)
 	}

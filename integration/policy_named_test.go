@@ -27,15 +27,16 @@ egress.allow: 192.0.2.2:8443/tcp
 `
 )
 
-// counters note what arrives at the outside, by port.
+// counters note what arrives at the outside, by port, but for resets: the host sends one itself when
+// the outside answers a flow that nobody knows any more.
 const counters = `nft -f - <<'EOF'
 table inet arrived {
 	counter c5432 {}
 	counter c8443 {}
 	chain in {
 		type filter hook input priority 0;
-		tcp dport 5432 counter name c5432
-		tcp dport 8443 counter name c8443
+		tcp dport 5432 tcp flags & rst == 0x0 counter name c5432
+		tcp dport 8443 tcp flags & rst == 0x0 counter name c8443
 	}
 }
 EOF`

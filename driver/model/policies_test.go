@@ -98,8 +98,7 @@ func plainly(s *State, n *Network, e *Endpoint) config.Policy {
 func TestExceptions(t *testing.T) {
 	now := time.Now()
 	later := now.Add(time.Minute)
-	var none *Exceptions
-	x := none.With(Exception{To: "10.0.0.1"}).With(Exception{To: "10.0.0.2", Until: &later}).With(Exception{To: "10.0.0.1", Deny: true})
+	x := (*Exceptions)(nil).With(Exception{To: "10.0.0.1"}).With(Exception{To: "10.0.0.2", Until: &later}).With(Exception{To: "10.0.0.1", Deny: true})
 	if len(x.List()) != 2 || !x.List()[1].Deny {
 		t.Errorf("%+v", x)
 	}
@@ -110,8 +109,8 @@ func TestExceptions(t *testing.T) {
 	if !ended || len(left.List()) != 1 || left.List()[0].To != "10.0.0.1" {
 		t.Errorf("%+v at its end", left)
 	}
-	if left, had := left.Without("10.0.0.1"); !had || left != nil {
-		t.Errorf("%+v after the last one", left)
+	if none, had := left.Without("10.0.0.1"); !had || none != nil {
+		t.Errorf("%+v after the last one", none)
 	}
 	if _, had := left.Without("10.0.0.9"); had {
 		t.Error("one that never was")

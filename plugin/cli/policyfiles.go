@@ -130,14 +130,23 @@ func users(networks, containers int) string {
 // minus, one that comes with a plus.
 func diff(before, after string) (out []string) {
 	a, b := linesOf(before), linesOf(after)
-	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
-		out, a, b = append(out, "  "+a[0]), a[1:], b[1:]
+	first, last := 0, 0
+	for first < min(len(a), len(b)) && a[first] == b[first] {
+		out = append(out, "  "+a[first])
+		first++
 	}
-	var end []string
-	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
-		end, a, b = append(end, "  "+a[len(a)-1]), a[:len(a)-1], b[:len(b)-1]
+	for last < min(len(a), len(b))-first && a[len(a)-1-last] == b[len(b)-1-last] {
+		last++
 	}
-	slices.Reverse(end)
+	out = append(out, middle(a[first:len(a)-last], b[first:len(b)-last])...)
+	for _, line := range a[len(a)-last:] {
+		out = append(out, "  "+line)
+	}
+	return out
+}
+
+// middle is diff of texts that neither begin nor end with the same line.
+func middle(a, b []string) (out []string) {
 	same := common(a, b)
 	for i, j := 0, 0; i < len(a) || j < len(b); {
 		switch {
@@ -152,7 +161,7 @@ func diff(before, after string) (out []string) {
 			j++
 		}
 	}
-	return append(out, end...)
+	return out
 }
 
 func linesOf(text string) []string {

@@ -275,16 +275,8 @@ func (q query) whoms(ctx context.Context, word, network string) (all []driver.Wh
 	if notContainer != nil {
 		return nil, notContainer
 	}
-	on := map[string]bool{}
-	if network != "" {
-		if on, err = pick("network", "is one of Gangway's", network, networkRefs(networks.list)); err != nil {
-			return nil, err
-		}
-	}
-	for _, e := range endpoints.list {
-		if found[key(e.Whose, e.ID)] && (network == "" || on[e.NetworkID]) {
-			all = append(all, driver.Whom{NetworkID: e.NetworkID, EndpointID: e.ID})
-		}
+	if all, err = places(endpoints.list, networks.list, found, network); err != nil {
+		return nil, err
 	}
 	switch {
 	case len(all) > 0 && notNetwork == nil:
@@ -296,6 +288,22 @@ func (q query) whoms(ctx context.Context, word, network string) (all []driver.Wh
 	}
 	for _, id := range slices.Sorted(maps.Keys(nets)) {
 		all = append(all, driver.Whom{NetworkID: id})
+	}
+	return all, nil
+}
+
+// places are the endpoints of containers, of one network if that is named.
+func places(endpoints []plugin.Endpoint, networks []plugin.Network, of map[string]bool, network string) (all []driver.Whom, err error) {
+	var on map[string]bool
+	if network != "" {
+		if on, err = pick("network", "is one of Gangway's", network, networkRefs(networks)); err != nil {
+			return nil, err
+		}
+	}
+	for _, e := range endpoints {
+		if of[key(e.Whose, e.ID)] && (on == nil || on[e.NetworkID]) {
+			all = append(all, driver.Whom{NetworkID: e.NetworkID, EndpointID: e.ID})
+		}
 	}
 	return all, nil
 }

@@ -113,19 +113,9 @@ func (p *Backend) Apply(ctx context.Context, d firewall.Delta) error {
 		}
 		return p.Backend.Apply(ctx, d)
 	}
-	var replaced, gone []policy.Binding
-	for _, b := range d.Remove.Policies {
-		if slices.ContainsFunc(d.Add.Policies, func(next policy.Binding) bool { return next.Key() == b.Key() }) {
-			replaced = append(replaced, b)
-		} else {
-			gone = append(gone, b)
-		}
-	}
+	replaced, gone := leaving(d)
 	_, was := p.o.Table.Told()
 	log := was && !d.Remove.Log || d.Add.Log
-	if d.Running {
-		replaced, gone = d.Remove.Policies, nil // nothing but policies changes: that is one step
-	}
 	if err := p.turn(ctx, replaced, d.Add.Policies, log); err != nil {
 		return err
 	}
@@ -158,6 +148,19 @@ func (p *Backend) turn(ctx context.Context, remove, add []policy.Binding, log bo
 		err = errors.Join(err, p.follow(func(r Resolver) (uint16, error) { return r.Follow(add, remove) }))
 	}
 	return err
+}
+
+// leaving are the bindings that go when others come, and those that go at the end. Where nothing
+// but policies changes, all is one step.
+func leaving(d firewall.Delta) (replaced, gone []policy.Binding) {
+	for _, b := range d.Remove.Policies {
+		if d.Running || slices.ContainsFunc(d.Add.Policies, func(next policy.Binding) bool { return next.Key() == b.Key() }) {
+			replaced = append(replaced, b)
+		} else {
+			gone = append(gone, b)
+		}
+	}
+	return replaced, gone
 }
 
 // Repair implements firewall.Backend.
