@@ -55,6 +55,9 @@ func (f *fakeHost) Apply(_ context.Context, d firewall.Delta) error {
 		return err
 	}
 	defer unlock()
+	if d.Running {
+		f.running++
+	}
 	for _, o := range d.Remove.All() {
 		delete(f.rules, ruleID{o.Kind(), o.Key()})
 	}

@@ -33,6 +33,8 @@ type fakeHost struct {
 	// noIPv6 are those whose container has IPv6 switched off.
 	noIPv6 map[string]bool
 	rules  fakeRules
+	// running counts changes of policies under running containers.
+	running int
 	// told are the rules that there should be; nil for those that there are.
 	told fakeRules
 	// listening is where the host listens, deaf has it not tell.

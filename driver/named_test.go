@@ -103,7 +103,13 @@ func TestNamedPolicies(t *testing.T) {
 	if o := out[0]; f.ops != 0 || o.Action != PolicyChanged || !slices.Equal(o.Networks, []string{netA}) || !slices.Equal(o.Endpoints, []string{ep2}) || o.Before != deny.Text {
 		t.Errorf("tried only: %+v, and %d steps", o, f.ops)
 	}
+	if f.running != 0 {
+		t.Errorf("%d changes under running containers, and there was none", f.running)
+	}
 	applied(t, d, internet, policyOf("others", config.Policy{Mode: "audit"}))
+	if f.running != 1 {
+		t.Errorf("%d changes under running containers, want one for all", f.running)
+	}
 	wantIs(t, f, netA, "", "internet", "none")
 	wantIs(t, f, netB, ep2, "internet", "none")
 	inSync(t, f, d)
@@ -216,6 +222,9 @@ func TestExcept(t *testing.T) {
 	d = newTestDriver(t, f, "boot")
 	inSync(t, f, d)
 	wantIs(t, f, netA, ep1, "deny", "10.9.0.1:443/tcp,10.9.0.2")
+	if f.running != 2 {
+		t.Errorf("%d changes under running containers, want two", f.running)
+	}
 	if len(d.Exceptions()) != 2 {
 		t.Errorf("%+v", d.Exceptions())
 	}
