@@ -179,7 +179,7 @@ func lineOf(all []PolicyLine, by policy.Entry) PolicyLine {
 	for _, l := range all {
 		switch {
 		case l.Word != found.Word || l.Unused:
-		case l.Value == by.Value:
+		case l.Value == by.Value, l.Value == "53" && by.Value == config.HostDNS: // it has two spellings
 			return l
 		case found.From == fromDefault:
 			found.From, found.Source = l.From, l.Source
