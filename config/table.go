@@ -45,6 +45,10 @@ type Network struct {
 	// containers no default route by the network.
 	ContainerRoutes, HostRoutes string
 	NoDefaultRoute              bool
+	// Uplink is the link by which containers are on a LAN; "" for none. HostAccess gives the
+	// host an address there.
+	Uplink     string
+	HostAccess bool
 
 	given given
 }
@@ -95,6 +99,7 @@ func OptionsTable() []Option {
 		rateOptions(),
 		routeOptions(),
 		promiscuousOption(),
+		uplinkOptions(),
 		stickyOption(),
 		engineOptions(),
 	)

@@ -87,6 +87,9 @@ func (d *Driver) lookAtBridge(ctx context.Context, n *model.Network) (elsewhere 
 		return nil, fmt.Errorf("link %s exists and is a %s, not a bridge: choose another com.docker.network.bridge.name", n.Bridge, info.Kind)
 	}
 	n.Adopted = info.Exists && info.Owner != n.ID
+	if n.Adopted && n.OnLAN() {
+		return nil, fmt.Errorf("bridge %s was there before: leave gangway.uplink out if it is on the LAN already (com.docker.network.bridge.inhibit_ipv4=true), or choose another com.docker.network.bridge.name", n.Bridge)
+	}
 	return info.Elsewhere, d.refuseDuplicateGateway(ctx, n, info.Addresses)
 }
 

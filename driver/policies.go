@@ -73,10 +73,14 @@ func (d *Driver) holds(s *model.State, n *model.Network, e *model.Endpoint) erro
 	switch {
 	case err != nil:
 		return err
-	case p.Open():
+	case p.Open() && !n.Hostless():
 		return nil
 	case d.o.Unpoliced != "":
 		return fmt.Errorf("this host cannot keep it: %s", d.o.Unpoliced)
+	case p.Open():
+		return nil
+	case n.OnLAN():
+		return fmt.Errorf("containers and their neighbours on the LAN of %s reach each other without the host: leave gangway.uplink out, or the policy; GANGWAY_DEFAULT_EGRESS, _INGRESS and _HOST count for networks that have none", n.Options.Uplink)
 	case n.Adopted && p.Outward():
 		return fmt.Errorf("bridge %s was there before, and what leaves by its other ports does not pass the host: leave com.docker.network.bridge.name out", n.Bridge)
 	case p.Outward() && n.LeavesElsewhere():

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 
 	"github.com/gangway-net/gangway/config"
@@ -33,13 +34,16 @@ func (d *Driver) publish(ctx context.Context, networkID, endpointID string, opti
 	}
 	defer unlock()
 	s, unlockState := d.desired.Read()
-	_, e, err := s.Find(networkID, endpointID)
+	n, e, err := s.Find(networkID, endpointID)
 	unlockState()
 	if err != nil {
 		return err
 	}
 	if e.Sandbox == "" {
 		return model.Conflictf("endpoint %s cannot publish ports before it joined a container", model.Short(e.ID))
+	}
+	if n.OnLAN() && len(want.Bindings) > 0 {
+		return fmt.Errorf("%s is on the LAN of %s, where the container's ports are reached at its own address: leave -p out, or give the container another network as its gateway", n, n.Options.Uplink)
 	}
 	published := *e
 	if d.lacksIPv6(ctx, e) {

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -37,7 +38,7 @@ func (d *Driver) newNetwork(r CreateNetworkRequest) (*model.Network, error) {
 	if !n.Subnet4.IsValid() && !n.Subnet6.IsValid() {
 		return nil, fmt.Errorf("network %s has no subnet: gangway needs one from the address manager, so leave out --ipam-driver null", model.Short(n.ID))
 	}
-	return n, nil
+	return n, hostOnLAN(n, r)
 }
 
 // onePool checks the pools of one family. A bridge network has one.
@@ -61,6 +62,34 @@ func onePool(pools []PoolData, family string) (subnet, gateway netip.Prefix, err
 		return subnet, gateway, fmt.Errorf("gateway %s is not inside subnet %s", p.Gateway.Addr(), p.Subnet)
 	}
 	return p.Subnet, p.Gateway, nil
+}
+
+// hostOnLAN takes the host's addresses on a LAN from the auxiliary ones.
+func hostOnLAN(n *model.Network, r CreateNetworkRequest) error {
+	if !n.Options.HostAccess {
+		return nil
+	}
+	if !n.OnLAN() {
+		return errors.New("network option gangway.host_access: it is about the LAN of gangway.uplink, which there is not: leave it out")
+	}
+	for _, p := range slices.Concat(r.IPv4, r.IPv6) {
+		for _, name := range []string{config.HostName4, config.HostName6} {
+			a, named := p.Aux[name]
+			switch {
+			case !named:
+			case a.Addr().Is4() != (name == config.HostName4):
+				return fmt.Errorf("auxiliary address %s=%s is of the other family", name, a.Addr())
+			case a.Addr().Is4():
+				n.Host4 = a.Addr()
+			default:
+				n.Host6 = a.Addr()
+			}
+		}
+	}
+	if !n.Host4.IsValid() && !n.Host6.IsValid() {
+		return fmt.Errorf("network option gangway.host_access: the host needs an address of the LAN that nobody else has: give it by --aux-address %s=ADDRESS or %s=ADDRESS", config.HostName4, config.HostName6)
+	}
+	return nil
 }
 
 // bridgeName names the bridge of a network whose user did not.

@@ -33,6 +33,7 @@ func exampleChecks() map[string]func(example) {
 		"mtu":              example.mtu,
 		"rates":            example.rates,
 		"routes":           example.routes,
+		"lan":              example.lan,
 	}
 }
 
@@ -61,6 +62,9 @@ func (x example) run(file string) {
 	content, err := os.ReadFile(file)
 	if err != nil {
 		x.t.Fatal(err)
+	}
+	if x.name == "lan" {
+		x.LAN.Cable(x.t, x.Node, "eth1")
 	}
 	x.up(string(content))
 	check(x)
@@ -190,6 +194,18 @@ func (x example) routes() {
 	x.Ping(x.t, "10.9.0.1")
 	if routes := x.Exec(x.t, x.container("client"), "ip", "route"); !strings.Contains(routes, "10.9.0.0/16 via 10.77.0.5") {
 		x.t.Errorf("routes of the client:\n%s", routes)
+	}
+}
+
+func (x example) lan() {
+	if x.Driver == string(harness.Builtin) {
+		return
+	}
+	x.LAN.Neighbour.Run(x.t, "ip", "addr", "add", "10.78.0.3/24", "dev", "lan0")
+	x.t.Cleanup(func() { x.LAN.Neighbour.Run(x.t, "ip", "addr", "del", "10.78.0.3/24", "dev", "lan0") })
+	x.LAN.Neighbour.Fetch(x.t, "10.78.0.200:80", "web")
+	if routes := x.Exec(x.t, x.container("web"), "ip", "route"); !strings.Contains(routes, "default via 10.78.0.1") {
+		x.t.Errorf("routes of the web server:\n%s", routes)
 	}
 }
 

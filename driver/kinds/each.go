@@ -15,8 +15,18 @@ import (
 type each struct {
 	kernel  Kernel
 	desired *commit.Desired
-	// of returns those of an endpoint in a state.
-	of func(s *model.State, n *model.Network, e *model.Endpoint) []atLinks
+	// of returns those of a network in a state, its endpoints' among them.
+	of func(s *model.State, n *model.Network) []atLinks
+}
+
+// ofEndpoints are those of all endpoints of a network, by those of one.
+func ofEndpoints(of func(s *model.State, n *model.Network, e *model.Endpoint) []atLinks) func(*model.State, *model.Network) []atLinks {
+	return func(s *model.State, n *model.Network) (all []atLinks) {
+		for _, e := range s.Members[n.ID] {
+			all = append(all, of(s, n, e)...)
+		}
+		return all
+	}
 }
 
 // atLinks is an object by whose links the kernel tells that it may have changed.
@@ -35,11 +45,9 @@ func (k each) check(ctx context.Context, c *drift.Comparison) {
 	networks := map[any]string{} // of each, by its key
 	s, unlock := k.desired.Read()
 	for id, n := range s.Networks {
-		for _, e := range s.Members[id] {
-			for _, o := range k.of(s, n, e) {
-				if slices.ContainsFunc(o.On(), c.About) {
-					all, networks[o.Key()] = append(all, o), id
-				}
+		for _, o := range k.of(s, n) {
+			if slices.ContainsFunc(o.On(), c.About) {
+				all, networks[o.Key()] = append(all, o), id
 			}
 		}
 	}
@@ -58,11 +66,9 @@ func (k each) wanted(s *model.State, network string, was spec.Object) spec.Objec
 	if n == nil {
 		return nil
 	}
-	for _, e := range s.Members[network] {
-		for _, o := range k.of(s, n, e) {
-			if o.Key() == was.Key() {
-				return o
-			}
+	for _, o := range k.of(s, n) {
+		if o.Key() == was.Key() {
+			return o
 		}
 	}
 	return nil

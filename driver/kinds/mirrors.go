@@ -7,10 +7,10 @@ import (
 
 // mirrors are copies for who watches. They come after the pairs that they are at.
 func mirrors(p Parts) each {
-	return each{p.Kernel, p.Desired, func(s *model.State, n *model.Network, e *model.Endpoint) (all []atLinks) {
+	return each{p.Kernel, p.Desired, ofEndpoints(func(s *model.State, n *model.Network, e *model.Endpoint) (all []atLinks) {
 		for _, m := range plan.Mirrors(n, e, plan.Watched(s, e)) {
 			all = append(all, m)
 		}
 		return all
-	}}
+	})}
 }

@@ -7,10 +7,10 @@ import (
 
 // shapers are the bounds of what passes by pairs. They come after the pairs that they are at.
 func shapers(p Parts) each {
-	return each{p.Kernel, p.Desired, func(_ *model.State, n *model.Network, e *model.Endpoint) []atLinks {
+	return each{p.Kernel, p.Desired, ofEndpoints(func(_ *model.State, n *model.Network, e *model.Endpoint) []atLinks {
 		if s, bounded := plan.Shaper(n, e); bounded {
 			return []atLinks{s}
 		}
 		return nil
-	}}
+	})}
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/gangway-net/gangway/driver/undo"
 )
 
-// loan names one thing that gangway changed on a bridge that belongs to
-// somebody else. It is recorded on the bridge as the alternative name
+// loan names one thing that gangway changed on a link that belongs to
+// somebody else: a bridge, or an uplink. It is recorded on the link as the alternative name
 // "gangway-NETWORKID-LOAN" (IFLA_ALT_IFNAME, Linux 5.5 and on; `ip link` shows
 // it). A file would outlive the bridge, the alias belongs to the owner, and
 // IFA_PROTO marks addresses only. Older kernels have no place for it: they are
@@ -31,6 +31,8 @@ const (
 	loanUp       loan = "up"
 	loanLocalnet loan = "localnet"
 	loanIPv6     loan = "ipv6"
+	// loanPort is an uplink, which is a port of the network's bridge.
+	loanPort loan = "port"
 )
 
 const (
@@ -70,7 +72,7 @@ func parseLoan(altName string) (networkID string, l loan, ok bool) {
 	}
 	l = loan(what)
 	switch l {
-	case loanGroup, loanUp, loanLocalnet, loanIPv6:
+	case loanGroup, loanUp, loanLocalnet, loanIPv6, loanPort:
 		return id, l, true
 	}
 	_, ok = l.address()
@@ -106,10 +108,10 @@ func (h *Handle) lend(link netlink.Link, networkID string, l loan) (added bool, 
 	}
 	err = h.addAltName(link, name)
 	if errors.Is(err, unix.EOPNOTSUPP) {
-		return false, fmt.Errorf("bridge %s is somebody else's, and gangway could not give it back: to note on it what is changed takes %s, and this is %s; let gangway make a bridge of its own: %w",
+		return false, fmt.Errorf("link %s is somebody else's, and gangway could not give it back: to note on it what is changed takes %s, and this is %s; let gangway make a bridge of its own, without an uplink: %w",
 			link.Attrs().Name, kernel.AltNames().Needs(), release(), err)
 	}
-	return err == nil, wrap(err, "record on bridge %s that gangway changes it (alternative name %s)", link.Attrs().Name, name)
+	return err == nil, wrap(err, "record on link %s that gangway changes it (alternative name %s)", link.Attrs().Name, name)
 }
 
 // release is the version of the running kernel.
@@ -225,6 +227,8 @@ func (h *Handle) takeBack(ctx context.Context, link netlink.Link, networkID stri
 		err = h.setDownUnused(ctx, link)
 	case loanLocalnet:
 		err = h.sys.set("net/ipv4/conf/"+name+"/route_localnet", "0")
+	case loanPort:
+		err = h.releasePort(link, networkID)
 	case loanIPv6:
 		err = h.sys.set("net/ipv6/conf/"+name+"/disable_ipv6", "1")
 	default:
@@ -242,7 +246,7 @@ func (h *Handle) takeBack(ctx context.Context, link netlink.Link, networkID stri
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOENT) || notFound(err) {
 		return nil
 	}
-	return wrap(err, "remove the alternative name %s of bridge %s", l.altName(networkID), name)
+	return wrap(err, "remove the alternative name %s of link %s", l.altName(networkID), name)
 }
 
 // setDownUnused sets a bridge down, unless it has ports: somebody else has come
@@ -256,5 +260,5 @@ func (h *Handle) setDownUnused(ctx context.Context, bridge netlink.Link) error {
 	if slices.ContainsFunc(all, func(l netlink.Link) bool { return l.Attrs().MasterIndex == index }) {
 		return nil
 	}
-	return wrap(h.nl.LinkSetDown(bridge), "set bridge %s down", bridge.Attrs().Name)
+	return wrap(h.nl.LinkSetDown(bridge), "set link %s down", bridge.Attrs().Name)
 }

@@ -115,3 +115,10 @@ func Discovery(mac net.HardwareAddr, from, to netip.Addr, icmp []byte) []byte {
 
 // AnswersOnly is answersOnly.
 func AnswersOnly() *bpfprog.Program { return answersOnly() }
+
+// Unfit is unfit for a link of a kind.
+func Unfit(name, kind, sysfs string) string {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.EncapType = name, "ether"
+	return unfit(&netlink.GenericLink{LinkAttrs: attrs, LinkType: kind}, sysfs)
+}

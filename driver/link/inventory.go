@@ -155,17 +155,12 @@ func (known ids) renamed(link netlink.Link) string {
 // changes to it for some networks.
 func (known ids) orphan(link netlink.Link) (whole bool, lent []string) {
 	of := known[link.Type()]
-	switch id := owner(link); {
-	case of == nil:
-		return false, nil
-	case id != "":
+	if id := owner(link); id != "" {
 		_, there := of[id]
-		return !there || known.renamed(link) != "", nil
-	case link.Type() != kindBridge:
-		return false, nil
+		return of != nil && (!there || known.renamed(link) != ""), nil
 	}
 	for id := range loans(link) {
-		if _, there := of[id]; !there {
+		if _, there := known[kindBridge][id]; !there {
 			lent = append(lent, id)
 		}
 	}
@@ -190,7 +185,7 @@ func (h *Handle) pruneLink(ctx context.Context, link netlink.Link, known ids) (r
 			errs = append(errs, err)
 			continue
 		}
-		removed = append(removed, "changes to bridge "+name+" for the unknown network "+id+": taken back")
+		removed = append(removed, "changes to "+kind+" "+name+" for the unknown network "+id+": taken back")
 	}
 	return removed, errors.Join(errs...)
 }

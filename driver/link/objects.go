@@ -9,7 +9,7 @@ import (
 
 // Ensure makes an object, or mends it, and returns one line for each thing that was not as it
 // should be (nil when nothing was). The kinds are those of this package: see EnsureBridge,
-// EnsureVeth, EnsureShaper and EnsureMirror.
+// EnsureVeth, EnsureShaper, EnsureMirror and EnsureLANPort.
 func (h *Handle) Ensure(ctx context.Context, o spec.Object) (fixed []string, err error) {
 	switch o := o.(type) {
 	case spec.Bridge:
@@ -20,6 +20,8 @@ func (h *Handle) Ensure(ctx context.Context, o spec.Object) (fixed []string, err
 		return h.EnsureShaper(ctx, o)
 	case spec.Mirror:
 		return h.EnsureMirror(ctx, o)
+	case spec.LANPort:
+		return h.EnsureLANPort(ctx, o)
 	}
 	return nil, fmt.Errorf("make %s: no kind of link", o)
 }
@@ -35,6 +37,8 @@ func (h *Handle) Remove(ctx context.Context, o spec.Object) error {
 		return h.DeleteShaper(ctx, o)
 	case spec.Mirror:
 		return h.DeleteMirror(ctx, o)
+	case spec.LANPort:
+		return h.DeleteLANPort(ctx, o)
 	}
 	return fmt.Errorf("remove %s: no kind of link", o)
 }
@@ -59,6 +63,8 @@ func (h *Handle) Amiss(ctx context.Context, all []spec.Object) (amiss []spec.Obj
 			is, err = h.misshaped(o, buckets)
 		case spec.Mirror:
 			is, err = h.unmirrored(o)
+		case spec.LANPort:
+			is, err = h.unjoined(o)
 		}
 		if err != nil {
 			return nil, err

@@ -17,6 +17,9 @@ func (s *State) AdmitNetwork(n *Network) error {
 		return Conflictf("bridge %s belongs to network %s: choose another com.docker.network.bridge.name", n.Bridge, Short(old.ID))
 	}
 	for _, old := range s.Networks {
+		if n.OnLAN() && old.Options.Uplink == n.Options.Uplink {
+			return Conflictf("network option gangway.uplink: link %s joins network %s to its LAN: put the containers on that network, or choose another link", n.Options.Uplink, Short(old.ID))
+		}
 		for _, a := range old.Subnets() {
 			for _, b := range n.Subnets() {
 				if a.Overlaps(b) {
@@ -36,7 +39,11 @@ func (s *State) AdmitNetwork(n *Network) error {
 // Avoid refuses a subnet that holds an address of the host: the bridge's route
 // would take the place of the link's. A subnet that only lies within one of the
 // host's is the user's choice, as with the built-in driver.
+// Nor is one of a LAN on which the bridge has no address: it gets no route.
 func (n *Network) Avoid(host []spec.LinkAddress) error {
+	if n.Hostless() {
+		return nil
+	}
 	for _, subnet := range n.Subnets() {
 		for _, a := range host {
 			if subnet.Contains(a.Address.Addr()) {
@@ -103,7 +110,7 @@ func (s *State) AdmitEndpoint(n *Network, e *Endpoint) error {
 		if !p.subnet.IsValid() || !p.subnet.Contains(a) {
 			return fmt.Errorf("address %s is not inside network %s (subnets %v)", a, Short(n.ID), n.Subnets())
 		}
-		if what := nobodys(p.subnet, a); what != "" {
+		if what := n.withheld(p.subnet, a); what != "" {
 			return fmt.Errorf("address %s of network %s is %s: choose another --ip or --ip6", a, Short(n.ID), what)
 		}
 		if p.gateway.IsValid() && p.gateway.Addr() == a && !n.GatewayElsewhere(a) {
@@ -149,6 +156,14 @@ func RepeatedEndpoint(old, e *Endpoint) error {
 	return Conflictf("endpoint %s exists on network %s with addresses %v, mac %s and options %s; now asked for on network %s with %v, %s and options %s",
 		Short(e.ID), Short(old.NetworkID), old.Addrs(), net.HardwareAddr(old.MAC), old.Options,
 		Short(e.NetworkID), e.Addrs(), net.HardwareAddr(e.MAC), e.Options)
+}
+
+// withheld says why no container may have an address of a subnet; "" for nothing.
+func (n *Network) withheld(subnet netip.Prefix, a netip.Addr) string {
+	if a == n.Host4 || a == n.Host6 {
+		return "the host's (gangway.host_access)"
+	}
+	return nobodys(subnet, a)
 }
 
 // nobodys says which address of a subnet no interface can have: the last one of

@@ -23,6 +23,9 @@ type Network struct {
 	// Router4 and Router6 are the containers' default gateways where the user has
 	// named others than the bridge's addresses.
 	Router4, Router6 netip.Addr
+	// Host4 and Host6 are the host's addresses on the LAN of an uplink; invalid for none.
+	Host4 netip.Addr `json:",omitzero"`
+	Host6 netip.Addr `json:",omitzero"`
 	// Space is the address space of the subnets; empty for a network that was
 	// stored before this was known.
 	Space string `json:",omitempty"`
@@ -67,12 +70,36 @@ func (n *Network) gateways() []netip.Prefix {
 	return out
 }
 
-// BridgeAddresses returns the gateway addresses that are the bridge's own.
+// OnLAN says that an uplink joins the network to a LAN, whose router is its gateway.
+func (n *Network) OnLAN() bool { return n.Options.Uplink != "" }
+
+// Hostless says that the host and the network's containers are not to reach each other.
+func (n *Network) Hostless() bool { return n.OnLAN() && !n.Options.HostAccess }
+
+// Unrouted says that the host passes nothing from the network's bridge to other links, nor
+// from these to it.
+func (n *Network) Unrouted() bool { return n.Options.Internal || n.OnLAN() }
+
+// BridgeAddresses returns the bridge's own addresses: those of the gateways, but for others',
+// or the host's on a LAN.
 func (n *Network) BridgeAddresses() []netip.Prefix {
+	if n.OnLAN() {
+		return n.hostAddresses()
+	}
 	return slices.DeleteFunc(n.gateways(), func(p netip.Prefix) bool {
 		six := p.Addr().Is6()
 		return n.Options.Mode(six) == config.Isolated || !six && n.Options.InhibitIPv4
 	})
+}
+
+// hostAddresses are the host's on a LAN, IPv4 first.
+func (n *Network) hostAddresses() (all []netip.Prefix) {
+	for _, a := range []netip.Addr{n.Host4, n.Host6} {
+		if a.IsValid() {
+			all = append(all, netip.PrefixFrom(a, n.Subnet(a.Is6()).Bits()))
+		}
+	}
+	return all
 }
 
 // Routed says whether a family of the network is routed.
@@ -111,7 +138,7 @@ func (n *Network) GatewayElsewhere(a netip.Addr) bool {
 
 // LeavesElsewhere says whether what leaves the network goes by another machine than the host.
 func (n *Network) LeavesElsewhere() bool {
-	return !n.Options.Internal && (n.Options.InhibitIPv4 || n.Router4.IsValid() || n.Router6.IsValid())
+	return !n.Options.Internal && (n.OnLAN() || n.Options.InhibitIPv4 || n.Router4.IsValid() || n.Router6.IsValid())
 }
 
 // GatewayMode is the gateway mode of a family; empty if the network lacks it.

@@ -47,7 +47,7 @@ func unknown(err error) cause.Cause {
 func Of(s *model.State) (all []Condition) {
 	for _, n := range s.Networks {
 		all = append(all, byOptions(n)...)
-		if n.Options.Internal {
+		if n.Unrouted() {
 			continue
 		}
 		if c := wayIn(s, n); c.bridge != "" {

@@ -33,7 +33,11 @@ func CompileFacts(s *model.State, f Facts) Plan {
 // addNetwork adds what a network contributes by itself.
 func (p *Plan) addNetwork(n *model.Network, uplink int) {
 	p.add(Bridge(n, uplink), isolation(n))
-	if !n.Adopted {
+	if port, there := LANPort(n); there {
+		p.add(port)
+	}
+	// What comes from a LAN is not to be trusted by the host as what comes from containers.
+	if !n.Adopted && !n.OnLAN() {
 		p.add(spec.Zone{Bridge: n.Bridge})
 	}
 }

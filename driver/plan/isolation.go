@@ -13,11 +13,15 @@ func isolation(n *model.Network) firewall.Network {
 	fw := firewall.Network{
 		ID:       n.ID,
 		Bridge:   n.Bridge,
-		Internal: n.Options.Internal,
+		Internal: n.Unrouted(),
 		ICC:      n.Options.ICC,
 		Subnets:  ownSubnets(n),
 	}
-	if n.Options.Internal {
+	if n.Hostless() {
+		// A neighbour on the LAN may reach the host by any other of its links.
+		fw.Subnets = nil
+	}
+	if n.Unrouted() {
 		return fw
 	}
 	for _, subnet := range n.Forwarded() {

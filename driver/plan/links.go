@@ -20,7 +20,7 @@ func Bridge(n *model.Network, uplink int) spec.Bridge {
 		MTU:       MTU(n, uplink),
 		Addresses: n.BridgeAddresses(),
 		Adopted:   n.Adopted,
-		IPv6:      n.Subnet6.IsValid() && n.Options.Mode(true) != config.Isolated,
+		IPv6:      n.Subnet6.IsValid() && n.Options.Mode(true) != config.Isolated && (!n.OnLAN() || n.Host6.IsValid()),
 		Localnet:  translates4(n),
 		Routes:    hostRoutes(n),
 	}
@@ -29,7 +29,7 @@ func Bridge(n *model.Network, uplink int) spec.Bridge {
 // translates4 says whether the network's containers may be reached by ports of
 // the host's IPv4 addresses, 127.0.0.1 among them.
 func translates4(n *model.Network) bool {
-	return n.Subnet4.IsValid() && !n.Options.Internal && n.Options.Mode(false).Translated()
+	return n.Subnet4.IsValid() && !n.Unrouted() && n.Options.Mode(false).Translated()
 }
 
 // Veth is the endpoint's pair on network n. One that is in no container is an address,
@@ -59,7 +59,7 @@ func Veth(n *model.Network, e *model.Endpoint, uplink int) spec.Veth {
 
 // needsForwarding says whether packets of a family must pass from link to link.
 func needsForwarding(n *model.Network, e *model.Endpoint, six bool) bool {
-	return e.Sandbox != "" && !n.Options.Internal && (!six && e.IPv4.IsValid() || six && model.Forwarded(e.IPv6.Addr()))
+	return e.Sandbox != "" && !n.Unrouted() && (!six && e.IPv4.IsValid() || six && model.Forwarded(e.IPv6.Addr()))
 }
 
 // VethHost names the end of an endpoint's pair on the bridge. It has at most 15 bytes, the

@@ -19,7 +19,7 @@ func (p *Plan) addDirect(members []Member) {
 
 // direct says which clients of a network an endpoint of another one reaches directly.
 func direct(clients, n *model.Network, e *model.Endpoint) (all []firewall.Direct) {
-	if n.Options.Internal || clients.Options.Internal {
+	if n.Unrouted() || clients.Unrouted() {
 		return nil
 	}
 	for _, addr := range e.Addrs() {

@@ -11,22 +11,23 @@ import (
 
 // networkPolicy is that of a network's containers, unless it is open.
 func (f Source) networkPolicy() []policy.Binding {
-	n := f.Network
-	if open(f.Policy) {
+	n, texts := f.Network, hostless(f.Network, f.Policy)
+	if open(texts) {
 		return nil
 	}
-	return []policy.Binding{{NetworkID: n.ID, Bridge: n.Bridge, Subnets: ownSubnets(n), Texts: nameless(f.Policy)}}
+	return []policy.Binding{{NetworkID: n.ID, Bridge: n.Bridge, Subnets: ownSubnets(n), Texts: nameless(texts)}}
 }
 
 // endpointPolicy is the one that a container in a sandbox has for itself. One that is open counts where
 // that of its network is not.
 func (f Source) endpointPolicy() []policy.Binding {
 	n, e := f.Network, f.Endpoint
-	if e.Sandbox == "" || nameless(f.Own) == nameless(f.Policy) || open(f.Own) && open(f.Policy) {
+	own, others := hostless(n, f.Own), hostless(n, f.Policy)
+	if e.Sandbox == "" || nameless(own) == nameless(others) || open(own) && open(others) {
 		return nil
 	}
 	return []policy.Binding{{
-		NetworkID: n.ID, EndpointID: e.ID, Bridge: n.Bridge, Subnets: ownSubnets(n), Addrs: e.Addrs(), Texts: nameless(f.Own),
+		NetworkID: n.ID, EndpointID: e.ID, Bridge: n.Bridge, Subnets: ownSubnets(n), Addrs: e.Addrs(), Texts: nameless(own),
 	}}
 }
 
@@ -55,7 +56,7 @@ func users(s *model.State, c model.PolicyChange) (all []Owner) {
 // PolicyInForce is what counts for a container, or for all without one of their own if e is nil;
 // the zero value where it refuses nothing.
 func PolicyInForce(s *model.State, n *model.Network, e *model.Endpoint) config.Policy {
-	texts := s.PolicyOf(n, e)
+	texts := hostless(n, s.PolicyOf(n, e))
 	if open(texts) {
 		return config.Policy{}
 	}
@@ -71,6 +72,15 @@ func OwnPolicy(s *model.State, n *model.Network, e *model.Endpoint) bool {
 func nameless(texts config.Policy) config.Policy {
 	texts.Name = ""
 	return filled(texts)
+}
+
+// hostless closes the host to a LAN on which it is not to be reached. That its bridge has no address
+// is not enough: there the kernel answers for those of other links as well.
+func hostless(n *model.Network, texts config.Policy) config.Policy {
+	if n.Hostless() {
+		texts.Host = config.None
+	}
+	return texts
 }
 
 // open says that a policy refuses nothing. One that cannot be read refuses all.

@@ -56,7 +56,7 @@ func keptPorts(n *model.Network, e *model.Endpoint) []firewall.PreservedPorts {
 // networks it is published; in mode nat by the trusted links. A port that was
 // published on a loopback address was meant for nobody else.
 func OpenPorts(n *model.Network, e *model.Endpoint) []firewall.Open {
-	if n.Options.Internal {
+	if n.Unrouted() {
 		return nil
 	}
 	var open []firewall.Open

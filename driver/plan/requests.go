@@ -24,7 +24,7 @@ func PortRequests(all []*model.Endpoint, networks map[string]*model.Network, lat
 
 // requestsOf turns what the user asked for into host addresses and ports.
 func requestsOf(n *model.Network, e *model.Endpoint, of families) []spec.PortRequest {
-	if n.Options.Internal || len(e.Addrs()) == 0 {
+	if n.Unrouted() || len(e.Addrs()) == 0 {
 		return nil
 	}
 	four, six := e.Reached()

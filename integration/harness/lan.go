@@ -47,16 +47,7 @@ func (l *LAN) join(t testing.TB, n *Node, ipv4, ipv6 string) *Host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.ports++
-	port := "p" + strconv.Itoa(l.ports)
-	// The new end is moved by the machine's view of the process, so the pair is
-	// made from a command that sees both: in the switch's network namespace
-	// and the machine's PID namespace.
-	script := fmt.Sprintf("ip link add %s type veth peer name %s netns %d && ip link set %s master sw0 up",
-		port, lanInterface, n.pid, port)
-	if err := command("/", "nsenter", "--target", strconv.Itoa(l.sw.pid), "--net", "--", "sh", "-c", script); err != nil {
-		t.Fatalf("join %s to the switch: %v", n.Name, err)
-	}
+	l.cable(t, n, lanInterface)
 	// No duplicate address detection: its second would be lost for every host.
 	n.Run(t, "ip", "addr", "add", ipv4+"/24", "dev", lanInterface)
 	n.Run(t, "ip", "addr", "add", ipv6+"/64", "dev", lanInterface, "nodad")
@@ -66,4 +57,27 @@ func (l *LAN) join(t testing.TB, n *Node, ipv4, ipv6 string) *Host {
 		return n.Try(append([]string{h.probe}, args...)...)
 	}}
 	return h
+}
+
+// Cable gives a host one more link to the segment, which is down and has no address. It
+// goes with the test.
+func (l *LAN) Cable(t testing.TB, n *Node, name string) {
+	t.Helper()
+	l.cable(t, n, name)
+	t.Cleanup(func() { n.Run(t, "ip", "link", "del", name) })
+}
+
+// cable makes the link between a node and the switch.
+func (l *LAN) cable(t testing.TB, n *Node, name string) {
+	t.Helper()
+	l.ports++
+	port := "p" + strconv.Itoa(l.ports)
+	// The new end is moved by the machine's view of the process, so the pair is
+	// made from a command that sees both: in the switch's network namespace
+	// and the machine's PID namespace.
+	script := fmt.Sprintf("ip link add %s type veth peer name %s netns %d && ip link set %s master sw0 up",
+		port, name, n.pid, port)
+	if err := command("/", "nsenter", "--target", strconv.Itoa(l.sw.pid), "--net", "--", "sh", "-c", script); err != nil {
+		t.Fatalf("join %s to the switch: %v", n.Name, err)
+	}
 }

@@ -180,6 +180,8 @@ func mixed() []combination {
 func closed() []combination {
 	const isolated4, isolated6 = " -o gateway_mode_ipv4=isolated", " -o gateway_mode_ipv6=isolated"
 	return []combination{
+		{create: "--ipv6 -o uplink=card", rules: "lan", links: "lan"},
+		{create: "--ipv6 -o uplink=card -o host_access=true", rules: "internal", links: "lan-host"},
 		{create: "--internal --ipv6", run: "", rules: "internal", links: "dual-internal"},
 		{create: "--internal --ipv6", run: web, rules: "internal", links: "dual-internal"},
 		{create: "--internal --ipv6", run: none, rules: "internal", links: "dual-internal-empty"},

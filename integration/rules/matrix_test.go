@@ -79,6 +79,9 @@ func (h *host) check(c combination, links *goldens) ruleDump {
 		b.Name = "mine"
 		h.ok(h.nl.LinkAdd(b))
 	}
+	if strings.Contains(c.create, "uplink=card") {
+		defer h.card()()
+	}
 	before, closed := h.links(), h.rules()
 	all := wishes(c.create, c.run)
 	for n, w := range all {
@@ -103,6 +106,15 @@ func (h *host) check(c combination, links *goldens) ruleDump {
 		h.ok(h.nl.LinkDel(l))
 	}
 	return full
+}
+
+// card makes a link that can be an uplink, and returns what removes it.
+func (h *host) card() (remove func()) {
+	h.t.Helper()
+	l := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: "cable"}
+	l.Name = "card"
+	h.ok(h.nl.LinkAdd(l))
+	return func() { h.ok(h.nl.LinkDel(l)) }
 }
 
 // Every option, and every value of those that have few, is in the matrix: a new

@@ -136,6 +136,10 @@ func (w wish) request(t *testing.T, n int) driver.CreateNetworkRequest {
 		if family.has {
 			gateway := place(n, 1, family.six)
 			*family.pools = []driver.PoolData{{Subnet: gateway.Masked(), Gateway: gateway}}
+			if options["gangway.host_access"] == "true" {
+				name := map[bool]string{false: config.HostName4, true: config.HostName6}[family.six]
+				(*family.pools)[0].Aux = map[string]netip.Prefix{name: place(n, 5, family.six)}
+			}
 		}
 	}
 	return r
