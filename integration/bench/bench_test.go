@@ -58,6 +58,7 @@ func everything(t testing.TB, m mode, to *Results, run func(name string, part fu
 	run(partAddresses, addresses)
 	run(partVerbs, verbs)
 	run(partPeers, comparePeers)
+	run(partProfile, profiles)
 	r := newRig(t)
 	to.Machine.Engine = r.Version(t)
 	run(partStart, r.starts)
@@ -75,7 +76,7 @@ func TestEveryPartMeasures(t *testing.T) {
 	tiny := mode{
 		name: "tiny", ports: []int{0, 1}, builtinPorts: 1, startRounds: rounds{1, 1},
 		trafficPorts: []int{1}, trafficRounds: rounds{whole: 1}, trafficSeconds: "1", throughputRounds: rounds{whole: 1}, throughputSeconds: "1", talkSeconds: "0.1",
-		containers: []int{2}, parallelRounds: 1, networks: 10, healRounds: 1,
+		containers: []int{2}, parallelRounds: 1, networks: 10, healRounds: 1, profileRounds: 1, profilePackets: 100,
 		endpoints: []int{0, 2}, portsEach: 2, verbs: 2, verbRounds: rounds{1, 1},
 		peerPorts: []int{0, 1}, peersThere: []int{0, 2}, peerRounds: 1,
 	}
@@ -96,6 +97,9 @@ func TestEveryPartMeasures(t *testing.T) {
 			t.Errorf("no table %q", s.title)
 		}
 	}
+	if profileTable(to) == "" {
+		t.Error("no table of the profile")
+	}
 	if breakdown(to) == "" {
 		t.Error("no breakdown of a container's start")
 	}
@@ -110,31 +114,33 @@ func publishResults(t testing.TB, to *Results, dir string) {
 	if err := writePlots(to, dir); err != nil {
 		t.Fatal(err)
 	}
-	report := Report(to)
-	fmt.Fprintln(os.Stderr, report)
-	if dir != docs {
-		return
-	}
+	report, profile := Report(to), profileTable(to)
+	fmt.Fprintln(os.Stderr, report+profile)
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(page, []byte(replaceBlock(t, string(text), report)), 0o644); err != nil {
+	if dir == docs {
+		text = replaceBlock(t, text, "bench", report)
+	}
+	if profile != "" && to.Machine.Mode == full().name {
+		text = replaceBlock(t, text, "profile", profile)
+	}
+	if err := os.WriteFile(page, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// The generated block of the page stands between these lines.
-const blockStart, blockEnd = "<!-- bench -->\n", "<!-- /bench -->"
-
-func replaceBlock(t testing.TB, text, block string) string {
+// replaceBlock puts a generated block between the two lines that have its name.
+func replaceBlock(t testing.TB, text []byte, name, block string) []byte {
 	t.Helper()
-	before, rest, ok := strings.Cut(text, blockStart)
-	_, after, ok2 := strings.Cut(rest, blockEnd)
+	start, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
+	before, rest, ok := strings.Cut(string(text), start)
+	_, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		t.Fatalf("%s has no %q … %q", page, blockStart, blockEnd)
+		t.Fatalf("%s has no %q … %q", page, start, end)
 	}
-	return before + blockStart + block + blockEnd + after
+	return []byte(before + start + block + end + after)
 }
 
 // BenchmarkLife is what the calls of one container's life take, with so many

@@ -31,6 +31,8 @@ type mode struct {
 	parallelRounds int
 	networks       int
 	healRounds     int
+	// Each packet of the profile is sent so many times in each of so many rounds.
+	profileRounds, profilePackets int
 	// endpoints are the numbers of endpoints present when verbs are timed, with
 	// portsEach published ports each; verbs is how many of each are timed.
 	endpoints        []int
@@ -71,8 +73,8 @@ func full() mode {
 		throughputRounds: rounds{whole: 30}, throughputSeconds: "1", talkSeconds: "0.5",
 		containers: []int{50, 200}, parallelRounds: 3,
 		networks:   500,
-		healRounds: 5,
-		endpoints:  []int{0, 100, 1000}, portsEach: 20, verbs: 120, verbRounds: rounds{2, 3},
+		healRounds: 5, profileRounds: 7, profilePackets: 12000,
+		endpoints: []int{0, 100, 1000}, portsEach: 20, verbs: 120, verbRounds: rounds{2, 3},
 		peerPorts: []int{0, 1, 100, 1000}, peersThere: []int{0, 1000, 10000}, peerRounds: 3,
 	}
 }
@@ -86,8 +88,8 @@ func quick() mode {
 		throughputRounds: rounds{whole: 2}, throughputSeconds: "1", talkSeconds: "0.2",
 		containers: []int{10}, parallelRounds: 1,
 		networks:   20,
-		healRounds: 1,
-		endpoints:  []int{0, 100}, portsEach: 20, verbs: 50, verbRounds: rounds{whole: 1},
+		healRounds: 1, profileRounds: 2, profilePackets: 5000,
+		endpoints: []int{0, 100}, portsEach: 20, verbs: 50, verbRounds: rounds{whole: 1},
 		peerPorts: []int{0, 1, 100}, peersThere: []int{0, 1000}, peerRounds: 1,
 	}
 }

@@ -18,6 +18,7 @@ const (
 	partVerbs      = "verbs"
 	partBulk       = "bulk"
 	partProxies    = "proxies"
+	partProfile    = "profile"
 	partAddresses  = "addresses"
 	partMemory     = "memory"
 	partRestore    = "restore"

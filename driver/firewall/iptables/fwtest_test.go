@@ -44,9 +44,12 @@ func start(mark firewall.Mark, failClosed bool) fwtest.NewBackend {
 	}
 }
 
-// BenchmarkForward compares the rules with and without a fail-closed table; package nftables
-// has the way without any rules.
+// BenchmarkForward compares the rules with and without a fail-closed table, beside an
+// engine's; package nftables has the ways without any rules, and with the engine's alone.
 func BenchmarkForward(b *testing.B) {
-	b.Run("open", func(b *testing.B) { fwtest.Forward(b, start(firewall.DefaultMark(), false)) })
-	b.Run("with fail-closed table", func(b *testing.B) { fwtest.Forward(b, start(firewall.DefaultMark(), true)) })
+	for name, failClosed := range map[string]bool{"open": false, "with fail-closed table": true} {
+		b.Run(name, func(b *testing.B) {
+			fwtest.Forward(b, fwtest.Crossing{Engine: true, NewBackend: start(firewall.DefaultMark(), failClosed)})
+		})
+	}
 }

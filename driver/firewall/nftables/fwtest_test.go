@@ -42,19 +42,32 @@ func TestBackend(t *testing.T) {
 	}
 }
 
-// BenchmarkForward compares kinds of tables; the way without any rules comes first.
+// BenchmarkForward compares kinds of tables, beside an engine's rules and without; the way
+// without any rules, and that by the engine's own bridge, come first.
 func BenchmarkForward(b *testing.B) {
-	b.Run("none", func(b *testing.B) { fwtest.Forward(b, nil) })
+	b.Run("none", func(b *testing.B) { fwtest.Forward(b, fwtest.Crossing{}) })
+	b.Run("built-in", func(b *testing.B) { fwtest.Forward(b, fwtest.Crossing{Engine: true, BuiltIn: true}) })
 	for _, c := range []struct {
 		name    string
+		engine  bool
 		options nftables.Options
 	}{
-		{"owner", nftables.Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark()}},
-		{"shared", nftables.Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark(), Shared: true, NoFailClosed: true}},
-		{"shared with fail-closed table", nftables.Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark(), Shared: true}},
+		{"owner", false, nftables.Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark()}},
+		{"engine", true, nftables.Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark()}},
+		{"shared with fail-closed table", true, nftables.Options{Log: testkit.Quiet(), Mark: firewall.DefaultMark(), Shared: true}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			fwtest.Forward(b, func(ctx context.Context) (firewall.Backend, error) { return nftables.New(ctx, c.options) })
+			fwtest.Forward(b, fwtest.Crossing{Engine: c.engine, NewBackend: func(ctx context.Context) (firewall.Backend, error) {
+				o := c.options
+				if c.engine {
+					hook, err := iptables.NewForwardHook(ctx, o.Log, o.Mark)
+					if err != nil {
+						return nil, err
+					}
+					o.ForwardHook = hook
+				}
+				return nftables.New(ctx, o)
+			}})
 		})
 	}
 }
