@@ -72,7 +72,7 @@ func TestFirewallSwitch(t *testing.T) {
 					if want := setting == "nftables"; table != want {
 						t.Errorf("%s: table inet gangway is there: %t", setting, table)
 					}
-					if hook := strings.Contains(saved, "GANGWAY-VERDICT"); hook != (setting == "nftables") {
+					if hook := strings.Contains(saved, "--mark 0x4000000/0xc000000 -j ACCEPT"); hook != (setting == "nftables") {
 						t.Errorf("%s: the FORWARD hook is there: %t", setting, hook)
 					}
 					if masquerade := strings.Contains(saved, "MASQUERADE"); masquerade != (setting == "iptables") {

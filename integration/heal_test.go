@@ -82,7 +82,7 @@ func (p *patient) damages(t *testing.T) []string {
 	rules := []string{
 		"ip6tables -F", "iptables -t nat -F", "iptables -t raw -F",
 		"iptables -t nat -F GANGWAY-DNAT", "iptables -A GANGWAY-FORWARD -j ACCEPT", "iptables -D GANGWAY-INTO-NETWORK 1",
-		"iptables -F GANGWAY-INTERNAL", "iptables -D FORWARD -j GANGWAY-FORWARD", "iptables -F GANGWAY-USER",
+		"iptables -F GANGWAY-INTERNAL", "iptables -D FORWARD -j GANGWAY-FORWARD", "iptables -F GANGWAY-FORWARD",
 	}
 	p.chains = status.Firewall == "iptables"
 	if !p.chains {

@@ -70,8 +70,8 @@ type Network struct {
 	// Source holds the addresses that masqueraded traffic takes in place of the
 	// leaving link's, at most one a family.
 	Source []netip.Addr
-	// Hairpin holds the network's subnets, at most one a family, within which
-	// translated traffic must take the bridge's address.
+	// Hairpin holds those of Subnets, at most one a family, within which translated
+	// traffic must take the bridge's address.
 	Hairpin []netip.Prefix
 	// Unprotected says of which families anyone may reach whatever is behind the
 	// bridge who has a route to it.

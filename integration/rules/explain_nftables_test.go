@@ -13,9 +13,12 @@ func nftablesArrival() []explanation {
 	return []explanation{
 		{"chain source_check", "", "Drops what has a source that cannot come by the link that it came by. It comes first of all, before connection tracking: what the connection table says of a flow can be believed only if the flow began with who it says."},
 		{"chain source_check", "iifgroup 18263 goto source_check_bridge", "Came in by a bridge of Gangway. All these bridges are in interface group 18263 (0x4757, \"GW\"), so one comparison finds them, however many networks there are."},
-		{"chain source_check", "meta iiftype loopback accept", "The host to itself."},
-		{"chain source_check", "ip saddr @subnets4 goto spoofed", "Has the address of a container, or of a network's gateway, and came by another link. A container that is in two networks and answers on the wrong one is dropped, too."},
+		{"chain source_check", "ip saddr @subnets4 goto by_other_link", "Has the address of a container, or of a network's gateway, and came by another link."},
 		{"chain source_check", "ip daddr 127.0.0.0/8 meta iifkind \"bridge\" iifname @bridges drop", "To the host's loopback, by a bridge that somebody took out of the interface group: Gangway puts it back within moments."},
+
+		{"chain by_other_link", "", "Who sends in the name of a network that it does not belong to."},
+		{"chain by_other_link", "meta iiftype loopback accept", "The host to itself."},
+		{"chain by_other_link", "goto spoofed", "A container that is in two networks and answers on the wrong one is dropped, too."},
 
 		{"chain source_check_bridge", "", "What came in by a bridge of Gangway."},
 		{"chain source_check_bridge", "ip daddr 127.0.0.0/8 goto martian", "Wants to go to the host's loopback. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction."},
@@ -56,21 +59,27 @@ func nftablesArrival() []explanation {
 // link to another.
 func nftablesVerdicts() []explanation {
 	return []explanation{
-		{"chain clamp", "", "Has TCP say as a connection opens how large segments may be on the way, where the way takes less than the sender's own link. Where ICMP is filtered, nobody else tells the sender. It accepts and drops nothing."},
-		{"chain clamp", "oifgroup 18263 tcp flags syn / syn,rst tcp option maxseg size set rt mtu", "Opens a connection into a network of Gangway, or answers that."},
-		{"chain clamp", "iifgroup 18263 tcp flags syn / syn,rst tcp option maxseg size set rt mtu", "The same out of one."},
-
 		{"chain classify", "", "Decides about packets that pass from one link to another, just before iptables does. The decision is a mark, not a verdict: an accept here would not end the packet's way through iptables, where an engine's policy may be DROP."},
 		{"chain classify", "oifgroup 18263 goto into_network", "Would leave by a bridge of Gangway. All these bridges are in interface group 18263 (0x4757, \"GW\"), so one comparison finds them, however many networks there are."},
-		{"chain classify", "iifgroup 18263 oifgroup != 18263 goto out_of_network", "Came in by a bridge of Gangway and leaves by another link."},
+		{"chain classify", "iifgroup 18263 goto out_of_network", "Came in by a bridge of Gangway and leaves by another link."},
+		{"chain classify", "meta oifkind \"bridge\" oifname @bridges drop", "Would leave by a bridge that somebody took out of the interface group, by which the rules above know it. Gangway puts it back within moments. Only the name of a bridge is looked up: packets of others pass with one comparison."},
+		{"chain classify", "meta iifkind \"bridge\" iifname @bridges drop", "Came in by a bridge that somebody took out of the group."},
 		{"chain classify", "meta nfproto @no_transit goto transit_classify", "Has nothing to do with Gangway's networks, but is forwarded because of them."},
 
 		{"chain into_network", "", "What may enter a network. Whoever matches nothing here is dropped."},
-		{"chain into_network", "iifgroup 18263 goto between", "From a network of Gangway."},
-		{"chain into_network", "oifname != @external goto deny", "Into an internal network, from anywhere else. What is not internal is listed, so that nothing opens when an element is lost."},
-		{"chain into_network", "meta iifkind \"bridge\" iifname != @uplinks goto new_flow", "From a bridge of others with containers or virtual machines: no container has asked these anything, but by a published port."},
-		{"chain into_network", "ct state established,related goto permit", "From outside: an answer to what a container asked, or an error message about it."},
+		{"chain into_network", "tcp flags syn / syn,rst tcp option maxseg size set rt mtu", "Opens a connection, or answers that. TCP is had to say how large segments may be on the way, where the way takes less than the sender's own link: where ICMP is filtered, nobody else tells the sender."},
+		{"chain into_network", "meta iifkind \"bridge\" goto by_bridge", "Came in by a bridge, whose ever it is."},
+		{"chain into_network", "oifname != @external goto deny", "From outside into an internal network. What is not internal is listed, so that nothing opens when an element is lost."},
+		{"chain into_network", "ct status seen-reply,dnat meta mark set meta mark & 0xf7ffffff | 0x04000000 accept", "Of a flow in which packets went both ways, so an answer to what a container asked, or sent to a published port. Notes \"accept\" as `permit` does."},
+		{"chain into_network", "ct state established,related goto permit", "An error message about what a container asked."},
 		{"chain into_network", "goto new_flow", "Asks something itself."},
+
+		{"chain by_bridge", "", "From another bridge into a network."},
+		{"chain by_bridge", "iifgroup 18263 goto between", "From a network of Gangway."},
+		{"chain by_bridge", "oifname != @external goto deny", "Into an internal network, from anywhere else."},
+		{"chain by_bridge", "iifname != @uplinks goto new_flow", "From a bridge of others with containers or virtual machines: no container has asked these anything, but by a published port."},
+		{"chain by_bridge", "ct state established,related goto permit", "From outside: an answer to what a container asked, or an error message about it."},
+		{"chain by_bridge", "goto new_flow", "Asks something itself."},
 
 		{"chain new_flow", "", "What no container has asked for."},
 		{"chain new_flow", "ct status dnat goto permit", "Was sent to a published port, and got its new destination from one of the maps above."},
@@ -115,8 +124,10 @@ func nftablesVerdicts() []explanation {
 func nftablesOut() []explanation {
 	return []explanation{
 		{"chain out_of_network", "", "What may leave a network, to anything but a network of Gangway."},
+		{"chain out_of_network", "tcp flags syn / syn,rst tcp option maxseg size set rt mtu", "The same out of a network."},
 		{"chain out_of_network", "iifname != @external goto deny", "Out of an internal network."},
-		{"chain out_of_network", "meta oifkind != \"bridge\" goto permit", "Leaves by a link that is no bridge: to the outside, and answers to the outside."},
+		{"chain out_of_network", "meta oifkind != \"bridge\" meta mark set meta mark & 0xf7ffffff | 0x04000000 accept", "Leaves by a link that is no bridge: to the outside, and answers to the outside. Notes \"accept\" as `permit` does."},
+		{"chain out_of_network", "oifname @bridges drop", "To a bridge of Gangway that somebody took out of the interface group."},
 		{"chain out_of_network", "oifname @uplinks goto permit", "Leaves by a bridge that leads outside, since it has a card of the host or the default route."},
 		{"chain out_of_network", "goto foreign", "To any other bridge: containers of the engine's built-in driver, of podman or LXD, virtual machines of libvirt. Its name does not matter."},
 
@@ -185,25 +196,31 @@ func nftablesRefused() []explanation {
 func nftablesDeparture() []explanation {
 	return []explanation{
 		{"chain enforce", "", "Behind iptables: makes the decision true where iptables did not, because there is none or somebody flushed it, and takes the note off the packet."},
-		{"chain enforce", "oifgroup 18263 goto apply_mark", "The packets that were classified, and no others: on those of others the bits may mean something else."},
-		{"chain enforce", "meta oifkind \"bridge\" oifname @bridges drop", "Would leave by a bridge that somebody took out of the interface group, by which the rules above know it. Gangway puts it back within moments. Only the name of a bridge is looked up: packets of others pass with one comparison."},
+		{"chain enforce", "oifgroup 18263 meta mark & 0x0c000000 == 0x04000000 meta mark set meta mark & 0xf3ffffff accept", "Is accepted: clears Gangway's two bits, so that nothing of them leaves the host, or meets rules further on. Only of packets that were classified: on those of others the bits may mean something else."},
+		{"chain enforce", "iifgroup 18263 meta mark & 0x0c000000 == 0x04000000 meta mark set meta mark & 0xf3ffffff accept", "The same for those that came in by a bridge of Gangway."},
+		{"chain enforce", "meta mark & 0x0c000000 == 0x00000000 accept", "Nothing was decided about it."},
+		{"chain enforce", "oifgroup 18263 goto apply_mark", "Was not accepted, or not by Gangway."},
 		{"chain enforce", "iifgroup 18263 goto apply_mark", "The same for those that came in by a bridge of Gangway."},
-		{"chain enforce", "meta iifkind \"bridge\" iifname @bridges drop", "Came in by a bridge that somebody took out of the group."},
 		{"chain enforce", "meta nfproto @no_transit goto transit_enforce", "And for those that are forwarded because of Gangway alone."},
 
 		{"chain apply_mark", "", "The last word of Gangway on a forwarded packet."},
+		{"chain apply_mark", "meta mark & 0x0c000000 == 0x04000000 meta mark set meta mark & 0xf3ffffff accept", "Accepted, by a table of yours."},
 		{"chain apply_mark", "meta mark & 0x08000000 != 0x00000000 goto denied", "To be dropped, or DOCKER-USER was asked about it."},
 		{"chain denied", "", "What Gangway has refused."},
 		{"chain denied", "meta mark & 0x0c000000 == 0x08000000 drop", "No iptables has asked DOCKER-USER about it: is dropped here."},
 		{"chain denied", "jump refused", "DOCKER-USER has accepted it: what was counted is taken off."},
 		{"chain denied", "meta mark set meta mark & 0xf3ffffff", "Clears Gangway's two bits."},
-		{"chain apply_mark", "meta mark & 0x0c000000 != 0x00000000 meta mark set meta mark & 0xf3ffffff", "Clears Gangway's two bits: nothing of them leaves the host, or meets rules further on."},
 
 		{"chain postrouting", "", "Changes the source address where that is needed; one step behind nat POSTROUTING of iptables, where rules of yours come first. Like prerouting it sees the first packet of a flow only."},
-		{"chain postrouting", "oifgroup 18263 ip saddr 127.0.0.0/8 masquerade", "From the host's 127.0.0.1 to a container, by a published port: takes the bridge's address, since a container could not answer 127.0.0.1."},
-		{"chain postrouting", "oifgroup 18263 ct status dnat ip saddr . oifname @hairpin4 masquerade", "Hairpin: a container asked for a published port of its own network. Without the bridge's address as the source, the answer would go straight to the container that asked, from an address that it never asked."},
-		{"chain postrouting", "oifgroup 18263 ct status dnat ip saddr . ip daddr @direct4 masquerade", "A container asked for a published port of one that is in its network as well: the same."},
-		{"chain postrouting", "oifgroup != 18263 meta nfproto ipv4 goto egress4", "Leaves by a link that is no bridge of Gangway."},
+		{"chain postrouting", "oifgroup 18263 goto hairpin", "Goes to a bridge of Gangway."},
+		{"chain postrouting", "meta nfproto ipv4 goto egress4", "Leaves by a link that is no bridge of Gangway."},
+
+		{"chain hairpin", "", "Gives packets the bridge's address where the answer would not come back otherwise."},
+		{"chain hairpin", "ip saddr 127.0.0.0/8 masquerade", "From the host's 127.0.0.1 to a container, by a published port: takes the bridge's address, since a container could not answer 127.0.0.1."},
+		{"chain hairpin", "ct status dnat ip saddr @subnets4 goto from_network4", "A container, or the host by a gateway's address, asked for a published port. Who asks from outside keeps his address."},
+		{"chain from_network4", "", "From a network to a published port."},
+		{"chain from_network4", "ip saddr . oifname @hairpin4 masquerade", "Hairpin: a container asked for a published port of its own network. Without the bridge's address as the source, the answer would go straight to the container that asked, from an address that it never asked."},
+		{"chain from_network4", "ip saddr . ip daddr @direct4 masquerade", "A container asked for a published port of one that is in its network as well: the same."},
 
 		{"chain egress4", "", "What leaves Gangway's networks, and what others send."},
 		{"chain egress4", "ip saddr . udp sport @preserved_port4 goto preserve_port4", "From a UDP port that the container publishes as it is: keeps it, since peers expect to hear from that."},

@@ -128,7 +128,7 @@ func (p *pages) nftables() string {
 	}
 	b.WriteString("\n# In iptables: the FORWARD hook\n\nOnly where the FORWARD chain of an iptables decides anything, as with an engine. " +
 		"The rules are the same for IPv6, in ip6tables.\n")
-	for _, at := range []string{"filter FORWARD", "filter GANGWAY-FORWARD", "filter GANGWAY-VERDICT"} {
+	for _, at := range []string{"filter FORWARD", "filter GANGWAY-FORWARD", "filter GANGWAY-NEIGHBOURS"} {
 		p.chain(&b, explanation{at: at, why: p.x.of(p.t, at, "")}, lines)
 	}
 	return b.String()

@@ -230,7 +230,7 @@ func TestFlushAfterFailure(t *testing.T) {
 func TestUserChain(t *testing.T) {
 	ctx := context.Background()
 	one := firewall.Ruleset{Ports: []firewall.Port{port("a", "9", spec.TCP, "0.0.0.0", 99, 99, "10.200.0.9", 99)}}
-	ask := "-A GANGWAY-USER -j DOCKER-USER"
+	ask := "-A GANGWAY-FORWARD -j DOCKER-USER"
 	eachVariant(t, func(t *testing.T, b *Backend) {
 		if _, err := b.Sync(ctx, rich()); err != nil {
 			t.Fatal(err)

@@ -6,7 +6,7 @@
 // is one jump for each of them, and only while it holds rules:
 //
 //	filter FORWARD      → GANGWAY-FORWARD       before the engine's rules
-//	    of gangway      → GANGWAY-USER          asks DOCKER-USER
+//	                                            asks DOCKER-USER
 //	                    → GANGWAY-INTERNAL      drops what may not, leads on to:
 //	    to a bridge     → GANGWAY-INTO-NETWORK     (→ GANGWAY-BETWEEN, -ESTABLISHED, -ICC, -OPEN, -REPLY, -ACCEPT)
 //	    from a bridge   → GANGWAY-OUT-OF-NETWORK   (→ GANGWAY-OUTSIDE, -FOREIGN, -REPLY, -ACCEPT)
@@ -26,7 +26,7 @@
 //
 // Anybody can take rules of iptables away, or put others between them. The fail-closed
 // table, which is not in iptables, drops what is not marked as accepted by these rules or
-// by DOCKER-USER: GANGWAY-USER and GANGWAY-ACCEPT give the marks, the table clears
+// by DOCKER-USER: GANGWAY-FORWARD and GANGWAY-ACCEPT give the marks, the table clears
 // them. That DOCKER-USER has accepted a packet is to be seen by the mark that it has
 // only while it is there, so gangway leads it there itself, from its own chain. Marks
 // given before and behind the engine's jump would be taken for its word as well

@@ -19,8 +19,8 @@ import (
 // firewall.Mark) before they come to iptables, and drops what comes out of
 // it marked to be dropped. The FORWARD hook is a constant number of rules:
 //
-//	filter FORWARD → GANGWAY-FORWARD   packets of gangway's bridges
-//	               → GANGWAY-VERDICT   asks DOCKER-USER, then accepts and drops as marked
+//	filter FORWARD → GANGWAY-FORWARD   packets of gangway's bridges: asks DOCKER-USER, then
+//	                                   accepts and drops as marked (→ GANGWAY-NEIGHBOURS)
 //	               → GANGWAY-TRANSIT   what nobody's rule has accepted is dropped as marked
 //
 // The other side drops as well what others' links would pass on to one another in a
@@ -55,8 +55,9 @@ func NewForwardHook(ctx context.Context, log *logrus.Entry, mark firewall.Mark) 
 	return &ForwardHook{log: log, mark: mark, installed: found, placed: map[place]bool{}}, nil
 }
 
-// verdictChain is ForwardHook's, which has forwardChain and transitChain too.
-var verdictChain = chain{"filter", "GANGWAY-VERDICT"}
+// neighboursChain is ForwardHook's, which has forwardChain and transitChain too: what
+// others' links would pass on to one another in a family without transit.
+var neighboursChain = chain{"filter", "GANGWAY-NEIGHBOURS"}
 
 // marked matches marks by gangway's bits.
 func marked(m firewall.Mark, bits uint32) string {
@@ -77,35 +78,33 @@ func forwardHooks(m firewall.Mark) []hook {
 // bridges.
 func forwardHookRules(m firewall.Mark, want firewall.ForwardHook, six, user bool) rules {
 	r := rules{}
-	if want.Networks {
-		r = verdictRules(m, user)
-	}
+	aside := others + " -j RETURN"
 	if want.NoTransit.Has(six) {
-		mark := "-m mark " + marked(m, m.Drop) + " " + fresh + " "
-		r[forwardChain] = append(r[forwardChain], elsewhere+" "+mark+setMark(m, m.Asked()))
+		aside = others + " -g " + neighboursChain.name
+		r[forwardChain] = []string{aside}
+		r[neighboursChain] = []string{"-m mark " + marked(m, m.Drop) + " " + fresh + " " + setMark(m, m.Asked())}
 		r[transitChain] = []string{fresh + " " + setMark(m, m.Drop)}
+	}
+	if want.Networks {
+		r[forwardChain] = append([]string{aside}, verdictRules(m, user)...)
 	}
 	return r
 }
 
 // verdictRules are for packets of gangway's bridges.
-func verdictRules(m firewall.Mark, user bool) rules {
+func verdictRules(m firewall.Mark, user bool) []string {
 	mark := func(bits uint32) string { return "-m mark " + marked(m, bits) + " " }
 	accept := mark(m.Accept) + "-j ACCEPT"
 	drop := fmt.Sprintf("-m mark --mark %#x/%#x -j DROP", m.Drop, m.Drop) // asked or not
-	verdict := []string{accept, drop}
-	if user {
-		verdict = []string{
-			mark(m.Drop) + setMark(m, m.Asked()),
-			"-j " + dockerUser.name,
-			accept,
-			mark(m.Asked()) + setMark(m, m.Drop), // in case somebody deletes the next one
-			drop,
-		}
+	if !user {
+		return []string{accept, drop}
 	}
-	return rules{
-		forwardChain: {toBridge + " -j " + verdictChain.name, leaving + " -j " + verdictChain.name},
-		verdictChain: verdict,
+	return []string{
+		mark(m.Drop) + setMark(m, m.Asked()),
+		"-j " + dockerUser.name,
+		accept,
+		mark(m.Asked()) + setMark(m, m.Drop), // in case somebody deletes the next one
+		drop,
 	}
 }
 

@@ -2,6 +2,7 @@ package iptables
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gangway-net/gangway/driver/firewall"
@@ -19,8 +20,6 @@ var (
 	internalChain     = chain{"filter", "GANGWAY-INTERNAL"}
 	iccChain          = chain{"filter", "GANGWAY-ICC"}
 	acceptChain       = chain{"filter", "GANGWAY-ACCEPT"}
-	// userChain asks DOCKER-USER, and leads to what decides.
-	userChain = chain{"filter", "GANGWAY-USER"}
 	// transitChain is behind all rules of others in FORWARD: what comes to it nobody has
 	// decided about.
 	transitChain = chain{"filter", "GANGWAY-TRANSIT"}
@@ -34,22 +33,19 @@ var dockerUser = chain{"filter", "DOCKER-USER"}
 // flow is one that was translated by a published port, or an answer of what is open.
 //
 // Chains lead to one another in such a way that one that is emptied, and a rule that
-// is deleted, lets nothing through by what follows: userChain and internalChain end
+// is deleted, lets nothing through by what follows: forwardChain and internalChain end
 // with the way to all that accepts, and where packets may leave to is named.
 func isolationShared(f form) rules {
 	r := rules{
-		forwardChain: append(clamp(),
-			toBridge+" -j "+userChain.name,
-			leaving+" -j "+userChain.name),
-		userChain: append(asked(f), "-j "+internalChain.name),
+		forwardChain: slices.Concat([]string{others + " -j RETURN", clamp()}, asked(f), []string{"-j " + internalChain.name}),
 		internalChain: {
 			toBridge + " -j " + intoNetworkChain.name,
 			leaving + " -j " + outOfNetworkChain.name,
 		},
 		intoNetworkChain: {
 			fromBridge + " -j " + betweenChain.name,
-			known + " -j " + establishedChain.name,
 			translated + " -j " + acceptChain.name,
+			known + " -j " + establishedChain.name,
 			"-j " + openChain.name,
 			"-j " + refusedChain.name,
 			"-j DROP",

@@ -42,7 +42,7 @@ type feature struct {
 func features() []feature {
 	return []feature{
 		{sourceCheckShared, sourceCheckElements, nil},
-		{isolationShared, isolationElements, []chain{forwardChain, userChain, intoNetworkChain, betweenChain, outOfNetworkChain, foreignChain, acceptChain, verdictChain}},
+		{isolationShared, isolationElements, []chain{forwardChain, intoNetworkChain, betweenChain, outOfNetworkChain, foreignChain, acceptChain}},
 		{openShared, openElements, nil},
 		{refusedShared, refusedElements, nil},
 		{func(form) rules { return nil }, portElements, nil},
@@ -95,6 +95,8 @@ var (
 	leaving    = fromBridge + " ! --dst" + group
 	// elsewhere matches what goes to none of them.
 	elsewhere = "-m devgroup ! --dst" + group
+	// others matches what neither comes from one nor goes to one, by one comparison.
+	others = "-m devgroup ! --src" + group + " ! --dst" + group
 )
 
 // known matches answers, and errors about them; answers those that go the way of a

@@ -1,20 +1,16 @@
 package nftables
 
 import (
-	nft "github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
 
-// clampChains have TCP say as it begins what the way takes, where that is less than what the
+// clamp has TCP say as it begins what the way takes, where that is less than what the
 // sender's own link does. Else large packets get lost where nobody tells the sender that they
 // are too large, since ICMP is filtered: the connection opens, and hangs with the first of
-// them. They change what passes and accept nothing.
-func clampChains() []chain {
-	clamp := func(link expr.MetaKey) []expr.Any { return rule(ifGroup(link), syn(), pathMSS()) }
-	return []chain{base("clamp", nft.ChainTypeFilter, nft.ChainHookForward, *nft.ChainPriorityMangle,
-		clamp(expr.MetaKeyOIFGROUP), clamp(expr.MetaKeyIIFGROUP))}
-}
+// them. It changes what passes and accepts nothing. It stands where packets of gangway's bridges
+// are told from others: a chain of its own would be one more for each packet.
+func clamp() []expr.Any { return rule(syn(), pathMSS()) }
 
 // syn matches what opens a connection of TCP, or answers that.
 func syn() []expr.Any {

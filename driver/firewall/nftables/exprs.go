@@ -16,8 +16,12 @@ import (
 // say another one. Registers 1 to 4 hold 16 bytes each, and the numbers from 8
 // on are the words of the same memory.
 
-// ctDestNAT is IPS_DST_NAT: the flow was translated by its destination.
-const ctDestNAT = 1 << 5
+// Bits of enum ip_conntrack_status: IPS_SEEN_REPLY, packets have gone both ways, as with
+// state established; and IPS_DST_NAT, the flow was translated by its destination.
+const (
+	ctSeenReply = 1 << 1
+	ctDestNAT   = 1 << 5
+)
 
 var loopbackIPv6 = append(make([]byte, 15), 1)
 
@@ -43,11 +47,6 @@ func masked(mask, xor uint32) expr.Any {
 // link gives them.
 func ifGroup(key expr.MetaKey) []expr.Any {
 	return rule(meta(key, 1), is(word(spec.LinkGroup)...))
-}
-
-// leaves matches packets that leave by any other link.
-func leaves() []expr.Any {
-	return rule(meta(expr.MetaKeyOIFGROUP, 1), []expr.Any{&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: word(spec.LinkGroup)}})
 }
 
 // not compares with the start of what is in the register, or with all of a name.
@@ -192,6 +191,17 @@ func markIs(m firewall.Mark, op expr.CmpOp, bits uint32) []expr.Any {
 		masked(m.Mask(), 0),
 		&expr.Cmp{Op: op, Register: 1, Data: word(bits)},
 	})
+}
+
+// permitted ends the way of packets that gangway has accepted, and clears its bits of the
+// mark, which it loads once for both.
+func permitted(m firewall.Mark) []expr.Any {
+	return rule(meta(expr.MetaKeyMARK, 1), []expr.Any{
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 2, Len: 4, Mask: word(m.Mask()), Xor: word(0)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 2, Data: word(m.Accept)},
+		masked(^m.Mask(), 0),
+		&expr.Meta{Key: expr.MetaKeyMARK, SourceRegister: true, Register: 1},
+	}, verdict(expr.VerdictAccept))
 }
 
 // markHas compares some of gangway's bits of the mark with 0.

@@ -74,6 +74,7 @@ func verdictChains(m firewall.Mark) []chain {
 	translated := func(to string) []expr.Any { return rule(ctBits(expr.CtKeySTATUS, ctDestNAT), jump(to)) }
 	answer := func(h header) []expr.Any { return rule(ctReply(), ctKnown(), h.own(), jump("reply"+h.name)) }
 	four, six := headers()[0], headers()[1]
+	permit := rule(markAs(m, m.Accept), verdict(expr.VerdictAccept)) // as chainPermit, without the way there
 	external := func(link field) []expr.Any { return rule(inet().notIn(externalSet, link), jump("deny")) }
 	return []chain{
 		regular(chainPermit, rule(markAs(m, m.Accept))),
@@ -83,9 +84,16 @@ func verdictChains(m firewall.Mark) []chain {
 		regular("unmark", rule(markAs(m, 0))),
 		regular(chainIsolated, translated(chainPermit), rule(jump("deny_within"))),
 		regular("into_network",
+			clamp(),
+			rule(meta(metaIIFKind, 1), is([]byte(ifname("bridge"))...), jump("by_bridge")),
+			external(oifname),
+			rule(ctBits(expr.CtKeySTATUS, ctSeenReply|ctDestNAT), permit), // most packets
+			rule(ctKnown(), jump(chainPermit)),
+			rule(jump("new_flow"))),
+		regular("by_bridge",
 			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("between")),
 			external(oifname),
-			rule(meta(metaIIFKind, 1), is([]byte(ifname("bridge"))...), inet().notIn(uplinksSet), jump("new_flow")),
+			rule(inet().notIn(uplinksSet), jump("new_flow")),
 			rule(ctKnown(), jump(chainPermit)),
 			rule(jump("new_flow"))),
 		regular("new_flow",
@@ -99,8 +107,10 @@ func verdictChains(m firewall.Mark) []chain {
 			answer(four), answer(six),
 			rule(jump("new_flow"))),
 		regular("out_of_network",
+			clamp(),
 			external(iifname),
-			rule(meta(metaOIFKind, 1), not(ifname("bridge")), jump(chainPermit)),
+			rule(meta(metaOIFKind, 1), not(ifname("bridge")), permit),       // most packets
+			rule(inet().in(bridgesSet, oifname), verdict(expr.VerdictDrop)), // out of their group, also one that leads outside
 			rule(inet().in(uplinksSet, oifname), jump(chainPermit)),
 			rule(jump("foreign"))),
 		regular("foreign", translated("unmark"), answer(four), answer(six), rule(jump("deny"))),
@@ -110,8 +120,8 @@ func verdictChains(m firewall.Mark) []chain {
 			rule(call(chainRefused)),
 			rule(markAs(m, 0))),
 		regular("apply_mark",
-			rule(markHas(expr.CmpOpNeq, m.Drop), jump("denied")),
-			rule(markIs(m, expr.CmpOpNeq, 0), markAs(m, 0))),
+			rule(permitted(m)),
+			rule(markHas(expr.CmpOpNeq, m.Drop), jump("denied"))),
 	}
 }
 

@@ -140,8 +140,8 @@ func (h ranges) commands(table string) string {
 		for _, p := range protocols() {
 			r := h.of(p)
 			to := fmt.Sprintf(":%d-%d fully-random\n", r.First, r.Last)
-			fmt.Fprintf(&b, "add rule %s %s meta l4proto %s snat %s to %s saddr map @%s%s%s", table, f.chain, p, f.family, f.family, sourceMap, v, to)
 			fmt.Fprintf(&b, "add rule %s %s meta l4proto %s %s saddr @%s%s masquerade to %s", table, f.chain, p, f.family, masqueradeSet, v, to)
+			fmt.Fprintf(&b, "add rule %s %s meta l4proto %s snat %s to %s saddr map @%s%s%s", table, f.chain, p, f.family, f.family, sourceMap, v, to)
 		}
 	}
 	return b.String()

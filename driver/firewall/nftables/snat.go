@@ -80,8 +80,8 @@ func snatChains(high ranges) []chain {
 		for _, p := range protocols() {
 			of := rule(meta(expr.MetaKeyL4PROTO, 1), is(byte(p)))
 			ranged = append(ranged,
-				rule(of, h.own(), h.valueOf(sourceMap), snat(uint32(h.proto), high.of(p))),
-				rule(of, h.own(), h.in(masqueradeSet), masquerade(high.of(p))))
+				rule(of, h.own(), h.in(masqueradeSet), masquerade(high.of(p))),
+				rule(of, h.own(), h.valueOf(sourceMap), snat(uint32(h.proto), high.of(p))))
 		}
 		egress := [][]expr.Any{rule(udp, h.in(preservedSet), jump(keep)), rule(udp, h.in(preservedRangeSet), jump(keep))}
 		for _, p := range protocols() {
@@ -90,25 +90,34 @@ func snatChains(high ranges) []chain {
 		all = append(all,
 			regular(random, ranged...),
 			regular(keep,
-				rule(h.own(), h.valueOf(sourceMap), snat(uint32(h.proto), spec.Span{})),
-				rule(h.own(), h.in(masqueradeSet), masquerade(spec.Span{}))),
+				rule(h.own(), h.in(masqueradeSet), masquerade(spec.Span{})),
+				rule(h.own(), h.valueOf(sourceMap), snat(uint32(h.proto), spec.Span{}))),
 			regular("egress"+h.name, append(egress, rule(jump(keep)))...))
 	}
 	return all
 }
 
-// postrouting gives packets to gangway's bridges the bridge's address where the answer
-// would not come back otherwise, and leads to egress4 and egress6.
+// postrouting leads what goes to gangway's bridges to hairpin, and all else to egress4 and
+// egress6.
 func postrouting() chain {
-	rules := [][]expr.Any{rule(ifGroup(expr.MetaKeyOIFGROUP), family4(), loopback4(12), masquerade(spec.Span{}))}
+	rules := [][]expr.Any{rule(ifGroup(expr.MetaKeyOIFGROUP), jump("hairpin"))}
 	for _, h := range headers() {
-		back := rule(ifGroup(expr.MetaKeyOIFGROUP), ctBits(expr.CtKeySTATUS, ctDestNAT), h.own())
-		rules = append(rules,
-			rule(back, h.in(hairpinSet), masquerade(spec.Span{})),
-			rule(back, h.in(directSet), masquerade(spec.Span{})))
-	}
-	for _, h := range headers() {
-		rules = append(rules, rule(leaves(), h.own(), jump("egress"+h.name)))
+		rules = append(rules, rule(h.own(), jump("egress"+h.name)))
 	}
 	return base("postrouting", nft.ChainTypeNAT, nft.ChainHookPostrouting, *nft.ChainPriorityNATSource+1, rules...)
+}
+
+// hairpinChains give packets to gangway's bridges the bridge's address where the answer
+// would not come back otherwise. Only who has an address of a network is looked up with a
+// link: what comes from outside to a published port passes before that.
+func hairpinChains() []chain {
+	first := [][]expr.Any{rule(family4(), loopback4(12), masquerade(spec.Span{}))}
+	var all []chain
+	for _, h := range headers() {
+		first = append(first, rule(ctBits(expr.CtKeySTATUS, ctDestNAT), h.own(), h.in(subnetsSet), jump("from_network"+h.name)))
+		all = append(all, regular("from_network"+h.name,
+			rule(h.own(), h.in(hairpinSet), masquerade(spec.Span{})),
+			rule(h.own(), h.in(directSet), masquerade(spec.Span{}))))
+	}
+	return append(all, regular("hairpin", first...))
 }

@@ -48,10 +48,10 @@ func sourceCheckChains(m firewall.Mark) []chain {
 		rule(family4(), loopback4(16), jump("martian")),
 		rule(reversePath(), verdict(expr.VerdictAccept)),
 	}
-	elsewhere := [][]expr.Any{rule(meta(expr.MetaKeyIIFTYPE, 1), is(binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_LOOPBACK)...), verdict(expr.VerdictAccept))}
+	var elsewhere [][]expr.Any
 	for _, h := range headers() {
 		from = append(from, rule(h.own(), h.in(subnetBridgeSet), verdict(expr.VerdictAccept)))
-		elsewhere = append(elsewhere, rule(h.own(), h.in(subnetsSet), jump("spoofed")))
+		elsewhere = append(elsewhere, rule(h.own(), h.in(subnetsSet), jump("by_other_link")))
 	}
 	for _, h := range headers() {
 		from = append(from, rule(h.own(), h.in(subnetsSet), jump("spoofed")))
@@ -59,6 +59,9 @@ func sourceCheckChains(m firewall.Mark) []chain {
 	elsewhere = append(elsewhere, rule(family4(), loopback4(16), strayIn(), drop))
 	return []chain{
 		spoofed(m), martian(m),
+		regular("by_other_link",
+			rule(meta(expr.MetaKeyIIFTYPE, 1), is(binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_LOOPBACK)...), verdict(expr.VerdictAccept)),
+			rule(jump("spoofed"))),
 		regular("source_check_bridge", from...),
 		base("source_check", nft.ChainTypeFilter, nft.ChainHookPrerouting, *nft.ChainPriorityRaw,
 			append([][]expr.Any{rule(ifGroup(expr.MetaKeyIIFGROUP), jump("source_check_bridge"))}, elsewhere...)...),
