@@ -51,8 +51,9 @@ type farSide struct {
 
 const (
 	crossingBridge = "gw-aaaaaaaaaaaa"
-	// publishedPort is of the host, and leads to containerPort.
-	publishedPort, containerPort = 9000, 80
+	// publishedPort is of the host, and leads to containerPort; enginePort is that of the
+	// engine's container.
+	publishedPort, enginePort, containerPort = 9001, 9000, 80
 	// listeningPort is one of the host's own.
 	listeningPort = 7000
 )
@@ -104,6 +105,7 @@ func newCrossing(t testing.TB, c Crossing) *crossing {
 	h.end("outside", "outside", "in")
 	h.end("container", side+"container", bridge)
 	h.end("second", side+"second", bridge)
+	h.end("lan", "other", "lan")
 	for _, name := range []string{"container", "second"} { // the bridge learns who is where
 		h.frame(name, h.ends[name].to, 0x88b5, make([]byte, 46))() // an EtherType for experiments
 	}
@@ -217,16 +219,16 @@ func (h *crossing) datagram(end string, to net.HardwareAddr, source, destination
 	}
 }
 
-// heard returns the source port of the datagram that the host sends to the outside while f
-// runs: masquerading chooses it.
-func (h *crossing) heard(f func()) (uint16, error) {
+// heard returns the source port of a datagram for a port that comes to a far end while f
+// runs. Masquerading chooses it.
+func (h *crossing) heard(end string, port uint16, f func()) (uint16, error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM, 0)
 	if err != nil {
 		return 0, err
 	}
 	defer unix.Close(fd) //nolint:errcheck // only read
 	const all = unix.ETH_P_ALL
-	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all<<8 | all>>8, Ifindex: h.ends["outside"].index}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all<<8 | all>>8, Ifindex: h.ends[end].index}); err != nil {
 		return 0, err
 	}
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 2}); err != nil {
@@ -241,9 +243,9 @@ func (h *crossing) heard(f func()) (uint16, error) {
 	for {
 		n, from, err := unix.Recvfrom(fd, packet, 0)
 		if err != nil {
-			return 0, fmt.Errorf("nothing left for the outside: %w", err)
+			return 0, fmt.Errorf("nothing comes to port %d of %s: %w", port, end, err)
 		}
-		if l, ok := from.(*unix.SockaddrLinklayer); ok && l.Pkttype != unix.PACKET_OUTGOING && n >= at+8 && binary.BigEndian.Uint16(packet[at+2:]) == 53 {
+		if l, ok := from.(*unix.SockaddrLinklayer); ok && l.Pkttype != unix.PACKET_OUTGOING && n >= at+8 && binary.BigEndian.Uint16(packet[at+2:]) == port {
 			return binary.BigEndian.Uint16(packet[at:]), nil
 		}
 	}

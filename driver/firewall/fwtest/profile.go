@@ -32,15 +32,12 @@ func Profile(t testing.TB, c Crossing, packets int) []Passage {
 		nstest.Do(&testing.T{}, func() {
 			h := newCrossing(t, c)
 			defer h.close()
-			send, err := w.prepare(h)
-			if err != nil {
-				t.Fatalf("%s: %v", w.name, err)
-			}
-			p := h.passage(func() { send(0) })
+			send := w.on(h)
+			p := h.passage(func() { send(1) })
 			p.Way = w.name
 			before := threadTime(t)
 			for i := range packets {
-				send(i + 1)
+				send(i + 2)
 			}
 			p.Time = (threadTime(t) - before) / time.Duration(max(packets, 1))
 			all = append(all, p)
