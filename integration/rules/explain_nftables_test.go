@@ -67,19 +67,13 @@ func nftablesVerdicts() []explanation {
 		{"chain classify", "meta nfproto @no_transit goto transit_classify", "Has nothing to do with Gangway's networks, but is forwarded because of them."},
 
 		{"chain into_network", "", "What may enter a network. Whoever matches nothing here is dropped."},
+		{"chain into_network", "iifgroup 18263 goto between", "From a network of Gangway."},
 		{"chain into_network", "tcp flags syn / syn,rst tcp option maxseg size set rt mtu", "Opens a connection, or answers that. TCP is had to say how large segments may be on the way, where the way takes less than the sender's own link: where ICMP is filtered, nobody else tells the sender."},
-		{"chain into_network", "meta iifkind \"bridge\" goto by_bridge", "Came in by a bridge, whose ever it is."},
-		{"chain into_network", "oifname != @external goto deny", "From outside into an internal network. What is not internal is listed, so that nothing opens when an element is lost."},
-		{"chain into_network", "ct status seen-reply,dnat meta mark set meta mark & 0xf7ffffff | 0x04000000 accept", "Of a flow in which packets went both ways, so an answer to what a container asked, or sent to a published port. Notes \"accept\" as `permit` does."},
-		{"chain into_network", "ct state established,related goto permit", "An error message about what a container asked."},
+		{"chain into_network", "oifname != @external goto deny", "Into an internal network, from anywhere else. What is not internal is listed, so that nothing opens when an element is lost."},
+		{"chain into_network", "meta iifkind != \"bridge\" ct status seen-reply,dnat meta mark set meta mark & 0xf7ffffff | 0x04000000 accept", "From outside, in a flow in which packets went both ways, so an answer to what a container asked; or to a published port. Notes \"accept\" as `permit` does."},
+		{"chain into_network", "meta iifkind \"bridge\" iifname != @uplinks goto new_flow", "From a bridge of others with containers or virtual machines: no container has asked these anything, but by a published port."},
+		{"chain into_network", "ct state established,related goto permit", "From outside: an error message about what a container asked, or, by a bridge, an answer."},
 		{"chain into_network", "goto new_flow", "Asks something itself."},
-
-		{"chain by_bridge", "", "From another bridge into a network."},
-		{"chain by_bridge", "iifgroup 18263 goto between", "From a network of Gangway."},
-		{"chain by_bridge", "oifname != @external goto deny", "Into an internal network, from anywhere else."},
-		{"chain by_bridge", "iifname != @uplinks goto new_flow", "From a bridge of others with containers or virtual machines: no container has asked these anything, but by a published port."},
-		{"chain by_bridge", "ct state established,related goto permit", "From outside: an answer to what a container asked, or an error message about it."},
-		{"chain by_bridge", "goto new_flow", "Asks something itself."},
 
 		{"chain new_flow", "", "What no container has asked for."},
 		{"chain new_flow", "ct status dnat goto permit", "Was sent to a published port, and got its new destination from one of the maps above."},
@@ -88,6 +82,7 @@ func nftablesVerdicts() []explanation {
 
 		{"chain between", "", "From a network of Gangway to another one, or within one. That the connection table knows a flow is not enough here: the way between two networks is a published port, or what a network opens."},
 		{"chain between", "iifname . oifname vmap @within", "From and to the same network: the map says whether its containers may talk to each other."},
+		{"chain between", "tcp flags syn / syn,rst tcp option maxseg size set rt mtu", "Opens a connection, or answers that: as in the chain `into_network`."},
 		{"chain between", "oifname != @external goto deny", "Into an internal network."},
 		{"chain between", "iifname != @external goto deny", "Out of an internal network."},
 		{"chain between", "ct status dnat goto permit", "Was sent to a published port, or is the answer."},

@@ -1,6 +1,7 @@
 package fwtest
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -115,10 +116,8 @@ func (h *crossing) count(p *Passage, e nftrace.Event, rules map[string]*chainTex
 		h.Fatalf("chain %s is not listed", e.Where())
 	}
 	from, to := asked[e.Where()], len(c.rules)
-	for i, handle := range c.handles {
-		if e.Matched() && handle == e.Handle {
-			to = i + 1
-		}
+	if i := slices.Index(c.handles, e.Handle); e.Matched() && i >= 0 {
+		to = i + 1
 	}
 	for _, text := range c.rules[from:to] {
 		p.Rules++
@@ -126,19 +125,24 @@ func (h *crossing) count(p *Passage, e nftrace.Event, rules map[string]*chainTex
 			p.Lookups++
 		}
 	}
-	// Those of enum nft_verdicts after which a chain goes on, or is left for good.
-	const next, jump, leave = -1, -3, -4
-	switch {
-	case e.Matched() && (e.Verdict == next || e.Verdict == jump):
-		asked[e.Where()] = to
-	case e.Matched() && e.Verdict == leave && c.hooked: // its end is told of all the same
-		asked[e.Where()] = len(c.rules)
-	default:
-		asked[e.Where()] = 0
-	}
+	asked[e.Where()] = c.next(e, to)
 	if e.Kind == nftrace.Policy || e.Matched() && (e.Verdict == nftrace.Accept || e.Drops()) {
 		p.Chains++ // a chain at a hook ends
 	}
+}
+
+// next is the rule that the chain goes on with when it is heard of again, after an event
+// that rules up to another one have led to.
+func (c *chainText) next(e nftrace.Event, to int) int {
+	// Those of enum nft_verdicts after which a chain goes on, or is left for good.
+	const more, jump, leave = -1, -3, -4
+	switch {
+	case e.Matched() && (e.Verdict == more || e.Verdict == jump):
+		return to
+	case e.Matched() && e.Verdict == leave && c.hooked: // its end is told of all the same
+		return len(c.rules)
+	}
+	return 0
 }
 
 // looksUp says whether a rule looks a packet of the family up.

@@ -10,7 +10,7 @@
 //	prerouting    dstnat+1  → ports4, ports6           published ports, packets of others
 //	output        dstnat+1  → ports4, ports6           published ports, the host's own packets
 //	postrouting   srcnat+1  → hairpin, egress4, egress6 hairpin; masquerade (→ high_port4, preserve_port4)
-//	classify      filter-1  → into_network, out_of_network   accept or drop, as a mark (→ by_bridge, between, foreign; open4, reply4: by address)
+//	classify      filter-1  → into_network, out_of_network   accept or drop, as a mark (→ between, foreign; open4, reply4: by address)
 //	                        → transit_classify         what others' links pass on to one another where the host is no router
 //	                        → refused                  counts what is marked to be dropped
 //	enforce       filter+2  → apply_mark               drops what is marked, and clears the marks (→ transit_enforce)
