@@ -73,7 +73,7 @@ func full() mode {
 		throughputRounds: rounds{whole: 30}, throughputSeconds: "1", talkSeconds: "0.5",
 		containers: []int{50, 200}, parallelRounds: 3,
 		networks:   500,
-		healRounds: 5, profileRounds: 7, profilePackets: 12000,
+		healRounds: 5, profileRounds: 3, profilePackets: 12000,
 		endpoints: []int{0, 100, 1000}, portsEach: 20, verbs: 120, verbRounds: rounds{2, 3},
 		peerPorts: []int{0, 1, 100, 1000}, peersThere: []int{0, 1000, 10000}, peerRounds: 3,
 	}

@@ -128,7 +128,7 @@ func (h *crossing) engine() {
 		h.Fatal(err)
 	}
 	for f, tool := range map[family]string{v4: "iptables-restore", v6: "ip6tables-restore"} {
-		h.run(strings.ReplaceAll(fill(string(rules), f, setting{policy: "DROP"}), "tcp", "udp"), tool, "--noflush", "--wait")
+		h.run(strings.ReplaceAll(fill(string(rules), f, setting{policy: "ACCEPT"}), "tcp", "udp"), tool, "--noflush", "--wait")
 	}
 }
 
