@@ -45,7 +45,7 @@ func TestLAN(t *testing.T) {
 		}
 		closedTo(t, when, Of[policy.Binding](p), policies)
 	}
-	want("hostless", compiled(&n), spec.Bridge{Name: "gw-n", NetworkID: "n"}, nil, 2)
+	want("hostless", compiled(&n), spec.Bridge{Name: "gw-n", NetworkID: "n"}, nil, 1)
 	if n.DefaultGateway(e.IPv4.Addr()) != n.Gateway4.Addr() || !n.GatewayElsewhere(n.Gateway6.Addr()) || !n.LeavesElsewhere() {
 		t.Error("the gateway is not another machine")
 	}

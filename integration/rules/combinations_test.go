@@ -123,6 +123,7 @@ func published() []combination {
 func policies() []combination {
 	return []combination{
 		{create: "--ipv6 -o egress=deny -o allow=192.0.2.9:443 -o deny=metadata -o ingress=lan -o host=dns -o mode=enforce -o lock=true", run: web, rules: "nat", links: "dual"},
+		{create: "--ipv6 -o policy=agents", run: web + " --driver-opt policy=agents", rules: "nat", links: "dual"},
 		{create: "--ipv6 -o mode=audit", run: web + " --driver-opt egress=deny --driver-opt allow=192.0.2.9:443 --driver-opt deny=metadata --driver-opt ingress=lan --driver-opt host=dns --driver-opt mode=enforce", rules: "nat", links: "dual"},
 	}
 }

@@ -14,7 +14,9 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/integration/nstest"
 	"github.com/gangway-net/gangway/integration/testkit"
 	"github.com/gangway-net/gangway/integration/wiring"
@@ -167,6 +169,8 @@ func (h *host) start(backend string) {
 	})
 	p.Origin = h.driver
 	h.ok(h.driver.Restore(h.t.Context()))
+	_, err = h.driver.ApplyPolicies(h.t.Context(), []model.NamedPolicy{{Name: "agents", Text: "name: agents\n", Policy: config.Policy{Name: "agents", Egress: config.EgressDeny}}}, false)
+	h.ok(err)
 }
 
 // close has the driver turn forwarding on, so that both families are closed from now on,

@@ -22,18 +22,8 @@ type modelUses map[decided]uint64
 // note adds what decides about a packet, until somebody drops it.
 func (u modelUses) note(all []policy.Binding, s sentPacket) {
 	host := slices.Contains(modelHost, s.To.String())
-	if s.Near {
-		b, found := boundOf(all, "gw-"+s.link[2:], s.From)
-		if p := b.Policy(); found && p.Outward() {
-			if p.Asks() && s.Port == 53 && s.Proto != 132 {
-				return // it is the resolver's, which no entry counts, and nobody else's
-			}
-			v := p.Why(s.Packet, host)
-			u.add(b, v)
-			if !v.Passes && !p.Audit {
-				return
-			}
-		}
+	if s.Near && !u.sent(all, s, host) {
+		return
 	}
 	to := s.translated(host)
 	for n, bridge := range []string{"gw-a", "gw-b"} {
@@ -45,6 +35,21 @@ func (u modelUses) note(all []policy.Binding, s sentPacket) {
 			u.add(b, b.Policy().WhyAdmitted(s.Packet))
 		}
 	}
+}
+
+// sent adds what decides where a packet is sent, and says whether it goes on.
+func (u modelUses) sent(all []policy.Binding, s sentPacket, host bool) bool {
+	b, found := boundOf(all, "gw-"+s.link[2:], s.From)
+	p := b.Policy()
+	switch {
+	case !found || !p.Outward():
+		return true
+	case p.Asks() && s.Port == 53 && s.Proto != 132:
+		return false // it is the resolver's, which no entry counts, and nobody else's
+	}
+	v := p.Why(s.Packet, host)
+	u.add(b, v)
+	return v.Passes || p.Audit
 }
 
 // add leaves out what is open, of which nothing is counted.
