@@ -14,6 +14,7 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/integration/rawip"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // Crossing says whose rules packets meet on their way through a host.
@@ -241,7 +242,7 @@ func (h *crossing) heard(end string, port uint16, f func()) (uint16, error) {
 	}
 	packet := make([]byte, 128)
 	for {
-		n, from, err := unix.Recvfrom(fd, packet, 0)
+		n, from, err := testkit.Receive(fd, packet)
 		if err != nil {
 			return 0, fmt.Errorf("nothing comes to port %d of %s: %w", port, end, err)
 		}
