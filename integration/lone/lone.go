@@ -122,14 +122,15 @@ type Container struct {
 	pid     int
 }
 
-// Network makes a network with Gangway's address manager, and returns its gateway.
-func (d *Daemon) Network(id, subnet string) (pool, gateway string) {
+// Network makes a network with Gangway's address manager, with options by name and value, and
+// returns its gateway.
+func (d *Daemon) Network(id, subnet string, options ...any) (pool, gateway string) {
 	d.t.Helper()
 	got := d.Call("IpamDriver.RequestPool", Object{"AddressSpace": "gangway-local", "Pool": subnet})
 	pool = got["PoolID"].(string)
 	gateway = d.Call("IpamDriver.RequestAddress", Object{"PoolID": pool, "Options": Object{"RequestAddressType": "com.docker.network.gateway"}})["Address"].(string)
 	d.Call("NetworkDriver.CreateNetwork", Object{
-		"NetworkID": id, "Options": Object{"com.docker.network.generic": Object{}},
+		"NetworkID": id, "Options": Object{"com.docker.network.generic": with(nil, options...)},
 		"IPv4Data": []Object{{"AddressSpace": "gangway-local", "Gateway": gateway, "Pool": subnet}}, "IPv6Data": []Object{},
 	})
 	return pool, gateway

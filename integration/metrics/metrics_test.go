@@ -114,7 +114,7 @@ func TestPrometheus(t *testing.T) {
 	lone.Sh(t, "promtool check rules "+alerts)
 	d := lone.Start(t)
 	poolA, gatewayA := d.Network(netA, "10.71.0.0/24")
-	poolB, gatewayB := d.Network(netB, "10.72.0.0/24")
+	poolB, gatewayB := d.Network(netB, "10.72.0.0/24", "gangway.egress.deny", "198.51.100.0/24")
 	first := d.Container(netA, ep1, poolA, gatewayA, 8071)
 	second := d.Container(netB, ep2, poolB, gatewayB, 8072)
 	p := startPrometheus(t)
