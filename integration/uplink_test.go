@@ -27,6 +27,13 @@ func lanAddress(t *testing.T, h *harness.Host, link string, addresses ...string)
 // networks, nor by the host. The uplink is put back where somebody takes it out, and is as it was in the end.
 func testUplink(t *testing.T, e *harness.Engine) {
 	router, neighbour := e.LAN.Outside, e.LAN.Neighbour
+	// The host answers by all its links on a LAN for each of its addresses, also by the one that
+	// goes with the scenario.
+	t.Cleanup(func() {
+		for _, h := range []*harness.Host{router, neighbour} {
+			h.Run(t, "ip", "neigh", "flush", "dev", "lan0")
+		}
+	})
 	e.LAN.Cable(t, e.Node, "lan1")
 	before := e.Run(t, "ip", "-o", "link", "show", "lan1")
 	lanAddress(t, router, "lan0", "10.85.0.1/24", "fd00:85::1/64")
@@ -54,6 +61,9 @@ func testUplink(t *testing.T, e *harness.Engine) {
 	e.Inside("other").Unreachable(t, "tcp", four+":80")
 	e.Inside("c1").Unreachable(t, "tcp", e.Address(t, "other", "n2")+":80")
 
+	if got := e.Run(t, "cat", "/proc/sys/net/ipv4/conf/"+bridgeOf(t, e, "n1")+"/arp_ignore"); got != "1" {
+		t.Errorf("arp_ignore of the bridge is %s: the host claims addresses there that it does not take packets for", got)
+	}
 	lanSpoofing(t, e, four, six)
 	e.Host.Serve(t, "tcp", "[::]:98")
 	e.Run(t, "ip", "route", "add", four, "dev", bridgeOf(t, e, "n1"))

@@ -271,8 +271,15 @@ func (m *mender) mtu(context.Context) error {
 }
 
 // sysctls4 lets packets of 127.0.0.1 that were translated to a container leave
-// by the bridge, if any are. The firewall drops what containers send to 127/8.
+// by the bridge, if any are. The firewall drops what containers send to 127/8. On a LAN the
+// host must not claim its other links' addresses by the bridge, where it takes nothing for them:
+// neighbours would lose the host.
 func (m *mender) sysctls4(ctx context.Context) error {
+	if m.bridge.LAN {
+		if err := m.sysctl("", "net/ipv4/conf/"+m.bridge.Name+"/arp_ignore", "1"); err != nil {
+			return err
+		}
+	}
 	setting := "net/ipv4/conf/" + m.bridge.Name + "/route_localnet"
 	switch lent := loans(m.link)[m.bridge.NetworkID]; {
 	case m.bridge.Localnet:

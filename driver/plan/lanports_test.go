@@ -45,13 +45,13 @@ func TestLAN(t *testing.T) {
 		}
 		closedTo(t, when, Of[policy.Binding](p), policies)
 	}
-	want("hostless", compiled(&n), spec.Bridge{Name: "gw-n", NetworkID: "n"}, nil, 1)
+	want("hostless", compiled(&n), spec.Bridge{Name: "gw-n", NetworkID: "n", LAN: true}, nil, 1)
 	if n.DefaultGateway(e.IPv4.Addr()) != n.Gateway4.Addr() || !n.GatewayElsewhere(n.Gateway6.Addr()) || !n.LeavesElsewhere() {
 		t.Error("the gateway is not another machine")
 	}
 	with := n
 	with.Options.HostAccess, with.Host4, with.Host6 = true, netip.MustParseAddr("10.85.0.5"), netip.MustParseAddr("fd00:85::5")
-	want("with the host", compiled(&with), spec.Bridge{Name: "gw-n", NetworkID: "n", IPv6: true, Addresses: []netip.Prefix{prefix("10.85.0.5/24"), prefix("fd00:85::5/64")}}, with.Subnets(), 0)
+	want("with the host", compiled(&with), spec.Bridge{Name: "gw-n", NetworkID: "n", IPv6: true, LAN: true, Addresses: []netip.Prefix{prefix("10.85.0.5/24"), prefix("fd00:85::5/64")}}, with.Subnets(), 0)
 }
 
 // closedTo wants as many policies, each of which closes the host.

@@ -22,6 +22,7 @@ func Bridge(n *model.Network, uplink int) spec.Bridge {
 		Adopted:   n.Adopted,
 		IPv6:      n.Subnet6.IsValid() && n.Options.Mode(true) != config.Isolated && (!n.OnLAN() || n.Host6.IsValid()),
 		Localnet:  translates4(n),
+		LAN:       n.OnLAN(),
 		Routes:    hostRoutes(n),
 	}
 }

@@ -48,6 +48,9 @@ type Bridge struct {
 	// Localnet says whether packets of the host's 127.0.0.0/8 may leave by the
 	// bridge (route_localnet=1): those to a port that is published there.
 	Localnet bool
+	// LAN says that a port of the bridge leads to a LAN, on which the host may be by another
+	// link as well. It answers by the bridge for addresses of the bridge alone (arp_ignore=1).
+	LAN bool `json:",omitempty"`
 	// Routes are the host's by the bridge, to what is behind one of its containers; they are
 	// marked by RouteProtocol.
 	Routes []Route `json:",omitempty"`
