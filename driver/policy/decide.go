@@ -23,54 +23,82 @@ type Packet struct {
 // Decide says whether a container with the policy may begin a flow to what is none of its
 // network; host says that it is an address of the host. Questions that the resolver answers
 // go on to nobody.
-func (p Policy) Decide(to Packet, host bool) bool {
-	if p.Asks() && to.asks() {
-		return true
-	}
-	for _, d := range p.Deny {
-		if match(d.Ports, to) && (host && d.Group == config.GroupHost || withEmbedded(addresses(d)).Contains(to.To)) {
-			return false
-		}
-	}
-	if host {
-		return p.reachesHost(to)
-	}
-	for _, a := range p.Allow {
-		if match(a.Ports, to) && (addresses(a).Contains(to.To) || slices.ContainsFunc(to.Names, a.Covers)) {
-			return true
-		}
-	}
-	switch p.Egress {
-	case config.EgressOpen:
-		return true
-	case config.EgressInternet:
-		return groups()[config.GroupInternet].Contains(to.To)
-	}
-	return false
-}
-
-func (p Policy) reachesHost(to Packet) bool {
-	if p.WholeHost || slices.ContainsFunc(p.HostPorts, func(h config.Ports) bool { return match(h, to) }) {
-		return true
-	}
-	return slices.ContainsFunc(p.Allow, func(a config.Peers) bool { return a.Group == config.GroupHost && match(a.Ports, to) })
-}
+func (p Policy) Decide(to Packet, host bool) bool { return p.outward(to, host).passes }
 
 // Admits says whether somebody outside of a container's network may begin a flow to it. The
 // packet's port is that which was asked, its To is no matter.
-func (p Policy) Admits(from Packet) bool {
+func (p Policy) Admits(from Packet) bool { return p.inward(from).passes }
+
+// decision is what becomes of a packet, and by which entry. Many flows are decided about whose
+// entry nobody asks for.
+type decision struct {
+	passes bool
+	by     func() Entry
+}
+
+// outward decides on what a container sends. Of the items of a list that match, one for all
+// ports and protocols goes before others, and the first before the next: so do the sets of
+// Compile.
+func (p Policy) outward(to Packet, host bool) decision {
+	if p.Asks() && to.asks() {
+		return decision{true, func() Entry { return Entry{OptionAllow, string(config.GroupDNS)} }}
+	}
+	item := func(passes bool, of Option, e *config.Peers) decision {
+		return decision{passes, func() Entry { return listed(of, e) }}
+	}
+	if d := first(p.Deny, func(d config.Peers) bool { return match(d.Ports, to) && withEmbedded(addresses(d)).Contains(to.To) }); d != nil {
+		return item(false, OptionDeny, d)
+	}
+	itself := func(e config.Peers) bool { return e.Group == config.GroupHost && match(e.Ports, to) }
+	if host {
+		if d := first(p.Deny, itself); d != nil {
+			return item(false, OptionDeny, d)
+		}
+		return p.toHost(to, first(p.Allow, itself))
+	}
+	if a := first(p.Allow, func(a config.Peers) bool { return match(a.Ports, to) && addresses(a).Contains(to.To) }); a != nil {
+		return item(true, OptionAllow, a)
+	}
+	if ports, passes := p.byName(to); passes {
+		return decision{true, func() Entry { return p.ByName(ports) }}
+	}
+	passes := p.Egress == config.EgressOpen || p.Egress == config.EgressInternet && groups()[config.GroupInternet].Contains(to.To)
+	return decision{passes, func() Entry { return p.Otherwise(OptionEgress) }}
+}
+
+// toHost decides on what goes to the host and is not denied; allowed is the item of the list
+// that is for the host, nil for none.
+func (p Policy) toHost(to Packet, allowed *config.Peers) decision {
+	listed := decision{true, func() Entry { return listed(OptionAllow, allowed) }}
+	switch {
+	case p.WholeHost:
+		return decision{true, func() Entry { return p.Otherwise(OptionHost) }}
+	case allowed != nil && allowed.All():
+		return listed
+	}
+	for _, h := range p.HostPorts {
+		if match(h, to) {
+			return decision{true, func() Entry { return hostPort(h) }}
+		}
+	}
+	if allowed != nil {
+		return listed
+	}
+	return decision{false, func() Entry { return p.Otherwise(OptionHost) }}
+}
+
+// inward decides on what comes to a container: sources of one port go before those of all.
+func (p Policy) inward(from Packet) decision {
 	own := slices.ContainsFunc(p.Ingress, func(s config.Source) bool { return !s.Port.All() && match(s.Port, from) })
 	for _, s := range p.Ingress {
 		switch {
 		case s.Port.All() == own, own && !match(s.Port, from), s.Nobody:
-		case s.Anybody:
-			return true
-		case s.Group != "" && from.Near: // they are none of the LAN, nor of the internet
-		case addresses(s.Peers).Contains(from.From):
-			return true
+		case !s.Anybody && s.Group != "" && from.Near: // they are none of the LAN, nor of the internet
+		case s.Anybody, addresses(s.Peers).Contains(from.From):
+			return decision{true, func() Entry { return listed(OptionIngress, s) }}
 		}
 	}
-	return false
+	return decision{false, func() Entry { return p.Otherwise(OptionIngress) }}
 }
 
 // match says whether a packet is for one of some ports.

@@ -95,15 +95,15 @@ func (p Policy) ByName(ports config.Ports) Entry {
 	return Entry{OptionAllow, oneText(items)}
 }
 
-// whyName is the entry of names by one of which a packet passes.
-func (p Policy) whyName(to Packet) (Entry, bool) {
+// byName are the ports for which some name is allowed by which a packet passes.
+func (p Policy) byName(to Packet) (ports config.Ports, passes bool) {
 	for _, ports := range p.named() {
 		known := func(a config.Peers) bool { return a.Ports == ports && slices.ContainsFunc(to.Names, a.Covers) }
 		if match(ports, to) && slices.ContainsFunc(p.Allow, known) {
-			return p.ByName(ports), true
+			return ports, true
 		}
 	}
-	return Entry{}, false
+	return config.Ports{}, false
 }
 
 // hostPort is an item of gangway.host.
@@ -122,71 +122,16 @@ type Verdict struct {
 	By     Entry
 }
 
-// Why is Decide with the reason. Of the items of a list that match, one for all ports and
-// protocols goes before others, and the first before the next: so do the sets of Compile.
+// Why is Decide with the reason.
 func (p Policy) Why(to Packet, host bool) Verdict {
-	if p.Asks() && to.asks() {
-		return Verdict{true, Entry{OptionAllow, string(config.GroupDNS)}}
-	}
-	if d := first(p.Deny, func(d config.Peers) bool { return match(d.Ports, to) && withEmbedded(addresses(d)).Contains(to.To) }); d != nil {
-		return Verdict{false, listed(OptionDeny, d)}
-	}
-	if host {
-		return p.whyHost(to)
-	}
-	if a := first(p.Allow, func(a config.Peers) bool { return match(a.Ports, to) && addresses(a).Contains(to.To) }); a != nil {
-		return Verdict{true, listed(OptionAllow, a)}
-	}
-	if by, passes := p.whyName(to); passes {
-		return Verdict{true, by}
-	}
-	return Verdict{p.Decide(to, false), p.Otherwise(OptionEgress)}
-}
-
-func (p Policy) whyHost(to Packet) Verdict {
-	itself := func(e config.Peers) bool { return e.Group == config.GroupHost && match(e.Ports, to) }
-	if d := first(p.Deny, itself); d != nil {
-		return Verdict{false, listed(OptionDeny, d)}
-	}
-	a := first(p.Allow, itself)
-	switch {
-	case p.WholeHost:
-		return Verdict{true, p.Otherwise(OptionHost)}
-	case a != nil && a.All():
-		return Verdict{true, listed(OptionAllow, a)}
-	}
-	for _, h := range p.HostPorts {
-		if match(h, to) {
-			return Verdict{true, hostPort(h)}
-		}
-	}
-	if a != nil {
-		return Verdict{true, listed(OptionAllow, a)}
-	}
-	return Verdict{false, p.Otherwise(OptionHost)}
+	d := p.outward(to, host)
+	return Verdict{d.passes, d.by()}
 }
 
 // WhyAdmitted is Admits with the reason.
 func (p Policy) WhyAdmitted(from Packet) Verdict {
-	for _, s := range p.Ingress {
-		if only := (Policy{Ingress: []config.Source{s}}); p.Admits(from) && only.Admits(from) && p.ofPort(s, from) {
-			return Verdict{true, listed(OptionIngress, s)}
-		}
-	}
-	return Verdict{false, p.Otherwise(OptionIngress)}
-}
-
-// ofPort says that a source is asked for a port: those of one port go before those of all.
-func (p Policy) ofPort(s config.Source, from Packet) bool {
-	if !s.Port.All() {
-		return true
-	}
-	for _, other := range p.Ingress {
-		if !other.Port.All() && match(other.Port, from) {
-			return false
-		}
-	}
-	return true
+	d := p.inward(from)
+	return Verdict{d.passes, d.by()}
 }
 
 // first is the item that decides among those that match.

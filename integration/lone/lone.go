@@ -41,7 +41,7 @@ func (l *Log) String() string {
 }
 
 // Run starts a program until the test's end.
-func Run(t *testing.T, out *Log, env []string, args ...string) *exec.Cmd {
+func Run(t testing.TB, out *Log, env []string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
@@ -62,7 +62,7 @@ func Run(t *testing.T, out *Log, env []string, args ...string) *exec.Cmd {
 
 // Daemon is a running gangway.
 type Daemon struct {
-	t      *testing.T
+	t      testing.TB
 	Log    *Log
 	Client *http.Client
 	// Process is the number of its process.
@@ -70,7 +70,7 @@ type Daemon struct {
 }
 
 // Start starts the daemon, and waits until it answers.
-func Start(t *testing.T) *Daemon {
+func Start(t testing.TB) *Daemon {
 	t.Helper()
 	dir := t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+"/gangway", "../..")
@@ -115,7 +115,7 @@ type Object map[string]any
 
 // Container is one with its own network namespace.
 type Container struct {
-	t                 *testing.T
+	t                 testing.TB
 	network, endpoint string
 	// Address is that of the container, with the length of its prefix.
 	Address string
@@ -183,7 +183,7 @@ func (c *Container) Sh(script string) string {
 }
 
 // Sh runs a script, which must not fail, and returns what it prints.
-func Sh(t *testing.T, script string) string {
+func Sh(t testing.TB, script string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "sh", "-ec", script).CombinedOutput()
 	if err != nil {

@@ -176,11 +176,11 @@ func (d *daemon) ask(ctx context.Context, name string) (json.RawMessage, error) 
 	return d.call(ctx, http.MethodGet, name, nil)
 }
 
-// call is ask by any method, with a body that becomes JSON unless it is nil.
-func (d *daemon) call(ctx context.Context, method, name string, body any) (json.RawMessage, error) {
+// call is ask by any method, with a value as the body unless it is nil.
+func (d *daemon) call(ctx context.Context, method, name string, value any) (json.RawMessage, error) {
 	var text io.Reader
-	if body != nil {
-		raw, err := json.Marshal(body)
+	if value != nil {
+		raw, err := json.Marshal(value)
 		if err != nil {
 			return nil, err
 		}
@@ -190,16 +190,6 @@ func (d *daemon) call(ctx context.Context, method, name string, body any) (json.
 	if err != nil {
 		return nil, err
 	}
-	return d.answerTo(req, name)
-}
-
-// tell has the daemon change something.
-func (d *daemon) tell(ctx context.Context, name string, request any) error {
-	_, err := d.call(ctx, http.MethodPost, name, request)
-	return err
-}
-
-func (d *daemon) answerTo(req *http.Request, name string) (json.RawMessage, error) {
 	resp, err := d.client.Do(req)
 	if err != nil {
 		return nil, d.explain(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/spf13/pflag"
 
@@ -102,9 +103,6 @@ func (q query) changeRate(ctx context.Context) error {
 		}
 		*d.to = &d.text
 	}
-	daemon, err := q.find(ctx)
-	if err != nil {
-		return err
-	}
-	return daemon.tell(ctx, "rate", r)
+	_, err = q.send(ctx, http.MethodPost, "rate", r, &struct{}{})
+	return err
 }

@@ -3,7 +3,6 @@ package page
 import (
 	"bufio"
 	"context"
-	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -16,14 +15,9 @@ import (
 	"github.com/gangway-net/gangway/integration/lone"
 )
 
-var measureCost = flag.Bool("cost", false, "measure what viewers of the page cost the daemon; takes two minutes")
-
-// TestCost prints what viewers cost the daemon that has 50 networks with 500 containers: its
+// BenchmarkViewers prints what viewers cost the daemon that has 50 networks with 500 containers: its
 // processor time and memory, and what each viewer gets.
-func TestCost(t *testing.T) {
-	if !*measureCost {
-		t.Skip("a measurement: run it with -cost")
-	}
+func BenchmarkViewers(t *testing.B) {
 	d := lone.Start(t)
 	for n := range 50 {
 		network := fmt.Sprintf("%012x%052d", 0xa000+n, 0)
@@ -57,7 +51,7 @@ type cost struct {
 }
 
 // measured looks for so long, after as long for the beginning.
-func measured(t *testing.T, d *lone.Daemon, viewers int) cost {
+func measured(t testing.TB, d *lone.Daemon, viewers int) cost {
 	t.Helper()
 	const begin, long = 8 * time.Second, 20 * time.Second
 	ctx, stop := context.WithCancel(t.Context())
@@ -103,7 +97,7 @@ func measured(t *testing.T, d *lone.Daemon, viewers int) cost {
 }
 
 // processorTime is what a process has used, in milliseconds: clock ticks are 10.
-func processorTime(t *testing.T, pid int) int {
+func processorTime(t testing.TB, pid int) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -118,7 +112,7 @@ func processorTime(t *testing.T, pid int) int {
 	return (user + system) * 10
 }
 
-func resident(t *testing.T, pid int) (kib int) {
+func resident(t testing.TB, pid int) (kib int) {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
