@@ -55,27 +55,11 @@ func (s *suite) pathMTU(t *testing.T) {
 // serveMuch takes much of each connection, and answers with as much.
 func serveMuch(t *testing.T, n *node) {
 	t.Helper()
-	n.must(t, func() error {
-		l, err := net.Listen("tcp", netip.AddrPortFrom(netip.IPv6Unspecified(), largePort).String())
-		if err != nil {
-			return err
+	accepts(t, n, largePort, func(c net.Conn) {
+		if _, err := io.CopyN(io.Discard, c, large); err == nil {
+			_, _ = io.WriteString(c, strings.Repeat("x", large))
 		}
-		t.Cleanup(func() { _ = l.Close() })
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go func() {
-					if _, err := io.CopyN(io.Discard, c, large); err == nil {
-						_, _ = io.WriteString(c, strings.Repeat("x", large))
-					}
-					_ = c.Close()
-				}()
-			}
-		}()
-		return nil
+		_ = c.Close()
 	})
 }
 

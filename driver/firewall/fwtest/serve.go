@@ -25,6 +25,13 @@ func identity(name string, port uint16, client netip.Addr) string {
 // families on one port, until the end of the test.
 func serveTCP(t *testing.T, n *node, port uint16) {
 	t.Helper()
+	accepts(t, n, port, func(c net.Conn) { answerTCP(c, n.name, port) })
+}
+
+// accepts hands each connection to a port, of both families, to a function, until the end of
+// the test.
+func accepts(t *testing.T, n *node, port uint16, serve func(net.Conn)) {
+	t.Helper()
 	var l net.Listener
 	n.must(t, func() (err error) {
 		l, err = new(net.ListenConfig).Listen(context.Background(), "tcp", netip.AddrPortFrom(netip.IPv6Unspecified(), port).String())
@@ -37,7 +44,7 @@ func serveTCP(t *testing.T, n *node, port uint16) {
 			if err != nil {
 				return
 			}
-			go answerTCP(c, n.name, port)
+			go serve(c)
 		}
 	}()
 }
