@@ -85,7 +85,7 @@ func (n Network) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON parses again what was stored. An option that is not there any more, or
 // no longer takes what was given, is an error.
-func (n *Network) UnmarshalJSON(b []byte) error { return n.load(OptionsTable(), b) }
+func (n *Network) UnmarshalJSON(b []byte) error { return n.load(optionsTable(), b) }
 
 func (n *Network) load(table []Option, b []byte) error {
 	s := storedNetwork{IPv4: true}
@@ -134,7 +134,7 @@ func (e Endpoint) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON is as Network's.
-func (e *Endpoint) UnmarshalJSON(b []byte) error { return e.load(OptionsTable(), b) }
+func (e *Endpoint) UnmarshalJSON(b []byte) error { return e.load(optionsTable(), b) }
 
 func (e *Endpoint) load(table []Option, b []byte) error {
 	var texts map[string]string
@@ -187,7 +187,7 @@ func (e Endpoint) With(name, text string) (Endpoint, error) {
 		delete(texts, name)
 	}
 	var changed Endpoint
-	if err = changed.take(OptionsTable(), texts); err != nil {
+	if err = changed.take(optionsTable(), texts); err != nil {
 		return Endpoint{}, err
 	}
 	return changed, nil

@@ -26,7 +26,7 @@ func ParseNetwork(options map[string]any) (Network, error) {
 			return Network{}, err
 		}
 	}
-	table := OptionsTable()
+	table := optionsTable()
 	given, err := generic(table, n, options)
 	if err == nil {
 		err = n.take(table, given)
@@ -72,7 +72,7 @@ func (n *Network) take(table []Option, given map[string]string) (err error) {
 // Unguarded refuses what needs a filter at the bridge's ports, on a host whose
 // kernel has none; reason says why.
 func (n Network) Unguarded(reason string) error {
-	for _, row := range OptionsTable() {
+	for _, row := range optionsTable() {
 		if row.filter == nil {
 			continue
 		}

@@ -10,7 +10,7 @@ import (
 // unknown or a malformed one is an error, and swarm's, which are passed over.
 func ParsePool(options map[string]string) (Pool, error) {
 	given := map[string]string{}
-	table := OptionsTable()
+	table := optionsTable()
 	for _, name := range sortedKeys(options) {
 		if strings.HasPrefix(name, "com.docker.network.") || name == "RequestAddressType" {
 			continue
@@ -30,7 +30,7 @@ func ParsePool(options map[string]string) (Pool, error) {
 // DefaultPool is what a pool is without options.
 func DefaultPool() Pool {
 	var p Pool
-	_ = p.take(OptionsTable(), nil) // each row takes its default
+	_ = p.take(optionsTable(), nil) // each row takes its default
 	return p
 }
 
@@ -73,7 +73,7 @@ func (p *Pool) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	var fresh Pool
-	table := OptionsTable()
+	table := optionsTable()
 	err := known(table, ForPool, texts)
 	if err == nil {
 		err = fresh.take(table, texts)

@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"slices"
+	"sync"
 )
 
 // Network is what a user asks a network to be: the fields say what holds. Values
@@ -78,7 +79,11 @@ type Pool struct {
 }
 
 // OptionsTable lists every option in the order of the documentation.
-func OptionsTable() []Option {
+func OptionsTable() []Option { return slices.Clone(optionsTable()) }
+
+// optionsTable is the one OptionsTable: it is read with each call of an engine, and nobody
+// may change it.
+var optionsTable = sync.OnceValue(func() []Option {
 	return slices.Concat(
 		bridgeOption(),
 		mtuOption(),
@@ -103,7 +108,7 @@ func OptionsTable() []Option {
 		stickyOption(),
 		engineOptions(),
 	)
-}
+})
 
 // NetworkOptionsTable lists the options that Gangway's networks can be given, without
 // those that the engine carries out.

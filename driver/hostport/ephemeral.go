@@ -2,8 +2,9 @@ package hostport
 
 import (
 	"fmt"
-	"os"
 	"strings"
+
+	"github.com/gangway-net/gangway/driver/procfile"
 )
 
 // The range of ephemeral ports where the kernel does not say one, as in moby
@@ -20,7 +21,7 @@ const (
 // namespace. It is read for each call that needs it, because administrators
 // change it at run time; there is none for IPv6.
 func ephemeralRange() (low, high uint16) {
-	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	text, err := procfile.Read("/proc/sys/net/ipv4/ip_local_port_range")
 	if err != nil {
 		return defaultLow, defaultHigh
 	}
@@ -54,7 +55,7 @@ func isKept(kept []portRange, port uint16) bool {
 // reservedPorts is net.ipv4.ip_local_reserved_ports: what administrators keep from
 // being chosen, as the kernel does when a program binds port 0.
 func reservedPorts() []portRange {
-	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_reserved_ports")
+	text, err := procfile.Read("/proc/sys/net/ipv4/ip_local_reserved_ports")
 	if err != nil {
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gangway-net/gangway/driver/procfile"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/printable"
 )
@@ -110,7 +111,7 @@ func processOf(ctx context.Context, inode uint64) string {
 			return ""
 		}
 		if hasOpen(pid, want) {
-			comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+			comm, _ := procfile.Read(fmt.Sprintf("/proc/%d/comm", pid))
 			name := printable.Word(strings.TrimSuffix(string(comm), "\n"))
 			return fmt.Sprintf("%s (pid %d)", name, pid)
 		}

@@ -48,7 +48,10 @@ func TestForeignPorts(t *testing.T) {
 		all, err := f.ForeignPorts(ctx)
 		f.ok(err)
 		tap1, err := net.InterfaceByName("tap1")
-		f.ok(err)
+		if err != nil {
+			f.t.Error(err)
+			return
+		}
 		want := []spec.ForeignPort{{
 			Name: "tap1", Index: tap1.Index, Kind: "tap", Bridge: b.Name, NetworkID: b.NetworkID, Up: true,
 			Learned: []string{"02:00:00:00:09:01", "02:00:00:00:09:02"}, Addresses: 2,

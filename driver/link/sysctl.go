@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/gangway-net/gangway/driver/procfile"
 )
 
 // sysctls reads and writes the sysctl tree. Settings are named by their path
@@ -54,7 +56,7 @@ func (s sysctls) any(folder, setting string) bool {
 }
 
 func (s sysctls) get(name string) (string, error) {
-	value, err := os.ReadFile(filepath.Join(s.root, name))
+	value, err := procfile.Read(filepath.Join(s.root, name))
 	if err != nil {
 		return "", fmt.Errorf("read sysctl %s: %w", name, err)
 	}

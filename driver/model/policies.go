@@ -122,8 +122,10 @@ const (
 // one first: what is said outright goes before what a policy says by its name, and what
 // is said for one container before what is said for all. In the place of a policy that is not there
 // comes one that closes all: who named it wanted something closed, and nobody knows what.
-func (s *State) Layers(n *Network, e *Endpoint) []Layer {
-	var all []Layer
+func (s *State) Layers(n *Network, e *Endpoint) []Layer { return s.appendLayers(nil, n, e) }
+
+// appendLayers adds the layers to a list.
+func (s *State) appendLayers(all []Layer, n *Network, e *Endpoint) []Layer {
 	name := n.Options.Policy.Name
 	if e != nil {
 		all = append(all, Layer{OfContainer, e.Options.Policy})
@@ -141,7 +143,8 @@ func (s *State) Layers(n *Network, e *Endpoint) []Layer {
 // Said is what the layers say together of who may talk to the containers of a network, or to one
 // of them if e is not nil, and to whom they may.
 func (s *State) Said(n *Network, e *Endpoint) (p config.Policy) {
-	for _, l := range s.Layers(n, e) {
+	var room [4]Layer // no more, and with each change: not on the heap
+	for _, l := range s.appendLayers(room[:0], n, e) {
 		p = p.Over(l.Policy)
 	}
 	return p

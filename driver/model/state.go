@@ -1,7 +1,6 @@
 package model
 
 import (
-	"bytes"
 	"maps"
 	"net/netip"
 	"path"
@@ -18,9 +17,11 @@ type State struct {
 	Networks  map[string]*Network
 	Endpoints map[string]*Endpoint
 	places
-	// Bridges and holders lead from a bridge or an address to who holds it.
+	// Bridges and holders lead from a bridge or an address to who holds it, macs from a hardware
+	// address on a network.
 	Bridges map[string]*Network
 	Holders map[netip.Addr]*Endpoint
+	macs    map[macKey]*Endpoint
 	Common
 	// High are the published ports that what goes out must not get.
 	High *HighPorts
@@ -36,6 +37,9 @@ type places struct {
 	// change, they are replaced.
 	Sandboxes map[string][]*Endpoint
 }
+
+// macKey is a hardware address on a network, which no two endpoints have.
+type macKey struct{ network, mac string }
 
 // Common is what is no network's.
 type Common struct {
@@ -57,6 +61,7 @@ func NewState() *State {
 		},
 		Bridges: map[string]*Network{},
 		Holders: map[netip.Addr]*Endpoint{},
+		macs:    map[macKey]*Endpoint{},
 		High:    newHighPorts(),
 		Common:  Common{Policies: map[string]*NamedPolicy{}},
 	}
@@ -131,6 +136,9 @@ func (s *State) dropEndpoint(e *Endpoint) {
 			delete(s.Holders, a)
 		}
 	}
+	if key := e.macKey(); s.macs[key] != nil && s.macs[key].ID == e.ID {
+		delete(s.macs, key)
+	}
 }
 
 func (s *State) addEndpoint(e *Endpoint) {
@@ -158,6 +166,7 @@ func (s *State) addEndpoint(e *Endpoint) {
 	for _, a := range e.Addrs() {
 		s.Holders[a] = e
 	}
+	s.macs[e.macKey()] = e
 }
 
 // Find returns an endpoint and its network; what is not known is an error.
@@ -213,15 +222,15 @@ func (s *State) Sharing(networkID string, e *Endpoint, publishes bool) map[strin
 }
 
 // macHolder returns the other endpoint of e's network that has e's hardware
-// address. A network has at most MaxPorts of them.
+// address.
 func (s *State) macHolder(e *Endpoint) *Endpoint {
-	for _, h := range s.Members[e.NetworkID] {
-		if h.ID != e.ID && bytes.Equal(h.MAC, e.MAC) {
-			return h
-		}
+	if h := s.macs[e.macKey()]; h != nil && h.ID != e.ID {
+		return h
 	}
 	return nil
 }
+
+func (e *Endpoint) macKey() macKey { return macKey{e.NetworkID, string(e.MAC)} }
 
 // HoldersOf returns who on e's network holds an address of it, or the hardware address
 // that was asked for, each once.

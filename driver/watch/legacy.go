@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"os"
 	"runtime"
 	"strings"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/driver/procfile"
 )
 
 // The kernel tells nothing of changes in the tables of iptables-legacy, so they
@@ -127,7 +128,7 @@ func (l *legacy) look() (changed bool, count int) {
 
 // list returns the tables that there are. To ask for another one would make it.
 func (t *tables) list() []string {
-	data, err := os.ReadFile("/proc/thread-self/net/" + t.names)
+	data, err := procfile.Read("/proc/thread-self/net/" + t.names)
 	if err != nil {
 		return nil // nobody has ever used iptables-legacy
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gangway-net/gangway/driver/procfile"
 	"github.com/gangway-net/gangway/printable"
 )
 
@@ -67,7 +68,7 @@ func author(g generation) (who string, own bool) {
 
 // process reads a process's name and parent.
 func process(pid uint32) (name string, parent uint32, err error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	stat, err := procfile.Read(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return "", 0, err
 	}

@@ -13,6 +13,8 @@ import (
 
 	probe "github.com/coreos/go-iptables/iptables"
 	"github.com/sirupsen/logrus"
+
+	"github.com/gangway-net/gangway/driver/procfile"
 )
 
 const (
@@ -134,7 +136,7 @@ func legacyTablesOf(six bool) []string {
 	if six {
 		name = "ip6_tables_names"
 	}
-	data, err := os.ReadFile("/proc/thread-self/net/" + name)
+	data, err := procfile.Read("/proc/thread-self/net/" + name)
 	if err != nil {
 		return nil
 	}

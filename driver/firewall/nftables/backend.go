@@ -136,17 +136,17 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 	if had == after && !after.Networks {
 		return nil
 	}
-	if err := b.follow(ctx, after); err != nil {
+	if err := b.follow(ctx, after, !c.empty()); err != nil {
 		return b.takeBack(ctx, c, had, err)
 	}
 	return nil
 }
 
 // follow brings the fail-closed table and the FORWARD hook to what goes with the known
-// items.
-func (b *Backend) follow(ctx context.Context, want firewall.ForwardHook) error {
+// items, after a transaction or without one.
+func (b *Backend) follow(ctx context.Context, want firewall.ForwardHook, wrote bool) error {
 	_, err := b.setFailClosed(ctx, b.known)
-	if err == nil && (b.forwardHook.want != want || want != firewall.ForwardHook{} && b.forwardHook.due(&b.kernel)) {
+	if err == nil && (b.forwardHook.want != want || want != firewall.ForwardHook{} && b.forwardHook.due(&b.kernel, wrote)) {
 		err = b.setForwardHook(ctx, want)
 	}
 	return err

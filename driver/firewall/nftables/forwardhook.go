@@ -82,16 +82,23 @@ func (c contents) forwardHookAfter(by change) firewall.ForwardHook {
 }
 
 // due says whether iptables may have come to decide something since the open
-// FORWARD hook was not needed: an engine has started. The answer costs no process.
-func (g *forwardHook) due(k *kernel) bool {
+// FORWARD hook was not needed: an engine has started. The answer costs no process. wrote says
+// that a transaction has just ended: the kernel told its generation then.
+func (g *forwardHook) due(k *kernel, wrote bool) bool {
 	if g.iptables == nil || g.iptables.Placed() {
 		return false
 	}
 	if g.iptables.UsesLegacy() {
 		return true
 	}
-	now, err := k.generation()
-	if err != nil || now == g.looked {
+	now := k.wire.ended
+	if !wrote {
+		var err error
+		if now, err = k.generation(); err != nil {
+			return false
+		}
+	}
+	if now == g.looked {
 		return false
 	}
 	g.looked = now

@@ -17,6 +17,7 @@ import (
 // newNeighbourLimit makes one of both families, which the kernel has to be able to keep.
 func newNeighbourLimit(t *testing.T) *NeighbourLimit {
 	t.Helper()
+	testkit.NeedKernel(t, 5, 12)
 	p := NewNeighbourLimit(testkit.Quiet())
 	t.Cleanup(p.Close)
 	if len(p.tables) != 2 {

@@ -17,6 +17,7 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 	"github.com/gangway-net/gangway/integration/nstest"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // dumped is what nft shows of all rules, with the handles by which a table that
@@ -223,6 +224,7 @@ func TestUpgrade(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			testkit.NeedKernel(t, 6, 9)
 			nstest.Do(t, func() {
 				old := start(t)
 				add(t, old, rich())

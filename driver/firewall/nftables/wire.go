@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 
 	nft "github.com/google/nftables"
 	"github.com/mdlayher/netlink"
@@ -30,6 +29,8 @@ type wire struct {
 	family   byte
 	link     *netlink.Conn
 	composer *composer
+	// ended is the generation behind the last transaction.
+	ended uint32
 }
 
 // head is struct nfgenmsg, with which every message about tables begins.
@@ -232,8 +233,11 @@ func (w *wire) send(batch []netlink.Message) error {
 			}
 			err = nil
 		}
-		if slices.ContainsFunc(answers, func(m netlink.Message) bool { return m.Header.Sequence == end.Header.Sequence }) {
-			return refused
+		for _, m := range answers {
+			if m.Header.Sequence == end.Header.Sequence {
+				w.ended, _ = generationOf(m.Data)
+				return refused
+			}
 		}
 	}
 	w.close()
