@@ -102,6 +102,15 @@ func (b *book) conflict(k key) *socket {
 	return nil
 }
 
+// holder is whose the socket is, for messages.
+func (s *socket) holder() string {
+	claimed := ""
+	if s.claim != nil {
+		claimed = s.claim.to.endpoint
+	}
+	return cmp.Or(s.target.endpoint, claimed, s.owner)
+}
+
 // overlap says whether a packet may be for both host addresses. IPv6 sockets
 // never take IPv4 packets here (IPV6_V6ONLY).
 func overlap(a, b netip.Addr) bool {

@@ -76,8 +76,8 @@ func (m *Manager) lead(owner string, want cover, bound bool) (missing bool, take
 			continue
 		}
 		n--
-		reserved := s.by != 0 && s.target == target{}
-		s.by = 0
+		reserved := s.claim != nil && s.target == target{}
+		s.claim = nil
 		if s.target == t {
 			continue
 		}

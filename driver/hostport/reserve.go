@@ -1,7 +1,6 @@
 package hostport
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -122,7 +121,7 @@ func (r *reservation) placeHeld(q *request) (done bool, err error) {
 			if q.last != 0 && (port < q.first || port > q.last) {
 				continue
 			}
-			if s := r.m.book.find(r.owner, key{e.ip, port, q.proto}); s != nil && s.by == r.number {
+			if s := r.m.book.find(r.owner, key{e.ip, port, q.proto}); s != nil && s.claimed(r.number) {
 				continue
 			}
 			err := r.try(q, port)
@@ -192,8 +191,8 @@ func (r *reservation) publish(back int, p spec.Published) {
 // fixed port may be asked for twice, if it leads to the same place.
 func (r *reservation) claim(k key, to target, fixed bool) error {
 	s := r.m.book.find(r.owner, k)
-	if s != nil && s.by == r.number {
-		if fixed && s.claim == to {
+	if s != nil && s.claimed(r.number) {
+		if fixed && s.claim.to == to {
 			return nil
 		}
 		return r.busy(k)
@@ -207,7 +206,7 @@ func (r *reservation) claim(k key, to target, fixed bool) error {
 			return err
 		}
 	}
-	s.by, s.claim = r.number, to
+	s.claim = &claim{to: to, by: r.number}
 	r.claims = append(r.claims, s)
 	return nil
 }
@@ -215,7 +214,7 @@ func (r *reservation) claim(k key, to target, fixed bool) error {
 // open makes a socket and enters it into the book.
 func (r *reservation) open(b binding) (*socket, error) {
 	if other := r.m.book.conflict(b.key); other != nil {
-		return nil, &ConflictError{Proto: b.proto, HostIP: b.ip, Port: b.port, Owner: cmp.Or(other.target.endpoint, other.claim.endpoint, other.owner), self: other.owner == r.owner}
+		return nil, &ConflictError{Proto: b.proto, HostIP: b.ip, Port: b.port, Owner: other.holder(), self: other.owner == r.owner}
 	}
 	fd, err := r.bind(b)
 	switch {
@@ -240,7 +239,7 @@ func (r *reservation) busy(k key) error {
 // undo gives up all but the first claims and fresh sockets.
 func (r *reservation) undo(claims, fresh int) {
 	for _, s := range r.claims[claims:] {
-		s.by = 0
+		s.claim = nil
 	}
 	for _, s := range r.fresh[fresh:] {
 		r.m.drop(s)
