@@ -35,10 +35,27 @@ func (d *daemon) openFirewall(ctx context.Context, settings config.Settings, log
 		return nil, "", err
 	}
 	d.closers = append(d.closers, rules.Close)
+	if unpoliced == "" { // the kernel has nf_tables
+		d.checkLookups(ctx, log)
+	}
 	if d.resolver != nil {
 		d.closers = append(d.closers, d.resolver.Close)
 	}
 	return rules, unpoliced, nil
+}
+
+// checkLookups finds a kernel whose sets find the wrong addresses.
+func (d *daemon) checkLookups(ctx context.Context, log *logrus.Entry) {
+	ignored, err := nftables.SixthByteIgnored(ctx)
+	if err != nil {
+		log.WithError(err).Debug("firewall: it is not known whether this kernel finds the right IPv6 addresses")
+		return
+	}
+	if ignored {
+		c := cause.Of(cause.Mismatched, "this kernel takes an IPv6 address for another one that differs in its sixth byte alone")
+		d.conditions.last(c.Code, c.What)
+		log.Warn(c.Line())
+	}
 }
 
 // withPolicies puts the layer of policies beside a backend. Where the kernel cannot keep

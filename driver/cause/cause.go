@@ -48,6 +48,7 @@ const (
 	Unremembered Code = "events-unwritten"
 	Unserved     Code = "metrics-unserved"
 	NoPolicy     Code = "policy-missing"
+	Mismatched   Code = "ipv6-mismatched"
 
 	Unprotected Code = "unprotected"
 	Unguarded   Code = "unguarded"

@@ -61,6 +61,10 @@ func degradations() []Cause {
 			"nothing leaves for whom it is for but what their options allow, and nobody reaches them", "gangway policy apply the file that has it",
 		},
 		{
+			Mismatched, Degraded, "this kernel takes an IPv6 address for another one that differs in its sixth byte alone",
+			"what is open to one subnet of IPv6 may be open to its neighbours, in policies with ports above all", "update the kernel: stable ones are right since April 2025",
+		},
+		{
 			Uncounted, Degraded, "refused packets are not counted: the kernel's error",
 			"gangway drops and the metrics show less than there is", "see the kernel's log (dmesg); the rest of the datapath does not depend on it",
 		},

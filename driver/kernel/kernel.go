@@ -68,6 +68,7 @@ func Features() []Feature {
 		{"6.2", "renaming a link that is up", "a bridge or veth that somebody renamed gets its name back without a break", "it is set down for the moment of renaming", Booted},
 		{"6.9", "tables that outlive their owner (`NFT_TABLE_F_PERSIST`)", "Gangway's own table has an owner: nobody else can change or flush it", "a shared table, with the fail-closed table beside it", Booted},
 		{"6.12", "deletion of tracked flows by address (`CTA_FILTER`)", "flows of a container that leaves go in 0.1 to 0.4 ms each (IPv4)", "the connection table is listed: 13 ms where it has 262 144 buckets. IPv6 is always listed", Booted},
+		{"6.15", "right look-ups of IPv6 addresses in concatenations on processors with AVX2 (stable kernels: since April 2025; older than 5.7: not concerned)", "policies with IPv6 addresses and ports; source checks", "an address is taken for another one that differs in its sixth byte alone: what is open to 2001:db8:1::/48 may be open to its neighbours. The daemon tries it, warns, and `gangway status` is degraded", Booted},
 		{"6.17", "`net.ipv6.conf.*.force_forwarding`", "knowing that single links forward IPv6, so that this is somebody's choice and stays", "there is no such setting to look at", Booted},
 	}
 }

@@ -19,7 +19,7 @@ func Read(name string) ([]byte, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	data := make([]byte, 0, first)
 	for {
 		n, err := retry(func() (int, error) { return unix.Read(fd, data[len(data):cap(data)]) })

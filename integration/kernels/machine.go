@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +70,7 @@ func (m *machine) run(ctx context.Context, job string, suites []suite, limit tim
 		options += " suite=" + s.name
 	}
 	cmd := exec.CommandContext(ctx, "nice", "-n", "10", "qemu-system-x86_64",
-		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048",
+		"-accel", "tcg,thread=multi", "-cpu", cmp.Or(m.kernel.cpu, "max"), "-smp", "2", "-m", "2048",
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", filepath.Join(kernelDir, "vmlinuz"), "-initrd", filepath.Join(kernelDir, "initramfs"),
 		"-append", options, "-serial", "file:"+console,

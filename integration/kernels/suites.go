@@ -16,13 +16,18 @@ type kernel struct {
 	// without are modules that the kernel is told never to load, and only the suites that
 	// are run on it; nil for none, and for all.
 	without, only []string
+	// cpu is qemu's processor; "" for one that has everything.
+	cpu string
 }
 
 // kernels returns all: Debian's, oldest first, of which the last one moves on with Debian,
 // and one that lacks what Gangway can do without.
 func kernels() []kernel {
 	return []kernel{
-		{name: "5.10", suite: "bullseye"}, {name: "6.1", suite: "bookworm"}, {name: "6.12", suite: "trixie"}, {name: "newest", suite: "sid"},
+		// Its look-ups with AVX2 are wrong, which nftables.SixthByteIgnored finds; what else
+		// may be wrong shows without.
+		{name: "5.10", suite: "bullseye", cpu: "max,-avx2"},
+		{name: "6.1", suite: "bookworm"}, {name: "6.12", suite: "trixie"}, {name: "newest", suite: "sid"},
 		{name: "bare", suite: "bookworm", without: []string{"nf_tables", "cls_bpf"}, only: []string{"smoke"}},
 	}
 }
