@@ -22,12 +22,12 @@ if [ "$(id -u)" != 0 ]; then
 	exit 1
 fi
 if [ "${1:-}" = check ]; then
-	echo "Style, and the packages' own tests: some 5 minutes on two processors."
+	echo "Style, and the packages' own tests in short: 3 to 5 minutes on two processors."
 	step "style"
 	scripts/lint.sh
 	# shellcheck disable=SC2046 # a list of words
-	tests "packages" -p 4 $(go list ./... | grep -v '/integration')
-	printf '\nnot run: the race detector and real engines (make test), make test-kernels, make test-packages, make test-fresh\n'
+	tests "packages, in short" -short -p 4 $(go list ./... | grep -v '/integration')
+	printf '\nnot run: the race detector, further rules of engines and seeds, and real engines (make test), make test-kernels, make test-packages, make test-fresh\n'
 	exit
 fi
 echo "Style, the packages' own tests, tests with real engines: 25 to 30 minutes on two processors, 1.5 GB of Debian's packages the first time."

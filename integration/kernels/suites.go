@@ -75,8 +75,8 @@ func suites() []suite {
 		{name: "nftrace", folder: "driver/nftrace", limit: 15 * time.Minute},
 		{name: "hostport", folder: "driver/hostport", limit: 20 * time.Minute},
 		{name: "link", folder: "driver/link", limit: 40 * time.Minute},
-		{name: "nftables", folder: "driver/firewall/nftables", limit: 30 * time.Minute},
-		{name: "iptables", folder: "driver/firewall/iptables", limit: 30 * time.Minute},
+		{name: "nftables", folder: "driver/firewall/nftables", limit: 60 * time.Minute},
+		{name: "iptables", folder: "driver/firewall/iptables", limit: 60 * time.Minute},
 		{name: "faulttest", folder: "driver/faulttest", limit: 20 * time.Minute, args: []string{"-test.run=TestRandomLife|TestKilled|TestRecordings"}},
 	}
 }
