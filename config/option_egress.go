@@ -12,7 +12,7 @@ func egressOptions() []Option {
 		egressWord, func(p *Policy) *string { return &p.Egress })
 	egress.Choices = Egresses()
 	allow := policyOption("gangway.egress.allow", destinations,
-		"what containers reach in spite of gangway.egress; none takes away what the network allows",
+		"what containers reach in spite of gangway.egress, and containers of other networks of Gangway, where these have network:NAME in gangway.ingress; none takes away what the network allows",
 		destinationList, func(p *Policy) *string { return &p.Allow })
 	allow.check = func(n Network) error {
 		if n.Internal && n.Policy.Allow != "" {
@@ -26,7 +26,7 @@ func egressOptions() []Option {
 	return []Option{egress, allow, deny}
 }
 
-const destinations = "entries with `,` between them: address, subnet, `NAME`, `*.NAME`, internet, private, lan, metadata, host or dns, each with `:PORT` or `:PORT-PORT` and `/tcp`, `/udp` or `/sctp` behind it; none"
+const destinations = "entries with `,` between them: address, subnet, `NAME`, `*.NAME`, internet, private, lan, metadata, host, dns or `network:NAME`, each with `:PORT` or `:PORT-PORT` and `/tcp`, `/udp` or `/sctp` behind it; none"
 
 func defaultOf(setting string) string {
 	return "Without it what the setting " + setting + " says"

@@ -21,9 +21,12 @@ func protoName(proto uint8) string {
 	return ""
 }
 
-// parsePeers reads WHO[:PORT[-PORT]][/PROTOCOL], where WHO is an address, a prefix, one of
-// these groups or, where dns is one of them, a name; an IPv6 one is in brackets before a port.
+// parsePeers reads WHO[:PORT[-PORT]][/PROTOCOL], where WHO is an address, a prefix, a network,
+// one of these groups or, where dns is one of them, a name; an IPv6 one is in brackets before a port.
 func parsePeers(item string, groups []Group) (Peers, error) {
+	if name, is := strings.CutPrefix(item, networkPrefix); is {
+		return parsePeerNetwork(item, name)
+	}
 	who, proto, err := cutProtocol(item)
 	if err != nil {
 		return Peers{}, err
@@ -88,8 +91,7 @@ func cutPorts(item string) (who string, ports Ports, err error) {
 		return who, ports, err
 	}
 	i := strings.LastIndexByte(item, ':')
-	switch {
-	case i < 0 || strings.Count(item, ":") > 1, strings.HasPrefix(item, "network:"):
+	if i < 0 || strings.Count(item, ":") > 1 {
 		return item, Ports{}, nil
 	}
 	ports, err = parseSpan(item[i+1:])
@@ -165,8 +167,6 @@ func plainPrefix(p netip.Prefix) (Group, netip.Prefix, error) {
 func notWho(who string, groups []Group) error {
 	known := texts(groups)
 	switch {
-	case strings.HasPrefix(who, "network:"):
-		return fmt.Errorf("has %q: other networks of Gangway cannot be named, containers of different networks reach each other by published ports", who)
 	case who == "" || who == Any || who == None:
 		return fmt.Errorf("has %q among other entries, or with ports: want an address, a subnet, or one of %s", who, strings.Join(known, ", "))
 	case strings.ContainsAny(who, ".*") && strings.ContainsFunc(who, func(r rune) bool { return r >= 'g' && r <= 'z' || r == '*' }):
@@ -207,5 +207,5 @@ func (p Peers) noSource() error {
 }
 
 func (p Peers) within(outer netip.Prefix) bool {
-	return p.Group == "" && p.Name == "" && outer.Contains(p.Prefix.Addr()) && p.Prefix.Bits() >= outer.Bits()
+	return p.Literal() && outer.Contains(p.Prefix.Addr()) && p.Prefix.Bits() >= outer.Bits()
 }

@@ -26,6 +26,9 @@ type Policy struct {
 	Host    string `json:"host,omitempty"`
 	// Mode is one of Modes.
 	Mode string `json:"mode,omitempty"`
+	// Networks is what the names of networks in the lists stand for, as NetworksText writes it.
+	// Nobody says it: it is known where a policy counts.
+	Networks string `json:"networks,omitempty"`
 }
 
 // Over returns the policy with what another one says where it says nothing.
@@ -34,6 +37,7 @@ func (p Policy) Over(base Policy) Policy {
 		Name:   cmp.Or(p.Name, base.Name),
 		Egress: cmp.Or(p.Egress, base.Egress), Allow: cmp.Or(p.Allow, base.Allow), Deny: cmp.Or(p.Deny, base.Deny),
 		Ingress: cmp.Or(p.Ingress, base.Ingress), Host: cmp.Or(p.Host, base.Host), Mode: cmp.Or(p.Mode, base.Mode),
+		Networks: cmp.Or(p.Networks, base.Networks),
 	}
 }
 
@@ -73,11 +77,13 @@ const (
 
 // Peers are addresses with ports: whom a container may reach, or may be reached by.
 type Peers struct {
-	// Group, Name or else Prefix says who.
+	// Group, Name, Network or else Prefix says who.
 	Group Group
 	// Name is one of the DNS as ParseName returns it, of a destination.
-	Name   string
-	Prefix netip.Prefix
+	Name string
+	// Network is another one of Gangway: what it stands for is known where a policy counts.
+	Network PeerNetwork
+	Prefix  netip.Prefix
 	Ports
 }
 
@@ -111,9 +117,12 @@ func span(first, last uint16) string {
 	return fmt.Sprintf("%d-%d", first, last)
 }
 
+// Literal says that addresses are named, and nothing that stands for some.
+func (p Peers) Literal() bool { return p.Group == "" && p.Name == "" && p.Network.Name == "" }
+
 // String is how users write them.
 func (p Peers) String() string {
-	who := string(p.Group) + p.Name
+	who := string(p.Group) + p.Name + p.Network.String()
 	if who == "" {
 		who = p.Prefix.String()
 		if p.Prefix.IsSingleIP() {
@@ -166,7 +175,8 @@ func (s Source) String() string {
 	return strings.TrimPrefix(s.Port.String(), ":") + "=" + who
 }
 
-// ParseIngress reads who reaches a container from outside of its network.
+// ParseIngress reads who reaches a container from outside of its network. A network beside any
+// is no contradiction: containers of others are not among these, as networks are isolated.
 func ParseIngress(list string) ([]Source, error) {
 	all, err := parseItems(list, parseSource)
 	if err != nil {
@@ -174,7 +184,7 @@ func ParseIngress(list string) ([]Source, error) {
 	}
 	for _, a := range all {
 		for _, b := range all {
-			if a.Port == b.Port && a != b && (a.Nobody || a.Anybody) {
+			if a.Port == b.Port && a != b && (a.Nobody || a.Anybody && b.Network.Name == "") {
 				return nil, fmt.Errorf("has %s beside %s: one of them can never match", a, b)
 			}
 		}

@@ -56,7 +56,7 @@ func admitException(s *model.State, n *model.Network, e *model.Endpoint, x model
 		return nil
 	}
 	said := s.PolicyOf(n, e)
-	if cmp.Or(said.Egress, config.EgressOpen) == config.EgressOpen {
+	if cmp.Or(said.Egress, config.EgressOpen) == config.EgressOpen && len((config.Policy{Allow: x.To}).NamedNetworks()) == 0 {
 		return fmt.Errorf("egress is open: all is allowed that egress.deny does not have, and %s adds nothing", x.To)
 	}
 	p, err := policy.Of(config.Policy{Egress: config.EgressDeny, Allow: x.To, Deny: said.Deny})

@@ -20,6 +20,7 @@ type Ruleset struct {
 	Networks       []Network
 	Ports          []Port
 	Open           []Open
+	Peers          []Peer
 	Direct         []Direct
 	PreservedPorts []PreservedPorts
 	// HighPorts holds each protocol at most once. One that is not among them has all
@@ -57,6 +58,8 @@ func (r *Ruleset) Add(o spec.Object) bool {
 		r.Ports = append(r.Ports, e)
 	case Open:
 		r.Open = append(r.Open, e)
+	case Peer:
+		r.Peers = append(r.Peers, e)
 	case Direct:
 		r.Direct = append(r.Direct, e)
 	case PreservedPorts:
@@ -79,7 +82,7 @@ func (r *Ruleset) Add(o spec.Object) bool {
 
 // All returns the elements.
 func (r Ruleset) All() []spec.Object {
-	all := slices.Concat(objects(r.Networks), objects(r.Ports), objects(r.Open), objects(r.Direct), objects(r.PreservedPorts), objects(r.HighPorts), objects(r.Outside), objects(r.Policies))
+	all := slices.Concat(objects(r.Networks), objects(r.Ports), objects(r.Open), objects(r.Peers), objects(r.Direct), objects(r.PreservedPorts), objects(r.HighPorts), objects(r.Outside), objects(r.Policies))
 	for _, six := range []bool{false, true} {
 		if r.NoTransit.Has(six) {
 			all = append(all, NoTransit{six})
@@ -107,7 +110,7 @@ func (r Ruleset) with(o Ruleset) Ruleset {
 }
 
 func (r Ruleset) empty() bool {
-	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Direct)+len(r.PreservedPorts)+len(r.HighPorts)+len(r.Outside)+len(r.Policies) == 0 && r.NoTransit == Families{} && !r.Log
+	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Peers)+len(r.Direct)+len(r.PreservedPorts)+len(r.HighPorts)+len(r.Outside)+len(r.Policies) == 0 && r.NoTransit == Families{} && !r.Log
 }
 
 // FirstHighPort and LastHighPort bound the source ports that masqueraded flows get.

@@ -36,6 +36,8 @@ import (
 //   - into, of an Unprotected family, or ICMP of a Routed family: accepted,
 //     wherever it comes from.
 //   - into, to a port that is Open: accepted.
+//   - into, from another network, where a Peer of who begins the flow and one of who is asked
+//     match: accepted, with the answers, and errors about the flow, that go the other way.
 //   - into, from anywhere else (other networks, the outside): dropped.
 //   - out of, to a link that leads outside: accepted.
 //   - out of, to a foreign bridge: left to the rules of others if translated by a

@@ -61,7 +61,7 @@ func RepeatedNetwork(old, n *Network, to Routers) (Change, error) {
 	same := *n
 	// Whether the bridge was there before was settled by the first request.
 	same.Adopted = old.Adopted
-	same.Engine = old.Engine
+	same.Engine, same.Name = old.Engine, old.Name
 	same.Exceptions = old.Exceptions
 	if same.Options.Equal(old.Options) {
 		same.Options = old.Options // in whatever words

@@ -31,6 +31,8 @@ type Network struct {
 	Space string `json:",omitempty"`
 	// Engine is whose the network is; empty until an engine has named it.
 	Engine string `json:",omitempty"`
+	// Name is what that engine calls it, by which policies name it; empty until it has.
+	Name string `json:",omitempty"`
 	// Exceptions are what the administrator allows or denies beside the network's policy.
 	Exceptions *Exceptions `json:",omitempty"`
 }

@@ -150,17 +150,24 @@ func (s *State) Said(n *Network, e *Endpoint) (p config.Policy) {
 	return p
 }
 
-// PolicyOf is what counts: what was said, with the exceptions.
+// PolicyOf is what counts: what was said, with the exceptions, and with what names of networks
+// stand for.
 func (s *State) PolicyOf(n *Network, e *Endpoint) config.Policy {
 	p := s.Said(n, e)
 	for _, x := range s.exceptions(n, e) {
 		p.Deny = config.WithEntries(p.Deny, x.to(true)...)
-		// Where everything is allowed, an exception has nothing to add.
-		if allow := x.to(false); len(allow) > 0 && cmp.Or(p.Egress, config.EgressOpen) != config.EgressOpen {
-			p.Allow = config.WithEntries(p.Allow, allow...)
-		}
+		p.Allow = config.WithEntries(p.Allow, adding(p, x.to(false))...)
 	}
-	return p
+	return s.withNetworks(p)
+}
+
+// adding are the exceptions that add to what is allowed: where everything is, those of other
+// networks alone.
+func adding(p config.Policy, allow []string) []string {
+	if cmp.Or(p.Egress, config.EgressOpen) != config.EgressOpen {
+		return allow
+	}
+	return slices.DeleteFunc(allow, func(to string) bool { return len((config.Policy{Allow: to}).NamedNetworks()) == 0 })
 }
 
 // exceptions are those that count. What a network allows adds to the list that its containers

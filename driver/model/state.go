@@ -27,7 +27,7 @@ type State struct {
 	High *HighPorts
 }
 
-// places list endpoints by where they are.
+// places list endpoints by where they are, and networks by what they are called.
 type places struct {
 	// Members lists the endpoints of each network.
 	Members map[string]map[string]*Endpoint
@@ -36,6 +36,8 @@ type places struct {
 	// Sandboxes lists the endpoints in each container's namespace. The lists never
 	// change, they are replaced.
 	Sandboxes map[string][]*Endpoint
+	// Called lists networks by name. The lists never change, they are replaced.
+	Called map[string][]*Network
 }
 
 // macKey is a hardware address on a network, which no two endpoints have.
@@ -57,7 +59,7 @@ func NewState() *State {
 		Networks:  map[string]*Network{},
 		Endpoints: map[string]*Endpoint{},
 		places: places{
-			Members: map[string]map[string]*Endpoint{}, Watchers: map[string]map[string]*Endpoint{}, Sandboxes: map[string][]*Endpoint{},
+			Members: map[string]map[string]*Endpoint{}, Watchers: map[string]map[string]*Endpoint{}, Sandboxes: map[string][]*Endpoint{}, Called: map[string][]*Network{},
 		},
 		Bridges: map[string]*Network{},
 		Holders: map[netip.Addr]*Endpoint{},
@@ -75,7 +77,7 @@ func (s *State) Snapshot() *State {
 		members[id] = maps.Clone(on)
 	}
 	return &State{
-		Networks: maps.Clone(s.Networks), places: places{Members: members, Sandboxes: maps.Clone(s.Sandboxes)},
+		Networks: maps.Clone(s.Networks), places: places{Members: members, Sandboxes: maps.Clone(s.Sandboxes), Called: maps.Clone(s.Called)},
 		Common: Common{Policies: maps.Clone(s.Policies), Defaults: s.Defaults},
 	}
 }
@@ -86,6 +88,7 @@ func (s *State) Apply(c Change) {
 		s.dropEndpoint(e.Before)
 	}
 	if n := c.Network.Before; n != nil {
+		s.uncall(s.Networks[n.ID])
 		delete(s.Networks, n.ID)
 		delete(s.Bridges, n.Bridge)
 		if len(s.Members[n.ID]) == 0 {
@@ -93,6 +96,7 @@ func (s *State) Apply(c Change) {
 		}
 	}
 	if n := c.Network.After; n != nil {
+		s.call(n)
 		s.Networks[n.ID] = n
 		s.Bridges[n.Bridge] = n
 	}

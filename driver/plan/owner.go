@@ -101,6 +101,7 @@ func (f Source) Compile() (p Plan) {
 	case f.Endpoint != nil:
 		p.addEndpoint(f)
 		addAll(&p, f.endpointPolicy())
+		addAll(&p, f.peers())
 	case f.Network != nil:
 		p.addNetwork(f.Network, f.Uplink)
 		addAll(&p, f.networkPolicy())

@@ -131,8 +131,11 @@ func (p Policy) compileIngress(c *Compiled) {
 		case !s.Anybody:
 			who = addresses(s.Peers)
 		}
-		far.add(who, s.Port, listed(OptionIngress, s))
-		if c.Apart = c.Apart || s.Group != ""; s.Group == "" {
+		c.Apart = c.Apart || s.Group != "" || s.Network.Name != ""
+		if s.Network.Name == "" {
+			far.add(who, s.Port, listed(OptionIngress, s))
+		}
+		if s.Group == "" {
 			close.add(who, s.Port, listed(OptionIngress, s))
 		}
 	}

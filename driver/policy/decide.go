@@ -94,6 +94,7 @@ func (p Policy) inward(from Packet) decision {
 		switch {
 		case s.Port.All() == own, own && !match(s.Port, from), s.Nobody:
 		case !s.Anybody && s.Group != "" && from.Near: // they are none of the LAN, nor of the internet
+		case s.Network.Name != "" && !from.Near: // none of its containers comes by another link
 		case s.Anybody, addresses(s.Peers).Contains(from.From):
 			return decision{true, func() Entry { return listed(OptionIngress, s) }}
 		}

@@ -70,7 +70,7 @@ func (p Policy) Plain() (all []string) {
 // addresses are opened.
 func (p Policy) Serves(a netip.Addr) bool {
 	return slices.ContainsFunc(p.Allow, func(e config.Peers) bool {
-		return e.Group == "" && e.Name == "" && e.First == dnsPort && e.Last == dnsPort && e.Prefix.Contains(a)
+		return e.Literal() && e.First == dnsPort && e.Last == dnsPort && e.Prefix.Contains(a)
 	})
 }
 

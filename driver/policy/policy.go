@@ -44,7 +44,8 @@ func Of(texts config.Policy) (p Policy, err error) {
 	if p.WholeHost, p.HostPorts, err = config.ParseHostAccess(cmp.Or(host, config.HostDNS)); err != nil {
 		return closed(), fmt.Errorf("gangway.host %w", err)
 	}
-	p.Everybody = len(p.Ingress) == 1 && p.Ingress[0] == config.Source{Anybody: true}
+	p.resolved(texts)
+	p.Everybody = everybody(p.Ingress)
 	if !slices.Contains(config.Egresses(), p.Egress) {
 		return closed(), fmt.Errorf("gangway.egress %q is none of %v", p.Egress, config.Egresses())
 	}
@@ -65,9 +66,11 @@ func (p Policy) Outward() bool {
 // Check refuses what can never match on a network with these families, or contradicts
 // itself.
 func (p Policy) Check(four, six bool) error {
-	if p.Egress == config.EgressOpen && len(p.Allow) > 0 {
+	// Networks are isolated where everything else is open as well.
+	i := slices.IndexFunc(p.Allow, func(a config.Peers) bool { return a.Network.Name == "" })
+	if p.Egress == config.EgressOpen && i >= 0 {
 		return fmt.Errorf("gangway.egress.allow has %s, and gangway.egress allows everything: set that to %s or %s",
-			p.Allow[0], config.EgressDeny, config.EgressInternet)
+			p.Allow[i], config.EgressDeny, config.EgressInternet)
 	}
 	for _, list := range []struct {
 		option string
@@ -94,7 +97,7 @@ func (p Policy) Check(four, six bool) error {
 }
 
 func familyLacks(e config.Peers, four, six bool) error {
-	if e.Group != "" || e.Name != "" {
+	if !e.Literal() {
 		return nil
 	}
 	switch is6 := e.Prefix.Addr().Is6(); {
@@ -132,7 +135,13 @@ func covers(outer, inner config.Peers) bool {
 	if outer.Name != "" || inner.Name != "" {
 		return coversName(outer, inner)
 	}
+	if outer.Network.Name != "" && outer.Network.Name == inner.Network.Name {
+		return true
+	}
 	in, out := addresses(inner), addresses(outer)
+	if inner.Network.Name != "" && len(in.Ranges()) == 0 {
+		return false // nobody knows whom it stands for
+	}
 	for _, r := range in.Ranges() {
 		if !out.ContainsRange(r) {
 			return false

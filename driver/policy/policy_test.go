@@ -59,7 +59,7 @@ func TestDecide(t *testing.T) {
 // TestAdmits: who may come, for all ports and for some; what comes from other networks of
 // Gangway is not the LAN.
 func TestAdmits(t *testing.T) {
-	p := of(t, config.Policy{Ingress: "lan,443=any,22/tcp=10.8.0.0/24,25=none"})
+	p := of(t, config.Policy{Ingress: "lan,443=any,22/tcp=10.8.0.0/24,25=none,5432=network:app", Networks: "app gw-a 10.7.0.0/24"})
 	for _, c := range []struct {
 		from  string
 		proto uint8
@@ -69,6 +69,7 @@ func TestAdmits(t *testing.T) {
 	}{
 		{"192.168.1.5", 6, 80, false, true}, {"1.2.3.4", 6, 80, false, false}, {"1.2.3.4", 17, 443, false, true}, {"192.168.1.5", 6, 80, true, false},
 		{"10.8.0.9", 6, 22, false, true}, {"10.8.0.9", 6, 22, true, true}, {"192.168.1.5", 6, 22, false, false}, {"192.168.1.5", 17, 22, false, true},
+		{"10.7.0.2", 6, 5432, true, true}, {"10.7.0.2", 6, 5433, true, false}, {"10.7.0.2", 6, 5432, false, false}, {"192.168.1.5", 6, 5432, false, false},
 		{"192.168.1.5", 6, 25, false, false}, {"192.168.1.5", 1, 0, false, true}, {"1.2.3.4", 1, 0, false, false}, {"172.18.0.2", 6, 443, true, true},
 	} {
 		if got := p.Admits(Packet{From: netip.MustParseAddr(c.from), Proto: c.proto, Port: c.port, Near: c.near}); got != c.want {
@@ -95,6 +96,13 @@ func TestCheck(t *testing.T) {
 		{config.Policy{Egress: "deny", Allow: "10.0.0.1:80/tcp", Deny: "10.0.0.0/8:80/udp"}, true, true, ""},
 		{config.Policy{Egress: "deny", Allow: "10.0.0.1", Deny: "10.0.0.0/8:80"}, true, true, ""},
 		{config.Policy{Egress: "deny", Allow: "host:80", Deny: "host"}, true, true, "can never match"},
+		{config.Policy{Allow: "network:db:5432"}, true, true, ""},
+		{config.Policy{Allow: "10.0.0.1,network:db:5432"}, true, true, "gangway.egress.allow has 10.0.0.1, and"},
+		{config.Policy{Egress: "deny", Allow: "network:db", Deny: "network:db:22", Networks: someNetworks}, true, true, ""},
+		{config.Policy{Egress: "deny", Allow: "network:gone:22", Deny: "network:gone"}, true, true, "can never match"},
+		{config.Policy{Egress: "deny", Allow: "network:gone:22", Deny: "10.0.0.0/8"}, true, false, ""},
+		{config.Policy{Egress: "deny", Allow: "network:db", Deny: "1.0.0.0/8,2600::/16", Networks: someNetworks}, true, true, ""},
+		{config.Policy{Egress: "deny", Allow: "network:db", Deny: "1.2.0.0/15,1.0.0.0/15,2600::/16", Networks: "db gw-b 1.2.0.0/16"}, true, true, "can never match"},
 	} {
 		err := of(t, c.texts).Check(c.four, c.six)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
@@ -142,12 +150,15 @@ func has(a Access, at netip.Addr, p Packet) bool {
 	return inRanges(a.Any, at) || slices.ContainsFunc(a.Ports, func(s AddrPorts) bool { return s.Addrs.Contains(at) && inSpans([]PortSpan{s.PortSpan}, p) })
 }
 
+// someNetworks are those that tests name; network:gone is not there.
+const someNetworks = "db gw-b 1.2.0.0/16 2600::/32\nsix gw-6 2600:0:1::/48"
+
 // TestCompile: the sets mean what the policy does, for policies and packets at random, and
 // no two parts of a set overlap: the kernel takes none that do.
 func TestCompile(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 18))
 	pick := func(of ...string) string { return of[rnd.IntN(len(of))] }
-	who := []string{"1.2.3.4", "1.2.3.0/24", "1.2.0.0/16", "0.0.0.0/1", "255.0.0.0/8", "10.0.0.0/8", "[2600::1]", "[2600::/32]", "[ff00::/8]", "[8000::/1]", "private", "internet", "lan", "host"}
+	who := []string{"1.2.3.4", "1.2.3.0/24", "1.2.0.0/16", "0.0.0.0/1", "255.0.0.0/8", "10.0.0.0/8", "[2600::1]", "[2600::/32]", "[ff00::/8]", "[8000::/1]", "private", "internet", "lan", "host", "network:db", "network:six", "network:gone"}
 	addrs := []string{"1.2.3.4", "1.2.3.255", "1.2.4.0", "9.9.9.9", "10.0.0.1", "255.255.255.255", "223.255.255.255", "2600::1", "2600:0:1::", "2601::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "fd00::1", "::ffff:1.2.3.4", "64:ff9b::a00:1"}
 	list := func() string {
 		var all []string
@@ -159,9 +170,9 @@ func TestCompile(t *testing.T) {
 	for range 60 {
 		var in []string
 		for range rnd.IntN(5) {
-			in = append(in, pick("", "80=", "1-100/tcp=", "443=")+pick("1.2.3.4", "1.2.0.0/16", "10.0.0.0/8", "lan", "internet"))
+			in = append(in, pick("", "80=", "1-100/tcp=", "443=")+pick("1.2.3.4", "1.2.0.0/16", "10.0.0.0/8", "lan", "internet", "network:db", "network:six", "network:gone"))
 		}
-		texts := config.Policy{Egress: pick(config.Egresses()...), Allow: list(), Deny: list(), Host: pick("any", "none", "dns", "1-100,90-120/tcp"), Ingress: pick("any", "none", strings.Join(append(in, "9.9.9.9"), ","))}
+		texts := config.Policy{Egress: pick(config.Egresses()...), Allow: list(), Deny: list(), Host: pick("any", "none", "dns", "1-100,90-120/tcp"), Ingress: pick("any", "none", strings.Join(append(in, "9.9.9.9"), ",")), Networks: someNetworks}
 		p := of(t, texts)
 		c := p.Compile()
 		apart(t, texts, c)

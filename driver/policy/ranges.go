@@ -128,8 +128,8 @@ func withEmbedded(set *netipx.IPSet) *netipx.IPSet {
 	return built(&b)
 }
 
-// addresses are those of an entry; none for the host's own and for those of names, which
-// nobody knows here.
+// addresses are those of an entry; none for the host's own, for those of names, which nobody
+// knows here, and for networks that are not there.
 func addresses(e config.Peers) *netipx.IPSet {
 	if e.Name != "" {
 		return new(netipx.IPSet)
@@ -141,6 +141,12 @@ func addresses(e config.Peers) *netipx.IPSet {
 		return new(netipx.IPSet)
 	}
 	var b netipx.IPSetBuilder
+	if e.Network.Name != "" {
+		for _, subnet := range e.Network.Subnets() {
+			b.AddPrefix(subnet)
+		}
+		return built(&b)
+	}
 	b.AddPrefix(e.Prefix)
 	return built(&b)
 }

@@ -185,7 +185,7 @@ func (s *suite) sequences(t *testing.T) {
 			h := newHost(t, s.opts, set)
 			before := dump(t, h)
 			b := s.backend(t, h)
-			m := model{rnd: rand.New(rand.NewPCG(seed, 4)), all: bulk(5, 5), in: map[any]bool{}, high: map[spec.Protocol]firewall.HighPorts{}}
+			m := model{rnd: rand.New(rand.NewPCG(seed, 4)), all: withPeers(bulk(5, 5)), in: map[any]bool{}, high: map[spec.Protocol]firewall.HighPorts{}}
 			for step := range 40 {
 				b.apply(t, m.step())
 				if step%10 != 9 {
@@ -239,8 +239,24 @@ func (m *model) step() firewall.Delta {
 			m.in[p] = true
 		}
 	}
+	m.movePeers(&d)
 	m.moveHigh(&d)
 	return d
+}
+
+// movePeers adds and removes halves, which go with their network as ports do.
+func (m *model) movePeers(d *firewall.Delta) {
+	for _, p := range m.all.Peers {
+		has := m.in[slices.IndexFunc(m.all.Networks, func(n firewall.Network) bool { return n.ID == p.NetworkID })]
+		switch {
+		case m.in[p] && (!has || m.rnd.IntN(3) == 0):
+			d.Remove.Peers = append(d.Remove.Peers, p)
+			m.in[p] = false
+		case has && m.rnd.IntN(3) == 0:
+			d.Add.Peers = append(d.Add.Peers, p)
+			m.in[p] = true
+		}
+	}
 }
 
 // moveHigh gives a protocol another range, or none. What is added takes the place of what
@@ -270,6 +286,11 @@ func (m *model) ruleset() firewall.Ruleset {
 	for _, p := range m.all.Ports {
 		if m.in[p] {
 			r.Ports = append(r.Ports, p)
+		}
+	}
+	for _, p := range m.all.Peers {
+		if m.in[p] {
+			r.Peers = append(r.Peers, p)
 		}
 	}
 	r.HighPorts = slices.Collect(maps.Values(m.high))

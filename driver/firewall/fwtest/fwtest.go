@@ -70,6 +70,7 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 	}{
 		{"Traffic", s.traffic},
 		{"Modes", s.modes},
+		{"Peers", s.peers},
 		{"SourceCheck", s.sourceCheck},
 		{"PortShadow", s.portShadow},
 		{"PortFlood", s.portFlood},

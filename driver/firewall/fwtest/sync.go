@@ -76,7 +76,7 @@ func (b *backend) reported(t *testing.T, damage string, lines []string, full fir
 
 // repairs breaks the rules in every way and lets Sync repair them.
 func (s *suite) repairs(t *testing.T) {
-	full := bulk(2, 3)
+	full := withPeers(bulk(2, 3))
 	h := newHost(t, s.opts, bare)
 	before := dump(t, h)
 	objects := mustObjects(t, h)

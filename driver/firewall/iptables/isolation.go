@@ -53,7 +53,9 @@ func isolationShared(f form) rules {
 		betweenChain: {
 			translated + " -j " + acceptChain.name,
 			"-j " + iccChain.name,
+			answers + " -j " + peersReplyChain.name,
 			answers + " -j " + replyChain.name,
+			"-j " + peersChain.name,
 			"-j " + openChain.name,
 			"-j " + isolatedChain.name,
 			"-j DROP",

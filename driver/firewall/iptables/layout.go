@@ -44,6 +44,7 @@ func features() []feature {
 		{sourceCheckShared, sourceCheckElements, nil},
 		{isolationShared, isolationElements, []chain{forwardChain, intoNetworkChain, betweenChain, outOfNetworkChain, foreignChain, acceptChain}},
 		{openShared, openElements, nil},
+		{peerShared, peerElements, nil},
 		{refusedShared, refusedElements, nil},
 		{func(form) rules { return nil }, portElements, nil},
 		{snatShared, snatElements, []chain{snatChain, masqueradeChain}},

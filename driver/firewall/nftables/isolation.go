@@ -74,7 +74,6 @@ func verdictChains(m firewall.Mark) []chain {
 	translated := func(to string) []expr.Any { return rule(ctBits(expr.CtKeySTATUS, ctDestNAT), jump(to)) }
 	answer := func(h header) []expr.Any { return rule(ctReply(), ctKnown(), h.own(), jump("reply"+h.name)) }
 	four, six := headers()[0], headers()[1]
-	permit := rule(markAs(m, m.Accept), verdict(expr.VerdictAccept)) // as chainPermit, without the way there
 	external := func(link field) []expr.Any { return rule(inet().notIn(externalSet, link), jump("deny")) }
 	return []chain{
 		regular(chainPermit, rule(markAs(m, m.Accept))),
@@ -87,7 +86,7 @@ func verdictChains(m firewall.Mark) []chain {
 			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("between")),
 			clamp(),
 			external(oifname),
-			rule(meta(metaIIFKind, 1), not(ifname("bridge")), ctBits(expr.CtKeySTATUS, ctSeenReply|ctDestNAT), permit), // most packets
+			rule(meta(metaIIFKind, 1), not(ifname("bridge")), ctBits(expr.CtKeySTATUS, ctSeenReply|ctDestNAT), permit(m)), // most packets
 			rule(meta(metaIIFKind, 1), is([]byte(ifname("bridge"))...), inet().notIn(uplinksSet), jump("new_flow")),
 			rule(ctKnown(), jump(chainPermit)),
 			rule(jump("new_flow"))),
@@ -100,12 +99,13 @@ func verdictChains(m firewall.Mark) []chain {
 			external(oifname),
 			external(iifname),
 			translated(chainPermit),
+			rule(four.own(), call("peers4")), rule(six.own(), call("peers6")),
 			answer(four), answer(six),
 			rule(jump("new_flow"))),
 		regular("out_of_network",
 			clamp(),
 			external(iifname),
-			rule(meta(metaOIFKind, 1), not(ifname("bridge")), permit),       // most packets
+			rule(meta(metaOIFKind, 1), not(ifname("bridge")), permit(m)),    // most packets
 			rule(inet().in(bridgesSet, oifname), verdict(expr.VerdictDrop)), // out of their group, also one that leads outside
 			rule(inet().in(uplinksSet, oifname), jump(chainPermit)),
 			rule(jump("foreign"))),
@@ -119,6 +119,11 @@ func verdictChains(m firewall.Mark) []chain {
 			rule(permitted(m)),
 			rule(markHas(expr.CmpOpNeq, m.Drop), jump("denied"))),
 	}
+}
+
+// permit accepts at once, as chainPermit does, without the way there.
+func permit(m firewall.Mark) []expr.Any {
+	return rule(markAs(m, m.Accept), verdict(expr.VerdictAccept))
 }
 
 // transitChains are for what others' links would pass on to one another in a family

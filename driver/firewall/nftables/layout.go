@@ -22,7 +22,7 @@ type chain struct {
 
 // chains returns the chains, in a table; those that rules lead to come first.
 func chains(t *nft.Table, m firewall.Mark, high ranges, log bool) []chain {
-	all := slices.Concat(refusedChains(m), verdictChains(m), transitChains(), openChains(), portChains(), sourceCheckChains(m), snatChains(high), hairpinChains(), baseChains(m))
+	all := slices.Concat(refusedChains(m), peerChains(permit(m)), verdictChains(m), transitChains(), openChains(), portChains(), sourceCheckChains(m), snatChains(high), hairpinChains(), baseChains(m))
 	for i := range all {
 		all[i].Table = t
 	}

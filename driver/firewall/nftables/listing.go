@@ -105,7 +105,7 @@ func (k *kernel) checkChains(l *listing) error {
 			l.fault("chain %s had another hook", want.Name)
 			continue
 		}
-		rules, err := k.conn.GetRules(t, is)
+		rules, err := k.wire.rulesOf(is)
 		if err != nil {
 			return err
 		}

@@ -99,9 +99,9 @@ func randomList(rnd *rand.Rand, of []string) string {
 }
 
 func randomPolicy(rnd *rand.Rand) config.Policy {
-	destinations := []string{"1.2.3.4", "1.2.3.0/24", "1.2.0.0/16", "10.2.0.2", "10.0.0.0/8", "169.254.169.254", "192.0.2.1", "[2600::1]", "[2600::/32]", "[fd00:2::2]", "[fd00::/8]", "private", "lan", "internet", "metadata", "host"}
+	destinations := []string{"1.2.3.4", "1.2.3.0/24", "1.2.0.0/16", "10.2.0.2", "10.0.0.0/8", "169.254.169.254", "192.0.2.1", "[2600::1]", "[2600::/32]", "[fd00:2::2]", "[fd00::/8]", "private", "lan", "internet", "metadata", "host", "network:a", "network:b", "network:far", "network:gone"}
 	named := append(slices.Clone(destinations), "a.example", "*.b.example", "a.example", "*.b.example", "x.b.example")
-	sources := []string{"1.2.3.4", "1.2.0.0/16", "10.0.0.0/8", "10.1.0.2", "2600::/32", "fd00::/8", "lan", "private", "internet", "any"}
+	sources := []string{"1.2.3.4", "1.2.0.0/16", "10.0.0.0/8", "10.1.0.2", "2600::/32", "fd00::/8", "lan", "private", "internet", "any", "network:a", "network:b", "network:far"}
 	p := config.Policy{
 		Egress: oneOf(rnd, "open", "internet", "deny"), Allow: randomList(rnd, named), Deny: randomList(rnd, destinations),
 		Host: oneOf(rnd, "", "any", "dns", "none", "22,8080", "dns,80-443/tcp", "8081/udp"), Mode: oneOf(rnd, "enforce", "enforce", "enforce", "audit"),
@@ -113,7 +113,8 @@ func randomPolicy(rnd *rand.Rand) config.Policy {
 			in = append(in, port+who)
 		}
 	}
-	p.Ingress = oneOf(rnd, "any", "none", strings.Join(in, ","))
+	p.Ingress = oneOf(rnd, "any", "none", strings.Join(in, ","), "any,network:a")
+	p.Networks = "a gw-a 10.1.0.0/16 fd00:1::/64\nb gw-b 10.2.0.0/16 fd00:2::/64\nfar gw-far 1.2.3.0/24 2600::/64"
 	return p
 }
 

@@ -210,7 +210,11 @@ func idBytes(id string) []byte {
 
 // idOf are the bytes by which elements know a policy.
 func idOf(texts config.Policy) []byte {
-	sum := sha256.Sum256(fmt.Appendf(nil, "{%q %q %q %q %q %q}", texts.Egress, texts.Allow, texts.Deny, texts.Ingress, texts.Host, texts.Mode))
+	all := fmt.Appendf(nil, "{%q %q %q %q %q %q}", texts.Egress, texts.Allow, texts.Deny, texts.Ingress, texts.Host, texts.Mode)
+	if texts.Networks != "" {
+		all = fmt.Appendf(all, "%q", texts.Networks)
+	}
+	sum := sha256.Sum256(all)
 	return sum[:6]
 }
 
