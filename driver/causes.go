@@ -18,6 +18,7 @@ func (d *Driver) causes(ctx context.Context) (all []cause.Cause) {
 		all = append(all, cause.Of(cause.Unclaimed, text))
 	}
 	all = append(all, causesOf(cause.NoPolicy, d.missingPolicies()...)...)
+	all = append(all, causesOf(cause.NoNetwork, d.unmetNetworks()...)...)
 	_, likely := d.keeper.Flapping()
 	for _, line := range likely {
 		all = append(all, cause.Of(cause.Flapping, "somebody undoes a repair again and again: "+line))

@@ -110,8 +110,8 @@ func (d *Driver) bound(of string) (all []boundPolicy, sharers map[config.Policy]
 		if e != nil {
 			b.endpoint = e.ID
 		}
-		if b.texts == (config.Policy{}) {
-			return
+		if p, err := policy.Of(b.texts); err == nil && p.Open() {
+			return // it decides nothing
 		}
 		if sharers[b.texts]++; wanted {
 			all = append(all, b)

@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +25,9 @@ type PolicyLine struct {
 	Until *time.Time `json:"until,omitempty"`
 	// Unused says that something else goes before it.
 	Unused bool `json:"unused,omitempty"`
+	// Closed says why it opens nothing: the network that it names is not there, or does not say
+	// its half.
+	Closed string `json:"closed,omitempty"`
 }
 
 // Sources of lines beside the layers of package model.
@@ -114,6 +116,13 @@ func lines(s *model.State, n *model.Network, e *model.Endpoint) (all []PolicyLin
 	if e != nil {
 		note("container", e.Exceptions)
 	}
+	for _, u := range plan.UnmetNetworks(s, n, e) {
+		for i, l := range all {
+			if l.Value == u.Entry && !l.Unused && l.Word != "egress.deny" {
+				all[i].Closed = u.Why
+			}
+		}
+	}
 	return all
 }
 
@@ -168,7 +177,7 @@ func (d *Driver) TestPolicy(ctx context.Context, of Whom, to string) (PolicyVerd
 	}
 	why := p.Why(packet, local)
 	v.Allowed, v.Audit, v.Rule = why.Passes, p.Audit, lineOf(lines(s, n, e), why.By)
-	v.Note = beyond(s, n, packet.To)
+	v.Note = beyond(s, n, e, packet)
 	return v, nil
 }
 
@@ -189,11 +198,16 @@ func lineOf(all []PolicyLine, by policy.Entry) PolicyLine {
 }
 
 // beyond says what decides besides who begins the flow.
-func beyond(s *model.State, n *model.Network, to netip.Addr) string {
+func beyond(s *model.State, n *model.Network, e *model.Endpoint, asked policy.Packet) string {
 	for _, o := range s.Networks {
-		if o.ID != n.ID && o.Contains(to) {
-			return fmt.Sprintf("%s is on network %s: networks are isolated from each other, whatever a policy allows; gangway trace says more", to, model.Short(o.ID))
+		if o.ID == n.ID || !o.Contains(asked.To) {
+			continue
 		}
+		to := s.Holders[asked.To]
+		if to != nil && to.NetworkID == o.ID && plan.PeersWith(s, n, e, to, asked) {
+			return fmt.Sprintf("%s is on network %s, and the policies of both sides name each other's network: the isolation of networks lets it pass", asked.To, model.Short(o.ID))
+		}
+		return fmt.Sprintf("%s is on network %s: networks are isolated from each other, unless gangway.egress.allow here and gangway.ingress there name the other one (network:NAME); gangway trace says more", asked.To, model.Short(o.ID))
 	}
 	return ""
 }

@@ -33,9 +33,9 @@ func claimed(t *testing.T, d *Driver, r Inventory, present, absent []string) {
 
 // inventory is what the engine of the tests says.
 func inventory(networks ...string) Inventory {
-	r := Inventory{Engine: "this", Networks: map[string]bool{"host": true}}
+	r := Inventory{Engine: "this", Networks: map[string]string{"host": "host"}}
 	for _, id := range networks {
-		r.Networks[id] = true
+		r.Networks[id] = "net-" + id[:1]
 	}
 	return r
 }
@@ -58,7 +58,7 @@ func TestInventory(t *testing.T) {
 	f.held = nil
 	d = newTestDriver(t, f, "boot")
 	claimed(t, d, inventory(), nil, []string{netA})
-	claimed(t, d, Inventory{Engine: otherEngine, Networks: map[string]bool{netB: true}}, []string{netB}, nil)
+	claimed(t, d, Inventory{Engine: otherEngine, Networks: map[string]string{netB: "n"}}, []string{netB}, nil)
 	claimed(t, d, inventory(netA), []string{netA}, nil)
 	claimed(t, d, Inventory{Engine: otherEngine}, nil, []string{netB})
 	// The same request again is still the same.

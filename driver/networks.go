@@ -101,17 +101,21 @@ func (d *Driver) DeleteNetwork(ctx context.Context, id string) error {
 		return err
 	}
 	var gone []model.EndpointChange
+	name := ""
 	left, err := d.writer.Withdraw(ctx, func(s *model.State) (model.Change, error) {
 		c := model.Change{Network: model.NetworkChange{Before: s.Networks[id]}}
 		for _, e := range s.Members[id] {
 			c.Endpoints = append(c.Endpoints, model.EndpointChange{Before: e})
 		}
-		gone = c.Endpoints
+		if gone = c.Endpoints; c.Network.Before != nil {
+			name = c.Network.Before.Name
+		}
 		return c, nil
 	})
 	unlock()
 	d.flows.Drop(ctx, left)
 	d.takeOver(ctx, gone)
+	d.followNames(ctx, name)
 	if err != nil {
 		d.doubt()
 	}

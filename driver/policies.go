@@ -73,6 +73,10 @@ func (d *Driver) holds(s *model.State, n *model.Network, e *model.Endpoint) erro
 	switch {
 	case err != nil:
 		return err
+	case p.Peered() && n.OnLAN():
+		return fmt.Errorf("containers on the LAN of %s have to do with other networks without the host: leave gangway.uplink out, or network:NAME", n.Options.Uplink)
+	case p.Asking() && (n.Adopted || n.LeavesElsewhere()):
+		return errors.New("others than its containers send from the bridge, and not all by the host, so gangway.egress.allow cannot have network:NAME: leave com.docker.network.bridge.name and inhibit_ipv4, and other gateways out")
 	case p.Open() && !n.Hostless():
 		return nil
 	case d.o.Unpoliced != "":
@@ -123,5 +127,6 @@ func (d *Driver) forEverybody(a netip.Addr) bool {
 			texts = s.PolicyOf(n, nil)
 		}
 	}
-	return texts.Ingress == "" || texts.Ingress == config.Any || texts.Mode == config.ModeAudit
+	p, _ := policy.Of(texts) // it is closed with an error
+	return p.Everybody || p.Audit
 }

@@ -16,8 +16,9 @@ import (
 // Recovery is what an engine says of one of its networks, in the terms of the calls
 // by which it was made: it is checked as these are.
 type Recovery struct {
-	// Engine is as in Inventory.
+	// Engine is as in Inventory, Name what it calls the network.
 	Engine  string
+	Name    string
 	Network CreateNetworkRequest
 	// Endpoints are those of running containers.
 	Endpoints []RecoveredEndpoint
@@ -58,6 +59,7 @@ func (d *Driver) Recover(ctx context.Context, a Recovery) error {
 		}
 	}
 	unlock()
+	d.followNames(ctx, a.Name)
 	for _, e := range recovered {
 		if e.Gateway {
 			if failed := d.publish(ctx, n.ID, e.EndpointID, e.Ports, d.writer.Regain); failed != nil {
@@ -80,7 +82,7 @@ func (d *Driver) recoverNetwork(ctx context.Context, a Recovery) (*model.Network
 	if err != nil {
 		return nil, err
 	}
-	n.Engine = a.Engine
+	n.Engine, n.Name = a.Engine, a.Name
 	info, err := d.o.Host.InspectBridge(ctx, n.Bridge, n.Subnets())
 	if err != nil {
 		return nil, err

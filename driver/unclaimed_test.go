@@ -16,7 +16,7 @@ import (
 
 // recovery is what an engine says of withContainer's network.
 func recovery() Recovery {
-	a := Recovery{Engine: "this", Network: networkRequest(netA, "10.0.0.0/24", "10.0.0.1")}
+	a := Recovery{Engine: "this", Name: "net-a", Network: networkRequest(netA, "10.0.0.0/24", "10.0.0.1")}
 	e := RecoveredEndpoint{CreateEndpointRequest: endpointRequest(netA, ep1, "10.0.0.2/24"), Sandbox: "/run/docker/netns/" + model.Short(ep1), Gateway: true, Ports: portmap(8080, 80)}
 	e.MAC = net.HardwareAddr{0x02, 0x42, 10, 0, 0, 2}
 	a.Endpoints = []RecoveredEndpoint{e}

@@ -75,6 +75,7 @@ func scenarios() []scenario {
 		{name: "policy", run: testPolicy, plugin: true, own: true, rules: true},
 		{name: "policy-names", run: testPolicyNames, plugin: true, own: true, rules: true},
 		{name: "policy-named", run: testNamedPolicy, own: true, rules: true},
+		{name: "policy-peers", run: testPolicyPeers, own: true, rules: true},
 		{name: "drops", run: testDrops, plugin: true, own: true, rules: true},
 		{name: "drops-follow", run: testFollowDrops, plugin: true, own: true, rules: true},
 		{name: "foreign-bridges", run: testForeignBridges, own: true, rules: true},

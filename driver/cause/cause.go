@@ -49,6 +49,7 @@ const (
 	Unserved     Code = "metrics-unserved"
 	NoPolicy     Code = "policy-missing"
 	Mismatched   Code = "ipv6-mismatched"
+	NoNetwork    Code = "policy-network-missing"
 
 	Unprotected Code = "unprotected"
 	Unguarded   Code = "unguarded"

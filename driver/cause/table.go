@@ -65,6 +65,10 @@ func degradations() []Cause {
 			"what is open to one subnet of IPv6 may be open to its neighbours, in policies with ports above all", "update the kernel: stable ones are right since April 2025",
 		},
 		{
+			NoNetwork, Degraded, "there is no network db: the policy of network 0f1e2d3c4b5a has network:db",
+			"what the entry opens stays closed", "create the network, or take it out of the policy; a network that was just made is known when the engine's API has named it",
+		},
+		{
 			Uncounted, Degraded, "refused packets are not counted: the kernel's error",
 			"gangway drops and the metrics show less than there is", "see the kernel's log (dmesg); the rest of the datapath does not depend on it",
 		},

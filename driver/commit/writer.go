@@ -185,7 +185,11 @@ func (w *Writer) Retry(ctx context.Context, owner plan.Owner) ([]string, error) 
 	defer leave()
 	soon, cancel := context.WithTimeout(ctx, lock.Patience)
 	defer cancel()
-	return w.lead(ctx, soon, []plan.Owner{owner}, func(to target, dl plan.Delta) plan.Delta { return dl.Leaving(to.all) })
+	return w.lead(ctx, soon, []plan.Owner{owner}, func(to target, dl plan.Delta) plan.Delta {
+		dl = dl.Leaving(to.all)
+		dl.Rules.Running = true
+		return dl
+	})
 }
 
 // begin stages and persists a change. Unless it fails, arrived ends it.

@@ -74,7 +74,7 @@ func deleteNetwork(ctx context.Context, w *world) error { return w.DeleteNetwork
 
 // nameOwner has an engine name the network as its own, and disown has nobody.
 func nameOwner(ctx context.Context, w *world) error {
-	_, _, err := w.NoteInventory(ctx, driver.Inventory{Engine: "engine", Networks: map[string]bool{network: true}})
+	_, _, err := w.NoteInventory(ctx, driver.Inventory{Engine: "engine", Networks: map[string]string{network: "n"}})
 	return err
 }
 

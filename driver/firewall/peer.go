@@ -21,10 +21,10 @@ type Peer struct {
 	Bridge, Other string
 	// Addr is the container's.
 	Addr netip.Addr
-	// Proto is 0 for whatever is sent, of any protocol. Else First and Last are the ports that
-	// are asked for, 1..65535, First <= Last.
-	Proto       spec.Protocol
-	First, Last uint16
+	// Proto is 0 for whatever is sent, of any protocol. Else the span has the ports that are
+	// asked for, 1..65535, First <= Last.
+	Proto spec.Protocol
+	spec.Span
 }
 
 // Kind and Key make Peer an Object.

@@ -80,7 +80,7 @@ func (s *State) Naming(name string) (networks []*Network, endpoints []*Endpoint)
 			networks = append(networks, n)
 		}
 		for _, e := range s.Members[id] {
-			if (e.Options.Policy != config.Policy{} || e.Exceptions != nil) && names(n, e) {
+			if e.OwnPolicy() && names(n, e) {
 				endpoints = append(endpoints, e)
 			}
 		}

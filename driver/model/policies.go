@@ -192,6 +192,11 @@ func (e *Endpoint) exceptions() *Exceptions {
 	return e.Exceptions
 }
 
+// OwnPolicy says that something is said for the container alone.
+func (e *Endpoint) OwnPolicy() bool {
+	return e.Options.Policy != config.Policy{} || e.Exceptions != nil
+}
+
 // ownAllow says that a container may have another list of what is allowed than its network.
 func (e *Endpoint) ownAllow() bool {
 	return e.Options.Policy.Allow != "" || e.Options.Policy.Name != ""

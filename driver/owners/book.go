@@ -155,7 +155,7 @@ func (b *Book) networks() (names []string) {
 }
 
 // Heard takes over which networks of the state an engine has, of all that it has.
-func (b *Book) Heard(s *model.State, engine string, has map[string]bool) {
+func (b *Book) Heard(s *model.State, engine string, has map[string]string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.absent == nil {
@@ -164,7 +164,8 @@ func (b *Book) Heard(s *model.State, engine string, has map[string]bool) {
 	maps.DeleteFunc(b.absent, func(id string, _ bool) bool { return s.Networks[id] == nil })
 	for _, n := range s.Networks {
 		if n.Engine == engine {
-			b.absent[n.ID] = !has[n.ID]
+			_, named := has[n.ID]
+			b.absent[n.ID] = !named
 		}
 	}
 }

@@ -72,13 +72,13 @@ func TestNobodys(t *testing.T) {
 	}
 	for _, c := range []struct {
 		engine string
-		has    map[string]bool
+		has    map[string]string
 		want   []string
 	}{
-		{"e1", map[string]bool{"n1": true}, []string{"n0"}},
-		{"e2", map[string]bool{"n1": true}, []string{"n0", "n2"}},
+		{"e1", map[string]string{"n1": "net-1"}, []string{"n0"}},
+		{"e2", map[string]string{"n1": "net-1"}, []string{"n0", "n2"}},
 		{"e1", nil, []string{"n0", "n1", "n2"}},
-		{"e1", map[string]bool{"n1": true}, []string{"n0", "n2"}},
+		{"e1", map[string]string{"n1": "net-1"}, []string{"n0", "n2"}},
 	} {
 		b.Heard(s, c.engine, c.has)
 		var got []string

@@ -143,6 +143,18 @@ func unmet(s *model.State, n *model.Network, name string, asks bool) string {
 	return ""
 }
 
+// PeersWith says whether what counts for both sides lets a container of a network, or one of its
+// others if e is nil, begin a flow to a container of another network.
+func PeersWith(s *model.State, n *model.Network, e, to *model.Endpoint, asked policy.Packet) bool {
+	other := s.Networks[to.NetworkID]
+	if other == nil || Peerless(n)+Peerless(other) != "" || reachesNobody(n) {
+		return false
+	}
+	from, err := policy.Of(s.PolicyOf(n, e))
+	target, wrong := policy.Of(s.PolicyOf(other, to))
+	return err == nil && wrong == nil && policy.Peers(from, target, n.Bridge, other.Bridge, asked)
+}
+
 func called(n *model.Network) string {
 	if n.Name == "" {
 		return "NAME of this one"
@@ -164,7 +176,7 @@ func says(s *model.State, n, other *model.Network, asks bool) bool {
 		return true
 	}
 	for _, e := range s.Members[n.ID] {
-		if (e.Options.Policy != config.Policy{} || e.Exceptions != nil) && named(e) {
+		if e.OwnPolicy() && named(e) {
 			return true
 		}
 	}

@@ -54,10 +54,10 @@ func users(s *model.State, c model.PolicyChange) (all []Owner) {
 }
 
 // PolicyInForce is what counts for a container, or for all without one of their own if e is nil;
-// the zero value where it refuses nothing.
+// the zero value where it refuses nothing, and opens nothing of other networks.
 func PolicyInForce(s *model.State, n *model.Network, e *model.Endpoint) config.Policy {
 	texts := hostless(n, s.PolicyOf(n, e))
-	if open(texts) {
+	if open(texts) && len(texts.NamedNetworks()) == 0 {
 		return config.Policy{}
 	}
 	return filled(texts)

@@ -48,6 +48,15 @@ func (p Policy) ReachedBy() []Peering {
 	return all.disjoint()
 }
 
+// Peers says whether both policies open a flow: that of who begins it, on a bridge, and that of
+// who is asked, on another one.
+func Peers(from, to Policy, bridge, other string, asked Packet) bool {
+	opens := func(list []Peering, link string) bool {
+		return slices.ContainsFunc(list, func(p Peering) bool { return p.Bridge == link && p.Matches(asked) })
+	}
+	return opens(from.Reaches(), other) && opens(to.ReachedBy(), bridge)
+}
+
 // peerings collects networks with ports; a network may be among them several times.
 type peerings []config.Peers
 

@@ -5,7 +5,7 @@ import "slices"
 // nftablesChains explain the table's chains, in the order in which a packet
 // meets them, and each of their rules.
 func nftablesChains() []explanation {
-	return slices.Concat(nftablesArrival(), nftablesVerdicts(), nftablesOut(), nftablesRefused(), nftablesDeparture())
+	return slices.Concat(nftablesArrival(), nftablesVerdicts(), nftablesPeers(), nftablesOut(), nftablesRefused(), nftablesDeparture())
 }
 
 // nftablesArrival explain what a packet meets before it is known where it goes.
@@ -55,6 +55,29 @@ func nftablesArrival() []explanation {
 	}
 }
 
+// nftablesPeers explain the exceptions from the isolation of networks.
+func nftablesPeers() []explanation {
+	return []explanation{
+		{"chain peers4", "", "What containers of one network may begin to those of another one, by `network:NAME` in the policies of both sides. Without such policies there is nothing in these sets. What is in none of them goes back to the chain `between`."},
+		{"chain peers4", "ct direction reply ct state established,related goto peers_reply4", "Goes the way of answers."},
+		{"chain peers4", "iifname . oifname . meta l4proto . ip saddr . th dport @peer_asks4 goto peers_asked4", "The container that begins the flow may ask for this port of that network: its own half. The other one has to be there as well."},
+		{"chain peers4", "iifname . oifname . meta l4proto . ip saddr . th dport @peer_asks_range4 goto peers_asked4", "The same for long runs of ports."},
+		{"chain peers4", "iifname . oifname . ip saddr @peer_asks_all4 goto peers_asked4", "It may send whatever it wants there."},
+		{"chain peers_asked4", "", "The half of the container that is asked."},
+		{"chain peers_asked4", "iifname . oifname . meta l4proto . ip daddr . th dport @peer_asked4 meta mark set meta mark & 0xf7ffffff | 0x04000000 accept", "It lets that network ask for the port. Notes \"accept\" as `permit` does."},
+		{"chain peers_asked4", "iifname . oifname . meta l4proto . ip daddr . th dport @peer_asked_range4 meta mark set meta mark & 0xf7ffffff | 0x04000000 accept", "The same for long runs of ports."},
+		{"chain peers_asked4", "iifname . oifname . ip daddr @peer_asked_all4 meta mark set meta mark & 0xf7ffffff | 0x04000000 accept", "It lets that network send whatever it wants."},
+		{"chain peers_reply4", "", "Answers, and errors about a flow: links and addresses are turned round, and the port is the one that the first packet of the flow asked for. That the flow is known is not enough: it ends with what has opened it."},
+		{"chain peers_reply4", "oifname . iifname . ct protocol . ip daddr . ct original proto-dst @peer_asks4 goto peers_replied4", "To the container that has asked, which may still do so."},
+		{"chain peers_reply4", "oifname . iifname . ct protocol . ip daddr . ct original proto-dst @peer_asks_range4 goto peers_replied4", "The same for long runs of ports."},
+		{"chain peers_reply4", "oifname . iifname . ip daddr @peer_asks_all4 goto peers_replied4", "To one that may send whatever it wants."},
+		{"chain peers_replied4", "", "From the container that was asked."},
+		{"chain peers_replied4", "oifname . iifname . ct protocol . ip saddr . ct original proto-dst @peer_asked4 meta mark set meta mark & 0xf7ffffff | 0x04000000 accept", "It still lets that network ask for the port."},
+		{"chain peers_replied4", "oifname . iifname . ct protocol . ip saddr . ct original proto-dst @peer_asked_range4 meta mark set meta mark & 0xf7ffffff | 0x04000000 accept", "The same for long runs of ports."},
+		{"chain peers_replied4", "oifname . iifname . ip saddr @peer_asked_all4 meta mark set meta mark & 0xf7ffffff | 0x04000000 accept", "It lets that network send whatever it wants."},
+	}
+}
+
 // nftablesVerdicts explain what is decided about packets that pass from one
 // link to another.
 func nftablesVerdicts() []explanation {
@@ -86,6 +109,7 @@ func nftablesVerdicts() []explanation {
 		{"chain between", "oifname != @external goto deny", "Into an internal network."},
 		{"chain between", "iifname != @external goto deny", "Out of an internal network."},
 		{"chain between", "ct status dnat goto permit", "Was sent to a published port, or is the answer."},
+		{"chain between", "meta nfproto ipv4 jump peers4", "Do the policies of both sides name each other's network (`network:NAME`)?"},
 		{"chain between", "ct direction reply ct state established,related meta nfproto ipv4 goto reply4", "Goes the way of answers: may be one of what is open."},
 		{"chain between", "goto new_flow", "A new flow to a container's own address."},
 
@@ -272,5 +296,11 @@ func nftablesSets() []explanation {
 		{"open_range4", "", "Runs of 64 and more of them."},
 		{"open_from4", "", "Published ports of networks with `trusted_host_interfaces`: who comes by that link reaches them by the container's address, too."},
 		{"open_range_from4", "", "Runs of 64 and more of them."},
+		{"peer_asks4", "", "What containers may ask for of another network: by the links of both, protocol, their own address and port."},
+		{"peer_asks_range4", "", "Runs of 64 and more of these ports."},
+		{"peer_asks_all4", "", "Containers that may send whatever they want to another network."},
+		{"peer_asked4", "", "What containers let another network ask for, in the same way."},
+		{"peer_asked_range4", "", "Runs of 64 and more of these ports."},
+		{"peer_asked_all4", "", "Containers that let another network send whatever it wants."},
 	}
 }

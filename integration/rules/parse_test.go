@@ -72,7 +72,7 @@ func inChain(chain, text string) piece {
 }
 
 var (
-	six = regexp.MustCompile(`((?:^|@)[a-z_]+|(?:chain|goto) (?:open|reply|ports|egress|from_network|high_port|preserve_port))6\b`)
+	six = regexp.MustCompile(`((?:^|@)[a-z_]+|(?:chain|goto|jump) (?:open|reply|ports|egress|from_network|high_port|preserve_port|peers(?:_[a-z]+)?))6\b`)
 	ip6 = regexp.MustCompile(`\bip6\b`)
 )
 

@@ -136,6 +136,9 @@ func (q query) explain(ctx context.Context, of driver.Whom, more bool) error {
 		if l.Unused {
 			row = []string{"  (" + l.Word, l.Value, source(l) + ")"}
 		}
+		if l.Closed != "" {
+			row[2] += "; closed: " + l.Closed
+		}
 		rows = append(rows, row)
 	}
 	return q.table(nil, rows)

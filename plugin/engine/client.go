@@ -62,13 +62,13 @@ func (c *Client) Networks(ctx context.Context) (listed driver.Inventory, err err
 
 // readNetworks reads the answer of NetworkList (Engine API).
 func readNetworks(body io.Reader) (driver.Inventory, error) {
-	var all []struct{ ID, Driver string }
+	var all []struct{ ID, Name, Driver string }
 	if err := json.NewDecoder(body).Decode(&all); err != nil {
 		return driver.Inventory{}, err
 	}
-	listed := driver.Inventory{Networks: map[string]bool{}}
+	listed := driver.Inventory{Networks: map[string]string{}}
 	for _, n := range all {
-		listed.Networks[n.ID] = true
+		listed.Networks[n.ID] = n.Name
 		if n.Driver == "host" {
 			listed.Engine = n.ID
 		}

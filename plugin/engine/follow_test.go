@@ -22,7 +22,7 @@ import (
 type world struct {
 	start    time.Time
 	mu       sync.Mutex // guards the rest
-	networks map[string]bool
+	networks map[string]string
 	used     []netip.Addr
 	silent   bool
 	busy     bool // NoteInventory fails
@@ -63,7 +63,7 @@ func (w *world) NoteInventory(_ context.Context, r driver.Inventory) (present, a
 		return nil, nil, errors.New("disk full")
 	}
 	for _, c := range w.claims {
-		if r.Networks[c.NetworkID] {
+		if _, has := r.Networks[c.NetworkID]; has {
 			present = append(present, c)
 		} else {
 			absent = append(absent, c)
@@ -157,10 +157,10 @@ func want(t *testing.T, what string, got, want any) {
 	}
 }
 
-func some(names ...string) map[string]bool {
-	out := map[string]bool{}
+func some(names ...string) map[string]string {
+	out := map[string]string{}
 	for _, n := range names {
-		out[n] = true
+		out[n] = "net-" + n
 	}
 	return out
 }

@@ -158,6 +158,7 @@ func (n network) held() (h Held, err error) {
 	if n.Internal {
 		options["com.docker.network.internal"] = true
 	}
+	h.Name = n.Name
 	h.Network = driver.CreateNetworkRequest{ID: n.ID, Options: options}
 	space := map[string]string{"default": "LocalDefault", n.Driver: ipam.LocalSpace}[n.IPAM.Driver]
 	for _, p := range n.IPAM.Config {

@@ -128,7 +128,7 @@ func (r *recoverer) ask(ctx context.Context) error {
 func (r *recoverer) askOne(ctx context.Context, e Inventory, listed driver.Inventory, lost map[string][]string, a *said) {
 	var known []string
 	for _, id := range slices.Sorted(maps.Keys(lost)) {
-		if listed.Networks[id] {
+		if _, has := listed.Networks[id]; has {
 			known = append(known, id)
 			a.networks[id] = true
 		}

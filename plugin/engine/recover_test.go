@@ -35,9 +35,9 @@ func (w *wreck) note(format string, args ...any) {
 func (w *wreck) Networks(context.Context) (driver.Inventory, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r := driver.Inventory{Engine: "this", Networks: map[string]bool{}}
+	r := driver.Inventory{Engine: "this", Networks: map[string]string{}}
 	for id := range w.has {
-		r.Networks[id] = true
+		r.Networks[id] = "net-" + id
 	}
 	if w.silent == "networks" {
 		return r, errors.New("no answer")

@@ -20,9 +20,9 @@ type other struct {
 }
 
 func (o other) Networks(context.Context) (driver.Inventory, error) {
-	r := driver.Inventory{Engine: "other", Networks: map[string]bool{}}
+	r := driver.Inventory{Engine: "other", Networks: map[string]string{}}
 	for id := range o.has {
-		r.Networks[id] = true
+		r.Networks[id] = "net-" + id
 	}
 	return r, o.err
 }

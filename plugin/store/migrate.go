@@ -104,7 +104,8 @@ func routersNoted(contents) (contents, error) { return nil, nil }
 func addressesKept(contents) (contents, error) { return nil, nil }
 
 // policiesNamed leads from schema 6 to 7, in which there are policies with names, and
-// exceptions of networks and endpoints. There were none.
+// exceptions of networks and endpoints, and in which networks have the names that engines give
+// them. There were none.
 func policiesNamed(contents) (contents, error) { return nil, nil }
 
 // withParts adds to an object inside of a JSON object the parts that it lacks.

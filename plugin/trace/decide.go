@@ -204,6 +204,8 @@ func (d *Decision) between(s State, f Flow, to plugin.Endpoint, n plugin.Network
 		d.end(Dropped, "nothing leaves internal network %s", netName(from))
 	case n.Internal:
 		d.end(Dropped, "nothing comes into internal network %s", netName(n))
+	case peers(by, to, f):
+		d.end(Accepted, "the policies of both sides say so: gangway.egress.allow there has network:%s, and gangway.ingress here has network:%s", netName(n), netName(from))
 	default:
 		d.into(f, to, n, fmt.Sprintf("isolation: networks %s and %s do not reach each other", netName(from), netName(n)))
 	}

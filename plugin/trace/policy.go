@@ -75,3 +75,11 @@ func (s State) target(f Flow, to Party) (plugin.Endpoint, bool) {
 func inNetwork(n plugin.Network, a netip.Addr) bool {
 	return slices.ContainsFunc(n.Subnets, func(p netip.Prefix) bool { return p.Contains(a) })
 }
+
+// peers says whether the policies of both sides open a flow between two networks.
+func peers(from, to plugin.Endpoint, f Flow) bool {
+	asks, err := policy.Of(from.Policy)
+	asked, wrong := policy.Of(to.Policy)
+	packet := policy.Packet{To: f.Destination.Addr(), Proto: policy.ProtocolNumber(f.Protocol), Port: f.Destination.Port()}
+	return err == nil && wrong == nil && policy.Peers(asks, asked, from.Bridge, to.Bridge, packet)
+}

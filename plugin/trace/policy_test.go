@@ -20,6 +20,9 @@ func TestDecidePolicy(t *testing.T) {
 		{"front-a", "10.0.1.2", "1.2.3.4:80", "the policy of network front about what a container sends refuses it (table inet gangway-policy): gangway.egress=deny; add 1.2.3.4:80/tcp to gangway.egress.allow", true},
 		{"front-a", "10.0.1.2", "192.0.2.1:22", "gangway.host=none; add 22/tcp to gangway.host", true},
 		{"front-a", "10.0.1.2", "10.0.1.3:80", "", false},
+		{"routed-a", "10.0.5.2", "10.0.9.2:80", "accepted: the policies of both sides say so: gangway.egress.allow there has network:plain, and gangway.ingress here has network:routed", false},
+		{"routed-a", "10.0.5.2", "10.0.9.2:81", "isolation", true},
+		{"plain-a", "10.0.9.2", "10.0.5.3:80", "in mode routed published ports alone are open", true},
 		{"front-b", "10.0.1.3", "1.2.3.4:80", "lets it pass in mode audit: gangway.egress=deny", false},
 		{"", "10.9.0.5", "192.0.2.1:8000", "about what a container gets allows it", false},
 		{"", "10.8.0.5", "192.0.2.1:8000", "refuses it (table inet gangway-policy): gangway.ingress=10.9.0.0/24; add 10.8.0.5 to gangway.ingress", true},
@@ -56,6 +59,8 @@ func policedShop() State {
 	}
 	give("", "id-front", config.Policy{Egress: "deny", Allow: "1.2.3.4:443", Ingress: "10.9.0.0/24", Host: "none"})
 	give("front-b", "id-front", config.Policy{Egress: "deny", Ingress: "any", Mode: "audit"})
+	give("", "id-routed", config.Policy{Allow: "network:plain:80", Networks: "plain gw-plain 10.0.9.0/24"})
+	give("", "id-plain", config.Policy{Ingress: "any,network:routed", Networks: "routed gw-routed 10.0.5.0/24"})
 	for i := range s.Ports {
 		s.Ports[i].EndpointID = s.Endpoints[0].ID
 	}

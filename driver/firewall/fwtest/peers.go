@@ -14,15 +14,17 @@ import (
 )
 
 // peer is a half of a container of the world, in both families; proto 0 is all.
-func peer(container string, asks bool, other string, proto spec.Protocol, first, last uint16) (all []firewall.Peer) {
+func peer(container string, asks bool, other string, proto spec.Protocol, ports spec.Span) (all []firewall.Peer) {
 	for _, f := range families {
 		all = append(all, firewall.Peer{
 			NetworkID: longID("net" + container[:1]), EndpointID: longID("endpoint" + container), Asks: asks,
-			Bridge: bridgeOf(container), Other: other, Addr: addresses[container][f], Proto: proto, First: first, Last: last,
+			Bridge: bridgeOf(container), Other: other, Addr: addresses[container][f], Proto: proto, Span: ports,
 		})
 	}
 	return all
 }
+
+func run(first, last uint16) spec.Span { return spec.Span{First: first, Last: last} }
 
 // peered is everything, and what some containers open: a1 and b1 some ports, n1 and a2 all. Some
 // halves have no other one: of b1 towards a1, and of a2 towards a link that is not there. No half
@@ -32,11 +34,11 @@ func peered() firewall.Ruleset {
 	set := everything()
 	set.Open = nil
 	set.Peers = slices.Concat(
-		peer("a1", true, b, spec.TCP, 80, 80), peer("a1", true, b, spec.UDP, 1, 65535), peer("a1", true, b, spec.SCTP, 80, 80),
-		peer("b1", false, a, spec.TCP, 70, 90), peer("b1", false, a, spec.UDP, 80, 83), peer("b1", false, a, spec.SCTP, 81, 90),
-		peer("n1", true, a, 0, 0, 0), peer("a2", false, n, 0, 0, 0),
-		peer("b1", true, a, 0, 0, 0), peer("n2", true, a, spec.TCP, 80, 80), peer("a2", true, "gw-nobody", 0, 0, 0),
-		peer("i1", true, a, 0, 0, 0), peer("a1", false, i, 0, 0, 0), peer("a1", true, i, 0, 0, 0), peer("i1", false, a, 0, 0, 0),
+		peer("a1", true, b, spec.TCP, run(80, 80)), peer("a1", true, b, spec.UDP, run(1, 65535)), peer("a1", true, b, spec.SCTP, run(80, 80)),
+		peer("b1", false, a, spec.TCP, run(70, 90)), peer("b1", false, a, spec.UDP, run(80, 83)), peer("b1", false, a, spec.SCTP, run(81, 90)),
+		peer("n1", true, a, 0, run(0, 0)), peer("a2", false, n, 0, run(0, 0)),
+		peer("b1", true, a, 0, run(0, 0)), peer("n2", true, a, spec.TCP, run(80, 80)), peer("a2", true, "gw-nobody", 0, run(0, 0)),
+		peer("i1", true, a, 0, run(0, 0)), peer("a1", false, i, 0, run(0, 0)), peer("a1", true, i, 0, run(0, 0)), peer("i1", false, a, 0, run(0, 0)),
 	)
 	return set
 }
@@ -145,8 +147,8 @@ func (w *world) peersAttacked(t *testing.T, b *backend, f family) {
 		whose string
 		set   firewall.Ruleset
 	}{
-		{"who asks", firewall.Ruleset{Peers: peer("a1", true, networkB.Bridge, spec.UDP, 1, 65535)}},
-		{"who is asked", firewall.Ruleset{Peers: peer("b1", false, networkA.Bridge, spec.UDP, 80, 83)}},
+		{"who asks", firewall.Ruleset{Peers: peer("a1", true, networkB.Bridge, spec.UDP, run(1, 65535))}},
+		{"who is asked", firewall.Ruleset{Peers: peer("b1", false, networkA.Bridge, spec.UDP, run(80, 83))}},
 	} {
 		t.Run("closed again by "+half.whose, func(t *testing.T) {
 			b.remove(t, half.set)
@@ -206,7 +208,7 @@ func withPeers(r firewall.Ruleset) firewall.Ruleset {
 		for k, subnet := range n.Subnets {
 			for j, ports := range []spec.Span{{First: 5432, Last: 5432}, {First: 80, Last: 90}, {First: 1000, Last: 9999}, {}} {
 				p := one
-				p.Addr, p.Asks, p.First, p.Last = subnet.Addr().Next().Next(), (i+j+k)%2 == 0, ports.First, ports.Last
+				p.Addr, p.Asks, p.Span = subnet.Addr().Next().Next(), (i+j+k)%2 == 0, ports
 				if ports.First == 0 {
 					p.Addr = p.Addr.Next()
 				} else {

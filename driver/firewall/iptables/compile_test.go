@@ -66,10 +66,10 @@ func rich() firewall.Ruleset {
 			{NetworkID: id("a"), EndpointID: id("1"), Bridge: "gw-aaaaaaaaaaaa", From: "wg0", Proto: spec.SCTP, Addr: netip.MustParseAddr("10.200.0.2"), First: 7, Last: 8},
 		},
 		Peers: []firewall.Peer{
-			{NetworkID: id("d"), EndpointID: id("5"), Asks: true, Bridge: "gw-dddddddddddd", Other: "gw-aaaaaaaaaaaa", Addr: netip.MustParseAddr("10.200.3.2"), Proto: spec.TCP, First: 5432, Last: 5432},
+			{NetworkID: id("d"), EndpointID: id("5"), Asks: true, Bridge: "gw-dddddddddddd", Other: "gw-aaaaaaaaaaaa", Addr: netip.MustParseAddr("10.200.3.2"), Proto: spec.TCP, Span: spec.Span{First: 5432, Last: 5432}},
 			{NetworkID: id("d"), EndpointID: id("5"), Asks: true, Bridge: "gw-dddddddddddd", Other: "gw-aaaaaaaaaaaa", Addr: netip.MustParseAddr("fd00:d::2")},
 			{NetworkID: id("a"), EndpointID: id("1"), Bridge: "gw-aaaaaaaaaaaa", Other: "gw-dddddddddddd", Addr: netip.MustParseAddr("10.200.0.2")},
-			{NetworkID: id("a"), EndpointID: id("1"), Bridge: "gw-aaaaaaaaaaaa", Other: "gw-dddddddddddd", Addr: netip.MustParseAddr("fd00:a::2"), Proto: spec.SCTP, First: 1, Last: 65535},
+			{NetworkID: id("a"), EndpointID: id("1"), Bridge: "gw-aaaaaaaaaaaa", Other: "gw-dddddddddddd", Addr: netip.MustParseAddr("fd00:a::2"), Proto: spec.SCTP, Span: spec.Span{First: 1, Last: 65535}},
 		},
 		Ports: []firewall.Port{
 			port("a", "1", spec.TCP, "0.0.0.0", 80, 80, "10.200.0.2", 80),

@@ -120,8 +120,26 @@ func published(network, endpoint string, proto spec.Protocol, host string, first
 	}}
 }
 
+// richPeers are halves of every kind.
+func richPeers() []firewall.Peer {
+	return []firewall.Peer{
+		peer("e", true, "gw-eeeeeeeeeeee", "mine", "10.200.3.2", spec.TCP, 80, 82),
+		peer("e", true, "gw-eeeeeeeeeeee", "mine", "10.200.3.2", spec.UDP, 1000, 1999),
+		peer("e", true, "gw-eeeeeeeeeeee", "mine", "10.200.3.3", 0, 0, 0),
+		peer("e", true, "gw-eeeeeeeeeeee", "mine", "fd00:d::2", spec.SCTP, 80, 80),
+		peer("e", true, "gw-eeeeeeeeeeee", "mine", "fd00:d::2", spec.TCP, 1, 65535),
+		peer("e", true, "gw-eeeeeeeeeeee", "mine", "fd00:d::3", 0, 0, 0),
+		peer("a", false, "gw-aaaaaaaaaaaa", "gw-eeeeeeeeeeee", "10.200.0.2", spec.TCP, 80, 82),
+		peer("a", false, "gw-aaaaaaaaaaaa", "gw-eeeeeeeeeeee", "10.200.0.2", spec.UDP, 1000, 1999),
+		peer("a", false, "gw-aaaaaaaaaaaa", "gw-eeeeeeeeeeee", "10.200.0.3", 0, 0, 0),
+		peer("a", false, "gw-aaaaaaaaaaaa", "gw-eeeeeeeeeeee", "fd00:a::2", spec.SCTP, 80, 80),
+		peer("a", false, "gw-aaaaaaaaaaaa", "gw-eeeeeeeeeeee", "fd00:a::2", spec.TCP, 1, 65535),
+		peer("a", false, "gw-aaaaaaaaaaaa", "gw-eeeeeeeeeeee", "fd00:a::3", 0, 0, 0),
+	}
+}
+
 func peer(network string, asks bool, bridge, other, addr string, proto spec.Protocol, first, last uint16) firewall.Peer { //nolint:unparam // as it is read
-	return firewall.Peer{NetworkID: id(network), EndpointID: id("9"), Asks: asks, Bridge: bridge, Other: other, Addr: netip.MustParseAddr(addr), Proto: proto, First: first, Last: last}
+	return firewall.Peer{NetworkID: id(network), EndpointID: id("9"), Asks: asks, Bridge: bridge, Other: other, Addr: netip.MustParseAddr(addr), Proto: proto, Span: spec.Span{First: first, Last: last}}
 }
 
 func open(network, endpoint, bridge, from string, proto spec.Protocol, addr string, first, last uint16) firewall.Open {
@@ -166,20 +184,7 @@ func rich() firewall.Ruleset {
 			open("a", "1", "gw-aaaaaaaaaaaa", "wg0", spec.TCP, "fd00:a::2", 7, 7),
 			open("a", "1", "gw-aaaaaaaaaaaa", "wg0", spec.TCP, "fd00:a::2", 1000, 1999),
 		},
-		Peers: []firewall.Peer{
-			peer("e", true, "gw-eeeeeeeeeeee", "mine", "10.200.3.2", spec.TCP, 80, 82),
-			peer("e", true, "gw-eeeeeeeeeeee", "mine", "10.200.3.2", spec.UDP, 1000, 1999),
-			peer("e", true, "gw-eeeeeeeeeeee", "mine", "10.200.3.3", 0, 0, 0),
-			peer("e", true, "gw-eeeeeeeeeeee", "mine", "fd00:d::2", spec.SCTP, 80, 80),
-			peer("e", true, "gw-eeeeeeeeeeee", "mine", "fd00:d::2", spec.TCP, 1, 65535),
-			peer("e", true, "gw-eeeeeeeeeeee", "mine", "fd00:d::3", 0, 0, 0),
-			peer("a", false, "gw-aaaaaaaaaaaa", "gw-eeeeeeeeeeee", "10.200.0.2", spec.TCP, 80, 82),
-			peer("a", false, "gw-aaaaaaaaaaaa", "gw-eeeeeeeeeeee", "10.200.0.2", spec.UDP, 1000, 1999),
-			peer("a", false, "gw-aaaaaaaaaaaa", "gw-eeeeeeeeeeee", "10.200.0.3", 0, 0, 0),
-			peer("a", false, "gw-aaaaaaaaaaaa", "gw-eeeeeeeeeeee", "fd00:a::2", spec.SCTP, 80, 80),
-			peer("a", false, "gw-aaaaaaaaaaaa", "gw-eeeeeeeeeeee", "fd00:a::2", spec.TCP, 1, 65535),
-			peer("a", false, "gw-aaaaaaaaaaaa", "gw-eeeeeeeeeeee", "fd00:a::3", 0, 0, 0),
-		},
+		Peers: richPeers(),
 		Ports: []firewall.Port{
 			published("a", "1", spec.TCP, "0.0.0.0", 80, 80, "10.200.0.2", 80),
 			published("a", "1", spec.TCP, "0.0.0.0", 8000, 8000, "10.200.0.2", 8080),
