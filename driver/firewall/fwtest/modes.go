@@ -2,6 +2,7 @@ package fwtest
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/gangway-net/gangway/driver/firewall"
@@ -65,11 +66,39 @@ func (s *suite) modes(t *testing.T) {
 			b.add(t, manyModes())
 			w.check(t, openProbes())
 			b.settled(t, manyModes())
+			b.add(t, firewall.Ruleset{Peers: peersOfModes()})
+			w.check(t, peeredModes())
+			b.remove(t, firewall.Ruleset{Peers: peersOfModes()})
+			b.settled(t, manyModes())
 			b.remove(t, firewall.Ruleset{Open: manyModes().Open})
 			w.check(t, closedProbes())
 			b.remove(t, manyModes())
 			sameDump(t, "after removing all", dump(t, w.host), before)
 		})
+	}
+}
+
+// peersOfModes open a routed network for one that is not, and that for an unprotected one.
+func peersOfModes() []firewall.Peer {
+	a, b, n := networkA.Bridge, networkB.Bridge, networkN.Bridge
+	return slices.Concat(
+		peer("a1", true, b, spec.UDP, run(80, 80)), peer("b1", false, a, spec.UDP, run(80, 80)),
+		peer("n1", true, a, spec.TCP, run(80, 80)), peer("a1", false, n, spec.TCP, run(80, 80)),
+	)
+}
+
+// peeredModes is what they add to the modes, and nothing else.
+func peeredModes() []probe {
+	return []probe{
+		{"a1", "udp", "b1", 80, "b1:80 a1"},
+		{"a2", "udp", "b1", 80, dropped},
+		{"outside", "udp", "b1", 80, dropped},
+		{"b1", "udp", "a1", 80, dropped},
+		{"a1", "tcp", "b1", 80, "b1:80 a1"}, // published, as before
+		{"n1", "tcp", "a1", 80, "a1:80 n1"},
+		{"n1", "tcp", "a1", 81, dropped},
+		{"n2", "tcp", "a1", 80, dropped},
+		{"a1", "tcp", "n1", 80, "n1:80 a1"}, // unprotected, as before
 	}
 }
 
