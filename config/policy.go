@@ -41,6 +41,9 @@ func (p Policy) Over(base Policy) Policy {
 	}
 }
 
+// Audits says that nothing is refused.
+func (p Policy) Audits() bool { return p.Mode == ModeAudit || p.Mode == ModeLearn }
+
 // Egresses and Modes are the values of gangway.egress and gangway.mode, the default first.
 func Egresses() []string { return []string{EgressOpen, EgressInternet, EgressDeny} }
 
@@ -55,9 +58,11 @@ const (
 	EgressDeny     = "deny"
 	ModeEnforce    = "enforce"
 	ModeAudit      = "audit"
-	Any            = "any"
-	None           = "none"
-	HostDNS        = "dns"
+	// ModeLearn is audit of all that there is, with questions for names; nobody can say it.
+	ModeLearn = "learn"
+	Any       = "any"
+	None      = "none"
+	HostDNS   = "dns"
 )
 
 // Group is a name for many addresses; see package policy for which.

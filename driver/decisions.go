@@ -87,7 +87,7 @@ func (d *Driver) decisions(ctx context.Context, of string, most int) ([]Decision
 		}
 		out = append(out, Decisions{
 			NetworkID: b.network, EndpointID: b.endpoint, Policy: used[i].ID, Sharers: sharers[b.texts] - 1,
-			Audited: b.texts.Mode == config.ModeAudit, Entries: used[i].Entries,
+			Audited: b.texts.Audits(), Entries: used[i].Entries,
 		})
 	}
 	return out, nil

@@ -30,6 +30,8 @@ type DroppedPacket struct {
 	From, To Party
 	// Name is the one that was asked for, of a question for a name.
 	Name string
+	// Answer is what the name has, where the question was answered nevertheless.
+	Answer *firewall.Answer
 	// By is the entry of a policy that has refused it, where the reason is one.
 	By PolicyEntry
 	// Lost is how many packets before this one nobody was told of.
@@ -213,7 +215,7 @@ func packet(s *model.State, r firewall.Refused) DroppedPacket {
 		}
 		return p
 	}
-	p := DroppedPacket{Time: r.Time, Reason: r.Reason, Protocol: r.Protocol, From: party(r.From, r.In), To: party(r.To, r.Out), Name: r.Name, Lost: r.Lost}
+	p := DroppedPacket{Time: r.Time, Reason: r.Reason, Protocol: r.Protocol, From: party(r.From, r.In), To: party(r.To, r.Out), Name: r.Name, Answer: r.Answer, Lost: r.Lost}
 	if e := s.Holders[p.From.Addr]; e != nil && e.NetworkID == p.From.NetworkID && r.Reason != firewall.Spoofed {
 		p.From.EndpointID = e.ID
 	}

@@ -76,6 +76,7 @@ func scenarios() []scenario {
 		{name: "policy-names", run: testPolicyNames, plugin: true, own: true, rules: true},
 		{name: "policy-named", run: testNamedPolicy, own: true, rules: true},
 		{name: "policy-peers", run: testPolicyPeers, own: true, rules: true},
+		{name: "policy-learn", run: testPolicyLearn, own: true, rules: true},
 		{name: "drops", run: testDrops, plugin: true, own: true, rules: true},
 		{name: "drops-follow", run: testFollowDrops, plugin: true, own: true, rules: true},
 		{name: "foreign-bridges", run: testForeignBridges, own: true, rules: true},

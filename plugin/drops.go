@@ -128,6 +128,14 @@ func (s *Server) Decisions(ctx context.Context, of string) ([]Decisions, error) 
 
 // followDrops writes packets until the reader has gone, or the daemon stops.
 func (s *Server) followDrops(w http.ResponseWriter, r *http.Request) {
+	s.streamLines(w, r, func(ctx context.Context, started func() error, line func(any) error) error {
+		return s.o.Drops.FollowDrops(ctx, started, func(p driver.DroppedPacket) error { return line(s.packet(p)) })
+	})
+}
+
+// streamLines answers with what is said from when it has started on, a JSON object a line, until the
+// reader has gone, or the daemon stops.
+func (s *Server) streamLines(w http.ResponseWriter, r *http.Request, say func(ctx context.Context, started func() error, line func(any) error) error) {
 	ctx, cancel := s.untilStopping(r.Context())
 	defer cancel()
 	wait, stop := context.WithTimeout(ctx, s.o.VerbTime)
@@ -151,8 +159,8 @@ func (s *Server) followDrops(w http.ResponseWriter, r *http.Request) {
 		return lineOf(conn, func() error { return nil })
 	}
 	lines := json.NewEncoder(w)
-	err = s.o.Drops.FollowDrops(ctx, started, func(p driver.DroppedPacket) error {
-		return lineOf(conn, func() error { return lines.Encode(s.packet(p)) })
+	err = say(ctx, started, func(v any) error {
+		return lineOf(conn, func() error { return lines.Encode(v) })
 	})
 	if err != nil && !begun {
 		adminJSON(w, http.StatusInternalServerError, ErrorBody{Error: s.o.Names.Text(err.Error())})

@@ -20,6 +20,7 @@ type Policies interface {
 	NamedPolicies
 	PolicyExceptions
 	PolicyQuestions
+	PolicyLessons
 }
 
 // NamedPolicies are policies that networks and containers name.
@@ -40,6 +41,11 @@ type PolicyExceptions interface {
 type PolicyQuestions interface {
 	ExplainPolicy(of driver.Whom) (driver.PolicyExplanation, error)
 	TestPolicy(ctx context.Context, of driver.Whom, to string) (driver.PolicyVerdict, error)
+}
+
+// PolicyLessons learn which policy would have allowed what is seen.
+type PolicyLessons interface {
+	LearnPolicy(ctx context.Context, of driver.Whom, span time.Duration, started func() error, tell func(driver.Learned) error) error
 }
 
 // PolicyFiles asks for policies to be applied.
@@ -142,6 +148,7 @@ func (s *Server) routePolicies(h sdk.Handler) {
 			return PolicyExplanation{e, s.namesOf(e.Whom)}, err
 		},
 	})
+	h.HandleFunc(AdminPath+"policies/learn", getOnly(s.learnPolicy))
 	s.policyRoute(h, "policies/test", map[string]policyCall{
 		http.MethodGet: func(ctx context.Context, _ http.ResponseWriter, r *http.Request) (any, error) {
 			v, err := s.o.Policies.TestPolicy(ctx, whomOf(r), r.URL.Query().Get("to"))

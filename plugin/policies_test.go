@@ -28,6 +28,17 @@ func (k *kept) call(format string, args ...any) error {
 	return k.err
 }
 
+// LearnPolicy tells of one flow.
+func (k *kept) LearnPolicy(_ context.Context, of driver.Whom, span time.Duration, started func() error, tell func(driver.Learned) error) error {
+	if of.NetworkID == "gone" {
+		return model.UnknownNetwork("gone")
+	}
+	if err := started(); err != nil {
+		return err
+	}
+	return tell(driver.Learned{Flow: fmt.Sprint(of, span)})
+}
+
 func (k *kept) Policies() []driver.PolicyStatus {
 	return []driver.PolicyStatus{{Name: "a", Text: "name: a\n"}}
 }
@@ -97,6 +108,8 @@ func TestAdminPolicies(t *testing.T) {
 		{"DELETE", PolicyQuery("exceptions", driver.Whom{NetworkID: "n", EndpointID: "e"}, "[::1]:80"), "", "unexcept n e [::1]:80", 200, "{}"},
 		{"GET", PolicyQuery("explain", driver.Whom{NetworkID: "n"}, ""), "", "explain n ", 200, `"network":"n"`},
 		{"POST", "policies/explain", "", "", 405, "method POST"},
+		{"GET", LearnQuery(driver.Whom{NetworkID: "n"}, 0), "", "", 400, "want 1 to"},
+		{"POST", LearnQuery(driver.Whom{NetworkID: "n"}, time.Minute), "", "", 405, "method POST"},
 		{"GET", PolicyQuery("test", driver.Whom{NetworkID: "n", EndpointID: "e"}, "10.0.0.1:80/tcp"), "", "test n e 10.0.0.1:80/tcp", 200, `"allowed":false`},
 	} {
 		k := &kept{}

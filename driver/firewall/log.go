@@ -50,6 +50,12 @@ func ReadLogPrefix(prefix string) (Reason, policy.Option) {
 	return Reason(reason), policy.Option(option)
 }
 
+// Answer has the addresses of a name. Server is who has said so, unless the host asks it as well.
+type Answer struct {
+	Addrs  []netip.Addr
+	Server netip.Addr
+}
+
 // Refused is one packet that was refused, as the kernel tells of it.
 type Refused struct {
 	Time   time.Time
@@ -66,6 +72,8 @@ type Refused struct {
 	From, To netip.AddrPort
 	// Name is the one that was asked for, of a question for a name.
 	Name string
+	// Answer is what it got where it was answered nevertheless; nil for none.
+	Answer *Answer
 	// Lost is how many others nobody was told of before this one, as they came too fast.
 	Lost uint64
 }

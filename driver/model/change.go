@@ -14,6 +14,14 @@ type Change struct {
 	Host *HostChange
 	// Policies are those with names.
 	Policies []PolicyChange
+	// Learning is who begins or ends to be learned of; nil for nobody. It is not stored.
+	Learning *LearningChange
+}
+
+// LearningChange says whether a policy is learned of somebody from now on.
+type LearningChange struct {
+	Of Learner
+	On bool
 }
 
 // Sandboxes are those of the containers that the endpoints are in, before or after.
@@ -31,14 +39,14 @@ func (c Change) Sandboxes() map[string]bool {
 
 // Empty says that nothing changes.
 func (c Change) Empty() bool {
-	return c.Network == NetworkChange{} && len(c.Endpoints) == 0 && len(c.Policies) == 0 && c.Host == nil
+	return c.Network == NetworkChange{} && len(c.Endpoints) == 0 && len(c.Policies) == 0 && c.Host == nil && c.Learning == nil
 }
 
 // Repoliced says that it changes what counts for who is there already.
 func (c Change) Repoliced() bool {
 	n := c.Network
 	again := n.Before != nil && n.After != nil && n.Before.Exceptions != n.After.Exceptions
-	return again || len(c.Policies) > 0 || slices.ContainsFunc(c.Endpoints, func(e EndpointChange) bool {
+	return again || len(c.Policies) > 0 || c.Learning != nil || slices.ContainsFunc(c.Endpoints, func(e EndpointChange) bool {
 		return e.Before != nil && e.After != nil && e.Before.Exceptions != e.After.Exceptions
 	})
 }
@@ -51,6 +59,9 @@ func (c Change) Inverse() Change {
 	}
 	for _, p := range c.Policies {
 		out.Policies = append(out.Policies, PolicyChange{Before: p.After, After: p.Before})
+	}
+	if l := c.Learning; l != nil {
+		out.Learning = &LearningChange{l.Of, !l.On}
 	}
 	if c.Host != nil {
 		out.Host = &HostChange{Before: c.Host.After, After: c.Host.Before}

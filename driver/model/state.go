@@ -51,6 +51,15 @@ type Common struct {
 	// nothing themselves; it is not stored.
 	Policies map[string]*NamedPolicy
 	Defaults config.Policy
+	// Learning are those of whom somebody learns a policy just now, which no restart outlives.
+	Learning map[Learner]bool
+}
+
+// Learner is a network of which a policy is learned, or one container on it.
+type Learner struct {
+	NetworkID string
+	// EndpointID is empty for all containers of the network.
+	EndpointID string
 }
 
 // NewState returns a state in which there is nothing.
@@ -65,7 +74,7 @@ func NewState() *State {
 		Holders: map[netip.Addr]*Endpoint{},
 		macs:    map[macKey]*Endpoint{},
 		High:    newHighPorts(),
-		Common:  Common{Policies: map[string]*NamedPolicy{}},
+		Common:  Common{Policies: map[string]*NamedPolicy{}, Learning: map[Learner]bool{}},
 	}
 }
 
@@ -78,7 +87,7 @@ func (s *State) Snapshot() *State {
 	}
 	return &State{
 		Networks: maps.Clone(s.Networks), places: places{Members: members, Sandboxes: maps.Clone(s.Sandboxes), Called: maps.Clone(s.Called)},
-		Common: Common{Policies: maps.Clone(s.Policies), Defaults: s.Defaults},
+		Common: Common{Policies: maps.Clone(s.Policies), Defaults: s.Defaults, Learning: maps.Clone(s.Learning)},
 	}
 }
 
@@ -105,6 +114,11 @@ func (s *State) Apply(c Change) {
 	}
 	if c.Host != nil {
 		s.Host = c.Host.After
+	}
+	if l := c.Learning; l != nil {
+		if delete(s.Learning, l.Of); l.On {
+			s.Learning[l.Of] = true
+		}
 	}
 	for _, p := range c.Policies {
 		if delete(s.Policies, p.name()); p.After != nil {

@@ -50,6 +50,8 @@ type Source struct {
 	Endpoint *model.Endpoint
 	// Policy is what was said for the network, Own what was said for the endpoint.
 	Policy, Own config.Policy
+	// Learning says of whom a policy is learned just now.
+	Learning Learning
 	// Members are the endpoints in a container.
 	Members []Member
 	// Watched are the endpoints of which the endpoint gets copies, sorted; see Mirrors.
@@ -72,12 +74,14 @@ func SourceOf(s *model.State, o Owner, uplink int) (from Source) {
 	case OfNetwork:
 		if from.Network = s.Networks[o.ID]; from.Network != nil {
 			from.Policy = s.PolicyOf(from.Network, nil)
+			from.Learning.Network = learning(s, from.Network, nil)
 		}
 	case OfEndpoint:
 		n, e := s.Networks[o.Network], s.Members[o.Network][o.ID]
 		if n != nil && e != nil {
 			from.Network, from.Endpoint, from.Watched = n, e, Watched(s, e)
 			from.Policy, from.Own = s.PolicyOf(n, nil), s.PolicyOf(n, e)
+			from.Learning = Learning{learning(s, n, nil), learning(s, n, e)}
 		}
 	case OfContainer:
 		for _, e := range s.Sandboxes[o.ID] {
@@ -161,6 +165,9 @@ func Concerned(s *model.State, c model.Change) (all []Owner) {
 	}
 	for _, p := range c.Policies {
 		all = append(all, users(s, p)...)
+	}
+	if c.Learning != nil {
+		all = append(all, learners(s, c.Learning.Of)...)
 	}
 	slices.SortFunc(all, Owner.Compare)
 	return slices.Compact(all)

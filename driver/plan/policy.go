@@ -11,7 +11,7 @@ import (
 
 // networkPolicy is that of a network's containers, unless it is open.
 func (f Source) networkPolicy() []policy.Binding {
-	n, texts := f.Network, hostless(f.Network, f.Policy)
+	n, texts := f.Network, taught(f.Learning.Network, hostless(f.Network, f.Policy))
 	if open(texts) {
 		return nil
 	}
@@ -22,7 +22,7 @@ func (f Source) networkPolicy() []policy.Binding {
 // that of its network is not.
 func (f Source) endpointPolicy() []policy.Binding {
 	n, e := f.Network, f.Endpoint
-	own, others := hostless(n, f.Own), hostless(n, f.Policy)
+	own, others := taught(f.Learning.Own, hostless(n, f.Own)), taught(f.Learning.Network, hostless(n, f.Policy))
 	if e.Sandbox == "" || nameless(own) == nameless(others) || open(own) && open(others) {
 		return nil
 	}
@@ -56,7 +56,7 @@ func users(s *model.State, c model.PolicyChange) (all []Owner) {
 // PolicyInForce is what counts for a container, or for all without one of their own if e is nil;
 // the zero value where it refuses nothing, and opens nothing of other networks.
 func PolicyInForce(s *model.State, n *model.Network, e *model.Endpoint) config.Policy {
-	texts := hostless(n, s.PolicyOf(n, e))
+	texts := taught(learning(s, n, e), hostless(n, s.PolicyOf(n, e)))
 	if open(texts) && len(texts.NamedNetworks()) == 0 {
 		return config.Policy{}
 	}
@@ -65,7 +65,7 @@ func PolicyInForce(s *model.State, n *model.Network, e *model.Endpoint) config.P
 
 // OwnPolicy says that something else counts for a container than for others on its network.
 func OwnPolicy(s *model.State, n *model.Network, e *model.Endpoint) bool {
-	return nameless(s.PolicyOf(n, e)) != nameless(s.PolicyOf(n, nil))
+	return nameless(taught(learning(s, n, e), s.PolicyOf(n, e))) != nameless(taught(learning(s, n, nil), s.PolicyOf(n, nil)))
 }
 
 // nameless is what counts, whoever has said it: equal policies are one in the kernel.

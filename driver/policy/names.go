@@ -20,7 +20,7 @@ func (p Packet) asks() bool { return p.Port == dnsPort && (p.Proto == 6 || p.Pro
 // Asks says that questions for names, wherever containers send them, are answered by the
 // resolver: the policy names some.
 func (p Policy) Asks() bool {
-	return slices.ContainsFunc(p.Allow, func(a config.Peers) bool { return a.Name != "" || a.Group == config.GroupDNS })
+	return p.Learn || slices.ContainsFunc(p.Allow, func(a config.Peers) bool { return a.Name != "" || a.Group == config.GroupDNS })
 }
 
 // MayAsk says whether a name may be asked for.

@@ -10,8 +10,7 @@ import (
 
 // Policy is who may talk to whom.
 type Policy struct {
-	// Audit refuses nothing: what would be refused is counted.
-	Audit bool
+	Mode
 	// Egress is one of config.Egresses, for what neither Deny nor Allow has; Deny goes first.
 	Egress      string
 	Allow, Deny []config.Peers
@@ -23,11 +22,20 @@ type Policy struct {
 	HostPorts []config.Ports
 }
 
+// Mode is how a policy is kept.
+type Mode struct {
+	// Audit refuses nothing: what would be refused is counted.
+	Audit bool
+	// Learn has the resolver hear of all names.
+	Learn bool
+}
+
 // Of reads the texts of options; what they do not say is open, but for the host, of which
 // containers reach the resolver alone unless egress is open.
 func Of(texts config.Policy) (p Policy, err error) {
 	p.Egress = cmp.Or(texts.Egress, config.EgressOpen)
-	p.Audit = texts.Mode == config.ModeAudit
+	p.Learn = texts.Mode == config.ModeLearn
+	p.Audit = texts.Audits()
 	host := texts.Host
 	if host == "" && p.Egress == config.EgressOpen {
 		host = config.Any

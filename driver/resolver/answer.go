@@ -9,6 +9,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/policy"
 )
 
@@ -65,13 +66,15 @@ func (r *Resolver) reply(ctx context.Context, c client, q *dns.Msg) *dns.Msg {
 		return failed(q, dns.RcodeRefused)
 	}
 	name := plain(asked.Name)
-	if asked.Qclass != dns.ClassINET || !c.policy.MayAsk(name) {
-		r.refused.note(c, name)
-		if !c.audited() {
-			return failed(q, dns.RcodeRefused)
-		}
+	refused := asked.Qclass != dns.ClassINET || !c.policy.MayAsk(name)
+	if refused && !c.audited() {
+		r.refused.note(c, name, nil)
+		return failed(q, dns.RcodeRefused)
 	}
 	m, err := r.forward(ctx, c, q)
+	if refused {
+		r.refused.note(c, name, r.answerOf(c, m, asked.Name)) // before the container has it
+	}
 	if err != nil {
 		r.o.Log.WithError(err).Debugf("ask for %s", printable(name))
 		return failed(q, dns.RcodeServerFailure)
@@ -111,12 +114,8 @@ func take(m *dns.Msg, asked dns.Question, p policy.Policy, who []policy.Who) (li
 	for _, rr := range m.Answer {
 		h := rr.Header()
 		h.Ttl = min(h.Ttl, uint32(mostTime/time.Second))
-		var a netip.Addr
+		a := addressOf(rr)
 		switch rr := rr.(type) {
-		case *dns.A:
-			a, _ = netip.AddrFromSlice(rr.A.To4())
-		case *dns.AAAA:
-			a, _ = netip.AddrFromSlice(rr.AAAA.To16())
 		case *dns.HTTPS:
 			rr.Value = withoutHints(rr.Value)
 		case *dns.SVCB:
@@ -141,6 +140,35 @@ func take(m *dns.Msg, asked dns.Question, p policy.Policy, who []policy.Who) (li
 	}
 	m.Answer = kept
 	return list
+}
+
+// answerOf is what somebody gets whose question would be refused; nil without an answer.
+func (r *Resolver) answerOf(c client, m *dns.Msg, name string) *firewall.Answer {
+	if m == nil {
+		return nil
+	}
+	of := &firewall.Answer{}
+	for _, rr := range ofQuestion(m.Answer, name) {
+		if a := addressOf(rr); a.IsValid() && len(of.Addrs) < mostAddresses {
+			of.Addrs = append(of.Addrs, a)
+		}
+	}
+	own, others := r.o.Servers()
+	if s := r.serversFor(c); len(s) == 1 && !slices.Contains(own, s[0]) && !slices.Contains(others, s[0]) {
+		of.Server = s[0].Addr()
+	}
+	return of
+}
+
+// addressOf is that of a record; invalid for none.
+func addressOf(rr dns.RR) (a netip.Addr) {
+	switch rr := rr.(type) {
+	case *dns.A:
+		a, _ = netip.AddrFromSlice(rr.A.To4())
+	case *dns.AAAA:
+		a, _ = netip.AddrFromSlice(rr.AAAA.To16())
+	}
+	return a
 }
 
 // ofQuestion are the records of a name, and of the names that it leads to.
@@ -201,11 +229,13 @@ func (r *Resolver) forward(ctx context.Context, c client, q *dns.Msg) (*dns.Msg,
 }
 
 // serversFor are those that are asked for a container: the one that it asked, if the host
-// asks it too, or the policy names it as one; else the host's own.
+// asks it too, or the policy names it as one; else the host's own. While a policy is learned, its
+// answers open nothing, so it may be any but a container of somebody's network.
 func (r *Resolver) serversFor(c client) []netip.AddrPort {
 	own, others := r.o.Servers()
 	asked, err := r.o.Host.Asked(c.proto, c.from, c.local)
-	if err == nil && asked.Port() == 53 && (slices.Contains(own, asked) || slices.Contains(others, asked) || c.policy.Serves(asked.Addr())) {
+	anybody := c.policy.Learn && len(r.o.Host.Addresses(asked.Addr())) == 0
+	if err == nil && asked.Port() == 53 && (anybody || slices.Contains(own, asked) || slices.Contains(others, asked) || c.policy.Serves(asked.Addr())) {
 		return []netip.AddrPort{asked}
 	}
 	return own

@@ -33,8 +33,8 @@ const (
 	followQueue = 64
 )
 
-// note counts one question.
-func (r *refused) note(c client, name string) {
+// note counts one question, with what it got if it was answered all the same.
+func (r *refused) note(c client, name string, got *firewall.Answer) {
 	reason := firewall.Policy
 	if c.audited() {
 		reason = firewall.Audited
@@ -54,7 +54,7 @@ func (r *refused) note(c client, name string) {
 	}
 	told := firewall.Refused{
 		Time: time.Now(), Reason: reason, In: c.Bridge, Protocol: map[uint8]string{6: "tcp", 17: "udp"}[c.proto],
-		From: c.from, To: netip.AddrPortFrom(netip.Addr{}, 53), Name: printable(name),
+		From: c.from, To: netip.AddrPortFrom(netip.Addr{}, 53), Name: printable(name), Answer: got,
 	}
 	for f := range r.followers {
 		f.tell(told)

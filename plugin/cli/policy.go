@@ -34,12 +34,14 @@ type policyLeaf struct {
 	complete func(ctx context.Context, q query, have int) []string
 	flags    func(f *pflag.FlagSet)
 	run      func(ctx context.Context, q query, args []string) error
+	// lasting says that it ends by itself; --timeout is then for single answers.
+	lasting bool
 }
 
 func policyCommand(o Options) *cobra.Command {
 	cmd := &cobra.Command{Use: "policy", Short: "Keep policies: who may talk to whom", Long: policyLong}
 	for _, l := range []policyLeaf{
-		policyApply(), policyLs(), policyShow(), policyRm(), policyAllow(false), policyAllow(true), policyRevoke(), policyExplain(), policyTest(),
+		policyApply(), policyLs(), policyShow(), policyRm(), policyAllow(false), policyAllow(true), policyRevoke(), policyExplain(), policyTest(), policyLearn(),
 	} {
 		cmd.AddCommand(l.cobra(o))
 	}
@@ -59,8 +61,12 @@ func (l policyLeaf) cobra(o Options) *cobra.Command {
 		if q.timeout <= 0 {
 			return fmt.Errorf("--timeout %s: want more than 0s, such as 30s", q.timeout)
 		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), q.timeout)
-		defer cancel()
+		ctx := cmd.Context()
+		if !l.lasting {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, q.timeout)
+			defer cancel()
+		}
 		return l.run(ctx, ready(), args)
 	}
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -43,6 +44,19 @@ func (p *policies) ApplyPolicies(_ context.Context, all []model.NamedPolicy, dry
 		}
 	}
 	return out, nil
+}
+
+func (p *policies) LearnPolicy(_ context.Context, of driver.Whom, span time.Duration, started func() error, tell func(driver.Learned) error) error {
+	if of.NetworkID == net2 {
+		return errors.New("a policy of it is learned already")
+	}
+	if err := started(); err != nil {
+		return err
+	}
+	if err := tell(driver.Learned{Flow: fmt.Sprintf("tcp %s -> 192.0.2.9:443 for %s", of.EndpointID, span)}); err != nil {
+		return err
+	}
+	return tell(driver.Learned{Policy: &config.Policy{Egress: "deny", Allow: "192.0.2.9:443/tcp,a.example", Ingress: "none", Host: "53"}, Flows: 2, Lost: 1})
 }
 
 func (p *policies) RemovePolicy(_ context.Context, name string) error {
@@ -119,6 +133,7 @@ func TestPolicy(t *testing.T) {
 		"policy allow shop-web-1 10.0.5.9:443", "policy deny shop_front metadata", "policy allow nobody 10.0.5.9", "policy allow shop_front", "policy allow shop_front lan --for 1ms", "policy ls", "policy ls --json",
 		"policy revoke shop-web-1 10.0.5.9:443", "policy revoke shop-web-1 10.0.5.9:443", "policy explain shop-web-1", "policy explain shop_front --json",
 		"policy test shop-web-1 10.0.5.7:5432", "policy test shop-web-1 10.0.5.7:22", "policy test shop-web-1 10.1.0.2:22", "policy test shop-web-1",
+		"policy learn shop-web-1 --for 2m", "policy learn shop-web-1 --for 2m --json", "policy learn nobody", "policy learn shop-web-1 --for 1ms",
 	}
 	for n, line := range lines {
 		for _, file := range []string{"agents.yml", "wider.yml", "wrong.yml", "none.yml"} {

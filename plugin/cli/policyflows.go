@@ -121,6 +121,8 @@ func (q query) explain(ctx context.Context, of driver.Whom, more bool) error {
 	switch {
 	case e.Policy == (config.Policy{}):
 		title += ": nothing is refused"
+	case e.Policy.Mode == config.ModeLearn:
+		title += ": a policy is learned just now, so nothing is refused"
 	case e.Policy.Mode == config.ModeAudit:
 		title += ": audit, nothing is refused but all is counted"
 	}

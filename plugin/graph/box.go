@@ -156,7 +156,7 @@ func (b box) kind() string {
 
 // policyMark says that something has a policy, in a word.
 func policyMark(p config.Policy) string {
-	if p.Mode == config.ModeAudit {
+	if p.Audits() {
 		return "policy: audit"
 	}
 	return "policy"
