@@ -37,6 +37,7 @@ var records = map[string]string{
 	"driver/spec.Bridge":       "a setting of the kernel each",
 	"driver/spec.RoutingRule":  "an attribute of the kernel's rule each",
 	"driver/spec.Veth":         "a setting of the kernel each",
+	"ipam/lease.Lease":         "as it is stored, a field each",
 	"plugin/cli.query":         "the flags of a command",
 	"plugin/doctor.Base":       "an attribute of the kernel's chain each",
 	"plugin/doctor.Container":  "what is read of a container's namespace, a field for each file",

@@ -105,6 +105,7 @@ need_check() {
 	need tcpdump tcpdump
 	need tshark tshark
 	need dot graphviz
+	need dnsmasq dnsmasq-base
 	[ -e /usr/share/bash-completion/bash_completion ] || want bash-completion
 	need zsh zsh
 	need fish fish
