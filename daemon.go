@@ -83,6 +83,7 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	measured := d.metrics(version, book, log)
 	defer measured.Close()
 	d.conditions.ask(cause.Unserved, measured.Unserved)
+	d.conditions.ask(cause.LeaseLost, d.lostLeases)
 	server, err := plugin.New(plugin.Options{
 		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver, Holdings: d.addresses, Drops: d.driver, Policies: d.driver, Rates: d.driver, Foreign: d.driver, Traffic: d.links, Names: book, Calls: measured, Metrics: measured, Causes: d.conditions.list,
 		Version: version, Settings: settings.Texts, Log: log, Notify: notify, Watchdog: watchdog(log),
@@ -209,11 +210,7 @@ func newDaemon(ctx context.Context, settings config.Settings, book *names.Book, 
 	d.closers = append(d.closers, func() { logError(log, zone.Close()) })
 	ports := hostport.New(log, d)
 	d.closers = append(d.closers, func() { logError(log, ports.Close()) })
-	d.addresses, err = ipam.New(ipam.Options{
-		Ranges: settings.Pools, Store: pools, Used: d.links.Prefixes, Log: log,
-		Shared: func(a netip.Addr) bool { return d.driver.Shared(a) },
-	})
-	if err != nil {
+	if err = d.openAddresses(settings, pools, book, log); err != nil {
 		return nil, err
 	}
 	d.driver = driver.New(driver.Options{
@@ -328,6 +325,7 @@ func (d *daemon) keep(ctx context.Context, sockets []string, book *names.Book, l
 	} else {
 		d.driver.Doubt(engine.Off)
 	}
+	follow.Go(func() { d.addresses.KeepLeases(ctx) })
 	follow.Go(func() { d.driver.CountDrops(ctx) })
 	follow.Go(func() { d.driver.KeepExceptions(ctx) })
 	d.driver.KeepReconciled(ctx, d.changes, drift.Pace{})

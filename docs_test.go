@@ -146,7 +146,7 @@ func TestDocsAdminFields(t *testing.T) {
 	row := regexp.MustCompile("(?m)^\\| `([a-zA-Z0-9]+)` \\| ([^|]*) \\|")
 	for title, of := range map[string]any{
 		"Health": plugin.Health{}, "Cause": cause.Cause{}, "Status": plugin.Status{}, "Version": plugin.Version{}, "Errors": plugin.ErrorBody{},
-		"Network": plugin.Network{}, "Endpoint": plugin.Endpoint{}, "Port": plugin.Port{}, "Address": plugin.Address{}, "Event": plugin.Event{}, "Graph": plugin.Graph{},
+		"Network": plugin.Network{}, "Endpoint": plugin.Endpoint{}, "Port": plugin.Port{}, "Address": plugin.Address{}, "Lease": plugin.Lease{}, "Event": plugin.Event{}, "Graph": plugin.Graph{},
 		"ForeignPort": plugin.ForeignPort{}, "Rate": plugin.RateRequest{},
 		"Decisions": plugin.Decisions{},
 	} {

@@ -74,6 +74,8 @@ type Endpoint struct {
 type Pool struct {
 	// Sticky gives a container the address that it had last, if it is free.
 	Sticky bool
+	// DHCP is the link by which the LAN's DHCP server is asked for IPv4 addresses; "" for none.
+	DHCP string
 
 	given given
 }
@@ -106,6 +108,7 @@ var optionsTable = sync.OnceValue(func() []Option {
 		promiscuousOption(),
 		uplinkOptions(),
 		stickyOption(),
+		dhcpOption(),
 		engineOptions(),
 	)
 })

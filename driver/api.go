@@ -35,6 +35,8 @@ type CreateNetworkRequest struct {
 	// Exclusive says that the address manager has given the pools to this
 	// network and knows of no other that has them.
 	Exclusive bool
+	// LeasedBy is the link of the LAN whose DHCP server gives the addresses; "" for none.
+	LeasedBy string
 }
 
 // CreateEndpointRequest asks for an endpoint with addresses that the engine

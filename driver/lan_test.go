@@ -2,6 +2,7 @@ package driver
 
 import (
 	"maps"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -82,5 +83,45 @@ func TestLANRefused(t *testing.T) {
 	alone.Options = generic("gangway.host_access", "true")
 	if err := newTestDriver(t, newFakeHost(), "boot").CreateNetwork(t.Context(), alone); err == nil || !strings.Contains(err.Error(), "gangway.uplink") {
 		t.Errorf("host access without a LAN: %v", err)
+	}
+}
+
+// TestLeasedLAN: a network whose addresses are those of a LAN's DHCP server is on that LAN.
+func TestLeasedLAN(t *testing.T) {
+	bridge := func() CreateNetworkRequest {
+		r := networkRequest(netA, "10.0.0.0/24", "10.0.0.1")
+		r.Options = generic("com.docker.network.bridge.name", "eth1", "com.docker.network.bridge.inhibit_ipv4", "true")
+		return r
+	}
+	for _, c := range []struct {
+		on   string
+		r    CreateNetworkRequest
+		want bool
+	}{
+		{"eth1", lanRequest(nil), true},
+		{"", lanRequest(nil), true},
+		{"eth2", lanRequest(nil), false},
+		{"eth1", networkRequest(netA, "10.0.0.0/24", "10.0.0.1"), false},
+		{"eth1", bridge(), true},
+		{"eth2", bridge(), false},
+	} {
+		c.r.LeasedBy = c.on
+		err := newTestDriver(t, newFakeHost(), "boot").CreateNetwork(t.Context(), c.r)
+		if c.want && err != nil || !c.want && (err == nil || !strings.Contains(err.Error(), "add -o gangway.uplink="+c.on)) {
+			t.Errorf("%s, %v: %v", c.on, c.r.Options, err)
+		}
+	}
+}
+
+// TestHolder: who has an address is found by it.
+func TestHolder(t *testing.T) {
+	d := newTestDriver(t, newFakeHost(), "boot")
+	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	must(t, endpointErr(d.CreateEndpoint(t.Context(), endpointRequest(netA, ep1, "10.0.0.2/24"))))
+	if got := d.Holder(netip.MustParseAddr("10.0.0.2")); got != ep1 {
+		t.Errorf("%q", got)
+	}
+	if got := d.Holder(netip.MustParseAddr("10.0.0.3")); got != "" {
+		t.Errorf("nobody's: %q", got)
 	}
 }

@@ -150,6 +150,17 @@ func (d *Driver) abandoned(n *model.Network) []*model.Network {
 	return found
 }
 
+// Holder returns the id of the endpoint that has an address; "" if none has. It is for the
+// address manager, which knows no endpoints.
+func (d *Driver) Holder(a netip.Addr) string {
+	s, unlock := d.desired.Read()
+	defer unlock()
+	if e := s.Holders[a]; e != nil {
+		return e.ID
+	}
+	return ""
+}
+
 // Shared says whether an address is a network's gateway that a container may have.
 // It is for the address manager, which holds gateways and knows no networks.
 func (d *Driver) Shared(a netip.Addr) bool {

@@ -38,7 +38,19 @@ func (d *Driver) newNetwork(r CreateNetworkRequest) (*model.Network, error) {
 	if !n.Subnet4.IsValid() && !n.Subnet6.IsValid() {
 		return nil, fmt.Errorf("network %s has no subnet: gangway needs one from the address manager, so leave out --ipam-driver null", model.Short(n.ID))
 	}
+	if err := onLeasedLAN(n, r.LeasedBy); err != nil {
+		return nil, err
+	}
 	return n, hostOnLAN(n, r)
+}
+
+// onLeasedLAN refuses addresses of a LAN for containers that are not there.
+func onLeasedLAN(n *model.Network, link string) error {
+	if link == "" || n.Options.Uplink == link || n.Bridge == link && n.Options.InhibitIPv4 {
+		return nil
+	}
+	return fmt.Errorf("address manager option %s=%s: containers would have addresses of the LAN of %s and not be there: add -o gangway.uplink=%s, or, where %s is a bridge of yours, -o com.docker.network.bridge.name=%s -o com.docker.network.bridge.inhibit_ipv4=true",
+		config.OptionDHCP, link, link, link, link, link)
 }
 
 // onePool checks the pools of one family. A bridge network has one.

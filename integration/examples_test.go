@@ -34,6 +34,7 @@ func exampleChecks() map[string]func(example) {
 		"rates":            example.rates,
 		"routes":           example.routes,
 		"lan":              example.lan,
+		"dhcp":             example.dhcp,
 	}
 }
 
@@ -63,8 +64,16 @@ func (x example) run(file string) {
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	if x.name == "lan" {
+	switch x.name {
+	case "lan":
 		x.LAN.Cable(x.t, x.Node, "eth1")
+	case "dhcp":
+		if x.Driver == string(harness.Builtin) {
+			return
+		}
+		x.LAN.Cable(x.t, x.Node, "eth1")
+		lanAddress(x.t, x.LAN.Outside, "lan0", "10.79.0.1/24")
+		x.LAN.Outside.DHCP(x.t, "10.79.0.100", "10.79.0.150", "--dhcp-host=02:00:00:00:00:10,10.79.0.10")
 	}
 	x.up(string(content))
 	check(x)
@@ -207,6 +216,12 @@ func (x example) lan() {
 	if routes := x.Exec(x.t, x.container("web"), "ip", "route"); !strings.Contains(routes, "default via 10.78.0.1") {
 		x.t.Errorf("routes of the web server:\n%s", routes)
 	}
+}
+
+func (x example) dhcp() {
+	x.LAN.Outside.Fetch(x.t, "10.79.0.10:80", "web")
+	x.LAN.Outside.Run(x.t, "ip", "neigh", "flush", "dev", "lan0")
+	x.Run(x.t, "sh", "-c", "for p in 67 68; do conntrack -D -p udp --orig-port-dst $p; done; true")
 }
 
 func (x example) mtu() {

@@ -64,6 +64,7 @@ func scenarios() []scenario {
 		{name: "promiscuous", run: testPromiscuous, plugin: true, own: true},
 		{name: "taps", run: testTaps, own: true, rules: true},
 		{name: "uplink", run: testUplink, own: true, rules: true},
+		{name: "dhcp", run: testDHCP, own: true},
 		{name: "rate", run: testRate, plugin: true, own: true},
 		{name: "connect", run: testConnect},
 		{name: "disconnect", run: testDisconnect, plugin: true},

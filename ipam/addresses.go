@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+
+	"github.com/gangway-net/gangway/ipam/lease"
 )
 
 // RequestAddress grants an address, with the prefix length of its pool. One that
@@ -28,6 +30,10 @@ func (a *Allocator) requestAddress(ctx context.Context, req AddressRequest) (net
 	}
 	if err != nil {
 		return netip.Prefix{}, err
+	}
+	if p.asksServer(req) {
+		p.lock.unlock()
+		return a.requestLease(ctx, req, generation)
 	}
 	defer p.lock.unlock()
 
@@ -70,6 +76,8 @@ type wanted struct {
 	// gateway says that the address becomes the pool's gateway.
 	gateway bool
 	record  addressRecord
+	// lease is the server's that grants it; nil where none does.
+	lease *lease.Lease
 	// generation is the number of Greets when the request came.
 	generation uint64
 }
@@ -122,6 +130,9 @@ func (p *pool) choose(want wanted) (netip.Addr, error) {
 		if p.gateway.IsValid() {
 			return p.gateway, nil
 		}
+		if p.leased() {
+			return p.routerAddress()
+		}
 		from = p.first
 	} else if addr, ok := p.kept.of(want.record.Name); ok {
 		return addr, nil
@@ -146,7 +157,7 @@ func (a *Allocator) grant(p *pool, want wanted) error {
 	r := p.record()
 	if want.gateway {
 		r.Gateway = want.addr
-	} else if want.record.Kind == kindChosen && !p.kept.has(want.addr) {
+	} else if want.record.Kind == kindChosen && want.lease == nil && !p.kept.has(want.addr) {
 		// One that was kept moves nothing: those behind it were released not long ago.
 		r.Next = p.after(want.addr)
 	}
@@ -154,8 +165,14 @@ func (a *Allocator) grant(p *pool, want wanted) error {
 	if p.kept.has(want.addr) {
 		changes[keptKey(p.key, want.addr)] = nil
 	}
+	if want.lease != nil {
+		changes[leaseKey(p.key, want.addr)] = encode(*want.lease)
+	}
 	if err := a.update(p, r, changes); err != nil {
 		return fmt.Errorf("store address %s of pool %s: %w", want.addr, p.key, err)
+	}
+	if want.lease != nil {
+		a.leases.Keep(p.keyOf(want.addr), *want.lease)
 	}
 	p.hold(want.addr, &holding{addressRecord: want.record, confirmed: want.generation})
 	return nil

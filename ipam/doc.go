@@ -25,6 +25,13 @@
 // firewalls and peers know. Keeping it held until its owner returns was rejected: a name
 // that never comes back would cost an address for ever.
 //
+// # Leases
+//
+// A pool with the option gangway.dhcp is the subnet of a LAN, and its addresses are leases of the
+// LAN's DHCP server (package lease). An address is stored together with its lease, and is given
+// back to the server once that is stored: a crash between the two leaves a lease that ends by
+// itself, and never an address that two have.
+//
 // # Cost
 //
 // The addresses in use are kept as a sparse tree of 64-bit words (addrSet), so
@@ -38,7 +45,8 @@
 // Each pool has a lock, held over the store's transaction; verbs on different
 // pools wait for the disk in parallel. Allocator.mu guards the indexes of pools
 // and the cursors. It is a leaf: it is taken last, held for memory accesses
-// only, and never over a call to the store or to Options.Used. (A pool that is
+// only, and never over a call to the store, to Options.Used or to a DHCP server. A pool's lock is
+// not held either while a server is asked; it is for the one packet that gives a lease back. (A pool that is
 // not in the indexes yet is locked before anybody else can see it.)
 //
 // The package refuses to know the wire, the kernel and the driver's networks.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/ipam/lease"
 	"github.com/sirupsen/logrus"
 )
 
@@ -48,6 +49,13 @@ type Options struct {
 	// back; the network's driver lets one have it at a time. Optional; called with
 	// the pool's lock held.
 	Shared func(addr netip.Addr) bool
+	// Server is asked for the addresses of LANs; without it there are no pools of such.
+	Server lease.Server
+	// Name says what the container is called that has an address, as far as an engine has
+	// told; LeaseChanged is told of a lease that is lost, or holds again. Both are optional, and
+	// wait for nothing.
+	Name         func(addr netip.Addr) string
+	LeaseChanged func(l lease.Lease)
 	// Log is optional.
 	Log *logrus.Entry
 }
@@ -110,6 +118,8 @@ type Allocator struct {
 	space map[string]poolIndex
 	// cursor is the automatic pool handed out last, by family key.
 	cursor map[string]netip.Prefix
+
+	leases *lease.Keeper
 }
 
 // New loads the store. A key or value that it does not understand is an error
@@ -135,6 +145,10 @@ func New(o Options) (*Allocator, error) {
 		space:  map[string]poolIndex{},
 		cursor: map[string]netip.Prefix{},
 	}
+	if o.LeaseChanged == nil {
+		o.LeaseChanged = func(lease.Lease) {}
+	}
+	a.leases = lease.New(lease.Options{Server: o.Server, Write: a.writeLease, Name: o.Name, Tell: o.LeaseChanged, Log: o.Log})
 	a.generation.Store(1)
 	if err := a.load(); err != nil {
 		return nil, fmt.Errorf("read the stored pools and addresses: %w", err)

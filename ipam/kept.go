@@ -115,10 +115,14 @@ func (a *Allocator) giveBack(p *pool, addr netip.Addr) error {
 	for _, other := range gone {
 		changes[keptKey(p.key, other)] = nil
 	}
+	if _, leased := a.leases.Of(p.keyOf(addr)); leased {
+		changes[leaseKey(p.key, addr)] = nil
+	}
 	if err := a.update(p, r, changes); err != nil {
 		return fmt.Errorf("store the release of address %s of pool %s: %w", addr, p.key, err)
 	}
 	p.drop(addr)
+	a.part(p, addr)
 	for _, other := range gone {
 		p.keepNoMore(other)
 	}

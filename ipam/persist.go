@@ -13,20 +13,23 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/ipam/lease"
 )
 
-// Keys of the store: pool/ID, address/ID|ADDRESS, kept/ID|ADDRESS, cursor/FAMILY. Ids
-// contain slashes, but no bar.
+// Keys of the store: pool/ID, address/ID|ADDRESS, kept/ID|ADDRESS, lease/ID|ADDRESS,
+// cursor/FAMILY. Ids contain slashes, but no bar.
 const (
 	poolPrefix    = "pool/"
 	addressPrefix = "address/"
 	keptPrefix    = "kept/"
+	leasePrefix   = "lease/"
 	cursorPrefix  = "cursor/"
 )
 
 func poolKey(id string) string                     { return poolPrefix + id }
 func addressKey(id string, addr netip.Addr) string { return addressPrefix + id + "|" + addr.String() }
 func keptKey(id string, addr netip.Addr) string    { return keptPrefix + id + "|" + addr.String() }
+func leaseKey(id string, addr netip.Addr) string   { return leasePrefix + id + "|" + addr.String() }
 func cursorKey(family string) string               { return cursorPrefix + family }
 
 // poolRecord is the stored value of a pool; its key says the rest.
@@ -99,28 +102,47 @@ func decode(value []byte, record any) error {
 	return nil
 }
 
+// keyed is a value whose pool may be loaded after it.
+type keyed[T any] struct {
+	key    string
+	record T
+}
+
+// collect decodes a value for later.
+func collect[T any](list *[]keyed[T], key string, value []byte) error {
+	k := keyed[T]{key: key}
+	err := decode(value, &k.record)
+	*list = append(*list, k)
+	return err
+}
+
+// each enters what was collected.
+func each[T any](list []keyed[T], prefix string, enter func(key string, record T) error) error {
+	for _, k := range list {
+		if err := enter(strings.TrimPrefix(k.key, prefix), k.record); err != nil {
+			return fmt.Errorf("key %q: %w", k.key, err)
+		}
+	}
+	return nil
+}
+
 // load reads the store into an empty allocator. Addresses are entered after all
 // pools, as the store visits keys in any order.
 func (a *Allocator) load() error {
-	type address[T any] struct {
-		key    string
-		record T
-	}
-	var addresses []address[addressRecord]
-	var kept []address[keptRecord]
+	var addresses []keyed[addressRecord]
+	var kept []keyed[keptRecord]
+	var leases []keyed[lease.Lease]
 	err := a.o.Store.Load(func(key string, value []byte) error {
 		var err error
 		switch {
 		case strings.HasPrefix(key, poolPrefix):
 			err = a.loadPool(strings.TrimPrefix(key, poolPrefix), value)
 		case strings.HasPrefix(key, addressPrefix):
-			ad := address[addressRecord]{key: key}
-			err = decode(value, &ad.record)
-			addresses = append(addresses, ad)
+			err = collect(&addresses, key, value)
 		case strings.HasPrefix(key, keptPrefix):
-			ad := address[keptRecord]{key: key}
-			err = decode(value, &ad.record)
-			kept = append(kept, ad)
+			err = collect(&kept, key, value)
+		case strings.HasPrefix(key, leasePrefix):
+			err = collect(&leases, key, value)
 		case strings.HasPrefix(key, cursorPrefix):
 			err = a.loadCursor(strings.TrimPrefix(key, cursorPrefix), value)
 		default:
@@ -134,16 +156,16 @@ func (a *Allocator) load() error {
 	if err != nil {
 		return err
 	}
-	for _, ad := range addresses {
-		if err := a.loadAddress(ad.key, ad.record); err != nil {
-			return fmt.Errorf("key %q: %w", ad.key, err)
-		}
+	slices.SortFunc(kept, func(a, b keyed[keptRecord]) int { return cmp.Compare(a.record.Turn, b.record.Turn) })
+	err = each(addresses, addressPrefix, a.loadAddress)
+	if err == nil {
+		err = each(kept, keptPrefix, a.loadKept)
 	}
-	slices.SortFunc(kept, func(a, b address[keptRecord]) int { return cmp.Compare(a.record.Turn, b.record.Turn) })
-	for _, ad := range kept {
-		if err := a.loadKept(ad.key, ad.record); err != nil {
-			return fmt.Errorf("key %q: %w", ad.key, err)
-		}
+	if err == nil {
+		err = each(leases, leasePrefix, a.loadLease)
+	}
+	if err != nil {
+		return err
 	}
 	for _, p := range a.byID {
 		if p.gateway.IsValid() && p.held[p.gateway] == nil {
@@ -178,7 +200,7 @@ func (a *Allocator) loadPool(name string, value []byte) error {
 }
 
 func (a *Allocator) loadAddress(key string, r addressRecord) error {
-	p, addr, err := a.locate(strings.TrimPrefix(key, addressPrefix))
+	p, addr, err := a.locate(key)
 	if err != nil {
 		return err
 	}
@@ -211,7 +233,7 @@ func (a *Allocator) locate(key string) (*pool, netip.Addr, error) {
 
 // loadKept enters a kept address; those with lower turns are there already.
 func (a *Allocator) loadKept(key string, r keptRecord) error {
-	p, addr, err := a.locate(strings.TrimPrefix(key, keptPrefix))
+	p, addr, err := a.locate(key)
 	switch {
 	case err != nil:
 		return err

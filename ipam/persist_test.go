@@ -5,6 +5,8 @@ import (
 	"maps"
 	"strings"
 	"testing"
+
+	"github.com/gangway-net/gangway/ipam/lease/leasetest"
 )
 
 // sound is a store as this version writes it.
@@ -21,7 +23,22 @@ func sound(t testing.TB) map[string][]byte {
 	if _, err := a.RequestPool(t.Context(), PoolRequest{Space: LocalSpace, Pool: pfx("10.3.0.0/24"), Options: map[string]string{"gangway.sticky": "false"}}); err != nil {
 		t.Fatal(err)
 	}
+	leasedStore(t, store)
 	return store.copy()
+}
+
+// leasedStore adds a pool with a lease to a store.
+func leasedStore(t testing.TB, store *memory) {
+	b, err := New(Options{Store: store, Used: nothingUsed, Server: leasetest.New("10.85.0.0/24", 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lanPool(b, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leased(b, "", "web", macA); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestStoredValues(t *testing.T) {
@@ -36,6 +53,9 @@ func TestStoredValues(t *testing.T) {
 		{"kept/gangway-local/fd00::/64|fd00::1", `{"since":"T","name":"web","turn":1}`},
 		{"pool/gangway-local/10.3.0.0/24", `{"since":"T","next":"10.3.0.1","options":{"gangway.sticky":"false"}}`},
 		{"address/gangway-local/fd00::/64|fd00::5", `{"since":"T","kind":"fixed"}`},
+		{"pool/gangway-local/10.85.0.0/24", `{"since":"T","next":"10.85.0.1","options":{"gangway.dhcp":"eth1"}}`},
+		{"address/gangway-local/10.85.0.0/24|10.85.0.2", `{"since":"T","kind":"chosen","name":"web","mac":"02:00:00:00:00:aa"}`},
+		{"lease/gangway-local/10.85.0.0/24|10.85.0.2", `{"link":"eth1","mac":"02:00:00:00:00:aa","name":"web","address":"10.85.0.2/24","router":"10.85.0.1","dns":["10.85.0.1"],"server":"10.85.0.1","via":"02:00:00:00:00:01"}`},
 	} {
 		got := string(values[c.key])
 		if _, rest, ok := strings.Cut(got, `"since":"`); ok {
@@ -56,7 +76,7 @@ func TestGarbageStopsTheStart(t *testing.T) {
 	const since = `"since":"2026-01-02T03:04:05Z"`
 	base := sound(t)
 	for _, c := range []struct{ name, key, value, err string }{
-		{"kind of key", "lease/x", "{}", "unknown kind of key"},
+		{"kind of key", "leases/x", "{}", "unknown kind of key"},
 		{"empty key", "", "{}", "unknown kind of key"},
 		{"pool id", "pool/10.0.0.0/24", "{}", "not of the form"},
 		{"pool id not masked", "pool/gangway-local/10.9.0.1/24", "{}", "should be written"},
@@ -88,6 +108,9 @@ func TestGarbageStopsTheStart(t *testing.T) {
 		{"kept where nothing is", "kept/gangway-local/10.3.0.0/24|10.3.0.5", `{` + since + `,"name":"db","turn":2}`, "keeps no addresses"},
 		{"kept twice", "kept/gangway-local/fd00::/64|fd00::2", `{` + since + `,"name":"web","turn":2}`, "two addresses"},
 		{"kept turn", "kept/gangway-local/10.20.0.0/24|10.20.0.2", `{` + since + `,"name":"db","turn":0}`, "turn 0"},
+		{"lease of nobody", "lease/gangway-local/10.85.0.0/24|10.85.0.3", `{"link":"eth1"}`, "not held"},
+		{"lease of another", "lease/gangway-local/10.85.0.0/24|10.85.0.2", `{"link":"eth1","mac":"02:00:00:00:00:aa","address":"10.85.0.9/24","server":"10.85.0.1"}`, "the lease is of 10.85.0.9/24"},
+		{"lease without a server", "lease/gangway-local/10.85.0.0/24|10.85.0.2", `{"link":"eth1","mac":"02:00:00:00:00:aa","address":"10.85.0.2/24","server":""}`, "the lease is of"},
 		{"cursor family", "cursor/ipv6", `{"last":"10.0.0.0/24"}`, "is not ipv6"},
 		{"cursor value", "cursor/ipv4", `{"last":"10.0.0.9/24"}`, "not a masked prefix"},
 		{"cursor null", "cursor/ipv4", `null`, "not a masked prefix"},

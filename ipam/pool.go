@@ -50,8 +50,9 @@ type addresses struct {
 	// chosen last, so that a released one rests for a whole turn.
 	next netip.Addr
 	// gateway is the address held by the network's gateway; the zero Addr if
-	// none is.
-	gateway netip.Addr
+	// none is. router is what the LAN's server names for it, as long as the process that
+	// has learned that lives.
+	gateway, router netip.Addr
 }
 
 // claim says how the engine's claims on a holding stand.

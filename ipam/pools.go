@@ -16,6 +16,9 @@ import (
 // the host and no pool of either space, and is another one at each call.
 func (a *Allocator) RequestPool(ctx context.Context, req PoolRequest) (Pool, error) {
 	options, unknown := poolOptions(req)
+	if options.DHCP != "" && !req.v6() && unknown == nil {
+		return a.leasedPool(ctx, req, options)
+	}
 	if !req.Pool.IsValid() {
 		if req.SubPool.IsValid() {
 			return Pool{}, fmt.Errorf("range %s without a subnet: name the subnet too (--subnet)", req.SubPool)
@@ -25,6 +28,19 @@ func (a *Allocator) RequestPool(ctx context.Context, req PoolRequest) (Pool, err
 		}
 		return a.automaticPool(ctx, req, options)
 	}
+	return a.namedPool(ctx, req, options, unknown)
+}
+
+// v6 says whether a pool of IPv6 is asked for.
+func (r PoolRequest) v6() bool {
+	if r.Pool.IsValid() {
+		return normal(r.Pool).Addr().Is6()
+	}
+	return r.V6
+}
+
+// namedPool grants the pool asked for. unknown is as in admit.
+func (a *Allocator) namedPool(ctx context.Context, req PoolRequest, options config.Pool, unknown error) (Pool, error) {
 	id, err := newPoolID(req.Space, req.Pool, req.SubPool)
 	if err != nil {
 		return Pool{}, err
@@ -151,10 +167,14 @@ func (a *Allocator) release(p *pool) error {
 	for _, addr := range p.kept.all() {
 		changes[keptKey(p.key, addr)] = nil
 	}
+	a.withoutLeases(p, changes)
 	if err := a.o.Store.Update(changes); err != nil {
 		return fmt.Errorf("store the release of pool %s: %w", p.key, err)
 	}
 	a.forget(p)
+	for addr := range p.held {
+		a.part(p, addr)
+	}
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/gangway-net/gangway/ipam/lease"
 )
 
 // PoolStatus is one pool as the allocator holds it in memory.
@@ -57,6 +59,8 @@ type AddressStatus struct {
 	Name string
 	// Since is when the address got its state, to the second.
 	Since time.Time
+	// Lease is the DHCP server's that has granted the address; nil if none has.
+	Lease *lease.Lease
 }
 
 // Addresses lists the addresses of all pools, pools in the order of Pools, addresses in
@@ -72,6 +76,11 @@ func (a *Allocator) Addresses(ctx context.Context) ([]AddressStatus, error) {
 			return nil, err
 		}
 		list := p.status()
+		for i, s := range list {
+			if l, ok := a.leases.Of(p.keyOf(s.Address)); ok {
+				list[i].Lease = &l
+			}
+		}
 		p.lock.unlock()
 		slices.SortFunc(list, func(a, b AddressStatus) int { return a.Address.Compare(b.Address) })
 		out = append(out, list...)

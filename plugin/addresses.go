@@ -8,6 +8,7 @@ import (
 	"github.com/docker/go-plugins-helpers/sdk"
 
 	"github.com/gangway-net/gangway/ipam"
+	"github.com/gangway-net/gangway/ipam/lease"
 )
 
 // Holdings tells of the addresses of Gangway's address manager. Package ipam's Allocator
@@ -29,8 +30,39 @@ type Address struct {
 	NetworkID string `json:"network,omitempty"`
 	// EndpointID is empty where no endpoint has it.
 	EndpointID string `json:"endpoint,omitempty"`
+	// Lease is there where a LAN's DHCP server has granted the address.
+	Lease *Lease `json:"lease,omitempty"`
 	// Whose names the container that has it, or had it last.
 	Whose
+}
+
+// Lease is what a DHCP server has granted.
+type Lease struct {
+	// State is one of the states of package lease.
+	State string `json:"state"`
+	// Server has granted it, asked by Link for the hardware address MAC, and knows the container
+	// as Name.
+	Server netip.Addr `json:"server"`
+	Link   string     `json:"link"`
+	MAC    string     `json:"mac"`
+	Name   string     `json:"name,omitempty"`
+	// Router and DNS are the LAN's.
+	Router netip.Addr   `json:"router,omitzero"`
+	DNS    []netip.Addr `json:"dns,omitempty"`
+	// Until is its end; nothing for one that has none.
+	Until time.Time `json:"until,omitzero"`
+	// Lost says why it holds no more.
+	Lost string `json:"lost,omitempty"`
+}
+
+func toLease(l *lease.Lease, now time.Time) *Lease {
+	if l == nil {
+		return nil
+	}
+	return &Lease{
+		State: l.State(now), Server: l.Server, Link: l.Link, MAC: l.MAC, Name: l.Name,
+		Router: l.Router, DNS: l.DNS, Until: l.Until, Lost: l.Gone,
+	}
 }
 
 // routeHoldings answers with the addresses.
@@ -69,7 +101,7 @@ func (s *Server) addresses(ctx context.Context) ([]Address, error) {
 	}
 	out := []Address{}
 	for _, a := range held {
-		is := Address{Pool: a.Pool, Address: a.Address, State: a.State, Since: a.Since}
+		is := Address{Pool: a.Pool, Address: a.Address, State: a.State, Since: a.Since, Lease: toLease(a.Lease, time.Now())}
 		if a.Local {
 			is.NetworkID = networks[a.Subnet]
 		}

@@ -64,6 +64,9 @@ type Claims interface {
 	// Fresh says whether the pool with this subnet was free when it was
 	// requested last, in the life of this process.
 	Fresh(subnet netip.Prefix) bool
+	// LeasedBy returns the link of the LAN whose DHCP server gives the addresses of the pool
+	// with this subnet; "" if none does.
+	LeasedBy(subnet netip.Prefix) string
 	// RetainPool and RetainAddresses say that the driver refused what the
 	// engine asked for because somebody else holds it. The engine is about to
 	// release what was claimed twice, and the holder must not lose it.

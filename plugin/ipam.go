@@ -19,6 +19,11 @@ const (
 
 // ipamCapabilities has the field that the helpers' struct lacks. With it the
 // engine repeats, when it starts, its requests for what it remembers.
+//
+// RequiresMACAddress has it tell a container's hardware address before the container has an
+// address: a DHCP server knows it by that. Where the user gives none the engine then chooses
+// one, for the containers of all networks with this address manager: it asks once, for the
+// driver as a whole.
 type ipamCapabilities struct {
 	ipamapi.CapabilitiesResponse
 	RequiresRequestReplay bool
@@ -30,7 +35,7 @@ func (s *Server) routeAddresses(h sdk.Handler) {
 		op: "IpamDriver.GetCapabilities", bodiless: true, early: true,
 		do: func(context.Context, *none) (*ipamCapabilities, error) {
 			s.greet()
-			return &ipamCapabilities{RequiresRequestReplay: true}, nil
+			return &ipamCapabilities{CapabilitiesResponse: ipamapi.CapabilitiesResponse{RequiresMACAddress: true}, RequiresRequestReplay: true}, nil
 		},
 	})
 	route(s, h, verb[none, ipamapi.AddressSpacesResponse]{

@@ -201,6 +201,11 @@ func (s *Server) createNetwork(ctx context.Context, r *network.CreateNetworkRequ
 		return nil, err
 	}
 	req.Exclusive = s.exclusive(slices.Concat(req.IPv4, req.IPv6))
+	for _, p := range req.IPv4 {
+		if p.Space == ipam.LocalSpace {
+			req.LeasedBy = s.o.Addresses.LeasedBy(p.Subnet)
+		}
+	}
 	err = s.o.Networks.CreateNetwork(ctx, req)
 	var conflict *model.ConflictError
 	if errors.As(err, &conflict) {

@@ -196,6 +196,9 @@ func (r *recorder) RetainPool(subnet netip.Prefix, addrs []netip.Addr) {
 	_ = r.record(context.Background(), "RetainPool", "%s %v", subnet, addrs)
 }
 
+// LeasedBy is asked for each pool of gangway's, and has no part in what is recorded.
+func (r *recorder) LeasedBy(netip.Prefix) string { return "" }
+
 func (r *recorder) RetainAddresses(subnet netip.Prefix, addrs []netip.Addr) {
 	_ = r.record(context.Background(), "RetainAddresses", "%s %v", subnet, addrs)
 }

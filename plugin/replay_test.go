@@ -65,7 +65,7 @@ func TestWire(t *testing.T) {
 	for _, tc := range []struct{ op, body, want string }{
 		{"Plugin.Activate", "", manifest},
 		{"NetworkDriver.GetCapabilities", "", `{"Scope":"local","ConnectivityScope":"local","GwAllocChecker":true}`},
-		{"IpamDriver.GetCapabilities", "", `{"RequiresMACAddress":false,"RequiresRequestReplay":true}`},
+		{"IpamDriver.GetCapabilities", "", `{"RequiresMACAddress":true,"RequiresRequestReplay":true}`},
 		{"NetworkDriver.EndpointOperInfo", `{"NetworkID":"n","EndpointID":"e"}`, `{"Value":{}}`},
 		{"NetworkDriver.FreeNetwork", `{"NetworkID":"n"}`, `{}`},
 		{"NetworkDriver.DiscoverNew", `{"DiscoveryType":1,"DiscoveryData":{"Address":"192.0.2.1","BindAddress":"","Self":true}}`, `{}`},

@@ -50,6 +50,7 @@ const (
 	NoPolicy     Code = "policy-missing"
 	Mismatched   Code = "ipv6-mismatched"
 	NoNetwork    Code = "policy-network-missing"
+	LeaseLost    Code = "lease-lost"
 
 	Unprotected Code = "unprotected"
 	Unguarded   Code = "unguarded"

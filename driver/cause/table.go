@@ -69,6 +69,10 @@ func degradations() []Cause {
 			"what the entry opens stays closed", "create the network, or take it out of the policy; a network that was just made is known when the engine's API has named it",
 		},
 		{
+			LeaseLost, Degraded, "the lease of 192.168.1.50 is lost: DHCP server 192.168.1.1 refuses",
+			"the container keeps the address, but the server may give it to another machine", "let the server answer, or reserve the address there: it is asked again every minute; or start the container again for another address",
+		},
+		{
 			Uncounted, Degraded, "refused packets are not counted: the kernel's error",
 			"gangway drops and the metrics show less than there is", "see the kernel's log (dmesg); the rest of the datapath does not depend on it",
 		},

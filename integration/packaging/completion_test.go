@@ -73,7 +73,7 @@ func TestDockerCompletion(t *testing.T) {
 				create + "-o gangway.a":                                                     "gangway.anti_spoofing=",
 				create + "-o gangway.anti_spoofing=":                                        "auto true false",
 				create + "-o " + prefix + "endpoint.s":                                      "",
-				create + "--ipam-driver gangway:latest --ipam-opt gang":                     "gangway.sticky=",
+				create + "--ipam-driver gangway:latest --ipam-opt gang":                     "gangway.sticky= gangway.dhcp=",
 				create + "--ipam-opt=gangway.sticky=":                                       "true false",
 				"docker network connect --driver-opt " + prefix + "endpoint.s":              prefix + "endpoint.sysctls=",
 				"docker network connect --driver-opt=" + prefix + "driver.m":                "",

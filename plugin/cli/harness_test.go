@@ -22,6 +22,7 @@ import (
 	"github.com/gangway-net/gangway/integration/golden"
 	"github.com/gangway-net/gangway/integration/testkit"
 	"github.com/gangway-net/gangway/ipam"
+	"github.com/gangway-net/gangway/ipam/lease"
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/plugin/names"
 )
@@ -207,7 +208,13 @@ func busyAddresses() []ipam.AddressStatus {
 		{Pool: pool, Subnet: local, Local: true, Address: addr("10.50.0.4"), State: ipam.StateKept, Name: "shop-cache-1", Since: since},
 		{Pool: pool, Subnet: local, Local: true, Address: addr("10.50.0.2"), State: ipam.StateUsed, Name: "shop-web-1", Since: since},
 		{Pool: pool, Subnet: local, Local: true, Address: addr("10.50.0.1"), State: ipam.StateGateway, Since: since},
-		{Pool: pool, Subnet: local, Local: true, Address: addr("10.50.0.9"), State: ipam.StateUsed, Since: since},
+		{Pool: pool, Subnet: local, Local: true, Address: addr("10.50.0.9"), State: ipam.StateUsed, Since: since, Lease: &lease.Lease{
+			Link: "eth1", MAC: "02:42:0a:32:00:09", Name: "web", Address: netip.MustParsePrefix("10.50.0.9/24"), Router: addr("10.50.0.254"), DNS: []netip.Addr{addr("10.50.0.254")},
+			Server: addr("10.50.0.254"), Renew: since.AddDate(100, 0, 0), Rebind: since.AddDate(101, 0, 0), Until: since.AddDate(102, 0, 0),
+		}},
+		{Pool: pool, Subnet: local, Local: true, Address: addr("10.50.0.10"), State: ipam.StateUsed, Since: since, Lease: &lease.Lease{
+			Link: "eth1", MAC: "02:42:0a:32:00:0a", Address: netip.MustParsePrefix("10.50.0.10/24"), Server: addr("10.50.0.254"), Gone: "DHCP server 10.50.0.254 refuses",
+		}},
 		{Pool: "gangway-local/fd00:50::/64", Subnet: netip.MustParsePrefix("fd00:50::/64"), Local: true, Address: addr("fd00:50::2"), State: ipam.StateUsed, Name: "alone", Since: since},
 	}
 }
