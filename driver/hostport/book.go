@@ -24,6 +24,8 @@ func (k key) String() string {
 type target struct {
 	ip   netip.Addr
 	port uint16
+	// whole says that all that comes is for the relay, and nothing for NAT.
+	whole bool
 	// endpoint is whose it is, for messages.
 	endpoint string
 }
@@ -142,7 +144,7 @@ func (c cover) target(k key) (t target, ok bool) {
 	if r.Proto != k.proto || r.HostIP != k.ip || k.port > r.Last {
 		return target{}, false
 	}
-	return target{ip: r.ContainerIP, port: r.ContainerFirst + (k.port - r.First), endpoint: r.EndpointID}, true
+	return target{ip: r.ContainerIP, port: r.ContainerFirst + (k.port - r.First), endpoint: r.EndpointID, whole: r.ByDaemon}, true
 }
 
 // short cuts an id for messages; it may be of any length.

@@ -25,11 +25,11 @@ func (q *request) pair(port uint16) (b binding, ok bool) {
 	if v4.ip.Is6() {
 		v4, v6 = v6, v4
 	}
-	if v4.ip != netip.IPv4Unspecified() || v6.ip != netip.IPv6Unspecified() || !v4.to.ip.Is4() {
+	if v4.ip != netip.IPv4Unspecified() || v6.ip != netip.IPv6Unspecified() || !v4.to.ip.Is4() || v4.to.whole {
 		return b, false
 	}
 	k := key{v6.ip, port, q.proto}
-	return binding{key: k, scope: pairScope(k, v6.to.ip), both: true}, true
+	return binding{key: k, scope: pairScope(k, v6.to), both: true}, true
 }
 
 // bindings are all descriptors that q needs to have a port.
@@ -39,7 +39,7 @@ func (q *request) bindings(port uint16) []binding {
 	}
 	var out []binding
 	for _, e := range q.ends {
-		out = append(out, bindingOf(key{e.ip, port, q.proto}, e.to.ip))
+		out = append(out, bindingOf(key{e.ip, port, q.proto}, e.to))
 	}
 	return out
 }

@@ -115,7 +115,7 @@ func fixedRequests(runs []spec.EndpointRun) (all []request) {
 		for _, r := range runs {
 			for i := range r.Len() {
 				port, container := r.First+uint16(i), r.ContainerFirst+uint16(i)
-				do(lead{key{r.HostIP, port, r.Proto}, container}, target{ip: r.ContainerIP, port: container, endpoint: r.EndpointID})
+				do(lead{key{r.HostIP, port, r.Proto}, container}, target{ip: r.ContainerIP, port: container, endpoint: r.EndpointID, whole: r.ByDaemon})
 			}
 		}
 	}
@@ -184,7 +184,7 @@ func targetOf(w *spec.PortRequest, host netip.Addr) target {
 	if !same.IsValid() {
 		same = other
 	}
-	return target{ip: same, port: w.ContainerPort, endpoint: w.Endpoint}
+	return target{ip: same, port: w.ContainerPort, endpoint: w.Endpoint, whole: w.ByDaemon}
 }
 
 // servable says why an address cannot be published on, nil if it can.
@@ -192,7 +192,7 @@ func servable(proto spec.Protocol, e end, ipv6 *ipv6Probe) error {
 	if e.ip.Is6() && !ipv6.present() {
 		return fmt.Errorf("host has no IPv6, so nothing can be published on %s: enable it or publish on an IPv4 address", e.ip)
 	}
-	if proto == spec.SCTP && (e.ip.Is4() != e.to.ip.Is4() || e.ip == netip.IPv6Loopback()) {
+	if proto == spec.SCTP && (e.to.whole || e.ip.Is4() != e.to.ip.Is4() || e.ip == netip.IPv6Loopback()) {
 		return fmt.Errorf("sctp on %s cannot lead to %s without a relay, which sctp does not have: publish on another host address", e.ip, e.to.ip)
 	}
 	return nil

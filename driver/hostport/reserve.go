@@ -165,7 +165,7 @@ func (r *reservation) try(q *request, port uint16) error {
 	for i, e := range q.ends {
 		r.publish(len(q.ends)-i, spec.Published{
 			Proto: q.proto, HostIP: e.ip, First: port, Last: port,
-			ContainerIP: e.to.ip, ContainerFirst: e.to.port,
+			ContainerIP: e.to.ip, ContainerFirst: e.to.port, ByDaemon: e.to.whole,
 		})
 	}
 	return nil
@@ -177,7 +177,7 @@ func (r *reservation) try(q *request, port uint16) error {
 func (r *reservation) publish(back int, p spec.Published) {
 	if at := len(r.runs) - back; at >= 0 {
 		run := &r.runs[at]
-		if run.Proto == p.Proto && run.HostIP == p.HostIP && run.ContainerIP == p.ContainerIP &&
+		if run.Proto == p.Proto && run.HostIP == p.HostIP && run.ContainerIP == p.ContainerIP && run.ByDaemon == p.ByDaemon &&
 			run.Last+1 == p.First && p.ContainerFirst-run.ContainerFirst == p.First-run.First {
 			run.Last = p.Last
 			return
@@ -202,7 +202,7 @@ func (r *reservation) claim(k key, to target, fixed bool) error {
 	}
 	if s == nil {
 		var err error
-		if s, err = r.open(bindingOf(k, to.ip)); err != nil {
+		if s, err = r.open(bindingOf(k, to)); err != nil {
 			return err
 		}
 	}

@@ -51,13 +51,13 @@ type claim struct {
 // claimed says whether a call of Reserve has claimed the socket.
 func (s *socket) claimed(by uint64) bool { return s.claim != nil && s.claim.by == by }
 
-// scopeOf says what NAT cannot serve of a port that leads to a container's
-// address. An invalid one needs no relay yet, and SCTP has none.
-func scopeOf(k key, container netip.Addr) scope {
+// scopeOf says what NAT cannot serve of a port that leads to a container. One without
+// an address needs no relay yet, and SCTP has none.
+func scopeOf(k key, to target) scope {
 	switch {
-	case !container.IsValid() || k.proto == spec.SCTP:
+	case !to.ip.IsValid() || k.proto == spec.SCTP:
 		return nothing
-	case k.ip.Is4() != container.Is4():
+	case to.whole || k.ip.Is4() != to.ip.Is4():
 		return everything
 	case k.ip.Is6():
 		return scope{six: leftover, udp: k.proto == spec.UDP}
@@ -69,12 +69,12 @@ func scopeOf(k key, container netip.Addr) scope {
 
 // pairScope is the scope of a descriptor that holds k's port in both families.
 // Of IPv4 it leaves over what NAT does.
-func pairScope(k key, container6 netip.Addr) scope {
-	sc := scopeOf(k, container6)
+func pairScope(k key, six target) scope {
+	sc := scopeOf(k, six)
 	if sc == nothing {
 		return nothing
 	}
-	four := scopeOf(key{netip.IPv4Unspecified(), k.port, k.proto}, netip.IPv4Unspecified())
+	four := scopeOf(key{netip.IPv4Unspecified(), k.port, k.proto}, target{ip: netip.IPv4Unspecified()})
 	return scope{four: four.four, six: sc.six, udp: four.udp}
 }
 
@@ -88,9 +88,8 @@ type binding struct {
 	both bool
 }
 
-// bindingOf is how a port that leads to a container's address before long is
-// held.
-func bindingOf(k key, to netip.Addr) binding {
+// bindingOf is how a port that leads to a container before long is held.
+func bindingOf(k key, to target) binding {
 	return binding{key: k, scope: scopeOf(k, to)}
 }
 
@@ -168,7 +167,7 @@ func (s *socket) lead(r *relays, t target) error {
 	if t == s.target {
 		return nil
 	}
-	if s.twin != nil && s.ip.Is4() && scopeOf(s.key, t.ip) == everything {
+	if s.twin != nil && s.ip.Is4() && scopeOf(s.key, t) == everything {
 		if err := s.part(r); err != nil {
 			return err
 		}
@@ -194,9 +193,9 @@ func (s *socket) lead(r *relays, t target) error {
 // leads to t.
 func (s *socket) needs(t target) scope {
 	if s.twin != nil && s.ip.Is6() {
-		return pairScope(s.key, t.ip)
+		return pairScope(s.key, t)
 	}
-	return scopeOf(s.key, t.ip)
+	return scopeOf(s.key, t)
 }
 
 // redirect tells the relay of the socket's descriptor where its packets go. That

@@ -86,6 +86,9 @@ func TestRelayTCPPaths(t *testing.T) {
 		{"[::1] to IPv6", ask(8080, 8080, 90, loopback6), cont6, "[::1]:8080"},
 		{"[::] to IPv6, from ::1", ask(8080, 8080, 90, any4, any6), cont6, "[::1]:8080"},
 		{"0.0.0.0 to IPv6", only6(ask(8080, 8080, 90, any4, any6)), cont6, "127.0.0.1:8080"},
+		{"by the daemon", byDaemon(ask(8080, 8080, 90, any4, any6)), cont4, "127.0.0.1:8080"},
+		{"by the daemon, IPv6", byDaemon(ask(8080, 8080, 90, any4, any6)), cont6, "[fd00:99::1]:8080"},
+		{"by the daemon, IPv4 alone", byDaemon(only4(ask(8080, 8080, 90, any4, any6))), cont4, "[fd00:99::1]:8080"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := manager(t)
@@ -96,6 +99,12 @@ func TestRelayTCPPaths(t *testing.T) {
 			}
 		})
 	}
+}
+
+// byDaemon asks for a port that NAT is not to serve.
+func byDaemon(r spec.PortRequest) spec.PortRequest {
+	r.ByDaemon = true
+	return r
 }
 
 // What NAT serves is never answered here, whether its rules exist or not.

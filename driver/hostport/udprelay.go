@@ -102,7 +102,7 @@ func (u *udpRelay) ready() {
 // nobody waits but the client: the lock, which the caller holds, is given up meanwhile.
 func (u *udpRelay) admit(c client) (*session, error) {
 	all, to := u.r.udp, u.to.of(c.peer.Addr())
-	if c.local.Is4() && to.ip.Is4() && !c.group {
+	if c.local.Is4() && to.ip.Is4() && !c.group && !to.whole {
 		return nil, errNotAGroup // it is for NAT, which keeps the client's address
 	}
 	if !to.ip.IsValid() {

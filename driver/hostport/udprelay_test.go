@@ -91,6 +91,8 @@ func TestRelayUDPAnswersFromAddressUsed(t *testing.T) {
 		{"IPv6 wildcard, second address", "[fd00:99::1]:0", "[fd00:99::5]:5300", only4(udpAsk(5300, 53, any6)), cont4},
 		{"IPv6 address", "", "[fd00:99::5]:5300", only4(udpAsk(5300, 53, other6)), cont4},
 		{"IPv4 wildcard, second address", "127.0.0.1:0", "127.0.0.5:5300", only6(udpAsk(5300, 53, any4)), cont6},
+		{"by the daemon", "127.0.0.1:0", "127.0.0.5:5300", byDaemon(udpAsk(5300, 53, any4, any6)), cont4},
+		{"by the daemon, IPv6", "", "[fd00:99::5]:5300", byDaemon(udpAsk(5300, 53, any4, any6)), cont6},
 		{"IPv6 container, ::1", "", "[::1]:5300", udpAsk(5300, 53, any6), cont6},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

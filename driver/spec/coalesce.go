@@ -19,13 +19,14 @@ func Coalesce(runs []Published) []Published {
 		proto      Protocol
 		host, cont netip.Addr
 		shift      uint16
+		byDaemon   bool
 	}
 	lanes := map[lane][]Published{}
 	for _, r := range runs {
 		if r.First > r.Last {
 			continue
 		}
-		l := lane{r.Proto, r.HostIP, r.ContainerIP, r.ContainerFirst - r.First}
+		l := lane{r.Proto, r.HostIP, r.ContainerIP, r.ContainerFirst - r.First, r.ByDaemon}
 		lanes[l] = append(lanes[l], r)
 	}
 	var out []Published
@@ -61,5 +62,16 @@ func ComparePublished(a, b Published) int {
 		cmp.Compare(a.Last, b.Last),
 		a.ContainerIP.Compare(b.ContainerIP),
 		cmp.Compare(a.ContainerFirst, b.ContainerFirst),
+		compareBools(a.ByDaemon, b.ByDaemon),
 	)
+}
+
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }

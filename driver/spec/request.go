@@ -21,4 +21,6 @@ type PortRequest struct {
 	Endpoint string
 	// ContainerPort is where the host port leads, 1..65535.
 	ContainerPort uint16
+	// ByDaemon is as in Published.
+	ByDaemon bool
 }

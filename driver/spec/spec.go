@@ -143,11 +143,14 @@ type Published struct {
 	ContainerIP netip.Addr
 	// ContainerFirst is the container port that First leads to.
 	ContainerFirst uint16
+	// ByDaemon says that the run is relayed all the same: what the container answers to others than
+	// the host does not come back by the host.
+	ByDaemon bool `json:",omitempty"`
 }
 
 // Relayed says whether the run cannot be served by NAT, because host and
-// container address are of different families.
-func (p Published) Relayed() bool { return p.HostIP.Is4() != p.ContainerIP.Is4() }
+// container address are of different families, or is not to be.
+func (p Published) Relayed() bool { return p.ByDaemon || p.HostIP.Is4() != p.ContainerIP.Is4() }
 
 // Len returns how many ports the run has.
 func (p Published) Len() int { return int(p.Last) - int(p.First) + 1 }
