@@ -216,7 +216,7 @@ func newDaemon(ctx context.Context, settings config.Settings, book *names.Book, 
 	d.driver = driver.New(driver.Options{
 		Links: d.links, Host: d.links, Facts: d.links, Strangers: d.links, Paths: d.links, Firewall: rules, Zones: zone, Ports: ports, Origins: d.links, Flows: d.flows,
 		Store: networks, BootID: boot, Router: settings.Router, Refused: rules, Uses: rules, Policy: settings.Policy, Unpoliced: unpoliced, PortDrops: d.links,
-		DropLog:   d.openDropLog,
+		DropLog: d.openDropLog, NameOf: func(id string) string { return book.Container(id).Name }, Servers: hostServers(),
 		Unguarded: d.unguarded(ctx, log), Suspect: kernel.Suspect, Journal: d.journal, Log: log,
 	})
 	d.closers = append(d.closers, d.driver.Wait)
@@ -315,7 +315,7 @@ func (d *daemon) keep(ctx context.Context, sockets []string, book *names.Book, l
 		takeBack.Engines, compare.Engines = append(takeBack.Engines, client), append(compare.Engines, client)
 		follow.Go(func() {
 			engine.FollowNames(ctx, engine.NameOptions{
-				Engine: client, Names: book.Source(), Tell: func(err error) { d.conditions.heard(socket, err) }, Log: log.WithField("engine", socket),
+				Engine: client, Names: book.Source(), Tell: func(err error) { d.heard(ctx, socket, err, log) }, Log: log.WithField("engine", socket),
 			})
 		})
 	}

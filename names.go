@@ -24,6 +24,29 @@ func engineServers() []string {
 	return []string{"/run/systemd/resolve/resolv.conf", "/host/run/systemd/resolve/resolv.conf"}
 }
 
+// hostServers returns what reads the host's own servers.
+func hostServers() func() []netip.Addr {
+	read := resolver.Files(ownServers)
+	return func() (all []netip.Addr) {
+		own, _ := read()
+		for _, a := range own {
+			all = append(all, a.Addr())
+		}
+		return all
+	}
+}
+
+// heard is told each time that an engine has answered what containers are called, or has not.
+func (d *daemon) heard(ctx context.Context, socket string, err error, log *logrus.Entry) {
+	d.conditions.heard(socket, err)
+	if err != nil {
+		return
+	}
+	if err = d.driver.SettleGateways(ctx); err != nil && ctx.Err() == nil {
+		log.WithError(err).Warn("a network's gateway is not known yet; it is looked for again")
+	}
+}
+
 // openResolver makes what answers questions for names, and opens their addresses in a table.
 func (d *daemon) openResolver(table *nftables.PolicyTable, log *logrus.Entry) (*resolver.Resolver, error) {
 	flows, err := conntrack.New()

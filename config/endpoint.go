@@ -119,6 +119,13 @@ func driverOption(table []Option, name string, v any, given map[string]string) e
 	return nil
 }
 
+// NamesServers says whether a container was given servers to ask for names, by its user or
+// the engine's.
+func NamesServers(options EndpointOptions) bool {
+	var all []string
+	return json.Unmarshal(options[keyDNSServers], &all) == nil && len(all) > 0
+}
+
 func stringList(name string, v any) error {
 	list, ok := v.([]any)
 	if !ok && v != nil {

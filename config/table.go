@@ -50,6 +50,8 @@ type Network struct {
 	// host an address there.
 	Uplink     string
 	HostAccess bool
+	// Gateway is asked for by ParseGateway; "" for the host itself.
+	Gateway string
 
 	given given
 }
@@ -107,6 +109,7 @@ var optionsTable = sync.OnceValue(func() []Option {
 		routeOptions(),
 		promiscuousOption(),
 		uplinkOptions(),
+		gatewayOption(),
 		stickyOption(),
 		dhcpOption(),
 		engineOptions(),

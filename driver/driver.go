@@ -3,6 +3,7 @@ package driver
 import (
 	"cmp"
 	"context"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -60,6 +61,10 @@ type Options struct {
 	PortDrops PortDrops
 	// DropLog, if set, opens what hears of refused packets.
 	DropLog func() (DropLog, error)
+	// NameOf, if set, is what an engine calls the container of an endpoint; empty if none has said.
+	NameOf func(endpointID string) string
+	// Servers, if set, are those that the host's resolv.conf names.
+	Servers func() []netip.Addr
 	// Suspect, if set, names who changed the firewall's rules last besides this
 	// process; empty for nobody.
 	Suspect func() string

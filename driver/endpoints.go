@@ -55,7 +55,7 @@ func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (C
 			}
 			return model.Change{}, model.RepeatedEndpoint(old, e)
 		}
-		return model.Change{Endpoints: []model.EndpointChange{{After: e}}}, cmp.Or(d.admitOwnPolicy(s, n, e), s.AdmitEndpoint(n, e))
+		return model.Change{Endpoints: []model.EndpointChange{{After: e}}}, cmp.Or(d.refuseHostDNS(n, r), d.admitOwnPolicy(s, n, e), s.AdmitEndpoint(n, e))
 	})
 	if err != nil || !e.MACChosen {
 		return CreateEndpointResult{}, err
@@ -99,7 +99,7 @@ func (d *Driver) Join(ctx context.Context, networkID, endpointID, sandboxKey str
 		}
 		joined := *e
 		joined.Sandbox, joined.Asked = sandboxKey, asked
-		return model.Change{Endpoints: []model.EndpointChange{{Before: e, After: &joined}}}, nil
+		return model.Change{Network: n.Chosen(e), Endpoints: []model.EndpointChange{{Before: e, After: &joined}}}, nil
 	})
 	if err != nil {
 		return JoinResult{}, err

@@ -45,6 +45,9 @@ func (d *Driver) NoteInventory(ctx context.Context, r Inventory) (present, absen
 		}
 	}
 	d.followNames(ctx, names...)
+	if err := d.SettleGateways(ctx); err != nil {
+		return nil, nil, err
+	}
 	s, unlock := d.desired.Read()
 	defer unlock()
 	d.owners.Heard(s, r.Engine, r.Networks)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/policy"
 )
 
@@ -77,7 +78,7 @@ func (d *Driver) holds(s *model.State, n *model.Network, e *model.Endpoint) erro
 		return fmt.Errorf("containers on the LAN of %s have to do with other networks without the host: leave gangway.uplink out, or network:NAME", n.Options.Uplink)
 	case p.Asking() && (n.Adopted || n.LeavesElsewhere()):
 		return errors.New("others than its containers send from the bridge, and not all by the host, so gangway.egress.allow cannot have network:NAME: leave com.docker.network.bridge.name and inhibit_ipv4, and other gateways out")
-	case p.Open() && !n.Hostless():
+	case p.Open() && !plan.ClosesHost(n):
 		return nil
 	case d.o.Unpoliced != "":
 		return fmt.Errorf("this host cannot keep it: %s", d.o.Unpoliced)

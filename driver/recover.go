@@ -69,7 +69,7 @@ func (d *Driver) Recover(ctx context.Context, a Recovery) error {
 		}
 		d.resolved(e.EndpointID, "is network "+model.Short(n.ID)+"'s: taken back")
 	}
-	return err
+	return errors.Join(err, d.SettleGateways(ctx))
 }
 
 // recoverNetwork returns the network that there is, or the one of the recovery. It is
@@ -143,7 +143,7 @@ func (d *Driver) recoverEndpoint(ctx context.Context, n *model.Network, a Recove
 		if s.Endpoints[e.ID] != nil {
 			return model.Change{}, nil
 		}
-		return model.Change{Endpoints: []model.EndpointChange{{After: e}}}, s.AdmitEndpoint(n, e)
+		return model.Change{Network: s.Networks[n.ID].Chosen(e), Endpoints: []model.EndpointChange{{After: e}}}, s.AdmitEndpoint(n, e)
 	})
 	return err == nil, err
 }

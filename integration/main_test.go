@@ -63,6 +63,7 @@ func scenarios() []scenario {
 		{name: "mtu-auto", run: testMTUAuto, own: true, rules: true},
 		{name: "promiscuous", run: testPromiscuous, plugin: true, own: true},
 		{name: "taps", run: testTaps, own: true, rules: true},
+		{name: "vpn", run: testVPN, own: true, rules: true},
 		{name: "uplink", run: testUplink, own: true, rules: true},
 		{name: "dhcp", run: testDHCP, own: true},
 		{name: "rate", run: testRate, plugin: true, own: true},

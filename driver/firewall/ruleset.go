@@ -27,7 +27,8 @@ import (
 //   - out of, to 127.0.0.0/8: dropped.
 //
 // Then, of what passes from one link to another:
-//   - into or out of an Internal network, other than within it: dropped.
+//   - into or out of an Internal network, other than within it: dropped, but for what its
+//     Gateways send and get.
 //   - within (into and out of): accepted if ICC or translated by a published port.
 //   - into, translated by a published port: accepted, wherever it comes from.
 //   - into, established or related, from a link that leads outside: accepted.
@@ -83,6 +84,9 @@ type Network struct {
 	Routed Families
 	// Internal cuts the network off from everything but itself.
 	Internal bool
+	// Gateways are the addresses of the one container, at most one a family, for which an
+	// Internal network is as any other: by it the others may leave.
+	Gateways []netip.Addr
 	// ICC (inter-container communication) lets containers of the network reach
 	// each other directly.
 	ICC bool
@@ -99,6 +103,9 @@ func (n Network) String() string {
 	out := "rules of bridge " + n.Bridge
 	if n.Internal {
 		out += ", internal"
+	}
+	for _, a := range n.Gateways {
+		out += ", left by " + a.String()
 	}
 	if !n.ICC {
 		out += ", containers apart"

@@ -1,7 +1,9 @@
 package link
 
 import (
+	"crypto/rand"
 	"fmt"
+	"net"
 
 	"github.com/gangway-net/gangway/driver/nlattr"
 )
@@ -42,4 +44,14 @@ func nested(m []byte, header int, kinds ...uint16) (value []byte, err error) {
 		header = 0
 	}
 	return value, nil
+}
+
+// randomMAC returns a locally administered unicast address. Without one set
+// explicitly the bridge takes the lowest of its ports', and containers lose
+// their gateway's address whenever a port comes or goes.
+func randomMAC() net.HardwareAddr {
+	mac := make(net.HardwareAddr, 6)
+	_, _ = rand.Read(mac) // never fails since Go 1.24
+	mac[0] = mac[0]&^1 | 2
+	return mac
 }

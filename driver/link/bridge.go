@@ -2,7 +2,6 @@ package link
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -139,7 +138,11 @@ func (h *Handle) createBridge(ctx context.Context, b spec.Bridge) ([]string, err
 	attrs.Group = spec.LinkGroup
 	attrs.HardwareAddr = randomMAC()
 	created := &netlink.Bridge{LinkAttrs: attrs}
-	err := h.nl.LinkAdd(created)
+	err := h.unsteer(ctx, b.Name) // rules of policy routing know a bridge by its name, and outlive it
+	if err != nil {
+		return nil, err
+	}
+	err = h.nl.LinkAdd(created)
 	if errors.Is(err, unix.EEXIST) {
 		return nil, fmt.Errorf("create bridge %s: a link of that name appeared meanwhile: %w", b.Name, err)
 	}
@@ -153,16 +156,6 @@ func (h *Handle) createBridge(ctx context.Context, b spec.Bridge) ([]string, err
 		return nil, errors.Join(err, h.remove(created))
 	}
 	return []string{"bridge " + b.Name + " was missing: created"}, nil
-}
-
-// randomMAC returns a locally administered unicast address. Without one set
-// explicitly the bridge takes the lowest of its ports', and containers lose
-// their gateway's address whenever a port comes or goes.
-func randomMAC() net.HardwareAddr {
-	mac := make(net.HardwareAddr, 6)
-	_, _ = rand.Read(mac) // never fails since Go 1.24
-	mac[0] = mac[0]&^1 | 2
-	return mac
 }
 
 // checkOwned says whether the link that holds the name is the network's own.

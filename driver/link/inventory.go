@@ -177,6 +177,9 @@ func (h *Handle) pruneLink(ctx context.Context, link netlink.Link, known ids) (r
 		if err := h.remove(link); err != nil {
 			return nil, err
 		}
+		if err := h.unsteer(ctx, name); err != nil {
+			return nil, err
+		}
 		return []string{kind + " " + name + " of the unknown " + owned(kind) + " " + owner(link) + ": removed"}, nil
 	}
 	var errs []error

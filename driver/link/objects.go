@@ -9,7 +9,7 @@ import (
 
 // Ensure makes an object, or mends it, and returns one line for each thing that was not as it
 // should be (nil when nothing was). The kinds are those of this package: see EnsureBridge,
-// EnsureVeth, EnsureShaper, EnsureMirror and EnsureLANPort.
+// EnsureVeth, EnsureShaper, EnsureMirror, EnsureLANPort and EnsureSteering.
 func (h *Handle) Ensure(ctx context.Context, o spec.Object) (fixed []string, err error) {
 	switch o := o.(type) {
 	case spec.Bridge:
@@ -22,6 +22,8 @@ func (h *Handle) Ensure(ctx context.Context, o spec.Object) (fixed []string, err
 		return h.EnsureMirror(ctx, o)
 	case spec.LANPort:
 		return h.EnsureLANPort(ctx, o)
+	case spec.Steering:
+		return h.EnsureSteering(ctx, o)
 	}
 	return nil, fmt.Errorf("make %s: no kind of link", o)
 }
@@ -39,6 +41,8 @@ func (h *Handle) Remove(ctx context.Context, o spec.Object) error {
 		return h.DeleteMirror(ctx, o)
 	case spec.LANPort:
 		return h.DeleteLANPort(ctx, o)
+	case spec.Steering:
+		return h.DeleteSteering(ctx, o)
 	}
 	return fmt.Errorf("remove %s: no kind of link", o)
 }
@@ -65,6 +69,8 @@ func (h *Handle) Amiss(ctx context.Context, all []spec.Object) (amiss []spec.Obj
 			is, err = h.unmirrored(o)
 		case spec.LANPort:
 			is, err = h.unjoined(o)
+		case spec.Steering:
+			is, err = h.unsteered(ctx, o)
 		}
 		if err != nil {
 			return nil, err

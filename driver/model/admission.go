@@ -33,6 +33,9 @@ func (s *State) AdmitNetwork(n *Network) error {
 			}
 		}
 	}
+	if err := n.admitGateway(); err != nil {
+		return err
+	}
 	return s.admitRoutes(n)
 }
 
@@ -61,7 +64,7 @@ func RepeatedNetwork(old, n *Network, to Routers) (Change, error) {
 	same := *n
 	// Whether the bridge was there before was settled by the first request.
 	same.Adopted = old.Adopted
-	same.Engine, same.Name = old.Engine, old.Name
+	same.Engine, same.Name, same.GatewayID = old.Engine, old.Name, old.GatewayID
 	same.Exceptions = old.Exceptions
 	if same.Options.Equal(old.Options) {
 		same.Options = old.Options // in whatever words

@@ -33,6 +33,8 @@ type Network struct {
 	Engine string `json:",omitempty"`
 	// Name is what that engine calls it, by which policies name it; empty until it has.
 	Name string `json:",omitempty"`
+	// GatewayID is the endpoint by which the network is left, if its options name one; see GatewayOf.
+	GatewayID string `json:",omitempty"`
 	// Exceptions are what the administrator allows or denies beside the network's policy.
 	Exceptions *Exceptions `json:",omitempty"`
 }

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/model"
@@ -50,6 +51,9 @@ func Of(s *model.State) (all []Condition) {
 		if n.Unrouted() {
 			continue
 		}
+		if n.Steered() && s.GatewayOf(n) == nil && len(s.Members[n.ID]) > 0 {
+			all = append(all, noGateway(n))
+		}
 		if c := wayIn(s, n); c.bridge != "" {
 			all = append(all, c)
 		}
@@ -58,6 +62,15 @@ func Of(s *model.State) (all []Condition) {
 		}
 	}
 	return all
+}
+
+// noGateway is the condition of a network whose gateway is not there.
+func noGateway(n *model.Network) Condition {
+	do := "start a container of that name on the network; an engine has to say that it is called so (GANGWAY_ENGINE)"
+	if _, addr := config.ParseGateway(n.Options.Gateway); addr.IsValid() {
+		do = fmt.Sprintf("start a container with that address on the network (--ip %s)", addr)
+	}
+	return Condition{unmet: unmet(fmt.Sprintf("%s has the option gangway.gateway=%s, and no such container is on it", n, n.Options.Gateway), "nothing leaves the network", do)}
 }
 
 // unpublished lists the endpoints whose ports have no address to lead to.

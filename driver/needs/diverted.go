@@ -102,7 +102,7 @@ func Diverted(ctx context.Context, paths Paths, read func() (s *model.State, unl
 func crossed(s *model.State, six bool) bool {
 	some := 0
 	for _, n := range s.Networks {
-		if !n.Unrouted() && model.Forwarded(n.Subnet(six).Addr()) {
+		if !n.Unrouted() && !n.Steered() && model.Forwarded(n.Subnet(six).Addr()) {
 			some++
 		}
 	}
@@ -125,7 +125,7 @@ func parties(s *model.State, six bool) []*party {
 	var all []*party
 	for _, n := range s.Networks {
 		// Whether the host has a way to a bridge without an address is told by wayIn.
-		if n.Unrouted() || !model.Forwarded(n.Subnet(six).Addr()) || !six && n.Options.InhibitIPv4 {
+		if n.Unrouted() || n.Steered() || !model.Forwarded(n.Subnet(six).Addr()) || !six && n.Options.InhibitIPv4 {
 			continue
 		}
 		p := &party{Network: n, subnet: n.Subnet(six)}

@@ -31,10 +31,14 @@ func CompileFacts(s *model.State, f Facts) Plan {
 }
 
 // addNetwork adds what a network contributes by itself.
-func (p *Plan) addNetwork(n *model.Network, uplink int) {
-	p.add(Bridge(n, uplink), isolation(n))
+func (p *Plan) addNetwork(from Source) {
+	n := from.Network
+	p.add(Bridge(n, from.Uplink), isolation(n, from.Gateway))
 	if port, there := LANPort(n); there {
 		p.add(port)
+	}
+	if way, there := Steering(n, from.Gateway); there {
+		p.add(way)
 	}
 	// What comes from a LAN is not to be trusted by the host as what comes from containers.
 	if !n.Adopted && !n.OnLAN() {

@@ -8,12 +8,13 @@ import (
 	"github.com/gangway-net/gangway/driver/model"
 )
 
-// isolation is what the firewall has to know about the network.
-func isolation(n *model.Network) firewall.Network {
+// isolation is what the firewall has to know about the network, which is left by gateway if that is
+// to be; nil for none.
+func isolation(n *model.Network, gateway *model.Endpoint) firewall.Network {
 	fw := firewall.Network{
 		ID:       n.ID,
 		Bridge:   n.Bridge,
-		Internal: n.Unrouted(),
+		Internal: n.Unrouted() || n.Steered(),
 		ICC:      n.Options.ICC,
 		Subnets:  ownSubnets(n),
 	}
@@ -24,6 +25,7 @@ func isolation(n *model.Network) firewall.Network {
 	if n.Unrouted() {
 		return fw
 	}
+	fw.Gateways = addrsOf(gateway)
 	for _, subnet := range n.Forwarded() {
 		mode := n.Options.Mode(subnet.Addr().Is6())
 		if mode == config.Routed {

@@ -54,6 +54,8 @@ type Source struct {
 	Learning Learning
 	// Members are the endpoints in a container.
 	Members []Member
+	// Gateway is the endpoint by which the network is left, see Steering; nil for none.
+	Gateway *model.Endpoint
 	// Watched are the endpoints of which the endpoint gets copies, sorted; see Mirrors.
 	Watched []*model.Endpoint
 	// Uplink is the MTU of the way out, of which the network's links have theirs; 0 where they
@@ -73,14 +75,14 @@ func SourceOf(s *model.State, o Owner, uplink int) (from Source) {
 	switch o.Kind {
 	case OfNetwork:
 		if from.Network = s.Networks[o.ID]; from.Network != nil {
-			from.Policy = s.PolicyOf(from.Network, nil)
+			from.Policy, from.Gateway = s.PolicyOf(from.Network, nil), s.GatewayOf(from.Network)
 			from.Learning.Network = learning(s, from.Network, nil)
 		}
 	case OfEndpoint:
 		n, e := s.Networks[o.Network], s.Members[o.Network][o.ID]
 		if n != nil && e != nil {
 			from.Network, from.Endpoint, from.Watched = n, e, Watched(s, e)
-			from.Policy, from.Own = s.PolicyOf(n, nil), s.PolicyOf(n, e)
+			from.Policy, from.Own, from.Gateway = s.PolicyOf(n, nil), s.PolicyOf(n, e), s.GatewayOf(n)
 			from.Learning = Learning{learning(s, n, nil), learning(s, n, e)}
 		}
 	case OfContainer:
@@ -107,7 +109,7 @@ func (f Source) Compile() (p Plan) {
 		addAll(&p, f.endpointPolicy())
 		addAll(&p, f.peers())
 	case f.Network != nil:
-		p.addNetwork(f.Network, f.Uplink)
+		p.addNetwork(f)
 		addAll(&p, f.networkPolicy())
 	case len(f.Members) > 0:
 		p.addContainer(f.Members)
@@ -161,6 +163,9 @@ func Concerned(s *model.State, c model.Change) (all []Owner) {
 		on(e.After)
 		for _, w := range s.Watchers[e.NetworkID()] {
 			on(w)
+		}
+		if n := s.Networks[e.NetworkID()]; n != nil && n.Steered() { // the endpoint may be its gateway
+			all = append(all, Owner{OfNetwork, n.ID, n.ID})
 		}
 	}
 	for _, p := range c.Policies {

@@ -11,7 +11,7 @@ import (
 
 // networkPolicy is that of a network's containers, unless it is open.
 func (f Source) networkPolicy() []policy.Binding {
-	n, texts := f.Network, taught(f.Learning.Network, hostless(f.Network, f.Policy))
+	n, texts := f.Network, taught(f.Learning.Network, steered(f.Network, hostless(f.Network, f.Policy)))
 	if open(texts) {
 		return nil
 	}
@@ -22,7 +22,11 @@ func (f Source) networkPolicy() []policy.Binding {
 // that of its network is not.
 func (f Source) endpointPolicy() []policy.Binding {
 	n, e := f.Network, f.Endpoint
-	own, others := taught(f.Learning.Own, hostless(n, f.Own)), taught(f.Learning.Network, hostless(n, f.Policy))
+	own, others := hostless(n, f.Own), taught(f.Learning.Network, steered(n, hostless(n, f.Policy)))
+	if f.Gateway == nil || f.Gateway.ID != e.ID {
+		own = steered(n, own)
+	}
+	own = taught(f.Learning.Own, own)
 	if e.Sandbox == "" || nameless(own) == nameless(others) || open(own) && open(others) {
 		return nil
 	}
@@ -56,7 +60,11 @@ func users(s *model.State, c model.PolicyChange) (all []Owner) {
 // PolicyInForce is what counts for a container, or for all without one of their own if e is nil;
 // the zero value where it refuses nothing, and opens nothing of other networks.
 func PolicyInForce(s *model.State, n *model.Network, e *model.Endpoint) config.Policy {
-	texts := taught(learning(s, n, e), hostless(n, s.PolicyOf(n, e)))
+	texts := hostless(n, s.PolicyOf(n, e))
+	if e == nil || s.GatewayOf(n) != e {
+		texts = steered(n, texts)
+	}
+	texts = taught(learning(s, n, e), texts)
 	if open(texts) && len(texts.NamedNetworks()) == 0 {
 		return config.Policy{}
 	}
@@ -82,6 +90,9 @@ func hostless(n *model.Network, texts config.Policy) config.Policy {
 	}
 	return texts
 }
+
+// ClosesHost says that containers of a network do not reach the host, whatever policies say.
+func ClosesHost(n *model.Network) bool { return n.Hostless() || n.Steered() }
 
 // open says that a policy refuses nothing. One that cannot be read refuses all.
 func open(texts config.Policy) bool {

@@ -59,6 +59,7 @@ func requestsOf(n *model.Network, e *model.Endpoint, of families) []spec.PortReq
 			Container6:    six,
 			Endpoint:      e.ID,
 			ContainerPort: b.Port,
+			ByDaemon:      n.Steered(),
 		})
 	}
 	return out

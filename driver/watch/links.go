@@ -69,6 +69,7 @@ func (l *links) see(b []byte) (about spec.Scope) {
 			l.route(&about, m)
 		case unix.RTM_NEWRULE, unix.RTM_DELRULE:
 			about.Outside = true
+			l.rule(&about, m)
 		case unix.RTM_NEWNETCONF, unix.RTM_DELNETCONF:
 			l.netconf(&about, m)
 		}
@@ -111,6 +112,27 @@ func (l *links) route(about *spec.Scope, m []byte) {
 		}
 	}
 }
+
+// rule looks at a rule of policy routing, which may name the link that packets come by.
+func (l *links) rule(about *spec.Scope, m []byte) {
+	if len(m) < unix.SizeofRtMsg {
+		return
+	}
+	for kind, v := range attributes(m[unix.SizeofRtMsg:]) {
+		if kind != fraIIFName {
+			continue
+		}
+		name := unix.ByteSliceToString(v)
+		for _, known := range l.known {
+			if known.name == name {
+				about.Add(name)
+			}
+		}
+	}
+}
+
+// fraIIFName is FRA_IIFNAME of linux/fib_rules.h.
+const fraIIFName = 3
 
 // link follows a link. A message of the bridge family is about its port alone
 // and carries no mark. One that is renamed is told by both names.

@@ -133,6 +133,14 @@ func (h *Host) Tap(t testing.TB, name, addr, gateway, target string) *Session {
 	return s
 }
 
+// Tunnel is an end of a tunnel on the host, at a device of that name; see probe.
+func (h *Host) Tunnel(t testing.TB, name, addr, peer, routes string) *Session {
+	t.Helper()
+	s := h.Session(t, h.probe, "tunnel", name, addr, peer, routes)
+	s.Shows(t, "ready")
+	return s
+}
+
 // Stream keeps a TCP connection from the host to a probe server busy until its
 // Stop is called.
 func (h *Host) Stream(t testing.TB, addr string) *Stream {

@@ -10,6 +10,7 @@
 //	probe fetch [-timeout D] HOST:PORT
 //	probe advertise INTERFACE PREFIX
 //	probe tap INTERFACE ADDRESS GATEWAY TARGET
+//	probe tunnel INTERFACE ADDRESS HOST:PORT|:PORT ROUTE[,ROUTE...]
 //	probe send [-count N] INTERFACE FRAME
 //
 // PROTO is tcp, udp or sctp; for serve also source: TCP that sends all it can, of which rate
@@ -41,7 +42,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: probe serve|get|ping|stream|rate|repeat|fetch|advertise|tap|send ARGUMENTS")
+		return errors.New("usage: probe serve|get|ping|stream|rate|repeat|fetch|advertise|tap|tunnel|send ARGUMENTS")
 	}
 	flags := flag.NewFlagSet("probe "+args[0], flag.ContinueOnError)
 	timeout := flags.Duration("timeout", 3*time.Second, "how long to wait for the answer")
@@ -95,6 +96,7 @@ func commands(o options) map[string]command {
 		"repeat":    {2, silent(func(a []string) error { return repeat(a[0], a[1], o.timeout, o.every) })},
 		"advertise": {2, silent(func(a []string) error { return advertise(a[0], a[1]) })},
 		"tap":       {4, silent(func(a []string) error { return tapOf(a) })},
+		"tunnel":    {4, silent(func(a []string) error { return tunnel(a[0], a[1], a[2], a[3]) })},
 		"send":      {2, silent(func(a []string) error { return send(a[0], a[1], o.count) })},
 	}
 }

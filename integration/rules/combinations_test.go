@@ -183,6 +183,8 @@ func closed() []combination {
 	return []combination{
 		{create: "--ipv6 -o uplink=card", rules: "lan", links: "lan"},
 		{create: "--ipv6 -o uplink=card -o host_access=true", rules: "internal", links: "lan-host"},
+		{create: "--ipv6 -o gateway=container:vpn", rules: "left-by-nobody", links: "dual"},
+		{create: "--ipv6 -o gateway=10.200.0.2", rules: "left-by-container", links: "dual"},
 		{create: "--internal --ipv6", run: "", rules: "internal", links: "dual-internal"},
 		{create: "--internal --ipv6", run: web, rules: "internal", links: "dual-internal"},
 		{create: "--internal --ipv6", run: none, rules: "internal", links: "dual-internal-empty"},

@@ -68,6 +68,8 @@ func iptablesForward() []explanation {
 		{"filter GANGWAY-INTERNAL", "-m devgroup --src-group 0x4757 ! --dst-group 0x4757 -j GANGWAY-OUT-OF-NETWORK", "Came in by a bridge of Gangway and leaves by another link."},
 		{"filter GANGWAY-INTERNAL", "-i BRIDGE ! -o BRIDGE -j DROP", "Out of the internal network."},
 		{"filter GANGWAY-INTERNAL", "! -i BRIDGE -o BRIDGE -j DROP", "Into the internal network."},
+		{"filter GANGWAY-INTERNAL", "! -s ADDR -i BRIDGE ! -o BRIDGE -j DROP", "Out of a network that is left by a container (`gangway.gateway`), but for what that one sends."},
+		{"filter GANGWAY-INTERNAL", "! -d ADDR ! -i BRIDGE -o BRIDGE -j DROP", "Into that network, but for what that container gets."},
 
 		{"filter GANGWAY-ICC", "", "One rule for each network: may its containers talk to each other? It is met where br_netfilter shows the firewall what passes within a bridge, and by packets that took the way over the host's address. The rule is there in both families, whatever addresses the network has."},
 		{"filter GANGWAY-ICC", "-i BRIDGE -o BRIDGE -j GANGWAY-ACCEPT", "From and to the same network: its containers may talk to each other."},

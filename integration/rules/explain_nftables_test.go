@@ -5,7 +5,7 @@ import "slices"
 // nftablesChains explain the table's chains, in the order in which a packet
 // meets them, and each of their rules.
 func nftablesChains() []explanation {
-	return slices.Concat(nftablesArrival(), nftablesVerdicts(), nftablesPeers(), nftablesOut(), nftablesRefused(), nftablesDeparture())
+	return slices.Concat(nftablesArrival(), nftablesVerdicts(), nftablesGateways(), nftablesPeers(), nftablesOut(), nftablesRefused(), nftablesDeparture())
 }
 
 // nftablesArrival explain what a packet meets before it is known where it goes.
@@ -92,7 +92,7 @@ func nftablesVerdicts() []explanation {
 		{"chain into_network", "", "What may enter a network. Whoever matches nothing here is dropped."},
 		{"chain into_network", "iifgroup 18263 goto between", "From a network of Gangway."},
 		{"chain into_network", "tcp flags syn / syn,rst tcp option maxseg size set rt mtu", "Opens a connection, or answers that. TCP is had to say how large segments may be on the way, where the way takes less than the sender's own link: where ICMP is filtered, nobody else tells the sender."},
-		{"chain into_network", "oifname != @external goto deny", "Into an internal network, from anywhere else. What is not internal is listed, so that nothing opens when an element is lost."},
+		{"chain into_network", "oifname != @external goto closed_into", "Into a network that is closed, from anywhere else. What is not internal is listed, so that nothing opens when an element is lost."},
 		{"chain into_network", "meta iifkind != \"bridge\" ct status seen-reply,dnat meta mark set meta mark & 0xf7ffffff | 0x04000000 accept", "From outside, in a flow in which packets went both ways, so an answer to what a container asked; or to a published port. Notes \"accept\" as `permit` does."},
 		{"chain into_network", "meta iifkind \"bridge\" iifname != @uplinks goto new_flow", "From a bridge of others with containers or virtual machines: no container has asked these anything, but by a published port."},
 		{"chain into_network", "ct state established,related goto permit", "From outside: an error message about what a container asked, or, by a bridge, an answer."},
@@ -106,8 +106,8 @@ func nftablesVerdicts() []explanation {
 		{"chain between", "", "From a network of Gangway to another one, or within one. That the connection table knows a flow is not enough here: the way between two networks is a published port, or what a network opens."},
 		{"chain between", "iifname . oifname vmap @within", "From and to the same network: the map says whether its containers may talk to each other."},
 		{"chain between", "tcp flags syn / syn,rst tcp option maxseg size set rt mtu", "Opens a connection, or answers that: as in the chain `into_network`."},
-		{"chain between", "oifname != @external goto deny", "Into an internal network."},
-		{"chain between", "iifname != @external goto deny", "Out of an internal network."},
+		{"chain between", "oifname != @external goto closed_between", "Into a network that is closed."},
+		{"chain between", "iifname != @external goto closed_from", "Out of a network that is closed."},
 		{"chain between", "ct status dnat goto permit", "Was sent to a published port, or is the answer."},
 		{"chain between", "meta nfproto ipv4 jump peers4", "Do the policies of both sides name each other's network (`network:NAME`)?"},
 		{"chain between", "ct direction reply ct state established,related meta nfproto ipv4 goto reply4", "Goes the way of answers: may be one of what is open."},
@@ -138,13 +138,51 @@ func nftablesVerdicts() []explanation {
 	}
 }
 
+// nftablesGateways explain what is decided about networks that are closed, by which their gateways pass
+// all the same.
+func nftablesGateways() []explanation {
+	const answer = "ct direction reply ct state established,related meta nfproto ipv4 goto reply4"
+	var all []explanation
+	for _, c := range []struct{ name, what, rule, to string }{
+		{"closed_into", "Into a network that is closed, from outside.", "oifname . ip daddr @gateways4", "into_gateway"},
+		{"closed_between", "Into a network that is closed, from another one.", "oifname . ip daddr @gateways4", "between_gateway"},
+		{"closed_from", "Out of a network that is closed, to another one.", "iifname . ip saddr @gateways4", "between_gateways"},
+		{"closed_out_of", "Out of a network that is closed, to anything else.", "iifname . ip saddr @gateways4", "out_of_gateway"},
+	} {
+		all = append(all,
+			explanation{"chain " + c.name, "", c.what + " Such is one that is internal, is on a LAN, or is left by one of its containers."},
+			explanation{"chain " + c.name, c.rule + " goto " + c.to, "It is that container's, for which the network is as any other."},
+			explanation{"chain " + c.name, "goto deny", "It is another one's."})
+	}
+	return append(all,
+		explanation{"chain into_gateway", "", "What a network's gateway gets from outside: the rules of `into_network`, from there on."},
+		explanation{"chain into_gateway", "meta iifkind != \"bridge\" ct status seen-reply,dnat meta mark set meta mark & 0xf7ffffff | 0x04000000 accept", "An answer, or to a published port."},
+		explanation{"chain into_gateway", "meta iifkind \"bridge\" iifname != @uplinks goto new_flow", "From a bridge of others with containers or virtual machines."},
+		explanation{"chain into_gateway", "ct state established,related goto permit", "An error message about what it asked, or, by a bridge, an answer."},
+		explanation{"chain into_gateway", "goto new_flow", "Asks something itself."},
+		explanation{"chain out_of_gateway", "", "What a network's gateway sends out: the rules of `out_of_network`, from there on."},
+		explanation{"chain out_of_gateway", "meta oifkind != \"bridge\" meta mark set meta mark & 0xf7ffffff | 0x04000000 accept", "Leaves by a link that is no bridge."},
+		explanation{"chain out_of_gateway", "oifname @bridges drop", "To a bridge of Gangway that somebody took out of the interface group."},
+		explanation{"chain out_of_gateway", "oifname @uplinks goto permit", "Leaves by a bridge that leads outside."},
+		explanation{"chain out_of_gateway", "goto foreign", "To any other bridge."},
+		explanation{"chain between_gateways", "", "Between networks, from a gateway: the rules of `between`, from there on."},
+		explanation{"chain between_gateways", "ct status dnat goto permit", "Was sent to a published port, or is the answer."},
+		explanation{"chain between_gateways", answer, "Goes the way of answers: may be one of what is open."},
+		explanation{"chain between_gateways", "goto new_flow", "A new flow to a container's own address."},
+		explanation{"chain between_gateway", "", "Between networks, to a gateway: the rules of `between`, from there on."},
+		explanation{"chain between_gateway", "iifname != @external goto closed_from", "Out of a network that is closed."},
+		explanation{"chain between_gateway", "ct status dnat goto permit", "Was sent to a published port, or is the answer."},
+		explanation{"chain between_gateway", answer, "Goes the way of answers: may be one of what is open."},
+		explanation{"chain between_gateway", "goto new_flow", "A new flow to a container's own address."})
+}
+
 // nftablesOut explain what is decided about packets that leave gangway's networks, and
 // the notes of all decisions.
 func nftablesOut() []explanation {
 	return []explanation{
 		{"chain out_of_network", "", "What may leave a network, to anything but a network of Gangway."},
 		{"chain out_of_network", "tcp flags syn / syn,rst tcp option maxseg size set rt mtu", "The same out of a network."},
-		{"chain out_of_network", "iifname != @external goto deny", "Out of an internal network."},
+		{"chain out_of_network", "iifname != @external goto closed_out_of", "Out of a network that is closed."},
 		{"chain out_of_network", "meta oifkind != \"bridge\" meta mark set meta mark & 0xf7ffffff | 0x04000000 accept", "Leaves by a link that is no bridge: to the outside, and answers to the outside. Notes \"accept\" as `permit` does."},
 		{"chain out_of_network", "oifname @bridges drop", "To a bridge of Gangway that somebody took out of the interface group."},
 		{"chain out_of_network", "oifname @uplinks goto permit", "Leaves by a bridge that leads outside, since it has a card of the host or the default route."},
@@ -268,7 +306,8 @@ func nftablesDeparture() []explanation {
 func nftablesSets() []explanation {
 	return []explanation{
 		{"within", "", "One for each network: its bridge twice, as the link that packets come from and go to. `goto permit` lets its containers talk to each other, `goto isolated` (`enable_icc=false`) does not."},
-		{"external", "", "Bridges of networks that are not internal (`--internal`)."},
+		{"external", "", "Bridges of networks that are not closed (`--internal`, `gangway.uplink`, `gangway.gateway`)."},
+		{"gateways4", "", "Containers by which a network is left that is closed otherwise (`gangway.gateway`), each with its bridge."},
 		{"bridges", "", "The networks' bridges: known by name when somebody takes them out of the interface group. The fail-closed table, where there is one, has such a set as well."},
 		{"hairpin4", "", "One for each subnet that is translated: within it, what came by a published port takes the bridge's address."},
 		{"uplinks", "", "Bridges of the host that lead outside: with a card of the host in them, or with the default route. Gangway follows what the kernel tells of links and routes."},

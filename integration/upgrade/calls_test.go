@@ -98,6 +98,10 @@ func estate() []network {
 			endpoints: []endpoint{{id: id("8"), options: map[string]string{"gangway.rate.out": "none", "gangway.promiscuous": "true", "gangway.routes": "none"}}},
 		},
 		{
+			id: id("8"), subnets: []string{"10.60.0.0/24"}, options: map[string]string{"gangway.gateway": "container:vpn"},
+			endpoints: []endpoint{{id: id("7")}},
+		},
+		{
 			id: id("0"), subnets: []string{"10.59.0.0/24"}, options: map[string]string{"gangway.policy": "agents", "gangway.lock": "true"},
 			policy:    "# what agents reach\nname: agents\negress: deny\negress.allow: [10.0.5.7:5432/tcp]\nhost: 53\n",
 			endpoints: []endpoint{{id: id("0")}},

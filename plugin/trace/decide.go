@@ -261,6 +261,9 @@ func (d *Decision) out(s State, f Flow) {
 	case n.Internal:
 		d.end(Dropped, "nothing leaves internal network %s", netName(n))
 		return
+	case n.Options["gangway.gateway"] != "":
+		d.end(Unknown, "what leaves network %s goes by its gateway (%s) or is dropped; the gateway itself leaves by the host", netName(n), n.Options["gangway.gateway"])
+		return
 	case mode(n, f) == "routed":
 		d.step("its source stays: mode routed")
 	case n.Options["com.docker.network.bridge.enable_ip_masquerade"] == "false":

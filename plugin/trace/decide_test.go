@@ -37,6 +37,7 @@ func shop() State {
 	network("plain", "10.0.9.", func(n *plugin.Network) {
 		n.Options["com.docker.network.bridge.enable_ip_masquerade"] = "false"
 	})
+	network("hidden", "10.0.10.", func(n *plugin.Network) { n.Options["gangway.gateway"] = "container:vpn" })
 	open := func(at int, ip, protocol, from string) {
 		e := &s.Endpoints[at]
 		e.Open = append(e.Open, driver.OpenStatus{Protocol: protocol, IP: addr(ip), First: 80, Last: 90, From: from})
@@ -135,6 +136,7 @@ func decisions() []decided {
 		{"10.0.1.2 198.51.100.1:80/tcp", Accepted, []string{"its source becomes an address of the host"}},
 		{"10.0.5.2 198.51.100.1:80/tcp", Accepted, []string{"its source stays: mode routed"}},
 		{"10.0.9.2 198.51.100.1:80/tcp", Accepted, []string{"enable_ip_masquerade=false"}},
+		{"10.0.10.2 198.51.100.1:80/tcp", Unknown, []string{"goes by its gateway (container:vpn) or is dropped"}},
 		{"10.0.3.2 198.51.100.1:80/tcp", Dropped, []string{"nothing leaves internal network inner"}},
 		{"host 198.51.100.1:80/tcp", Unknown, []string{"not on the way"}},
 		{"198.51.100.2 198.51.100.1:80/tcp", Unknown, []string{"not on the way"}},

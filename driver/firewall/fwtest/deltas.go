@@ -36,6 +36,9 @@ func bulk(networks, portsEach int) firewall.Ruleset {
 			n.Masquerade = subnets[i/4%2:][:1]
 		case 3:
 			n.Internal, n.Hairpin = true, nil
+			if i%8 == 7 {
+				n.Gateways = []netip.Addr{subnets[0].Addr().Next().Next(), subnets[1].Addr().Next().Next()}
+			}
 		}
 		r.Networks = append(r.Networks, n)
 		for j := range portsEach {

@@ -71,6 +71,7 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 		{"Traffic", s.traffic},
 		{"Modes", s.modes},
 		{"Peers", s.peers},
+		{"Gateways", s.gateways},
 		{"SourceCheck", s.sourceCheck},
 		{"PortShadow", s.portShadow},
 		{"PortFlood", s.portFlood},

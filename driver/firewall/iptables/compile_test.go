@@ -56,6 +56,7 @@ func rich() firewall.Ruleset {
 				Masquerade: prefixes("10.200.0.0/24", "fd00:a::/64"), Hairpin: prefixes("10.200.0.0/24", "fd00:a::/64")},
 			{ID: id("b"), Bridge: "mine", Hairpin: prefixes("10.200.1.0/24")},
 			{ID: id("c"), Bridge: "gw-cccccccccccc", ICC: true, Internal: true},
+			{ID: id("9"), Bridge: "gw-999999999999", ICC: true, Internal: true, Gateways: []netip.Addr{netip.MustParseAddr("10.200.5.5"), netip.MustParseAddr("fd00:9::5")}},
 			{ID: id("d"), Bridge: "gw-dddddddddddd", ICC: true, Routed: both, Subnets: prefixes("10.200.3.0/24", "fd00:d::/64")},
 			{ID: id("e"), Bridge: "gw-eeeeeeeeeeee", ICC: true, Unprotected: both, Subnets: prefixes("10.200.4.0/24", "fd00:e::/64"),
 				Masquerade: prefixes("10.200.4.0/24", "fd00:e::/64"), Source: []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}},

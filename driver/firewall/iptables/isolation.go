@@ -74,7 +74,7 @@ func isolationShared(f form) rules {
 }
 
 // isolationElements are there in both families, whatever addresses a network has.
-func isolationElements(set firewall.Ruleset, _ bool) rules {
+func isolationElements(set firewall.Ruleset, six bool) rules {
 	r := rules{}
 	for _, n := range set.Networks {
 		verdict := " -j DROP"
@@ -83,9 +83,15 @@ func isolationElements(set firewall.Ruleset, _ bool) rules {
 		}
 		r[iccChain] = append(r[iccChain], "-i "+n.Bridge+" -o "+n.Bridge+networkComment(n)+verdict)
 		if n.Internal {
+			from, to := "", ""
+			for _, a := range n.Gateways {
+				if a.Is6() == six {
+					from, to = "! -s "+host(a)+" ", "! -d "+host(a)+" "
+				}
+			}
 			r[internalChain] = append(r[internalChain],
-				"-i "+n.Bridge+" ! -o "+n.Bridge+networkComment(n)+" -j DROP",
-				"! -i "+n.Bridge+" -o "+n.Bridge+networkComment(n)+" -j DROP")
+				from+"-i "+n.Bridge+" ! -o "+n.Bridge+networkComment(n)+" -j DROP",
+				to+"! -i "+n.Bridge+" -o "+n.Bridge+networkComment(n)+" -j DROP")
 		}
 	}
 	for _, l := range set.Outside {

@@ -1,6 +1,8 @@
 package nftables
 
 import (
+	"slices"
+
 	"github.com/google/nftables/expr"
 
 	"github.com/gangway-net/gangway/driver/firewall"
@@ -74,41 +76,47 @@ func verdictChains(m firewall.Mark) []chain {
 	translated := func(to string) []expr.Any { return rule(ctBits(expr.CtKeySTATUS, ctDestNAT), jump(to)) }
 	answer := func(h header) []expr.Any { return rule(ctReply(), ctKnown(), h.own(), jump("reply"+h.name)) }
 	four, six := headers()[0], headers()[1]
-	external := func(link field) []expr.Any { return rule(inet().notIn(externalSet, link), jump("deny")) }
-	return []chain{
+	closed := func(link field, chain string) []expr.Any { return rule(inet().notIn(externalSet, link), jump(chain)) }
+	into := [][]expr.Any{
+		rule(meta(metaIIFKind, 1), not(ifname("bridge")), ctBits(expr.CtKeySTATUS, ctSeenReply|ctDestNAT), permit(m)), // most packets
+		rule(meta(metaIIFKind, 1), is([]byte(ifname("bridge"))...), inet().notIn(uplinksSet), jump("new_flow")),
+		rule(ctKnown(), jump(chainPermit)),
+		rule(jump("new_flow")),
+	}
+	between := [][]expr.Any{
+		translated(chainPermit),
+		rule(four.own(), call("peers4")), rule(six.own(), call("peers6")),
+		answer(four), answer(six),
+		rule(jump("new_flow")),
+	}
+	out := [][]expr.Any{
+		rule(meta(metaOIFKind, 1), not(ifname("bridge")), permit(m)),    // most packets
+		rule(inet().in(bridgesSet, oifname), verdict(expr.VerdictDrop)), // out of their group, also one that leads outside
+		rule(inet().in(uplinksSet, oifname), jump(chainPermit)),
+		rule(jump("foreign")),
+	}
+	return slices.Concat([]chain{
 		regular(chainPermit, rule(markAs(m, m.Accept))),
 		regular("deny", rule(markAs(m, m.Drop)), rule(jump(chainRefused))),
 		regular("deny_within", rule(markAs(m, m.Drop)), rule(jump("refused_within"))),
 		regular("deny_uncounted", rule(markAs(m, m.Drop))), // what is none of a network's is not counted
 		regular("unmark", rule(markAs(m, 0))),
 		regular(chainIsolated, translated(chainPermit), rule(jump("deny_within"))),
-		regular("into_network",
+		regular("into_network", slices.Concat([][]expr.Any{
 			rule(ifGroup(expr.MetaKeyIIFGROUP), jump("between")),
 			clamp(),
-			external(oifname),
-			rule(meta(metaIIFKind, 1), not(ifname("bridge")), ctBits(expr.CtKeySTATUS, ctSeenReply|ctDestNAT), permit(m)), // most packets
-			rule(meta(metaIIFKind, 1), is([]byte(ifname("bridge"))...), inet().notIn(uplinksSet), jump("new_flow")),
-			rule(ctKnown(), jump(chainPermit)),
-			rule(jump("new_flow"))),
+			closed(oifname, chainClosedInto),
+		}, into)...),
 		regular("new_flow",
 			translated(chainPermit),
 			rule(four.own(), jump("open4")), rule(six.own(), jump("open6")), rule(jump("deny"))),
-		regular("between",
+		regular("between", slices.Concat([][]expr.Any{
 			rule(inet().verdictOf(withinMap)),
 			clamp(),
-			external(oifname),
-			external(iifname),
-			translated(chainPermit),
-			rule(four.own(), call("peers4")), rule(six.own(), call("peers6")),
-			answer(four), answer(six),
-			rule(jump("new_flow"))),
-		regular("out_of_network",
-			clamp(),
-			external(iifname),
-			rule(meta(metaOIFKind, 1), not(ifname("bridge")), permit(m)),    // most packets
-			rule(inet().in(bridgesSet, oifname), verdict(expr.VerdictDrop)), // out of their group, also one that leads outside
-			rule(inet().in(uplinksSet, oifname), jump(chainPermit)),
-			rule(jump("foreign"))),
+			closed(oifname, chainClosedBetween),
+			closed(iifname, chainClosedFrom),
+		}, between)...),
+		regular("out_of_network", slices.Concat([][]expr.Any{clamp(), closed(iifname, chainClosedOut)}, out)...),
 		regular("foreign", translated("unmark"), answer(four), answer(six), rule(jump("deny"))),
 		// What DOCKER-USER has accepted against it has both bits.
 		regular("denied",
@@ -118,7 +126,7 @@ func verdictChains(m firewall.Mark) []chain {
 		regular("apply_mark",
 			rule(permitted(m)),
 			rule(markHas(expr.CmpOpNeq, m.Drop), jump("denied"))),
-	}
+	}, gatewayChains(into, between, out, closed))
 }
 
 // permit accepts at once, as chainPermit does, without the way there.

@@ -156,7 +156,7 @@ func rich() firewall.Ruleset {
 			{ID: id("a"), Bridge: "gw-aaaaaaaaaaaa", ICC: true, Subnets: prefixes("10.200.0.0/24", "fd00:a::/64"),
 				Masquerade: prefixes("10.200.0.0/24", "fd00:a::/64"), Hairpin: prefixes("10.200.0.0/24", "fd00:a::/64")},
 			{ID: id("b"), Bridge: "mine", Hairpin: prefixes("10.200.1.0/24"), Masquerade: prefixes("10.200.1.0/24")},
-			{ID: id("c"), Bridge: "gw-cccccccccccc", ICC: true, Internal: true},
+			{ID: id("c"), Bridge: "gw-cccccccccccc", ICC: true, Internal: true, Gateways: []netip.Addr{netip.MustParseAddr("10.200.2.5"), netip.MustParseAddr("fd00:c::5")}},
 			{ID: id("d"), Bridge: "gw-dddddddddddd", Masquerade: prefixes("255.255.255.0/24")},
 			{ID: id("e"), Bridge: "gw-eeeeeeeeeeee", ICC: true, Routed: both(), Subnets: prefixes("10.200.3.0/24", "fd00:d::/64")},
 			{ID: id("f"), Bridge: "gw-ffffffffffff", ICC: true, Unprotected: both(), Subnets: prefixes("10.200.4.0/24", "fd00:e::/64"),

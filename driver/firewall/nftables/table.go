@@ -20,12 +20,12 @@ import (
 // rows are the table of sets. Those that belong together stand in one file, with what
 // rulesets put into them and the rules that look there. nft lists sets in this order.
 func rows() []row {
-	return slices.Concat(isolationRows(), countingRows(), sourceCheckRows(), snatRows(), openRows(), peerRows(), portRows())
+	return slices.Concat(isolationRows(), gatewayRows(), countingRows(), sourceCheckRows(), snatRows(), openRows(), peerRows(), portRows())
 }
 
 // each calls put for every item of a ruleset, in no order that means anything.
 func each(r firewall.Ruleset, put putter) {
-	for _, of := range []func(firewall.Ruleset, putter){isolationElements, sourceCheckElements, snatElements, openElements, peerElements, portElements} {
+	for _, of := range []func(firewall.Ruleset, putter){isolationElements, gatewayElements, sourceCheckElements, snatElements, openElements, peerElements, portElements} {
 		of(r, put)
 	}
 }
