@@ -215,7 +215,7 @@ func newDaemon(ctx context.Context, settings config.Settings, book *names.Book, 
 	}
 	d.driver = driver.New(driver.Options{
 		Links: d.links, Host: d.links, Facts: d.links, Strangers: d.links, Paths: d.links, Firewall: rules, Zones: zone, Ports: ports, Origins: d.links, Flows: d.flows,
-		Store: networks, BootID: boot, Router: settings.Router, Refused: rules, Uses: rules, Policy: settings.Policy, Unpoliced: unpoliced, PortDrops: d.links,
+		Store: networks, BootID: boot, Router: settings.Router, Refused: rules, Uses: rules, Learned: rules, Policy: settings.Policy, Unpoliced: unpoliced, PortDrops: d.links,
 		DropLog: d.openDropLog, NameOf: func(id string) string { return book.Container(id).Name }, Servers: hostServers(),
 		Unguarded: d.unguarded(ctx, log), Suspect: kernel.Suspect, Journal: d.journal, Log: log,
 	})

@@ -7,6 +7,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/conntrack"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/firewall/nftables"
@@ -54,9 +55,12 @@ func (d *daemon) openResolver(table *nftables.PolicyTable, log *logrus.Entry) (*
 		return nil, err
 	}
 	d.closers = append(d.closers, flows.Close)
-	return resolver.New(resolver.Options{
+	r := resolver.New(resolver.Options{
 		Host: askedHost{d.links, flows, func(a netip.Addr) []netip.Addr { return d.driver.AddressesOf(a) }}, Learn: table.Learn, Servers: resolver.Files(ownServers, engineServers()...), Log: log,
-	}), nil
+	})
+	d.conditions.ask(cause.Unresolved, r.Unresolved)
+	d.conditions.ask(cause.HostAsked, r.HostAsked)
+	return r, nil
 }
 
 // askedHost is what the resolver asks the kernel. It has a connection to connection tracking

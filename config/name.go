@@ -23,6 +23,8 @@ func ParseName(text string) (string, error) {
 		return "", fmt.Errorf("has the name %q, which is longer than 253 letters", text)
 	case len(labels) == 1 && !wild && !ended:
 		return "", fmt.Errorf("has the name %q without a dot, which could be a mistyped group: write %s. for a name of one word", text, text)
+	case labels[len(labels)-1] == "localhost":
+		return "", fmt.Errorf("has the name %q, which can never match: it is the container itself (RFC 6761)", text)
 	case labels[len(labels)-1] != "" && strings.Trim(labels[len(labels)-1], "0123456789") == "":
 		return "", fmt.Errorf("has %q, which is neither an address nor a name: no name ends in a number", text)
 	}

@@ -27,6 +27,10 @@ func parsePeers(item string, groups []Group) (Peers, error) {
 	if name, is := strings.CutPrefix(item, networkPrefix); is {
 		return parsePeerNetwork(item, name)
 	}
+	if _, rest, url := strings.Cut(item, "://"); url {
+		host, _, _ := strings.Cut(rest, "/")
+		return Peers{}, fmt.Errorf("has the URL %q: write the name and the port alone, as %s", item, strings.Split(host, ":")[0]+":443")
+	}
 	who, proto, err := cutProtocol(item)
 	if err != nil {
 		return Peers{}, err
@@ -64,15 +68,27 @@ func texts(groups []Group) (all []string) {
 	return all
 }
 
+// parseProtocol reads the name of a protocol that has ports.
+func parseProtocol(name string) (uint8, error) {
+	all := portProtocols()
+	proto, known := all[name]
+	switch {
+	case strings.HasPrefix(name, "icmp"): // which is near to sctp, as a word
+		return 0, fmt.Errorf("unknown protocol %q: known are those with ports, %s; an address alone has all others", name, strings.Join(sortedKeys(all), ", "))
+	case !known:
+		return 0, unknown("protocol", name, sortedKeys(all))
+	}
+	return proto, nil
+}
+
 // cutProtocol takes a protocol's name off the end; a number there is a prefix's length.
 func cutProtocol(item string) (rest string, proto uint8, err error) {
 	i := strings.LastIndexByte(item, '/')
 	if i < 0 || strings.ContainsAny(item[i:], "0123456789:]") {
 		return item, 0, nil
 	}
-	proto, known := portProtocols()[item[i+1:]]
-	if !known {
-		return "", 0, fmt.Errorf("has %q: %w", item, unknown("protocol", item[i+1:], sortedKeys(portProtocols())))
+	if proto, err = parseProtocol(item[i+1:]); err != nil {
+		return "", 0, fmt.Errorf("has %q: %w", item, err)
 	}
 	return item[:i], proto, nil
 }
@@ -103,9 +119,8 @@ func parsePorts(text string) (Ports, error) {
 	number, name, given := strings.Cut(text, "/")
 	p, err := parseSpan(number)
 	if err == nil && given {
-		var known bool
-		if p.Proto, known = portProtocols()[name]; !known {
-			err = fmt.Errorf("has another protocol than %s", strings.Join(sortedKeys(portProtocols()), ", "))
+		if p.Proto, err = parseProtocol(name); err != nil {
+			err = fmt.Errorf("has an %w", err)
 		}
 	}
 	return p, err
@@ -177,7 +192,11 @@ func notWho(who string, groups []Group) error {
 	if n := nearest(who, known); n != "" {
 		return fmt.Errorf("has %q: did you mean %s?", who, n)
 	}
-	return fmt.Errorf("has %q: want an address, a subnet, or one of %s; names are not looked up", who, strings.Join(known, ", "))
+	kinds := "an address, a subnet"
+	if slices.Contains(groups, GroupDNS) {
+		kinds += ", a name"
+	}
+	return fmt.Errorf("has %q: want %s, or one of %s", who, kinds, strings.Join(known, ", "))
 }
 
 // unreachable refuses destinations that no packet of a container has outside of it.

@@ -24,21 +24,21 @@ func TestPolicyEntries(t *testing.T) {
 			"network:": "docker network ls", "network:a b": "docker network ls", "network:-db": "docker network ls", "network:db:0": "none from 1 to 65535", "network:db:1:2": `port "1:2"`, "network:db/tpc": "did you mean tcp?", "intenet": "did you mean internet?", "a.*.example": "with * elsewhere than in *. at its front", "*": "with * elsewhere", "*.*.example": "with * elsewhere", "a..example": "nothing between two dots", "-a.example": "begins or ends with -",
 			"a-.example": "begins or ends with -", "bücher.example": "beginning with xn--", "a b.example": `has ' '`, "10.0.0.x1.7": "no name ends in a number", strings.Repeat("a", 64) + ".example": "longer than 63 letters",
 			strings.Repeat("abcdefg.", 32) + "example": "longer than 253 letters", "dns:53": "dns is port 53", "dns/udp": "dns is port 53", "*.": "nothing between two dots", "registry.example:0": "none from 1 to 65535",
-			"localhost": "write localhost. for a name of one word", "10.0.5.7:0": `port "0", which is none from 1 to 65535`, "10.0.5.7:70000": "none from 1 to 65535", "10.0.5.7:90-80": "the first behind the last",
+			"localhost": "write localhost. for a name of one word", "localhost.": "can never match", "db.localhost": "can never match", "https://registry.example/a": "write the name and the port alone, as registry.example:443", "10.0.0.300": "want an address, a subnet, a name, or one of", "10.0.5.7:0": `port "0", which is none from 1 to 65535`, "10.0.5.7:70000": "none from 1 to 65535", "10.0.5.7:90-80": "the first behind the last",
 			"10.0.5.7/tpc": "did you mean tcp?", "10.0.5.7/24": "want 10.0.5.0/24, or 10.0.5.7 for the address alone", "2001:db8::1:65536": "one with a port is written [ADDRESS]:PORT",
 			"[10.0.0.1]:80": "is not [IPV6] or [IPV6]:PORT", "[2001:db8::1]80": "is not [IPV6]", "[2001:db8::1": "is not [IPV6]", "fe80::1%eth0": "leave the zone out", "::ffff:10.0.0.1": "write the IPv4 address 10.0.0.1",
 			"127.0.0.1": "can never match", "0.0.0.0": "can never match", "fe80::/10": "can never match", "::1": "can never match",
 			"any": "among other entries", "10.0.0.1,": "an empty entry", "10.0.0.1:+80": "none from 1 to 65535", ":80": "want an address",
 		}},
-		"sources": {ingressList, table{}, table{"registry.example": "names are not looked up", "dns": "names are not looked up"}},
+		"sources": {ingressList, table{}, table{"registry.example": "names are not looked up", "dns": "want an address, a subnet, or one of"}},
 		"ingress": {ingressList, table{
 			"any": "any", "none": "none", "lan": "lan", "10.0.0.0/8,lan": "10.0.0.0/8,lan", "22/tcp=10.8.0.0/24,any": "22/tcp=10.8.0.0/24,any", "8000-8100=none,any": "8000-8100=none,any", "443=any": "443=any", "network:app,any": "any,network:app", "5432/tcp=network:app,lan": "5432/tcp=network:app,lan", "fe80::/10": "fe80::/10",
 		}, table{
-			"any,lan": "can never match", "none,any": "can never match", "none,network:app": "can never match", "network:app:80": "write PORT=SOURCE", "10.0.0.0/8:80": "write PORT=SOURCE", "host": "want an address", "22=": "want an address", "0=any": "none from 1 to 65535", "22/icmp=any": "another protocol than sctp, tcp, udp",
+			"any,lan": "can never match", "none,any": "can never match", "none,network:app": "can never match", "network:app:80": "write PORT=SOURCE", "10.0.0.0/8:80": "write PORT=SOURCE", "host": "want an address", "22=": "want an address", "0=any": "none from 1 to 65535", "22/icmp=any": "unknown protocol \"icmp\": known are those with ports, sctp, tcp, udp", "22/tpc=any": "did you mean tcp?",
 			"224.0.0.0/4": "nothing comes from there", "lann": "did you mean lan?", "web=any": "none from 1 to 65535",
 		}},
 		"host": {hostAccessList, table{"any": "any", "dns": "53", "none": "none", "dns,8080/tcp,8000-8100": "53,8000-8100,8080/tcp"}, table{
-			"any,80": "did you mean any?", "dsn": "did you mean dns?", "0": "none from 1 to 65535", "80/icmp": "another protocol",
+			"any,80": "did you mean any?", "dsn": "did you mean dns?", "0": "none from 1 to 65535", "80/icmp": "unknown protocol", "80/upd": "did you mean udp?",
 		}},
 	} {
 		for text, want := range c.good {

@@ -105,8 +105,7 @@ func (d *Driver) bound(of string) (all []boundPolicy, sharers map[config.Policy]
 	defer unlock()
 	sharers = map[config.Policy]int{}
 	add := func(n *model.Network, e *model.Endpoint, wanted bool) {
-		b := boundPolicy{network: n.ID, texts: plan.PolicyInForce(s, n, e)}
-		b.texts.Name = "" // equal policies are one, whoever has said them
+		b := boundPolicy{network: n.ID, texts: nameless(plan.PolicyInForce(s, n, e))}
 		if e != nil {
 			b.endpoint = e.ID
 		}

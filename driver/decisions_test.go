@@ -24,7 +24,10 @@ type fakeUses struct {
 func (f *fakeUses) Uses(_ context.Context, texts []config.Policy) (all []policy.Usage, err error) {
 	f.asked = len(texts)
 	for _, p := range texts {
-		all = append(all, policy.Usage{ID: "id of " + p.Egress, Texts: p, Entries: []policy.Use{{Entry: policy.Entry{Option: policy.OptionEgress, Value: p.Egress}, Packets: 3}}})
+		all = append(all, policy.Usage{ID: "id of " + p.Egress, Texts: p, Entries: []policy.Use{
+			{Entry: policy.Entry{Option: policy.OptionEgress, Value: p.Egress}, Packets: 3},
+			{Entry: policy.Entry{Option: policy.OptionDeny, Value: "203.0.113.0/24"}}, {Entry: policy.Entry{Option: policy.OptionDeny, Value: "host:22"}, Packets: 2},
+		}})
 	}
 	return all, f.err
 }
@@ -120,7 +123,7 @@ func TestDroppedBy(t *testing.T) {
 	}
 	look(t, d)
 	one, two := ep1[:4], ep2[:4]
-	want := []string{" 9 source false", one + " 1 gangway.ingress=10.9.0.0/24 false", one + " 2 gangway.egress.deny false", one + " 5 gangway.egress=deny false", two + " 7 gangway.egress=internet true"}
+	want := []string{" 9 source false", one + " 1 gangway.ingress=10.9.0.0/24 false", one + " 2 gangway.egress.deny=host:22 false", one + " 5 gangway.egress=deny false", two + " 7 gangway.egress=internet true"}
 	slices.Sort(want)
 	if got := lines(); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
@@ -132,7 +135,7 @@ func TestDroppedBy(t *testing.T) {
 	must(t, d.Leave(t.Context(), netA, ep1), d.DeleteEndpoint(t.Context(), netA, ep1))
 	c.refused = c.refused[3:]
 	look(t, d)
-	if got := lines(); !slices.Contains(got, " 5 gangway.egress=deny false") || !slices.Contains(got, " 2 gangway.egress.deny false") {
+	if got := lines(); !slices.Contains(got, " 5 gangway.egress=deny false") || !slices.Contains(got, " 2 gangway.egress.deny=host:22 false") {
 		t.Errorf("when the container is gone: %q", got)
 	}
 }

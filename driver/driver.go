@@ -54,8 +54,10 @@ type Options struct {
 	// host's kernel cannot keep policies; empty if it can.
 	Policy    config.Policy
 	Unpoliced string
-	// Uses, if set, tells what entries of policies have decided.
-	Uses PolicyUses
+	// Uses, if set, tells what entries of policies have decided, and Learned what names have
+	// opened.
+	Uses    PolicyUses
+	Learned LearnedNames
 	// Refused and PortDrops, if set, tell what was refused.
 	Refused   firewall.Counter
 	PortDrops PortDrops

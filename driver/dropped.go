@@ -26,6 +26,12 @@ type Dropped struct {
 func (d *Driver) Dropped(ctx context.Context) []Dropped {
 	// What was known before is told where the firewall does not answer.
 	answered(ctx, func() { d.countDrops(ctx) })
+	all := d.dropped()
+	d.nameDenied(ctx, all)
+	return all
+}
+
+func (d *Driver) dropped() []Dropped {
 	s, unlock := d.desired.Read()
 	defer unlock()
 	d.drops.mu.Lock()

@@ -42,6 +42,8 @@ type PolicyExplanation struct {
 	// Policy is what counts; nothing where it refuses nothing.
 	Policy config.Policy `json:"policy,omitzero"`
 	Lines  []PolicyLine  `json:"lines"`
+	// Learned are addresses that are open by names.
+	Learned []LearnedName `json:"learned,omitempty"`
 }
 
 // PolicyVerdict is what a policy says of a flow that a container begins.
@@ -53,6 +55,9 @@ type PolicyVerdict struct {
 	Audit   bool `json:"audit,omitempty"`
 	// Rule is what decides; without a word no policy has a say.
 	Rule PolicyLine `json:"rule,omitzero"`
+	// Learned are the names that have opened the address, or the addresses that the name has
+	// opened.
+	Learned []LearnedName `json:"learned,omitempty"`
 	// Note says what else there is to know.
 	Note string `json:"note,omitempty"`
 }
@@ -60,13 +65,17 @@ type PolicyVerdict struct {
 // ExplainPolicy says what counts for a network, or for one container on it, and where each line
 // comes from.
 func (d *Driver) ExplainPolicy(of Whom) (PolicyExplanation, error) {
+	learned, err := d.learnedBy(of)
+	if err != nil {
+		return PolicyExplanation{}, err
+	}
 	s, unlock := d.desired.Read()
 	defer unlock()
 	n, e, err := find(s, of)
 	if err != nil {
 		return PolicyExplanation{}, err
 	}
-	return PolicyExplanation{Whom: of, Policy: plan.PolicyInForce(s, n, e), Lines: lines(s, n, e)}, nil
+	return PolicyExplanation{Whom: of, Policy: plan.PolicyInForce(s, n, e), Lines: lines(s, n, e), Learned: learnedNames(learned)}, nil
 }
 
 // find returns a network, and the container that is meant; nil for all of the network's.
@@ -145,10 +154,10 @@ func sourceOf(from model.LayerKind, word, name string) string {
 	return "gangway." + word
 }
 
-// TestPolicy says what counts for a flow to an address, with a port and a protocol, or of ICMP
-// without. No packet is sent.
+// TestPolicy says what counts for a flow to an address or a name, with a port and a protocol, or of
+// ICMP without. No packet is sent, and no server of names is asked.
 func (d *Driver) TestPolicy(ctx context.Context, of Whom, to string) (PolicyVerdict, error) {
-	packet, err := parsePacket(to)
+	packet, name, err := parsePacket(to)
 	if err != nil {
 		return PolicyVerdict{}, err
 	}
@@ -156,16 +165,21 @@ func (d *Driver) TestPolicy(ctx context.Context, of Whom, to string) (PolicyVerd
 	if err != nil {
 		return PolicyVerdict{}, err
 	}
+	learned, err := d.learnedBy(of)
+	if err != nil {
+		return PolicyVerdict{}, err
+	}
+	learned = slices.DeleteFunc(learned, func(l policy.Learned) bool { return l.To != packet.To && l.Name != name })
 	s, unlock := d.desired.Read()
 	defer unlock()
 	n, e, err := find(s, of)
 	if err != nil {
 		return PolicyVerdict{}, err
 	}
-	if !n.Subnet(packet.To.Is6()).IsValid() {
+	if name == "" && !n.Subnet(packet.To.Is6()).IsValid() {
 		return PolicyVerdict{}, fmt.Errorf("network %s has no addresses of the family of %s", model.Short(n.ID), packet.To)
 	}
-	v := PolicyVerdict{Whom: of, To: to, Allowed: true}
+	v := PolicyVerdict{Whom: of, To: to, Allowed: true, Learned: learnedNames(learned)}
 	local := host[packet.To]
 	if n.Contains(packet.To) && !local {
 		v.Note = "within a network no policy has a say: that is com.docker.network.bridge.enable_icc"
@@ -175,9 +189,18 @@ func (d *Driver) TestPolicy(ctx context.Context, of Whom, to string) (PolicyVerd
 	if err != nil {
 		return v, err
 	}
+	packet.Names = namesOf(learned, packet.To)
 	why := p.Why(packet, local)
+	if name != "" {
+		if !p.Asks() {
+			return v, fmt.Errorf("destination %q: the policy has no names in it, so addresses alone decide: ask for one", to)
+		}
+		why, v.Note = p.WhyNamed(name, packet)
+	}
 	v.Allowed, v.Audit, v.Rule = why.Passes, p.Audit, lineOf(lines(s, n, e), why.By)
-	v.Note = beyond(s, n, e, packet)
+	if name == "" {
+		v.Note = beyond(s, n, e, packet)
+	}
 	return v, nil
 }
 
@@ -212,16 +235,16 @@ func beyond(s *model.State, n *model.Network, e *model.Endpoint, asked policy.Pa
 	return ""
 }
 
-// parsePacket reads ADDRESS[:PORT][/PROTOCOL].
-func parsePacket(text string) (policy.Packet, error) {
+// parsePacket reads ADDRESS[:PORT][/PROTOCOL], or a name in the place of the address.
+func parsePacket(text string) (p policy.Packet, name string, err error) {
 	all, err := config.ParseDestinations(text)
 	if err != nil {
-		return policy.Packet{}, fmt.Errorf("destination %q %w", text, err)
+		return p, "", fmt.Errorf("destination %q %w", text, err)
 	}
-	if len(all) != 1 || all[0].Group != "" || !all[0].Prefix.IsSingleIP() || all[0].First != all[0].Last || all[0].Proto != 0 && all[0].First == 0 {
-		return policy.Packet{}, fmt.Errorf("destination %q: want one address, as 10.0.5.7:5432/tcp, or an address alone for ping", text)
+	if len(all) != 1 || all[0].Group != "" || all[0].Plain() == "" && !all[0].Prefix.IsSingleIP() || all[0].First != all[0].Last || all[0].Proto != 0 && all[0].First == 0 {
+		return p, "", fmt.Errorf("destination %q: want one address or name, as 10.0.5.7:5432/tcp, or an address alone for ping", text)
 	}
-	p := policy.Packet{To: all[0].Prefix.Addr(), Proto: all[0].Proto, Port: all[0].First}
+	p = policy.Packet{To: all[0].Prefix.Addr(), Proto: all[0].Proto, Port: all[0].First}
 	switch {
 	case p.Proto != 0:
 	case p.Port != 0:
@@ -231,7 +254,7 @@ func parsePacket(text string) (policy.Packet, error) {
 	default:
 		p.Proto = 1
 	}
-	return p, nil
+	return p, all[0].Plain(), nil
 }
 
 // ExceptionStatus is an exception as the admin API shows it.

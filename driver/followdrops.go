@@ -46,6 +46,8 @@ type Party struct {
 	Interface  string `json:"interface,omitempty"`
 	NetworkID  string `json:"network,omitempty"`
 	EndpointID string `json:"endpoint,omitempty"`
+	// Names are those by which the other one has learned of the address.
+	Names []string `json:"names,omitempty"`
 }
 
 const (

@@ -144,6 +144,7 @@ func (d *Driver) tellLookers(list []firewall.Refused) {
 		s, read := d.desired.Read()
 		p := packet(s, r)
 		read()
+		p.To.Names = d.namesRefused(p)
 		d.lookers.mu.Lock()
 		for l := range d.lookers.queues {
 			l.tell(p)

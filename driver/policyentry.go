@@ -1,6 +1,9 @@
 package driver
 
 import (
+	"context"
+	"slices"
+
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/model"
@@ -27,11 +30,58 @@ func entryOf(s *model.State, networkID, endpointID string, of policy.Option) Pol
 	}
 	e := s.Endpoints[endpointID]
 	by := PolicyEntry{Entry: policy.Entry{Option: of}, Own: e != nil && (says(e.Options.Policy, of) || e.Options.Policy.Name != "")}
+	p, _ := policy.Of(plan.PolicyInForce(s, n, e)) // it is closed with an error
 	if of != policy.OptionDeny {
-		p, _ := policy.Of(plan.PolicyInForce(s, n, e)) // it is closed with an error
 		by.Entry = p.Otherwise(of)
+	} else if items := p.Denied(); len(items) == 1 {
+		by.Entry = items[0]
 	}
 	return by
+}
+
+// nameDenied names the items of lists that have refused what is told of, where a list has
+// several: those that have counted. The kernel counts for each item, and for each container, but
+// not for both. No lock is held.
+func (d *Driver) nameDenied(ctx context.Context, all []Dropped) {
+	ask := map[int]config.Policy{}
+	var texts []config.Policy
+	s, unlock := d.desired.Read()
+	for i, one := range all {
+		n := s.Networks[one.NetworkID]
+		if n == nil || one.By.Entry != (policy.Entry{Option: policy.OptionDeny}) {
+			continue
+		}
+		ask[i] = plan.PolicyInForce(s, n, s.Endpoints[one.EndpointID])
+		texts = append(texts, nameless(ask[i]))
+	}
+	unlock()
+	if len(ask) == 0 || d.o.Uses == nil {
+		return
+	}
+	var used []policy.Usage
+	var err error
+	if !answered(ctx, func() { used, err = d.o.Uses.Uses(ctx, texts) }) || err != nil {
+		return // the option stands for them
+	}
+	for i, p := range ask {
+		at := slices.IndexFunc(used, func(u policy.Usage) bool { return u.Texts == nameless(p) })
+		if at < 0 {
+			continue
+		}
+		var items []string
+		for _, use := range used[at].Entries {
+			if use.Option == policy.OptionDeny && !use.Passes && use.Packets > 0 {
+				items = append(items, use.Value)
+			}
+		}
+		all[i].By.Value = policy.OneText(items)
+	}
+}
+
+// nameless is what counts, whoever has said it: equal policies are one in the kernel.
+func nameless(texts config.Policy) config.Policy {
+	texts.Name = ""
+	return texts
 }
 
 // says says whether a policy has something of an option.

@@ -54,7 +54,7 @@ func testFollowDrops(t *testing.T, e *harness.Engine) {
 		_, err := e.Inside("hostile").TryGet("tcp", "10.94.0.9:81", "-timeout", "700ms")
 		return err
 	})
-	cmd, out := startFollowing(t, e)
+	cmd, out := startFollowing(t, e, "victim")
 	if _, err := e.Inside("hostile").TryGet("tcp", "10.94.0.9:81"); err != nil {
 		t.Errorf("what DOCKER-USER accepts does not arrive: %v", err)
 	}
@@ -84,9 +84,9 @@ func testFollowDrops(t *testing.T, e *harness.Engine) {
 }
 
 // startFollowing starts gangway drops --follow, and waits until the rules log.
-func startFollowing(t *testing.T, e *harness.Engine) (*exec.Cmd, *bufio.Reader) {
+func startFollowing(t *testing.T, e *harness.Engine, container string) (*exec.Cmd, *bufio.Reader) {
 	t.Helper()
-	cmd := e.GangwayCommand(t.Context(), "drops", "-f", "victim", "--json")
+	cmd := e.GangwayCommand(t.Context(), "drops", "-f", container, "--json")
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -117,7 +117,7 @@ func logsNoMore(t *testing.T, e *harness.Engine) {
 // that could not end it does that.
 func followThroughEnds(t *testing.T, e *harness.Engine) {
 	t.Helper()
-	cmd, _ := startFollowing(t, e)
+	cmd, _ := startFollowing(t, e, "victim")
 	e.StopGangway(t)
 	if err := cmd.Wait(); err == nil {
 		t.Error("gangway drops --follow ends with its daemon as if nothing had happened")
@@ -130,7 +130,7 @@ func followThroughEnds(t *testing.T, e *harness.Engine) {
 		_, err := e.TryGangway("endpoints", "victim")
 		return err
 	})
-	cmd, _ = startFollowing(t, e)
+	cmd, _ = startFollowing(t, e, "victim")
 	e.KillGangway(t)
 	_ = cmd.Wait()
 	if !logsRefused(t, e) {

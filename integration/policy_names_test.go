@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,7 +20,8 @@ func testPolicyNames(t *testing.T, e *harness.Engine) {
 	e.LAN.Outside.Serve(t, "dns:registry.example=192.0.2.2;other.example=192.0.2.7;late.wild.example=192.0.2.7", "192.0.2.2:53",
 		"dns:registry.example=192.0.2.7", "192.0.2.7:53", "tcp", "192.0.2.2:8443", "tcp", "192.0.2.7:8443", "tcp", "192.0.2.2:9000")
 	e.Network(t, "n1", "--subnet", "10.84.0.0/24", "-o", "gangway.egress=deny",
-		"-o", "gangway.egress.allow=registry.example:8443,*.wild.example:8443,192.0.2.2:53")
+		"-o", "gangway.egress.allow=registry.example:8443,*.wild.example:8443,192.0.2.2:53",
+		"-o", "gangway.egress.deny=metadata,203.0.113.0/24")
 	e.Sleep(t, harness.Container{Name: "agent", Network: "n1", Args: []string{"--dns", "192.0.2.2"}})
 	e.Sleep(t, harness.Container{Name: "liar", Network: "n1", Args: []string{"--dns", "192.0.2.7"}})
 	agent, liar := e.Inside("agent"), e.Inside("liar")
@@ -36,6 +38,7 @@ func testPolicyNames(t *testing.T, e *harness.Engine) {
 			t.Errorf("the agent reaches %s", no)
 		}
 	}
+	namesTold(t, e)
 	// Its server is none that the policy names: it opens nothing.
 	if try(liar, "registry.example:8443") || try(liar, "192.0.2.7:8443") {
 		t.Error("a container chooses who opens addresses")
@@ -61,6 +64,47 @@ func testPolicyNames(t *testing.T, e *harness.Engine) {
 	harness.Eventually(t, time.Minute, "names after a restart", func() error {
 		if !try(agent, "late.wild.example:8443") || !try(agent, "registry.example:8443") {
 			return fmt.Errorf("not reached")
+		}
+		return nil
+	})
+}
+
+// namesTold: the name by which an address was learned stands beside it, wherever somebody asks or
+// looks; and sums of what was refused name the item of a list that has refused it.
+func namesTold(t *testing.T, e *harness.Engine) {
+	t.Helper()
+	const learned = "192.0.2.2 is an address of registry.example"
+	for _, c := range []struct{ args, want string }{
+		{"policy test agent 192.0.2.2:8443", "allowed by egress.allow"},
+		{"policy test agent 192.0.2.2:8443", learned},
+		{"policy test agent 192.0.2.2:9000", "refused by egress deny"},
+		{"policy test agent 192.0.2.2:9000", learned},
+		{"policy test agent late.wild.example:8443", "allowed by egress.allow"},
+		{"policy test agent other.example:8443", "the question is refused"},
+		{"policy explain agent", "registry.example:8443 at 192.0.2.2"},
+		{"trace agent 192.0.2.2:8443 --for 0s", "has 192.0.2.2 open as an address of registry.example"},
+	} {
+		if out, err := e.TryGangway(strings.Fields(c.args)...); !strings.Contains(out, c.want) {
+			t.Errorf("gangway %s: no %q in %s (%v)", c.args, c.want, out, err)
+		}
+	}
+	known(t, e, "agent")
+	cmd, out := startFollowing(t, e, "agent")
+	e.Inside("agent").Unreachable(t, "tcp", "192.0.2.2:9000")
+	line, err := out.ReadString('\n')
+	if err != nil || !strings.Contains(line, `"names":["registry.example"]`) {
+		t.Errorf("gangway drops --follow prints %q (%v)", line, err)
+	}
+	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	_ = cmd.Wait()
+	logsNoMore(t, e)
+	e.Inside("agent").Unreachable(t, "tcp", "203.0.113.7:443")
+	harness.Eventually(t, 30*time.Second, "the item that has refused it", func() error {
+		list := e.Gangway(t, "drops", "agent", "--format", "{{.By}}.")
+		if !strings.Contains(list, "gangway.egress.deny=203.0.113.0/24 of network n1.") {
+			return errors.New(list)
 		}
 		return nil
 	})

@@ -70,6 +70,7 @@ func newHostileRoom(t *testing.T, e *harness.Engine, network, container, attach 
 		"mapped": parse("::ffff:192.0.2.2"), "6to4": parse("2002:c000:202::1"), "NAT64": parse("64:ff9b::c000:202"),
 		"gateway": netip.AddrFrom4(four), "gateway6": netip.AddrFrom16(six), "host": parse(harness.LanIPv4), "host6": parse(harness.LanIPv6),
 		"other gateway": parse("10.79.0.1"), "other gateway6": parse("fd00:79::1"), "link-local": netip.MustParsePrefix(local[3]).Addr(),
+		"other container": parse(e.Address(t, "published", "n4")), "loopback": parse("127.0.0.1"),
 		"everybody": parse("224.0.0.1"), "everybody6": parse("ff02::1"), "subnet": netip.AddrFrom4(last),
 	}
 	return r
@@ -90,7 +91,11 @@ func (r *hostileRoom) try(ways []way) (arrived []bool) {
 			out.foreign, kind = netip.MustParseAddr("2001:db8:7::7"), []byte{0x86, 0xdd}
 		}
 		for _, p := range w.packets(out) {
-			fmt.Fprintln(&script, "probe send eth0", hex.EncodeToString(slices.Concat(r.frame, kind, stamped(p, numbers[i]))))
+			head := slices.Concat(r.frame, kind)
+			if w.wire != nil {
+				head = w.wire(r.frame, kind)
+			}
+			fmt.Fprintln(&script, "probe send eth0", hex.EncodeToString(slices.Concat(head, stamped(p, numbers[i]))))
 		}
 	}
 	r.e.Exec(r.t, r.container, "sh", "-c", script.String())
@@ -143,6 +148,8 @@ func testPolicy(t *testing.T, e *harness.Engine) {
 	e.Network(t, "n3", dual(e, "10.76.0.0/24", "fd00:76::/64")...)
 	e.Network(t, "n4", dual(e, "10.79.0.0/24", "fd00:79::/64")...)
 	e.Sleep(t, harness.Container{Name: "published", Network: "n4", Args: publish("7400:7474/udp")})
+	e.Network(t, "n5", "--subnet", "10.80.0.0/24")
+	e.Sleep(t, harness.Container{Name: "relayed", Network: "n5", Args: publish("7401:7401")})
 	for route, via := range map[string]string{
 		"169.254.169.254/32": "192.0.2.2", "172.31.0.0/16": "192.0.2.2", "2002::/16": "2001:db8::2", "64:ff9b::/96": "2001:db8::2", "::ffff:0:0/96": "2001:db8::2",
 	} {
@@ -254,11 +261,7 @@ func policyHeld(t *testing.T, e *harness.Engine, r *hostileRoom, ways []way) {
 		e.StartGangway(t)
 	}
 	r.shut("after a restart", ways)
-	// All that somebody can take away of what is Gangway's.
-	e.Run(t, "sh", "-c", `for t in gangway gangway-policy; do nft delete table inet $t 2>/dev/null; done
-		for i in iptables ip6tables; do for t in raw nat filter; do
-			for c in $($i -t $t -S | sed -n 's/^-N \(GANGWAY[^ ]*\).*/\1/p'); do $i -t $t -F $c; done
-		done; done; true`)
+	flushGangway(t, e)
 	// What is allowed may be gone for a moment.
 	closed := slices.DeleteFunc(slices.Clone(ways), func(w way) bool { return w.allowed })
 	r.shut("after a flush", closed)
@@ -268,4 +271,13 @@ func policyHeld(t *testing.T, e *harness.Engine, r *hostileRoom, ways []way) {
 		}
 		return nil
 	})
+}
+
+// flushGangway takes away all of Gangway's rules that somebody can take away.
+func flushGangway(t *testing.T, e *harness.Engine) {
+	t.Helper()
+	e.Run(t, "sh", "-c", `for t in gangway gangway-policy; do nft delete table inet $t 2>/dev/null; done
+		for i in iptables ip6tables; do for t in raw nat filter; do
+			for c in $($i -t $t -S | sed -n 's/^-N \(GANGWAY[^ ]*\).*/\1/p'); do $i -t $t -F $c; done
+		done; done; true`)
 }

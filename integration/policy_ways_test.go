@@ -15,6 +15,8 @@ type way struct {
 	packets func(w wayOut) [][]byte
 	// to is an address of a hostileRoom, by name.
 	to string
+	// wire makes another head of the frame of the usual one: both addresses, and the kind.
+	wire func(addresses, kind []byte) []byte
 	// nowhere says that it arrives nowhere from an open network either: somebody else stops it.
 	nowhere bool
 	// allowed says that the policy allows it.
@@ -126,6 +128,25 @@ func withOptions(w wayOut) [][]byte {
 	return [][]byte{b}
 }
 
+// tagged is a frame with a tag of a VLAN. With number 0 it has a priority alone, and the kernel
+// takes it as one without a tag.
+func tagged(kind, vlan uint16) func(addresses, inner []byte) []byte {
+	return func(addresses, inner []byte) []byte {
+		tag := binary.BigEndian.AppendUint16(nil, kind)
+		return slices.Concat(addresses, binary.BigEndian.AppendUint16(tag, vlan), inner)
+	}
+}
+
+// toAll is a frame to everybody on the bridge, with a packet that is for one.
+func toAll(addresses, kind []byte) []byte {
+	return slices.Concat([]byte{255, 255, 255, 255, 255, 255}, addresses[6:], kind)
+}
+
+// ofLLC is a frame with a length in the place of the kind, which stands behind it (SNAP).
+func ofLLC(addresses, kind []byte) []byte {
+	return slices.Concat(addresses, []byte{0, 64, 0xaa, 0xaa, 3, 0, 0, 0}, kind)
+}
+
 func headerOf(b []byte) int {
 	if b[0]>>4 == 6 {
 		return 40
@@ -168,6 +189,12 @@ func waysOut() []way {
 			way{name: "options", packets: withOptions, to: to},
 			way{name: "a source that is nobody's here", packets: spoofed, to: to},
 			way{name: "an error about nothing", packets: errorAbout, to: to},
+			way{name: "IPv6 within", packets: protocolTo(41), to: to},
+			way{name: "a frame with a priority", packets: datagramTo(443), to: to, wire: tagged(0x8100, 0)},
+			way{name: "a frame with a priority, of providers", packets: datagramTo(443), to: to, wire: tagged(0x88a8, 0)},
+			way{name: "a frame of a VLAN", packets: datagramTo(443), to: to, wire: tagged(0x8100, 7), nowhere: true},
+			way{name: "a frame to everybody", packets: datagramTo(443), to: to, wire: toAll, nowhere: true},
+			way{name: "a frame of LLC", packets: datagramTo(443), to: to, wire: ofLLC, nowhere: true},
 		)
 	}
 	for _, to := range []string{"metadata", "private", "mapped", "6to4", "NAT64"} {
@@ -185,5 +212,8 @@ func waysOut() []way {
 	}
 	return append(all,
 		way{name: "a published port", packets: datagramTo(7400), to: "host"},
-		way{name: "a published port", packets: datagramTo(7400), to: "host6"})
+		way{name: "a published port", packets: datagramTo(7400), to: "host6"},
+		way{name: "a relayed port", packets: segmentTo(7401, 2), to: "host6"},
+		way{name: "a container of another network", packets: datagramTo(7474), to: "other container", nowhere: true},
+		way{name: "loopback", packets: datagramTo(5000), to: "loopback", nowhere: true})
 }

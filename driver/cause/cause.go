@@ -51,11 +51,13 @@ const (
 	Mismatched   Code = "ipv6-mismatched"
 	NoNetwork    Code = "policy-network-missing"
 	LeaseLost    Code = "lease-lost"
+	Unresolved   Code = "names-unresolved"
 
 	Unprotected Code = "unprotected"
 	Unguarded   Code = "unguarded"
 	MarkShared  Code = "mark-shared"
 	Privileged  Code = "privileged"
+	HostAsked   Code = "names-host-asked"
 )
 
 // Cause is one thing that keeps the daemon from being ok, or from being better.

@@ -73,6 +73,10 @@ func degradations() []Cause {
 			"the container keeps the address, but the server may give it to another machine", "let the server answer, or reserve the address there: it is asked again every minute; or start the container again for another address",
 		},
 		{
+			Unresolved, Degraded, "the addresses of registry.example, which a policy names, are not known: ask 192.0.2.53:53 by udp: i/o timeout",
+			"who has the policy reaches it by what was learned before, until that ends, and by servers of its own", "see whether the servers in the host's /etc/resolv.conf answer the host; it is tried again within a minute",
+		},
+		{
 			Uncounted, Degraded, "refused packets are not counted: the kernel's error",
 			"gangway drops and the metrics show less than there is", "see the kernel's log (dmesg); the rest of the datapath does not depend on it",
 		},
@@ -105,6 +109,11 @@ func limits() []Cause {
 		{
 			MarkShared, OK, "rules of this host use the same bits of the packet mark, with the rules",
 			"either may take the other's marks for its own", "set GANGWAY_MARK to two other bits; docs/firewalls.md says who uses which",
+		},
+		{
+			HostAsked, OK, "the host's server of names, 127.0.0.53, is on its loopback, and policies allow *.packages.example",
+			"the engine asks it in the host's own name, so nobody sees who has asked: what *.NAME allows stays closed, and no name is refused",
+			"have containers ask the gateway of their network themselves: dns: [10.80.0.1] in the compose file, docker run --dns",
 		},
 		{
 			Privileged, OK, "the daemon keeps more rights than it needs, with the kernel's error",

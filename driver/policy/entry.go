@@ -72,10 +72,11 @@ func (p Policy) Otherwise(of Option) Entry {
 	if len(items) == 0 {
 		items = []string{config.None}
 	}
-	return Entry{of, oneText(items)}
+	return Entry{of, OneText(items)}
 }
 
-func oneText(items []string) string {
+// OneText is a list in a text, which is cut off where it is long.
+func OneText(items []string) string {
 	value := strings.Join(items, ",")
 	if len(value) > longestValue {
 		value = strings.ToValidUTF8(value[:longestValue], "") + "…"
@@ -92,7 +93,17 @@ func (p Policy) ByName(ports config.Ports) Entry {
 			items = append(items, a.String())
 		}
 	}
-	return Entry{OptionAllow, oneText(items)}
+	return Entry{OptionAllow, OneText(items)}
+}
+
+// Denied are the items of the list that denies, but for names: these are not answered.
+func (p Policy) Denied() (all []Entry) {
+	for i := range p.Deny {
+		if p.Deny[i].Name == "" {
+			all = append(all, listed(OptionDeny, &p.Deny[i]))
+		}
+	}
+	return all
 }
 
 // byName are the ports for which some name is allowed by which a packet passes.

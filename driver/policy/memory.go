@@ -185,6 +185,18 @@ func (m *Memory) Recalled(now time.Time) []Learned {
 	return m.list(func(t term) time.Time { return t.recall }, now)
 }
 
+// OpenTo are those that are open for some, in the order of these.
+func (m *Memory) OpenTo(some []Who, now time.Time) (all []Learned) {
+	for _, who := range some {
+		for o, t := range m.all[who] {
+			if t.until.After(now) {
+				all = append(all, o.learned(who, t))
+			}
+		}
+	}
+	return all
+}
+
 func (m *Memory) list(end func(term) time.Time, now time.Time) (all []Learned) {
 	for who, of := range m.all {
 		for o, t := range of {

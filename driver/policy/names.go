@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -41,6 +40,26 @@ func (p Policy) Opens(name string) (all []config.Ports) {
 	return all
 }
 
+// WhyNamed says whether a container with the policy may ask for a name, and reach its addresses as
+// the packet says; and what else there is to know.
+func (p Policy) WhyNamed(name string, to Packet) (v Verdict, note string) {
+	if d := first(p.Deny, func(d config.Peers) bool { return d.Covers(name) }); d != nil {
+		return Verdict{By: listed(OptionDeny, d)}, "the question is refused"
+	}
+	for _, ports := range p.Opens(name) {
+		if match(ports, to) {
+			return Verdict{true, p.ByName(ports)}, ""
+		}
+	}
+	switch {
+	case !p.MayAsk(name):
+		return Verdict{By: p.Otherwise(OptionEgress)}, "the question is refused"
+	case p.Egress == config.EgressInternet:
+		return Verdict{true, p.Otherwise(OptionEgress)}, "the question is answered, and a public address in the answer is reached"
+	}
+	return Verdict{By: p.Otherwise(OptionEgress)}, "the question is answered, and the addresses in the answer stay closed for this"
+}
+
 // named are the ports for which some name is allowed, each once.
 func (p Policy) named() (all []config.Ports) {
 	for _, a := range p.Allow {
@@ -74,17 +93,22 @@ func (p Policy) Serves(a netip.Addr) bool {
 	})
 }
 
+// NamesServer says that the policy names some server that may be asked.
+func (p Policy) NamesServer() bool {
+	return slices.ContainsFunc(p.Allow, func(e config.Peers) bool { return p.Serves(e.Prefix.Addr()) })
+}
+
 // checkNames refuses names that can never match.
 func (p Policy) checkNames() error {
 	for _, d := range p.Deny {
 		switch {
 		case d.Group == config.GroupDNS:
-			return fmt.Errorf("gangway.egress.deny has dns: nothing is asked unless gangway.egress.allow has it; a server is denied by its address, all by 0.0.0.0/0:53,[::/0]:53")
+			return mistake(OptionDeny, d, "which can never match: nothing is asked unless gangway.egress.allow has it; a server is denied by its address, all by 0.0.0.0/0:53,[::/0]:53")
 		case d.Name == "":
 		case !d.All():
-			return fmt.Errorf("gangway.egress.deny has %s: a name that is denied is not answered, whatever the port: leave ports and protocol out", d)
+			return mistake(OptionDeny, d, "and a name that is denied is not answered, whatever the port: leave ports and protocol out")
 		case !slices.ContainsFunc(p.Allow, func(a config.Peers) bool { return a.Group == config.GroupDNS || coversName(a, d) || coversName(d, a) }):
-			return fmt.Errorf("gangway.egress.deny has %s, which can never match: no name in gangway.egress.allow has it. Who knows an address needs no name for it: deny addresses", d)
+			return mistake(OptionDeny, d, "which can never match: no name in gangway.egress.allow has it. Who knows an address needs no name for it: deny addresses")
 		}
 	}
 	return nil

@@ -94,6 +94,9 @@ func TestMemory(t *testing.T) {
 		t.Errorf("for longer: %+v", c)
 	}
 	learn(2, 1, time.Minute)
+	if got := m.OpenTo([]Who{{Addr: at(2)}, {Addr: at(3)}}, now); len(got) != 1 || got[0].Addr != at(2) || got[0].Name != "a.example" || len(m.OpenTo([]Who{{Addr: at(2)}}, now.Add(time.Hour))) != 0 {
+		t.Errorf("open for one is %+v", got)
+	}
 	if len(m.Open(now)) != 2 || len(m.Recalled(now.Add(RecallTime/2))) != 2 {
 		t.Error("not all is listed")
 	}

@@ -77,8 +77,7 @@ func (p Policy) Check(four, six bool) error {
 	// Networks are isolated where everything else is open as well.
 	i := slices.IndexFunc(p.Allow, func(a config.Peers) bool { return a.Network.Name == "" })
 	if p.Egress == config.EgressOpen && i >= 0 {
-		return fmt.Errorf("gangway.egress.allow has %s, and gangway.egress allows everything: set that to %s or %s",
-			p.Allow[i], config.EgressDeny, config.EgressInternet)
+		return mistake(OptionAllow, p.Allow[i], "and gangway.egress allows everything: set that to %s or %s", config.EgressDeny, config.EgressInternet)
 	}
 	for _, list := range []struct {
 		option string
@@ -104,6 +103,18 @@ func (p Policy) Check(four, six bool) error {
 	return p.covered()
 }
 
+// Mistake is an entry that can never match, or contradicts what is said beside it.
+type Mistake struct {
+	Entry
+	why string
+}
+
+func (m *Mistake) Error() string { return fmt.Sprintf("%s has %s, %s", m.Option, m.Value, m.why) }
+
+func mistake(of Option, item interface{ String() string }, format string, args ...any) error {
+	return &Mistake{listed(of, item), fmt.Sprintf(format, args...)}
+}
+
 func familyLacks(e config.Peers, four, six bool) error {
 	if !e.Literal() {
 		return nil
@@ -125,7 +136,7 @@ func (p Policy) covered() error {
 	for _, a := range p.Allow {
 		for _, d := range p.Deny {
 			if covers(d, a) {
-				return fmt.Errorf("gangway.egress.allow has %s, which can never match: gangway.egress.deny has %s", a, d)
+				return mistake(OptionAllow, a, "which can never match: gangway.egress.deny has %s", d)
 			}
 		}
 	}

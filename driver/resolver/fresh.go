@@ -2,6 +2,9 @@ package resolver
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -44,11 +47,16 @@ type wanted struct {
 	kind uint16
 }
 
-// task is when it is asked for next.
+// task is when it is asked for next. failed is how often there was no answer in a row, err the
+// last reason.
 type task struct {
 	due    time.Time
 	failed int
+	err    error
 }
+
+// certainFailures is how often in a row there is no answer until that is told.
+const certainFailures = 3
 
 func newFresh(learn func(context.Context, []policy.Learned) error, ask func(context.Context, string, uint16) (answer, error), log *logrus.Entry) *fresh {
 	ctx, stop := context.WithCancel(context.Background())
@@ -137,6 +145,9 @@ func (f *fresh) renew(ctx context.Context, w wanted) {
 	defer cancel()
 	a, err := f.ask(ctx, w.name, w.kind)
 	var list []policy.Learned
+	if err == nil && a.message.Rcode != dns.RcodeSuccess {
+		err = fmt.Errorf("the answer is %s", dns.RcodeToString[a.message.Rcode])
+	}
 	if err == nil {
 		f.mu.Lock()
 		for texts, p := range f.policies {
@@ -165,7 +176,8 @@ func (f *fresh) again(w wanted, list []policy.Learned, err error) {
 	switch {
 	case err != nil:
 		t.due = now.Add(min(failedTime<<min(t.failed, 6), nothingTime))
-		if t.failed++; t.failed == 3 {
+		t.err = err
+		if t.failed++; t.failed == certainFailures {
 			f.log.WithError(err).Warnf("the addresses of %s, which a policy names, are not known", w.name)
 		}
 		return
@@ -178,10 +190,42 @@ func (f *fresh) again(w wanted, list []policy.Learned, err error) {
 		}
 		t.due = now.Add(wait)
 	}
-	if t.failed >= 3 {
+	if t.failed >= certainFailures {
 		f.log.Infof("the addresses of %s are known again", w.name)
 	}
 	t.failed = 0
+}
+
+// trouble says of which names nobody answers; empty for none.
+func (f *fresh) trouble() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	why := map[string]error{}
+	for w, t := range f.names {
+		if t.failed >= certainFailures && f.onlyHostAsked(w.name) {
+			why[w.name] = t.err
+		}
+	}
+	if len(why) == 0 {
+		return ""
+	}
+	names := slices.Sorted(maps.Keys(why))
+	others := ""
+	if len(names) > 1 {
+		others = fmt.Sprintf(" and %d others", len(names)-1)
+	}
+	return fmt.Sprintf("the addresses of %s%s, which a policy names, are not known: %v", names[0], others, why[names[0]])
+}
+
+// onlyHostAsked says that somebody has a policy with the name and without a server of its own: one
+// that a policy names may know more than the host's.
+func (f *fresh) onlyHostAsked(name string) bool {
+	for _, p := range f.policies {
+		if len(p.Opens(name)) > 0 && !p.NamesServer() {
+			return true
+		}
+	}
+	return false
 }
 
 // wakeUp has run look what is due.

@@ -2,6 +2,8 @@ package resolver
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/driver/policy"
 )
 
@@ -105,14 +108,41 @@ func (r *Resolver) serve() (uint16, error) {
 			return 0, err
 		}
 		r.sockets = s
-		switch own, others := r.o.Servers(); {
-		case len(own) == 0:
-			r.o.Log.Warn("policies have names, and the host has no server that could be asked for them: see /etc/resolv.conf")
-		case onlyLoopback(slices.Concat(own, others)):
-			r.o.Log.Info("all servers of the host are on its loopback, where the engine asks in the host's own name: containers reach what *.NAME allows if they ask the gateway of their network themselves (dns of the compose file, docker run --dns)")
+		if text := r.HostAsked(); text != "" {
+			r.o.Log.Info(cause.Of(cause.HostAsked, text).Line())
 		}
 	}
 	return r.sockets.port, nil
+}
+
+// Unresolved says which names nobody answers that policies have by themselves, or that nobody is
+// there who could be asked; empty for none.
+func (r *Resolver) Unresolved() string {
+	if own, _ := r.o.Servers(); len(own) == 0 && len(r.book.policies()) > 0 {
+		return "policies have names, and the host has no server that could be asked for them"
+	}
+	return r.fresh.trouble()
+}
+
+// HostAsked says that engines ask for names in the host's own name, so that nobody is seen to ask
+// for what *.NAME allows; empty where that is not so, or nobody has such a policy.
+func (r *Resolver) HostAsked() string {
+	server, does := hostAsks(r.o.Servers())
+	if !does {
+		return ""
+	}
+	below := map[string]bool{}
+	for _, p := range r.book.policies() {
+		for _, a := range p.Allow {
+			if a.Name != "" && a.Plain() == "" {
+				below[a.Name] = true
+			}
+		}
+	}
+	if len(below) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the host's server of names, %s, is on its loopback, and policies allow %s", server, policy.OneText(slices.Sorted(maps.Keys(below))))
 }
 
 // links remembers what links are called, as long as nothing is known to have changed.

@@ -333,34 +333,3 @@ func TestShares(t *testing.T) {
 		t.Error("what was given back is not there")
 	}
 }
-
-// TestFresh: plain names are asked for without a question, for all who have the policy, and
-// again before they end; after a failure too.
-func TestFresh(t *testing.T) {
-	u := newUpstream(t, map[string][]string{"a.example": {"a.example. 60 IN A 192.0.2.7"}, "b.example": {"b.example. 60 IN AAAA 2001:db8::7"}})
-	w := &world{own: []netip.AddrPort{u.at}, fails: errors.New("not yet")}
-	r := open(t, w)
-	texts := config.Policy{Egress: "deny", Allow: "a.example:443,*.wild.example,b.example,dns"}
-	p, _ := policy.Of(texts)
-	r.fresh.follow(map[config.Policy]policy.Policy{texts: p})
-	testkit.Eventually(t, "the name is asked for", func() bool { return len(u.names()) >= 4 })
-	w.mu.Lock()
-	w.fails = nil
-	w.mu.Unlock()
-	testkit.Eventually(t, "the addresses are open", func() bool {
-		return slices.Equal(w.texts(), []string{"a.example 192.0.2.7:443 1m0s", "b.example 2001:db8::7 1m0s"})
-	})
-	r.fresh.mu.Lock()
-	due := r.fresh.names[wanted{"a.example", dns.TypeA}].due
-	r.fresh.mu.Unlock()
-	if wait := time.Until(due); wait < 30*time.Second || wait > 45*time.Second {
-		t.Errorf("asked for again after %s", wait)
-	}
-	if slices.ContainsFunc(u.names(), func(n string) bool { return strings.Contains(n, "wild") }) {
-		t.Error("a name that stands for many was asked for")
-	}
-	r.fresh.follow(nil)
-	if len(r.fresh.names) != 0 {
-		t.Error("names of nobody are asked for")
-	}
-}

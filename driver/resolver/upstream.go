@@ -92,12 +92,16 @@ func serversIn(name string) (all []netip.AddrPort) {
 	return all
 }
 
-// onlyLoopback says that no server of a list is seen from another network namespace.
-func onlyLoopback(all []netip.AddrPort) bool {
-	for _, a := range all {
-		if !a.Addr().IsLoopback() {
-			return false
-		}
+// ofSystemd is the server of systemd-resolved: where it is the only one, engines ask those that it
+// asks itself.
+const ofSystemd = "127.0.0.53"
+
+// hostAsks says that an engine asks for the names of containers in the host's own name: its first
+// server is on the host's loopback, which no container reaches.
+func hostAsks(own, others []netip.AddrPort) (server netip.Addr, does bool) {
+	if len(own) == 0 || !own[0].Addr().IsLoopback() {
+		return server, false
 	}
-	return len(all) > 0
+	server = own[0].Addr()
+	return server, len(own) > 1 || server.String() != ofSystemd || len(others) == 0 || others[0].Addr().IsLoopback()
 }

@@ -6,7 +6,8 @@
 # One with +kernel holds the suite's kernel with its modules, unpacked and not
 # set up; one with +guest is what tests run in on such a kernel: no engine, but
 # the tools that tests call. One with +fresh has nothing but what brings the project there.
-# One with +peers has what other projects connect containers with, and no engine.
+# One with +peers has what other projects connect containers with, and no engine. One with +npm
+# has npm, which containers get as a mount.
 #
 # A tree that is complete already is left alone. Parallel callers wait for each
 # other, and a tree appears under its name only when it is complete. The mirror
@@ -34,6 +35,10 @@ packages() {
 		;;
 	*+peers)
 		echo containernetworking-plugins,netavark,iptables,nftables,iproute2
+		return
+		;;
+	*+npm)
+		echo npm,ca-certificates
 		return
 		;;
 	esac
@@ -77,7 +82,7 @@ bootstrap() {
 	case $1 in
 	*+kernel) variant=extract ;;
 	*+guest) variant=essential ;;
-	*+fresh | *+peers) variant=minbase ;;
+	*+fresh | *+peers | *+npm) variant=minbase ;;
 	esac
 	for check in true false; do
 		rm -rf "$2"

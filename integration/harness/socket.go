@@ -46,41 +46,49 @@ func (n *Node) Listen(path string) (net.Listener, error) {
 	return net.FileListener(file)
 }
 
-// listen makes a listening socket whose name is the one that the node sees. A
-// thread enters the node's file systems for that and ends with the goroutine.
-func (n *Node) listen(path string) (*os.File, error) {
-	type result struct {
-		file *os.File
-		err  error
-	}
-	done := make(chan result)
-	go func() {
-		runtime.LockOSThread()
-		file, err := n.listenHere(path)
-		done <- result{file, err}
-	}()
-	r := <-done
-	return r.file, r.err
+// listen makes a listening socket whose name is the one that the node sees.
+func (n *Node) listen(path string) (file *os.File, err error) {
+	failed := n.inMounts(func() error {
+		file, err = listenHere(path)
+		return err
+	})
+	return file, failed
 }
 
-func (n *Node) listenHere(path string) (*os.File, error) {
+// inMounts runs something that sees the node's file systems. A thread enters them for that, and
+// ends with the goroutine.
+func (n *Node) inMounts(run func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := n.enterMounts()
+		if err == nil {
+			err = run()
+		}
+		done <- err
+	}()
+	return <-done
+}
+
+func (n *Node) enterMounts() error {
 	mounts, err := os.Open(fmt.Sprintf("/proc/%d/ns/mnt", n.pid))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer mounts.Close() //nolint:errcheck // it was only entered
 	// setns(2): a mount namespace is entered without other threads' file system
 	// attributes.
 	if err = unix.Unshare(unix.CLONE_FS); err != nil {
-		return nil, os.NewSyscallError("unshare", err)
+		return os.NewSyscallError("unshare", err)
 	}
-	if err = unix.Setns(int(mounts.Fd()), unix.CLONE_NEWNS); err != nil {
-		return nil, os.NewSyscallError("setns", err)
-	}
-	if err = os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	return os.NewSyscallError("setns", unix.Setns(int(mounts.Fd()), unix.CLONE_NEWNS))
+}
+
+func listenHere(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	if err = os.Remove(path); err != nil && !os.IsNotExist(err) {
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		return nil, err
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)

@@ -69,6 +69,9 @@ func listen(proto, addr string, failed chan<- error) error {
 	if names, asked := strings.CutPrefix(proto, "dns:"); asked {
 		return listenNames(names, addr, failed)
 	}
+	if folder, asked := strings.CutPrefix(proto, "npm:"); asked {
+		return listenRegistry(folder, addr, failed)
+	}
 	switch {
 	case strings.HasPrefix(proto, "tcp"):
 		l, err := new(net.ListenConfig).Listen(context.Background(), proto, addr)

@@ -92,8 +92,11 @@ func (q query) state(ctx context.Context) (s doctor.State, err error) {
 		return s, err
 	}
 	for _, c := range h.Causes {
-		if c.State != cause.OK {
+		switch {
+		case c.State != cause.OK:
 			s.Health = append(s.Health, c)
+		case c.Code == cause.HostAsked:
+			s.HostAsked = c.Line()
 		}
 	}
 	s.Unguarded, s.Protection = h.Unguarded, h.Protection

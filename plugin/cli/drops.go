@@ -44,7 +44,7 @@ long as somebody follows, and not otherwise.
 Values for --format: .Network, .NetworkID, .Container, .ContainerID, .EndpointID,
 .Reason, .By, .Packets. With --follow .Time, .Reason, .By, .Protocol, .From,
 .FromPort, .FromContainer, .FromNetwork, .FromInterface, .To, .ToPort,
-.ToContainer, .ToNetwork, .ToInterface.`
+.ToContainer, .ToNetwork, .ToInterface, .ToNames (of an address that was learned by a name).`
 
 func dropsView() view {
 	return view{

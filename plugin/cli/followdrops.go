@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/printable"
@@ -73,6 +74,8 @@ func (q query) party(p plugin.Party) string {
 	}
 	network := q.name(p.NetworkName, p.NetworkID)
 	switch {
+	case len(p.Names) > 0:
+		text += " (" + strings.Join(p.Names, ", ") + ")"
 	case p.EndpointID != "":
 		text += " (" + q.name(p.ContainerName, p.EndpointID) + " on " + network + ")"
 	case network != "":
@@ -85,7 +88,7 @@ func (q query) party(p plugin.Party) string {
 
 func packetView() view {
 	const line = `{{.Time}}\t{{.Reason}}\t{{.Protocol}}\t{{.From}}\t{{.FromPort}}\t{{.FromContainer}}\t{{.To}}\t{{.ToPort}}\t{{.ToContainer}}\t{{.By}}`
-	headers := row{"Time": "TIME", "Reason": "REASON", "By": "BY", "Protocol": "PROTOCOL"}
+	headers := row{"Time": "TIME", "Reason": "REASON", "By": "BY", "Protocol": "PROTOCOL", "ToNames": "TO NAMES"}
 	for name, header := range map[string]string{"From": "FROM", "To": "TO"} {
 		headers[name], headers[name+"Port"] = header, header+" PORT"
 		headers[name+"Container"], headers[name+"Network"], headers[name+"Interface"] = header+" CONTAINER", header+" NETWORK", header+" INTERFACE"
@@ -94,7 +97,7 @@ func packetView() view {
 }
 
 func (q query) packetRow(p plugin.DroppedPacket) row {
-	r := row{"Time": stamp(p.Time), "Reason": string(p.Reason), "By": dash(p.ByPolicy()), "Protocol": dash(p.Protocol)}
+	r := row{"Time": stamp(p.Time), "Reason": string(p.Reason), "By": dash(p.ByPolicy()), "Protocol": dash(p.Protocol), "ToNames": dash(strings.Join(p.To.Names, " "))}
 	for name, p := range map[string]plugin.Party{"From": p.From, "To": p.To} {
 		r[name] = "-"
 		if p.Addr.IsValid() {

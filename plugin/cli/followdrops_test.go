@@ -28,6 +28,10 @@ func refusedPackets() []driver.DroppedPacket {
 			Time: at, Reason: "spoofed", Protocol: "icmp", From: driver.Party{Addr: addr("10.50.0.3"), Interface: "br-lan", NetworkID: net2},
 			To: driver.Party{Addr: addr("10.50.0.2"), NetworkID: net1, EndpointID: ep1}, Lost: 7,
 		},
+		{
+			Time: at, Reason: "policy", Protocol: "tcp", From: driver.Party{Addr: addr("10.50.0.2"), Port: 4000, NetworkID: net1, EndpointID: ep1},
+			To: driver.Party{Addr: addr("192.0.2.7"), Port: 80, Interface: "eth0", Names: []string{"a.example", "b.example"}},
+		},
 		{Time: at, Reason: "isolated", From: driver.Party{NetworkID: net2, Interface: obeyed}, To: driver.Party{Interface: obeyed}, Lost: 1},
 	}
 }
@@ -40,11 +44,12 @@ func TestFollowDrops(t *testing.T) {
 	path := filepath.Join(host(t, i), socketName)
 	const first = "2001-02-03T05:05:06+01:00  unpublished  tcp     192.0.2.9:4000 (eth0) -> [fd00:51::2]:81 (shop-web-1 on shop_front)\n"
 	const second = "(7 packets lost: they came too fast)\n2001-02-03T05:05:06+01:00  spoofed      icmp    10.50.0.3 (network hvs2zzjqhhqx) -> 10.50.0.2 (shop-web-1 on shop_front)\n"
+	const third = "2001-02-03T05:05:06+01:00  policy       tcp     10.50.0.2:4000 (shop-web-1 on shop_front) -> 192.0.2.7:80 (a.example, b.example)\n"
 	for args, want := range map[string]string{
-		"shop-web-1":                first + second + "(1 packet lost: they came too fast)\n",
+		"shop-web-1":                first + second + third + "(1 packet lost: they came too fast)\n",
 		"shop-db-1":                 "(7 packets lost: they came too fast)\n(1 packet lost: they came too fast)\n",
 		"shop-web-1 --network hvs2": "(7 packets lost: they came too fast)\n(1 packet lost: they came too fast)\n",
-		"shop-web-1 --format {{.From}}.{{.ToPort}}": "192.0.2.9.81\n10.50.0.3.0\n",
+		"shop-web-1 --format {{.From}}.{{.ToPort}}": "192.0.2.9.81\n10.50.0.3.0\n10.50.0.2.80\n",
 		"--network shop_front --json --json=true":   `{"time":"2001-02-03T04:05:06Z","reason":"unpublished","protocol":"tcp","from":{"address":"192.0.2.9","port":4000,"interface":"eth0"},"to":{"address":"fd00:51::2","port":81,"interface":"gw-0f1e2d3c4b5a","network":"` + net1 + `","endpoint":"` + ep1 + `","networkName":"shop_front","container":"` + web + `","containerName":"shop-web-1"}}` + "\n",
 	} {
 		ctx, interrupt := context.WithTimeout(t.Context(), testkit.Patience)

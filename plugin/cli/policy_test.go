@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -90,13 +91,16 @@ func (p *policies) ExplainPolicy(of driver.Whom) (driver.PolicyExplanation, erro
 		{Word: "egress.allow", Value: "10.0.5.7:5432/tcp", From: "network", Source: "gangway.egress.allow"},
 		{Word: "ingress", Value: "any", From: "default"},
 		{Word: "egress.allow", Value: "10.0.5.9", From: "exception", Source: "container", Until: &until},
-	}}, nil
+	}, Learned: []driver.LearnedName{{Name: "registry.example", Address: netip.MustParseAddr("192.0.2.7"), Ports: ":443/tcp", Until: until}}}, nil
 }
 
 func (p *policies) TestPolicy(_ context.Context, of driver.Whom, to string) (driver.PolicyVerdict, error) {
 	v := driver.PolicyVerdict{Whom: of, To: to, Rule: driver.PolicyLine{Word: "egress", Value: "deny", From: "policy", Source: "agents"}}
 	if to == "10.0.5.7:5432" {
 		v.Allowed, v.Rule = true, driver.PolicyLine{Word: "egress.allow", Value: "10.0.5.7:5432/tcp", From: "network", Source: "gangway.egress.allow"}
+	}
+	if strings.HasPrefix(to, "192.0.2.7:") {
+		v.Learned = []driver.LearnedName{{Name: "registry.example", Address: netip.MustParseAddr("192.0.2.7"), Ports: ":443/tcp", Until: time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)}}
 	}
 	if strings.HasPrefix(to, "10.1.") {
 		v.Audit, v.Note = true, "10.1.0.2 is on network "+model.Short(net1)
@@ -132,7 +136,7 @@ func TestPolicy(t *testing.T) {
 		"policy apply", "policy apply none.yml", "policy rm agents", "policy rm gone",
 		"policy allow shop-web-1 10.0.5.9:443", "policy deny shop_front metadata", "policy allow nobody 10.0.5.9", "policy allow shop_front", "policy allow shop_front lan --for 1ms", "policy ls", "policy ls --json",
 		"policy revoke shop-web-1 10.0.5.9:443", "policy revoke shop-web-1 10.0.5.9:443", "policy explain shop-web-1", "policy explain shop_front --json",
-		"policy test shop-web-1 10.0.5.7:5432", "policy test shop-web-1 10.0.5.7:22", "policy test shop-web-1 10.1.0.2:22", "policy test shop-web-1",
+		"policy test shop-web-1 10.0.5.7:5432", "policy test shop-web-1 10.0.5.7:22", "policy test shop-web-1 10.1.0.2:22", "policy test shop-web-1 192.0.2.7:22", "policy test shop-web-1",
 		"policy learn shop-web-1 --for 2m", "policy learn shop-web-1 --for 2m --json", "policy learn nobody", "policy learn shop-web-1 --for 1ms",
 	}
 	for n, line := range lines {

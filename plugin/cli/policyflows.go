@@ -95,7 +95,8 @@ func policyExplain() policyLeaf {
 		use: "explain CONTAINER|NETWORK", short: "Show what counts, and where each line comes from", args: exactly(1), complete: whoms,
 		long: `Show each thing that is said of who may talk to whom, and by what: an option of the
 container or of the network, a policy, a setting of the daemon, an exception, or nobody.
-Lines in brackets do not count: something else goes before them.`,
+Lines in brackets do not count: something else goes before them. Behind them are the addresses
+that are open by names, of the container or of all that have the policy.`,
 		run: func(ctx context.Context, q query, args []string) error {
 			all, err := q.whoms(ctx, args[0], "")
 			if err != nil {
@@ -143,6 +144,9 @@ func (q query) explain(ctx context.Context, of driver.Whom, more bool) error {
 		}
 		rows = append(rows, row)
 	}
+	for _, l := range e.Learned {
+		rows = append(rows, []string{"  learned", l.Name + l.Ports + " at " + l.Address.String(), "open until " + stamp(l.Until)})
+	}
 	return q.table(nil, rows)
 }
 
@@ -165,10 +169,11 @@ func source(l driver.PolicyLine) string {
 
 func policyTest() policyLeaf {
 	return policyLeaf{
-		use: "test CONTAINER DESTINATION", short: "Say whether a policy lets a container reach an address, and by which line", args: exactly(2), complete: whoms,
+		use: "test CONTAINER DESTINATION", short: "Say whether a policy lets a container reach an address or a name, and by which line", args: exactly(2), complete: whoms,
 		long: `Say what the policy of a container, or of a network, says of a flow to an address, such
-as 10.0.5.7:5432/tcp; an address alone is asked for by ping. No packet is sent, and no other rule is
-asked: that is "gangway trace".
+as 10.0.5.7:5432/tcp, or to a name, such as registry.example:443; an address alone is asked for by
+ping. No packet is sent, and no other rule is asked: that is "gangway trace". An address that is open
+since a name has it is told with that name.
 
 Exit code 0 means that it is allowed, 3 that it is refused.`,
 		run: func(ctx context.Context, q query, args []string) error {
@@ -211,6 +216,9 @@ func (q query) verdict(v plugin.PolicyVerdict) error {
 		line += " by " + strings.TrimSpace(v.Rule.Word+" "+v.Rule.Value) + " (" + source(v.Rule) + ")"
 	}
 	line += end
+	for _, l := range v.Learned {
+		line += fmt.Sprintf("\n  learned: %s is an address of %s, open%s until %s", l.Address, l.Name, l.Ports, stamp(l.Until))
+	}
 	if v.Note != "" {
 		line += "\n  " + v.Note
 	}

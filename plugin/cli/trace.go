@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/plugin"
 	"github.com/gangway-net/gangway/plugin/trace"
 	"github.com/gangway-net/gangway/printable"
@@ -68,6 +70,9 @@ func runTrace(ctx context.Context, q query) error {
 	}
 	flow, err := q.flow(state)
 	if err != nil {
+		return err
+	}
+	if state.Names, err = q.learned(ctx, flow); err != nil {
 		return err
 	}
 	decision := trace.Decide(state, flow)
@@ -124,6 +129,32 @@ func (q query) lists(ctx context.Context) (s trace.State, err error) {
 		}
 	}
 	return s, nil
+}
+
+// learned are the names that have opened addresses for who sends, where a policy has names.
+func (q query) learned(ctx context.Context, f trace.Flow) (all map[string]map[netip.Addr][]string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, q.timeout)
+	defer cancel()
+	for _, e := range f.From.Endpoints {
+		if e.Policy.Allow == "" {
+			continue // without names nothing is learned
+		}
+		var said plugin.PolicyExplanation
+		if _, err = q.send(ctx, http.MethodGet, plugin.PolicyQuery("explain", driver.Whom{NetworkID: e.NetworkID, EndpointID: e.ID}, ""), nil, &said); err != nil {
+			return nil, err
+		}
+		names := map[netip.Addr][]string{}
+		for _, l := range said.Learned {
+			if !slices.Contains(names[l.Address], l.Name) {
+				names[l.Address] = append(names[l.Address], l.Name)
+			}
+		}
+		if all == nil {
+			all = map[string]map[netip.Addr][]string{}
+		}
+		all[e.ID] = names
+	}
+	return all, nil
 }
 
 // flow is what the arguments mean.

@@ -28,6 +28,9 @@ type Facts struct {
 type State struct {
 	// Health has what keeps the daemon from being ok.
 	Health []cause.Cause
+	// HostAsked says that the engine asks for names in the host's own name, where a policy has
+	// *.NAME, with what to do.
+	HostAsked string
 	// Unguarded says why containers have no port filter, Protection what stands between a
 	// flush of all rules and open networks, in the words of plugin.Health.
 	Unguarded, Protection string

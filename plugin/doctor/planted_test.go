@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver"
+	"github.com/gangway-net/gangway/driver/cause"
 	"github.com/gangway-net/gangway/integration/testkit"
 )
 
@@ -196,7 +197,10 @@ func plantedUnseen() map[string]planted {
 		"a container's rules": {port: 8000, inside: "nft add table inet fw; nft 'add chain inet fw in { type filter hook input priority 0; policy drop; }'", bare: true, note: "not looked at: rules of nftables in container web: "},
 		"a program":           {host: "tc qdisc add dev lan0 clsact", note: "not looked at: what the programs at lan0 drop … tc filter show dev lan0 ingress"},
 		"the daemon's files":  {change: func(s *State) { s.Files = 0 }, note: "not looked at: how many files the daemon has open"},
-		"no port filter":      {change: func(s *State) { s.Unguarded = "no cls_bpf" }, note: "missing in the kernel: sch_ingress or cls_bpf: containers have no port filter: no cls_bpf"},
-		"no protection":       {change: func(s *State) { s.Protection = "none" }, note: "missing in the kernel: tables with an owner (NFT_TABLE_F_OWNER) (Linux 5.12 or newer): isolation is off"},
+		"names asked by the host": {change: func(s *State) {
+			s.HostAsked = cause.Of(cause.HostAsked, "the host's server of names, 127.0.0.53, is on its loopback, and policies allow *.b.example").Line()
+		}, note: "the host's server of names, 127.0.0.53, is on its loopback, and policies allow *.b.example: the engine asks it in the host's own name"},
+		"no port filter": {change: func(s *State) { s.Unguarded = "no cls_bpf" }, note: "missing in the kernel: sch_ingress or cls_bpf: containers have no port filter: no cls_bpf"},
+		"no protection":  {change: func(s *State) { s.Protection = "none" }, note: "missing in the kernel: tables with an owner (NFT_TABLE_F_OWNER) (Linux 5.12 or newer): isolation is off"},
 	}
 }

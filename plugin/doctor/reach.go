@@ -223,6 +223,9 @@ func Missing(f Facts, t Target) (notes []string) {
 			notes = append(notes, nameOf(e.Whose, e.ID)+" publishes no port on network "+f.network(e)+": this host and the network's containers reach it, and nobody else")
 		}
 	}
+	if f.State.HostAsked != "" {
+		notes = append(notes, f.State.HostAsked)
+	}
 	if f.State.Unguarded != "" {
 		notes = append(notes, "missing in the kernel: sch_ingress or cls_bpf: containers have no port filter: "+f.State.Unguarded)
 	}

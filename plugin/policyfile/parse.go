@@ -1,6 +1,7 @@
 package policyfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/gangway-net/gangway/config"
+	"github.com/gangway-net/gangway/driver/policy"
 )
 
 // Document is one policy of a file.
@@ -124,13 +126,14 @@ func (p part) parse() (d Document, empty bool, err error) {
 		return d, false, p.at(top, "want words of a policy, such as \"name: agents\", each on a line")
 	}
 	d.Text = p.text
+	values := map[string]*yaml.Node{}
 	seen := map[string]*yaml.Node{}
 	for i := 0; i+1 < len(top.Content); i += 2 {
 		word, value := top.Content[i], top.Content[i+1]
 		if before := seen[word.Value]; before != nil {
 			return d, false, p.at(word, "%s stands on line %d already", word.Value, p.before+before.Line)
 		}
-		seen[word.Value] = word
+		seen[word.Value], values[word.Value] = word, value
 		if err := p.take(&d, word, value); err != nil {
 			return d, false, err
 		}
@@ -141,7 +144,32 @@ func (p part) parse() (d Document, empty bool, err error) {
 	if d.Policy == (config.Policy{}) {
 		return d, false, p.at(top, "policy %s says nothing: want one of %s", d.Name, strings.Join(config.PolicyWords(), ", "))
 	}
-	return d, false, nil
+	return d, false, p.contradiction(d, values)
+}
+
+// contradiction refuses an entry that can never match, whatever a network says beside the policy,
+// at its place.
+func (p part) contradiction(d Document, values map[string]*yaml.Node) error {
+	texts := d.Policy
+	texts.Egress = cmp.Or(texts.Egress, config.EgressDeny) // a network may say it
+	whole, err := policy.Of(texts)
+	if err == nil {
+		err = whole.Check(true, true)
+	}
+	if err == nil {
+		return nil
+	}
+	var of *policy.Mistake
+	if !errors.As(err, &of) {
+		return fmt.Errorf("%s: %w", d.At, err)
+	}
+	at := values[strings.TrimPrefix(string(of.Option), "gangway.")]
+	for _, item := range at.Content {
+		if all, failed := config.ParseDestinations(item.Value); failed == nil && len(all) == 1 && all[0].String() == of.Value {
+			at = item
+		}
+	}
+	return p.at(at, "%w", err)
 }
 
 // bare says that a text has nothing but comments.

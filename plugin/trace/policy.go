@@ -1,8 +1,10 @@
 package trace
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/gangway-net/gangway/driver/policy"
 	"github.com/gangway-net/gangway/plugin"
@@ -17,6 +19,7 @@ func (d *Decision) refused(s State, f Flow, to Party) bool {
 		if !to.Host && inNetwork(s.network(e.NetworkID), packet.To) {
 			return false
 		}
+		packet.Names = s.Names[e.ID][packet.To]
 		if p, err := policy.Of(e.Policy); err != nil || p.Outward() {
 			if d.judged(s, e, judgement{"sends", packet, p.Audit, p.Why(packet, to.Host)}) {
 				return true
@@ -44,6 +47,9 @@ func (d *Decision) judged(s State, e plugin.Endpoint, j judgement) bool {
 	whose := "of network " + netName(s.network(e.NetworkID))
 	if e.Policy != s.network(e.NetworkID).Policy {
 		whose = "of " + nameOf(e.Whose, e.ID) + " on network " + netName(s.network(e.NetworkID))
+	}
+	if len(j.packet.Names) > 0 {
+		whose += fmt.Sprintf(", which has %s open as an address of %s,", j.packet.To, strings.Join(j.packet.Names, " and "))
 	}
 	switch {
 	case j.Passes:

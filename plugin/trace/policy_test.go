@@ -18,6 +18,8 @@ func TestDecidePolicy(t *testing.T) {
 	}{
 		{"front-a", "10.0.1.2", "1.2.3.4:443", "allows it: gangway.egress.allow=1.2.3.4:443", false},
 		{"front-a", "10.0.1.2", "1.2.3.4:80", "the policy of network front about what a container sends refuses it (table inet gangway-policy): gangway.egress=deny; add 1.2.3.4:80/tcp to gangway.egress.allow", true},
+		{"front-a", "10.0.1.2", "1.2.3.5:443", "the policy of network front, which has 1.2.3.5 open as an address of a.example and b.example, about what a container sends allows it: gangway.egress.allow=*.example:443", false},
+		{"front-a", "10.0.1.2", "1.2.3.6:443", "gangway.egress=deny", true},
 		{"front-a", "10.0.1.2", "192.0.2.1:22", "gangway.host=none; add 22/tcp to gangway.host", true},
 		{"front-a", "10.0.1.2", "10.0.1.3:80", "", false},
 		{"routed-a", "10.0.5.2", "10.0.9.2:80", "accepted: the policies of both sides say so: gangway.egress.allow there has network:plain, and gangway.ingress here has network:routed", false},
@@ -57,10 +59,11 @@ func policedShop() State {
 			}
 		}
 	}
-	give("", "id-front", config.Policy{Egress: "deny", Allow: "1.2.3.4:443", Ingress: "10.9.0.0/24", Host: "none"})
+	give("", "id-front", config.Policy{Egress: "deny", Allow: "1.2.3.4:443,*.example:443", Ingress: "10.9.0.0/24", Host: "none"})
 	give("front-b", "id-front", config.Policy{Egress: "deny", Ingress: "any", Mode: "audit"})
 	give("", "id-routed", config.Policy{Allow: "network:plain:80", Networks: "plain gw-plain 10.0.9.0/24"})
 	give("", "id-plain", config.Policy{Ingress: "any,network:routed", Networks: "routed gw-routed 10.0.5.0/24"})
+	s.Names = map[string]map[netip.Addr][]string{s.Endpoints[0].ID: {addr("1.2.3.5"): {"a.example", "b.example"}}}
 	for i := range s.Ports {
 		s.Ports[i].EndpointID = s.Endpoints[0].ID
 	}

@@ -14,6 +14,8 @@ type State struct {
 	Endpoints []plugin.Endpoint
 	Ports     []plugin.Port
 	Host      []netip.Addr
+	// Names are the names that have opened an address, by the endpoint for which it is open.
+	Names map[string]map[netip.Addr][]string
 }
 
 // Party is one end of a flow: the host, a container, or somebody outside of both.

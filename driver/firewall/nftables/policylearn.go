@@ -80,6 +80,13 @@ func (p *PolicyTable) Names(who policy.Who, to netip.Addr) []string {
 	return p.learned.memory.Names(who, to)
 }
 
+// Learned are addresses that names have opened for some, and that are open still.
+func (p *PolicyTable) Learned(of []policy.Who) []policy.Learned {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.learned.memory.OpenTo(of, time.Now())
+}
+
 // all is what a table that is made anew has of names.
 func (p *PolicyTable) all() policy.Change {
 	now := time.Now()

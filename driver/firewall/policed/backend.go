@@ -44,8 +44,10 @@ type Table interface {
 type Names interface {
 	// Serve says at which port the resolver answers, from the next change on; 0 for nowhere.
 	Serve(port uint16)
-	// Names are those by which somebody has learned of an address, also a while ago.
+	// Names are those by which somebody has learned of an address, also a while ago, and
+	// Learned what is open for some.
 	Names(who policy.Who, to netip.Addr) []string
+	Learned(of []policy.Who) []policy.Learned
 }
 
 // Resolver answers questions for names. Package resolver has the real one.
@@ -287,6 +289,22 @@ func (p *Backend) Uses(ctx context.Context, texts []config.Policy) ([]policy.Usa
 		return nil, nil
 	}
 	return p.o.Table.Uses(ctx, texts)
+}
+
+// Learned are addresses that names have opened for some.
+func (p *Backend) Learned(of []policy.Who) []policy.Learned {
+	if p.o.Names == nil {
+		return nil
+	}
+	return p.o.Names.Learned(of)
+}
+
+// Names are those by which somebody has learned of an address, also a while ago.
+func (p *Backend) Names(who policy.Who, to netip.Addr) []string {
+	if p.o.Names == nil {
+		return nil
+	}
+	return p.o.Names.Names(who, to)
 }
 
 // Protection implements what firewall.ProtectionOf asks for.

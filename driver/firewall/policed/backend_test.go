@@ -87,6 +87,8 @@ func (f fakeTable) Serve(port uint16) { f.port = port }
 
 func (f fakeTable) Names(policy.Who, netip.Addr) []string { return nil }
 
+func (f fakeTable) Learned([]policy.Who) []policy.Learned { return nil }
+
 // Follow and FollowAll are those of a resolver.
 func (f fakeTable) Follow(remove, add []policy.Binding) (uint16, error) {
 	return 10053, f.call("follow -%s +%s", names(remove), names(add))
