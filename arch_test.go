@@ -16,7 +16,7 @@ const module = "github.com/gangway-net/gangway"
 // form a tree with main at its root: what holds decisions (config, driver,
 // ipam) never learns of what talks to the kernel or the wire.
 var arrows = map[string][]string{
-	"":                          {"config", "ipam", "ipam/lease", "ipam/lease/dhcp", "driver", "driver/cause", "driver/drift", "driver/events", "driver/model", "driver/link", "driver/nflog", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/firewall/policed", "driver/hostport", "driver/conntrack", "driver/resolver", "driver/watch", "plugin", "plugin/engine", "plugin/metrics", "plugin/names", "plugin/page", "plugin/store", "plugin/cli"},
+	"":                          {"config", "ipam", "ipam/lease", "ipam/lease/dhcp", "driver", "driver/cause", "driver/drift", "driver/events", "driver/model", "driver/link", "driver/nflog", "driver/firewall", "driver/firewall/firewalld", "driver/firewall/iptables", "driver/firewall/nftables", "driver/firewall/policed", "driver/hostport", "driver/conntrack", "driver/reader", "driver/resolver", "driver/watch", "plugin", "plugin/engine", "plugin/metrics", "plugin/names", "plugin/page", "plugin/store", "plugin/cli"},
 	"config":                    {},
 	"printable":                 {},
 	"ipam":                      {"config", "ipam/lease"},
@@ -50,7 +50,9 @@ var arrows = map[string][]string{
 	"driver/firewall/iptables":  {"driver/firewall", "driver/procfile", "driver/spec", "driver/undo"},
 	"driver/firewall/nftables":  {"config", "driver/firewall", "driver/policy", "driver/spec"},
 	"driver/hostport":           {"driver/bpfprog", "driver/procfile", "driver/spec", "printable"},
-	"driver/resolver":           {"config", "driver/cause", "driver/firewall", "driver/policy"},
+	"driver/reader":             {"config", "driver/firewall", "driver/policy", "driver/servername"},
+	"driver/resolver":           {"config", "driver/cause", "driver/firewall", "driver/policy", "driver/reader"},
+	"driver/servername":         {},
 	"driver/nftrace":            {},
 	"driver/conntrack":          {"driver/nlattr", "driver/policy", "driver/spec"},
 	"driver/watch":              {"driver/bpfprog", "driver/nlattr", "driver/procfile", "driver/spec", "printable"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 
 	"github.com/sirupsen/logrus"
@@ -14,6 +15,7 @@ import (
 	"github.com/gangway-net/gangway/driver/hostport"
 	"github.com/gangway-net/gangway/driver/link"
 	"github.com/gangway-net/gangway/driver/nflog"
+	"github.com/gangway-net/gangway/driver/reader"
 	"github.com/gangway-net/gangway/driver/resolver"
 )
 
@@ -56,7 +58,7 @@ func (d *daemon) openResolver(table *nftables.PolicyTable, log *logrus.Entry) (*
 	}
 	d.closers = append(d.closers, flows.Close)
 	r := resolver.New(resolver.Options{
-		Host: askedHost{d.links, flows, func(a netip.Addr) []netip.Addr { return d.driver.AddressesOf(a) }}, Learn: table.Learn, Servers: resolver.Files(ownServers, engineServers()...), Log: log,
+		Host: askedHost{d.links, flows, func(a netip.Addr) []netip.Addr { return d.driver.AddressesOf(a) }}, Learn: table.Learn, Knows: table.Knows, Way: d.way, Servers: resolver.Files(ownServers, engineServers()...), Log: log,
 	})
 	d.conditions.ask(cause.Unresolved, r.Unresolved)
 	d.conditions.ask(cause.HostAsked, r.HostAsked)
@@ -83,6 +85,25 @@ func (h askedHost) Came(fd int, ipv6 bool) (int, error) { return hostport.CameBy
 
 func (h askedHost) Asked(proto uint8, client, local netip.AddrPort) (netip.AddrPort, error) {
 	return h.flows.Asked(proto, client, local)
+}
+
+// way finds that of a connection which the daemon passes on: the one by which it would leave if
+// it went by itself. What routes send elsewhere because of who has sent it goes no other way.
+func (d *daemon) way(ctx context.Context, p reader.Passage) (source netip.Addr, err error) {
+	forwarded, err := d.links.WayFor(ctx, p.Link, p.Client, p.To)
+	if err != nil {
+		return source, err
+	}
+	for _, link := range forwarded.Links {
+		if source, err = d.driver.Leaves(p.Bridge, link, p.To.Is6()); err != nil {
+			return source, err
+		}
+	}
+	own, err := d.links.WayFor(ctx, 0, source, p.To)
+	if err == nil && own.Route != forwarded.Route {
+		err = fmt.Errorf("the host's own way to %s is by %v, that of the container by %v", p.To, own.Links, forwarded.Links)
+	}
+	return source, err
 }
 
 // openDropLog opens what tells of refused packets, and of names that were refused.

@@ -283,7 +283,7 @@ func TestNetworkOptionsTable(t *testing.T) {
 		"com.docker.network.host_ipv4":                      "1.2.3.4",
 		"com.docker.network.host_ipv6":                      "fd00::1",
 
-		"gangway.egress": "deny", "gangway.egress.allow": "1.2.3.4", "gangway.egress.deny": "metadata",
+		"gangway.egress": "deny", "gangway.egress.allow": "1.2.3.4", "gangway.egress.deny": "metadata", "gangway.egress.names": "strict",
 		"gangway.ingress": "lan", "gangway.host": "dns", "gangway.policy": "agents", "gangway.mode": "audit", "gangway.lock": "true",
 		"gangway.rate.in": "100mbit", "gangway.rate.out": "1gbit/1mb",
 		"gangway.routes": "10.9.0.0/16 via 10.80.0.5", "gangway.host_routes": "10.9.0.0/16 via 10.80.0.5", "gangway.no_default_route": "true",
@@ -295,9 +295,9 @@ func TestNetworkOptionsTable(t *testing.T) {
 			t.Errorf("%s has no example: add a value to other that is not its default", row.Name)
 		}
 	}
-	// Internal, IPv4 and IPv6 are the engine's; one holds the text. Seven rows are of one
+	// Internal, IPv4 and IPv6 are the engine's; one holds the text. Eight rows are of one
 	// field, Policy.
-	if n := reflect.TypeFor[Network]().NumField(); len(table)-6+4 != n {
+	if n := reflect.TypeFor[Network]().NumField(); len(table)-7+4 != n {
 		t.Errorf("%d rows for %d fields", len(table), n)
 	}
 	for _, row := range table {

@@ -23,7 +23,11 @@ func egressOptions() []Option {
 	deny := policyOption("gangway.egress.deny", destinations,
 		"what containers do not reach, whatever else allows it; addresses of the host among them",
 		destinationList, func(p *Policy) *string { return &p.Deny })
-	return []Option{egress, allow, deny}
+	names := policyOption("gangway.egress.names", strings.Join(NameModes(), ", "),
+		"what a name in gangway.egress.allow opens: its addresses, which other names may share; or connections to these that say the name, by TLS or HTTP, which pass through the daemon; address if nothing is said",
+		namesWord, func(p *Policy) *string { return &p.Names })
+	names.Choices = NameModes()
+	return []Option{egress, allow, deny, names}
 }
 
 const destinations = "entries with `,` between them: address, subnet, `NAME`, `*.NAME`, internet, private, lan, metadata, host, dns or `network:NAME`, each with `:PORT` or `:PORT-PORT` and `/tcp`, `/udp` or `/sctp` behind it; none"
@@ -33,6 +37,8 @@ func defaultOf(setting string) string {
 }
 
 func egressWord(v string) (string, error) { return word(v, Egresses()) }
+
+func namesWord(v string) (string, error) { return word(v, NameModes()) }
 
 func destinationList(v string) (string, error) { return canonical(v, ParseDestinations) }
 

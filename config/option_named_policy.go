@@ -44,6 +44,7 @@ func policyWords() []policyWord {
 		{"egress", false, egressWord, func(p *Policy) *string { return &p.Egress }},
 		{"egress.allow", true, destinationList, func(p *Policy) *string { return &p.Allow }},
 		{"egress.deny", true, destinationList, func(p *Policy) *string { return &p.Deny }},
+		{"egress.names", false, namesWord, func(p *Policy) *string { return &p.Names }},
 		{"ingress", true, ingressList, func(p *Policy) *string { return &p.Ingress }},
 		{"host", true, hostAccessList, func(p *Policy) *string { return &p.Host }},
 		{"mode", false, func(v string) (string, error) { return word(v, Modes()) }, func(p *Policy) *string { return &p.Mode }},

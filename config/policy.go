@@ -21,6 +21,8 @@ type Policy struct {
 	Egress string `json:"egress,omitempty"`
 	Allow  string `json:"allow,omitempty"`
 	Deny   string `json:"deny,omitempty"`
+	// Names is one of NameModes.
+	Names string `json:"names,omitempty"`
 	// Ingress is asked for by ParseIngress, Host by ParseHostAccess.
 	Ingress string `json:"ingress,omitempty"`
 	Host    string `json:"host,omitempty"`
@@ -35,7 +37,7 @@ type Policy struct {
 func (p Policy) Over(base Policy) Policy {
 	return Policy{
 		Name:   cmp.Or(p.Name, base.Name),
-		Egress: cmp.Or(p.Egress, base.Egress), Allow: cmp.Or(p.Allow, base.Allow), Deny: cmp.Or(p.Deny, base.Deny),
+		Egress: cmp.Or(p.Egress, base.Egress), Allow: cmp.Or(p.Allow, base.Allow), Deny: cmp.Or(p.Deny, base.Deny), Names: cmp.Or(p.Names, base.Names),
 		Ingress: cmp.Or(p.Ingress, base.Ingress), Host: cmp.Or(p.Host, base.Host), Mode: cmp.Or(p.Mode, base.Mode),
 		Networks: cmp.Or(p.Networks, base.Networks),
 	}
@@ -50,6 +52,9 @@ func Egresses() []string { return []string{EgressOpen, EgressInternet, EgressDen
 // Modes is explained with Egresses.
 func Modes() []string { return []string{ModeEnforce, ModeAudit} }
 
+// NameModes are the values of gangway.egress.names, the default first.
+func NameModes() []string { return []string{NamesByAddress, NamesStrict} }
+
 // The words of policies. Any and None stand for everything and for nothing, in the place of
 // a list.
 const (
@@ -59,10 +64,12 @@ const (
 	ModeEnforce    = "enforce"
 	ModeAudit      = "audit"
 	// ModeLearn is audit of all that there is, with questions for names; nobody can say it.
-	ModeLearn = "learn"
-	Any       = "any"
-	None      = "none"
-	HostDNS   = "dns"
+	ModeLearn      = "learn"
+	NamesByAddress = "address"
+	NamesStrict    = "strict"
+	Any            = "any"
+	None           = "none"
+	HostDNS        = "dns"
 )
 
 // Group is a name for many addresses; see package policy for which.

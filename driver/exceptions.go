@@ -59,7 +59,7 @@ func admitException(s *model.State, n *model.Network, e *model.Endpoint, x model
 	if cmp.Or(said.Egress, config.EgressOpen) == config.EgressOpen && len((config.Policy{Allow: x.To}).NamedNetworks()) == 0 {
 		return fmt.Errorf("egress is open: all is allowed that egress.deny does not have, and %s adds nothing", x.To)
 	}
-	p, err := policy.Of(config.Policy{Egress: config.EgressDeny, Allow: x.To, Deny: said.Deny})
+	p, err := policy.Of(config.Policy{Egress: config.EgressDeny, Allow: x.To, Deny: said.Deny, Names: said.Names})
 	if err == nil {
 		err = p.Check(true, true)
 	}

@@ -105,7 +105,7 @@ func lines(s *model.State, n *model.Network, e *model.Endpoint) (all []PolicyLin
 			}
 			counts = false
 		}
-		if value := plan.Unsaid(said).Word(word); counts && value != config.None {
+		if value := plan.Unsaid(said).Word(word); counts && value != "" && value != config.None {
 			all = append(all, PolicyLine{Word: word, Value: value, From: fromDefault})
 		}
 	}

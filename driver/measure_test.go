@@ -71,7 +71,7 @@ func TestMeasuresDrops(t *testing.T) {
 	look(t, d)
 	c.refused = []firewall.Refusal{{Counter: "a", Reason: firewall.Isolated, Bridge: d.state().Networks[netA].Bridge, Packets: 5}}
 	look(t, d)
-	want := Drops{firewall.Spoofed: 0, firewall.Unpublished: 0, firewall.Isolated: 5, firewall.NoICC: 0, firewall.Policy: 0, firewall.Audited: 0}
+	want := Drops{firewall.Spoofed: 0, firewall.Unpublished: 0, firewall.Isolated: 5, firewall.NoICC: 0, firewall.Policy: 0, firewall.Audited: 0, firewall.Limited: 0}
 	m := d.Measures(t.Context())
 	i := slices.IndexFunc(m.OnNets, func(n NetworkMeasures) bool { return n.ID == netA })
 	if diff := cmp.Diff([]Drops{want, want}, []Drops{m.Dropped, m.OnNets[i].Dropped}); diff != "" {

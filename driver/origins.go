@@ -2,11 +2,14 @@ package driver
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -100,4 +103,22 @@ func originOf(s *model.State, l spec.Origin) origin {
 		return origin{open: !n.Unrouted(), network: n}
 	}
 	return origin{open: l.Owner == "" && !l.Marked}
+}
+
+// Leaves says by which address of the host a container's connection leaves, which the daemon
+// passes on from a network's bridge by a link; invalid for that of the link. It refuses what rules
+// would not let pass: only what leads outside, out of no internal network.
+func (d *Driver) Leaves(bridge, link string, six bool) (source netip.Addr, err error) {
+	s, unlock := d.desired.Read()
+	defer unlock()
+	n := s.Bridges[bridge]
+	switch {
+	case n == nil:
+		return source, fmt.Errorf("%s is the bridge of no network", bridge)
+	case n.Unrouted() || n.Options.Mode(six) == config.Isolated:
+		return source, fmt.Errorf("nothing leaves network %s", model.Short(n.ID))
+	case s.Bridges[link] != nil || !d.facts.Outside(link):
+		return source, fmt.Errorf("link %s does not lead outside", link)
+	}
+	return plan.SourceAddress(n, six), nil
 }

@@ -92,3 +92,34 @@ func TestAdmitsFollowsNetworks(t *testing.T) {
 		t.Error("a link that is not there is admitted")
 	}
 }
+
+// TestLeaves: what the daemon passes on for containers leaves by what leads outside alone, out of no
+// internal network, and by the address that the network says.
+func TestLeaves(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot")
+	inner := networkRequest(netB, "10.0.1.0/24", "10.0.1.1")
+	inner.Options = map[string]any{"com.docker.network.internal": true}
+	outer := networkRequest(netA, "10.0.0.0/24", "10.0.0.1")
+	outer.Options = generic("com.docker.network.host_ipv4", "192.0.2.9")
+	must(t, d.CreateNetwork(t.Context(), outer))
+	must(t, d.CreateNetwork(t.Context(), inner))
+	a, b := d.desiredBridge(netA), d.desiredBridge(netB)
+	for _, c := range []struct {
+		bridge, link, want string
+		six                bool
+	}{
+		{a, "eth0", "192.0.2.9", false}, {a, "eth0", "invalid IP", true}, {a, "docker0", "", false}, {a, b, "", false}, {b, "eth0", "", false}, {"br9", "eth0", "", false},
+	} {
+		source, err := d.Leaves(c.bridge, c.link, c.six)
+		if (err == nil) != (c.want != "") || err == nil && source.String() != c.want {
+			t.Errorf("%+v: %s (%v)", c, source, err)
+		}
+	}
+}
+
+func (d *Driver) desiredBridge(network string) string {
+	s, unlock := d.desired.Read()
+	defer unlock()
+	return s.Networks[network].Bridge
+}

@@ -67,6 +67,14 @@ func (d *Driver) holds(s *model.State, n *model.Network, e *model.Endpoint) erro
 	if err == nil {
 		err = matches(options, said.Egress, n)
 	}
+	if strict := n.Options.Policy.Names; err == nil {
+		if e != nil {
+			strict = e.Options.Policy.Names
+		}
+		if strict == config.NamesStrict && !p.HasNames() {
+			err = errors.New("gangway.egress.names=strict is about names, and gangway.egress.allow has none: leave one of them out")
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -88,6 +88,7 @@ func nameless(texts config.Policy) config.Policy {
 func says(p config.Policy, of policy.Option) bool {
 	return map[policy.Option]string{
 		policy.OptionEgress: p.Egress, policy.OptionAllow: p.Allow, policy.OptionDeny: p.Deny, policy.OptionHost: p.Host, policy.OptionIngress: p.Ingress,
+		policy.OptionNames: p.Names,
 	}[of] != ""
 }
 

@@ -75,6 +75,7 @@ func scenarios() []scenario {
 		{name: "neighbour-flood", run: testNeighbourFlood, own: true, rules: true},
 		{name: "source-check", run: testSourceCheck, plugin: true, own: true, rules: true},
 		{name: "policy", run: testPolicy, plugin: true, own: true, rules: true},
+		{name: "policy-strict", run: testPolicyStrict, plugin: true, own: true, rules: true},
 		{name: "policy-names", run: testPolicyNames, plugin: true, own: true, rules: true},
 		{name: "policy-host-names", run: testPolicyHostNames, plugin: true, own: true, rules: true},
 		{name: "policy-npm", run: testPolicyNPM, plugin: true, own: true, rules: true},

@@ -86,6 +86,13 @@ func (b *Book) LeadOutside(links []spec.Outside) (news bool) {
 	return news
 }
 
+// Outside says whether a link leads outside; one that is not known does not.
+func (b *Book) Outside(link string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.ContainsFunc(b.known.Outside, func(o spec.Outside) bool { return o.Name == link })
+}
+
 // Listens takes over on which ports from firewall.FirstHighPort on the host listens at some
 // moment, or why that is not known. What is published there is no service of the host's.
 func (b *Book) Listens(s *model.State, found map[spec.Listener]bool, err error, now time.Time) {

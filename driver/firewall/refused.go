@@ -27,10 +27,15 @@ const (
 	Policy Reason = "policy"
 	// Audited is what it would not allow, but in its mode audit lets pass.
 	Audited Reason = "audit"
+	// Limited is a connection that a policy allows, beyond those that a container may have
+	// through the daemon at a time.
+	Limited Reason = "limit"
 )
 
 // Reasons lists all of them.
-func Reasons() []Reason { return []Reason{Spoofed, Unpublished, Isolated, NoICC, Policy, Audited} }
+func Reasons() []Reason {
+	return []Reason{Spoofed, Unpublished, Isolated, NoICC, Policy, Audited, Limited}
+}
 
 // Refusal is how often the rules have refused something since they were made. That
 // number goes back when rules or what counts them are made anew.

@@ -41,16 +41,16 @@ func isolation(n *model.Network, gateway *model.Endpoint) firewall.Network {
 		}
 	}
 	for _, six := range []bool{false, true} {
-		if a := source(n, six); a.IsValid() {
+		if a := SourceAddress(n, six); a.IsValid() {
 			fw.Source = append(fw.Source, a)
 		}
 	}
 	return fw
 }
 
-// source is the address that outgoing traffic of a family takes; invalid for that of
+// SourceAddress is the one that outgoing traffic of a family takes; invalid for that of
 // the link that it leaves by.
-func source(n *model.Network, six bool) netip.Addr {
+func SourceAddress(n *model.Network, six bool) netip.Addr {
 	if six {
 		return n.Options.Host6
 	}

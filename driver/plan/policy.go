@@ -101,7 +101,12 @@ func open(texts config.Policy) bool {
 }
 
 // filled says what counts for what nobody has said, so that equal policies are equal.
-func filled(texts config.Policy) config.Policy { return texts.Over(Unsaid(texts)) }
+func filled(texts config.Policy) config.Policy {
+	if texts.Names == config.NamesByAddress {
+		texts.Names = ""
+	}
+	return texts.Over(Unsaid(texts))
+}
 
 // Unsaid is what counts, beside what was said, for what nobody has said.
 func Unsaid(texts config.Policy) config.Policy {

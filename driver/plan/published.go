@@ -36,7 +36,7 @@ func keptPorts(n *model.Network, e *model.Endpoint) []firewall.PreservedPorts {
 	var runs []spec.Published
 	for _, r := range e.Published {
 		// Another address of the host may have that port for somebody else.
-		mine := r.HostIP.IsUnspecified() || r.HostIP == source(n, r.HostIP.Is6())
+		mine := r.HostIP.IsUnspecified() || r.HostIP == SourceAddress(n, r.HostIP.Is6())
 		if r.Proto == spec.UDP && r.First == r.ContainerFirst && ByNAT(r) && mine {
 			r.HostIP = r.ContainerIP // as that of the other family
 			runs = append(runs, r)
@@ -45,7 +45,7 @@ func keptPorts(n *model.Network, e *model.Endpoint) []firewall.PreservedPorts {
 	var kept []firewall.PreservedPorts
 	for _, r := range spec.Coalesce(runs) {
 		kept = append(kept, firewall.PreservedPorts{
-			NetworkID: n.ID, EndpointID: e.ID, Addr: r.ContainerIP, Source: source(n, r.ContainerIP.Is6()), First: r.First, Last: r.Last,
+			NetworkID: n.ID, EndpointID: e.ID, Addr: r.ContainerIP, Source: SourceAddress(n, r.ContainerIP.Is6()), First: r.First, Last: r.Last,
 		})
 	}
 	return kept

@@ -33,6 +33,10 @@ func (b Binding) Policy() Policy {
 	return p
 }
 
+// Serving says at which ports of the host the daemon serves those whose policy has names: where
+// it answers questions, and reads connections. 0 is nowhere.
+type Serving struct{ Questions, Connections uint16 }
+
 // String names whose policy it is.
 func (b Binding) String() string {
 	if b.EndpointID == "" {

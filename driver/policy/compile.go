@@ -20,6 +20,9 @@ type Compiled struct {
 	Open, Internet bool
 	// Named are the ports for which addresses of names are allowed, each once.
 	Named []config.Ports
+	// Strict says that these are open to connections by TCP alone, and Reads that these are
+	// read.
+	Strict, Reads bool
 	// HostDeny and HostAllow are of what it sends to the host: refused what is in Deny or
 	// in HostDeny, or all of it with NoHost; passed then what is in HostAllow, or the rest if WholeHost says so.
 	HostDeny, HostAllow []PortSpan
@@ -101,7 +104,7 @@ func (p Policy) Compile() Compiled {
 		}
 		allow.add(addresses(a), a.Ports, listed(OptionAllow, a))
 	}
-	c.Named = p.named()
+	c.Named, c.Strict, c.Reads = p.named(), p.Strict, p.Reads()
 	for _, h := range p.HostPorts {
 		hostAllow.add(h, hostPort(h))
 	}

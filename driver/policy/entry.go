@@ -21,11 +21,13 @@ const (
 	OptionHost    Option = "gangway.host"
 	OptionIngress Option = "gangway.ingress"
 	OptionSource  Option = "source"
+	// OptionNames refuses connections that do not say an allowed name.
+	OptionNames Option = "gangway.egress.names"
 )
 
 // Options lists them.
 func Options() []Option {
-	return []Option{OptionEgress, OptionAllow, OptionDeny, OptionHost, OptionIngress, OptionSource}
+	return []Option{OptionEgress, OptionAllow, OptionDeny, OptionHost, OptionIngress, OptionSource, OptionNames}
 }
 
 // Entry is a part of a policy that decides: of an option with a list one item of it, or else
@@ -68,6 +70,8 @@ func (p Policy) Otherwise(of Option) Entry {
 		return Entry{of, string(config.GroupHost)}
 	case OptionSource:
 		return Entry{Option: of}
+	case OptionNames:
+		return Entry{of, config.NamesStrict}
 	}
 	if len(items) == 0 {
 		items = []string{config.None}
@@ -109,6 +113,9 @@ func (p Policy) Denied() (all []Entry) {
 // byName are the ports for which some name is allowed by which a packet passes.
 func (p Policy) byName(to Packet) (ports config.Ports, passes bool) {
 	for _, ports := range p.named() {
+		if p.Strict && to.Proto != protoTCP {
+			continue
+		}
 		known := func(a config.Peers) bool { return a.Ports == ports && slices.ContainsFunc(to.Names, a.Covers) }
 		if match(ports, to) && slices.ContainsFunc(p.Allow, known) {
 			return ports, true

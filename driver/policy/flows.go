@@ -76,8 +76,14 @@ func (j Judge) forbidsOut(b bound, f Flow, asked Packet, host func(netip.Addr) b
 	if b.policy.Asks() && asked.asks() && !within && !host(f.Answers) {
 		return true // the resolver does not answer it
 	}
+	if within && !local || b.policy.Decide(asked, local) {
+		return false
+	}
+	if b.policy.Reads() && !host(f.Answers) {
+		return true // nobody has read what it says
+	}
 	asked.Names = j.known(b, f)
-	return (local || !within) && !b.policy.Decide(asked, local)
+	return !b.policy.Decide(asked, local)
 }
 
 // known are names by which the container has learned of the address.

@@ -52,8 +52,8 @@ type portOf struct {
 }
 
 const (
-	// mostSeen bounds what a lesson remembers, mostNames the addresses of which it knows names.
-	mostSeen, mostNames = 4096, 4096
+	// mostSeen bounds what a lesson remembers, mostNamed the addresses of which it knows names.
+	mostSeen, mostNamed = 4096, 4096
 	// manyPorts is from how many ports of one destination on all are meant, and manyPublic from
 	// how many addresses without names on whom one port stands for the internet.
 	manyPorts, manyPublic = 16, 16
@@ -73,7 +73,7 @@ func (l *Lesson) Named(name string, addrs []netip.Addr) {
 	}
 	for _, a := range addrs {
 		if l.names[a] == nil {
-			if len(l.names) >= mostNames || !Opened(a) {
+			if len(l.names) >= mostNamed || !Opened(a) {
 				continue
 			}
 			l.names[a] = map[string]bool{}

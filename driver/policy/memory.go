@@ -31,6 +31,11 @@ type Learned struct {
 const (
 	mostOfOne = 512
 	mostOfAll = 1 << 16
+	// mostNames of one address are remembered.
+	mostNames = 32
+	// nameGrace is how much longer a name has its address than rules let somebody begin: the
+	// name is asked for when a connection has said it.
+	nameGrace = 30 * time.Second
 	// RecallTime is how long flows are believed to have begun by a name after it was learned.
 	RecallTime = 24 * time.Hour
 )
@@ -48,12 +53,42 @@ type opening struct {
 
 // term is for how long; recall is until when flows are believed to have begun by it.
 type term struct {
-	name          string
+	// names are those by which it was learned, the last one first.
+	names         []nameTerm
 	until, recall time.Time
 }
 
+// nameTerm is one name, and until when the address is its.
+type nameTerm struct {
+	name  string
+	until time.Time
+}
+
+// first is the name that was learned last.
+func (t term) first() string {
+	if len(t.names) == 0 {
+		return ""
+	}
+	return t.names[0].name
+}
+
+// by is the term with one more name, or with a name for longer.
+func (t term) by(name string, until time.Time) term {
+	next := []nameTerm{{name, until}}
+	for _, n := range t.names {
+		switch {
+		case n.name == name && n.until.After(until):
+			next[0].until = n.until
+		case n.name != name && len(next) < mostNames:
+			next = append(next, n)
+		}
+	}
+	t.names = next
+	return t
+}
+
 func (o opening) learned(who Who, t term) Learned {
-	return Learned{Who: who, Name: t.name, To: o.to, Ports: o.ports, Until: t.until}
+	return Learned{Who: who, Name: t.first(), To: o.to, Ports: o.ports, Until: t.until}
 }
 
 // Change is what the kernel needs for what was learned: in Gone and Fresh what is opened, in
@@ -72,12 +107,14 @@ func (m *Memory) Learn(list []Learned, now time.Time) (c Change) {
 		o := opening{l.To, l.Ports}
 		was, known := m.all[l.Who][o]
 		if known && !was.until.Before(l.Until) {
+			m.all[l.Who][o] = was.by(l.Name, l.Until)
 			continue
 		}
 		if !known {
 			c.Gone = append(c.Gone, m.room(l.Who)...)
 		}
-		next := term{l.Name, l.Until, was.recall}
+		next := was.by(l.Name, l.Until)
+		next.until = l.Until
 		if was.recall.Before(now.Add(RecallTime / 2)) {
 			next.recall = now.Add(RecallTime)
 			c.Recall = append(c.Recall, Learned{Who: l.Who, Name: l.Name, To: l.To, Ports: l.Ports, Until: next.recall})
@@ -91,7 +128,27 @@ func (m *Memory) Learn(list []Learned, now time.Time) (c Change) {
 		m.all[l.Who][o] = next
 		c.Fresh = append(c.Fresh, o.learned(l.Who, next))
 	}
+	c.Fresh = lastOfEach(c.Fresh)
 	return c
+}
+
+// lastOfEach leaves of what is for the same the last one: an answer may have an address twice.
+func lastOfEach(list []Learned) (all []Learned) {
+	type key struct {
+		Who
+		opening
+	}
+	place := map[key]int{}
+	for _, l := range list {
+		at := key{l.Who, opening{l.To, l.Ports}}
+		if i, there := place[at]; there {
+			all[i] = l
+			continue
+		}
+		place[at] = len(all)
+		all = append(all, l)
+	}
+	return all
 }
 
 // room makes place for one more of somebody's.
@@ -142,10 +199,18 @@ func (m *Memory) Keep(kept func(Learned) bool, now time.Time) (gone []Learned) {
 	for who, of := range m.all {
 		for o, t := range of {
 			l := o.learned(who, t)
-			if now.After(t.until) && now.After(t.recall) || !kept(l) {
+			names := slices.DeleteFunc(slices.Clone(t.names), func(n nameTerm) bool {
+				of := l
+				of.Name = n.name
+				return !kept(of)
+			})
+			if now.After(t.until) && now.After(t.recall) || len(names) == 0 {
 				gone = append(gone, l)
 				m.drop(who, o)
+				continue
 			}
+			t.names = names
+			of[o] = t
 		}
 	}
 	return gone
@@ -164,7 +229,7 @@ func (m *Memory) Recall(l Learned, recall time.Time) {
 	if !known {
 		m.total++
 	}
-	t := term{cmp.Or(l.Name, was.name), was.until, was.recall}
+	t := was.by(cmp.Or(l.Name, was.first()), l.Until)
 	if l.Until.After(t.until) {
 		t.until = l.Until
 	}
@@ -222,9 +287,25 @@ func (m *Memory) Has(l Learned) bool {
 // Names are those by which somebody has learned of an address, with what has ended.
 func (m *Memory) Names(who Who, to netip.Addr) (names []string) {
 	for o, t := range m.all[who] {
-		if o.to == to && !slices.Contains(names, t.name) {
-			names = append(names, t.name)
+		if o.to != to {
+			continue
+		}
+		for _, n := range t.names {
+			if !slices.Contains(names, n.name) {
+				names = append(names, n.name)
+			}
 		}
 	}
 	return names
+}
+
+// Knows says that somebody has learned of an address by that very name, and may begin a
+// connection there, or could a moment ago.
+func (m *Memory) Knows(who Who, to netip.Addr, name string, now time.Time) bool {
+	for o, t := range m.all[who] {
+		if o.to == to && slices.ContainsFunc(t.names, func(n nameTerm) bool { return n.name == name && n.until.Add(nameGrace).After(now) }) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ func (p Policy) Opens(name string) (all []config.Ports) {
 		return nil
 	}
 	for _, a := range p.Allow {
-		if a.Covers(name) && !slices.Contains(all, a.Ports) {
+		if a.Covers(name) && p.mayOpen(a.Ports) && !slices.Contains(all, a.Ports) {
 			all = append(all, a.Ports)
 		}
 	}
@@ -63,12 +64,35 @@ func (p Policy) WhyNamed(name string, to Packet) (v Verdict, note string) {
 // named are the ports for which some name is allowed, each once.
 func (p Policy) named() (all []config.Ports) {
 	for _, a := range p.Allow {
-		if a.Name != "" && !slices.Contains(all, a.Ports) {
+		if a.Name != "" && p.mayOpen(a.Ports) && !slices.Contains(all, a.Ports) {
 			all = append(all, a.Ports)
 		}
 	}
 	return all
 }
+
+// HasNames says that the policy allows some names, or *.NAME.
+func (p Policy) HasNames() bool {
+	return slices.ContainsFunc(p.Allow, func(a config.Peers) bool { return a.Name != "" })
+}
+
+// Reads says that connections to addresses of names have to say the name, and are read for it.
+// In mode audit nothing is read: who waits for the other side to begin would wait for ever.
+func (p Policy) Reads() bool { return p.Strict && !p.Audit && len(p.named()) > 0 }
+
+// OpensTo says whether a name is allowed for a port by TCP.
+func (p Policy) OpensTo(name string, port uint16) bool {
+	to := Packet{Proto: protoTCP, Port: port}
+	return slices.ContainsFunc(p.Opens(name), func(ports config.Ports) bool { return match(ports, to) })
+}
+
+// mayOpen says that a name may open some of these ports. A strict one is told by TCP alone.
+func (p Policy) mayOpen(ports config.Ports) bool {
+	return !p.Strict || ports.Proto == 0 || ports.Proto == protoTCP
+}
+
+// protoTCP is the number of TCP.
+const protoTCP = 6
 
 func (p Policy) denied(name string) bool {
 	return slices.ContainsFunc(p.Deny, func(d config.Peers) bool { return d.Covers(name) })
@@ -100,6 +124,11 @@ func (p Policy) NamesServer() bool {
 
 // checkNames refuses names that can never match.
 func (p Policy) checkNames() error {
+	for _, a := range p.Allow {
+		if a.Name != "" && !p.mayOpen(a.Ports) {
+			return fmt.Errorf("gangway.egress.allow has %s, which can never match: with gangway.egress.names=%s a name opens TCP alone; allow addresses for the rest", a, config.NamesStrict)
+		}
+	}
 	for _, d := range p.Deny {
 		switch {
 		case d.Group == config.GroupDNS:

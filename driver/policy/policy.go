@@ -12,14 +12,21 @@ import (
 type Policy struct {
 	Mode
 	// Egress is one of config.Egresses, for what neither Deny nor Allow has; Deny goes first.
-	Egress      string
-	Allow, Deny []config.Peers
+	Egress string
+	destinations
 	// Everybody reaches the containers, or else Ingress says who.
 	Everybody bool
 	Ingress   []config.Source
 	// WholeHost says that containers reach all of the host, or else HostPorts of it.
 	WholeHost bool
 	HostPorts []config.Ports
+}
+
+// destinations are those of a policy's lists.
+type destinations struct {
+	Allow, Deny []config.Peers
+	// Strict says that names open connections by TCP that say one of them, and nothing else.
+	Strict bool
 }
 
 // Mode is how a policy is kept.
@@ -36,6 +43,7 @@ func Of(texts config.Policy) (p Policy, err error) {
 	p.Egress = cmp.Or(texts.Egress, config.EgressOpen)
 	p.Learn = texts.Mode == config.ModeLearn
 	p.Audit = texts.Audits()
+	p.Strict = texts.Names == config.NamesStrict
 	host := texts.Host
 	if host == "" && p.Egress == config.EgressOpen {
 		host = config.Any

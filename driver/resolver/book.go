@@ -119,8 +119,8 @@ func (b *book) policies() map[config.Policy]policy.Policy {
 	return all
 }
 
-// find returns whose policy counts for who asks by a link; none, if that has no names.
-func (b *book) find(link string, from netip.Addr) (bound, bool) {
+// whose returns whose policy counts for who has sent something by a link.
+func (b *book) whose(link string, from netip.Addr) (bound, bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	of, found := b.own[from]
@@ -128,5 +128,11 @@ func (b *book) find(link string, from netip.Addr) (bound, bool) {
 		of, found = b.networks[link]
 		found = found && slices.ContainsFunc(of.Subnets, func(p netip.Prefix) bool { return p.Contains(from) })
 	}
+	return of, found
+}
+
+// find returns whose policy counts for who asks by a link; none, if that has no names.
+func (b *book) find(link string, from netip.Addr) (bound, bool) {
+	of, found := b.whose(link, from)
 	return of, found && of.policy.Asks()
 }

@@ -11,6 +11,9 @@
 // before they end: where an engine asks in the host's own name, no question of a container is
 // seen.
 //
+// Where the policy has strict names, connections to the addresses that were learned pass through
+// the daemon as well: package reader has what becomes of them.
+//
 // Invariant: nobody is answered of whom the link, the address and the policy are not known to
 // go together; nobody takes goroutines, descriptors or memory without bounds, or those of the
 // others. The package refuses to cache: what containers get is as old as the server's answer.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/policy"
 )
 
 // refused counts names that were refused, and tells who looks.
@@ -24,6 +25,7 @@ type refusal struct {
 	bridge string
 	from   netip.Addr
 	reason firewall.Reason
+	option policy.Option
 }
 
 const (
@@ -39,7 +41,15 @@ func (r *refused) note(c client, name string, got *firewall.Answer) {
 	if c.audited() {
 		reason = firewall.Audited
 	}
-	at := refusal{c.Bridge, c.from.Addr(), reason}
+	r.tell(firewall.Refused{
+		Time: time.Now(), Reason: reason, In: c.Bridge, Protocol: map[uint8]string{6: "tcp", 17: "udp"}[c.proto],
+		From: c.from, To: netip.AddrPortFrom(netip.Addr{}, 53), Name: printable(name), Answer: got,
+	})
+}
+
+// tell counts what was refused.
+func (r *refused) tell(told firewall.Refused) {
+	at := refusal{told.In, told.From.Addr(), told.Reason, told.Option}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.counts == nil {
@@ -49,13 +59,6 @@ func (r *refused) note(c client, name string, got *firewall.Answer) {
 		at.from = netip.Addr{}
 	}
 	r.counts[at]++
-	if len(r.followers) == 0 {
-		return
-	}
-	told := firewall.Refused{
-		Time: time.Now(), Reason: reason, In: c.Bridge, Protocol: map[uint8]string{6: "tcp", 17: "udp"}[c.proto],
-		From: c.from, To: netip.AddrPortFrom(netip.Addr{}, 53), Name: printable(name), Answer: got,
-	}
 	for f := range r.followers {
 		f.tell(told)
 	}
@@ -77,7 +80,7 @@ func (r *Resolver) Refused(context.Context) (all []firewall.Refusal, err error) 
 	defer r.refused.mu.Unlock()
 	for at, n := range r.refused.counts {
 		all = append(all, firewall.Refusal{
-			Counter: fmt.Sprint("name ", at.bridge, " ", at.reason, " ", at.from), Reason: at.reason, Bridge: at.bridge, Addr: at.from, Packets: n,
+			Counter: fmt.Sprint("name ", at.bridge, " ", at.reason, " ", at.option, " ", at.from), Reason: at.reason, Option: at.option, Bridge: at.bridge, Addr: at.from, Packets: n,
 		})
 	}
 	return all, nil

@@ -11,8 +11,11 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/cause"
+	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/policy"
+	"github.com/gangway-net/gangway/driver/reader"
 )
 
 // Host is what of the host's network is asked. Its methods are safe for concurrent use.
@@ -32,6 +35,10 @@ type Options struct {
 	Host Host
 	// Learn opens addresses; they are open when it returns.
 	Learn func(ctx context.Context, list []policy.Learned) error
+	// Knows says that somebody has learned of an address by that very name.
+	Knows func(who policy.Who, to netip.Addr, name string) bool
+	// Way is that of connections that pass through the daemon, see reader.Host.
+	Way func(ctx context.Context, p reader.Passage) (source netip.Addr, err error)
 	// Servers are the host's own, in the order in which they are asked. Others are known to
 	// be asked by engines in the name of containers.
 	Servers func() (own, others []netip.AddrPort)
@@ -46,8 +53,13 @@ type Resolver struct {
 	shares  shares
 	refused refused
 	fresh   *fresh
+	// reader passes on what is sent to addresses of strict names.
+	reader *reader.Reader
+	listening
+}
 
-	// mu guards sockets.
+// listening is where it listens.
+type listening struct {
 	mu      sync.Mutex
 	sockets *sockets
 }
@@ -59,12 +71,47 @@ func New(o Options) *Resolver {
 	r.fresh = newFresh(o.Learn, func(ctx context.Context, name string, kind uint16) (answer, error) {
 		return r.ask(ctx, name, kind)
 	}, o.Log)
+	r.reader = reader.New(reader.Options{Host: readersHost{o.Host, o.Way}, Whose: r.whose, Knows: o.Knows, Refuse: r.refuse, Log: o.Log})
 	return r
+}
+
+// readersHost is what of the host's network the reader asks.
+type readersHost struct {
+	Host
+	way func(ctx context.Context, p reader.Passage) (netip.Addr, error)
+}
+
+func (h readersHost) Way(ctx context.Context, p reader.Passage) (netip.Addr, error) {
+	return h.way(ctx, p)
+}
+
+// whose finds the policy for a connection that came by a link from an address; an open one
+// where nobody has said anything.
+func (r *Resolver) whose(link int, from netip.Addr) (reader.Client, bool) {
+	name, err := r.links.name(link)
+	if err != nil {
+		return reader.Client{}, false
+	}
+	of, found := r.book.whose(name, from)
+	if !found {
+		of.policy, err = policy.Of(config.Policy{})
+	}
+	return reader.Client{Bridge: name, Texts: of.Texts, Policy: of.policy}, err == nil
+}
+
+// refuse counts a connection that was not passed on, and tells who looks.
+func (r *Resolver) refuse(c reader.Refusal) {
+	told := firewall.Refused{Time: time.Now(), Reason: c.Reason, In: c.Bridge, Protocol: "tcp", From: c.From, To: c.To, Name: printable(c.Name)}
+	if c.Reason == firewall.Policy {
+		told.Option = policy.OptionNames
+	}
+	r.refused.tell(told)
 }
 
 // Close ends what listens and asks.
 func (r *Resolver) Close() {
 	r.fresh.end()
+	r.reader.Close()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.sockets != nil {
@@ -73,25 +120,33 @@ func (r *Resolver) Close() {
 	}
 }
 
-// Follow hears of bindings that go and come, and returns the port where questions are
-// answered; 0 if nobody has a policy with names.
-func (r *Resolver) Follow(remove, add []policy.Binding) (port uint16, err error) {
+// Follow hears of bindings that go and come, and returns where those with names are served.
+func (r *Resolver) Follow(remove, add []policy.Binding) (policy.Serving, error) {
 	r.book.change(remove, add)
 	return r.serve()
 }
 
 // FollowAll hears of all there are.
-func (r *Resolver) FollowAll(all []policy.Binding) (port uint16, err error) {
+func (r *Resolver) FollowAll(all []policy.Binding) (policy.Serving, error) {
 	r.book.set(all)
 	return r.serve()
 }
 
 // serve has the sockets open as long as somebody has a policy with names. Until rules follow,
-// questions lead to nobody.
-func (r *Resolver) serve() (uint16, error) {
+// what is sent there leads to nobody.
+func (r *Resolver) serve() (at policy.Serving, err error) {
 	r.links.forget()
 	inUse := r.book.policies()
 	r.fresh.follow(inUse)
+	if at.Questions, err = r.answerAt(inUse); err != nil {
+		return at, err
+	}
+	reads := slices.ContainsFunc(slices.Collect(maps.Values(inUse)), policy.Policy.Reads)
+	at.Connections, err = r.reader.Serve(reads)
+	return at, err
+}
+
+func (r *Resolver) answerAt(inUse map[config.Policy]policy.Policy) (uint16, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {

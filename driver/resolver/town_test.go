@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -22,6 +23,7 @@ import (
 	"github.com/gangway-net/gangway/driver/firewall/nftables"
 	"github.com/gangway-net/gangway/driver/hostport"
 	"github.com/gangway-net/gangway/driver/policy"
+	"github.com/gangway-net/gangway/driver/reader"
 	"github.com/gangway-net/gangway/integration/nstest"
 	"github.com/gangway-net/gangway/integration/testkit"
 )
@@ -104,6 +106,8 @@ type town struct {
 	r       *Resolver
 	table   *nftables.PolicyTable
 	port    uint16
+	// connections is where these are read.
+	connections uint16
 	// patience is how long an answer is waited for.
 	patience time.Duration
 }
@@ -153,6 +157,9 @@ func newTown(t testing.TB) *town {
 		"registry.wild.example": {"registry.wild.example. 300 IN CNAME cdn.example.", "cdn.example. 60 IN A 198.51.100.7", "cdn.example. 60 IN AAAA 2001:db8:9::7"},
 		"plain.example":         {"plain.example. 60 IN A 198.51.100.8"},
 		"other.example":         {"other.example. 60 IN A 198.51.100.9"},
+		"shares.wild.example":   {"shares.wild.example. 60 IN A 198.51.100.7", "shares.wild.example. 60 IN AAAA 2001:db8:9::7"},
+		"far.wild.example":      {"far.wild.example. 60 IN A 198.51.100.30", "far.wild.example. 60 IN AAAA 2001:db8:9::30"},
+		"shut.wild.example":     {"shut.wild.example. 60 IN A 198.51.100.66"},
 	}
 	for i := range 200 {
 		name := fmt.Sprintf("n%d.wild.example", i)
@@ -238,21 +245,34 @@ func (w *town) police(shared bool, all []policy.Binding) {
 		w.t.Fatal(err)
 	}
 	w.table = table
-	w.r = New(Options{Host: w.host, Learn: table.Learn, Servers: func() ([]netip.AddrPort, []netip.AddrPort) {
+	w.r = New(Options{Host: w.host, Learn: table.Learn, Knows: table.Knows, Way: w.way, Servers: func() ([]netip.AddrPort, []netip.AddrPort) {
 		return []netip.AddrPort{netip.MustParseAddrPort("192.0.2.2:53")}, nil
 	}, Log: testkit.Quiet()})
 	w.t.Cleanup(func() {
 		w.r.Close()
 		table.Close()
 	})
-	if w.port, err = w.r.FollowAll(all); err != nil {
+	at, err := w.r.FollowAll(all)
+	if err != nil {
 		w.t.Fatal(err)
 	}
-	table.Serve(w.port)
+	w.port, w.connections = at.Questions, at.Connections
+	table.Serve(at)
 	if lines, err := table.Sync(w.t.Context(), all, false); err != nil {
 		w.t.Fatal(lines, err)
 	}
 }
+
+// way refuses what is not to leave.
+func (w *town) way(_ context.Context, p reader.Passage) (netip.Addr, error) {
+	if p.Bridge != "gw-1" || p.To == closedTo {
+		return netip.Addr{}, errors.New("no way")
+	}
+	return netip.Addr{}, nil
+}
+
+// closedTo is an address of a name to which nothing leads.
+var closedTo = netip.MustParseAddr("198.51.100.66")
 
 // ask asks a server for a name from a room, by udp or tcp.
 func (w *town) ask(room, network, server, name string, kind uint16) (*dns.Msg, error) {

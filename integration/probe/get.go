@@ -18,6 +18,9 @@ import (
 // of the answer.
 func get(proto, addr, from string, timeout time.Duration) (string, error) {
 	deadline := time.Now().Add(timeout)
+	if kind, name, _ := strings.Cut(proto, ":"); kind == "tls" {
+		return getTLS(name, addr, from, deadline)
+	}
 	switch proto {
 	case "sctp":
 		return getSCTP(addr, deadline)

@@ -16,7 +16,7 @@
 // PROTO is tcp, udp or sctp; for serve also source: TCP that sends all it can, of which rate
 // tells how many bits a second pass, dns:NAME=ADDRESS[@SECONDS][;NAME=ADDRESS…], and npm:FOLDER,
 // a registry of npm with its certificate in the folder; for get also broadcast: UDP to everybody, answered by
-// anybody. A server tells every client the address it saw the
+// anybody; tls, and for get tls:NAME, which says another name than the host's. A server tells every client the address it saw the
 // client come from, the address it was reached at and its own host name, as one
 // line "client=ADDR:PORT local=ADDR:PORT host=NAME".
 //

@@ -73,6 +73,8 @@ func listen(proto, addr string, failed chan<- error) error {
 		return listenRegistry(folder, addr, failed)
 	}
 	switch {
+	case proto == "tls":
+		return listenTLS(addr, failed)
 	case strings.HasPrefix(proto, "tcp"):
 		l, err := new(net.ListenConfig).Listen(context.Background(), proto, addr)
 		if err != nil {

@@ -122,9 +122,9 @@ func published() []combination {
 // the backend's rules changes. What the table has is in the golden file of package nftables.
 func policies() []combination {
 	return []combination{
-		{create: "--ipv6 -o egress=deny -o allow=192.0.2.9:443 -o deny=metadata -o ingress=lan -o host=dns -o mode=enforce -o lock=true", run: web, rules: "nat", links: "dual"},
+		{create: "--ipv6 -o egress=deny -o allow=192.0.2.9:443,registry.example:443 -o names=strict -o deny=metadata -o ingress=lan -o host=dns -o mode=enforce -o lock=true", run: web, rules: "nat", links: "dual"},
 		{create: "--ipv6 -o policy=agents", run: web + " --driver-opt policy=agents", rules: "nat", links: "dual"},
-		{create: "--ipv6 -o mode=audit", run: web + " --driver-opt egress=deny --driver-opt allow=192.0.2.9:443 --driver-opt deny=metadata --driver-opt ingress=lan --driver-opt host=dns --driver-opt mode=enforce", rules: "nat", links: "dual"},
+		{create: "--ipv6 -o mode=audit", run: web + " --driver-opt egress=deny --driver-opt allow=192.0.2.9:443,registry.example:443 --driver-opt names=strict --driver-opt deny=metadata --driver-opt ingress=lan --driver-opt host=dns --driver-opt mode=enforce", rules: "nat", links: "dual"},
 	}
 }
 

@@ -27,13 +27,7 @@ const policyPriority = -151
 // containers is judged behind the translation, when it is known to whom it goes.
 func policyChains(log bool) []chain {
 	r := rowsOfPolicy()
-	known := [][]expr.Any{
-		rule(ctBits(expr.CtKeySTATE, expr.CtStateBitESTABLISHED), accepted()),
-		// Of the flows that are related only ICMP errors are believed: which others there are,
-		// helpers read from what containers send.
-		rule(ctBits(expr.CtKeySTATE, expr.CtStateBitRELATED), meta(expr.MetaKeyL4PROTO, 1), is(unix.IPPROTO_ICMP), accepted()),
-		rule(ctBits(expr.CtKeySTATE, expr.CtStateBitRELATED), meta(expr.MetaKeyL4PROTO, 1), is(unix.IPPROTO_ICMPV6), accepted()),
-	}
+	known := knownFlows()
 	byFamily := func(of row, chain string) (rules [][]expr.Any) {
 		for _, h := range headers() {
 			rules = append(rules, rule(h.own(), of.in(inet()), jump(chain+h.name)))
@@ -41,7 +35,7 @@ func policyChains(log bool) []chain {
 		return rules
 	}
 	filter := nft.ChainTypeFilter
-	all := slices.Concat(refusingChains(r, log), questionChains(), sentChains(r), arrivingChains(r))
+	all := slices.Concat(refusingChains(r, log), questionChains(), []chain{unreadChain()}, sentChains(r), arrivingChains(r))
 	var passedOn [][]expr.Any
 	for _, h := range headers() {
 		for _, asked := range toDNS(call("passed_on" + h.name)) {
@@ -60,6 +54,17 @@ func policyChains(log bool) []chain {
 				rule(family4(), multicast4(), r.guarded.in(inet()), jump("outward4")),
 				rule(family6(), multicast6(), r.guarded.in(inet()), jump("outward6")),
 			}, passedOn, byFamily(r.protected, "inward"))...))
+}
+
+// knownFlows accepts what is part of one, or an error about it.
+func knownFlows() [][]expr.Any {
+	return [][]expr.Any{
+		rule(ctBits(expr.CtKeySTATE, expr.CtStateBitESTABLISHED), accepted()),
+		// Of the flows that are related only ICMP errors are believed: which others there are,
+		// helpers read from what containers send.
+		rule(ctBits(expr.CtKeySTATE, expr.CtStateBitRELATED), meta(expr.MetaKeyL4PROTO, 1), is(unix.IPPROTO_ICMP), accepted()),
+		rule(ctBits(expr.CtKeySTATE, expr.CtStateBitRELATED), meta(expr.MetaKeyL4PROTO, 1), is(unix.IPPROTO_ICMPV6), accepted()),
+	}
 }
 
 // sentChains judge what a container sends.
@@ -167,7 +172,10 @@ func partOf(id string, c policy.Compiled) policyPart {
 		denied := to(deny, refuse(policy.OptionDeny))
 		out := append(denied, to(allow, accepted())...)
 		for _, ports := range c.Named {
-			out = append(out, byName(h, idBytes(id), ports)...)
+			out = append(out, byName(h, idBytes(id), ports, c.Strict, func() []expr.Any { return rule(tallied(), accepted()) })...)
+		}
+		if c.Reads {
+			p.chains = append(p.chains, readingChain(h, id, c.Named))
 		}
 		if c.Internet {
 			out = append(out, rule(h.own(), rowsOfPolicy().public.in(h), tallied(), accepted()))

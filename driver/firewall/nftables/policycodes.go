@@ -19,7 +19,7 @@ type refusing struct {
 // everyRefusing lists them.
 func everyRefusing() (all []refusing) {
 	for _, o := range policy.Options() {
-		if o != policy.OptionAllow {
+		if o != policy.OptionAllow && o != policy.OptionNames {
 			all = append(all, refusing{o, false}, refusing{o, true})
 		}
 	}

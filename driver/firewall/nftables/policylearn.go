@@ -16,18 +16,18 @@ import (
 	"github.com/gangway-net/gangway/driver/policy"
 )
 
-// learning is what the table has of names beside its state: what was learned, and the port of
-// the resolver from the next change on.
+// learning is what the table has of names beside its state: what was learned, and where the
+// daemon serves from the next change on.
 type learning struct {
 	memory policy.Memory
-	port   uint16
+	at     policy.Serving
 }
 
-// Serve says at which port the resolver answers, from the next change on; 0 for nowhere.
-func (p *PolicyTable) Serve(port uint16) {
+// Serve says where the daemon serves policies with names, from the next change on.
+func (p *PolicyTable) Serve(at policy.Serving) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.learned.port = port
+	p.learned.at = at
 }
 
 // Learn opens addresses of names, for whom they are and until they end. It is in the kernel
@@ -85,6 +85,13 @@ func (p *PolicyTable) Learned(of []policy.Who) []policy.Learned {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.learned.memory.OpenTo(of, time.Now())
+}
+
+// Knows says that somebody has learned of an address by that very name, and may go there still.
+func (p *PolicyTable) Knows(who policy.Who, to netip.Addr, name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.learned.memory.Knows(who, to, name, time.Now())
 }
 
 // all is what a table that is made anew has of names.

@@ -74,3 +74,8 @@ func having(all []policy.Binding, b policy.Binding) (on []netip.Addr) {
 	}
 	return on
 }
+
+// isRead says that the packet begins a connection that is read for the name that it says.
+func (s sentPacket) isRead(p policy.Policy) bool {
+	return p.Reads() && s.Proto == 6 && slices.ContainsFunc(s.Names, func(name string) bool { return p.OpensTo(name, s.Port) })
+}

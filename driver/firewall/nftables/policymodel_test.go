@@ -115,6 +115,7 @@ func randomPolicy(rnd *rand.Rand) config.Policy {
 	}
 	p.Ingress = oneOf(rnd, "any", "none", strings.Join(in, ","), "any,network:a")
 	p.Networks = "a gw-a 10.1.0.0/16 fd00:1::/64\nb gw-b 10.2.0.0/16 fd00:2::/64\nfar gw-far 1.2.3.0/24 2600::/64"
+	p.Names = []string{"", config.NamesStrict}[len(p.Allow)%2]
 	return p
 }
 
@@ -165,15 +166,31 @@ func randomPacket(rnd *rand.Rand, number int) sentPacket {
 // passes is the model: what becomes of a packet by these bindings.
 func passes(all []policy.Binding, s sentPacket) bool {
 	host := slices.Contains(modelHost, s.To.String())
+	if arrives, decided := s.leaves(all, host); decided {
+		return arrives
+	}
+	return s.enters(all, host)
+}
+
+// leaves is the model of what a container sends; decided says that nobody else decides on it.
+func (s sentPacket) leaves(all []policy.Binding, host bool) (arrives, decided bool) {
 	if s.Near {
 		p, found := findPolicy(all, "gw-"+s.link[2:], s.From)
 		if found && s.questions(p) {
-			return s.To.String() != "fec0::1" // it is redirected to the host, which has no address of that scope
+			return s.To.String() != "fec0::1", true // it is redirected to the host, which has no address of that scope
 		}
 		if found && !p.Audit && !p.Decide(s.Packet, host) {
-			return false
+			return false, true
+		}
+		if found && !host && s.isRead(p) {
+			return s.To.String() != "fec0::1", true
 		}
 	}
+	return false, false
+}
+
+// enters is the model of what comes to containers.
+func (s sentPacket) enters(all []policy.Binding, host bool) bool {
 	to := s.translated(host)
 	for n, bridge := range []string{"gw-a", "gw-b"} {
 		own := prefixes(fmt.Sprintf("10.%d.0.0/16", n+1), fmt.Sprintf("fd00:%d::/64", n+1))
@@ -300,7 +317,7 @@ func TestPolicyModel(t *testing.T) {
 	nstest.Do(t, func() {
 		sh(t, "%s", policyWorld)
 		table := newPolicyTable(t, false)
-		table.Serve(10053)
+		table.Serve(policy.Serving{Questions: 10053, Connections: 10117})
 		senders := map[string]farSender{"p-a": newFarSender(t, "p-a", "gw-a"), "p-b": newFarSender(t, "p-b", "gw-b"), "p-out": newFarSender(t, "p-out", "v-out")}
 		flows, err := conntrack.New()
 		if err != nil {

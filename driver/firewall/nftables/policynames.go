@@ -139,12 +139,15 @@ func resolverPart(port uint16) policyPart {
 		base("resolver", nft.ChainTypeFilter, nft.ChainHookInput, *nft.ChainPriorityFilter-3, resolver...))}
 }
 
-// byName are the rules of a policy that let packets pass to what was learned of names, for
-// ports.
-func byName(h header, id []byte, ports config.Ports) (rules [][]expr.Any) {
+// byName are the rules of a policy for packets to what was learned of names, for ports. Strict
+// names open TCP alone.
+func byName(h header, id []byte, ports config.Ports, strict bool, end func() []expr.Any) (rules [][]expr.Any) {
 	n := rowsOfNames()
 	protos := []uint8{ports.Proto}
-	if ports.Proto == 0 {
+	switch {
+	case strict:
+		protos = []uint8{unix.IPPROTO_TCP}
+	case ports.Proto == 0:
 		protos = nil
 		for _, p := range protocols() {
 			protos = append(protos, byte(p))
@@ -154,12 +157,12 @@ func byName(h header, id []byte, ports config.Ports) (rules [][]expr.Any) {
 		return f.loadedBy(func(register uint32) []expr.Any { return []expr.Any{&expr.Immediate{Register: register, Data: b}} })
 	}
 	number := func(f field, n uint16) field { return data(f, binary.BigEndian.AppendUint16(nil, n)...) }
-	end := []field{data(l4proto, ports.Proto), number(sport, ports.First), number(dport, ports.Last)}
-	one := append([]field{saddr, daddr}, end...)
-	all := append([]field{data(ether, id...), daddr}, end...)
+	tail := []field{data(l4proto, ports.Proto), number(sport, ports.First), number(dport, ports.Last)}
+	one := append([]field{saddr, daddr}, tail...)
+	all := append([]field{data(ether, id...), daddr}, tail...)
 	var matches [][]expr.Any
 	switch {
-	case ports.All():
+	case ports.All() && !strict:
 		matches = [][]expr.Any{nil}
 	default:
 		for _, p := range protos {
@@ -172,7 +175,7 @@ func byName(h header, id []byte, ports config.Ports) (rules [][]expr.Any) {
 		}
 	}
 	for _, m := range matches {
-		rules = append(rules, rule(m, h.own(), n.named.in(h, one...), tallied(), accepted()), rule(m, h.own(), n.namedAll.in(h, all...), tallied(), accepted()))
+		rules = append(rules, rule(m, h.own(), n.named.in(h, one...), end()), rule(m, h.own(), n.namedAll.in(h, all...), end()))
 	}
 	return rules
 }
@@ -213,6 +216,9 @@ func idOf(texts config.Policy) []byte {
 	all := fmt.Appendf(nil, "{%q %q %q %q %q %q}", texts.Egress, texts.Allow, texts.Deny, texts.Ingress, texts.Host, texts.Mode)
 	if texts.Networks != "" {
 		all = fmt.Appendf(all, "%q", texts.Networks)
+	}
+	if texts.Names != "" { // what is by address keeps the id that it had before there were others
+		all = append(all, texts.Names...)
 	}
 	sum := sha256.Sum256(all)
 	return sum[:6]

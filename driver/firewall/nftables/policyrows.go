@@ -57,10 +57,10 @@ func rowsOfPolicy() policyRows {
 // everyRow lists them.
 func everyRow() []row {
 	r := rowsOfPolicy()
-	return append(rowsOfNames().list(), []row{
+	return slices.Concat(rowsOfNames().list(), rowsOfStrict().list(), []row{
 		r.guarded, r.protected, r.stranger, r.home, r.public, r.outward, r.outwardNet, r.host, r.hostNet, r.inward, r.inwardNet,
 		r.refused, r.refusedAt,
-	}...)
+	})
 }
 
 // sets are the definitions of rows, by name.
@@ -150,6 +150,7 @@ func bridgePart(all []policy.Binding) policyPart {
 		}
 	}
 	p.asksPart(all)
+	p.strictPart(all)
 	if stranger != nil {
 		v, of := ofLink(all[0].Bridge), rows.stranger.of(inet())
 		p.items.put(of.Name, item{key: of.keys.encode(&v), data: stranger.name()})

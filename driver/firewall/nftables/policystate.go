@@ -18,13 +18,13 @@ type policyState struct {
 	// bridges has the bindings on each bridge, by key.
 	bridges map[string]map[any]policy.Binding
 	log     bool
-	// port is where the resolver answers; 0 for nowhere.
-	port uint16
+	// serving is where the daemon is for policies with names.
+	serving policy.Serving
 }
 
 // with returns the state with other bindings.
 func (s policyState) with(remove, add []policy.Binding) policyState {
-	next := policyState{maps.Clone(s.bridges), s.log, s.port}
+	next := policyState{maps.Clone(s.bridges), s.log, s.serving}
 	if next.bridges == nil {
 		next.bridges = map[string]map[any]policy.Binding{}
 	}
@@ -142,7 +142,8 @@ func (s policyState) image() image {
 		all := rows.public.of(h)
 		ranges4or6(policy.Public(), h, receiver)(i.items.put, &all)
 	}
-	i.add(resolverPart(s.port))
+	i.add(resolverPart(s.serving.Questions))
+	i.add(readerPart(s.serving.Connections))
 	policies := s.policies()
 	for _, id := range slices.Sorted(maps.Keys(policies)) {
 		i.add(partOfTexts(id, policies[id]))
@@ -196,9 +197,13 @@ func (s policyState) to(next policyState) policyChange {
 	gone, fresh := s.moved(next)
 	c.gone.add(policyPart{items: gone})
 	c.fresh.add(policyPart{items: fresh})
-	if s.port != next.port {
-		c.gone.add(resolverPart(s.port))
-		c.fresh.add(resolverPart(next.port))
+	if s.serving.Questions != next.serving.Questions {
+		c.gone.add(resolverPart(s.serving.Questions))
+		c.fresh.add(resolverPart(next.serving.Questions))
+	}
+	if s.serving.Connections != next.serving.Connections {
+		c.gone.add(readerPart(s.serving.Connections))
+		c.fresh.add(readerPart(next.serving.Connections))
 	}
 	if s.log != next.log {
 		c.turned = refusingChains(rowsOfPolicy(), next.log)

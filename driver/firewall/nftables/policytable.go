@@ -30,6 +30,9 @@ var ErrNoPolicy = errors.New("the kernel lacks what policies need of nf_tables (
 //	forward     filter-2  → inward    what others begin with containers
 //	names       nat dst-1             see resolverPart
 //	resolver    filter-3
+//	strict      nat dst-1             see readerPart
+//	not_read    filter-3
+//	reader_in   filter-3
 //
 // Its rules are always the same, and some more for each policy that differs from the others:
 // networks, containers, addresses and ports are elements of sets and maps. A packet of a
@@ -85,7 +88,7 @@ func (p *PolicyTable) probePolicy(flags uint32) error {
 		return err
 	}
 	const name = policyTable + "-probe"
-	change := policyState{}.to(policyState{log: true, port: 53}.with(nil, []policy.Binding{samplePolicy()}))
+	change := policyState{}.to(policyState{log: true, serving: policy.Serving{Questions: 53, Connections: 54}}.with(nil, []policy.Binding{samplePolicy()}))
 	err := p.k.wire.commit(name, flags, func(c *nft.Conn) error {
 		defer c.DelTable(table(name))
 		return change.write(c, name)
@@ -98,7 +101,7 @@ func (p *PolicyTable) probePolicy(flags uint32) error {
 
 func samplePolicy() policy.Binding {
 	return policy.Binding{NetworkID: "probe", Bridge: "gw-probe", Texts: config.Policy{
-		Egress: config.EgressInternet, Allow: "registry.example,[2001:db8::]:443,192.0.2.1,192.0.2.2:80", Deny: "host:22,private", Ingress: "443=any,lan", Host: "53,8000-8100/tcp",
+		Egress: config.EgressInternet, Allow: "registry.example,[2001:db8::]:443,192.0.2.1,192.0.2.2:80", Deny: "host:22,private", Ingress: "443=any,lan", Host: "53,8000-8100/tcp", Names: config.NamesStrict,
 	}}
 }
 
@@ -130,7 +133,7 @@ func (p *PolicyTable) Apply(ctx context.Context, remove, add []policy.Binding, l
 		return err
 	}
 	next := p.state.with(remove, add)
-	next.log, next.port = log, p.learned.port
+	next.log, next.serving = log, p.learned.at
 	if err := p.turn(ctx, next); err != nil {
 		return fmt.Errorf("change the policies: %w", err)
 	}
@@ -152,7 +155,7 @@ func (p *PolicyTable) Repair(ctx context.Context) ([]string, error) {
 func (p *PolicyTable) Sync(ctx context.Context, all []policy.Binding, log bool) ([]string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.check(ctx, policyState{log: log, port: p.learned.port}.with(nil, all))
+	return p.check(ctx, policyState{log: log, serving: p.learned.at}.with(nil, all))
 }
 
 // turn brings the table to another state.

@@ -30,6 +30,7 @@ func newPolicyTable(t *testing.T, shared bool) *PolicyTable {
 func bindings() []policy.Binding {
 	agents := config.Policy{Egress: "internet", Allow: "10.0.5.7:5432/tcp,10.0.5.0/24:443,[fd00:5::7]:5432,private:8000-8100/udp,host:9000,registry.example:443/tcp,*.packages.example,nas.:8000-8100", Deny: "metadata,1.2.3.4:25,host:9001", Ingress: "lan,443=any,22/tcp=10.8.0.0/24", Host: "dns,8080/tcp"}
 	shut := config.Policy{Egress: "deny", Ingress: "none", Host: "none"}
+	strict := config.Policy{Egress: "deny", Allow: "registry.example:443,*.packages.example", Names: "strict"}
 	audit := config.Policy{Egress: "deny", Ingress: "none", Host: "none", Mode: "audit"}
 	of := func(network, endpoint, bridge, four, six string, texts config.Policy) policy.Binding {
 		b := policy.Binding{NetworkID: id(network), Bridge: bridge, Subnets: prefixes(four+"0/24", six+"/64"), Texts: texts}
@@ -41,7 +42,7 @@ func bindings() []policy.Binding {
 	}
 	return []policy.Binding{
 		of("a", "", "gw-a", "10.1.0.", "fd00:1::", agents), of("a", "2", "gw-a", "10.1.0.", "fd00:1::", shut), of("a", "3", "gw-a", "10.1.0.", "fd00:1::", audit),
-		of("b", "4", "gw-b", "10.2.0.", "fd00:2::", shut), of("b", "5", "gw-b", "10.2.0.", "fd00:2::", agents), of("b", "6", "gw-b", "10.2.0.", "fd00:2::", config.Policy{}),
+		of("b", "4", "gw-b", "10.2.0.", "fd00:2::", shut), of("b", "5", "gw-b", "10.2.0.", "fd00:2::", agents), of("b", "6", "gw-b", "10.2.0.", "fd00:2::", config.Policy{}), of("b", "7", "gw-b", "10.2.0.", "fd00:2::", strict),
 		of("c", "", "gw-c", "10.3.0.", "fd00:3::", config.Policy{Egress: "open", Ingress: "any", Host: "any", Deny: "private"}),
 	}
 }
@@ -70,7 +71,7 @@ func policyTableComesAndGoes(t *testing.T, p *PolicyTable, shared bool) {
 		t.Fatalf("the trial has left:\n%s", got)
 	}
 	all := bindings()
-	p.Serve(10053)
+	p.Serve(policy.Serving{Questions: 10053, Connections: 10117})
 	repaired, err := p.Sync(t.Context(), all, false)
 	if want := []string{"table inet gangway-policy was missing"}; err != nil || !slices.Equal(repaired, want) {
 		t.Fatalf("%v, %v", repaired, err)

@@ -42,8 +42,8 @@ type Table interface {
 
 // Names is what a table has for policies with names.
 type Names interface {
-	// Serve says at which port the resolver answers, from the next change on; 0 for nowhere.
-	Serve(port uint16)
+	// Serve says where the daemon serves policies with names, from the next change on.
+	Serve(at policy.Serving)
 	// Names are those by which somebody has learned of an address, also a while ago, and
 	// Learned what is open for some.
 	Names(who policy.Who, to netip.Addr) []string
@@ -52,11 +52,10 @@ type Names interface {
 
 // Resolver answers questions for names. Package resolver has the real one.
 type Resolver interface {
-	// Follow hears of bindings that go and come, and says at which port it answers; 0 if
-	// nobody has a policy with names.
-	Follow(remove, add []policy.Binding) (port uint16, err error)
+	// Follow hears of bindings that go and come, and says where it serves those with names.
+	Follow(remove, add []policy.Binding) (at policy.Serving, err error)
 	// FollowAll hears of all there are.
-	FollowAll(all []policy.Binding) (port uint16, err error)
+	FollowAll(all []policy.Binding) (at policy.Serving, err error)
 	// It counts questions that it refuses.
 	firewall.Counter
 }
@@ -142,12 +141,12 @@ func (p *Backend) turn(ctx context.Context, remove, add []policy.Binding, log bo
 	if _, logs := p.o.Table.Told(); len(remove)+len(add) == 0 && log == logs {
 		return nil
 	}
-	if err := p.follow(func(r Resolver) (uint16, error) { return r.Follow(remove, add) }); err != nil {
+	if err := p.follow(func(r Resolver) (policy.Serving, error) { return r.Follow(remove, add) }); err != nil {
 		return err
 	}
 	err := p.o.Table.Apply(ctx, remove, add, log)
 	if err != nil {
-		err = errors.Join(err, p.follow(func(r Resolver) (uint16, error) { return r.Follow(add, remove) }))
+		err = errors.Join(err, p.follow(func(r Resolver) (policy.Serving, error) { return r.Follow(add, remove) }))
 	}
 	return err
 }
@@ -181,7 +180,7 @@ func (p *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 		return lines, errors.Join(err, fmt.Errorf("%s cannot be kept: %w", full.Policies[0], p.o.Why))
 	}
 	policies := func() ([]string, error) {
-		if err := p.follow(func(r Resolver) (uint16, error) { return r.FollowAll(full.Policies) }); err != nil {
+		if err := p.follow(func(r Resolver) (policy.Serving, error) { return r.FollowAll(full.Policies) }); err != nil {
 			return nil, err
 		}
 		return p.o.Table.Sync(ctx, full.Policies, full.Log)
@@ -190,15 +189,15 @@ func (p *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, er
 }
 
 // follow tells the resolver of bindings, and the table where it answers.
-func (p *Backend) follow(tell func(Resolver) (uint16, error)) error {
+func (p *Backend) follow(tell func(Resolver) (policy.Serving, error)) error {
 	if p.o.Resolver == nil {
 		return nil
 	}
-	port, err := tell(p.o.Resolver)
+	at, err := tell(p.o.Resolver)
 	if err != nil {
-		return fmt.Errorf("answer questions for names: %w", err)
+		return fmt.Errorf("serve policies with names: %w", err)
 	}
-	p.o.Names.Serve(port)
+	p.o.Names.Serve(at)
 	return nil
 }
 

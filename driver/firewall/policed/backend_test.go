@@ -22,7 +22,7 @@ type record struct {
 	told   []policy.Binding
 	log    bool
 	mended []string
-	port   uint16
+	at     policy.Serving
 }
 
 func (r *record) call(format string, args ...any) error {
@@ -83,19 +83,19 @@ func (f fakeTable) Uses(_ context.Context, texts []config.Policy) ([]policy.Usag
 
 func (f fakeTable) Told() ([]policy.Binding, bool) { return f.told, f.log }
 
-func (f fakeTable) Serve(port uint16) { f.port = port }
+func (f fakeTable) Serve(at policy.Serving) { f.at = at }
 
 func (f fakeTable) Names(policy.Who, netip.Addr) []string { return nil }
 
 func (f fakeTable) Learned([]policy.Who) []policy.Learned { return nil }
 
 // Follow and FollowAll are those of a resolver.
-func (f fakeTable) Follow(remove, add []policy.Binding) (uint16, error) {
-	return 10053, f.call("follow -%s +%s", names(remove), names(add))
+func (f fakeTable) Follow(remove, add []policy.Binding) (policy.Serving, error) {
+	return policy.Serving{Questions: 10053}, f.call("follow -%s +%s", names(remove), names(add))
 }
 
-func (f fakeTable) FollowAll(all []policy.Binding) (uint16, error) {
-	return 10054, f.call("follow all %s", names(all))
+func (f fakeTable) FollowAll(all []policy.Binding) (policy.Serving, error) {
+	return policy.Serving{Questions: 10054}, f.call("follow all %s", names(all))
 }
 
 func (f fakeTable) Close() {}
@@ -172,13 +172,13 @@ func TestFollow(t *testing.T) {
 	r := &record{fails: map[string]error{}}
 	b := New(Options{Backend: fakeRules{record: r}, Table: fakeTable{record: r}, Flows: fakeTable{record: r}, Resolver: fakeTable{record: r}, Names: fakeTable{record: r}, Log: testkit.Quiet()})
 	n := binding("n", "deny")
-	if _, err := b.Sync(t.Context(), firewall.Ruleset{Policies: []policy.Binding{n}}); err != nil || r.port != 10054 {
-		t.Error(r.port, err)
+	if _, err := b.Sync(t.Context(), firewall.Ruleset{Policies: []policy.Binding{n}}); err != nil || r.at.Questions != 10054 {
+		t.Error(r.at, err)
 	}
 	r.want(t, "follow all ndeny", "sync policies ndeny", "end flows", "sync rules")
 	gone := firewall.Delta{Remove: firewall.Ruleset{Policies: []policy.Binding{n}}}
-	if err := b.Apply(t.Context(), gone); err != nil || r.port != 10053 {
-		t.Error(r.port, err)
+	if err := b.Apply(t.Context(), gone); err != nil || r.at.Questions != 10053 {
+		t.Error(r.at, err)
 	}
 	r.want(t, "rules", "follow -ndeny +", "policies -ndeny + log false")
 	r.fails["follow - +ndeny"] = errors.New("no port")
