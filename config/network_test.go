@@ -287,7 +287,7 @@ func TestNetworkOptionsTable(t *testing.T) {
 		"gangway.ingress": "lan", "gangway.host": "dns", "gangway.policy": "agents", "gangway.mode": "audit", "gangway.lock": "true",
 		"gangway.rate.in": "100mbit", "gangway.rate.out": "1gbit/1mb",
 		"gangway.routes": "10.9.0.0/16 via 10.80.0.5", "gangway.host_routes": "10.9.0.0/16 via 10.80.0.5", "gangway.no_default_route": "true",
-		"gangway.uplink": "eth1", "gangway.host_access": "true", "gangway.gateway": "container:vpn",
+		"gangway.uplink": "eth1", "gangway.host_access": "true", "gangway.uplink.move": "true", "gangway.gateway": "container:vpn",
 	}
 	table := NetworkOptionsTable()
 	for _, row := range table {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -22,12 +23,28 @@ func TestUplinkContradicts(t *testing.T) {
 		`{"com.docker.network.generic":{` + uplink + `,"com.docker.network.bridge.trusted_host_interfaces":"eth0"}}`:                                            "trusted_host_interfaces out",
 		`{"com.docker.network.generic":{` + uplink + `,"gangway.host_routes":"10.9.0.0/16 via 10.80.0.5"}}`:                                                     "without gangway.host_access=true",
 		`{"com.docker.network.generic":{` + uplink + `,"com.docker.network.driver.mtu":"auto"}}`:                                                                "the LAN's MTU as a number",
+		`{"com.docker.network.generic":{` + uplink + `,"gangway.uplink.move":"true"}}`:                                                                          "",
+		`{"com.docker.network.generic":{"gangway.uplink.move":"true"}}`:                                                                                         "no gangway.uplink",
+		`{"com.docker.network.generic":{` + uplink + `,"gangway.uplink.move":"true","gangway.host_access":"true"}}`:                                             "leave gangway.host_access out",
 		`{"com.docker.network.generic":{"gangway.uplink":"eth1/2"}}`:                                                                                            "network option gangway.uplink",
 		`{"com.docker.network.generic":{"gangway.uplink":"an-uplink-with-a-long-name"}}`:                                                                        "at most 15",
 	} {
 		_, err := ParseNetwork(decoded(t, text))
 		if why == "" && err != nil || why != "" && (err == nil || !strings.Contains(err.Error(), why)) {
 			t.Errorf("%s: %v, want %q", text, err, why)
+		}
+	}
+}
+
+// TestVLANOf: which names are those of a VLAN on a trunk.
+func TestVLANOf(t *testing.T) {
+	for name, want := range map[string]string{
+		"eth1.30": "eth1 30", "eth1.1": "eth1 1", "eth1.4094": "eth1 4094", "br.0.7": "br.0 7",
+		"eth1": " 0", "eth1.0": " 0", "eth1.4095": " 0", "eth1.030": " 0", "eth1.": " 0", ".30": " 0", "eth1.-3": " 0", "eth1.+3": " 0", "eth1.x": " 0", "": " 0",
+	} {
+		trunk, id := VLANOf(name)
+		if got := fmt.Sprint(trunk, " ", id); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
 }

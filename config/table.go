@@ -47,9 +47,9 @@ type Network struct {
 	ContainerRoutes, HostRoutes string
 	NoDefaultRoute              bool
 	// Uplink is the link by which containers are on a LAN; "" for none. HostAccess gives the
-	// host an address there.
-	Uplink     string
-	HostAccess bool
+	// host an address there, Move has it keep those of the link.
+	Uplink           string
+	HostAccess, Move bool
 	// Gateway is asked for by ParseGateway; "" for the host itself.
 	Gateway string
 

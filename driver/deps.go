@@ -26,9 +26,9 @@ type Host interface {
 	// InspectBridge describes the link of that name, as far as it concerns a network
 	// with these subnets.
 	InspectBridge(ctx context.Context, name string, subnets []netip.Prefix) (spec.BridgeInfo, error)
-	// Occupied asks on a bridge that carries more than gangway's pairs who uses
-	// the addresses, and returns the hardware address for each that is in use.
-	Occupied(ctx context.Context, bridge string, addrs []netip.Addr) (map[netip.Addr]net.HardwareAddr, error)
+	// Occupied asks on a bridge that carries more than gangway's pairs, or by another link, who
+	// uses the addresses, and returns the hardware address for each that is in use.
+	Occupied(ctx context.Context, link string, addrs []netip.Addr) (map[netip.Addr]net.HardwareAddr, error)
 	// Veths returns what the kernel knows of gangway's veth pairs, by endpoint.
 	Veths(ctx context.Context) (map[string]spec.VethInfo, error)
 }

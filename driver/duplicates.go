@@ -5,20 +5,24 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // A bridge that gangway makes has containers on it whose addresses it knows. An
-// adopted one may have a network card, or pairs of somebody else's: machines
-// whose addresses nobody has told. So an address is asked for there before it is
+// adopted one may have a network card, or pairs of somebody else's, and one with an uplink has a
+// LAN: machines whose addresses nobody has told. So an address is asked for there before it is
 // used (duplicate address detection). Otherwise two machines would have it, and each of their neighbours would
 // talk to one or to the other.
 
 // refuseDuplicates refuses an endpoint's addresses that somebody on its adopted
-// bridge uses. It asks without the network's lock, since it waits: containers
+// bridge, or on its LAN, uses. It asks without the network's lock, since it waits: containers
 // that start at the same time wait together. An address that an endpoint holds
-// is not asked for; whether it yields is another question.
+// is not asked for; whether it yields is another question. Nor is one of the host's, which does
+// not answer itself.
 func (d *Driver) refuseDuplicates(ctx context.Context, e *model.Endpoint) error {
 	s, unlock := d.desired.Read()
 	n := s.Networks[e.NetworkID]
@@ -29,16 +33,45 @@ func (d *Driver) refuseDuplicates(ctx context.Context, e *model.Endpoint) error 
 		}
 	}
 	unlock()
-	if n == nil || !n.Adopted {
+	if n == nil || !n.Adopted && !n.OnLAN() || len(addrs) == 0 {
 		return nil
 	}
-	return d.refuseUsed(ctx, n.Bridge, addrs, "choose another --ip or --ip6, or keep the network off such addresses with --ip-range or --aux-address")
+	const next = "choose another --ip or --ip6, or keep the network off such addresses with --ip-range or --aux-address"
+	if n.OnLAN() {
+		if err := d.refuseHosts(ctx, n, addrs, next); err != nil {
+			return err
+		}
+	}
+	return d.refuseUsed(ctx, n.Bridge, addrs, next)
+}
+
+// refuseHosts refuses addresses that a link of the host has, which may be on the same LAN.
+func (d *Driver) refuseHosts(ctx context.Context, n *model.Network, addrs []netip.Addr, next string) error {
+	info, err := d.o.Host.InspectBridge(ctx, n.Bridge, n.Subnets())
+	if err != nil {
+		return err
+	}
+	have := info.Elsewhere
+	for _, p := range info.Addresses {
+		have = append(have, spec.LinkAddress{Link: n.Bridge, Address: p})
+	}
+	for _, h := range have {
+		if slices.Contains(addrs, h.Address.Addr()) {
+			return fmt.Errorf("address %s is the host's (link %s); %s", h.Address.Addr(), h.Link, next)
+		}
+	}
+	return nil
 }
 
 // refuseDuplicateGateway does the same for the gateway's addresses that an adopted
-// bridge does not have yet.
+// bridge does not have yet, and for the host's on a LAN. The bridge is not there yet, so the LAN is
+// asked by the uplink; one that is down cannot ask.
 func (d *Driver) refuseDuplicateGateway(ctx context.Context, n *model.Network, have []netip.Prefix) error {
-	if !n.Adopted {
+	on, next := n.Bridge, "choose another --gateway; if that machine is to be the gateway, add -o com.docker.network.bridge.inhibit_ipv4=true"
+	switch {
+	case n.OnLAN():
+		on, next = n.Options.Uplink, "give the host another --aux-address "+config.HostName4+" or "+config.HostName6
+	case !n.Adopted:
 		return nil
 	}
 	there := map[netip.Addr]bool{}
@@ -51,20 +84,20 @@ func (d *Driver) refuseDuplicateGateway(ctx context.Context, n *model.Network, h
 			addrs = append(addrs, p.Addr())
 		}
 	}
-	return d.refuseUsed(ctx, n.Bridge, addrs, "choose another --gateway; if that machine is to be the gateway, add -o com.docker.network.bridge.inhibit_ipv4=true")
+	return d.refuseUsed(ctx, on, addrs, next)
 }
 
-func (d *Driver) refuseUsed(ctx context.Context, bridge string, addrs []netip.Addr, next string) error {
+func (d *Driver) refuseUsed(ctx context.Context, link string, addrs []netip.Addr, next string) error {
 	if len(addrs) == 0 {
 		return nil
 	}
-	users, err := d.o.Host.Occupied(ctx, bridge, addrs)
+	users, err := d.o.Host.Occupied(ctx, link, addrs)
 	if err != nil {
 		return err
 	}
 	for _, a := range addrs {
 		if mac, used := users[a]; used {
-			return fmt.Errorf("address %s is in use on bridge %s: %s answers for it; %s", a, bridge, mac, next)
+			return fmt.Errorf("address %s is in use on link %s: %s answers for it; %s", a, link, mac, next)
 		}
 	}
 	return nil

@@ -68,3 +68,39 @@ func TestVacant(t *testing.T) {
 	container(t, d, netB, ep2, "10.0.1.7/24", 8080, 80)
 	asked()
 }
+
+// TestVacantOnLAN: on a LAN a container's address is asked for, and one of the host's, which answers no
+// question of its own, is refused by what the host has; before the network is there the host's own
+// is asked for by the uplink.
+func TestVacantOnLAN(t *testing.T) {
+	ctx := t.Context()
+	f := newFakeHost()
+	mac := net.HardwareAddr{2, 0, 0, 0, 0, 9}
+	f.occupied = map[netip.Addr]net.HardwareAddr{netip.MustParseAddr("10.0.0.5"): mac, netip.MustParseAddr("10.0.0.7"): mac}
+	d := newTestDriver(t, f, "boot")
+	refused := func(err error, asked string, words ...string) {
+		t.Helper()
+		for _, word := range words {
+			if err == nil || !strings.Contains(err.Error(), word) {
+				t.Errorf("%v, want an error with %q", err, word)
+			}
+		}
+		got := ""
+		for _, a := range f.asked {
+			got += a.String() + " "
+		}
+		if f.asked = nil; got != asked {
+			t.Errorf("asked for %q, want %q", got, asked)
+		}
+		inSync(t, f, d)
+	}
+	refused(d.CreateNetwork(ctx, lanRequest(map[string]string{"HostIPv4": "10.0.0.5"}, "gangway.host_access", "true")),
+		"10.0.0.5 ", "10.0.0.5 is in use on link eth1", mac.String(), "--aux-address HostIPv4")
+	must(t, d.CreateNetwork(ctx, lanRequest(map[string]string{"HostIPv4": "10.0.0.6"}, "gangway.host_access", "true")))
+	f.asked = nil
+	refused(endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, ep1, "10.0.0.7/24"))), "10.0.0.7 ",
+		"10.0.0.7 is in use on link "+d.network(netA).Bridge, mac.String(), "--ip-range")
+	f.elsewhere = []spec.LinkAddress{{Link: "eth0", Address: netip.MustParsePrefix("10.0.0.8/24")}}
+	refused(endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, ep1, "10.0.0.8/24"))), "", "10.0.0.8 is the host's (link eth0)", "--ip-range")
+	must(t, endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, ep1, "10.0.0.9/24"))))
+}

@@ -100,7 +100,7 @@ func originOf(s *model.State, l spec.Origin) origin {
 	case l.Loopback:
 		return origin{open: true, loopback: true}
 	case n != nil:
-		return origin{open: !n.Unrouted(), network: n}
+		return origin{open: !n.Unrouted() || n.Moved(), network: n}
 	}
 	return origin{open: l.Owner == "" && !l.Marked}
 }

@@ -35,6 +35,7 @@ func exampleChecks() map[string]func(example) {
 		"routes":           example.routes,
 		"lan":              example.lan,
 		"dhcp":             example.dhcp,
+		"lan-one-card":     example.lanOneCard,
 	}
 }
 
@@ -74,6 +75,14 @@ func (x example) run(file string) {
 		x.LAN.Cable(x.t, x.Node, "eth1")
 		lanAddress(x.t, x.LAN.Outside, "lan0", "10.79.0.1/24")
 		x.LAN.Outside.DHCP(x.t, "10.79.0.100", "10.79.0.150", "--dhcp-host=02:00:00:00:00:10,10.79.0.10")
+	case "lan-one-card":
+		x.LAN.Cable(x.t, x.Node, "eth1")
+		x.Run(x.t, "sh", "-ec", "ip addr add 10.79.0.2/24 dev eth1; ip link set eth1 up")
+		x.t.Cleanup(func() { // as it is down again
+			if at := x.Run(x.t, "ip", "-o", "addr", "show", "to", "10.79.0.2"); !strings.Contains(at, " eth1 ") {
+				x.t.Errorf("without the network the host's address is at %s", at)
+			}
+		})
 	}
 	x.up(string(content))
 	check(x)
@@ -222,6 +231,17 @@ func (x example) dhcp() {
 	x.LAN.Outside.Fetch(x.t, "10.79.0.10:80", "web")
 	x.LAN.Outside.Run(x.t, "ip", "neigh", "flush", "dev", "lan0")
 	x.Run(x.t, "sh", "-c", "for p in 67 68; do conntrack -D -p udp --orig-port-dst $p; done; true")
+}
+
+func (x example) lanOneCard() {
+	if x.Driver == string(harness.Builtin) {
+		return
+	}
+	lanAddress(x.t, x.LAN.Neighbour, "lan0", "10.79.0.3/24")
+	x.LAN.Neighbour.Fetch(x.t, "10.79.0.200:80", "web")
+	if at := x.Run(x.t, "ip", "-o", "addr", "show", "to", "10.79.0.2"); !strings.Contains(at, " br-lan ") || strings.Contains(at, " eth1 ") {
+		x.t.Errorf("the host's address is at %s", at)
+	}
 }
 
 func (x example) mtu() {

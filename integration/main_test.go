@@ -66,6 +66,7 @@ func scenarios() []scenario {
 		{name: "vpn", run: testVPN, own: true, rules: true},
 		{name: "uplink", run: testUplink, own: true, rules: true},
 		{name: "dhcp", run: testDHCP, own: true},
+		{name: "uplink-move", run: testUplinkMove, own: true, rules: true},
 		{name: "rate", run: testRate, plugin: true, own: true},
 		{name: "connect", run: testConnect},
 		{name: "disconnect", run: testDisconnect, plugin: true},

@@ -99,7 +99,10 @@ func lanRefuses(t *testing.T, e *harness.Engine) {
 		what, why string
 		args      []string
 	}{
-		{"a link with addresses", "has the address 192.0.2.1/24", []string{"network", "create", "-d", e.Driver, "--subnet", "10.87.0.0/24", "-o", "gangway.uplink=lan0", "n3"}},
+		{"a neighbour's address", "10.85.0.3 is in use on link " + bridgeOf(t, e, "n1"), []string{"run", "--rm", "--network", "n1", "--ip", "10.85.0.3", harness.Image, "true"}},
+		{"a neighbour's IPv6 address", "fd00:85::a3 is in use on link " + bridgeOf(t, e, "n1"), []string{"run", "--rm", "--network", "n1", "--ip6", "fd00:85::a3", harness.Image, "true"}},
+		{"a VLAN of no link", "nor a link lan7 to make VLAN 30 on", []string{"network", "create", "-d", e.Driver, "--subnet", "10.87.0.0/24", "-o", "gangway.uplink=lan7.30", "n3"}},
+		{"a link with addresses", "has the address 192.0.2.1/24, by which the host would not be reached any more: let what the host has there move to the bridge (-o gangway.uplink.move=true)", []string{"network", "create", "-d", e.Driver, "--subnet", "10.87.0.0/24", "-o", "gangway.uplink=lan0", "n3"}},
 		{"a second network", "joins network", []string{"network", "create", "-d", e.Driver, "--subnet", "10.87.0.0/24", "-o", "gangway.uplink=lan1", "n3"}},
 		{"a published port", "leave -p out", []string{"run", "--rm", "--network", "n1", "-p", "8000:80", harness.Image, "true"}},
 	} {

@@ -82,6 +82,10 @@ type Network struct {
 	// Routed says of which families whatever is behind the bridge takes part in
 	// ICMP with anyone: without it, path MTU discovery and ping would end here.
 	Routed Families
+	// Host says that the bridge is a link of the host that leads outside (see Outside). What
+	// passes within it, which comes by the firewall with br_netfilter, is accepted; all else is as
+	// with any such link.
+	Host bool `json:",omitempty"`
 	// Internal cuts the network off from everything but itself.
 	Internal bool
 	// Gateways are the addresses of the one container, at most one a family, for which an
@@ -137,6 +141,9 @@ type ForwardHook struct {
 	Networks bool
 	// NoTransit are the families of Ruleset.NoTransit.
 	NoTransit Families
+	// Within are the bridges of networks that are the host's links, sorted, with blanks between:
+	// what passes within one of them is accepted. No other rules know them.
+	Within string
 }
 
 // Delta is one change: Remove goes and Add comes in one step. Elements are

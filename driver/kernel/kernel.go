@@ -106,6 +106,7 @@ func Modules() []Module {
 		{"`sch_tbf`; `ifb`, `act_mirred`", "[rates](rate.md); the last one also for containers that [watch](taps.md#a-container-that-watches)", "a container with a rate does not start, and the error names what is missing"},
 		{"`xt_devgroup`, `xt_conntrack`, `xt_mark`, `xt_comment`, `xt_addrtype`, `xt_rpfilter`, `xt_TCPMSS`", "the iptables backend; the first three also for the FORWARD hook beside an engine", "the change is refused, with the modules that its rules need"},
 		{"`br_netfilter`", "nothing: Gangway does not load it", "frames within a bridge pass by the firewall; the port filter holds in any case"},
+		{"`8021q`", "[VLANs](lan.md#vlans) that Gangway makes", "such a network is refused; a VLAN that is there works"},
 		{"IPv6", "networks with IPv6", "such a network is refused when a container joins; IPv4 networks work"},
 		{"`sctp`", "nothing: published SCTP ports need connection tracking only", "works ([`ports-sctp`](compatibility.md#published-ports))"},
 	}

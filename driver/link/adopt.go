@@ -31,8 +31,14 @@ const (
 	loanUp       loan = "up"
 	loanLocalnet loan = "localnet"
 	loanIPv6     loan = "ipv6"
-	// loanPort is an uplink, which is a port of the network's bridge.
+	// loanPort is an uplink, which is a port of the network's bridge, and loanMove one whose
+	// addresses and routes are the bridge's. loanMade is one that gangway made.
 	loanPort loan = "port"
+	loanMove loan = "move"
+	loanMade loan = "made"
+	// loanTrunk is a link that is up for the sake of a VLAN on it. It is another than loanUp: no two
+	// links have an alternative name in common.
+	loanTrunk loan = "trunk"
 )
 
 const (
@@ -47,6 +53,11 @@ const (
 // a link's name would trouble other tools.
 func loanAddress(p netip.Prefix) loan {
 	return loan(addressPrefix + strings.ReplaceAll(p.Addr().String(), ":", "_") + "-" + strconv.Itoa(p.Bits()))
+}
+
+// rank says when a loan is taken back.
+func (l loan) rank() int {
+	return slices.Index([]loan{loanMove, loanPort, l}, l)
 }
 
 // address is the inverse of loanAddress; ok is false for any other loan.
@@ -72,7 +83,7 @@ func parseLoan(altName string) (networkID string, l loan, ok bool) {
 	}
 	l = loan(what)
 	switch l {
-	case loanGroup, loanUp, loanLocalnet, loanIPv6, loanPort:
+	case loanGroup, loanUp, loanLocalnet, loanIPv6, loanPort, loanMove, loanMade, loanTrunk:
 		return id, l, true
 	}
 	_, ok = l.address()
@@ -106,7 +117,7 @@ func (h *Handle) lend(link netlink.Link, networkID string, l loan) (added bool, 
 	if slices.Contains(link.Attrs().AltNames, name) {
 		return false, nil
 	}
-	err = h.addAltName(link, name)
+	err = h.change(func() error { return h.addAltName(link, name) })
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		return false, fmt.Errorf("link %s is somebody else's, and gangway could not give it back: to note on it what is changed takes %s, and this is %s; let gangway make a bridge of its own, without an uplink: %w",
 			link.Attrs().Name, kernel.AltNames().Needs(), release(), err)
@@ -200,6 +211,11 @@ func (h *Handle) giveBack(ctx context.Context, link netlink.Link, networkID stri
 	all := loans(link)
 	mine := all[networkID]
 	delete(all, networkID)
+	if slices.Contains(mine, loanMade) {
+		return h.change(func() error { return h.remove(link) })
+	}
+	// An uplink has its addresses back before it leaves the bridge, and leaves before it is down.
+	slices.SortStableFunc(mine, func(a, b loan) int { return a.rank() - b.rank() })
 	var errs []error
 	if len(mine) > 0 {
 		errs = append(errs, h.removeHostRoutes(ctx, link))
@@ -216,49 +232,59 @@ func (h *Handle) giveBack(ctx context.Context, link netlink.Link, networkID stri
 // takeBack undoes one loan, and then removes its record. What the owner has
 // changed since then is left as it is now.
 func (h *Handle) takeBack(ctx context.Context, link netlink.Link, networkID string, l loan) error {
-	name := link.Attrs().Name
-	var err error
-	switch l {
-	case loanGroup:
-		if link.Attrs().Group == spec.LinkGroup {
-			err = wrap(h.nl.LinkSetGroup(link, 0), "reset the group of bridge %s", name)
-		}
-	case loanUp:
-		err = h.setDownUnused(ctx, link)
-	case loanLocalnet:
-		err = h.sys.set("net/ipv4/conf/"+name+"/route_localnet", "0")
-	case loanPort:
-		err = h.releasePort(link, networkID)
-	case loanIPv6:
-		err = h.sys.set("net/ipv6/conf/"+name+"/disable_ipv6", "1")
-	default:
-		if p, ok := l.address(); ok {
-			err = h.removeAddress(link, p)
-		}
-	}
+	err := h.change(func() error { return h.undo(ctx, link, networkID, l) })
 	if err != nil {
 		if notFound(err) {
 			return nil
 		}
 		return err
 	}
-	err = h.nl.LinkDelAltName(link, l.altName(networkID))
+	err = h.change(func() error { return h.nl.LinkDelAltName(link, l.altName(networkID)) })
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOENT) || notFound(err) {
 		return nil
 	}
-	return wrap(err, "remove the alternative name %s of link %s", l.altName(networkID), name)
+	return wrap(err, "remove the alternative name %s of link %s", l.altName(networkID), link.Attrs().Name)
 }
 
-// setDownUnused sets a bridge down, unless it has ports: somebody else has come
-// to use it.
-func (h *Handle) setDownUnused(ctx context.Context, bridge netlink.Link) error {
+// undo makes a link what it was before a loan.
+func (h *Handle) undo(ctx context.Context, link netlink.Link, networkID string, l loan) error {
+	name := link.Attrs().Name
+	switch l {
+	case loanGroup:
+		if link.Attrs().Group == spec.LinkGroup {
+			return wrap(h.nl.LinkSetGroup(link, 0), "reset the group of bridge %s", name)
+		}
+	case loanUp, loanTrunk:
+		return h.setDownUnused(ctx, link, networkID)
+	case loanLocalnet:
+		return h.sys.set("net/ipv4/conf/"+name+"/route_localnet", "0")
+	case loanMove:
+		return h.moveBack(ctx, link, networkID)
+	case loanPort:
+		return h.releasePort(link, networkID)
+	case loanIPv6:
+		return h.sys.set("net/ipv6/conf/"+name+"/disable_ipv6", "1")
+	default:
+		if p, ok := l.address(); ok {
+			return h.removeAddress(link, p)
+		}
+	}
+	return nil
+}
+
+// setDownUnused sets a link down, unless it has ports, or other VLANs on it than the network's:
+// somebody else has come to use it.
+func (h *Handle) setDownUnused(ctx context.Context, link netlink.Link, networkID string) error {
 	all, err := h.links(ctx)
 	if err != nil {
 		return err
 	}
-	index := bridge.Attrs().Index
-	if slices.ContainsFunc(all, func(l netlink.Link) bool { return l.Attrs().MasterIndex == index }) {
+	index := link.Attrs().Index
+	if slices.ContainsFunc(all, func(l netlink.Link) bool {
+		a := l.Attrs()
+		return a.MasterIndex == index || l.Type() == kindVLAN && a.ParentIndex == index && a.NetNsID < 0 && !made(l, networkID)
+	}) {
 		return nil
 	}
-	return wrap(h.nl.LinkSetDown(bridge), "set link %s down", bridge.Attrs().Name)
+	return wrap(h.nl.LinkSetDown(link), "set link %s down", link.Attrs().Name)
 }

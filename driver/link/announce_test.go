@@ -66,6 +66,21 @@ func fixMAC(f fixture) { f.sh("ip link set br0 address 02:00:00:00:00:ff") }
 // what runs a command in it. It ends with the test's namespace.
 func neighbour(f fixture) func(line string) string {
 	f.t.Helper()
+	inside, _ := machine(f)
+	f.sh("ip link set n1 master br0 up")
+	f.eventually("forwarding port", func() error {
+		if show := f.sh("bridge link show dev n1"); !strings.Contains(show, "state forwarding") {
+			return errors.New(show)
+		}
+		return nil
+	})
+	return inside
+}
+
+// machine makes a network namespace with its end n0 of a link whose other end is n1, and returns what
+// runs a command in it, and the number of its process.
+func machine(f fixture) (inside func(line string) string, pid int) {
+	f.t.Helper()
 	cmd := exec.Command("unshare", "--net", "sleep", "infinity")
 	f.ok(cmd.Start())
 	f.t.Cleanup(func() {
@@ -85,19 +100,12 @@ func neighbour(f fixture) func(line string) string {
 		f.sh("ip link del n1")
 		return errors.New("the new end is still here")
 	})
-	f.sh("ip link set n1 master br0 up")
-	inside := func(line string) string {
+	inside = func(line string) string {
 		f.t.Helper()
 		return f.sh(fmt.Sprintf("nsenter --net=/proc/%d/ns/net %s", cmd.Process.Pid, line))
 	}
 	inside("ip link set n0 up")
-	f.eventually("forwarding port", func() error {
-		if show := f.sh("bridge link show dev n1"); !strings.Contains(show, "state forwarding") {
-			return errors.New(show)
-		}
-		return nil
-	})
-	return inside
+	return inside, cmd.Process.Pid
 }
 
 // eventually polls until there is no error any more.

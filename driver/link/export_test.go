@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -122,3 +123,19 @@ func Unfit(name, kind, sysfs string) string {
 	attrs.Name, attrs.EncapType = name, "ether"
 	return unfit(&netlink.GenericLink{LinkAttrs: attrs, LinkType: kind}, sysfs)
 }
+
+// StopBefore ends the process, as it were, before the nth change of what is somebody else's: that
+// change and all later ones do not come about. It counts from 0.
+func (h *Handle) StopBefore(n int) {
+	h.before = func() error {
+		if n--; n < 0 {
+			return errStopped
+		}
+		return nil
+	}
+}
+
+var errStopped = errors.New("the process has ended")
+
+// Stopped says whether an error is that of StopBefore.
+func Stopped(err error) bool { return errors.Is(err, errStopped) }

@@ -49,6 +49,9 @@ type Handle struct {
 type bridges struct {
 	// addAltName is the kernel's, but for tests of kernels that have none.
 	addAltName func(netlink.Link, string) error
+	// before is asked before each change of what is somebody else's; nil but in tests, which end
+	// it there.
+	before func() error
 	// made has the numbers of the bridges that this Handle made or mended, by
 	// network: one that somebody renamed is found by it.
 	made sync.Map
@@ -93,6 +96,16 @@ func New(o Options) (*Handle, error) {
 		sys:     newSysctls(o.SysctlRoot),
 		bridges: bridges{addAltName: handle.LinkAddAltName},
 	}, nil
+}
+
+// change makes one change of what is somebody else's.
+func (h *Handle) change(do func() error) error {
+	if h.before != nil {
+		if err := h.before(); err != nil {
+			return err
+		}
+	}
+	return do()
 }
 
 // Close closes the sockets. No method may be running or follow.

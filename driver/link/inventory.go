@@ -174,7 +174,13 @@ func (h *Handle) pruneLink(ctx context.Context, link netlink.Link, known ids) (r
 	}
 	whole, lent := known.orphan(link)
 	if whole {
-		if err := h.remove(link); err != nil {
+		if kind == kindBridge {
+			err = h.returnMoved(ctx, link)
+		}
+		if err == nil {
+			err = h.change(func() error { return h.remove(link) })
+		}
+		if err != nil {
 			return nil, err
 		}
 		if err := h.unsteer(ctx, name); err != nil {

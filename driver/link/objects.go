@@ -68,7 +68,7 @@ func (h *Handle) Amiss(ctx context.Context, all []spec.Object) (amiss []spec.Obj
 		case spec.Mirror:
 			is, err = h.unmirrored(o)
 		case spec.LANPort:
-			is, err = h.unjoined(o)
+			is, err = h.unjoined(ctx, o)
 		case spec.Steering:
 			is, err = h.unsteered(ctx, o)
 		}

@@ -32,6 +32,8 @@ func (h *Handle) Outside(ctx context.Context) ([]spec.Outside, error) {
 	for _, l := range all {
 		a := l.Attrs()
 		switch {
+		case t.host[a.Index] && a.Flags&net.FlagUp != 0:
+			found = append(found, spec.Outside{Name: a.Name, Bridge: true})
 		case a.Flags&net.FlagLoopback != 0, a.Flags&net.FlagUp == 0, t.port[a.Index], t.ours[a.Index]:
 		case l.Type() != kindBridge:
 			found = append(found, spec.Outside{Name: a.Name})
@@ -59,18 +61,22 @@ func (h *Handle) Outside(ctx context.Context) ([]spec.Outside, error) {
 // topology says how links are joined, by index.
 type topology struct {
 	// port are the ports of other links, card those that have a card of the host for a
-	// port, ours those of gangway, both ends of a pair.
-	port, card, ours map[int]bool
+	// port, ours those of gangway, both ends of a pair; host are bridges of gangway's that have what the
+	// host had on a port of theirs.
+	port, card, ours, host map[int]bool
 }
 
 func topologyOf(all []netlink.Link) topology {
-	t := topology{map[int]bool{}, map[int]bool{}, map[int]bool{}}
+	t := topology{map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}}
 	kinds := make(map[int]string, len(all))
 	for _, l := range all {
 		kinds[l.Attrs().Index] = l.Type()
 	}
 	for _, l := range all {
 		a := l.Attrs()
+		for _, lent := range loans(l) {
+			t.host[a.MasterIndex] = t.host[a.MasterIndex] || kinds[a.MasterIndex] == kindBridge && slices.Contains(lent, loanMove)
+		}
 		if portMaster(kinds[a.MasterIndex]) {
 			t.port[a.Index] = true
 			t.card[a.MasterIndex] = t.card[a.MasterIndex] || slices.Contains(cards(), l.Type())

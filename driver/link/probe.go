@@ -26,34 +26,35 @@ const (
 	probeGap = 80 * time.Millisecond
 )
 
-// Occupied asks on a bridge who uses the addresses, and returns the hardware
+// Occupied asks on a bridge, or by another link, who uses the addresses, and returns the hardware
 // address of each one that somebody uses or is about to use: by ARP probes
 // (RFC 5227, 2.1.1) and by neighbour solicitations of duplicate address
 // detection (RFC 4862, 5.4), which leave no trace in anybody's caches. It takes
 // a quarter of a second, unless all are in use.
 //
-// Only a bridge that is up and has ports of somebody else's is asked, which
+// Only a link that is up is asked by, and of bridges one that has ports of somebody else's, which
 // costs nothing for the others: who is on ports of gangway's is known.
-func (h *Handle) Occupied(ctx context.Context, bridge string, addrs []netip.Addr) (map[netip.Addr]net.HardwareAddr, error) {
-	link, err := h.find(bridge)
+func (h *Handle) Occupied(ctx context.Context, name string, addrs []netip.Addr) (map[netip.Addr]net.HardwareAddr, error) {
+	link, err := h.find(name)
 	if err != nil || link == nil || link.Attrs().Flags&net.FlagUp == 0 || len(link.Attrs().HardwareAddr) != macLen {
 		return nil, err
 	}
-	foreign, err := h.foreignPorts(ctx, link)
-	if err != nil || !foreign {
-		return nil, err
+	if link.Type() == kindBridge {
+		if foreign, err := h.foreignPorts(ctx, link); err != nil || !foreign {
+			return nil, err
+		}
 	}
 	p, err := h.newProber(link, addrs)
 	if err != nil {
-		return nil, fmt.Errorf("ask on bridge %s for %v: %w", bridge, addrs, err)
+		return nil, fmt.Errorf("ask on link %s for %v: %w", name, addrs, err)
 	}
 	defer func() { _ = unix.Close(p.fd) }()
 	for range probes {
 		if err := p.ask(); err != nil {
-			return nil, fmt.Errorf("ask on bridge %s for %v: %w", bridge, addrs, err)
+			return nil, fmt.Errorf("ask on link %s for %v: %w", name, addrs, err)
 		}
 		if err := p.listen(ctx, time.Now().Add(probeGap)); err != nil {
-			return nil, fmt.Errorf("ask on bridge %s for %v: %w", bridge, addrs, err)
+			return nil, fmt.Errorf("ask on link %s for %v: %w", name, addrs, err)
 		}
 	}
 	return p.users, nil
@@ -68,17 +69,17 @@ func (h *Handle) foreignPorts(ctx context.Context, bridge netlink.Link) (bool, e
 	}), err
 }
 
-// prober asks on one bridge for a few addresses.
+// prober asks on one link for a few addresses.
 type prober struct {
-	fd     int
-	bridge *netlink.LinkAttrs
-	addrs  []netip.Addr
-	users  map[netip.Addr]net.HardwareAddr
+	fd    int
+	link  *netlink.LinkAttrs
+	addrs []netip.Addr
+	users map[netip.Addr]net.HardwareAddr
 }
 
 // newProber opens a socket that hears what may be an answer, and nothing else:
-// the bridge may carry all of the host's traffic.
-func (h *Handle) newProber(bridge netlink.Link, addrs []netip.Addr) (*prober, error) {
+// the link may carry all of the host's traffic.
+func (h *Handle) newProber(link netlink.Link, addrs []netip.Addr) (*prober, error) {
 	// Protocol 0: nothing comes in before the filter is there.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -88,13 +89,13 @@ func (h *Handle) newProber(bridge netlink.Link, addrs []netip.Addr) (*prober, er
 	if err == nil {
 		// The protocol is in the network's byte order.
 		all := binary.NativeEndian.Uint16([]byte{unix.ETH_P_ALL >> 8, unix.ETH_P_ALL & 0xff})
-		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: bridge.Attrs().Index})
+		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: link.Attrs().Index})
 	}
 	if err != nil {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("set up a packet socket: %w", err)
 	}
-	return &prober{fd: fd, bridge: bridge.Attrs(), addrs: addrs, users: map[netip.Addr]net.HardwareAddr{}}, nil
+	return &prober{fd: fd, link: link.Attrs(), addrs: addrs, users: map[netip.Addr]net.HardwareAddr{}}, nil
 }
 
 // answersOnly is a socket filter that passes ARP, and of ICMPv6 the neighbour
@@ -123,11 +124,11 @@ func (p *prober) ask() error {
 		if p.users[a] != nil {
 			continue
 		}
-		frame := requestARP(netip.IPv4Unspecified(), a, p.bridge.HardwareAddr)
+		frame := requestARP(netip.IPv4Unspecified(), a, p.link.HardwareAddr)
 		if a.Is6() {
-			frame = solicit(a, p.bridge.HardwareAddr)
+			frame = solicit(a, p.link.HardwareAddr)
 		}
-		to := &unix.SockaddrLinklayer{Ifindex: p.bridge.Index, Halen: macLen}
+		to := &unix.SockaddrLinklayer{Ifindex: p.link.Index, Halen: macLen}
 		copy(to.Addr[:], frame)
 		if err := unix.Sendto(p.fd, frame, 0, to); err != nil {
 			return err
@@ -174,7 +175,7 @@ func (p *prober) listen(ctx context.Context, until time.Time) error {
 			continue
 		}
 		a, mac := claim(buffer[:n])
-		if slices.Contains(p.addrs, a) && !bytes.Equal(mac, p.bridge.HardwareAddr) {
+		if slices.Contains(p.addrs, a) && !bytes.Equal(mac, p.link.HardwareAddr) {
 			p.users[a] = slices.Clone(mac)
 		}
 	}

@@ -77,6 +77,24 @@ func TestOccupiedOwn(t *testing.T) {
 	})
 }
 
+// TestOccupiedByLink: a link that is no bridge yet asks as well.
+func TestOccupiedByLink(t *testing.T) {
+	inside(t, func(f fixture) {
+		f.sh("ip link add br0 up type bridge")
+		peer := neighbour(f)
+		peer("ip addr add 10.7.0.9/24 dev n0")
+		f.sh("ip link set n1 nomaster")
+		for damage, want := range map[string]int{"ip link set n1 up": 1, "ip link set n1 down": 0} {
+			f.sh(damage)
+			got, err := f.Occupied(context.Background(), "n1", []netip.Addr{used4, free4})
+			f.ok(err)
+			if len(got) != want {
+				t.Errorf("%s: in use: %v", damage, got)
+			}
+		}
+	})
+}
+
 // TestAdoptedGatewayAtOnce: the gateway's addresses that are added to an adopted
 // bridge are usable without waiting for the kernel's own detection.
 func TestAdoptedGatewayAtOnce(t *testing.T) {

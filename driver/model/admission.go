@@ -42,9 +42,10 @@ func (s *State) AdmitNetwork(n *Network) error {
 // Avoid refuses a subnet that holds an address of the host: the bridge's route
 // would take the place of the link's. A subnet that only lies within one of the
 // host's is the user's choice, as with the built-in driver.
-// Nor is one of a LAN on which the bridge has no address: it gets no route.
+// Nor is one of a LAN on which the bridge has no address: it gets no route. Where the uplink's
+// addresses move, they are in the way of nothing.
 func (n *Network) Avoid(host []spec.LinkAddress) error {
-	if n.Hostless() {
+	if n.Hostless() || n.Moved() {
 		return nil
 	}
 	for _, subnet := range n.Subnets() {

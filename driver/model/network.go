@@ -77,8 +77,12 @@ func (n *Network) gateways() []netip.Prefix {
 // OnLAN says that an uplink joins the network to a LAN, whose router is its gateway.
 func (n *Network) OnLAN() bool { return n.Options.Uplink != "" }
 
+// Moved says that the addresses of the uplink are the bridge's: it is the host's own link to the
+// LAN, on which containers are as any machine.
+func (n *Network) Moved() bool { return n.OnLAN() && n.Options.Move }
+
 // Hostless says that the host and the network's containers are not to reach each other.
-func (n *Network) Hostless() bool { return n.OnLAN() && !n.Options.HostAccess }
+func (n *Network) Hostless() bool { return n.OnLAN() && !n.Options.HostAccess && !n.Options.Move }
 
 // Unrouted says that the host passes nothing from the network's bridge to other links, nor
 // from these to it.

@@ -11,6 +11,9 @@ import (
 // isolation is what the firewall has to know about the network, which is left by gateway if that is
 // to be; nil for none.
 func isolation(n *model.Network, gateway *model.Endpoint) firewall.Network {
+	if n.Moved() {
+		return firewall.Network{ID: n.ID, Bridge: n.Bridge, Host: true}
+	}
 	fw := firewall.Network{
 		ID:       n.ID,
 		Bridge:   n.Bridge,

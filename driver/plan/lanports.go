@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/model"
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -14,7 +15,9 @@ func LANPort(n *model.Network) (p spec.LANPort, there bool) {
 	if mtu == 0 {
 		mtu = kernelMTU
 	}
-	return spec.LANPort{Link: n.Options.Uplink, Bridge: n.Bridge, NetworkID: n.ID, MTU: mtu}, true
+	p = spec.LANPort{Link: n.Options.Uplink, Bridge: n.Bridge, NetworkID: n.ID, MTU: mtu, Move: n.Moved()}
+	p.Trunk, p.VLAN = config.VLANOf(n.Options.Uplink)
+	return p, true
 }
 
 // kernelMTU is that of a pair which is given none.

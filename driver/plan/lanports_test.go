@@ -54,6 +54,28 @@ func TestLAN(t *testing.T) {
 	want("with the host", compiled(&with), spec.Bridge{Name: "gw-n", NetworkID: "n", IPv6: true, LAN: true, Addresses: []netip.Prefix{prefix("10.85.0.5/24"), prefix("fd00:85::5/64")}}, with.Subnets(), 0)
 }
 
+// TestLANMoved: a bridge that has the addresses of its uplink is a link of the host's: nothing of it is decided but
+// what passes within it.
+func TestLANMoved(t *testing.T) {
+	n := model.Network{
+		ID: "n", Bridge: "gw-n", Subnet4: netip.MustParsePrefix("10.85.0.0/24"), Gateway4: netip.MustParsePrefix("10.85.0.1/24"),
+		Options: config.Network{Uplink: "eth1.30", Move: true, Masquerade: true, ICC: true, IPv4: true, MTU: 1400, GatewayMode4: config.NAT},
+	}
+	s := model.NewState()
+	s.Apply(model.Change{Network: model.NetworkChange{After: &n}})
+	p := Compile(s, Facts{})
+	if d := cmp.Diff([]spec.Bridge{{Name: "gw-n", NetworkID: "n", Host: true}}, Of[spec.Bridge](p)); d != "" {
+		t.Errorf("the bridge (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]firewall.Network{{ID: "n", Bridge: "gw-n", Host: true}}, Of[firewall.Network](p)); d != "" {
+		t.Errorf("the rules (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]spec.LANPort{{Link: "eth1.30", Bridge: "gw-n", NetworkID: "n", MTU: 1400, Trunk: "eth1", VLAN: 30, Move: true}}, Of[spec.LANPort](p)); d != "" {
+		t.Errorf("the uplink (-want +got):\n%s", d)
+	}
+	closedTo(t, "moved", Of[policy.Binding](p), 0)
+}
+
 // closedTo wants as many policies, each of which closes the host.
 func closedTo(t *testing.T, when string, bindings []policy.Binding, policies int) {
 	t.Helper()

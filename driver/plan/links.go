@@ -14,15 +14,20 @@ import (
 
 // Bridge is the network's bridge; uplink is the MTU of the way out, 0 if that is not known.
 func Bridge(n *model.Network, uplink int) spec.Bridge {
+	mtu := MTU(n, uplink)
+	if n.Moved() {
+		mtu = 0 // that of the uplink, as the host has it
+	}
 	return spec.Bridge{
 		Name:      n.Bridge,
 		NetworkID: n.ID,
-		MTU:       MTU(n, uplink),
+		MTU:       mtu,
 		Addresses: n.BridgeAddresses(),
 		Adopted:   n.Adopted,
 		IPv6:      n.Subnet6.IsValid() && n.Options.Mode(true) != config.Isolated && (!n.OnLAN() || n.Host6.IsValid()),
 		Localnet:  translates4(n),
-		LAN:       n.OnLAN(),
+		LAN:       n.OnLAN() && !n.Moved(),
+		Host:      n.Moved(),
 		Routes:    hostRoutes(n),
 	}
 }

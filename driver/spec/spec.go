@@ -51,6 +51,10 @@ type Bridge struct {
 	// LAN says that a port of the bridge leads to a LAN, on which the host may be by another
 	// link as well. It answers by the bridge for addresses of the bridge alone (arp_ignore=1).
 	LAN bool `json:",omitempty"`
+	// Host says that the bridge has the addresses of its uplink (see LANPort), and is to the host
+	// what that was: nothing of it is gangway's to decide but who its ports are. It is in no
+	// interface group, and its IPv6 settings and MTU are the uplink's.
+	Host bool `json:",omitempty"`
 	// Routes are the host's by the bridge, to what is behind one of its containers; they are
 	// marked by RouteProtocol.
 	Routes []Route `json:",omitempty"`

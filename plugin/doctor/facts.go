@@ -112,8 +112,10 @@ type Container struct {
 	// Addresses are all of its links' that it may use; Refused are those that somebody
 	// else on the link has (duplicate address detection).
 	Addresses, Refused []netip.Addr
-	// Default4 and Default6 say whether it has default routes.
+	// Default4 and Default6 say whether it has default routes; Silent are routers of these that
+	// have not answered when it asked for their hardware addresses.
 	Default4, Default6 bool
+	Silent             []netip.Addr
 	// Down are the links that are down, by name.
 	Down map[string]bool
 	// Listeners are the sockets that wait for clients, of all protocols but Unlisted.

@@ -67,6 +67,11 @@ func (c *Container) links(client netip.Addr) error {
 		if listErr != nil {
 			return listErr
 		}
+		silent, listErr := silentRouters(kernel, family, routes)
+		if listErr != nil {
+			return listErr
+		}
+		c.Silent = append(c.Silent, silent...)
 		has := slices.ContainsFunc(routes, isDefault)
 		if family == unix.AF_INET {
 			c.Default4 = has
@@ -84,6 +89,18 @@ func (c *Container) links(client netip.Addr) error {
 	back, err := way(kernel, client, nil, func(index int) string { return names[index] })
 	c.Back = &back
 	return err
+}
+
+// silentRouters are those of default routes of whom the kernel has heard nothing, though it has asked.
+func silentRouters(kernel *netlink.Handle, family int, routes []netlink.Route) (silent []netip.Addr, err error) {
+	all, err := complete(kernel.NeighList(0, family))
+	for _, n := range all {
+		asked := n.State&(unix.NUD_FAILED|unix.NUD_INCOMPLETE) != 0
+		if a, ok := netip.AddrFromSlice(n.IP); ok && asked && slices.ContainsFunc(routes, func(r netlink.Route) bool { return isDefault(r) && r.Gw.Equal(n.IP) }) {
+			silent = append(silent, a.Unmap())
+		}
+	}
+	return silent, err
 }
 
 // sockets looks at who listens.

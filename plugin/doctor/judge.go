@@ -178,11 +178,32 @@ func (f Facts) endpoint(e plugin.Endpoint) (all []Finding) {
 	return append(all, f.inside(name, e, c)...)
 }
 
+// silent says that the router of a LAN does not answer the container. The router of all other networks is
+// the host.
+func (f Facts) silent(name string, e plugin.Endpoint, c Container) (all []Finding) {
+	bridge, uplink := f.Host.Links[e.HostInterface].Master, ""
+	for port, l := range f.Host.Links {
+		if bridge != "" && l.Master == bridge && !slices.ContainsFunc(f.State.Endpoints, func(e plugin.Endpoint) bool { return e.HostInterface == port }) {
+			uplink = port
+		}
+	}
+	for _, router := range c.Silent {
+		if uplink != "" && slices.ContainsFunc(e.Addresses, func(a netip.Prefix) bool { return a.Contains(router) }) {
+			all = append(all, Finding{
+				fmt.Sprintf("%s: its router %s does not answer it by %s", name, router, uplink),
+				fmt.Sprintf("see whether a machine behind %s has that address (--gateway); what is behind %s may pass on one hardware address only, as in clouds and under hypervisors: allow more there (forged transmits, MAC spoofing), see docs/lan.md", uplink, uplink),
+			})
+		}
+	}
+	return all
+}
+
 // inside says what is wrong within the container.
 func (f Facts) inside(name string, e plugin.Endpoint, c Container) (all []Finding) {
 	if c.Down[e.ContainerInterface] {
 		all = append(all, Finding{fmt.Sprintf("%s: its interface %s is down", name, e.ContainerInterface), "ip link set " + e.ContainerInterface + " up in the container, or restart it"})
 	}
+	all = append(all, f.silent(name, e, c)...)
 	internal := slices.ContainsFunc(f.State.Networks, func(n plugin.Network) bool { return n.ID == e.NetworkID && n.Internal })
 	for _, a := range e.Addresses {
 		switch {

@@ -134,7 +134,9 @@ func plantedWays() map[string]planted {
 		"the container's link": {host: "ip link set gv-1 down", want: "the host's end gv-1 of its link is down"},
 		"the bridge":           {host: "ip link add gw-b type bridge", change: func(s *State) { s.Networks[0].Bridge = "gw-b" }, want: "bridge gw-b is missing or down"},
 		"a duplicate":          {host: "ip neigh replace 10.80.0.2 lladdr 02:00:00:00:00:99 dev gw-a", want: "10.80.0.2 is answered for by 02:00:00:00:00:99"},
-		"no neighbour":         {host: "ip neigh replace 10.80.0.2 nud failed dev gw-a", want: "does not answer when the host asks who has 10.80.0.2"},
+		"a silent router": {host: "ip link add card type veth peer name cable; ip link set cable up; ip link set card master gw-a up", inside: "ip neigh replace 10.80.0.1 nud failed dev eth0",
+			want: "container web: its router 10.80.0.1 does not answer it by card … one hardware address only"},
+		"no neighbour": {host: "ip neigh replace 10.80.0.2 nud failed dev gw-a", want: "does not answer when the host asks who has 10.80.0.2"},
 	}
 }
 

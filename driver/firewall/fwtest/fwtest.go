@@ -77,6 +77,7 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 		{"PortFlood", s.portFlood},
 		{"Foreign", s.foreign},
 		{"Uplinks", s.uplinks},
+		{"Within", s.within},
 		{"PathMTU", s.pathMTU},
 		{"LastWord", s.lastWord},
 		{"Marks", s.marks},

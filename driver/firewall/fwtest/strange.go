@@ -2,10 +2,12 @@ package fwtest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -120,6 +122,47 @@ func (s *suite) uplinks(t *testing.T) {
 				w.check(t, uplinkProbes())
 			})
 		}
+	}
+}
+
+// within shows that what passes within a bridge that is the host's link to a LAN passes by an engine's
+// policy, with br_netfilter, as the only thing that is decided of it, and as long as there is its network.
+func (s *suite) within(t *testing.T) {
+	for _, set := range s.possible(
+		setting{engine: "26", policy: "DROP", bridged: true},
+		setting{engine: "20", policy: "DROP", bridged: true},
+	) {
+		t.Run(set.String(), func(t *testing.T) {
+			w := newWorld(t, s.opts, set)
+			w.addBridge(t, lan{bridge: "br-lan", gateway: "V"})
+			for _, name := range []string{"v1", "v2"} {
+				w.addMember(t, name, "v-"+name, "br-lan", "V")
+				serveUDP(t, w.nodes[name], 80)
+			}
+			passes := func(open bool) {
+				t.Helper()
+				w.check(t, []probe{
+					{"v1", "udp", "v2", 80, map[bool]string{true: "v2:80 v1", false: dropped}[open]},
+					{"lan", "udp", "v1", 80, dropped},
+				})
+			}
+			b := s.backend(t, w.host)
+			full := everything()
+			full.Outside = append(full.Outside, spec.Outside{Name: "br-lan", Bridge: true})
+			b.add(t, full)
+			b.settled(t, full)
+			passes(false)
+			network := firewall.Ruleset{Networks: []firewall.Network{{ID: "lan", Bridge: "br-lan", Host: true}}}
+			with := full
+			with.Networks = append(slices.Clone(full.Networks), network.Networks...)
+			b.add(t, network)
+			passes(true)
+			b.settled(t, with)
+			w.check(t, []probe{{"v1", "tcp", "host", 8080, "a1:80 v1"}, {"v1", "udp", "a1", 80, dropped}})
+			b.remove(t, network)
+			passes(false)
+			b.settled(t, full)
+		})
 	}
 }
 

@@ -86,6 +86,10 @@ func (r rules) setShared(f form) {
 			}
 		}
 	}
+	delete(r, withinChain)
+	if len(r[lanChain]) > 0 {
+		r[withinChain] = withinRules(f.user)
+	}
 }
 
 // remembered is no chain, as it is in no table: it holds the rules of outsideChain for

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sirupsen/logrus"
 
@@ -21,6 +22,7 @@ import (
 //
 //	filter FORWARD → GANGWAY-FORWARD   packets of gangway's bridges: asks DOCKER-USER, then
 //	                                   accepts and drops as marked (→ GANGWAY-NEIGHBOURS)
+//	               → GANGWAY-LAN       what passes within bridges that are the host's links
 //	               → GANGWAY-TRANSIT   what nobody's rule has accepted is dropped as marked
 //
 // The other side drops as well what others' links would pass on to one another in a
@@ -69,6 +71,7 @@ func marked(m firewall.Mark, bits uint32) string {
 func forwardHooks(m firewall.Mark) []hook {
 	return []hook{
 		{filterForward, "-m mark ! " + marked(m, 0) + " -j " + forwardChain.name, forwardChain},
+		{filterForward, "-j " + lanChain.name, lanChain},
 		{filterForward, elsewhere + " -m mark " + marked(m, m.Asked()) + " -j " + transitChain.name, transitChain},
 	}
 }
@@ -84,6 +87,10 @@ func forwardHookRules(m firewall.Mark, want firewall.ForwardHook, six, user bool
 		r[forwardChain] = []string{aside}
 		r[neighboursChain] = []string{"-m mark " + marked(m, m.Drop) + " " + fresh + " " + setMark(m, m.Asked())}
 		r[transitChain] = []string{fresh + " " + setMark(m, m.Drop)}
+	}
+	for _, bridge := range strings.Fields(want.Within) {
+		r[lanChain] = append(r[lanChain], withinRule(bridge))
+		r[withinChain] = withinRules(user)
 	}
 	if want.Networks {
 		r[forwardChain] = append([]string{aside}, verdictRules(m, user)...)

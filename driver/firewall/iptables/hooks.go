@@ -23,6 +23,7 @@ func hooks(six bool) []hook {
 	all := []hook{
 		{rawPrerouting, "! -i lo -j " + sourceCheckChain.name, sourceCheckChain},
 		{filterForward, "-j " + forwardChain.name, forwardChain},
+		{filterForward, "-j " + lanChain.name, lanChain},
 		{filterForward, elsewhere + " " + fresh + " -j " + transitChain.name, transitChain},
 		{chain{"nat", "POSTROUTING"}, "-j " + snatChain.name, snatChain},
 	}

@@ -77,6 +77,10 @@ func isolationShared(f form) rules {
 func isolationElements(set firewall.Ruleset, six bool) rules {
 	r := rules{}
 	for _, n := range set.Networks {
+		if n.Host {
+			r[lanChain] = append(r[lanChain], withinRule(n.Bridge))
+			continue
+		}
 		verdict := " -j DROP"
 		if n.ICC {
 			verdict = " -j " + acceptChain.name

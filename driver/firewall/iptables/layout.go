@@ -42,7 +42,7 @@ type feature struct {
 func features() []feature {
 	return []feature{
 		{sourceCheckShared, sourceCheckElements, nil},
-		{isolationShared, isolationElements, []chain{forwardChain, intoNetworkChain, betweenChain, outOfNetworkChain, foreignChain, acceptChain}},
+		{isolationShared, isolationElements, []chain{forwardChain, intoNetworkChain, betweenChain, outOfNetworkChain, foreignChain, acceptChain, withinChain}},
 		{openShared, openElements, nil},
 		{peerShared, peerElements, nil},
 		{refusedShared, refusedElements, nil},

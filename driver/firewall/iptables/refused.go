@@ -32,6 +32,9 @@ func refusedShared(form) rules {
 func refusedElements(set firewall.Ruleset, _ bool) rules {
 	r := rules{}
 	for _, n := range set.Networks {
+		if n.Host {
+			continue
+		}
 		for _, c := range []chain{unpublishedChain, isolatedChain} {
 			r[c] = append(r[c], "-o "+n.Bridge+networkComment(n)+" -j DROP")
 		}

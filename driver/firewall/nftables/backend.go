@@ -124,7 +124,8 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 		return err
 	}
 	c := b.known.delta(d)
-	had, after := b.known.forwardHook(), b.known.forwardHookAfter(c)
+	was, lans := b.forwardHook.lans, b.forwardHook.lans.after(d)
+	had, after := b.known.forwardHook(was), b.known.forwardHookAfter(c, lans)
 	if had.Networks && !after.Networks {
 		if err := b.shut(ctx, after); err != nil {
 			return err
@@ -136,7 +137,9 @@ func (b *Backend) apply(ctx context.Context, d firewall.Delta) error {
 	if had == after && !after.Networks {
 		return nil
 	}
+	b.forwardHook.lans = lans
 	if err := b.follow(ctx, after, !c.empty()); err != nil {
+		b.forwardHook.lans = was
 		return b.takeBack(ctx, c, had, err)
 	}
 	return nil
@@ -246,6 +249,7 @@ func (b *Backend) wrote(n uint32) {
 func (b *Backend) Sync(ctx context.Context, full firewall.Ruleset) ([]string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.forwardHook.lans = lans{}.after(firewall.Delta{Add: full})
 	if b.known == nil || !b.known.holds(full) {
 		return b.check(ctx, compile(full), false)
 	}
@@ -285,7 +289,7 @@ func (b *Backend) sync(ctx context.Context, want contents, known bool) ([]string
 	// has changed.
 	table := still || b.known != nil && b.seen != 0 && b.kernel.owns
 	b.seen = now
-	hook := want.forwardHook()
+	hook := want.forwardHook(b.forwardHook.lans)
 	steps := []func() ([]string, error){
 		func() ([]string, error) { return b.syncTable(ctx, want, known, table) },
 		func() ([]string, error) { return b.around(ctx, hook, still) },
@@ -364,7 +368,7 @@ func (b *Backend) Cleanup(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("remove the rules: %w", err)
 	}
-	b.known, b.seen = nil, 0
+	b.known, b.seen, b.forwardHook.lans = nil, 0, nil
 	if _, err := b.around(ctx, firewall.ForwardHook{}, false); err != nil {
 		return fmt.Errorf("remove the rules: %w", err)
 	}

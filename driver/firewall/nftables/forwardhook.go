@@ -2,6 +2,9 @@ package nftables
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 
 	nft "github.com/google/nftables"
 
@@ -30,7 +33,31 @@ type forwardHook struct {
 	// looked is the generation at which no iptables needed the FORWARD hook, moved on by own
 	// changes; 0 if nobody has looked.
 	looked uint32
+	// lans are the bridges of firewall.ForwardHook's Within.
+	lans lans
 }
+
+// lans are bridges that are the host's links to LANs. The table has nothing of them: none of its
+// rules drops what passes within them.
+type lans map[string]bool
+
+// after are those after a change.
+func (l lans) after(d firewall.Delta) lans {
+	all := lans{}
+	maps.Copy(all, l)
+	for _, n := range d.Remove.Networks {
+		delete(all, n.Bridge)
+	}
+	for _, n := range d.Add.Networks {
+		if n.Host {
+			all[n.Bridge] = true
+		}
+	}
+	return all
+}
+
+// String is as in Within.
+func (l lans) String() string { return strings.Join(slices.Sorted(maps.Keys(l)), " ") }
 
 func (g *forwardHook) sync(ctx context.Context, want firewall.ForwardHook, still bool) ([]string, error) {
 	if g.iptables == nil {
@@ -47,9 +74,9 @@ func (g *forwardHook) sync(ctx context.Context, want firewall.ForwardHook, still
 	return lines, nil
 }
 
-// forwardHook is what iptables have to do beside these items.
-func (c contents) forwardHook() firewall.ForwardHook {
-	want := firewall.ForwardHook{Networks: c.networks() > 0}
+// forwardHook is what iptables have to do beside these items and bridges.
+func (c contents) forwardHook(beside lans) firewall.ForwardHook {
+	want := firewall.ForwardHook{Networks: c.networks() > 0, Within: beside.String()}
 	for _, h := range headers() {
 		if _, closed := c[noTransitSet][noTransitKey(h)]; closed {
 			want.NoTransit = want.NoTransit.With(firewall.Family(h.six()))
@@ -64,8 +91,8 @@ func noTransitKey(h header) string {
 }
 
 // forwardHookAfter is forwardHook after a change.
-func (c contents) forwardHookAfter(by change) firewall.ForwardHook {
-	want := c.forwardHook()
+func (c contents) forwardHookAfter(by change, beside lans) firewall.ForwardHook {
+	want := c.forwardHook(beside)
 	want.Networks = c.networks()+len(by.fresh[withinMap])-len(by.gone[withinMap]) > 0
 	for _, h := range headers() {
 		_, fresh := by.fresh[noTransitSet][noTransitKey(h)]

@@ -39,6 +39,9 @@ func isolationRows() []row {
 func isolationElements(r firewall.Ruleset, put putter) {
 	set := inet().find
 	for _, n := range r.Networks {
+		if n.Host {
+			continue // see lans
+		}
 		note, v := networkNote(n), ofLink(n.Bridge)
 		within := item{key: set(withinMap).keys.encode(&v), data: chainIsolated, note: note}
 		if n.ICC {
