@@ -27,6 +27,7 @@ const (
 // is stored: to group the fields would hide what they are.
 var records = map[string]string{
 	"config.Network":           "a field for each option",
+	"config.Policy":            "a field for each word",
 	"driver.Status":            "as it is told, a field each",
 	"driver/events.Event":      "as it is told and stored, a field each",
 	"driver/firewall.Network":  "a field for each property",
@@ -34,6 +35,7 @@ var records = map[string]string{
 	"driver/model.Endpoint":    "as it is stored",
 	"driver/model.Network":     "as it is stored",
 	"driver/nftrace.Event":     "an attribute of the kernel's message each",
+	"driver/plan.Source":       "what plans follow from, a field each",
 	"driver/spec.Bridge":       "a setting of the kernel each",
 	"driver/spec.RoutingRule":  "an attribute of the kernel's rule each",
 	"driver/spec.Veth":         "a setting of the kernel each",

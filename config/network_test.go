@@ -311,9 +311,13 @@ func TestNetworkOptionsTable(t *testing.T) {
 		if err != nil || !got.Equal(defaultNetwork()) {
 			t.Errorf("%s with its default: %+v (%v)", row.Name, got, err)
 		}
-		got, err = ParseNetwork(user(row.Name, other[row.Name]))
-		if d := differences(got, defaultNetwork()); err != nil || len(d) != 1 {
-			t.Errorf("%s=%s changes %v (%v), want one field", row.Name, other[row.Name], d, err)
+		given := map[string]any{row.Name: other[row.Name]}
+		if row.Name == optionMove { // it is about another one
+			given[optionUplink] = "eth1"
+		}
+		got, err = ParseNetwork(map[string]any{keyGeneric: given})
+		if d := differences(got, defaultNetwork()); err != nil || len(d) != len(given) {
+			t.Errorf("%v changes %v (%v), want one field for each", given, d, err)
 		}
 	}
 }

@@ -26,8 +26,22 @@ type scenario struct {
 	rules bool
 }
 
+// reachScenarios are of networks that reach further, and of containers that are bound.
+func reachScenarios() []scenario {
+	return []scenario{
+		{name: "mtu-auto", run: testMTUAuto, own: true, rules: true},
+		{name: "promiscuous", run: testPromiscuous, plugin: true, own: true},
+		{name: "taps", run: testTaps, own: true, rules: true},
+		{name: "vpn", run: testVPN, own: true, rules: true},
+		{name: "uplink", run: testUplink, own: true, rules: true},
+		{name: "dhcp", run: testDHCP, own: true},
+		{name: "uplink-move", run: testUplinkMove, own: true, rules: true},
+		{name: "rate", run: testRate, plugin: true, own: true},
+	}
+}
+
 func scenarios() []scenario {
-	return slices.Concat(compatScenarios(), []scenario{
+	return slices.Concat(compatScenarios(), reachScenarios(), []scenario{
 		{name: "namespaces", run: testNamespaces},
 		{name: "veth", run: testVeth, plugin: true, own: true},
 		{name: "bridge", run: testBridge, plugin: true},
@@ -60,14 +74,6 @@ func scenarios() []scenario {
 		{name: "automatic-subnets", run: testAutomaticSubnets, own: true},
 		{name: "mtu", run: testMTU},
 		{name: "routes", run: testRoutes, plugin: true, own: true, rules: true},
-		{name: "mtu-auto", run: testMTUAuto, own: true, rules: true},
-		{name: "promiscuous", run: testPromiscuous, plugin: true, own: true},
-		{name: "taps", run: testTaps, own: true, rules: true},
-		{name: "vpn", run: testVPN, own: true, rules: true},
-		{name: "uplink", run: testUplink, own: true, rules: true},
-		{name: "dhcp", run: testDHCP, own: true},
-		{name: "uplink-move", run: testUplinkMove, own: true, rules: true},
-		{name: "rate", run: testRate, plugin: true, own: true},
 		{name: "connect", run: testConnect},
 		{name: "disconnect", run: testDisconnect, plugin: true},
 		{name: "internal", run: testInternal, own: true, rules: true},

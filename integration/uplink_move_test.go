@@ -13,26 +13,7 @@ import (
 // flows live on, and it, its neighbours, containers on the LAN and other networks reach each other as by any link of the
 // host. It has all back afterwards.
 func testUplinkMove(t *testing.T, e *harness.Engine) {
-	neighbour := e.LAN.Neighbour
-	// Else the host answers by all its links on the LAN for each of its addresses.
-	const ignore = "/proc/sys/net/ipv4/conf/all/arp_ignore"
-	e.Run(t, "sh", "-c", "echo 1 >"+ignore)
-	t.Cleanup(func() {
-		e.Run(t, "sh", "-c", "echo 0 >"+ignore)
-		neighbour.Run(t, "ip", "neigh", "flush", "dev", "lan0")
-	})
-	e.LAN.Cable(t, e.Node, "lan2")
-	e.Run(t, "ip", "link", "set", "lan2", "up")
-	lanAddress(t, neighbour, "lan0", "10.88.0.3/24", "fd00:88::a3/64")
-	for _, args := range [][]string{
-		{"addr", "add", "10.88.0.1/24", "brd", "+", "dev", "lan2"}, {"addr", "add", "fd00:88::1/64", "dev", "lan2", "nodad"},
-		{"route", "add", "10.98.0.0/24", "via", "10.88.0.3", "dev", "lan2", "metric", "77"}, {"-6", "route", "add", "fd00:98::/64", "via", "fd00:88::a3", "dev", "lan2"},
-	} {
-		e.Run(t, append([]string{"ip"}, args...)...)
-	}
-	e.Host.Serve(t, "tcp", "[::]:97")
-	neighbour.Serve(t, "tcp", "[::]:96")
-	streams := []*harness.Stream{neighbour.Stream(t, "10.88.0.1:97"), neighbour.Stream(t, "[fd00:88::1]:97")}
+	streams := hostOnLAN(t, e)
 	before := hostOn(t, e, "lan2")
 
 	e.Network(t, "n1", args(dual(e, "10.88.0.0/24", "fd00:88::/64"),
@@ -56,22 +37,11 @@ func testUplinkMove(t *testing.T, e *harness.Engine) {
 		}
 	}
 
-	put := func(when, address string) {
-		t.Helper()
-		e.Run(t, "ip", "addr", "add", address, "brd", "+", "dev", "lan2")
-		harness.Eventually(t, 20*time.Second, when, func() error {
-			left, is := hostOn(t, e, "lan2"), hostOn(t, e, bridge)
-			if left != "" || !strings.Contains(is, address) {
-				return fmt.Errorf("on the link: %s; on the bridge: %s", left, is)
-			}
-			return nil
-		})
-	}
-	put("put on the link", "10.88.0.77/24")
+	putOnLink(t, e, bridge, "10.88.0.77/24")
 	e.KillGangway(t)
 	e.Run(t, "ip", "addr", "add", "10.88.0.1/24", "brd", "+", "dev", "lan2")
 	e.StartGangway(t)
-	put("after a restart", "10.88.0.78/24")
+	putOnLink(t, e, bridge, "10.88.0.78/24")
 	movedReaches(t, e)
 
 	for _, container := range []string{"c1", "other"} {
@@ -90,6 +60,44 @@ func testUplinkMove(t *testing.T, e *harness.Engine) {
 	for _, s := range streams {
 		t.Logf("the longest time of a line: %s", s.Stop(t))
 	}
+}
+
+// hostOnLAN puts the host on a LAN by lan2, with a neighbour that has flows to it.
+func hostOnLAN(t *testing.T, e *harness.Engine) []*harness.Stream {
+	t.Helper()
+	neighbour := e.LAN.Neighbour
+	// Else the host answers by all its links on the LAN for each of its addresses.
+	const ignore = "/proc/sys/net/ipv4/conf/all/arp_ignore"
+	e.Run(t, "sh", "-c", "echo 1 >"+ignore)
+	t.Cleanup(func() {
+		e.Run(t, "sh", "-c", "echo 0 >"+ignore)
+		neighbour.Run(t, "ip", "neigh", "flush", "dev", "lan0")
+	})
+	e.LAN.Cable(t, e.Node, "lan2")
+	e.Run(t, "ip", "link", "set", "lan2", "up")
+	lanAddress(t, neighbour, "lan0", "10.88.0.3/24", "fd00:88::a3/64")
+	for _, args := range [][]string{
+		{"addr", "add", "10.88.0.1/24", "brd", "+", "dev", "lan2"}, {"addr", "add", "fd00:88::1/64", "dev", "lan2", "nodad"},
+		{"route", "add", "10.98.0.0/24", "via", "10.88.0.3", "dev", "lan2", "metric", "77"}, {"-6", "route", "add", "fd00:98::/64", "via", "fd00:88::a3", "dev", "lan2"},
+	} {
+		e.Run(t, append([]string{"ip"}, args...)...)
+	}
+	e.Host.Serve(t, "tcp", "[::]:97")
+	neighbour.Serve(t, "tcp", "[::]:96")
+	return []*harness.Stream{neighbour.Stream(t, "10.88.0.1:97"), neighbour.Stream(t, "[fd00:88::1]:97")}
+}
+
+// putOnLink puts an address on the link, which has to get to the bridge.
+func putOnLink(t *testing.T, e *harness.Engine, bridge, address string) {
+	t.Helper()
+	e.Run(t, "ip", "addr", "add", address, "brd", "+", "dev", "lan2")
+	harness.Eventually(t, 20*time.Second, address+" on the bridge", func() error {
+		left, is := hostOn(t, e, "lan2"), hostOn(t, e, bridge)
+		if left != "" || !strings.Contains(is, address) {
+			return fmt.Errorf("on the link: %s; on the bridge: %s", left, is)
+		}
+		return nil
+	})
 }
 
 // movedReaches: who reaches whom by the bridge.

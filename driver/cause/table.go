@@ -5,7 +5,7 @@ import "slices"
 // Table lists all causes in the order of the documentation, with an example of what is said of
 // each.
 func Table() []Cause {
-	return slices.Concat(problems(), degradations(), limits())
+	return slices.Concat(problems(), degradations(), unopened(), limits())
 }
 
 func problems() []Cause {
@@ -57,6 +57,28 @@ func degradations() []Cause {
 			"names are not known, and what the engine removed while gangway was down stays", "start the engine, or correct GANGWAY_ENGINE (off: none is asked)",
 		},
 		{
+			Uncounted, Degraded, "refused packets are not counted: the kernel's error",
+			"gangway drops and the metrics show less than there is", "see the kernel's log (dmesg); the rest of the datapath does not depend on it",
+		},
+		{
+			Unlimited, Degraded, "how often containers ask the host for neighbours is not bounded",
+			"a container can fill the host's table of neighbours, and so slow others down", "load the kernel's module nf_tables with limit, or update the kernel; it is tried again at each check",
+		},
+		{
+			Unremembered, Degraded, "write events to /var/lib/gangway/events.jsonl: no space left on device",
+			"what has happened is not known after a restart", "make room on the disk of the state's folder, or mend it; it is tried again every few seconds",
+		},
+		{
+			Unserved, Degraded, "metrics are not served at 192.0.2.1:9323: cannot assign requested address",
+			"who collects metrics gets none", "give the host the address, stop what has the port, or correct GANGWAY_METRICS; it is tried again every 5 s",
+		},
+	}
+}
+
+// unopened are degradations of policies and addresses.
+func unopened() []Cause {
+	return []Cause{
+		{
 			NoPolicy, Degraded, "policy agents is not there, and network 0f1e2d3c4b5a names it",
 			"nothing leaves for whom it is for but what their options allow, and nobody reaches them", "gangway policy apply the file that has it",
 		},
@@ -75,22 +97,6 @@ func degradations() []Cause {
 		{
 			Unresolved, Degraded, "the addresses of registry.example, which a policy names, are not known: ask 192.0.2.53:53 by udp: i/o timeout",
 			"who has the policy reaches it by what was learned before, until that ends, and by servers of its own", "see whether the servers in the host's /etc/resolv.conf answer the host; it is tried again within a minute",
-		},
-		{
-			Uncounted, Degraded, "refused packets are not counted: the kernel's error",
-			"gangway drops and the metrics show less than there is", "see the kernel's log (dmesg); the rest of the datapath does not depend on it",
-		},
-		{
-			Unlimited, Degraded, "how often containers ask the host for neighbours is not bounded",
-			"a container can fill the host's table of neighbours, and so slow others down", "load the kernel's module nf_tables with limit, or update the kernel; it is tried again at each check",
-		},
-		{
-			Unremembered, Degraded, "write events to /var/lib/gangway/events.jsonl: no space left on device",
-			"what has happened is not known after a restart", "make room on the disk of the state's folder, or mend it; it is tried again every few seconds",
-		},
-		{
-			Unserved, Degraded, "metrics are not served at 192.0.2.1:9323: cannot assign requested address",
-			"who collects metrics gets none", "give the host the address, stop what has the port, or correct GANGWAY_METRICS; it is tried again every 5 s",
 		},
 	}
 }

@@ -206,21 +206,7 @@ func TestMove(t *testing.T) {
 				f.lines("EnsureBridge", func() ([]string, error) { return f.EnsureBridge(ctx, b) }, nil)
 				f.lines("EnsureLANPort", func() ([]string, error) { return f.EnsureLANPort(ctx, p) }, nil)
 
-				f.sh("ip addr add 192.0.2.1/24 brd + dev eth1")
-				f.sh("ip addr add 192.0.2.77/24 brd + dev eth1")
-				f.sh("ip route append 10.77.0.0/16 via 192.0.2.5 dev eth1")
-				amiss, err := f.Amiss(ctx, []spec.Object{p})
-				f.ok(err)
-				f.same([]spec.Object{p}, amiss)
-				_, err = f.EnsureLANPort(ctx, p)
-				f.ok(err)
-				amiss, err = f.Amiss(ctx, []spec.Object{p})
-				f.ok(err)
-				f.same([]spec.Object(nil), amiss)
-				f.contains(f.sh("ip addr show dev "+b.Name), "192.0.2.77/24")
-				f.contains(f.sh("ip route show 10.77.0.0/16"), b.Name)
-				f.sh("ip addr del 192.0.2.77/24 dev " + b.Name)
-				f.sh("ip route del 10.77.0.0/16")
+				f.heals(ctx, b, p)
 				f.moved("healed", before, b, p)
 				f.alive("healed", flows)
 
@@ -238,6 +224,36 @@ func TestMove(t *testing.T) {
 			})
 		})
 	}
+}
+
+// heals puts addresses and a route on the link, which have to get to the bridge.
+func (f fixture) heals(ctx context.Context, b spec.Bridge, p spec.LANPort) {
+	f.t.Helper()
+	f.sh("ip addr add 192.0.2.1/24 brd + dev eth1")
+	f.sh("ip addr add 192.0.2.77/24 brd + dev eth1")
+	f.sh("ip route append 10.77.0.0/16 via 192.0.2.5 dev eth1")
+	amiss, err := f.Amiss(ctx, []spec.Object{p})
+	f.ok(err)
+	f.same([]spec.Object{p}, amiss)
+	_, err = f.EnsureLANPort(ctx, p)
+	f.ok(err)
+	amiss, err = f.Amiss(ctx, []spec.Object{p})
+	f.ok(err)
+	f.same([]spec.Object(nil), amiss)
+	f.contains(f.sh("ip addr show dev "+b.Name), "192.0.2.77/24")
+	f.contains(f.sh("ip route show 10.77.0.0/16"), b.Name)
+	f.sh("ip addr del 192.0.2.77/24 dev " + b.Name)
+	f.sh("ip route del 10.77.0.0/16")
+}
+
+// stopped moves, there or back, until a step.
+func (f fixture) stopped(ctx context.Context, step int, back bool, b spec.Bridge, p spec.LANPort) error {
+	f.StopBefore(step)
+	if back {
+		return errors.Join(f.DeleteLANPort(ctx, p), f.DeleteBridge(ctx, b))
+	}
+	_, err := f.EnsureLANPort(ctx, p)
+	return err
 }
 
 // TestMoveKilled: a process that ends at whatever step of moving, there or back, leaves a host that is reached, and the next
@@ -281,14 +297,7 @@ func TestMoveKilled(t *testing.T) {
 						_, err = f.EnsureLANPort(ctx, p)
 						f.ok(err)
 					}
-					f.another(func(f fixture) {
-						f.StopBefore(steps)
-						if c.back {
-							err = errors.Join(f.DeleteLANPort(ctx, p), f.DeleteBridge(ctx, b))
-						} else {
-							_, err = f.EnsureLANPort(ctx, p)
-						}
-					})
+					f.another(func(f fixture) { err = f.stopped(ctx, steps, c.back, b, p) })
 					if ended = err == nil; !ended && !link.Stopped(err) {
 						t.Errorf("step %d: %v", steps, err)
 					}
