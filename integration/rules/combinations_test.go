@@ -185,7 +185,7 @@ func closed() []combination {
 		{create: "--ipv6 -o uplink=card -o host_access=true", rules: "internal", links: "lan-host"},
 		{create: "--ipv6 -o gateway=container:vpn", rules: "left-by-nobody", links: "dual"},
 		{create: "--ipv6 -o gateway=10.200.0.2", rules: "left-by-container", links: "dual"},
-		{create: "--ipv6 -o uplink=card -o uplink.move=true", rules: "lan-moved", links: "lan-moved"},
+		{create: "--ipv6 -o uplink=card -o move=true", rules: "lan-moved", links: "lan-moved"},
 		{create: "--internal --ipv6", run: "", rules: "internal", links: "dual-internal"},
 		{create: "--internal --ipv6", run: web, rules: "internal", links: "dual-internal"},
 		{create: "--internal --ipv6", run: none, rules: "internal", links: "dual-internal-empty"},

@@ -5,7 +5,7 @@ import "slices"
 // iptablesRules explain what the iptables backend has. Names in capitals stand
 // for what differs from network to network.
 func iptablesRules() []explanation {
-	return slices.Concat(iptablesArrival(), iptablesForward(), iptablesRefused(), iptablesOut(), iptablesDeparture())
+	return slices.Concat(iptablesArrival(), iptablesForward(), iptablesWithin(), iptablesRefused(), iptablesOut(), iptablesDeparture())
 }
 
 // iptablesArrival explain what a packet meets before it is known where it goes.
@@ -27,6 +27,19 @@ func iptablesArrival() []explanation {
 		{"nat GANGWAY-DNAT", "", "Published ports, one rule for each run of ports. A new connection is compared with one after the other."},
 		{"nat GANGWAY-DNAT", "-p PROTO -m PROTO --dport PORTS -j DNAT --to-destination TARGET", "Published on all addresses of the host: the packet gets the container's address as its destination, and the container's port where that is another one. `8000-8002` leading to `80-82/8000` counts from 80 as the host's ports count from 8000."},
 		{"nat GANGWAY-DNAT", "-d ADDR -p PROTO -m PROTO --dport PORTS -j DNAT --to-destination TARGET", "Published on one address of the host."},
+	}
+}
+
+// iptablesWithin explain what passes within bridges to which the host's own addresses have moved
+// (gangway.uplink.move).
+func iptablesWithin() []explanation {
+	return []explanation{
+		{"filter FORWARD", "-j GANGWAY-LAN", "There is a network on the LAN that the host itself is on by the same bridge. Where br_netfilter shows such frames here, an engine's policy DROP would cut the LAN off."},
+		{"filter GANGWAY-LAN", "", "Frames that stay within the bridge of such a network."},
+		{"filter GANGWAY-LAN", "-i BRIDGE -o BRIDGE -j GANGWAY-WITHIN", "Comes from that bridge and leaves by it."},
+		{"filter GANGWAY-WITHIN", "", "What stays on the LAN is as on a switch."},
+		{"filter GANGWAY-WITHIN", "-j DOCKER-USER", "Your own rules go first, where an engine has made the chain."},
+		{"filter GANGWAY-WITHIN", "-j ACCEPT", "The rest passes."},
 	}
 }
 

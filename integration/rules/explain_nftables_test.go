@@ -141,7 +141,10 @@ func nftablesVerdicts() []explanation {
 // nftablesGateways explain what is decided about networks that are closed, by which their gateways pass
 // all the same.
 func nftablesGateways() []explanation {
-	const answer = "ct direction reply ct state established,related meta nfproto ipv4 goto reply4"
+	const (
+		answer = "ct direction reply ct state established,related meta nfproto ipv4 goto reply4"
+		peers  = "meta nfproto ipv4 jump peers4"
+	)
 	var all []explanation
 	for _, c := range []struct{ name, what, rule, to string }{
 		{"closed_into", "Into a network that is closed, from outside.", "oifname . ip daddr @gateways4", "into_gateway"},
@@ -167,11 +170,13 @@ func nftablesGateways() []explanation {
 		explanation{"chain out_of_gateway", "goto foreign", "To any other bridge."},
 		explanation{"chain between_gateways", "", "Between networks, from a gateway: the rules of `between`, from there on."},
 		explanation{"chain between_gateways", "ct status dnat goto permit", "Was sent to a published port, or is the answer."},
+		explanation{"chain between_gateways", peers, "Do the policies of both sides name each other's network (`network:NAME`)?"},
 		explanation{"chain between_gateways", answer, "Goes the way of answers: may be one of what is open."},
 		explanation{"chain between_gateways", "goto new_flow", "A new flow to a container's own address."},
 		explanation{"chain between_gateway", "", "Between networks, to a gateway: the rules of `between`, from there on."},
 		explanation{"chain between_gateway", "iifname != @external goto closed_from", "Out of a network that is closed."},
 		explanation{"chain between_gateway", "ct status dnat goto permit", "Was sent to a published port, or is the answer."},
+		explanation{"chain between_gateway", peers, "Do the policies of both sides name each other's network (`network:NAME`)?"},
 		explanation{"chain between_gateway", answer, "Goes the way of answers: may be one of what is open."},
 		explanation{"chain between_gateway", "goto new_flow", "A new flow to a container's own address."})
 }

@@ -61,6 +61,9 @@ func testExplanations(t *testing.T) {
 	for _, pattern := range []string{"constant/*.golden", "rules/*.golden", "links/*.golden", "paths/*/*.golden"} {
 		for _, line := range linesOf(t, pattern) {
 			pieces := parse(line)
+			if line == "" {
+				continue // of a file without any
+			}
 			if len(pieces) == 0 && !plain.MatchString(line) {
 				t.Errorf("%s has a line that is not understood: %s", pattern, line)
 			}

@@ -10,7 +10,7 @@ import (
 func TestWrite(t *testing.T) {
 	for _, p := range []config.Policy{
 		{Egress: "deny"},
-		{Egress: "deny", Allow: "10.0.0.1:80/tcp,[2001:db8::7]:443,*.example,network:db:5432/tcp", Deny: "*.b.example", Ingress: "443=any,80/tcp=network:app", Host: "53,8080-8090/tcp", Mode: "audit"},
+		{Egress: "deny", Allow: "*.example,10.0.0.1:80/tcp,[2001:db8::7]:443,network:db:5432/tcp", Deny: "*.b.example", Ingress: "443=any,80/tcp=network:app", Host: "53,8080-8090/tcp", Mode: "audit"},
 		{Egress: "open", Allow: "none", Ingress: "none", Host: "53"},
 		{Ingress: "any", Host: "any", Allow: "[2001:db8::7]:443"},
 	} {
