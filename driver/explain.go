@@ -109,6 +109,19 @@ func lines(s *model.State, n *model.Network, e *model.Endpoint) (all []PolicyLin
 			all = append(all, PolicyLine{Word: word, Value: value, From: fromDefault})
 		}
 	}
+	all = append(all, exceptionLines(s, n, e)...)
+	for _, u := range plan.UnmetNetworks(s, n, e) {
+		for i, l := range all {
+			if l.Value == u.Entry && !l.Unused && l.Word != "egress.deny" {
+				all[i].Closed = u.Why
+			}
+		}
+	}
+	return all
+}
+
+// exceptionLines are the exceptions, of which those are unused that nothing is open by.
+func exceptionLines(s *model.State, n *model.Network, e *model.Endpoint) (all []PolicyLine) {
 	inForce := s.PolicyOf(n, e)
 	note := func(who string, x *model.Exceptions) {
 		for _, one := range x.List() {
@@ -124,13 +137,6 @@ func lines(s *model.State, n *model.Network, e *model.Endpoint) (all []PolicyLin
 	note("network", n.Exceptions)
 	if e != nil {
 		note("container", e.Exceptions)
-	}
-	for _, u := range plan.UnmetNetworks(s, n, e) {
-		for i, l := range all {
-			if l.Value == u.Entry && !l.Unused && l.Word != "egress.deny" {
-				all[i].Closed = u.Why
-			}
-		}
 	}
 	return all
 }

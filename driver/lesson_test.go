@@ -20,25 +20,12 @@ func TestLearnPolicy(t *testing.T) {
 	log := newFakeLog()
 	d.o.DropLog = func() (DropLog, error) { return log, nil }
 	of := Whom{netA, ep1}
-	start := func(ctx context.Context, d *Driver, span time.Duration) (told chan Learned, done chan error) {
-		told, done = make(chan Learned, 10), make(chan error, 1)
-		started := make(chan struct{})
-		go func() {
-			done <- d.LearnPolicy(ctx, of, span, func() error { close(started); return nil }, func(l Learned) error { told <- l; return nil })
-		}()
-		select {
-		case <-started:
-		case err := <-done:
-			t.Fatal(err)
-		}
-		return told, done
-	}
 	mode := func(network, endpoint string) string {
 		texts, _ := inForce(f, network, endpoint)
 		return texts.Mode
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	told, done := start(ctx, d, time.Hour)
+	told, done := startLearningFor(ctx, t, d, of, time.Hour)
 	if mode(netA, ep1) != config.ModeLearn || mode(netA, "") != config.ModeEnforce || mode(netB, ep2) != config.ModeEnforce {
 		t.Errorf("while it is learned: %s, network %s, others %s", mode(netA, ep1), mode(netA, ""), mode(netB, ep2))
 	}
@@ -57,8 +44,13 @@ func TestLearnPolicy(t *testing.T) {
 	}
 	inSync(t, f, d)
 
-	// The daemon dies while it learns.
-	_, _ = start(t.Context(), d, time.Hour)
+	learnAgain(t, f, d, of, mode)
+}
+
+// learnAgain: the daemon dies while it learns, and the next one learns until its time is over.
+func learnAgain(t *testing.T, f *fakeHost, d *Driver, of Whom, mode func(network, endpoint string) string) {
+	t.Helper()
+	_, _ = startLearning(t, d, of, time.Hour)
 	again := newTestDriver(t, f, "boot")
 	if mode(netA, ep1) != "" {
 		t.Errorf("after a restart the container has %q", mode(netA, ep1))
@@ -66,13 +58,34 @@ func TestLearnPolicy(t *testing.T) {
 	inSync(t, f, again)
 
 	again.o.DropLog = func() (DropLog, error) { return newFakeLog(), nil }
-	told, done = start(t.Context(), again, 50*time.Millisecond)
+	told, done := startLearning(t, again, of, 50*time.Millisecond)
 	if err := <-done; err != nil || mode(netA, ep1) != "" {
 		t.Errorf("at its end: %v, and the container has %q", err, mode(netA, ep1))
 	}
 	if l := <-told; l.Policy == nil || l.Policy.Egress != "deny" || l.Flows != 0 {
 		t.Errorf("learned %+v", l)
 	}
+}
+
+func startLearning(t *testing.T, d *Driver, of Whom, span time.Duration) (told chan Learned, done chan error) {
+	t.Helper()
+	return startLearningFor(t.Context(), t, d, of, span)
+}
+
+// startLearningFor returns when it is learned.
+func startLearningFor(ctx context.Context, t *testing.T, d *Driver, of Whom, span time.Duration) (told chan Learned, done chan error) {
+	t.Helper()
+	told, done = make(chan Learned, 10), make(chan error, 1)
+	started := make(chan struct{})
+	go func() {
+		done <- d.LearnPolicy(ctx, of, span, func() error { close(started); return nil }, func(l Learned) error { told <- l; return nil })
+	}()
+	select {
+	case <-started:
+	case err := <-done:
+		t.Fatal(err)
+	}
+	return told, done
 }
 
 // TestLessonNames: of what was asked for, and of networks of Gangway, the policy has the names; a

@@ -99,7 +99,7 @@ func (m message) String() string {
 		if err != nil {
 			return "address"
 		}
-		return "address " + a.Prefix.String()
+		return "address " + a.String()
 	}
 	to := "default"
 	if a, ok := netip.AddrFromSlice(m.attribute(unix.RTA_DST)); ok {

@@ -148,7 +148,7 @@ func (h *Handle) copyHost(ctx context.Context, from, to netlink.Link) (all hoste
 	}
 	names := [2]string{from.Attrs().Name, to.Attrs().Name}
 	for _, a := range all.addresses {
-		if err := h.tell(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, a.on(from, to)); err != nil {
+		if err = h.tell(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, a.on(from, to)); err != nil {
 			return all, news, fmt.Errorf("give link %s the %s of link %s: %w", names[1], a, names[0], err)
 		}
 		news = append(news, a.String())
@@ -228,9 +228,9 @@ func (h *Handle) hostOn(ctx context.Context, link netlink.Link) (all hosted, err
 			return all, err
 		}
 		for _, m := range addresses {
-			a, err := parseAddress(m.data)
-			if err != nil {
-				return all, err
+			a, failed := parseAddress(m.data)
+			if failed != nil {
+				return all, failed
 			}
 			if a.link == link.Attrs().Index && (a.Addr().Is4() || a.global()) {
 				all.addresses = append(all.addresses, m)

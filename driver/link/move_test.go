@@ -104,12 +104,12 @@ func (f fixture) flows(pid int) (all []net.Conn) {
 		}
 		go func() {
 			runtime.LockOSThread() // it ends with the thread, which is in another namespace
-			peer, err := dialFrom(pid, l.Addr().String())
-			if err == nil {
-				_, err = io.Copy(peer, peer)
-				err = errors.Join(err, peer.Close())
+			peer, failed := dialFrom(pid, l.Addr().String())
+			if failed == nil {
+				_, failed = io.Copy(peer, peer)
+				failed = errors.Join(failed, peer.Close())
 			}
-			if err != nil && !errors.Is(err, net.ErrClosed) {
+			if failed != nil && !errors.Is(failed, net.ErrClosed) {
 				f.t.Log(err)
 			}
 		}()

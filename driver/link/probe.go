@@ -40,8 +40,9 @@ func (h *Handle) Occupied(ctx context.Context, name string, addrs []netip.Addr) 
 		return nil, err
 	}
 	if link.Type() == kindBridge {
-		if foreign, err := h.foreignPorts(ctx, link); err != nil || !foreign {
-			return nil, err
+		foreign, failed := h.foreignPorts(ctx, link)
+		if failed != nil || !foreign {
+			return nil, failed
 		}
 	}
 	p, err := h.newProber(link, addrs)

@@ -92,7 +92,7 @@ func TestVLAN(t *testing.T) {
 					f.ok(err)
 					f.same([]spec.Object{p}, found)
 					if there {
-						f.refuses("EnsureLANPort", func() error { _, err := f.EnsureLANPort(ctx, p); return err }, "the link below it is down")
+						f.refuses("EnsureLANPort", func() error { _, refused := f.EnsureLANPort(ctx, p); return refused }, "the link below it is down")
 						f.sh("ip link set eth1 up")
 					}
 					_, err = f.EnsureLANPort(ctx, p)

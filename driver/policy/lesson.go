@@ -181,15 +181,16 @@ func (l *Lesson) allowed() (items []string) {
 		}
 	}
 	for p, addrs := range public {
-		if len(addrs) > manyPublic {
-			add(string(config.GroupInternet), map[portOf]bool{p: true})
-			continue
-		}
-		for _, a := range addrs {
-			add(bracketed(a), map[portOf]bool{p: true})
+		for _, who := range publicly(addrs) {
+			add(who, map[portOf]bool{p: true})
 		}
 	}
-	for who, ports := range byName {
+	return itemsOf(byName)
+}
+
+// itemsOf are destinations with their ports, as options have them.
+func itemsOf(all map[string]map[portOf]bool) (items []string) {
+	for who, ports := range all {
 		for _, text := range portTexts(ports) {
 			item := who + text
 			if text == "" || text[0] != ':' {
@@ -199,6 +200,17 @@ func (l *Lesson) allowed() (items []string) {
 		}
 	}
 	return items
+}
+
+// publicly are public addresses, or the internet for many.
+func publicly(addrs []netip.Addr) (all []string) {
+	if len(addrs) > manyPublic {
+		return []string{string(config.GroupInternet)}
+	}
+	for _, a := range addrs {
+		all = append(all, bracketed(a))
+	}
+	return all
 }
 
 func bracketed(a netip.Addr) string {

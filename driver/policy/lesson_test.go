@@ -53,6 +53,15 @@ func TestLesson(t *testing.T) {
 	}
 	texts.Networks = "db gw-d 10.2.0.0/24\napp gw-a 10.3.0.0/24"
 	p := of(t, texts)
+	l.isAllowed(t, p, all)
+	if p.Decide(Packet{To: a("192.0.2.9"), Proto: 6, Port: 444}, false) || p.Decide(Packet{To: a("10.2.0.5"), Proto: 6, Port: 22}, false) || p.Decide(Packet{To: a("10.0.0.1"), Proto: 6, Port: 22}, true) {
+		t.Error("what was not seen is allowed")
+	}
+}
+
+// isAllowed wants a policy to allow what was seen.
+func (l *Lesson) isAllowed(t *testing.T, p Policy, all []Seen) {
+	t.Helper()
 	for _, s := range all {
 		for _, port := range s.Ports {
 			asked := Packet{From: s.From, To: s.To, Proto: s.Proto, Port: port, Near: s.Peer != ""}
@@ -60,16 +69,13 @@ func TestLesson(t *testing.T) {
 				asked.Names = append(asked.Names, name)
 			}
 			if s.Option == OptionIngress {
-				if !p.Admits(asked) || p.Admits(Packet{From: a("11.1.1.1"), Proto: 6, Port: 9}) {
+				if !p.Admits(asked) || p.Admits(Packet{From: netip.MustParseAddr("11.1.1.1"), Proto: 6, Port: 9}) {
 					t.Errorf("%+v is not admitted, or anybody is", s)
 				}
 			} else if !p.Decide(asked, s.Option == OptionHost) {
 				t.Errorf("%+v is not allowed", s)
 			}
 		}
-	}
-	if p.Decide(Packet{To: a("192.0.2.9"), Proto: 6, Port: 444}, false) || p.Decide(Packet{To: a("10.2.0.5"), Proto: 6, Port: 22}, false) || p.Decide(Packet{To: a("10.0.0.1"), Proto: 6, Port: 22}, true) {
-		t.Error("what was not seen is allowed")
 	}
 }
 

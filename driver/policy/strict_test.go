@@ -70,6 +70,12 @@ func TestMemoryOfNames(t *testing.T) {
 	if got := m.Names(who, to); !slices.Equal(got, []string{"b.example", "a.example"}) {
 		t.Errorf("names %q", got)
 	}
+	keptOf(t, &m, knows, now)
+}
+
+// keptOf forgets one name of two, and then the other.
+func keptOf(t *testing.T, m *Memory, knows func(string, time.Duration) bool, now time.Time) {
+	t.Helper()
 	if gone := m.Keep(func(l Learned) bool { return l.Name != "a.example" }, now); len(gone) != 0 || knows("a.example", 0) || !knows("b.example", 0) {
 		t.Errorf("of two names one is kept: %+v", gone)
 	}

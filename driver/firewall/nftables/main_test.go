@@ -138,7 +138,7 @@ func richPeers() []firewall.Peer {
 	}
 }
 
-func peer(network string, asks bool, bridge, other, addr string, proto spec.Protocol, first, last uint16) firewall.Peer { //nolint:unparam // as it is read
+func peer(network string, asks bool, bridge, other, addr string, proto spec.Protocol, first, last uint16) firewall.Peer {
 	return firewall.Peer{NetworkID: id(network), EndpointID: id("9"), Asks: asks, Bridge: bridge, Other: other, Addr: netip.MustParseAddr(addr), Proto: proto, Span: spec.Span{First: first, Last: last}}
 }
 
