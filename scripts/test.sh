@@ -14,7 +14,7 @@ step() { printf '\n== %s ==\n' "$*"; }
 tests() {
 	step "$1"
 	shift
-	gotestsum --format standard-quiet --format-hide-empty-pkg -- -timeout 40m "$@"
+	gotestsum --format standard-quiet --format-hide-empty-pkg -- -timeout 60m "$@"
 }
 
 if [ "$(id -u)" != 0 ]; then
