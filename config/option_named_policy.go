@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -128,17 +129,13 @@ func ParseDestination(text string) (string, error) {
 	return one, nil
 }
 
-// WithEntries is a list of destinations with more entries, each once.
+// WithEntries is a list of destinations with more entries, each once. Both are in their one form
+// already: to parse a list of thousands for each container of a network would take seconds.
 func WithEntries(list string, more ...string) string {
 	if len(more) == 0 {
 		return list
 	}
-	all, err := destinationList(strings.Join(append(Entries(list), more...), ","))
-	if err != nil {
-		return list // each of them has been parsed
-	}
-	if all == "" {
-		return list
-	}
-	return all
+	all := append(slices.Clone(Entries(list)), more...)
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), ",")
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // protocols that have ports, by number.
@@ -201,19 +202,30 @@ func notWho(who string, groups []Group) error {
 
 // unreachable refuses destinations that no packet of a container has outside of it.
 func (p Peers) unreachable() error {
-	for _, never := range []struct{ prefix, why string }{
-		{"127.0.0.0/8", "it is the container itself, and the host's is closed to all"},
-		{"::1/128", "it is the container itself"},
-		{"0.0.0.0/8", "nothing is sent there"},
-		{"::/128", "nothing is sent there"},
-		{"fe80::/10", "it is never reached from another link"},
-	} {
-		if outer := netip.MustParsePrefix(never.prefix); p.within(outer) {
-			return fmt.Errorf("has %s, which can never match: %s", p, never.why)
+	for _, n := range unreachables() {
+		if p.within(n.Prefix) {
+			return fmt.Errorf("has %s, which can never match: %s", p, n.why)
 		}
 	}
 	return nil
 }
+
+type unreachablePrefix struct {
+	netip.Prefix
+	why string
+}
+
+// unreachables are parsed once: a list has thousands of destinations.
+var unreachables = sync.OnceValue(func() []unreachablePrefix {
+	of := netip.MustParsePrefix
+	return []unreachablePrefix{
+		{of("127.0.0.0/8"), "it is the container itself, and the host's is closed to all"},
+		{of("::1/128"), "it is the container itself"},
+		{of("0.0.0.0/8"), "nothing is sent there"},
+		{of("::/128"), "nothing is sent there"},
+		{of("fe80::/10"), "it is never reached from another link"},
+	}
+})
 
 // noSource refuses sources that no packet from outside has.
 func (p Peers) noSource() error {

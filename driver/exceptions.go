@@ -101,7 +101,7 @@ func (d *Driver) changeExceptions(ctx context.Context, of Whom,
 				return model.Change{}, err
 			}
 			c := model.Change{Network: model.NetworkChange{Before: n, After: &next}}
-			return c, d.after(s, c, func() error { return d.holds(s, &next, nil) })
+			return c, d.after(s, c, func() error { return d.holding(s).of(&next, nil) })
 		}
 		_, e, err := s.Find(of.NetworkID, of.EndpointID)
 		if err != nil {
@@ -112,7 +112,7 @@ func (d *Driver) changeExceptions(ctx context.Context, of Whom,
 			return model.Change{}, err
 		}
 		c := model.Change{Endpoints: []model.EndpointChange{{Before: e, After: &next}}}
-		return c, d.after(s, c, func() error { return d.holdsForOne(s, n, &next) })
+		return c, d.after(s, c, func() error { return d.holding(s).ofOne(n, &next) })
 	})
 }
 

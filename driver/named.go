@@ -237,13 +237,14 @@ func (d *Driver) changePolicies(ctx context.Context, names []string, look commit
 func (d *Driver) admitNamed(s *model.State, c model.Change) error {
 	s.Apply(c)
 	defer s.Apply(c.Inverse())
+	h := d.holding(s)
 	for _, p := range c.Policies {
 		if err := contradicts(p.After.Policy); err != nil {
 			return fmt.Errorf("policy %s: %w", p.After.Name, err)
 		}
 		networks, endpoints := s.Users(p.After.Name)
 		for _, n := range networks {
-			if err := d.holds(s, n, nil); err != nil {
+			if err := h.of(n, nil); err != nil {
 				return fmt.Errorf("policy %s on network %s: %w", p.After.Name, model.Short(n.ID), err)
 			}
 			endpoints = slices.AppendSeq(endpoints, maps.Values(s.Members[n.ID]))
@@ -252,7 +253,7 @@ func (d *Driver) admitNamed(s *model.State, c model.Change) error {
 			if e.Options.Policy == (config.Policy{}) {
 				continue
 			}
-			if err := d.holdsForOne(s, s.Networks[e.NetworkID], e); err != nil {
+			if err := h.ofOne(s.Networks[e.NetworkID], e); err != nil {
 				return fmt.Errorf("policy %s for endpoint %s: %w", p.After.Name, model.Short(e.ID), err)
 			}
 		}

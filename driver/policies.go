@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -15,7 +16,7 @@ import (
 func (d *Driver) admitPolicy(s *model.State, n *model.Network) error {
 	err := s.KnowsPolicy(n.Options.Policy.Name)
 	if err == nil {
-		err = d.holds(s, n, nil)
+		err = d.holding(s).of(n, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("policy of network %s: %w", model.Short(n.ID), err)
@@ -33,7 +34,7 @@ func (d *Driver) admitOwnPolicy(s *model.State, n *model.Network, e *model.Endpo
 	case n.Options.Lock:
 		err = errors.New("the network has gangway.lock=true, so its containers have no policy of their own: leave the options out")
 	case err == nil:
-		err = d.holdsForOne(s, n, e)
+		err = d.holding(s).ofOne(n, e)
 	}
 	if err != nil {
 		return fmt.Errorf("policy of endpoint %s on network %s (%s): %w", model.Short(e.ID), model.Short(n.ID), e.Options, err)
@@ -41,51 +42,80 @@ func (d *Driver) admitOwnPolicy(s *model.State, n *model.Network, e *model.Endpo
 	return nil
 }
 
-// holdsForOne checks the policy of one container. Whose a packet is, is known by its source.
-func (d *Driver) holdsForOne(s *model.State, n *model.Network, e *model.Endpoint) error {
-	switch {
+// holding checks whether policies hold in a state. It reads each once: a hundred networks may
+// name one of ten thousand entries.
+type holding struct {
+	d     *Driver
+	state *model.State
+	known map[config.Policy]readPolicy
+}
+
+// readPolicy is a policy that was read, and what Check says of it.
+type readPolicy struct {
+	policy.Policy
+	unreadable, unsound error
+}
+
+func (d *Driver) holding(s *model.State) holding {
+	return holding{d, s, map[config.Policy]readPolicy{}}
+}
+
+func (h holding) read(texts config.Policy) readPolicy {
+	r, known := h.known[texts]
+	if !known {
+		if r.Policy, r.unreadable = policy.Of(texts); r.unreadable == nil {
+			r.unsound = r.Check(true, true)
+		}
+		h.known[texts] = r
+	}
+	return r
+}
+
+// inForce checks what was said, and returns what counts: exceptions can close what nothing else
+// does.
+func (h holding) inForce(said, counts config.Policy) (policy.Policy, error) {
+	r := h.read(said)
+	if err := cmp.Or(r.unreadable, r.unsound); err != nil || counts == said {
+		return r.Policy, err
+	}
+	if r = h.read(counts); r.unreadable != nil {
+		return r.Policy, r.unreadable
+	}
+	return r.Policy, r.Fits()
+}
+
+// ofOne checks the policy of one container. Whose a packet is, is known by its source.
+func (h holding) ofOne(n *model.Network, e *model.Endpoint) error {
+	switch d := h.d; {
 	case n.Options.AntiSpoofing == config.SpoofingAllowed:
 		return errors.New("the network has gangway.anti_spoofing=false, so its containers can take each other's addresses: leave one of them out, or give the policy to the network")
 	case d.o.Unguarded != "":
 		return fmt.Errorf("this host cannot keep containers from taking each other's addresses: %s; load the kernel modules sch_ingress and cls_bpf, or give the policy to the network", d.o.Unguarded)
 	}
-	return d.holds(s, n, e)
+	return h.of(n, e)
 }
 
-// holds checks what counts for a network, or for one container on it. What leaves by another
+// of checks what counts for a network, or for one container on it. What leaves by another
 // machine on the bridge does not pass the host. A policy with a name is for networks of either
 // family: only in options an entry of a family that the network lacks is a mistake.
-func (d *Driver) holds(s *model.State, n *model.Network, e *model.Endpoint) error {
-	said, options := s.Said(n, e), n.Options.Policy
+func (h holding) of(n *model.Network, e *model.Endpoint) error {
+	said, options := h.state.Said(n, e), n.Options.Policy
 	if e != nil {
 		options = e.Options.Policy.Over(options)
 	}
-	p, err := policy.Of(said)
-	if err == nil {
-		err = p.Check(true, true)
-	}
+	p, err := h.inForce(said, h.state.PolicyOf(n, e))
 	if err == nil {
 		err = matches(options, said.Egress, n)
 	}
-	if strict := n.Options.Policy.Names; err == nil {
-		if e != nil {
-			strict = e.Options.Policy.Names
-		}
-		if strict == config.NamesStrict && !p.HasNames() {
-			err = errors.New("gangway.egress.names=strict is about names, and gangway.egress.allow has none: leave one of them out")
-		}
+	if err == nil {
+		err = h.strict(said, n, e)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = peered(p, n)
 	}
-	p, err = policy.Of(s.PolicyOf(n, e)) // exceptions can close what nothing else does
-	switch {
+	switch d := h.d; {
 	case err != nil:
 		return err
-	case p.Peered() && n.OnLAN():
-		return fmt.Errorf("containers on the LAN of %s have to do with other networks without the host: leave gangway.uplink out, or network:NAME", n.Options.Uplink)
-	case p.Asking() && (n.Adopted || n.LeavesElsewhere()):
-		return errors.New("others than its containers send from the bridge, and not all by the host, so gangway.egress.allow cannot have network:NAME: leave com.docker.network.bridge.name and inhibit_ipv4, and other gateways out")
 	case p.Open() && !plan.ClosesHost(n):
 		return nil
 	case d.o.Unpoliced != "":
@@ -98,6 +128,29 @@ func (d *Driver) holds(s *model.State, n *model.Network, e *model.Endpoint) erro
 		return fmt.Errorf("bridge %s was there before, and what leaves by its other ports does not pass the host: leave com.docker.network.bridge.name out", n.Bridge)
 	case p.Outward() && n.LeavesElsewhere():
 		return errors.New("another machine on the bridge is the gateway, so what leaves does not pass the host: leave com.docker.network.bridge.inhibit_ipv4 and other gateways out")
+	}
+	return nil
+}
+
+// strict refuses strict names where a policy has none.
+func (h holding) strict(said config.Policy, n *model.Network, e *model.Endpoint) error {
+	names := n.Options.Policy.Names
+	if e != nil {
+		names = e.Options.Policy.Names
+	}
+	if names == config.NamesStrict && !h.read(said).HasNames() {
+		return errors.New("gangway.egress.names=strict is about names, and gangway.egress.allow has none: leave one of them out")
+	}
+	return nil
+}
+
+// peered refuses other networks in a policy where the host does not see who has to do with them.
+func peered(p policy.Policy, n *model.Network) error {
+	switch {
+	case p.Peered() && n.OnLAN():
+		return fmt.Errorf("containers on the LAN of %s have to do with other networks without the host: leave gangway.uplink out, or network:NAME", n.Options.Uplink)
+	case p.Asking() && (n.Adopted || n.LeavesElsewhere()):
+		return errors.New("others than its containers send from the bridge, and not all by the host, so gangway.egress.allow cannot have network:NAME: leave com.docker.network.bridge.name and inhibit_ipv4, and other gateways out")
 	}
 	return nil
 }

@@ -30,7 +30,11 @@ func entryOf(s *model.State, networkID, endpointID string, of policy.Option) Pol
 	}
 	e := s.Endpoints[endpointID]
 	by := PolicyEntry{Entry: policy.Entry{Option: of}, Own: e != nil && (says(e.Options.Policy, of) || e.Options.Policy.Name != "")}
-	p, _ := policy.Of(plan.PolicyInForce(s, n, e)) // it is closed with an error
+	texts := plan.PolicyInForce(s, n, e)
+	if texts.Allow = ""; of != policy.OptionDeny { // lists may be long: only what is asked for is read
+		texts.Deny = ""
+	}
+	p, _ := policy.Of(texts) // it is closed with an error
 	if of != policy.OptionDeny {
 		by.Entry = p.Otherwise(of)
 	} else if items := p.Denied(); len(items) == 1 {

@@ -177,7 +177,7 @@ func askedBy(s *model.State, e *model.Endpoint, r spec.Published) []string {
 	if texts == (config.Policy{}) {
 		return nil
 	}
-	p, _ := policy.Of(texts) // it is closed with an error
+	p, _ := policy.Of(config.Policy{Ingress: texts.Ingress, Mode: texts.Mode, Networks: texts.Networks}) // it is closed with an error; other lists may be long
 	return p.AskedBy(uint8(r.Proto), r.First, r.Last)
 }
 

@@ -13,6 +13,9 @@ import (
 // Compiled is a policy as sets. Of the sets of one field none overlaps another one.
 type Compiled struct {
 	Audit bool
+	// TooLarge says that the sets would have more elements than the kernel is given for one
+	// policy. They allow nothing then.
+	TooLarge bool
 	// Deny, Allow and Public are of what a container sends to others: refused what is in
 	// Deny, passed what is in Allow, and the rest if Open says so or, with Internet, if it
 	// is public.
@@ -48,6 +51,8 @@ type Access struct {
 	Ports []AddrPorts
 	// AnyBy and PortsBy are the entries that they are of.
 	AnyBy, PortsBy []Entry
+	// tooLarge says that there would be too many; there are none then.
+	tooLarge bool
 }
 
 // PortSpan is a span of ports of one protocol.
@@ -115,7 +120,26 @@ func (p Policy) Compile() Compiled {
 	c.HostDeny, c.HostDenyBy = hostDeny.disjoint()
 	c.HostAllow, c.HostAllowBy = hostAllow.disjoint()
 	p.compileIngress(&c)
+	if !fit(&c) {
+		return Compiled{TooLarge: true}
+	}
 	return c
+}
+
+// mostElements bounds what the kernel has of one policy. It is reached where entries for ports
+// of many addresses overlap: each of these then has elements of its own for all of them.
+const mostElements = 1 << 18
+
+// fit says that the sets are no more than that.
+func fit(c *Compiled) bool {
+	n := 0
+	for _, a := range []*Access{&c.Deny, &c.Allow, &c.OwnFrom, &c.From, &c.NearOwn, &c.Near} {
+		if a.tooLarge {
+			return false
+		}
+		n += len(a.Any) + len(a.Ports)
+	}
+	return n <= mostElements
 }
 
 func (p Policy) compileIngress(c *Compiled) {
@@ -178,6 +202,12 @@ func (s *portSpans) add(p config.Ports, by Entry) {
 // disjoint takes apart what overlaps, sorted: the first that was added has it. Spans of one
 // entry beside each other become one.
 func (s portSpans) disjoint() (all []PortSpan, by []Entry) {
+	if s.apart() {
+		for _, one := range s {
+			all, by = append(all, one.PortSpan), append(by, one.by)
+		}
+		return all, by
+	}
 	for _, proto := range protocolsWithPorts() {
 		var of portSpans
 		cuts, begin := map[int]bool{}, map[int][]int{}
@@ -207,6 +237,16 @@ func (s portSpans) disjoint() (all []PortSpan, by []Entry) {
 	return all, by
 }
 
+// apart says that they are sorted, and each of another protocol, as those of one entry are.
+func (s portSpans) apart() bool {
+	for i := 1; i < len(s); i++ {
+		if protocolRank(s[i-1].Proto) >= protocolRank(s[i].Proto) {
+			return false
+		}
+	}
+	return true
+}
+
 // access collects addresses with ports, in any order and however they overlap.
 type access struct{ entries []addressesBy }
 
@@ -220,10 +260,14 @@ func (a *access) add(set *netipx.IPSet, p config.Ports, by Entry) {
 	a.entries = append(a.entries, addressesBy{set, p, by})
 }
 
+// mostMeetings bounds how often an entry and a piece of the address space meet: prefixes within
+// each other may be many more than elements in the end.
+const mostMeetings = 8 * mostElements
+
 // piece is what is meant of addresses: all, or else ports.
 type piece struct {
 	all   *Entry
-	ports portSpans
+	ports []*addressesBy
 }
 
 // disjoint takes apart what overlaps: entries for everything go before others, and then the
@@ -241,15 +285,20 @@ func (a *access) disjoint() Access {
 	}
 	starts := slices.SortedFunc(maps.Keys(cuts), netip.Addr.Compare)
 	pieces := make([]piece, len(starts))
-	for _, e := range a.entries {
+	room := mostMeetings
+	for n := range a.entries {
+		e := &a.entries[n]
 		for _, r := range e.set.Ranges() {
 			i, _ := slices.BinarySearchFunc(starts, r.From(), netip.Addr.Compare)
 			for ; i < len(starts) && r.Contains(starts[i]); i++ {
+				if room--; room < 0 {
+					return Access{tooLarge: true}
+				}
 				switch at := &pieces[i]; {
 				case e.All() && at.all == nil:
 					at.all = &e.by
 				case !e.All():
-					at.ports.add(e.Ports, e.by)
+					at.ports = append(at.ports, e)
 				}
 			}
 		}
@@ -263,6 +312,9 @@ func joined(starts []netip.Addr, pieces []piece) (all Access) {
 		end := lastOf(start)
 		if i+1 < len(starts) && starts[i+1].Is4() == start.Is4() {
 			end = starts[i+1].Prev()
+		}
+		if len(all.Any)+len(all.Ports) > mostElements {
+			return Access{tooLarge: true}
 		}
 		if at := pieces[i]; at.all != nil {
 			all.addAny(start, end, *at.all)
@@ -282,7 +334,11 @@ func (a *Access) addAny(from, to netip.Addr, by Entry) {
 }
 
 // addPorts adds those of a piece, to the ones of the piece before where these are the same.
-func (a *Access) addPorts(from, to netip.Addr, ports portSpans) {
+func (a *Access) addPorts(from, to netip.Addr, entries []*addressesBy) {
+	var ports portSpans
+	for _, e := range entries {
+		ports.add(e.Ports, e.by)
+	}
 	spans, by := ports.disjoint()
 	n := len(a.Ports) - len(spans)
 	same := n >= 0 && len(spans) > 0 && (n == 0 || a.Ports[n-1].Addrs != a.Ports[n].Addrs)

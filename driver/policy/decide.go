@@ -46,7 +46,7 @@ func (p Policy) outward(to Packet, host bool) decision {
 	item := func(passes bool, of Option, e *config.Peers) decision {
 		return decision{passes, func() Entry { return listed(of, e) }}
 	}
-	if d := first(p.Deny, func(d config.Peers) bool { return match(d.Ports, to) && withEmbedded(addresses(d)).Contains(to.To) }); d != nil {
+	if d := first(p.Deny, func(d config.Peers) bool { return match(d.Ports, to) && containsAny(d, to.To) }); d != nil {
 		return item(false, OptionDeny, d)
 	}
 	itself := func(e config.Peers) bool { return e.Group == config.GroupHost && match(e.Ports, to) }
@@ -56,7 +56,7 @@ func (p Policy) outward(to Packet, host bool) decision {
 		}
 		return p.toHost(to, first(p.Allow, itself))
 	}
-	if a := first(p.Allow, func(a config.Peers) bool { return match(a.Ports, to) && addresses(a).Contains(to.To) }); a != nil {
+	if a := first(p.Allow, func(a config.Peers) bool { return match(a.Ports, to) && contains(a, to.To) }); a != nil {
 		return item(true, OptionAllow, a)
 	}
 	if ports, passes := p.byName(to); passes {
@@ -95,7 +95,7 @@ func (p Policy) inward(from Packet) decision {
 		case s.Port.All() == own, own && !match(s.Port, from), s.Nobody:
 		case !s.Anybody && s.Group != "" && from.Near: // they are none of the LAN, nor of the internet
 		case s.Network.Name != "" && !from.Near: // none of its containers comes by another link
-		case s.Anybody, addresses(s.Peers).Contains(from.From):
+		case s.Anybody, contains(s.Peers, from.From):
 			return decision{true, func() Entry { return listed(OptionIngress, s) }}
 		}
 	}
@@ -109,4 +109,30 @@ func match(p config.Ports, to Packet) bool {
 	}
 	s := spanOf(p)
 	return slices.Contains(protocolsOf(p), to.Proto) && s.first <= to.Port && to.Port <= s.last
+}
+
+// contains says whether an entry has an address; the host's own and those of names nobody
+// knows here.
+func contains(e config.Peers, a netip.Addr) bool {
+	if !e.Literal() {
+		return addresses(e).Contains(a)
+	}
+	return e.Prefix.Contains(a)
+}
+
+// containsAny is contains with the IPv6 forms of IPv4 addresses, by which they are reached as well.
+func containsAny(e config.Peers, a netip.Addr) bool {
+	if contains(e, a) {
+		return true
+	}
+	if !a.Is6() {
+		return false
+	}
+	if !e.Literal() {
+		return withEmbedded(addresses(e)).Contains(a)
+	}
+	if !e.Prefix.Addr().Is4() {
+		return false
+	}
+	return slices.ContainsFunc(embeddings(), func(outer string) bool { return embed(outer, e.Prefix).Contains(a) })
 }

@@ -78,14 +78,14 @@ func TestWhyDecides(t *testing.T) {
 			}
 			for _, host := range []bool{false, true} {
 				v := p.Why(packet, host)
-				if v.Passes != decides(c, packet, host) {
+				if v.Passes != decides(&c, packet, host) {
 					t.Fatalf("%+v: %+v, host %t: %+v", texts, packet, host, v)
 				}
 				if by := entryOf(c, packet, host); by != (Entry{}) && by != v.By {
 					t.Fatalf("%+v: %+v, host %t: %s by the sets, %s by the policy", texts, packet, host, by, v.By)
 				}
 			}
-			if v := p.WhyAdmitted(packet); v.Passes != admits(c, packet) {
+			if v := p.WhyAdmitted(packet); v.Passes != admits(&c, packet) {
 				t.Fatalf("%+v: %+v comes in: %+v", texts, packet, v)
 			}
 		}

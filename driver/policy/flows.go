@@ -16,7 +16,8 @@ type Flow struct {
 }
 
 // Judge says of flows whether policies forbid them. Packets of a flow that is known meet no
-// rule of a policy: where there are flows that began without one, they have to be ended.
+// rule of a policy: where there are flows that began without one, they have to be ended. It is
+// not safe for concurrent use.
 type Judge struct {
 	containers map[netip.Addr]bound
 	networks   []bound
@@ -36,17 +37,34 @@ func (j Judge) Knowing(names func(who Who, to netip.Addr) []string) Judge {
 
 type bound struct {
 	Binding
-	policy Policy
+	*judged
+}
+
+// judged is a policy with its sets, which are made for the first flow that it is asked about.
+type judged struct {
+	policy   Policy
+	compiled *Compiled
+	// asks and reads are Asks and Reads of the policy.
+	asks, reads bool
+}
+
+func (j *judged) sets() *Compiled {
+	if j.compiled == nil {
+		c := j.policy.Compile()
+		j.compiled = &c
+	}
+	return j.compiled
 }
 
 // NewJudge makes one for bindings; subnets are those of all networks of Gangway.
 func NewJudge(all []Binding, subnets []netip.Prefix) Judge {
 	j := Judge{containers: map[netip.Addr]bound{}, subnets: subnets}
-	policies := map[config.Policy]Policy{}
+	policies := map[config.Policy]*judged{}
 	for _, b := range all {
-		p, known := policies[b.Texts]
-		if !known {
-			p = b.Policy()
+		p := policies[b.Texts]
+		if p == nil {
+			p = &judged{policy: b.Policy()}
+			p.asks, p.reads = p.policy.Asks(), p.policy.Reads()
 			policies[b.Texts] = p
 		}
 		of := bound{b, p}
@@ -67,28 +85,28 @@ func (j Judge) Forbids(f Flow, host func(netip.Addr) bool) bool {
 		return true
 	}
 	b, found := j.of(f.Answers)
-	return found && !b.policy.Audit && !b.policy.Everybody && !contain(b.Subnets, f.From) && !host(f.From) && !host(f.Answers) && !b.policy.Admits(asked)
+	return found && !b.policy.Audit && !b.policy.Everybody && !contain(b.Subnets, f.From) && !host(f.From) && !host(f.Answers) && !admits(b.sets(), asked)
 }
 
 // forbidsOut says so for what a container has sent.
 func (j Judge) forbidsOut(b bound, f Flow, asked Packet, host func(netip.Addr) bool) bool {
 	local, within := host(f.To), contain(b.Subnets, f.To)
-	if b.policy.Asks() && asked.asks() && !within && !host(f.Answers) {
-		return true // the resolver does not answer it
+	if b.asks && asked.asks() {
+		return !within && !host(f.Answers) // the resolver does not answer it
 	}
-	if within && !local || b.policy.Decide(asked, local) {
+	if within && !local || decides(b.sets(), asked, local) {
 		return false
 	}
-	if b.policy.Reads() && !host(f.Answers) {
+	if b.reads && !host(f.Answers) {
 		return true // nobody has read what it says
 	}
 	asked.Names = j.known(b, f)
-	return !b.policy.Decide(asked, local)
+	return len(asked.Names) == 0 || !b.policy.Decide(asked, local)
 }
 
 // known are names by which the container has learned of the address.
 func (j Judge) known(b bound, f Flow) []string {
-	if j.names == nil || !b.policy.Asks() {
+	if j.names == nil || !b.asks {
 		return nil
 	}
 	return append(j.names(Who{Addr: f.From}, f.To), j.names(Who{Policy: b.Texts}, f.To)...)

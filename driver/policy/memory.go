@@ -194,6 +194,20 @@ func (m *Memory) drop(who Who, o opening) {
 	}
 }
 
+// Move gives what one has learned to another, with all names, in the place of what that has of
+// the same.
+func (m *Memory) Move(from, to Who) {
+	for o, t := range m.all[from] {
+		m.drop(from, o)
+		m.drop(to, o)
+		if m.all[to] == nil {
+			m.all[to] = map[opening]term{}
+		}
+		m.all[to][o] = t
+		m.total++
+	}
+}
+
 // Keep forgets what is not kept any more, and returns it, with what has ended.
 func (m *Memory) Keep(kept func(Learned) bool, now time.Time) (gone []Learned) {
 	for who, of := range m.all {

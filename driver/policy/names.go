@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -17,15 +16,66 @@ const dnsPort = 53
 
 func (p Packet) asks() bool { return p.Port == dnsPort && (p.Proto == 6 || p.Proto == 17) }
 
+// nameIndex finds the entries with names that cover one, and those that it covers: each
+// question asks for some, and a list may have thousands.
+type nameIndex struct {
+	// at has the places of entries by name, or by the base of *.NAME; dns says that all may be
+	// asked for, named that some are.
+	at         map[indexed][]int
+	dns, named bool
+}
+
+type indexed struct {
+	base string
+	wild bool
+}
+
+func indexedOf(e config.Peers) indexed {
+	if base, wild := strings.CutPrefix(e.Name, "*."); wild {
+		return indexed{base, true}
+	}
+	return indexed{strings.TrimSuffix(e.Name, "."), false}
+}
+
+func indexNames(list []config.Peers) nameIndex {
+	x := nameIndex{at: map[indexed][]int{}}
+	for i, e := range list {
+		if x.dns = x.dns || e.Group == config.GroupDNS; e.Name == "" {
+			continue
+		}
+		x.named = true
+		x.at[indexedOf(e)] = append(x.at[indexedOf(e)], i)
+	}
+	return x
+}
+
+// covering are the places of entries that cover a name, in order.
+func (x nameIndex) covering(name string) []int {
+	name = strings.TrimSuffix(strings.ToLower(name), ".")
+	all := slices.Clone(x.at[indexed{name, false}])
+	return x.above(name, all)
+}
+
+// above adds those of *.NAME that cover a name.
+func (x nameIndex) above(name string, all []int) []int {
+	for {
+		_, rest, more := strings.Cut(name, ".")
+		if !more {
+			slices.Sort(all)
+			return all
+		}
+		all = append(all, x.at[indexed{rest, true}]...)
+		name = rest
+	}
+}
+
 // Asks says that questions for names, wherever containers send them, are answered by the
 // resolver: the policy names some.
-func (p Policy) Asks() bool {
-	return p.Learn || slices.ContainsFunc(p.Allow, func(a config.Peers) bool { return a.Name != "" || a.Group == config.GroupDNS })
-}
+func (p Policy) Asks() bool { return p.Learn || p.allows.named || p.allows.dns }
 
 // MayAsk says whether a name may be asked for.
 func (p Policy) MayAsk(name string) bool {
-	return !p.denied(name) && slices.ContainsFunc(p.Allow, func(a config.Peers) bool { return a.Group == config.GroupDNS || a.Covers(name) })
+	return !p.denied(name) && (p.allows.dns || len(p.allows.covering(name)) > 0)
 }
 
 // Opens are the ports for which the addresses of a name are allowed, each once.
@@ -33,9 +83,9 @@ func (p Policy) Opens(name string) (all []config.Ports) {
 	if p.denied(name) {
 		return nil
 	}
-	for _, a := range p.Allow {
-		if a.Covers(name) && p.mayOpen(a.Ports) && !slices.Contains(all, a.Ports) {
-			all = append(all, a.Ports)
+	for _, i := range p.allows.covering(name) {
+		if ports := p.Allow[i].Ports; p.mayOpen(ports) && !slices.Contains(all, ports) {
+			all = append(all, ports)
 		}
 	}
 	return all
@@ -72,9 +122,7 @@ func (p Policy) named() (all []config.Ports) {
 }
 
 // HasNames says that the policy allows some names, or *.NAME.
-func (p Policy) HasNames() bool {
-	return slices.ContainsFunc(p.Allow, func(a config.Peers) bool { return a.Name != "" })
-}
+func (p Policy) HasNames() bool { return p.allows.named }
 
 // Reads says that connections to addresses of names have to say the name, and are read for it.
 // In mode audit nothing is read: who waits for the other side to begin would wait for ever.
@@ -94,15 +142,15 @@ func (p Policy) mayOpen(ports config.Ports) bool {
 // protoTCP is the number of TCP.
 const protoTCP = 6
 
-func (p Policy) denied(name string) bool {
-	return slices.ContainsFunc(p.Deny, func(d config.Peers) bool { return d.Covers(name) })
-}
+func (p Policy) denied(name string) bool { return len(p.denies.covering(name)) > 0 }
 
 // Plain are the names that stand for themselves alone, each once.
 func (p Policy) Plain() (all []string) {
+	seen := map[string]bool{}
 	for _, a := range p.Allow {
-		if name := a.Plain(); name != "" && !p.denied(name) && !slices.Contains(all, name) {
+		if name := a.Plain(); name != "" && !seen[name] && !p.denied(name) {
 			all = append(all, name)
+			seen[name] = true
 		}
 	}
 	return all
@@ -113,45 +161,15 @@ func (p Policy) Plain() (all []string) {
 // addresses are opened.
 func (p Policy) Serves(a netip.Addr) bool {
 	return slices.ContainsFunc(p.Allow, func(e config.Peers) bool {
-		return e.Literal() && e.First == dnsPort && e.Last == dnsPort && e.Prefix.Contains(a)
+		return isServer(e) && e.Prefix.Contains(a)
 	})
 }
 
 // NamesServer says that the policy names some server that may be asked.
-func (p Policy) NamesServer() bool {
-	return slices.ContainsFunc(p.Allow, func(e config.Peers) bool { return p.Serves(e.Prefix.Addr()) })
-}
+func (p Policy) NamesServer() bool { return slices.ContainsFunc(p.Allow, isServer) }
 
-// checkNames refuses names that can never match.
-func (p Policy) checkNames() error {
-	for _, a := range p.Allow {
-		if a.Name != "" && !p.mayOpen(a.Ports) {
-			return fmt.Errorf("gangway.egress.allow has %s, which can never match: with gangway.egress.names=%s a name opens TCP alone; allow addresses for the rest", a, config.NamesStrict)
-		}
-	}
-	for _, d := range p.Deny {
-		switch {
-		case d.Group == config.GroupDNS:
-			return mistake(OptionDeny, d, "which can never match: nothing is asked unless gangway.egress.allow has it; a server is denied by its address, all by 0.0.0.0/0:53,[::/0]:53")
-		case d.Name == "":
-		case !d.All():
-			return mistake(OptionDeny, d, "and a name that is denied is not answered, whatever the port: leave ports and protocol out")
-		case !slices.ContainsFunc(p.Allow, func(a config.Peers) bool { return a.Group == config.GroupDNS || coversName(a, d) || coversName(d, a) }):
-			return mistake(OptionDeny, d, "which can never match: no name in gangway.egress.allow has it. Who knows an address needs no name for it: deny addresses")
-		}
-	}
-	return nil
-}
-
-// coversName says whether the name of an entry has all of another one's.
-func coversName(outer, inner config.Peers) bool {
-	if inner.Name == "" {
-		return false
-	}
-	if inner.Plain() != "" {
-		return outer.Covers(inner.Name)
-	}
-	return outer.Name != "" && outer.Plain() == "" && strings.HasSuffix(inner.Name[1:], outer.Name[1:])
+func isServer(e config.Peers) bool {
+	return e.Literal() && e.First == dnsPort && e.Last == dnsPort
 }
 
 // Opened says whether names may open an address: not what no other host has, nor where clouds

@@ -22,9 +22,10 @@ type Policy struct {
 	HostPorts []config.Ports
 }
 
-// destinations are those of a policy's lists.
+// destinations are those of a policy's lists; allows and denies find their names.
 type destinations struct {
-	Allow, Deny []config.Peers
+	Allow, Deny    []config.Peers
+	allows, denies nameIndex
 	// Strict says that names open connections by TCP that say one of them, and nothing else.
 	Strict bool
 }
@@ -65,6 +66,7 @@ func Of(texts config.Policy) (p Policy, err error) {
 	if !slices.Contains(config.Egresses(), p.Egress) {
 		return closed(), fmt.Errorf("gangway.egress %q is none of %v", p.Egress, config.Egresses())
 	}
+	p.allows, p.denies = indexNames(p.Allow), indexNames(p.Deny)
 	return p, nil
 }
 
@@ -108,7 +110,29 @@ func (p Policy) Check(four, six bool) error {
 	if err := p.checkNames(); err != nil {
 		return err
 	}
-	return p.covered()
+	if err := p.covered(); err != nil {
+		return err
+	}
+	return p.Fits()
+}
+
+// mostEntries bounds a list.
+const mostEntries = 1 << 14
+
+// Fits refuses what would take too much of the kernel's memory, and of the daemon's.
+func (p Policy) Fits() error {
+	for _, list := range []struct {
+		option  Option
+		entries int
+	}{{OptionAllow, len(p.Allow)}, {OptionDeny, len(p.Deny)}, {OptionIngress, len(p.Ingress)}} {
+		if list.entries > mostEntries {
+			return fmt.Errorf("%s has %d entries, and a list may have %d: write subnets in the place of addresses", list.option, list.entries, mostEntries)
+		}
+	}
+	if p.Compile().TooLarge {
+		return fmt.Errorf("its entries overlap so that the kernel would need more than %d elements for them: write fewer that have ports of large subnets", mostElements)
+	}
+	return nil
 }
 
 // Mistake is an entry that can never match, or contradicts what is said beside it.
@@ -134,54 +158,4 @@ func familyLacks(e config.Peers, four, six bool) error {
 		return fmt.Errorf("the network has no IPv4")
 	}
 	return nil
-}
-
-// covered refuses allowed destinations of which gangway.egress.deny leaves nothing.
-func (p Policy) covered() error {
-	if len(p.Deny) == 0 {
-		return nil
-	}
-	for _, a := range p.Allow {
-		for _, d := range p.Deny {
-			if covers(d, a) {
-				return mistake(OptionAllow, a, "which can never match: gangway.egress.deny has %s", d)
-			}
-		}
-	}
-	return nil
-}
-
-// covers says whether one entry has all of another one.
-func covers(outer, inner config.Peers) bool {
-	if !outer.All() && (inner.All() || !hasPorts(outer.Ports, inner.Ports)) {
-		return false
-	}
-	if outer.Group == config.GroupHost || inner.Group == config.GroupHost || inner.Group == config.GroupDNS {
-		return outer.Group == inner.Group
-	}
-	if outer.Name != "" || inner.Name != "" {
-		return coversName(outer, inner)
-	}
-	if outer.Network.Name != "" && outer.Network.Name == inner.Network.Name {
-		return true
-	}
-	in, out := addresses(inner), addresses(outer)
-	if inner.Network.Name != "" && len(in.Ranges()) == 0 {
-		return false // nobody knows whom it stands for
-	}
-	for _, r := range in.Ranges() {
-		if !out.ContainsRange(r) {
-			return false
-		}
-	}
-	return true
-}
-
-// hasPorts says whether ports have all of others.
-func hasPorts(outer, inner config.Ports) bool {
-	if outer.Proto != 0 && outer.Proto != inner.Proto {
-		return false
-	}
-	a, b := spanOf(outer), spanOf(inner)
-	return a.first <= b.first && b.last <= a.last
 }

@@ -114,13 +114,16 @@ func embed(outer string, p netip.Prefix) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16(a), o.Bits()+p.Bits())
 }
 
+// embeddings are the prefixes behind which an IPv6 address has an IPv4 one.
+func embeddings() []string { return []string{nat64, sixToFour, mapped, compatible} }
+
 // withEmbedded adds the IPv6 forms of IPv4 addresses, by which they are reached as well.
 func withEmbedded(set *netipx.IPSet) *netipx.IPSet {
 	var b netipx.IPSetBuilder
 	b.AddSet(set)
 	for _, p := range set.Prefixes() {
 		if p.Addr().Is4() {
-			for _, outer := range []string{nat64, sixToFour, mapped, compatible} {
+			for _, outer := range embeddings() {
 				b.AddPrefix(embed(outer, p))
 			}
 		}

@@ -84,6 +84,19 @@ func keptOf(t *testing.T, m *Memory, knows func(string, time.Duration) bool, now
 	}
 }
 
+// TestMemoryMoves: what moves keeps its names, each for its time.
+func TestMemoryMoves(t *testing.T) {
+	var m Memory
+	now := time.Unix(1e6, 0)
+	from, who, to := Who{Policy: config.Policy{Egress: "deny"}}, Who{Policy: config.Policy{Egress: "internet"}}, netip.MustParseAddr("192.0.2.1")
+	m.Learn([]Learned{{Who: from, Name: "a.example", To: to, Until: now.Add(time.Hour)}, {Who: from, Name: "b.example", To: to, Until: now.Add(time.Minute)}}, now)
+	m.Move(from, who)
+	knows := func(name string, after time.Duration) bool { return m.Knows(who, to, name, now.Add(after)) }
+	if !knows("a.example", 2*time.Minute) || !knows("b.example", 0) || knows("b.example", 2*time.Minute) || m.total != 1 || len(m.Names(from, to)) != 0 {
+		t.Errorf("what has moved is not the same: %+v", m.all)
+	}
+}
+
 // TestMemoryBounds: an address has so many names at most, and is opened once by an answer that
 // has it twice.
 func TestMemoryBounds(t *testing.T) {

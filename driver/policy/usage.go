@@ -35,7 +35,7 @@ func (p Policy) InOrder(used []*Use) (all []Use) {
 	}
 	place := map[decision]int{}
 	for _, u := range p.entries() {
-		if at := (decision{u.Entry, u.Passes}); !contains(place, at) {
+		if at := (decision{u.Entry, u.Passes}); !isKey(place, at) {
 			place[at] = len(all)
 			all = append(all, u)
 		}
@@ -53,7 +53,7 @@ func (p Policy) InOrder(used []*Use) (all []Use) {
 	return append(all, more...)
 }
 
-func contains[K comparable, V any](m map[K]V, k K) bool {
+func isKey[K comparable, V any](m map[K]V, k K) bool {
 	_, there := m[k]
 	return there
 }

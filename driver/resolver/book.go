@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -14,22 +15,27 @@ type book struct {
 	mu       sync.RWMutex
 	own      map[netip.Addr]bound
 	networks map[string]bound
-	// inUse are the policies with names, and how many have each.
-	inUse map[config.Policy]int
-	// parsed has each policy once.
-	parsed map[config.Policy]policy.Policy
+	// inUse has each policy once: a thousand containers may have ten thousand entries in common.
+	inUse map[config.Policy]*shared
 }
 
 // bound is a binding with its policy.
 type bound struct {
 	policy.Binding
+	*shared
+}
+
+// shared is a policy, and how many have it. Of one without names nothing more is kept.
+type shared struct {
 	policy policy.Policy
+	asks   bool
+	users  int
 }
 
 func (b *book) set(all []policy.Binding) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.own, b.networks, b.inUse, b.parsed = nil, nil, nil, nil
+	b.own, b.networks, b.inUse = nil, nil, nil
 	b.changeLocked(nil, all)
 }
 
@@ -41,7 +47,7 @@ func (b *book) change(remove, add []policy.Binding) {
 
 func (b *book) changeLocked(remove, add []policy.Binding) {
 	if b.own == nil {
-		b.own, b.networks, b.inUse, b.parsed = map[netip.Addr]bound{}, map[string]bound{}, map[config.Policy]int{}, map[config.Policy]policy.Policy{}
+		b.own, b.networks, b.inUse = map[netip.Addr]bound{}, map[string]bound{}, map[config.Policy]*shared{}
 	}
 	for _, r := range remove {
 		b.drop(r)
@@ -49,13 +55,14 @@ func (b *book) changeLocked(remove, add []policy.Binding) {
 	for _, n := range add {
 		b.put(n)
 	}
+	maps.DeleteFunc(b.inUse, func(_ config.Policy, s *shared) bool { return s.users <= 0 })
 }
 
 // drop takes a binding away, unless another one has its place by now.
 func (b *book) drop(r policy.Binding) {
 	if was, there := b.networks[r.Bridge]; r.EndpointID == "" && there && was.Key() == r.Key() {
 		delete(b.networks, r.Bridge)
-		b.count(was, -1)
+		was.users--
 	}
 	gone := false
 	for _, a := range r.Addrs {
@@ -65,7 +72,7 @@ func (b *book) drop(r policy.Binding) {
 		}
 		delete(b.own, a)
 		if !gone {
-			b.count(was, -1)
+			was.users--
 		}
 		gone = true
 	}
@@ -73,38 +80,31 @@ func (b *book) drop(r policy.Binding) {
 
 // put adds a binding, in the place of one that is for the same.
 func (b *book) put(n policy.Binding) {
-	p, known := b.parsed[n.Texts]
-	if !known {
-		p = n.Policy()
+	s := b.inUse[n.Texts]
+	if s == nil {
+		s = &shared{policy: n.Policy()}
+		if s.asks = s.policy.Asks(); !s.asks {
+			s.policy = policy.Policy{}
+		}
+		b.inUse[n.Texts] = s
 	}
-	of := bound{n, p}
+	of := bound{n, s}
 	if n.EndpointID == "" {
 		if was, there := b.networks[n.Bridge]; there {
-			b.count(was, -1)
+			was.users--
 		}
 		b.networks[n.Bridge] = of
-		b.count(of, 1)
+		of.users++
 		return
 	}
 	for i, a := range n.Addrs {
 		if was, there := b.own[a]; there && i == 0 {
-			b.count(was, -1)
+			was.users--
 		}
 		b.own[a] = of
 	}
 	if len(n.Addrs) > 0 {
-		b.count(of, 1)
-	}
-}
-
-func (b *book) count(of bound, by int) {
-	if !of.policy.Asks() {
-		return
-	}
-	b.parsed[of.Texts] = of.policy
-	if b.inUse[of.Texts] += by; b.inUse[of.Texts] <= 0 {
-		delete(b.inUse, of.Texts)
-		delete(b.parsed, of.Texts)
+		of.users++
 	}
 }
 
@@ -113,8 +113,10 @@ func (b *book) policies() map[config.Policy]policy.Policy {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	all := map[config.Policy]policy.Policy{}
-	for texts := range b.inUse {
-		all[texts] = b.parsed[texts]
+	for texts, s := range b.inUse {
+		if s.asks {
+			all[texts] = s.policy
+		}
 	}
 	return all
 }
@@ -131,8 +133,21 @@ func (b *book) whose(link string, from netip.Addr) (bound, bool) {
 	return of, found
 }
 
+// counts returns which policy counts for who has sent something by a link; an open one where
+// nobody has said anything.
+func (b *book) counts(link string, from netip.Addr) (config.Policy, policy.Policy) {
+	of, found := b.whose(link, from)
+	switch {
+	case !found:
+		of = bound{}
+	case of.asks:
+		return of.Texts, of.policy
+	}
+	return of.Texts, of.Policy() // of one without names the texts alone are kept
+}
+
 // find returns whose policy counts for who asks by a link; none, if that has no names.
 func (b *book) find(link string, from netip.Addr) (bound, bool) {
 	of, found := b.whose(link, from)
-	return of, found && of.policy.Asks()
+	return of, found && of.asks
 }

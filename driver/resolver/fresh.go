@@ -75,6 +75,9 @@ func newFresh(learn func(context.Context, []policy.Learned) error, ask func(cont
 func (f *fresh) follow(policies map[config.Policy]policy.Policy) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if maps.EqualFunc(f.policies, policies, func(policy.Policy, policy.Policy) bool { return true }) {
+		return // of a policy that stays nothing is other
+	}
 	next := map[wanted]*task{}
 	for texts, p := range policies {
 		_, known := f.policies[texts]

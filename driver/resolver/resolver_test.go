@@ -155,7 +155,7 @@ func bindingOf(texts config.Policy) policy.Binding {
 func clientOf(t *testing.T, texts config.Policy) client {
 	t.Helper()
 	b := bindingOf(texts)
-	return client{bound{b, b.Policy()}, netip.MustParseAddrPort("10.1.0.2:4000"), netip.MustParseAddrPort("10.1.0.1:10053"), 17}
+	return client{bound{b, &shared{policy: b.Policy(), asks: b.Policy().Asks()}}, netip.MustParseAddrPort("10.1.0.2:4000"), netip.MustParseAddrPort("10.1.0.1:10053"), 17}
 }
 
 func questionFor(name string, kind uint16) *dns.Msg {
@@ -307,6 +307,24 @@ func TestBook(t *testing.T) {
 	b.set(nil)
 	if find("gw-1", "10.1.0.3") || len(b.policies()) != 0 {
 		t.Error("nobody has names")
+	}
+}
+
+// TestBookCounts: each has the policy that was said for it, with names or without.
+func TestBookCounts(t *testing.T) {
+	own := bindingOf(config.Policy{Egress: "deny", Allow: "a.example"})
+	own.EndpointID, own.Addrs = "e", []netip.Addr{netip.MustParseAddr("10.1.0.2")}
+	var b book
+	b.change(nil, []policy.Binding{bindingOf(config.Policy{Egress: "deny"}), own})
+	counts := func(from string) policy.Policy {
+		_, p := b.counts("gw-1", netip.MustParseAddr(from))
+		return p
+	}
+	if !counts("10.1.0.2").HasNames() || counts("10.1.0.3").Egress != config.EgressDeny || !counts("10.2.0.3").Open() {
+		t.Error("what counts is another policy")
+	}
+	if texts, _ := b.counts("gw-1", netip.MustParseAddr("10.2.0.3")); texts != (config.Policy{}) {
+		t.Errorf("a stranger has %+v", texts)
 	}
 }
 

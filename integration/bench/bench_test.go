@@ -68,6 +68,7 @@ func everything(t testing.TB, m mode, to *Results, run func(name string, part fu
 	run(partParallel, r.parallel)
 	run(partNetworks, r.networks)
 	run(partHeal, r.heals)
+	run(partPolicy, r.policies)
 }
 
 // TestEveryPartMeasures keeps the benchmarks from rotting: each part, as small
@@ -79,6 +80,7 @@ func TestEveryPartMeasures(t *testing.T) {
 		containers: []int{2}, parallelRounds: 1, networks: 10, healRounds: 1, profileRounds: 1, profilePackets: 100,
 		endpoints: []int{0, 2}, portsEach: 2, verbs: 2, verbRounds: rounds{1, 1},
 		peerPorts: []int{0, 1}, peersThere: []int{0, 2}, peerRounds: 1,
+		entries: []int{0, 3}, policyNetworks: []int{2}, policyRounds: 1, applyRounds: 1, policySeconds: "0.1",
 	}
 	to := newResults(tiny.name)
 	everything(t, tiny, to, func(name string, part func(testing.TB, mode, *Results)) {
@@ -100,6 +102,9 @@ func TestEveryPartMeasures(t *testing.T) {
 	if profileTable(to) == "" {
 		t.Error("no table of the profile")
 	}
+	if policyTable(to) == "" {
+		t.Error("no table of policies")
+	}
 	if breakdown(to) == "" {
 		t.Error("no breakdown of a container's start")
 	}
@@ -114,8 +119,8 @@ func publishResults(t testing.TB, to *Results, dir string) {
 	if err := writePlots(to, dir); err != nil {
 		t.Fatal(err)
 	}
-	report, profile := Report(to), profileTable(to)
-	fmt.Fprintln(os.Stderr, report+profile)
+	report, profile, policies := Report(to), profileTable(to), policyTable(to)
+	fmt.Fprintln(os.Stderr, report+profile+policies)
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
@@ -125,6 +130,9 @@ func publishResults(t testing.TB, to *Results, dir string) {
 	}
 	if profile != "" && to.Machine.Mode == full().name {
 		text = replaceBlock(t, text, "profile", profile)
+	}
+	if policies != "" && to.Machine.Mode == full().name {
+		text = replaceBlock(t, text, "policy", policies)
 	}
 	if err := os.WriteFile(page, text, 0o644); err != nil {
 		t.Fatal(err)

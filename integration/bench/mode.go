@@ -42,6 +42,11 @@ type mode struct {
 	// projects do, with peersThere published by another container.
 	peerPorts, peersThere []int
 	peerRounds            int
+	// entries are the numbers of entries of policies, none first, policyNetworks how many
+	// networks name one that is applied.
+	entries, policyNetworks   []int
+	policyRounds, applyRounds int
+	policySeconds             string
 }
 
 // rounds is how often a part is measured: as a whole, and then what decides whether
@@ -76,6 +81,7 @@ func full() mode {
 		healRounds: 5, profileRounds: 3, profilePackets: 12000,
 		endpoints: []int{0, 100, 1000}, portsEach: 20, verbs: 120, verbRounds: rounds{2, 3},
 		peerPorts: []int{0, 1, 100, 1000}, peersThere: []int{0, 1000, 10000}, peerRounds: 3,
+		entries: []int{0, 10, 1000, 10000}, policyNetworks: []int{1, 100}, policyRounds: 12, applyRounds: 3, policySeconds: "0.5",
 	}
 }
 
@@ -91,6 +97,7 @@ func quick() mode {
 		healRounds: 1, profileRounds: 2, profilePackets: 5000,
 		endpoints: []int{0, 100}, portsEach: 20, verbs: 50, verbRounds: rounds{whole: 1},
 		peerPorts: []int{0, 1, 100}, peersThere: []int{0, 1000}, peerRounds: 1,
+		entries: []int{0, 10, 10000}, policyNetworks: []int{10}, policyRounds: 2, applyRounds: 1, policySeconds: "0.5",
 	}
 }
 

@@ -23,6 +23,7 @@ const (
 	partMemory     = "memory"
 	partRestore    = "restore"
 	partPeers      = "peers"
+	partPolicy     = "policy"
 )
 
 // protocols are those that ports are published for; the engine treats them

@@ -91,7 +91,7 @@ func Table() []Metric {
 		{refused, Counter, "Packets that were refused, by the reason, those of networks that are gone among them.", []string{"reason"}},
 		{refusedOfNetwork, Counter, "Packets that were refused into a network, out of it, or with an address of it, by the reason.", ofNetwork("reason")},
 
-		{policyInfo, Gauge, "The policy of a network, or of a container that has one of its own; always 1. Those with the very same policy have the same name.", ofNetwork("endpoint", "container", "policy")},
+		{policyInfo, Gauge, "The policy of a network, or of a container that has one of its own; always 1. Those with the very same policy have the same name, which stays while it changes.", ofNetwork("endpoint", "container", "policy")},
 		{policyDecisions, Counter, "Packets that began a flow, or were to, and passed, were refused or only counted (audited) by an entry of a policy. Entries behind the first 32 are one.", []string{"policy", "option", "entry", "verdict"}},
 
 		{poolUsed, Gauge, "Addresses of a pool of gangway's address manager that are in use, the gateway's among them.", []string{"pool"}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -30,7 +31,7 @@ func BenchmarkPolicyChange(b *testing.B) {
 					list = append(list, fmt.Sprintf("10.%d.%d.%d:443/tcp", 100+i/62500, i/250%250, 1+i%250))
 				}
 				now, next := manyBindings(strings.Join(list, ",")), manyBindings(strings.Join(list[1:], ","))
-				if err := p.Apply(context.Background(), nil, now, false); err != nil {
+				if _, err := p.Sync(context.Background(), now, false); err != nil {
 					b.Error(err)
 					return
 				}
@@ -58,4 +59,71 @@ func manyBindings(allow string) (all []policy.Binding) {
 		all = append(all, network, container)
 	}
 	return all
+}
+
+// BenchmarkPolicyMemory is what the table takes of the daemon's memory for a thousand containers
+// that have policies of ten thousand entries: the same one, or each the same entries and something else.
+func BenchmarkPolicyMemory(b *testing.B) {
+	var entries []string
+	for i := range 10000 {
+		entries = append(entries, fmt.Sprintf("10.100.%d.%d:443/tcp", i/250, 1+i%250))
+	}
+	list := strings.Join(entries, ",")
+	for name, n := range map[string]int{"one policy": 1, "50 policies": 50} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				var all []policy.Binding
+				for i := range 1000 {
+					at := netip.AddrFrom4([4]byte{10, 1, byte(i / 250), byte(i%250 + 2)})
+					all = append(all, policy.Binding{NetworkID: id("a"), EndpointID: fmt.Sprint(i), Bridge: "gw-a", Subnets: prefixes("10.1.0.0/16"), Addrs: []netip.Addr{at},
+						Texts: config.Policy{Egress: "deny", Allow: list, Host: fmt.Sprint(1000 + i%n)}})
+				}
+				before := heap()
+				s := policyState{}.with(nil, all)
+				b.ReportMetric(float64(heap()-before)/1e6, "MB")
+				if len(s.policies) != n {
+					b.Fatal(len(s.policies))
+				}
+			}
+		})
+	}
+}
+
+// heap is how many bytes are in use.
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// BenchmarkPolicyCheck compares a table of so many entries with what it is to be.
+func BenchmarkPolicyCheck(b *testing.B) {
+	for _, entries := range []int{10, 1000, 10000} {
+		b.Run(fmt.Sprint(entries, " entries"), func(b *testing.B) {
+			nstest.Do(&testing.T{}, func() {
+				p, err := NewPolicyTable(b.Context(), testkit.Quiet(), true)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				defer p.Close()
+				var list []string
+				for i := range entries {
+					list = append(list, netip.AddrFrom4([4]byte{10, 100, byte(i / 250), byte(1 + i%250)}).String()+":443/tcp")
+				}
+				if _, err := p.Sync(b.Context(), manyBindings(strings.Join(list, ",")), false); err != nil {
+					b.Error(err)
+					return
+				}
+				for b.Loop() {
+					p.seen = 0
+					if lines, err := p.Repair(b.Context()); err != nil || len(lines) > 0 {
+						b.Error(lines, err)
+						return
+					}
+				}
+			})
+		})
+	}
 }

@@ -163,11 +163,13 @@ func countIn(set string) []expr.Any {
 }
 
 // partOf is what the table has for one policy.
-func partOf(id string, c policy.Compiled) policyPart {
-	p := policyPart{sets: map[string]*set{}, items: contents{}}
+func partOf(id, digest string, c policy.Compiled) policyPart {
+	p := policyPart{sets: map[string]*set{}, items: contents{}, by: map[string]map[string]countedEntry{}}
+	known := rowsOfPolicy().policies.of(inet())
+	putter(p.items.put).one(&known, &values{ether: [6]byte(idBytes(id))}, digest)
 	for _, h := range headers() {
-		deny := p.access(h, "deny_"+id, c.Deny, receiver)
-		allow := p.access(h, "allow_"+id, c.Allow, receiver)
+		deny := p.access(h, "deny_"+id, accessOf{c.Deny, receiver, false})
+		allow := p.access(h, "allow_"+id, accessOf{c.Allow, receiver, true})
 		refuse := func(o policy.Option) []expr.Any { return refusing{o, c.Audit}.jump() }
 		denied := to(deny, refuse(policy.OptionDeny))
 		out := append(denied, to(allow, accepted())...)
@@ -199,14 +201,21 @@ func to(sets [][]expr.Any, where []expr.Any) (rules [][]expr.Any) {
 	return rules
 }
 
+// accessOf is addresses and ports, whose they are, and what becomes of packets that have them.
+type accessOf struct {
+	policy.Access
+	of     side
+	passes bool
+}
+
 // access makes the sets of addresses and ports of a family, and returns what looks a packet
-// up in them; of is whose addresses they are.
-func (p *policyPart) access(h header, name string, a policy.Access, of side, port ...field) (in [][]expr.Any) {
-	all, some := accessRows(name, of)
-	if p.fill(all, h, ranges4or6(a.Any, h, of)) {
+// up in them.
+func (p *policyPart) access(h header, name string, a accessOf, port ...field) (in [][]expr.Any) {
+	all, some := accessRows(name, a.of)
+	if s := all.of(h); p.fill(s, a.passes, anyItems(&s, a.Access, a.of)) {
 		in = append(in, rule(h.own(), all.in(h)))
 	}
-	if p.fill(some, h, addressPorts(a.Ports, h, of)) {
+	if s := some.of(h); p.fill(s, a.passes, portItems(&s, a.Access, a.of)) {
 		by := slices.Clone(some.key)
 		if len(port) > 0 {
 			by[2] = port[0]
@@ -221,13 +230,14 @@ func (p *policyPart) toHost(id string, c policy.Compiled, refuse func(policy.Opt
 	if c.NoHost {
 		return [][]expr.Any{rule(tallied(), refuse(policy.OptionDeny))}
 	}
-	ports := func(name string, list []policy.PortSpan) row {
+	ports := func(name string, passes bool, list []policy.PortSpan, by []policy.Entry) row {
 		r := hostRow(name + "_" + id)
-		p.fill(r, inet(), portSpans(list))
+		s := r.of(inet())
+		p.fill(s, passes, spanItems(&s, list, by))
 		return r
 	}
 	if len(c.HostDeny) > 0 {
-		rules = append(rules, rule(ports("host_deny", c.HostDeny).in(inet()), refuse(policy.OptionDeny)))
+		rules = append(rules, rule(ports("host_deny", false, c.HostDeny, c.HostDenyBy).in(inet()), refuse(policy.OptionDeny)))
 	}
 	switch {
 	case c.HostListed:
@@ -236,7 +246,7 @@ func (p *policyPart) toHost(id string, c policy.Compiled, refuse func(policy.Opt
 		return rules
 	}
 	if len(c.HostAllow) > 0 {
-		rules = append(rules, rule(ports("host_allow", c.HostAllow).in(inet()), accepted()))
+		rules = append(rules, rule(ports("host_allow", true, c.HostAllow, c.HostAllowBy).in(inet()), accepted()))
 	}
 	return append(rules, rule(tallied(), refuse(policy.OptionHost)))
 }
@@ -257,7 +267,8 @@ func (p *policyPart) inward(h header, id string, c policy.Compiled, keepOut []ex
 		return []expr.Any{&expr.Ct{Key: expr.CtKeyPROTODST, Register: register, Direction: 0}}
 	})
 	own := row{name: "own_" + id, key: []field{l4proto, dport}, kind: interval}
-	there := p.fill(own, inet(), portSpans(c.OwnPorts))
+	ports := own.of(inet())
+	there := p.fill(ports, true, spanItems(&ports, c.OwnPorts, nil))
 	ways := []struct {
 		name, sets string
 		own, rest  policy.Access
@@ -272,10 +283,10 @@ func (p *policyPart) inward(h header, id string, c policy.Compiled, keepOut []ex
 		}
 		if there {
 			of := "own_" + way.name
-			p.chains = append(p.chains, regular(of, append(to(p.access(h, "own_"+way.sets+"_"+id, way.own, sender, asked), accepted()), keepOut)...))
+			p.chains = append(p.chains, regular(of, append(to(p.access(h, "own_"+way.sets+"_"+id, accessOf{way.own, sender, true}, asked), accepted()), keepOut)...))
 			rules = append(rules, rule(own.in(inet(), l4proto, asked), jump(of)))
 		}
-		rules = append(rules, to(p.access(h, way.sets+"_"+id, way.rest, sender), accepted())...)
+		rules = append(rules, to(p.access(h, way.sets+"_"+id, accessOf{way.rest, sender, true}), accepted())...)
 		p.chains = append(p.chains, regular(way.name, append(rules, keepOut)...))
 	}
 }

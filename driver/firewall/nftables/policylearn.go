@@ -48,9 +48,10 @@ func (p *PolicyTable) Learn(ctx context.Context, list []policy.Learned) error {
 	if c.Empty() {
 		return nil
 	}
-	err := p.commit(policyChange{names: c})
+	change := policyChange{names: learnedChange{c, ids(p.state)}}
+	err := p.commit(change)
 	if errors.Is(err, unix.ENOENT) {
-		err = p.commit(policyChange{names: c}) // an element ended between two steps
+		err = p.commit(change) // an element ended between two steps
 	}
 	if err != nil {
 		p.forget(append(c.Fresh, c.Recall...))
@@ -100,35 +101,31 @@ func (p *PolicyTable) all() policy.Change {
 	return policy.Change{Fresh: p.learned.memory.Open(now), Recall: p.learned.memory.Recalled(now)}
 }
 
-// outdated takes from memory what the next state does not allow any more, and returns it.
+// outdated takes from memory what the next state does not allow any more, and returns it. What
+// was learned for a policy stays with what that has become.
 func (p *PolicyTable) outdated(next policyState) []policy.Learned {
-	allows := map[config.Policy]policy.Policy{}
-	of := func(texts config.Policy) policy.Policy {
-		known, there := allows[texts]
-		if !there {
-			known, _ = policy.Of(texts) // it is closed with an error
-			allows[texts] = known
+	was := p.state.named()
+	for id, is := range next.named() {
+		if from := was[id]; from != nil && from != is {
+			p.learned.memory.Move(policy.Who{Policy: from.texts}, policy.Who{Policy: is.texts})
 		}
-		return known
 	}
-	inUse := map[config.Policy]bool{}
-	for _, texts := range next.policies() {
-		inUse[texts] = true
+	policies := map[*inForce]policy.Policy{}
+	opens := func(of *inForce, name string) []config.Ports {
+		p, known := policies[of]
+		if !known {
+			p = of.read()
+			policies[of] = p
+		}
+		return p.Opens(name)
 	}
 	who := next.whose()
 	return p.learned.memory.Keep(func(l policy.Learned) bool {
-		texts := l.Policy
+		of := next.policies[l.Policy]
 		if l.Addr.IsValid() {
-			texts = who(l.Addr)
-		} else if !inUse[texts] {
-			return false
+			of = who(l.Addr)
 		}
-		for _, ports := range of(texts).Opens(l.Name) {
-			if ports == l.Ports {
-				return true
-			}
-		}
-		return false
+		return of != nil && slices.Contains(opens(of, l.Name), l.Ports)
 	}, time.Now())
 }
 
@@ -150,7 +147,7 @@ func (c policyChange) writeNames(conn *nft.Conn, t *nft.Table) error {
 			if !of.stays {
 				l.Until = time.Now().Add(endsSoon) // it is added before it is deleted
 			}
-			s, e := element(l, of.one, of.all)
+			s, e := element(l, c.names.id, of.one, of.all)
 			s.Table = t
 			sets[s.Name], bySet[s.Name] = s, append(bySet[s.Name], e)
 		}
@@ -176,7 +173,7 @@ const endsSoon = 2 * time.Second
 // compareLearned compares what was learned with what is in the kernel. What is there when the
 // daemon starts was learned by the one before.
 func (p *PolicyTable) compareLearned(l *policyListing, want policyState) {
-	policies := want.policies()
+	policies := want.named()
 	n, now := rowsOfNames(), time.Now()
 	open, recalled := p.learned.memory.Open(now), p.learned.memory.Recalled(now)
 	for _, h := range headers() {
@@ -207,7 +204,7 @@ func (p *PolicyTable) compareLearned(l *policyListing, want policyState) {
 
 // compareSet finds what of a set is not as it was learned.
 func (p *PolicyTable) compareSet(l *policyListing, s *set, is, known []policy.Learned, strange int) {
-	there := map[string]bool{}
+	there := map[learnedKey]bool{}
 	lacks, others := 0, strange
 	soon := time.Now().Add(endsSoon)
 	for _, one := range is {
@@ -227,22 +224,27 @@ func (p *PolicyTable) compareSet(l *policyListing, s *set, is, known []policy.Le
 	}
 }
 
-func keyOf(l policy.Learned) string {
-	return fmt.Sprint(l.Addr, policyID(l.Policy), l.To, l.Ports.Proto, l.Ports.First, l.Ports.Last)
+type learnedKey struct {
+	policy.Who
+	to    netip.Addr
+	ports config.Ports
 }
+
+func keyOf(l policy.Learned) learnedKey { return learnedKey{l.Who, l.To, l.Ports} }
 
 // readLearned takes what the kernel has of one set of learned addresses. Elements whose
 // policy nobody has are left out.
-func readLearned(s *set, elements []nft.SetElement, policies map[string]config.Policy) (all []policy.Learned, strange int) {
+func readLearned(s *set, elements []nft.SetElement, policies map[string]*inForce) (all []policy.Learned, strange int) {
 	now := time.Now()
 	for _, e := range elements {
 		v, ok := s.keys.decode(e.Key)
 		l := policy.Learned{Name: e.Comment, To: v.addr[receiver], Ports: config.Ports{Proto: uint8(v.proto), First: v.port[sender], Last: v.port[receiver]}, Until: now.Add(e.Expires)} //nolint:gosec // a byte
 		l.Addr = v.addr[sender]
 		if s.key[0].kind == hardwareAddress {
-			texts, known := policies[hex.EncodeToString(v.ether[:])]
-			ok = ok && known
-			l.Policy, l.Addr = texts, netip.Addr{}
+			of := policies[hex.EncodeToString(v.ether[:])]
+			if ok = ok && of != nil; ok {
+				l.Policy, l.Addr = of.texts, netip.Addr{}
+			}
 		}
 		if !ok || e.Timeout == 0 {
 			strange++

@@ -14,9 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/config"
-	"github.com/gangway-net/gangway/driver/conntrack"
 	"github.com/gangway-net/gangway/driver/policy"
-	"github.com/gangway-net/gangway/integration/nstest"
 	"github.com/gangway-net/gangway/integration/rawip"
 )
 
@@ -309,91 +307,4 @@ func (s farSender) send(t *testing.T, packet []byte) {
 	if err := unix.Sendto(s.fd, packet, 0, &s.to); err != nil && !errors.Is(err, unix.ENOBUFS) {
 		t.Fatal(err)
 	}
-}
-
-// TestPolicyModel: what the kernel passes is what the model says, for policies and packets at
-// random, in both families; without policies all of it arrives.
-func TestPolicyModel(t *testing.T) {
-	nstest.Do(t, func() {
-		sh(t, "%s", policyWorld)
-		table := newPolicyTable(t, false)
-		table.Serve(policy.Serving{Questions: 10053, Connections: 10117})
-		senders := map[string]farSender{"p-a": newFarSender(t, "p-a", "gw-a"), "p-b": newFarSender(t, "p-b", "gw-b"), "p-out": newFarSender(t, "p-out", "v-out")}
-		flows, err := conntrack.New()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(flows.Close)
-		var containers []netip.Addr
-		for _, a := range append(slices.Clone(modelNear4), append(modelNear6, "10.2.0.4", "fd00:2::4")...) {
-			containers = append(containers, netip.MustParseAddr(a))
-		}
-		rnd := rand.New(rand.NewPCG(18, 1))
-		refused, passed := 0, 0
-		for round := range 16 {
-			sh(t, "sysctl -qw net.bridge.bridge-nf-call-iptables=%d net.bridge.bridge-nf-call-ip6tables=%d", round%2, round%2)
-			var all []policy.Binding
-			if round > 0 {
-				all = modelPolicies(rnd)
-			}
-			if _, err := table.Sync(t.Context(), nil, false); err != nil { // what was learned ends with the policies
-				t.Fatal(err)
-			}
-			if _, err := table.Sync(t.Context(), all, false); err != nil {
-				t.Fatalf("%v: %v", all, err)
-			}
-			if err := flows.DropAddresses(t.Context(), containers); err != nil { // they would be answers
-				t.Fatal(err)
-			}
-			sh(t, "nft flush set inet world arrived4; nft flush set inet world arrived6")
-			known := learnAtRandom(t, table, all, rnd)
-			used := modelUses{}
-			p, r := policyRound(t, all, policyRun{senders, known, rnd, 250 * (round % 80), used})
-			used.compare(t, table)
-			passed, refused = passed+p, refused+r
-			if t.Failed() {
-				for _, b := range all {
-					t.Logf("%s: %+v", b, b.Texts)
-				}
-				return
-			}
-		}
-		t.Logf("%d packets passed, %d were refused", passed, refused)
-	})
-}
-
-// policyRound sends packets at random, and compares what arrives with the model; first is the
-// number of the first one.
-func policyRound(t *testing.T, all []policy.Binding, run policyRun) (passed, refused int) {
-	t.Helper()
-	sent, asked := map[string][]sentPacket{}, map[string]bool{}
-	for n := range 250 {
-		s := randomPacket(run.rnd, n+run.first)
-		s.Names = run.known(s.From, s.To)
-		answers := s.Port == 0 && asked[fmt.Sprint(s.To, s.From)]
-		if len(sent[s.key()]) == 0 && !answers { // else it could not be told from another one
-			asked[fmt.Sprint(s.From, s.To)] = true
-			sent[s.key()] = append(sent[s.key()], s)
-			run.senders[s.link].send(t, s.bytes())
-		}
-	}
-	arrived := map[string]bool{}
-	text := sh(t, "nft -nn list set inet world arrived4; nft -nn list set inet world arrived6")
-	for _, e := range strings.Split(strings.NewReplacer("{", ",", "}", ",", "elements =", ",").Replace(text), ",") {
-		arrived[strings.TrimSpace(e)] = true
-	}
-	for key, list := range sent {
-		s := list[0]
-		want := passes(all, s)
-		run.used.note(all, s)
-		if want {
-			passed++
-		} else {
-			refused++
-		}
-		if arrived[key] != want {
-			t.Errorf("%s %+v arrives: %t, want %t", s.link, s.Packet, arrived[key], want)
-		}
-	}
-	return passed, refused
 }

@@ -1,10 +1,7 @@
 package nftables
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
-	"fmt"
 	"slices"
 	"time"
 
@@ -202,30 +199,9 @@ func portsByName(rule []expr.Any) (ports config.Ports, is bool) {
 	return config.Ports{Proto: end[0][0], First: binary.BigEndian.Uint16(end[1]), Last: binary.BigEndian.Uint16(end[2])}, true
 }
 
-// idBytes are those of a policy's id.
-func idBytes(id string) []byte {
-	b, err := hex.DecodeString(id)
-	if err != nil || len(b) != 6 {
-		panic("a policy has the id " + id)
-	}
-	return b
-}
-
-// idOf are the bytes by which elements know a policy.
-func idOf(texts config.Policy) []byte {
-	all := fmt.Appendf(nil, "{%q %q %q %q %q %q}", texts.Egress, texts.Allow, texts.Deny, texts.Ingress, texts.Host, texts.Mode)
-	if texts.Networks != "" {
-		all = fmt.Appendf(all, "%q", texts.Networks)
-	}
-	if texts.Names != "" { // what is by address keeps the id that it had before there were others
-		all = append(all, texts.Names...)
-	}
-	sum := sha256.Sum256(all)
-	return sum[:6]
-}
-
-// element is what was learned, for one of the rows of one container or of all.
-func element(l policy.Learned, one, all row) (*set, nft.SetElement) {
+// element is what was learned, for one of the rows of one container or of all; id is what names
+// a policy.
+func element(l policy.Learned, id func(config.Policy) string, one, all row) (*set, nft.SetElement) {
 	h := headerOf(l.To)
 	v := values{proto: spec.Protocol(l.Ports.Proto)}
 	v.addr[sender], v.addr[receiver] = l.Addr, l.To
@@ -233,21 +209,21 @@ func element(l policy.Learned, one, all row) (*set, nft.SetElement) {
 	of := one.of(h)
 	if !l.Addr.IsValid() {
 		of = all.of(h)
-		v.ether = [6]byte(idOf(l.Policy))
+		v.ether = [6]byte(idBytes(id(l.Policy)))
 	}
 	left := max(time.Until(l.Until).Truncate(time.Millisecond), time.Millisecond)
 	return &of, nft.SetElement{Key: []byte(of.keys.encode(&v)), Timeout: left, Comment: l.Name}
 }
 
 // asksPart tells the containers whose questions the resolver answers.
-func (p *policyPart) asksPart(all []policy.Binding) {
+func (p *policyPart) asksPart(all []bound) {
 	n := rowsOfNames()
 	put := putter(p.items.put)
-	if !slices.ContainsFunc(all, func(b policy.Binding) bool { return b.Policy().Asks() }) {
+	if !slices.ContainsFunc(all, func(b bound) bool { return b.asks }) {
 		return
 	}
 	for _, b := range all {
-		v, asks := ofLink(b.Bridge), b.Policy().Asks()
+		v, asks := ofLink(b.Bridge), b.asks
 		switch {
 		case b.EndpointID != "":
 			to := n.others

@@ -1,7 +1,6 @@
 package nftables
 
 import (
-	"encoding/hex"
 	"net/netip"
 	"slices"
 
@@ -9,7 +8,6 @@ import (
 	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 
-	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/policy"
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -26,6 +24,8 @@ type policyRows struct {
 	home, public row
 	// outward, host and inward are of containers with a policy of their own, the others of networks.
 	outward, outwardNet, host, hostNet, inward, inwardNet row
+	// policies lists what each is, by its id: the digest of its texts is the comment.
+	policies row
 	// refused and refusedAt count, by bridge and reason, and by the container's address.
 	refused, refusedAt row
 }
@@ -49,6 +49,7 @@ func rowsOfPolicy() policyRows {
 		hostNet:    byBridge("host_network", iifname),
 		inward:     byAddress("in", oifname, daddr),
 		inwardNet:  byBridge("in_network", oifname),
+		policies:   row{name: "policies", key: []field{ether}},
 		refused:    row{name: "refused", key: []field{oifname, code}, kind: counting},
 		refusedAt:  row{name: "refused", perFamily: true, key: []field{oifname, code, daddr}, kind: counting},
 	}
@@ -58,7 +59,7 @@ func rowsOfPolicy() policyRows {
 func everyRow() []row {
 	r := rowsOfPolicy()
 	return slices.Concat(rowsOfNames().list(), rowsOfStrict().list(), []row{
-		r.guarded, r.protected, r.stranger, r.home, r.public, r.outward, r.outwardNet, r.host, r.hostNet, r.inward, r.inwardNet,
+		r.guarded, r.protected, r.stranger, r.home, r.public, r.outward, r.outwardNet, r.host, r.hostNet, r.inward, r.inwardNet, r.policies,
 		r.refused, r.refusedAt,
 	})
 }
@@ -98,20 +99,17 @@ func (r row) nameOf(h header) string {
 	return r.name
 }
 
-// policyID names a policy in the table. Equal ones share their chains and sets.
-func policyID(texts config.Policy) string {
-	return hex.EncodeToString(idOf(texts))
-}
-
 // policyPart is what the table has for a policy, or for a bridge.
 type policyPart struct {
 	sets   map[string]*set
 	chains []chain
 	items  contents
+	// by has the entries that elements of sets are of, by set and key.
+	by map[string]map[string]countedEntry
 }
 
 // bridgePart is what leads from a bridge's packets to policies; all are the bindings on it.
-func bridgePart(all []policy.Binding) policyPart {
+func bridgePart(all []bound) policyPart {
 	p := policyPart{items: contents{}}
 	rows := rowsOfPolicy()
 	put := putter(p.items.put)
@@ -122,18 +120,18 @@ func bridgePart(all []policy.Binding) policyPart {
 	var stranger *refusing
 	for _, b := range all {
 		v, note := ofLink(b.Bridge), noteOf(b)
-		of, id := b.Policy(), policyID(b.Texts)
+		id := b.id
 		for _, s := range b.Subnets {
 			home := rows.home.of(headerOf(s.Addr()))
 			put.subnet(&home, s, v, "net="+short(b.NetworkID))
 		}
-		if of.Outward() {
+		if b.outward {
 			links(rows.guarded, v)
 			if stranger == nil || stranger.audited {
-				stranger = &refusing{policy.OptionSource, of.Audit}
+				stranger = &refusing{policy.OptionSource, b.audit}
 			}
 		}
-		if !of.Everybody {
+		if !b.everybody {
 			links(rows.protected, v)
 		}
 		for _, h := range headers() {
@@ -159,7 +157,7 @@ func bridgePart(all []policy.Binding) policyPart {
 }
 
 // lead puts what leads to a chain, by a container's addresses or by the bridge.
-func (p *policyPart) lead(b policy.Binding, h header, own, network row, to item) {
+func (p *policyPart) lead(b bound, h header, own, network row, to item) {
 	v := ofLink(b.Bridge)
 	if b.EndpointID == "" {
 		at := network.of(h)
@@ -177,24 +175,39 @@ func (p *policyPart) lead(b policy.Binding, h header, own, network row, to item)
 	}
 }
 
-func noteOf(b policy.Binding) string {
+func noteOf(b bound) string {
 	if b.EndpointID == "" {
 		return "net=" + short(b.NetworkID)
 	}
 	return endpointNote(b.NetworkID, b.EndpointID)
 }
 
-// fill makes the set of a row, with these elements; no set where there are none.
-func (p *policyPart) fill(r row, h header, put func(to putter, s *set)) (there bool) {
-	s := r.of(h)
-	put(func(set string, i item) { p.items.put(set, i) }, &s)
-	if there = len(p.items[s.Name]) > 0; there {
-		p.sets[s.Name] = &s
-	}
-	return there
+// listedItem is an element with the entry that it is of.
+type listedItem struct {
+	item
+	by policy.Entry
 }
 
-// ranges puts those of a family, as the addresses of a side.
+// fill makes the set of a row, with these elements; no set where there are none. passes says
+// what becomes of packets that are found there.
+func (p *policyPart) fill(s set, passes bool, all []listedItem) (there bool) {
+	if len(all) == 0 {
+		return false
+	}
+	items := make(map[string]item, len(all))
+	p.sets[s.Name], p.items[s.Name] = &s, items
+	if s.counted {
+		p.by[s.Name] = make(map[string]countedEntry, len(all))
+	}
+	for _, l := range all {
+		if items[l.key] = l.item; s.counted {
+			p.by[s.Name][l.key] = countedEntry{l.by, passes}
+		}
+	}
+	return true
+}
+
+// ranges4or6 puts those of a family, as the addresses of a side.
 func ranges4or6(list []netipx.IPRange, h header, of side) func(putter, *set) {
 	return func(put putter, s *set) {
 		for _, r := range list {
@@ -206,34 +219,47 @@ func ranges4or6(list []netipx.IPRange, h header, of side) func(putter, *set) {
 	}
 }
 
+// anyItems are the addresses of a set's family of which all is meant, as those of a side.
+func anyItems(s *set, a policy.Access, of side) (all []listedItem) {
+	for i, r := range a.Any {
+		if r.From().Is6() == s.family.six() {
+			first, last := sided(of, r.From()), sided(of, r.To())
+			all = append(all, listedItem{s.interval(&first, &last, ""), a.AnyBy[i]})
+		}
+	}
+	return all
+}
+
 func sided(of side, a netip.Addr) values {
 	var v values
 	v.addr[of] = a
 	return v
 }
 
-// addressPorts puts those of a family, with ports as the receiver's.
-func addressPorts(list []policy.AddrPorts, h header, of side) func(putter, *set) {
-	return func(put putter, s *set) {
-		for _, p := range list {
-			if p.Addrs.From().Is6() != h.six() {
-				continue
-			}
-			first, last := sided(of, p.Addrs.From()), sided(of, p.Addrs.To())
-			first.proto, last.proto = spec.Protocol(p.Proto), spec.Protocol(p.Proto)
-			first.port[receiver], last.port[receiver] = p.First, p.Last
-			put.between(s, &first, &last, "")
+// portItems are those with ports, which are the receiver's.
+func portItems(s *set, a policy.Access, of side) (all []listedItem) {
+	for i, p := range a.Ports {
+		if p.Addrs.From().Is6() != s.family.six() {
+			continue
 		}
+		first, last := sided(of, p.Addrs.From()), sided(of, p.Addrs.To())
+		first.proto, last.proto = spec.Protocol(p.Proto), spec.Protocol(p.Proto)
+		first.port[receiver], last.port[receiver] = p.First, p.Last
+		all = append(all, listedItem{s.interval(&first, &last, ""), a.PortsBy[i]})
 	}
+	return all
 }
 
-// portSpans puts ports.
-func portSpans(list []policy.PortSpan) func(putter, *set) {
-	return func(put putter, s *set) {
-		for _, p := range list {
-			first := values{proto: spec.Protocol(p.Proto), port: [3]uint16{receiver: p.First}}
-			last := values{proto: spec.Protocol(p.Proto), port: [3]uint16{receiver: p.Last}}
-			put.between(s, &first, &last, "")
+// spanItems are ports; by are the entries that they are of, none where nobody asks for these.
+func spanItems(s *set, list []policy.PortSpan, by []policy.Entry) (all []listedItem) {
+	for i, p := range list {
+		first := values{proto: spec.Protocol(p.Proto), port: [3]uint16{receiver: p.First}}
+		last := values{proto: spec.Protocol(p.Proto), port: [3]uint16{receiver: p.Last}}
+		l := listedItem{item: s.interval(&first, &last, "")}
+		if by != nil {
+			l.by = by[i]
 		}
+		all = append(all, l)
 	}
+	return all
 }

@@ -47,9 +47,9 @@ func readingChain(h header, id string, named []config.Ports) chain {
 }
 
 // strictPart leads containers of a bridge to what says which of their connections are read.
-func (p *policyPart) strictPart(all []policy.Binding) {
+func (p *policyPart) strictPart(all []bound) {
 	n := rowsOfStrict()
-	if !slices.ContainsFunc(all, func(b policy.Binding) bool { return b.Policy().Reads() }) {
+	if !slices.ContainsFunc(all, func(b bound) bool { return b.reads }) {
 		return
 	}
 	v, of := ofLink(all[0].Bridge), n.read.of(inet())
@@ -57,8 +57,8 @@ func (p *policyPart) strictPart(all []policy.Binding) {
 	for _, b := range all {
 		for _, h := range headers() {
 			to := unread
-			if b.Policy().Reads() {
-				to = strictChain(policyID(b.Texts), h)
+			if b.reads {
+				to = strictChain(b.id, h)
 			}
 			p.lead(b, h, n.own, n.net, item{data: to, note: noteOf(b)})
 		}

@@ -132,12 +132,26 @@ func (p *PolicyTable) Apply(ctx context.Context, remove, add []policy.Binding, l
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	next := p.state.with(remove, add)
-	next.log, next.serving = log, p.learned.at
-	if err := p.turn(ctx, next); err != nil {
+	err := p.know()
+	if err == nil {
+		next := p.state.with(remove, add)
+		next.log, next.serving = log, p.learned.at
+		if err = next.fits(p.state); err == nil {
+			err = p.turn(ctx, next)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("change the policies: %w", err)
 	}
 	return nil
+}
+
+// know has the state know which policies the table has, until it is all there is.
+func (p *PolicyTable) know() (err error) {
+	if !p.synced && p.state.known == nil {
+		p.state.known, err = p.knowPolicies()
+	}
+	return err
 }
 
 // Repair makes the kernel hold what it was told last, and returns a line for each thing that
@@ -155,7 +169,12 @@ func (p *PolicyTable) Repair(ctx context.Context) ([]string, error) {
 func (p *PolicyTable) Sync(ctx context.Context, all []policy.Binding, log bool) ([]string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.check(ctx, policyState{log: log, serving: p.learned.at}.with(nil, all))
+	if err := p.know(); err != nil {
+		return nil, fmt.Errorf("check the policies: %w", err)
+	}
+	want := p.state.with(p.state.all(), all)
+	want.log, want.serving = log, p.learned.at
+	return p.check(ctx, want)
 }
 
 // turn brings the table to another state.
@@ -164,10 +183,11 @@ func (p *PolicyTable) turn(ctx context.Context, next policyState) error {
 		return p.addTo(ctx, next)
 	}
 	change := p.state.to(next)
-	if change.names.Gone = p.outdated(next); change.create || change.remove {
-		change.names = p.all()
+	err := p.count(&change.stays)
+	if err == nil {
+		change.names = p.names(next, change.create || change.remove)
+		err = p.commit(change)
 	}
-	err := p.commit(change)
 	if err != nil {
 		p.log.WithError(err).Debug("table inet " + policyTable + " is not as it was left")
 		_, err = p.check(ctx, next)
@@ -231,14 +251,22 @@ func (p *PolicyTable) compare(ctx context.Context, want policyState) ([]string, 
 	p.seen = is.generation
 	p.compareLearned(&is, want)
 	mend := is.mend(want, p.k.flags != 0)
-	if mend.names.Gone = p.outdated(want); mend.create || mend.remove {
-		mend.names = p.all()
-	}
+	mend.names = p.names(want, mend.create || mend.remove)
 	if err = p.commit(mend); err != nil {
 		return nil, err
 	}
+	want.known = nil
 	p.state, p.synced = want, true
 	return is.broken, nil
+}
+
+// names is what becomes of names with the next state, in a table that is made anew or not.
+func (p *PolicyTable) names(next policyState, anew bool) learnedChange {
+	c := learnedChange{id: ids(next, p.state)}
+	if c.Gone = p.outdated(next); anew {
+		c.Change = p.all()
+	}
+	return c
 }
 
 // mend is what makes the table as it is to be, owned where it can be.
@@ -265,7 +293,10 @@ func (p *PolicyTable) commit(c policyChange) error {
 	}
 	c.adopt = !c.create && !c.remove && p.k.flags != 0 && !p.k.owns
 	p.log.Debugf("nft -f -\n%s", c)
-	err := p.k.wire.commit(policyTable, p.k.flags, func(conn *nft.Conn) error { return c.write(conn, policyTable) })
+	begun, err := c.begun(&p.k.wire)
+	if err == nil {
+		err = p.k.wire.commit(policyTable, p.k.flags, func(conn *nft.Conn) error { return c.write(conn, policyTable) }, begun...)
+	}
 	if err != nil {
 		return fmt.Errorf("write table inet %s: %w", policyTable, explain(err))
 	}

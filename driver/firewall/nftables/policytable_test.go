@@ -115,7 +115,7 @@ func TestPolicyTableDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := tableText(t)
-		id := policyID(bindings()[1].Texts)
+		id := p.state.policies[bindings()[1].Texts].id
 		for _, damage := range []string{
 			"flush ruleset", "delete table inet gangway-policy", "flush chain inet gangway-policy out_" + id + "_4",
 			"flush chain inet gangway-policy prerouting", `delete element inet gangway-policy guarded { "gw-a" }`,

@@ -17,25 +17,25 @@ import (
 )
 
 // Uses returns how often each entry has decided, of those policies that are asked for: all that
-// somebody has, if texts is nil. They count since the policy has been in the kernel, for all who
-// have it. Policies are left alone meanwhile.
+// somebody has, if texts is nil. They count since the entry has been in the kernel, for all who
+// have the policy. Policies are left alone meanwhile.
 func (p *PolicyTable) Uses(ctx context.Context, texts []config.Policy) ([]policy.Usage, error) {
 	p.mu.Lock()
-	there := p.state.policies()
+	there := p.state.named()
 	p.mu.Unlock()
-	wanted := map[string]bool{}
+	wanted := map[config.Policy]bool{}
 	for _, t := range texts {
-		wanted[policyID(t)] = true
+		wanted[t] = true
 	}
 	var all []policy.Usage
 	for _, id := range slices.Sorted(maps.Keys(there)) {
-		if texts != nil && !wanted[id] {
+		if texts != nil && !wanted[there[id].texts] {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		u, err := p.reader.uses(id, there[id])
+		u, err := p.reader.uses(there[id])
 		switch {
 		case errors.Is(err, unix.ENOENT): // it has gone meanwhile
 		case err != nil:
@@ -54,9 +54,8 @@ type countedEntry struct {
 }
 
 // uses reads the counters of a policy.
-func (r *reader) uses(id string, texts config.Policy) (policy.Usage, error) {
-	of, _ := policy.Of(texts) // it is closed with an error
-	c := of.Compile()
+func (r *reader) uses(p *inForce) (policy.Usage, error) {
+	of, part := p.read(), p.part()
 	sums := map[countedEntry]*policy.Use{}
 	add := func(e countedEntry, c *expr.Counter) {
 		if sums[e] == nil {
@@ -65,31 +64,32 @@ func (r *reader) uses(id string, texts config.Policy) (policy.Usage, error) {
 		sums[e].Packets += c.Packets
 		sums[e].Bytes += c.Bytes
 	}
-	sets := countedSets(id, c)
-	elements, err := r.read(policyTable, slices.Sorted(maps.Keys(sets))...)
+	elements, err := r.read(policyTable, slices.Sorted(maps.Keys(part.by))...)
 	if err != nil {
 		return policy.Usage{}, err
 	}
-	for name, s := range sets {
+	for name, by := range part.by {
 		for _, e := range elements[name] {
-			v, ok := s.keys.decode(e.Key)
-			if entry, known := s.entries[startOf(v, s.side)]; ok && known && e.Counter != nil && !e.IntervalEnd {
+			if entry, known := by[string(e.Key)]; known && e.Counter != nil && !e.IntervalEnd {
 				add(entry, e.Counter)
 			}
 		}
 	}
-	for _, name := range countedChains(id, c) {
-		rules, err := r.rules(name)
+	for _, ch := range part.chains {
+		if !countsIn(ch) {
+			continue
+		}
+		rules, err := r.rules(ch.Name)
 		if err != nil {
 			return policy.Usage{}, err
 		}
 		for _, rule := range rules {
-			if e, counter := otherwise(of, name, rule.Exprs); counter != nil {
-				add(e, counter)
+			if c := counterOf(rule.Exprs); c != nil {
+				add(deciderOf(rule.Exprs).entry(of, ch.Name), c)
 			}
 		}
 	}
-	return policy.Usage{ID: id, Texts: texts, Entries: of.InOrder(slices.Collect(maps.Values(sums)))}, nil
+	return policy.Usage{ID: p.id, Texts: p.texts, Entries: of.InOrder(slices.Collect(maps.Values(sums)))}, nil
 }
 
 // rules are those of a chain of the policy table.
@@ -102,120 +102,39 @@ func (r *reader) rules(name string) ([]*nft.Rule, error) {
 	return r.wire.rulesOf(&nft.Chain{Table: table(policyTable), Name: name})
 }
 
-// otherwise is the entry of a rule of a chain that counts.
-func otherwise(of policy.Policy, chain string, rule []expr.Any) (e countedEntry, counter *expr.Counter) {
-	if i := slices.IndexFunc(rule, func(x expr.Any) bool { _, counts := x.(*expr.Counter); return counts }); i >= 0 {
-		counter = rule[i].(*expr.Counter)
-	}
-	if ports, byName := portsByName(rule); byName {
-		return countedEntry{of.ByName(ports), true}, counter
+// decider is what a rule that counts decides by: ports for which names are allowed, an option by
+// which it refuses, or else what the chain lets pass.
+type decider struct {
+	ports   config.Ports
+	byName  bool
+	refuses policy.Option
+}
+
+func deciderOf(rule []expr.Any) (d decider) {
+	if d.ports, d.byName = portsByName(rule); d.byName {
+		return d
 	}
 	for _, x := range rule {
 		if x, ends := x.(*expr.Verdict); ends {
 			if r, refuses := refusingOf(func(r refusing) bool { return r.name() == x.Chain }); refuses {
-				return countedEntry{of.Otherwise(r.option), false}, counter
+				return decider{refuses: r.option}
 			}
 		}
 	}
-	if strings.HasPrefix(chain, "host_") {
-		return countedEntry{of.Otherwise(policy.OptionAllow), true}, counter
-	}
-	return countedEntry{of.Otherwise(policy.OptionEgress), true}, counter
+	return decider{}
 }
 
-// countedChains are the chains of a policy that have rules which count.
-func countedChains(id string, c policy.Compiled) (all []string) {
-	for _, h := range headers() {
-		all = append(all, outChain(id, h), hostChain(id, h))
-		if c.Everybody {
-			continue
-		}
-		in := inChain(id, h)
-		names := []string{in}
-		if c.Apart {
-			names = append(names, "near_"+in)
-		}
-		for _, name := range names {
-			all = append(all, name)
-			if len(c.OwnPorts) > 0 {
-				all = append(all, "own_"+name)
-			}
-		}
+// entry is that of a policy, in one of its chains.
+func (d decider) entry(of policy.Policy, chain string) countedEntry {
+	switch {
+	case d.byName:
+		return countedEntry{of.ByName(d.ports), true}
+	case d.refuses != "":
+		return countedEntry{of.Otherwise(d.refuses), false}
+	case strings.HasPrefix(chain, "host_"):
+		return countedEntry{of.Otherwise(policy.OptionAllow), true}
 	}
-	return all
-}
-
-// entrySet is a set of a policy with the entries that its elements are of.
-type entrySet struct {
-	set
-	side    side
-	entries map[startKey]countedEntry
-}
-
-// startKey is where an element begins.
-type startKey struct {
-	addr  string
-	proto uint8
-	port  uint16
-}
-
-func startOf(v values, of side) startKey {
-	s := startKey{proto: uint8(v.proto), port: v.port[receiver]} //nolint:gosec // a protocol's number
-	if v.addr[of].IsValid() {
-		s.addr = v.addr[of].String()
-	}
-	return s
-}
-
-// countedSets are the sets of a policy that count, as partOf makes them.
-func countedSets(id string, c policy.Compiled) map[string]*entrySet {
-	all := map[string]*entrySet{}
-	put := func(r row, h header, of side, at startKey, e countedEntry) {
-		s := r.of(h)
-		if all[s.Name] == nil {
-			all[s.Name] = &entrySet{set: s, side: of, entries: map[startKey]countedEntry{}}
-		}
-		all[s.Name].entries[at] = e
-	}
-	if c.Everybody {
-		c.From, c.Near, c.OwnFrom, c.NearOwn = policy.Access{}, policy.Access{}, policy.Access{}, policy.Access{}
-	} else if !c.Apart {
-		c.Near, c.NearOwn = policy.Access{}, policy.Access{}
-	}
-	if c.NoHost {
-		c.HostDeny = nil
-	}
-	if c.NoHost || c.WholeHost {
-		c.HostAllow = nil
-	}
-	for _, l := range []struct {
-		name   string
-		access policy.Access
-		of     side
-		passes bool
-	}{
-		{"deny_", c.Deny, receiver, false}, {"allow_", c.Allow, receiver, true}, {"from_", c.From, sender, true}, {"near_", c.Near, sender, true},
-		{"own_from_", c.OwnFrom, sender, true}, {"own_near_", c.NearOwn, sender, true},
-	} {
-		whole, ports := accessRows(l.name+id, l.of)
-		for i, r := range l.access.Any {
-			put(whole, headerOf(r.From()), l.of, startKey{addr: r.From().String()}, countedEntry{l.access.AnyBy[i], l.passes})
-		}
-		for i, r := range l.access.Ports {
-			put(ports, headerOf(r.Addrs.From()), l.of, startKey{r.Addrs.From().String(), r.Proto, r.First}, countedEntry{l.access.PortsBy[i], l.passes})
-		}
-	}
-	for _, l := range []struct {
-		name   string
-		spans  []policy.PortSpan
-		by     []policy.Entry
-		passes bool
-	}{{"host_deny_", c.HostDeny, c.HostDenyBy, false}, {"host_allow_", c.HostAllow, c.HostAllowBy, true}} {
-		for i, s := range l.spans {
-			put(hostRow(l.name+id), inet(), receiver, startKey{"", s.Proto, s.First}, countedEntry{l.by[i], l.passes})
-		}
-	}
-	return all
+	return countedEntry{of.Otherwise(policy.OptionEgress), true}
 }
 
 // accessRows are the set of addresses of which all is meant, and of those with ports.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	nft "github.com/google/nftables"
 	"github.com/mdlayher/netlink"
@@ -118,13 +119,14 @@ func generationOf(data []byte) (uint32, bool) {
 
 // commit puts what write collects into the kernel as one transaction, all of it
 // or nothing. Tables that it makes, or makes the connection own, are the one of
-// that name and get the flags.
-func (w *wire) commit(name string, flags uint32, write func(*nft.Conn) error) error {
+// that name and get the flags. more comes at its end.
+func (w *wire) commit(name string, flags uint32, write func(*nft.Conn) error, more ...netlink.Message) error {
 	batch, err := w.compose(name, flags, write)
 	if err != nil {
 		return err
 	}
-	return w.send(batch)
+	end := len(batch) - 1
+	return w.send(slices.Concat(batch[:end], more, batch[end:]))
 }
 
 // composer makes the messages of transactions. The library (v0.3.0) keeps to itself

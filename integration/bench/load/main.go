@@ -4,6 +4,7 @@
 //	load serve PORT               accepts and closes TCP connections, echoes single bytes of UDP; echoes TCP on PORT+1
 //	load connect ADDR SECONDS     opens and resets TCP connections
 //	load talk NET ADDR SECONDS    sends a byte and waits for its echo, on one flow of tcp or udp
+//	load question NAME ADDR COUNT   asks a server of names for an address, from one socket
 //	load first ADDR COUNT         times the first packet of COUNT UDP flows
 //	load wait ADDR SECONDS        waits for the first answer to a new UDP flow
 //	load time PROGRAM ARG...       runs a program with this input, environment and output, and tells how long on standard error
@@ -55,12 +56,12 @@ func run(args []string) error {
 		return timed(args[1:])
 	}
 	kind := ""
-	if len(args) == 4 && args[0] == "talk" {
+	if len(args) == 4 && (args[0] == "talk" || args[0] == "question") {
 		kind = args[1]
 		args = slices.Delete(args, 1, 2)
 	}
 	if len(args) != 3 {
-		return errors.New("usage: load serve PORT | connect ADDR SECONDS | talk tcp|udp ADDR SECONDS | first ADDR COUNT | wait ADDR SECONDS | send ADDR SECONDS")
+		return errors.New("usage: load serve PORT | connect ADDR SECONDS | talk tcp|udp ADDR SECONDS | question NAME ADDR COUNT | first ADDR COUNT | wait ADDR SECONDS | send ADDR SECONDS")
 	}
 	addr, err := netip.ParseAddrPort(args[1])
 	if err != nil {
@@ -76,11 +77,12 @@ func run(args []string) error {
 	to := &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
 	length := time.Duration(number * float64(time.Second))
 	commands := map[string]func() error{
-		"connect": func() error { return connect(to, length) },
-		"talk":    func() error { return talk(kind, to, length) },
-		"first":   func() error { return first(to, int(number)) },
-		"wait":    func() error { return wait(to, length) },
-		"send":    func() error { return send(to, length) },
+		"connect":  func() error { return connect(to, length) },
+		"talk":     func() error { return talk(kind, to, length) },
+		"question": func() error { return question(kind, to, int(number)) },
+		"first":    func() error { return first(to, int(number)) },
+		"wait":     func() error { return wait(to, length) },
+		"send":     func() error { return send(to, length) },
 	}
 	command, known := commands[args[0]]
 	if !known {
