@@ -60,6 +60,7 @@ func testUplinkMove(t *testing.T, e *harness.Engine) {
 	for _, s := range streams {
 		t.Logf("the longest time of a line: %s", s.Stop(t))
 	}
+	e.Run(t, "sh", "-c", "conntrack -D -p tcp --orig-port-dst 97; conntrack -D -f ipv6 -p tcp --orig-port-dst 97; true")
 }
 
 // hostOnLAN puts the host on a LAN by lan2, with a neighbour that has flows to it.
