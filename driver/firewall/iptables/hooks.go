@@ -54,6 +54,8 @@ var (
 	userRule = regexp.MustCompile(`-j DOCKER-USER$`)
 	// ownRule leads to a chain of gangway.
 	ownRule = regexp.MustCompile(`-[jg] (` + ownPrefix + `[A-Z-]+)$`)
+	// beside leads to the chain of another early hook, which is for other packets.
+	beside = regexp.MustCompile(`-j (` + forwardChain.name + `|` + lanChain.name + `)$`)
 	// passes is a rule that never ends the way of a packet with ACCEPT.
 	passes = regexp.MustCompile(`-j (RETURN|DROP|REJECT|LOG|NFLOG|MARK|CONNMARK|TCPMSS|CT|TRACE|TEE)( |$)`)
 	// once is a rule that does something each time it meets a packet.
@@ -91,7 +93,7 @@ func (h hook) place(others []string) int {
 		if userRule.MatchString(r) {
 			return i
 		}
-		if engineRule.MatchString(r) || !passes.MatchString(r) {
+		if engineRule.MatchString(r) || !passes.MatchString(r) && !beside.MatchString(r) {
 			break
 		}
 	}
@@ -115,6 +117,7 @@ func (h hook) misplaced(before, behind, user []string) string {
 	}
 	for _, r := range before {
 		switch {
+		case beside.MatchString(r):
 		case userRule.MatchString(r) && again(user):
 		case userRule.MatchString(r):
 			return "stood behind DOCKER-USER, which accepts, counts or logs"
