@@ -34,7 +34,6 @@ func exampleChecks() map[string]func(example) {
 		"rates":            example.rates,
 		"routes":           example.routes,
 		"lan":              example.lan,
-		"dhcp":             example.dhcp,
 		"lan-one-card":     example.lanOneCard,
 	}
 }
@@ -68,13 +67,6 @@ func (x example) run(file string) {
 	switch x.name {
 	case "lan":
 		x.LAN.Cable(x.t, x.Node, "eth1")
-	case "dhcp":
-		if x.Driver == string(harness.Builtin) {
-			return
-		}
-		x.LAN.Cable(x.t, x.Node, "eth1")
-		lanAddress(x.t, x.LAN.Outside, "lan0", "10.79.0.1/24")
-		x.LAN.Outside.DHCP(x.t, "10.79.0.100", "10.79.0.150", "--dhcp-host=02:00:00:00:00:10,10.79.0.10")
 	case "lan-one-card":
 		x.LAN.Cable(x.t, x.Node, "eth1")
 		x.Run(x.t, "sh", "-ec", "ip addr add 10.79.0.2/24 dev eth1; ip link set eth1 up")
@@ -225,12 +217,6 @@ func (x example) lan() {
 	if routes := x.Exec(x.t, x.container("web"), "ip", "route"); !strings.Contains(routes, "default via 10.78.0.1") {
 		x.t.Errorf("routes of the web server:\n%s", routes)
 	}
-}
-
-func (x example) dhcp() {
-	x.LAN.Outside.Fetch(x.t, "10.79.0.10:80", "web")
-	x.LAN.Outside.Run(x.t, "ip", "neigh", "flush", "dev", "lan0")
-	x.Run(x.t, "sh", "-c", "for p in 67 68; do conntrack -D -p udp --orig-port-dst $p; done; true")
 }
 
 func (x example) lanOneCard() {
