@@ -191,6 +191,7 @@ test)
 	need chromium chromium
 	need systemd-analyze systemd
 	need rpm rpm
+	need_kernels
 	;;
 test-packages)
 	need_plugin

@@ -30,7 +30,24 @@ func TestKernels(t *testing.T) {
 	run = slices.DeleteFunc(run, func(s suite) bool {
 		return !slices.ContainsFunc(chosen, func(k kernel) bool { return len(k.runs([]suite{s})) > 0 })
 	})
-	if err = prepare(t.Context(), chosen); err != nil {
+	runOn(t, chosen, run)
+}
+
+// TestVLANs runs the tests of VLANs on a kernel that has them, which that of the machine need
+// not. It takes a minute, so make test has it.
+func TestVLANs(t *testing.T) {
+	testkit.Need(t, "qemu-system-x86_64", "busybox", "mke2fs")
+	chosen, err := choose("6.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runOn(t, chosen, []suite{{name: "vlan", folder: "driver/link", limit: 15 * time.Minute, args: []string{"-test.run=VLAN"}}})
+}
+
+// runOn boots kernels, and runs on each those of the suites that are for it.
+func runOn(t *testing.T, chosen []kernel, run []suite) {
+	t.Helper()
+	if err := prepare(t.Context(), chosen); err != nil {
 		testkit.Missing(t, err.Error())
 	}
 	job, err := makeJob(t.Context(), t.TempDir(), run)
