@@ -90,7 +90,7 @@ type selectors struct {
 
 // read takes one attribute of a rule.
 func (s *selectors) read(r *spec.RoutingRule, header *nl.RtMsg, kind uint16, v []byte) {
-	word := binary.NativeEndian.Uint32(append(v[:min(4, len(v)):min(4, len(v))], 0, 0, 0, 0))
+	word := number(v)
 	switch kind {
 	case nl.FRA_SRC:
 		r.From = prefixOf(v, header.Src_len)
@@ -187,4 +187,10 @@ func (h *Handle) indexOf(name string) (int, error) {
 		return 0, nil
 	}
 	return int(ifr.Uint32()), wrap(err, "look up link %s", name)
+}
+
+// number is an attribute of four bytes; what a shorter one lacks is 0.
+func number(v []byte) uint32 {
+	n := min(4, len(v))
+	return binary.NativeEndian.Uint32(append(v[:n:n], 0, 0, 0, 0))
 }

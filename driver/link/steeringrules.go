@@ -2,7 +2,6 @@ package link
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -130,7 +129,7 @@ func parseSteering(m []byte) (r steeringRule, ours bool) {
 	header := nl.DeserializeRtMsg(m)
 	r.family = header.Family
 	err := attributes(m, unix.SizeofRtMsg, func(kind uint16, v []byte) {
-		word := binary.NativeEndian.Uint32(append(v[:min(4, len(v)):min(4, len(v))], 0, 0, 0, 0))
+		word := number(v)
 		switch kind {
 		case nl.FRA_SRC:
 			r.from = prefixOf(v, header.Src_len).Addr()

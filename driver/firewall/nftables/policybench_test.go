@@ -1,7 +1,6 @@
 package nftables
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -14,13 +13,13 @@ import (
 	"github.com/gangway-net/gangway/integration/testkit"
 )
 
-// BenchmarkPolicyChange changes the policy that 100 networks have, and a container of each for
-// itself, by so many entries.
-func BenchmarkPolicyChange(b *testing.B) {
+// withPolicyTable runs a benchmark for lists of so many entries each, with a table that holds the
+// first one.
+func withPolicyTable(b *testing.B, do func(b *testing.B, p *PolicyTable, list []string)) {
 	for _, entries := range []int{10, 1000, 10000} {
 		b.Run(fmt.Sprint(entries, " entries"), func(b *testing.B) {
 			nstest.Do(&testing.T{}, func() {
-				p, err := NewPolicyTable(context.Background(), testkit.Quiet(), true)
+				p, err := NewPolicyTable(b.Context(), testkit.Quiet(), true)
 				if err != nil {
 					b.Error(err)
 					return
@@ -30,21 +29,29 @@ func BenchmarkPolicyChange(b *testing.B) {
 				for i := range entries {
 					list = append(list, fmt.Sprintf("10.%d.%d.%d:443/tcp", 100+i/62500, i/250%250, 1+i%250))
 				}
-				now, next := manyBindings(strings.Join(list, ",")), manyBindings(strings.Join(list[1:], ","))
-				if _, err := p.Sync(context.Background(), now, false); err != nil {
+				if _, err := p.Sync(b.Context(), manyBindings(strings.Join(list, ",")), false); err != nil {
 					b.Error(err)
 					return
 				}
-				for b.Loop() {
-					if err := p.Apply(context.Background(), now, next, false); err != nil {
-						b.Error(err)
-						return
-					}
-					now, next = next, now
-				}
+				do(b, p, list)
 			})
 		})
 	}
+}
+
+// BenchmarkPolicyChange changes the policy that 100 networks have, and a container of each for
+// itself, by one of so many entries.
+func BenchmarkPolicyChange(b *testing.B) {
+	withPolicyTable(b, func(b *testing.B, p *PolicyTable, list []string) {
+		now, next := manyBindings(strings.Join(list, ",")), manyBindings(strings.Join(list[1:], ","))
+		for b.Loop() {
+			if err := p.Apply(b.Context(), now, next, false); err != nil {
+				b.Error(err)
+				return
+			}
+			now, next = next, now
+		}
+	})
 }
 
 // manyBindings are those of 100 networks, and of a container of each.
@@ -99,31 +106,13 @@ func heap() uint64 {
 
 // BenchmarkPolicyCheck compares a table of so many entries with what it is to be.
 func BenchmarkPolicyCheck(b *testing.B) {
-	for _, entries := range []int{10, 1000, 10000} {
-		b.Run(fmt.Sprint(entries, " entries"), func(b *testing.B) {
-			nstest.Do(&testing.T{}, func() {
-				p, err := NewPolicyTable(b.Context(), testkit.Quiet(), true)
-				if err != nil {
-					b.Error(err)
-					return
-				}
-				defer p.Close()
-				var list []string
-				for i := range entries {
-					list = append(list, netip.AddrFrom4([4]byte{10, 100, byte(i / 250), byte(1 + i%250)}).String()+":443/tcp")
-				}
-				if _, err := p.Sync(b.Context(), manyBindings(strings.Join(list, ",")), false); err != nil {
-					b.Error(err)
-					return
-				}
-				for b.Loop() {
-					p.seen = 0
-					if lines, err := p.Repair(b.Context()); err != nil || len(lines) > 0 {
-						b.Error(lines, err)
-						return
-					}
-				}
-			})
-		})
-	}
+	withPolicyTable(b, func(b *testing.B, p *PolicyTable, _ []string) {
+		for b.Loop() {
+			p.seen = 0
+			if lines, err := p.Repair(b.Context()); err != nil || len(lines) > 0 {
+				b.Error(lines, err)
+				return
+			}
+		}
+	})
 }
