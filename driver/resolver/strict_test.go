@@ -28,8 +28,8 @@ func TestStrict(t *testing.T) {
 	w.police(false, townBindings(byAddress))
 	w.asks("2", "registry.wild.example")
 	w.quic("2")
-	if !w.passes("2", four, "any.example", false) || w.datagrams != 2 {
-		t.Fatalf("by address not everything arrives: %d datagrams", w.datagrams)
+	if !w.passes("2", four, "any.example", false) || w.datagrams.Load() != 2 {
+		t.Fatalf("by address not everything arrives: %d datagrams", w.datagrams.Load())
 	}
 	w.wantServed("any.example for 10.1.0.2")
 	w.turn(byAddress, strictPolicy)
@@ -42,15 +42,15 @@ func TestStrict(t *testing.T) {
 	}
 	w.quic("2")
 	w.wantServed()
-	if w.datagrams != 2 {
-		t.Errorf("%d datagrams arrived", w.datagrams-2)
+	if n := w.datagrams.Load(); n != 2 {
+		t.Errorf("%d datagrams arrived", n-2)
 	}
 	w.asks("2", "shares.wild.example")
 	if !w.passes("2", four, "shares.wild.example", false) || !w.passes("2", four, "registry.wild.example", false) {
 		t.Error("of two names of an address one is refused")
 	}
 	w.asks("2", "shut.wild.example")
-	if w.served = nil; w.passes("2", "198.51.100.66:8443", "shut.wild.example", false) {
+	if w.forget(); w.passes("2", "198.51.100.66:8443", "shut.wild.example", false) {
 		t.Error("what rules would not let pass is passed on")
 	}
 	w.wantServed()
@@ -98,7 +98,7 @@ func (w *strictTown) countsRefusals() {
 // quic sends datagrams as browsers do, in both families.
 func (w *strictTown) quic(room string) {
 	w.t.Helper()
-	before := w.datagrams
+	before := w.datagrams.Load()
 	for _, to := range []string{"198.51.100.7:8443", "[2001:db8:9::7]:8443"} {
 		_ = w.rooms[room].do(func() error {
 			conn, err := net.Dial("udp", to)
@@ -114,7 +114,7 @@ func (w *strictTown) quic(room string) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.t.Logf("%d datagrams arrived", w.datagrams-before)
+	w.t.Logf("%d datagrams arrived", w.datagrams.Load()-before)
 }
 
 // turn changes the network's policy, and has a container ask anew.
@@ -233,7 +233,7 @@ func TestStrictChanges(t *testing.T) {
 		t.Error("a flow that was read is ended")
 	}
 	sh(t, "nft flush chain inet gangway-policy strict")
-	if w.served = nil; w.passes("2", to, "registry.wild.example", false) || w.passes("2", to, "other.example", false) {
+	if w.forget(); w.passes("2", to, "registry.wild.example", false) || w.passes("2", to, "other.example", false) {
 		t.Error("what is not redirected passes")
 	}
 	w.wantServed()
@@ -257,7 +257,7 @@ func TestStrictChanges(t *testing.T) {
 	w.turn(none, strictPolicy)
 	w.r.Close()
 	w.table.Close()
-	if w.served = nil; w.passes("2", to, "registry.wild.example", false) {
+	if w.forget(); w.passes("2", to, "registry.wild.example", false) {
 		t.Error("without the daemon a connection passes")
 	}
 	w.wantServed()

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ type strictTown struct {
 	// served are the names that servers were asked for, with who asked; datagrams is how many
 	// came.
 	served    []string
-	datagrams int
+	datagrams atomic.Int64
 }
 
 var strictPolicy = config.Policy{Egress: "deny", Allow: "*.wild.example:8443,*.wild.example:8080/tcp", Host: "any", Names: "strict"}
@@ -115,10 +116,15 @@ func (w *strictTown) countPackets(c net.PacketConn) {
 		if _, _, err := c.ReadFrom(b); err != nil {
 			return
 		}
-		w.mu.Lock()
-		w.datagrams++
-		w.mu.Unlock()
+		w.datagrams.Add(1)
 	}
+}
+
+// forget takes what servers were asked for until now, whatever it is.
+func (w *strictTown) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.served = nil
 }
 
 // wantServed takes what servers were asked for until now.
