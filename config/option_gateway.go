@@ -100,8 +100,9 @@ func asksNames(p Ports) bool {
 }
 
 // Behind is what of a policy counts for a container that leaves by another one: of the host what
-// was named alone, and nothing by which the host would ask for names.
+// was named alone, and nothing by which the host would ask for names. Mode audit would open both.
 func (p Policy) Behind() Policy {
+	p = p.Enforced()
 	every, ports, err := ParseHostAccess(p.Host)
 	if p.Host == "" || every || err != nil || slices.ContainsFunc(ports, asksNames) {
 		p.Host = None

@@ -68,6 +68,7 @@ func TestBehind(t *testing.T) {
 		{Policy{Host: HostDNS}, Policy{Host: None}},
 		{Policy{Host: "80,853/tcp"}, Policy{Host: None}},
 		{Policy{Host: "80/tcp"}, Policy{Host: "80/tcp"}},
+		{Policy{Host: "80/tcp", Mode: ModeAudit}, Policy{Host: "80/tcp", Mode: ModeEnforce}},
 		{Policy{Egress: EgressDeny, Allow: "a.example:80,dns,192.0.2.1:53"}, Policy{Egress: EgressDeny, Allow: "192.0.2.1:53", Host: None}},
 		{Policy{Egress: EgressDeny, Allow: "*.example"}, Policy{Egress: EgressDeny, Allow: None, Host: None}},
 		{Policy{Egress: EgressDeny, Allow: "host"}, Policy{Egress: EgressDeny, Allow: None, Host: None}},

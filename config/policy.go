@@ -46,6 +46,14 @@ func (p Policy) Over(base Policy) Policy {
 // Audits says that nothing is refused.
 func (p Policy) Audits() bool { return p.Mode == ModeAudit || p.Mode == ModeLearn }
 
+// Enforced is the policy without mode audit.
+func (p Policy) Enforced() Policy {
+	if p.Audits() {
+		p.Mode = ModeEnforce
+	}
+	return p
+}
+
 // Egresses and Modes are the values of gangway.egress and gangway.mode, the default first.
 func Egresses() []string { return []string{EgressOpen, EgressInternet, EgressDeny} }
 

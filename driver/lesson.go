@@ -108,6 +108,8 @@ func (d *Driver) learnable(n *model.Network, e *model.Endpoint) error {
 		return fmt.Errorf("this host cannot keep a policy: %s", d.o.Unpoliced)
 	case n.OnLAN() || n.Adopted || n.LeavesElsewhere():
 		return errors.New("what leaves the network does not pass the host as a whole, so it cannot have a policy about that")
+	case n.Steered():
+		return errors.New("while a policy is learned nothing is refused, and containers would ask the host for names, past the gateway of the network")
 	case e != nil && n.Options.AntiSpoofing == config.SpoofingAllowed:
 		return errors.New("the network has gangway.anti_spoofing=false, so nothing tells its containers apart: learn of the network")
 	case e != nil && d.o.Unguarded != "":

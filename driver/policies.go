@@ -113,6 +113,9 @@ func (h holding) of(n *model.Network, e *model.Endpoint) error {
 	if err == nil {
 		err = peered(p, n)
 	}
+	if err == nil && plan.ClosesHost(n) && options.Audits() {
+		err = errors.New("gangway.mode=audit would let containers reach the host, which is closed to them on such a network: leave it out")
+	}
 	switch d := h.d; {
 	case err != nil:
 		return err

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/spec"
@@ -125,6 +126,7 @@ func TestWayOutRefused(t *testing.T) {
 	for why, r := range map[string]CreateNetworkRequest{
 		"no address of the network":           steeredRequest("10.9.0.5"),
 		"the address of the network's bridge": steeredRequest("10.0.0.1"),
+		"gangway.mode=audit would let":        steeredRequest("container:vpn", "gangway.mode", "audit"),
 		"br0 was there before":                steeredRequest("container:vpn", "com.docker.network.bridge.name", "br0"),
 		"leave the auxiliary addresses Default": func() CreateNetworkRequest {
 			r := withAux(map[string]string{"DefaultGatewayIPv4": "10.0.0.9"}, nil)
@@ -156,4 +158,16 @@ func TestWayOutRefused(t *testing.T) {
 	must(t, endpointErr(d.CreateEndpoint(ctx, named)))
 	local = "192.0.2.53"
 	must(t, endpointErr(d.CreateEndpoint(ctx, endpointRequest(netA, third, "10.0.0.3/24"))))
+}
+
+// TestLearnBehindGateway: while a policy is learned nothing is refused, so none is learned where
+// names must not be asked for by the host.
+func TestLearnBehindGateway(t *testing.T) {
+	f := newFakeHost()
+	d := newTestDriver(t, f, "boot", func(o *Options) { o.DropLog = func() (DropLog, error) { return newFakeLog(), nil } })
+	must(t, d.CreateNetwork(t.Context(), steeredRequest("container:vpn")))
+	err := d.LearnPolicy(t.Context(), Whom{NetworkID: netA}, time.Minute, func() error { t.Error("it is learned"); return nil }, nil)
+	if err == nil || !strings.Contains(err.Error(), "past the gateway") {
+		t.Errorf("learned behind a gateway: %v", err)
+	}
 }

@@ -88,3 +88,24 @@ func closedTo(t *testing.T, when string, bindings []policy.Binding, policies int
 		t.Errorf("%s: %d policies, want %d", when, len(bindings), policies)
 	}
 }
+
+// TestHostStaysClosed: where containers do not reach the host, whatever policies say, mode audit
+// does not open it, which a policy with a name may get while they run.
+func TestHostStaysClosed(t *testing.T) {
+	prefix := netip.MustParsePrefix
+	for name, options := range map[string]config.Network{
+		"on a LAN": {Uplink: "eth1"}, "behind a gateway": {Gateway: "container:vpn"},
+	} {
+		options.IPv4, options.ICC, options.Policy = true, true, config.Policy{Name: "watched"}
+		n := &model.Network{ID: "n", Bridge: "gw-n", Subnet4: prefix("10.85.0.0/24"), Gateway4: prefix("10.85.0.1/24"), Options: options}
+		s := model.NewState()
+		s.Apply(model.Change{Network: model.NetworkChange{After: n}, Policies: []model.PolicyChange{{After: &model.NamedPolicy{Name: "watched", Policy: config.Policy{Host: config.Any, Mode: config.ModeAudit}}}}})
+		all := Of[policy.Binding](Compile(s, Facts{}))
+		if len(all) != 1 || all[0].Texts.Host != config.None || all[0].Texts.Mode != config.ModeEnforce {
+			t.Errorf("%s: %+v", name, all)
+		}
+		if p := PolicyInForce(s, n, nil); p.Host != config.None || p.Mode != config.ModeEnforce {
+			t.Errorf("%s: in force is %+v", name, p)
+		}
+	}
+}

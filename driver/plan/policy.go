@@ -86,6 +86,7 @@ func nameless(texts config.Policy) config.Policy {
 // is not enough: there the kernel answers for those of other links as well.
 func hostless(n *model.Network, texts config.Policy) config.Policy {
 	if n.Hostless() {
+		texts = texts.Enforced() // mode audit would open it
 		texts.Host = config.None
 	}
 	return texts

@@ -3,6 +3,7 @@ package packaging
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"os/exec"
@@ -30,8 +31,15 @@ func said(t *testing.T, out string) {
 	}
 }
 
-// demoName is what everything that the test's private demos make starts with.
-const demoName = "gangway-demo-test"
+// demoName is what everything that the test's private demos make starts with. Each clone of the
+// project has its own: what a test leaves that was killed stops no other clone.
+var demoName = func() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		panic(err)
+	}
+	return fmt.Sprintf("gangway-demo-test-%08x", crc32.ChecksumIEEE([]byte(dir)))
+}()
 
 // room is where the demo sees mounts and links of its own: those of others come and
 // go on a machine that does other things as well.
