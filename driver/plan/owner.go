@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/model"
 )
 
@@ -48,10 +47,8 @@ type Source struct {
 	// Network is the network, or that of the endpoint.
 	Network  *model.Network
 	Endpoint *model.Endpoint
-	// Policy is what was said for the network, Own what was said for the endpoint.
-	Policy, Own config.Policy
-	// Learning says of whom a policy is learned just now.
-	Learning Learning
+	// Said is what policies say of it; nil where they say nothing.
+	Said *Said
 	// Members are the endpoints in a container.
 	Members []Member
 	// Gateway is the endpoint by which the network is left, see Steering; nil for none.
@@ -75,15 +72,13 @@ func SourceOf(s *model.State, o Owner, uplink int) (from Source) {
 	switch o.Kind {
 	case OfNetwork:
 		if from.Network = s.Networks[o.ID]; from.Network != nil {
-			from.Policy, from.Gateway = s.PolicyOf(from.Network, nil), s.GatewayOf(from.Network)
-			from.Learning.Network = learning(s, from.Network, nil)
+			from.Said, from.Gateway = saidOf(s, from.Network, nil), s.GatewayOf(from.Network)
 		}
 	case OfEndpoint:
 		n, e := s.Networks[o.Network], s.Members[o.Network][o.ID]
 		if n != nil && e != nil {
 			from.Network, from.Endpoint, from.Watched = n, e, Watched(s, e)
-			from.Policy, from.Own, from.Gateway = s.PolicyOf(n, nil), s.PolicyOf(n, e), s.GatewayOf(n)
-			from.Learning = Learning{learning(s, n, nil), learning(s, n, e)}
+			from.Said, from.Gateway = saidOf(s, n, e), s.GatewayOf(n)
 		}
 	case OfContainer:
 		for _, e := range s.Sandboxes[o.ID] {

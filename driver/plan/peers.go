@@ -17,11 +17,11 @@ import (
 // what one container is allowed would be closed to its neighbours by their policies alone, and
 // most of them have none.
 func (f Source) peers() (all []firewall.Peer) {
-	n, e := f.Network, f.Endpoint
-	if e.Sandbox == "" || Peerless(n) != "" || len(f.Own.NamedNetworks()) == 0 {
+	n, e, own := f.Network, f.Endpoint, f.said().Own
+	if e.Sandbox == "" || Peerless(n) != "" || len(own.NamedNetworks()) == 0 {
 		return nil
 	}
-	p, _ := policy.Of(f.Own) // it is closed with an error
+	p, _ := policy.Of(own) // it is closed with an error
 	for _, half := range []struct {
 		asks bool
 		list []policy.Peering

@@ -9,9 +9,41 @@ import (
 	"github.com/gangway-net/gangway/driver/policy"
 )
 
+// Said is what policies say of a network, or of an endpoint.
+type Said struct {
+	// Network is what counts for the network, Own what counts for the endpoint.
+	Network, Own config.Policy
+	// Learning says of whom a policy is learned just now.
+	Learning Learning
+}
+
+// saidOf is what policies say of an endpoint, or of a network as a whole if e is nil. Most have no
+// policy, and what was applied is kept of each: so nothing said is nil.
+func saidOf(s *model.State, n *model.Network, e *model.Endpoint) *Said {
+	said := Said{Network: s.PolicyOf(n, nil)}
+	said.Learning.Network = learning(s, n, nil)
+	if e != nil {
+		said.Own, said.Learning.Own = s.PolicyOf(n, e), learning(s, n, e)
+	}
+	nothing := filled(config.Policy{})
+	if said.Learning == (Learning{}) && filled(said.Network) == nothing && filled(said.Own) == nothing {
+		return nil
+	}
+	return &said
+}
+
+// said is what policies say.
+func (f Source) said() Said {
+	if f.Said == nil {
+		return Said{}
+	}
+	return *f.Said
+}
+
 // networkPolicy is that of a network's containers, unless it is open.
 func (f Source) networkPolicy() []policy.Binding {
-	n, texts := f.Network, taught(f.Learning.Network, steered(f.Network, hostless(f.Network, f.Policy)))
+	n, said := f.Network, f.said()
+	texts := taught(said.Learning.Network, steered(n, hostless(n, said.Network)))
 	if open(texts) {
 		return nil
 	}
@@ -21,12 +53,12 @@ func (f Source) networkPolicy() []policy.Binding {
 // endpointPolicy is the one that a container in a sandbox has for itself. One that is open counts where
 // that of its network is not.
 func (f Source) endpointPolicy() []policy.Binding {
-	n, e := f.Network, f.Endpoint
-	own, others := hostless(n, f.Own), taught(f.Learning.Network, steered(n, hostless(n, f.Policy)))
+	n, e, said := f.Network, f.Endpoint, f.said()
+	own, others := hostless(n, said.Own), taught(said.Learning.Network, steered(n, hostless(n, said.Network)))
 	if f.Gateway == nil || f.Gateway.ID != e.ID {
 		own = steered(n, own)
 	}
-	own = taught(f.Learning.Own, own)
+	own = taught(said.Learning.Own, own)
 	if e.Sandbox == "" || nameless(own) == nameless(others) || open(own) && open(others) {
 		return nil
 	}
