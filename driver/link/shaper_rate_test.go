@@ -204,7 +204,11 @@ func (x *shaped) udp(in bool, payload int, perSecond float64) (rate float64, sen
 // TestShaperKeepsRate: TCP and UDP come within 5 % of the rate in either direction, as frames
 // with Ethernet's header; below it nothing is lost; without bounds far more passes.
 func TestShaperKeepsRate(t *testing.T) {
-	const rate, tolerance = 40, 0.05
+	const rate = 40
+	tolerance := 0.05
+	if testing.Short() { // such as on a processor that another one plays: it may take no more
+		tolerance = 0.5
+	}
 	bridged(t, func(f fixture, v spec.Veth) {
 		v.MTU = 1500
 		x := newShaped(f, v)
@@ -218,7 +222,7 @@ func TestShaperKeepsRate(t *testing.T) {
 			want := map[bool]float64{true: rate, false: rate / 2}[in] * 125_000
 			near := func(what string, got float64) {
 				t.Logf("%s, in %t: %.2f mbit", what, in, got/125_000)
-				if math.Abs(got/want-1) > tolerance {
+				if got/want-1 > 0.05 || math.Abs(got/want-1) > tolerance {
 					t.Errorf("%s, in %t: %.2f mbit, want %.2f", what, in, got/125_000, want/125_000)
 				}
 			}
@@ -226,7 +230,7 @@ func TestShaperKeepsRate(t *testing.T) {
 			udp, _, _ := x.udp(in, payload, 0)
 			near("UDP", udp*(payload+header)/payload)
 			_, sent, got := x.udp(in, payload, 0.9*want*payload/(payload+header))
-			if t.Logf("below the rate: %d sent, %d arrived", sent, got); sent == 0 || got != sent {
+			if t.Logf("below the rate: %d sent, %d arrived", sent, got); sent == 0 || float64(got) < (1-tolerance)*float64(sent) || !testing.Short() && got != sent {
 				t.Errorf("below the rate, in %t: %d sent, %d arrived", in, sent, got)
 			}
 		}
@@ -259,7 +263,11 @@ func TestShaperChanges(t *testing.T) {
 					f.ok(err)
 					got *= 8. / 1e6
 					t.Logf("change %d: %.1f mbit", i, got)
-					if want := float64(rate); got > 1.05*want || got < 0.8*want {
+					least := 0.8
+					if testing.Short() {
+						least = 0.4
+					}
+					if want := float64(rate); got > 1.05*want || got < least*want {
 						t.Errorf("change %d: %.1f mbit of payload, want %.0f\n%s", i, got, want, f.sh("tc -s qdisc"))
 					}
 				}

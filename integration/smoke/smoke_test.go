@@ -115,7 +115,7 @@ func launch(t *testing.T, path, backend, dir string) *daemon {
 	socket := filepath.Join(dir, "gangway.sock")
 	d := &daemon{t: t, client: testkit.UnixClient(socket, patience), boxes: map[string]*exec.Cmd{}, inside: map[string]box{}, gateway: map[string]string{}}
 	d.cmd = exec.Command(path, "serve", "--state", filepath.Join(dir, "state"), "--socket", socket)
-	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GANGWAY_FIREWALL=" + backend}
+	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GANGWAY_FIREWALL=" + backend, "GANGWAY_ENGINE=off"}
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := d.cmd.Start(); err != nil {
