@@ -288,6 +288,7 @@ func TestNetworkOptionsTable(t *testing.T) {
 		"gangway.rate.in": "100mbit", "gangway.rate.out": "1gbit/1mb",
 		"gangway.routes": "10.9.0.0/16 via 10.80.0.5", "gangway.host_routes": "10.9.0.0/16 via 10.80.0.5", "gangway.no_default_route": "true",
 		"gangway.uplink": "eth1", "gangway.host_access": "true", "gangway.uplink.move": "true", "gangway.gateway": "container:vpn",
+		"gangway.ndp_proxy": "eth0",
 	}
 	table := NetworkOptionsTable()
 	for _, row := range table {
@@ -315,8 +316,14 @@ func TestNetworkOptionsTable(t *testing.T) {
 		if row.Name == optionMove { // it is about another one
 			given[optionUplink] = "eth1"
 		}
-		got, err = ParseNetwork(map[string]any{keyGeneric: given})
-		if d := differences(got, defaultNetwork()); err != nil || len(d) != len(given) {
+		options := map[string]any{keyGeneric: given}
+		fields := len(given)
+		if row.Name == optionNDPProxy { // it needs IPv6 that is routed
+			options["com.docker.network.enable_ipv6"], given["com.docker.network.bridge.gateway_mode_ipv6"] = true, "routed"
+			fields = 3
+		}
+		got, err = ParseNetwork(options)
+		if d := differences(got, defaultNetwork()); err != nil || len(d) != fields {
 			t.Errorf("%v changes %v (%v), want one field for each", given, d, err)
 		}
 	}

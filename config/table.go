@@ -52,6 +52,8 @@ type Network struct {
 	HostAccess, Move bool
 	// Gateway is asked for by ParseGateway; "" for the host itself.
 	Gateway string
+	// NDPProxy is the link by which the host answers for containers' IPv6 addresses; "" for none.
+	NDPProxy string
 
 	given given
 }
@@ -110,6 +112,7 @@ var optionsTable = sync.OnceValue(func() []Option {
 		promiscuousOption(),
 		uplinkOptions(),
 		gatewayOption(),
+		ndpProxyOption(),
 		stickyOption(),
 		dhcpOption(),
 		engineOptions(),

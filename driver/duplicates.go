@@ -14,12 +14,12 @@ import (
 
 // A bridge that gangway makes has containers on it whose addresses it knows. An
 // adopted one may have a network card, or pairs of somebody else's, and one with an uplink has a
-// LAN: machines whose addresses nobody has told. So an address is asked for there before it is
+// LAN, as has a link by which the host answers for containers: machines whose addresses nobody has told. So an address is asked for there before it is
 // used (duplicate address detection). Otherwise two machines would have it, and each of their neighbours would
 // talk to one or to the other.
 
 // refuseDuplicates refuses an endpoint's addresses that somebody on its adopted
-// bridge, or on its LAN, uses. It asks without the network's lock, since it waits: containers
+// bridge, on its LAN, or where the host is to answer for it, uses. It asks without the network's lock, since it waits: containers
 // that start at the same time wait together. An address that an endpoint holds
 // is not asked for; whether it yields is another question. Nor is one of the host's, which does
 // not answer itself.
@@ -33,16 +33,25 @@ func (d *Driver) refuseDuplicates(ctx context.Context, e *model.Endpoint) error 
 		}
 	}
 	unlock()
-	if n == nil || !n.Adopted && !n.OnLAN() || len(addrs) == 0 {
+	if n == nil || !n.Adopted && !n.OnLAN() && !n.Proxied() || len(addrs) == 0 {
 		return nil
 	}
 	const next = "choose another --ip or --ip6, or keep the network off such addresses with --ip-range or --aux-address"
-	if n.OnLAN() {
+	if n.OnLAN() || n.Proxied() {
 		if err := d.refuseHosts(ctx, n, addrs, next); err != nil {
 			return err
 		}
 	}
-	return d.refuseUsed(ctx, n.Bridge, addrs, next)
+	if n.Adopted || n.OnLAN() {
+		if err := d.refuseUsed(ctx, n.Bridge, addrs, next); err != nil {
+			return err
+		}
+	}
+	if !n.Proxied() {
+		return nil
+	}
+	// The host is to answer for it: it would take the address from whoever has it there.
+	return d.refuseUsed(ctx, n.Options.NDPProxy, slices.DeleteFunc(addrs, netip.Addr.Is4), next)
 }
 
 // refuseHosts refuses addresses that a link of the host has, which may be on the same LAN.

@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"reflect"
+	"slices"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
@@ -44,6 +45,27 @@ func (l byType) LacksIPv6(ctx context.Context, v spec.Veth) (bool, error) {
 
 func (l byType) Amiss(ctx context.Context, all []spec.Object) ([]spec.Object, error) {
 	return l.links.Amiss(ctx, all)
+}
+
+func (l byType) Strays(ctx context.Context, proxies []spec.NDPProxy, wanted []spec.Proxied) ([]spec.Proxied, error) {
+	return l.links.Strays(ctx, proxies, wanted)
+}
+
+// Strays returns the addresses that are answered for by these proxies, and are not wanted.
+func (f *fakeHost) Strays(_ context.Context, proxies []spec.NDPProxy, wanted []spec.Proxied) (strays []spec.Proxied, err error) {
+	unlock, err := f.step()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	for _, o := range f.objects {
+		a, is := o.(spec.Proxied)
+		of := func(p spec.NDPProxy) bool { return p.Link == a.Link && p.Subnet.Contains(a.Address) }
+		if is && slices.ContainsFunc(proxies, of) && !slices.Contains(wanted, a) {
+			strays = append(strays, a)
+		}
+	}
+	return strays, nil
 }
 
 // Amiss returns those of any other kind that are not as they say.

@@ -105,16 +105,7 @@ func (h holding) of(n *model.Network, e *model.Endpoint) error {
 	}
 	p, err := h.inForce(said, h.state.PolicyOf(n, e))
 	if err == nil {
-		err = matches(options, said.Egress, n)
-	}
-	if err == nil {
-		err = h.strict(said, n, e)
-	}
-	if err == nil {
-		err = peered(p, n)
-	}
-	if err == nil && plan.ClosesHost(n) && options.Audits() {
-		err = errors.New("gangway.mode=audit would let containers reach the host, which is closed to them on such a network: leave it out")
+		err = cmp.Or(matches(options, said.Egress, n), h.strict(said, n, e), peered(p, n), audited(options, n))
 	}
 	switch d := h.d; {
 	case err != nil:
@@ -131,6 +122,14 @@ func (h holding) of(n *model.Network, e *model.Endpoint) error {
 		return fmt.Errorf("bridge %s was there before, and what leaves by its other ports does not pass the host: leave com.docker.network.bridge.name out", n.Bridge)
 	case p.Outward() && n.LeavesElsewhere():
 		return errors.New("another machine on the bridge is the gateway, so what leaves does not pass the host: leave com.docker.network.bridge.inhibit_ipv4 and other gateways out")
+	}
+	return nil
+}
+
+// audited refuses a policy that refuses nothing where what opens the host is closed.
+func audited(options config.Policy, n *model.Network) error {
+	if plan.ClosesHost(n) && options.Audits() {
+		return errors.New("gangway.mode=audit would let containers reach the host, which is closed to them on such a network: leave it out")
 	}
 	return nil
 }

@@ -35,6 +35,7 @@ func exampleChecks() map[string]func(example) {
 		"routes":           example.routes,
 		"lan":              example.lan,
 		"lan-one-card":     example.lanOneCard,
+		"ipv6-on-link":     example.ipv6OnLink,
 	}
 }
 
@@ -67,6 +68,9 @@ func (x example) run(file string) {
 	switch x.name {
 	case "lan":
 		x.LAN.Cable(x.t, x.Node, "eth1")
+	case "ipv6-on-link":
+		x.LAN.Cable(x.t, x.Node, "eth1")
+		x.Run(x.t, "sh", "-ec", "ip link set eth1 up; ip addr add 2001:db8:79::2/64 dev eth1 nodad")
 	case "lan-one-card":
 		x.LAN.Cable(x.t, x.Node, "eth1")
 		x.Run(x.t, "sh", "-ec", "ip addr add 10.79.0.2/24 dev eth1; ip link set eth1 up")
@@ -228,6 +232,17 @@ func (x example) lanOneCard() {
 	if at := x.Run(x.t, "ip", "-o", "addr", "show", "to", "10.79.0.2"); !strings.Contains(at, " br-lan ") || strings.Contains(at, " eth1 ") {
 		x.t.Errorf("the host's address is at %s", at)
 	}
+}
+
+func (x example) ipv6OnLink() {
+	if x.Driver == string(harness.Builtin) {
+		return
+	}
+	neighbour := x.LAN.Neighbour
+	x.t.Cleanup(func() { neighbour.Run(x.t, "ip", "neigh", "flush", "dev", "lan0") })
+	lanAddress(x.t, neighbour, "lan0", "2001:db8:79::3/64")
+	neighbour.Fetch(x.t, "[2001:db8:79:0:80::80]:80", "web")
+	neighbour.Unreachable(x.t, "tcp", "[2001:db8:79:0:80::80]:81")
 }
 
 func (x example) mtu() {

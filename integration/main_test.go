@@ -35,6 +35,7 @@ func reachScenarios() []scenario {
 		{name: "vpn", run: testVPN, own: true, rules: true},
 		{name: "uplink", run: testUplink, own: true, rules: true},
 		{name: "dhcp", run: testDHCP, own: true},
+		{name: "ndp-proxy", run: testNDPProxy, plugin: true, own: true, rules: true},
 		{name: "uplink-move", run: testUplinkMove, own: true, rules: true},
 		{name: "rate", run: testRate, plugin: true, own: true},
 	}

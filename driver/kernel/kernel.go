@@ -35,12 +35,12 @@ type Feature struct {
 // Needs says in an error what is missing.
 func (f Feature) Needs() string { return fmt.Sprintf("%s (Linux %s or newer)", f.Name, f.Since) }
 
-// AltNames is needed to use a bridge of others.
+// AltNames is needed to use links of others.
 func AltNames() Feature {
 	return Feature{
 		"5.5", "alternative names of links",
-		"noting on a bridge of others what Gangway changed there, so that it is given back even after a crash",
-		"a network on a bridge of others is refused", Emulated,
+		"noting on a bridge of others, or a link of the host, what Gangway changed there, so that it is given back even after a crash",
+		"networks on a bridge of others, with `gangway.uplink` and with `gangway.ndp_proxy` are refused", Emulated,
 	}
 }
 

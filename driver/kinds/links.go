@@ -22,6 +22,9 @@ type Kernel interface {
 	// Amiss returns those of the objects that Ensure would mend, of kinds that Check of
 	// drift.Links does not show. What is at a link that is not there is left out.
 	Amiss(ctx context.Context, all []spec.Object) ([]spec.Object, error)
+	// Strays returns addresses that gangway has the host answer for, of subnets of these
+	// proxies, and that are none of the wanted ones.
+	Strays(ctx context.Context, proxies []spec.NDPProxy, wanted []spec.Proxied) ([]spec.Proxied, error)
 }
 
 // inKernel are the actions of objects that the kernel holds.

@@ -30,12 +30,14 @@ type Parts struct {
 //     rules still lead to a container.
 //   - Links come after rules and go before, so that a container is never reachable
 //     without its network's isolation.
+//   - The host answers for a container when its pair is there, and first ends that.
 //   - The manager of the host's firewall comes last: it may take its time.
 //
 // How an object prints itself is part of it; see spec.Object.
 func Table(p Parts) drift.Kinds {
 	ports := hostPorts{p.Ports, p.Desired, p.Health}
 	passing := forwarding{p.Forwarding, p.Log, lock.New()}
+	addresses := proxied{p}
 	zones := zones{p}
 	return drift.Kinds{
 		First: []drift.Kind{
@@ -45,10 +47,12 @@ func Table(p Parts) drift.Kinds {
 			{Kind: commit.KindOf(spec.KindBridge, inKernel[spec.Bridge](p.Kernel)), Check: checkLinks},
 			{Kind: commit.KindOf(spec.KindLANPort, inKernel[spec.LANPort](p.Kernel)), Check: lanPorts(p).check},
 			{Kind: commit.KindOf(spec.KindSteering, inKernel[spec.Steering](p.Kernel)), Check: steerings(p).check},
+			{Kind: commit.KindOf(spec.KindNDPProxy, inKernel[spec.NDPProxy](p.Kernel)), Check: ndpProxies(p).check},
 			{Kind: commit.KindOf(spec.KindForwarding, passing.actions()), CheckedWith: spec.KindBridge},
 			{Kind: commit.KindOf(spec.KindPair, pairs(p.Kernel)), CheckedWith: spec.KindBridge},
 			{Kind: commit.KindOf(spec.KindShaper, inKernel[spec.Shaper](p.Kernel)), Check: shapers(p).check},
 			{Kind: commit.KindOf(spec.KindMirror, inKernel[spec.Mirror](p.Kernel)), Check: mirrors(p).check},
+			{Kind: commit.KindOf(spec.KindProxied, inKernel[spec.Proxied](p.Kernel)), Check: addresses.check},
 			{Kind: commit.KindOf(spec.KindZone, zones.actions()), Check: zones.check},
 		},
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -39,11 +40,17 @@ const (
 	// loanTrunk is a link that is up for the sake of a VLAN on it. It is another than loanUp: no two
 	// links have an alternative name in common.
 	loanTrunk loan = "trunk"
+	// loanProxyNDP and loanForward are settings that were off before the host answered for containers; see
+	// held. loanDelay and loanSubnet go with them.
+	loanProxyNDP loan = "proxyndp"
+	loanForward  loan = "forward"
 )
 
 const (
 	loanPrefix    = "gangway-"
 	addressPrefix = "addr-"
+	subnetPrefix  = "ndp-"
+	delayBase     = loan("delay-")
 	// maxLoanID is what fits: an alternative name has at most 127 bytes, and
 	// the longest loan (a full IPv6 address) has 48.
 	maxLoanID = 64
@@ -51,8 +58,33 @@ const (
 
 // loanAddress names a gateway address: "addr-fd00__1-64". A colon or slash in
 // a link's name would trouble other tools.
-func loanAddress(p netip.Prefix) loan {
-	return loan(addressPrefix + strings.ReplaceAll(p.Addr().String(), ":", "_") + "-" + strconv.Itoa(p.Bits()))
+func loanAddress(p netip.Prefix) loan { return loanPrefixed(addressPrefix, p) }
+
+// loanSubnet names a subnet that the link answers for: "ndp-2001_db8__-80".
+func loanSubnet(p netip.Prefix) loan { return loanPrefixed(subnetPrefix, p) }
+
+func loanPrefixed(prefix string, p netip.Prefix) loan {
+	return loan(prefix + strings.ReplaceAll(p.Addr().String(), ":", "_") + "-" + strconv.Itoa(p.Bits()))
+}
+
+// loanDelay names the proxy_delay that a link had: "delay-80".
+func loanDelay(was string) loan { return delayBase + loan(was) }
+
+// delay is the inverse of loanDelay.
+func (l loan) delay() string { return strings.TrimPrefix(string(l), string(delayBase)) }
+
+// base is a loan without the value that it may note.
+func (l loan) base() loan {
+	if strings.HasPrefix(string(l), string(delayBase)) {
+		return delayBase
+	}
+	return l
+}
+
+// proxies says whether it is for the sake of containers that the host answers for.
+func (l loan) proxies() bool {
+	_, subnet := l.prefixed(subnetPrefix)
+	return subnet || slices.Contains([]loan{loanProxyNDP, loanForward, delayBase}, l.base())
 }
 
 // rank says when a loan is taken back.
@@ -61,14 +93,16 @@ func (l loan) rank() int {
 }
 
 // address is the inverse of loanAddress; ok is false for any other loan.
-func (l loan) address() (p netip.Prefix, ok bool) {
-	text, ok := strings.CutPrefix(string(l), addressPrefix)
+func (l loan) address() (p netip.Prefix, ok bool) { return l.prefixed(addressPrefix) }
+
+func (l loan) prefixed(prefix string) (p netip.Prefix, ok bool) {
+	text, ok := strings.CutPrefix(string(l), prefix)
 	if !ok {
 		return p, false
 	}
 	addr, bits, _ := strings.Cut(text, "-")
 	p, err := netip.ParsePrefix(strings.ReplaceAll(addr, "_", ":") + "/" + bits)
-	return p, err == nil && loanAddress(p) == l
+	return p, err == nil && loanPrefixed(prefix, p) == l
 }
 
 // altName is the record of a loan.
@@ -83,11 +117,16 @@ func parseLoan(altName string) (networkID string, l loan, ok bool) {
 	}
 	l = loan(what)
 	switch l {
-	case loanGroup, loanUp, loanLocalnet, loanIPv6, loanPort, loanMove, loanMade, loanTrunk:
+	case loanGroup, loanUp, loanLocalnet, loanIPv6, loanPort, loanMove, loanMade, loanTrunk, loanProxyNDP, loanForward:
 		return id, l, true
 	}
-	_, ok = l.address()
-	return id, l, ok
+	if l.base() == delayBase {
+		_, err := strconv.ParseUint(l.delay(), 10, 31)
+		return id, l, err == nil
+	}
+	_, address := l.address()
+	_, subnet := l.prefixed(subnetPrefix)
+	return id, l, address || subnet
 }
 
 // loanable says whether loans can be recorded for the id.
@@ -109,6 +148,16 @@ func loans(link netlink.Link) map[string][]loan {
 	return all
 }
 
+// adopters lists what networks were lent on a link that they use for their containers. By one that the host answers
+// for them by, they are not.
+func adopters(link netlink.Link) map[string][]loan {
+	all := loans(link)
+	maps.DeleteFunc(all, func(_ string, lent []loan) bool {
+		return !slices.ContainsFunc(lent, func(l loan) bool { return !l.proxies() })
+	})
+	return all
+}
+
 // lend records a loan, and says whether it is new. A kernel that cannot record it
 // is refused: what nobody recorded would stay on the bridge for good, once the
 // daemon has crashed or its state is lost.
@@ -119,7 +168,7 @@ func (h *Handle) lend(link netlink.Link, networkID string, l loan) (added bool, 
 	}
 	err = h.change(func() error { return h.addAltName(link, name) })
 	if errors.Is(err, unix.EOPNOTSUPP) {
-		return false, fmt.Errorf("link %s is somebody else's, and gangway could not give it back: to note on it what is changed takes %s, and this is %s; let gangway make a bridge of its own, without an uplink: %w",
+		return false, fmt.Errorf("link %s is somebody else's, and gangway could not give it back: to note on it what is changed takes %s, and this is %s; let gangway make a bridge of its own, without gangway.uplink and gangway.ndp_proxy: %w",
 			link.Attrs().Name, kernel.AltNames().Needs(), release(), err)
 	}
 	return err == nil, wrap(err, "record on link %s that gangway changes it (alternative name %s)", link.Attrs().Name, name)
@@ -264,10 +313,24 @@ func (h *Handle) undo(ctx context.Context, link netlink.Link, networkID string, 
 		return h.releasePort(link, networkID)
 	case loanIPv6:
 		return h.sys.set("net/ipv6/conf/"+name+"/disable_ipv6", "1")
+	case loanProxyNDP, loanForward:
+		return h.releaseSetting(link, networkID, l)
 	default:
-		if p, ok := l.address(); ok {
-			return h.removeAddress(link, p)
-		}
+		return h.undoValue(ctx, link, networkID, l)
+	}
+	return nil
+}
+
+// undoValue undoes a loan that notes a value.
+func (h *Handle) undoValue(ctx context.Context, link netlink.Link, networkID string, l loan) error {
+	if l.base() == delayBase {
+		return h.releaseSetting(link, networkID, l)
+	}
+	if p, ok := l.prefixed(subnetPrefix); ok {
+		return h.removeProxied(ctx, link, p)
+	}
+	if p, ok := l.address(); ok {
+		return h.removeAddress(link, p)
 	}
 	return nil
 }

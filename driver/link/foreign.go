@@ -27,7 +27,7 @@ func (h *Handle) ForeignPorts(ctx context.Context) ([]spec.ForeignPort, error) {
 	}
 	bridges := map[int]netlink.Link{}
 	for _, l := range all {
-		if l.Type() == kindBridge && (owner(l) != "" || len(loans(l)) > 0) {
+		if l.Type() == kindBridge && (owner(l) != "" || len(adopters(l)) > 0) {
 			bridges[l.Attrs().Index] = l
 		}
 	}

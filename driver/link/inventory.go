@@ -52,7 +52,7 @@ func (h *Handle) Veths(ctx context.Context) (map[string]spec.VethInfo, error) {
 // user is the network that a bridge was made for, or, of an adopted one, changed for.
 func user(bridge netlink.Link) string {
 	id := owner(bridge)
-	for lender := range loans(bridge) {
+	for lender := range adopters(bridge) {
 		if id != "" {
 			return "" // of several
 		}

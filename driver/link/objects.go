@@ -9,7 +9,7 @@ import (
 
 // Ensure makes an object, or mends it, and returns one line for each thing that was not as it
 // should be (nil when nothing was). The kinds are those of this package: see EnsureBridge,
-// EnsureVeth, EnsureShaper, EnsureMirror, EnsureLANPort and EnsureSteering.
+// EnsureVeth, EnsureShaper, EnsureMirror, EnsureLANPort, EnsureSteering, EnsureNDPProxy and EnsureProxied.
 func (h *Handle) Ensure(ctx context.Context, o spec.Object) (fixed []string, err error) {
 	switch o := o.(type) {
 	case spec.Bridge:
@@ -24,6 +24,10 @@ func (h *Handle) Ensure(ctx context.Context, o spec.Object) (fixed []string, err
 		return h.EnsureLANPort(ctx, o)
 	case spec.Steering:
 		return h.EnsureSteering(ctx, o)
+	case spec.NDPProxy:
+		return h.EnsureNDPProxy(ctx, o)
+	case spec.Proxied:
+		return h.EnsureProxied(ctx, o)
 	}
 	return nil, fmt.Errorf("make %s: no kind of link", o)
 }
@@ -43,6 +47,10 @@ func (h *Handle) Remove(ctx context.Context, o spec.Object) error {
 		return h.DeleteLANPort(ctx, o)
 	case spec.Steering:
 		return h.DeleteSteering(ctx, o)
+	case spec.NDPProxy:
+		return h.DeleteNDPProxy(ctx, o)
+	case spec.Proxied:
+		return h.DeleteProxied(ctx, o)
 	}
 	return fmt.Errorf("remove %s: no kind of link", o)
 }
@@ -54,6 +62,10 @@ func (h *Handle) Amiss(ctx context.Context, all []spec.Object) (amiss []spec.Obj
 		return nil, nil
 	}
 	buckets, err := h.buckets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answered, err := h.answered(ctx, all)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +83,10 @@ func (h *Handle) Amiss(ctx context.Context, all []spec.Object) (amiss []spec.Obj
 			is, err = h.unjoined(ctx, o)
 		case spec.Steering:
 			is, err = h.unsteered(ctx, o)
+		case spec.NDPProxy:
+			is, err = h.unproxied(o)
+		case spec.Proxied:
+			is = !answered.by(o)
 		}
 		if err != nil {
 			return nil, err

@@ -39,13 +39,15 @@ func (h *Handle) Occupied(ctx context.Context, name string, addrs []netip.Addr) 
 	if err != nil || link == nil || link.Attrs().Flags&net.FlagUp == 0 || len(link.Attrs().HardwareAddr) != macLen {
 		return nil, err
 	}
+	heard := []int{link.Attrs().Index}
 	if link.Type() == kindBridge {
 		foreign, failed := h.foreignPorts(ctx, link)
-		if failed != nil || !foreign {
+		if failed != nil || len(foreign) == 0 {
 			return nil, failed
 		}
+		heard = append(heard, foreign...)
 	}
-	p, err := h.newProber(link, addrs)
+	p, err := newProber(link, heard, addrs)
 	if err != nil {
 		return nil, fmt.Errorf("ask on link %s for %v: %w", name, addrs, err)
 	}
@@ -61,26 +63,31 @@ func (h *Handle) Occupied(ctx context.Context, name string, addrs []netip.Addr) 
 	return p.users, nil
 }
 
-// foreignPorts says whether the bridge has a port that is not gangway's.
-func (h *Handle) foreignPorts(ctx context.Context, bridge netlink.Link) (bool, error) {
+// foreignPorts are the ports of the bridge that are not gangway's.
+func (h *Handle) foreignPorts(ctx context.Context, bridge netlink.Link) (ports []int, err error) {
 	all, err := h.links(ctx)
-	index := bridge.Attrs().Index
-	return slices.ContainsFunc(all, func(l netlink.Link) bool {
-		return l.Attrs().MasterIndex == index && owner(l) == ""
-	}), err
+	for _, l := range all {
+		if l.Attrs().MasterIndex == bridge.Attrs().Index && owner(l) == "" {
+			ports = append(ports, l.Attrs().Index)
+		}
+	}
+	return ports, err
 }
 
 // prober asks on one link for a few addresses.
 type prober struct {
-	fd    int
-	link  *netlink.LinkAttrs
+	fd   int
+	link *netlink.LinkAttrs
+	// heard are the links by which answers come: of a bridge its ports as well. With br_netfilter rules
+	// drop some before the bridge hears them, as what comes in the name of a network's address.
+	heard []int
 	addrs []netip.Addr
 	users map[netip.Addr]net.HardwareAddr
 }
 
 // newProber opens a socket that hears what may be an answer, and nothing else:
 // the link may carry all of the host's traffic.
-func (h *Handle) newProber(link netlink.Link, addrs []netip.Addr) (*prober, error) {
+func newProber(link netlink.Link, heard []int, addrs []netip.Addr) (*prober, error) {
 	// Protocol 0: nothing comes in before the filter is there.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -90,13 +97,17 @@ func (h *Handle) newProber(link netlink.Link, addrs []netip.Addr) (*prober, erro
 	if err == nil {
 		// The protocol is in the network's byte order.
 		all := binary.NativeEndian.Uint16([]byte{unix.ETH_P_ALL >> 8, unix.ETH_P_ALL & 0xff})
-		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: link.Attrs().Index})
+		to := &unix.SockaddrLinklayer{Protocol: all}
+		if len(heard) == 1 {
+			to.Ifindex = heard[0]
+		}
+		err = unix.Bind(fd, to)
 	}
 	if err != nil {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("set up a packet socket: %w", err)
 	}
-	return &prober{fd: fd, link: link.Attrs(), addrs: addrs, users: map[netip.Addr]net.HardwareAddr{}}, nil
+	return &prober{fd: fd, link: link.Attrs(), heard: heard, addrs: addrs, users: map[netip.Addr]net.HardwareAddr{}}, nil
 }
 
 // answersOnly is a socket filter that passes ARP, and of ICMPv6 the neighbour
@@ -172,7 +183,7 @@ func (p *prober) listen(ctx context.Context, until time.Time) error {
 		case err != nil:
 			return err
 		}
-		if from, ok := sender.(*unix.SockaddrLinklayer); ok && from.Pkttype == unix.PACKET_OUTGOING {
+		if from, ok := sender.(*unix.SockaddrLinklayer); !ok || from.Pkttype == unix.PACKET_OUTGOING || !slices.Contains(p.heard, from.Ifindex) {
 			continue
 		}
 		a, mac := claim(buffer[:n])

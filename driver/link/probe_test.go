@@ -59,6 +59,23 @@ func TestOccupied(t *testing.T) {
 	})
 }
 
+// TestOccupiedFiltered: an answer is heard that rules drop before the bridge gets it.
+func TestOccupiedFiltered(t *testing.T) {
+	inside(t, func(f fixture) {
+		f.sh("ip link add br0 up type bridge")
+		peer := neighbour(f)
+		peer("ip addr add fd00:7::9/64 dev n0 nodad")
+		f.sh("nft add table bridge deaf")
+		f.sh("nft add chain bridge deaf in { type filter hook prerouting priority 0; }")
+		f.sh("nft add rule bridge deaf in ip6 saddr fd00:7::/64 drop")
+		got, err := f.Occupied(context.Background(), "br0", []netip.Addr{free6, used6})
+		f.ok(err)
+		if len(got) != 1 || got[used6] == nil {
+			t.Errorf("in use: %v", got)
+		}
+	})
+}
+
 // TestOccupiedOwn: where all ports are gangway's, nobody is asked: this one
 // would answer.
 func TestOccupiedOwn(t *testing.T) {

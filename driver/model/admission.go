@@ -36,6 +36,9 @@ func (s *State) AdmitNetwork(n *Network) error {
 	if err := n.admitGateway(); err != nil {
 		return err
 	}
+	if err := s.admitProxy(n); err != nil {
+		return err
+	}
 	return s.admitRoutes(n)
 }
 

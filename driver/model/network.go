@@ -84,6 +84,9 @@ func (n *Network) Moved() bool { return n.OnLAN() && n.Options.Move }
 // Hostless says that the host and the network's containers are not to reach each other.
 func (n *Network) Hostless() bool { return n.OnLAN() && !n.Options.HostAccess && !n.Options.Move }
 
+// Proxied says that the host answers neighbour solicitations for the network's addresses, by a link.
+func (n *Network) Proxied() bool { return n.Options.NDPProxy != "" && n.Subnet6.IsValid() }
+
 // Unrouted says that the host passes nothing from the network's bridge to other links, nor
 // from these to it.
 func (n *Network) Unrouted() bool { return n.Options.Internal || n.OnLAN() }

@@ -106,6 +106,11 @@ func byOptions(n *model.Network) (all []Condition) {
 			}
 		}
 	}
+	if n.Proxied() {
+		all = append(all, Condition{link: n.Options.NDPProxy, unmet: unmet(
+			fmt.Sprintf("%s has the option gangway.ndp_proxy, and the host has no interface %s", n, n.Options.NDPProxy),
+			"routers and neighbours there do not find the containers", "create the interface: it is used as soon as it is there")})
+	}
 	for _, name := range n.Options.TrustedInterfaces() {
 		all = append(all, Condition{link: name, unmet: unmet(
 			fmt.Sprintf("%s has the option com.docker.network.bridge.trusted_host_interfaces, and the host has no interface %s", n, name),

@@ -40,6 +40,9 @@ func (p *Plan) addNetwork(from Source) {
 	if way, there := Steering(n, from.Gateway); there {
 		p.add(way)
 	}
+	if proxy, there := NDPProxy(n); there {
+		p.add(proxy)
+	}
 	// What comes from a LAN is not to be trusted by the host as what comes from containers.
 	if !n.Adopted && !n.OnLAN() {
 		p.add(spec.Zone{Bridge: n.Bridge})
@@ -57,6 +60,9 @@ func (p *Plan) addEndpoint(from Source) {
 		p.add(s)
 	}
 	addAll(p, Mirrors(n, e, from.Watched))
+	if address, there := Proxied(n, e); there {
+		p.add(address)
+	}
 	for _, six := range []bool{false, true} {
 		if needsForwarding(n, e, six) {
 			p.add(spec.Forwarding{Six: six})

@@ -40,10 +40,10 @@ type other struct {
 }
 
 // marked is a link with gangway's mark; bridge says that it is one whose sysctls are
-// gangway's too.
+// gangway's too, lent that it is somebody else's: it may lead outside.
 type marked struct {
-	name   string
-	bridge bool
+	name         string
+	bridge, lent bool
 }
 
 func newLinks(t *tree) *links {
@@ -92,7 +92,7 @@ func (l *links) address(about *spec.Scope, m []byte) {
 		return
 	}
 	scope, index := m[3], int32(binary.NativeEndian.Uint32(m[4:]))
-	if _, ours := l.known[index]; !ours && scope == unix.RT_SCOPE_UNIVERSE {
+	if known, ours := l.known[index]; (!ours || known.lent) && scope == unix.RT_SCOPE_UNIVERSE {
 		about.Outside = true
 	}
 }
@@ -147,8 +147,10 @@ func (l *links) link(about *spec.Scope, kind uint16, m []byte) {
 		return
 	}
 	now, ours := mark(m[unix.SizeofIfInfomsg:])
-	if !known && !ours {
+	if !known && !ours || was.lent || now.lent {
 		l.foreign(about, kind, index, m)
+	}
+	if !known && !ours {
 		return
 	}
 	if kind == unix.RTM_DELLINK {
@@ -217,22 +219,25 @@ func (l *links) follow(index int32) {
 // what it made, the interface group on its bridges, and alternative names on
 // bridges of others (see package link).
 func mark(attrs []byte) (m marked, ours bool) {
+	alias := false
 	for kind, v := range attributes(attrs) {
 		switch kind {
 		case unix.IFLA_IFNAME:
 			m.name = unix.ByteSliceToString(v)
 		case unix.IFLA_IFALIAS:
-			ours = ours || strings.HasPrefix(unix.ByteSliceToString(v), spec.OwnerAlias)
+			alias = strings.HasPrefix(unix.ByteSliceToString(v), spec.OwnerAlias)
 		case unix.IFLA_GROUP:
 			m.bridge = len(v) >= 4 && binary.NativeEndian.Uint32(v) == spec.LinkGroup
 		case unix.IFLA_PROP_LIST:
 			for kind, v := range attributes(v) {
 				loan := kind == unix.IFLA_ALT_IFNAME && strings.HasPrefix(unix.ByteSliceToString(v), "gangway-")
-				ours = ours || loan
+				m.lent = m.lent || loan
 			}
 		}
 	}
-	return m, ours || m.bridge
+	ours = alias || m.bridge || m.lent
+	m.lent = m.lent && !alias && !m.bridge
+	return m, ours
 }
 
 // netconf looks at a change of forwarding. A negative index stands for all

@@ -152,6 +152,18 @@ func changesOfLinks() [][]string {
 	}
 }
 
+// TestLent: a link of others that gangway uses is told of by its name, and as what may lead outside.
+func TestLent(t *testing.T) {
+	sh(t, "ip link add eth9 type bridge && ip link property add dev eth9 altname gangway-net-proxyndp")
+	defer sh(t, "ip link del eth9")
+	w := start(t)
+	for _, script := range []string{"ip link set eth9 mtu 1400", "ip link set eth9 up", "ip addr add 10.8.9.1/24 dev eth9", "ip link set eth9 down"} {
+		if about := told(t, w, script, "eth9"); !about.Outside || about.All {
+			t.Errorf("told of %+v, want what leads outside as well: %s", about, script)
+		}
+	}
+}
+
 // TestLinks: what concerns gangway's links is told, and what may lead outside. What
 // else concerns others' links is not, whether they were there before the watcher or came later.
 func TestLinks(t *testing.T) {

@@ -22,6 +22,7 @@ type Snapshot map[string][]string
 var commands = []struct{ section, script string }{
 	{"routes", "ip -4 route show table all; ip -6 route show table all"},
 	{"policy rules", "ip -4 rule; ip -6 rule"},
+	{"proxy neighbours", "ip -6 neigh show proxy"},
 	{"iptables", "iptables-save"},
 	{"ip6tables", "ip6tables-save"},
 	{"legacy tables", "cat /proc/net/ip_tables_names /proc/net/ip6_tables_names 2>/dev/null || true"},

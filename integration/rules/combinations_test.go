@@ -137,6 +137,7 @@ func modes() []combination {
 		{create: routed + " -o enable_ip_masquerade=false", run: web, rules: "routed", links: "dual-routed"},
 		{create: routed + " -o trusted_host_interfaces=wg0", run: web, rules: "routed", links: "dual-routed"},
 		{create: routed + " -o host_binding_ipv4=192.0.2.1", run: web, rules: "routed", links: "dual-routed"},
+		{create: routed + " -o ndp_proxy=card", run: web, rules: "routed", links: "dual-routed"},
 		{create: routed, run: "-p 9000:80", rules: "routed", links: "dual-routed"},
 		{create: routed, run: "", rules: "routed-no-port", links: "dual-routed"},
 		{create: routed, run: "-p 127.0.0.1:8000:80 -p [::1]:8000:80", rules: "routed-no-port", links: "dual-routed"},

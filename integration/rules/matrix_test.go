@@ -88,7 +88,7 @@ func (h *host) check(c combination, links *goldens) ruleDump {
 		b.Name = "mine"
 		h.ok(h.nl.LinkAdd(b))
 	}
-	if strings.Contains(c.create, "uplink=card") {
+	if strings.Contains(c.create, "=card") {
 		defer h.card()()
 	}
 	before, closed := h.links(), h.rules()

@@ -45,11 +45,28 @@ type port struct {
 	HostPortEnd int
 }
 
+// id is one of 64 digits.
+func id(digit string) string { return strings.Repeat(digit, 64) }
+
+// further are networks that reach further than their host.
+func further() []network {
+	return []network{
+		{
+			id: id("8"), subnets: []string{"10.60.0.0/24"}, options: map[string]string{"gangway.gateway": "container:vpn"},
+			endpoints: []endpoint{{id: id("7")}},
+		},
+		{
+			id: id("9"), subnets: []string{"10.61.0.0/24", "fd00:61::/64"},
+			options:   map[string]string{"bridge.gateway_mode_ipv6": "routed", "gangway.ndp_proxy": "outside"},
+			endpoints: []endpoint{{id: id("6")}},
+		},
+	}
+}
+
 // estate is everything that a version is asked for. A version that does not
 // know an option of the later ones refuses the network, which is left out then.
 func estate() []network {
-	id := func(c string) string { return strings.Repeat(c, 64) }
-	return []network{
+	return append(further(), []network{
 		{
 			id: id("1"), subnets: []string{"10.50.0.0/24", "fd00:50::/64"}, aux: "10.50.0.9",
 			options: map[string]string{"driver.mtu": "1400"},
@@ -98,15 +115,11 @@ func estate() []network {
 			endpoints: []endpoint{{id: id("8"), options: map[string]string{"gangway.rate.out": "none", "gangway.promiscuous": "true", "gangway.routes": "none"}}},
 		},
 		{
-			id: id("8"), subnets: []string{"10.60.0.0/24"}, options: map[string]string{"gangway.gateway": "container:vpn"},
-			endpoints: []endpoint{{id: id("7")}},
-		},
-		{
 			id: id("0"), subnets: []string{"10.59.0.0/24"}, options: map[string]string{"gangway.policy": "agents", "gangway.lock": "true"},
 			policy:    "# what agents reach\nname: agents\negress: deny\negress.allow: [10.0.5.7:5432/tcp]\nhost: 53\n",
 			endpoints: []endpoint{{id: id("0")}},
 		},
-	}
+	}...)
 }
 
 // asker makes calls and remembers them.

@@ -1,0 +1,55 @@
+package spec
+
+import "net/netip"
+
+// The kinds of what has the host answer neighbour solicitations for containers.
+const (
+	KindNDPProxy Kind = "NDP proxy"
+	KindProxied  Kind = "proxied address"
+)
+
+// NDPProxy is a link by which the host answers for addresses of a network. The link is somebody else's:
+// it gets back what was changed of it.
+type NDPProxy struct {
+	// Link is the link's name.
+	Link, NetworkID string
+	// Subnet has all the addresses.
+	Subnet netip.Prefix
+}
+
+// proxyKey tells those of networks that share a link from each other.
+type proxyKey struct{ link, network string }
+
+// Kind and Key make NDPProxy an Object.
+func (p NDPProxy) Kind() Kind { return KindNDPProxy }
+
+// Key is the link and the network.
+func (p NDPProxy) Key() any { return proxyKey{p.Link, p.NetworkID} }
+
+// On are the links that it is at.
+func (p NDPProxy) On() []string { return []string{p.Link} }
+
+// String names the link and the subnet.
+func (p NDPProxy) String() string { return "NDP proxy of " + p.Subnet.String() + " on link " + p.Link }
+
+// Proxied is an address of a container for which the host answers by a link: a proxy neighbour entry
+// (ip -6 neigh show proxy), which is marked by RouteProtocol.
+type Proxied struct {
+	EndpointID string
+	Link       string
+	Address    netip.Addr
+}
+
+// Kind and Key make Proxied an Object.
+func (p Proxied) Kind() Kind { return KindProxied }
+
+// Key is the endpoint.
+func (p Proxied) Key() any { return p.EndpointID }
+
+// On are the links that it is at.
+func (p Proxied) On() []string { return []string{p.Link} }
+
+// String names both.
+func (p Proxied) String() string {
+	return "proxied address " + p.Address.String() + " on link " + p.Link
+}
