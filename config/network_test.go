@@ -12,7 +12,7 @@ import (
 func defaultNetwork() Network {
 	return Network{
 		Masquerade: true, ICC: true, IPv4: true, GatewayMode4: NAT, GatewayMode6: NAT, IfacePrefix: "eth",
-		HostBinding4: "0.0.0.0", HostBinding6: "::",
+		HostBinding4: "0.0.0.0", HostBinding6: "::", Prefix: Prefix{From: Delegated, Subnet: LastSubnet},
 	}
 }
 
@@ -289,6 +289,7 @@ func TestNetworkOptionsTable(t *testing.T) {
 		"gangway.routes": "10.9.0.0/16 via 10.80.0.5", "gangway.host_routes": "10.9.0.0/16 via 10.80.0.5", "gangway.no_default_route": "true",
 		"gangway.uplink": "eth1", "gangway.host_access": "true", "gangway.uplink.move": "true", "gangway.gateway": "container:vpn",
 		"gangway.ndp_proxy": "eth0",
+		"gangway.ipv6":      "prefix", "gangway.ipv6.prefix": "eth0", "gangway.ipv6.subnet": "0x5",
 	}
 	table := NetworkOptionsTable()
 	for _, row := range table {
@@ -297,8 +298,8 @@ func TestNetworkOptionsTable(t *testing.T) {
 		}
 	}
 	// Internal, IPv4 and IPv6 are the engine's; one holds the text. Eight rows are of one
-	// field, Policy.
-	if n := reflect.TypeFor[Network]().NumField(); len(table)-7+4 != n {
+	// field, Policy, and three of Prefix.
+	if n := reflect.TypeFor[Network]().NumField(); len(table)-7-2+4 != n {
 		t.Errorf("%d rows for %d fields", len(table), n)
 	}
 	for _, row := range table {
@@ -316,11 +317,12 @@ func TestNetworkOptionsTable(t *testing.T) {
 		if row.Name == optionMove { // it is about another one
 			given[optionUplink] = "eth1"
 		}
-		options := map[string]any{keyGeneric: given}
-		fields := len(given)
-		if row.Name == optionNDPProxy { // it needs IPv6 that is routed
-			options["com.docker.network.enable_ipv6"], given["com.docker.network.bridge.gateway_mode_ipv6"] = true, "routed"
-			fields = 3
+		options, fields := map[string]any{keyGeneric: given}, len(given)
+		switch {
+		case row.Name == optionNDPProxy: // it needs IPv6 that is routed
+			options[keyEnableIPv6], given["com.docker.network.bridge.gateway_mode_ipv6"], fields = true, "routed", 3
+		case strings.HasPrefix(row.Name, optionIPv6): // they are of one field, and need another
+			given[optionIPv6], options[keyEnableIPv6], fields = followPrefix, true, 2
 		}
 		got, err = ParseNetwork(options)
 		if d := differences(got, defaultNetwork()); err != nil || len(d) != fields {

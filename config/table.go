@@ -54,6 +54,8 @@ type Network struct {
 	Gateway string
 	// NDPProxy is the link by which the host answers for containers' IPv6 addresses; "" for none.
 	NDPProxy string
+	// Prefix is what its IPv6 addresses are translated into.
+	Prefix Prefix
 
 	given given
 }
@@ -113,6 +115,7 @@ var optionsTable = sync.OnceValue(func() []Option {
 		uplinkOptions(),
 		gatewayOption(),
 		ndpProxyOption(),
+		ipv6Options(),
 		stickyOption(),
 		dhcpOption(),
 		engineOptions(),

@@ -86,6 +86,9 @@ type NetworkStatus struct {
 	Subnets []netip.Prefix `json:"subnets"`
 	// Gateways are where containers send what leaves the network.
 	Gateways []netip.Addr `json:"gateways"`
+	// Outside is what the IPv6 subnet is outside of the host, with gangway.ipv6=prefix; invalid as long as
+	// the host has no prefix for it.
+	Outside  netip.Prefix `json:"outside,omitzero"`
 	MTU      int          `json:"mtu,omitempty"`
 	Internal bool         `json:"internal"`
 	// ModeIPv4 and ModeIPv6 are the gateway modes of the families that it has.
@@ -167,9 +170,13 @@ type PortStatus struct {
 	// anybody.
 	Ingress []string `json:"ingress,omitempty"`
 	// Path is "nat", "relay" or "nat+relay" ([::1] and link-local addresses beside
-	// NAT).
+	// NAT), or PathPrefix.
 	Path string `json:"path"`
 }
+
+// PathPrefix is the Path of ports that are reached at the container's address behind the prefix of the host's that
+// its network is translated into, which is no address of the host.
+const PathPrefix = "prefix"
 
 // Status is the health of the datapath.
 type Status struct {

@@ -160,7 +160,7 @@ func New(o Options) *Driver {
 		notices: notices{journal: cmp.Or(o.Journal, &events.Journal{}), doubts: make(chan struct{}, 1), exceptions: make(chan struct{}, 1), lookers: lookers{switching: lock.New(), queues: map[*looker]bool{}}},
 	}
 	nameQuestions(&d.o, &d.asked)
-	d.desired = commit.NewDesired(o.Policy, d.origins.forget, d.facts.Uplink)
+	d.desired = commit.NewDesired(o.Policy, d.origins.forget, d.facts.Known)
 	d.rules = commit.NewRules(d.o.Firewall, d.ofFacts, d.facts.Told)
 	d.flows = commit.NewFlows(d.o.Flows, d.o.Log)
 	d.health = drift.NewHealth(d.journal, d.o.Log)

@@ -44,6 +44,9 @@ type fakeHost struct {
 	uplinks []spec.Outside
 	// uplink is the MTU of the way out.
 	uplink int
+	// prefixes are those that the host has, renumbered counts looks at flows for a change of them.
+	prefixes   []spec.HostPrefix
+	renumbered int
 	// blind has the host not tell its uplinks.
 	blind bool
 	held  map[string][]spec.Published

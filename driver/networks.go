@@ -7,6 +7,7 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -48,10 +49,11 @@ func (d *Driver) CreateNetwork(ctx context.Context, r CreateNetworkRequest) erro
 	if err != nil {
 		return err
 	}
-	if n.Options.MTU == config.AutoMTU {
-		if _, err = d.comparer.LearnUplink(ctx); err != nil {
-			return err
-		}
+	if err = d.learnFor(ctx, n); err != nil {
+		return err
+	}
+	if n.Options.Prefix.Follow {
+		defer d.shareAnew()
 	}
 	to := requestedRouters(r)
 	defer d.doubt()
@@ -73,6 +75,17 @@ func (d *Driver) CreateNetwork(ctx context.Context, r CreateNetworkRequest) erro
 		}
 		return model.Change{Network: model.NetworkChange{After: n}}, nil
 	})
+}
+
+// learnFor asks for the facts that a new network depends on.
+func (d *Driver) learnFor(ctx context.Context, n *model.Network) (err error) {
+	if n.Options.MTU == config.AutoMTU {
+		_, err = d.comparer.LearnUplink(ctx)
+	}
+	if err == nil && n.Options.Prefix.Follow {
+		_, err = d.comparer.LearnPrefixes(ctx)
+	}
+	return err
 }
 
 // lookAtBridge finds out whether the bridge of a new network is there already, and
@@ -101,14 +114,14 @@ func (d *Driver) DeleteNetwork(ctx context.Context, id string) error {
 		return err
 	}
 	var gone []model.EndpointChange
-	name := ""
+	name, followed := "", false
 	left, err := d.writer.Withdraw(ctx, func(s *model.State) (model.Change, error) {
 		c := model.Change{Network: model.NetworkChange{Before: s.Networks[id]}}
 		for _, e := range s.Members[id] {
 			c.Endpoints = append(c.Endpoints, model.EndpointChange{Before: e})
 		}
 		if gone = c.Endpoints; c.Network.Before != nil {
-			name = c.Network.Before.Name
+			name, followed = c.Network.Before.Name, c.Network.Before.Options.Prefix.Follow
 		}
 		return c, nil
 	})
@@ -116,10 +129,22 @@ func (d *Driver) DeleteNetwork(ctx context.Context, id string) error {
 	d.flows.Drop(ctx, left)
 	d.takeOver(ctx, gone)
 	d.followNames(ctx, name)
+	if followed {
+		d.shareAnew()
+	}
 	if err != nil {
 		d.doubt()
 	}
 	return err
+}
+
+// shareAnew has the next check look which networks have which subnets of the host's prefixes: one that came or went may
+// have left one to another, whose lock nobody has here.
+func (d *Driver) shareAnew() {
+	s, unlock := d.desired.Read()
+	owners := plan.ByPrefix(s)
+	unlock()
+	d.writer.Reopen(owners)
 }
 
 // retireAbandoned removes the networks without endpoints that have n's subnets

@@ -67,22 +67,39 @@ func (d *Driver) Restore(ctx context.Context) error {
 		s.Apply(model.Change{Endpoints: []model.EndpointChange{{Before: e}}})
 	}
 	s.Defaults = d.o.Policy
+	d.knowPrefixes(ctx, s)
 	d.owners.Restore(s, veths, orphans)
 	if err := d.writer.Restore(s, all); err != nil {
 		return err
 	}
 	d.tellUnclaimed()
-	for sandbox := range s.Sandboxes {
-		if p := plan.HostPorts(s, sandbox); len(p.Runs) > 0 {
-			_, _ = d.comparer.Ensure(ctx, p) // the check finds it
-		}
-	}
+	d.holdPorts(ctx, s)
 	c := d.comparer.Compare(ctx, spec.Scope{All: true})
 	d.takeOver(ctx, changed.Endpoints)
 	d.flows.Drop(ctx, d.flows.Note(changed))
 	d.flows.Soon(nil, s.PublishedUDP())
 	d.o.Log.Infof("restored %d networks and %d endpoints; %d things were missing in the kernel", len(s.Networks), len(s.Endpoints), len(c.Fixed()))
 	return nil
+}
+
+// holdPorts holds the published ports of a stored state.
+func (d *Driver) holdPorts(ctx context.Context, s *model.State) {
+	for sandbox := range s.Sandboxes {
+		if p := plan.HostPorts(s, sandbox); len(p.Runs) > 0 {
+			_, _ = d.comparer.Ensure(ctx, p) // the check finds it
+		}
+	}
+}
+
+// knowPrefixes asks for the prefixes that a stored state needs: the first check would close its networks for a
+// moment.
+func (d *Driver) knowPrefixes(ctx context.Context, s *model.State) {
+	if len(plan.ByPrefix(s)) == 0 {
+		return
+	}
+	if _, err := d.comparer.LearnPrefixes(ctx); err != nil {
+		d.o.Log.WithError(err).Warn("which prefixes the host has is not known yet")
+	}
 }
 
 // removeUnfinished removes what a kill in the middle of Join left of an endpoint's

@@ -57,6 +57,7 @@ func (d *Driver) Networks(ctx context.Context) []NetworkStatus {
 	answered(ctx, func() { d.countDrops(ctx) })
 	state, unlock := d.desired.Read()
 	defer unlock()
+	prefixes := d.facts.Known().Prefixes
 	out := make([]NetworkStatus, 0, len(state.Networks))
 	for _, n := range state.Networks {
 		out = append(out, NetworkStatus{
@@ -65,6 +66,7 @@ func (d *Driver) Networks(ctx context.Context) []NetworkStatus {
 			Adopted:   n.Adopted,
 			Subnets:   n.Subnets(),
 			Gateways:  n.DefaultGateways(),
+			Outside:   plan.OutsidePrefix(state, n, prefixes),
 			MTU:       plan.MTU(n, d.facts.Uplink()),
 			Internal:  n.Options.Internal,
 			ModeIPv4:  n.GatewayMode(false),
@@ -146,29 +148,49 @@ func (d *Driver) Ports(context.Context) []PortStatus {
 	state, unlock := d.desired.Read()
 	defer unlock()
 	out := []PortStatus{}
+	prefixes := d.facts.Known().Prefixes
 	for _, e := range state.Endpoints {
+		for _, r := range inward(state, e, prefixes) {
+			out = append(out, portStatus(state, e, r, PathPrefix))
+		}
 		for _, r := range e.Published {
 			if !six && r.HostIP == netip.IPv6Unspecified() {
 				continue
 			}
-			out = append(out, PortStatus{
-				EndpointID:     e.ID,
-				NetworkID:      e.NetworkID,
-				Protocol:       r.Proto.String(),
-				HostIP:         r.HostIP,
-				First:          r.First,
-				Last:           r.Last,
-				ContainerIP:    r.ContainerIP,
-				ContainerFirst: r.ContainerFirst,
-				Path:           pathOf(r),
-				Ingress:        askedBy(state, e, r),
-			})
+			out = append(out, portStatus(state, e, r, pathOf(r)))
 		}
 	}
 	slices.SortFunc(out, func(a, b PortStatus) int {
 		return cmp.Or(cmp.Compare(a.First, b.First), strings.Compare(a.Protocol, b.Protocol), a.HostIP.Compare(b.HostIP))
 	})
 	return out
+}
+
+func portStatus(s *model.State, e *model.Endpoint, r spec.Published, path string) PortStatus {
+	return PortStatus{
+		EndpointID:     e.ID,
+		NetworkID:      e.NetworkID,
+		Protocol:       r.Proto.String(),
+		HostIP:         r.HostIP,
+		First:          r.First,
+		Last:           r.Last,
+		ContainerIP:    r.ContainerIP,
+		ContainerFirst: r.ContainerFirst,
+		Path:           path,
+		Ingress:        askedBy(s, e, r),
+	}
+}
+
+// inward are the ports that are reached at an endpoint's address behind a prefix of the host's, as published ones.
+func inward(s *model.State, e *model.Endpoint, prefixes []spec.HostPrefix) (all []spec.Published) {
+	n := s.Networks[e.NetworkID]
+	if n == nil {
+		return nil
+	}
+	for _, i := range plan.InwardPorts(n, e, plan.OutsidePrefix(s, n, prefixes)) {
+		all = append(all, spec.Published{Proto: i.Proto, HostIP: i.Outside, First: i.First, Last: i.Last, ContainerIP: i.Inside, ContainerFirst: i.First})
+	}
+	return all
 }
 
 // askedBy are the sources that may ask for a run; nil for anybody.

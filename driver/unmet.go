@@ -54,7 +54,7 @@ func (d *Driver) unmetSoon(ctx context.Context) []cause.Cause {
 func (d *Driver) needs() []needs.Condition {
 	s, unlock := d.desired.Read()
 	defer unlock()
-	all := needs.Of(s)
+	all := append(needs.Of(s), needs.OfPrefixes(s, d.facts.Known().Prefixes)...)
 	if len(s.Networks) > 0 {
 		all = append(all, needs.OfSourcePorts(d.facts.SourcePorts(s))...)
 	}

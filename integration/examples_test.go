@@ -27,6 +27,7 @@ func exampleChecks() map[string]func(example) {
 		"web-and-db":       example.webAndDB,
 		"static-addresses": example.staticAddresses,
 		"ipv6":             example.ipv6,
+		"ipv6-prefix":      example.ipv6Prefix,
 		"internal":         example.internal,
 		"port-ranges":      example.portRanges,
 		"agent-sandbox":    example.agentSandbox,
@@ -243,6 +244,16 @@ func (x example) ipv6OnLink() {
 	lanAddress(x.t, neighbour, "lan0", "2001:db8:79::3/64")
 	neighbour.Fetch(x.t, "[2001:db8:79:0:80::80]:80", "web")
 	neighbour.Unreachable(x.t, "tcp", "[2001:db8:79:0:80::80]:81")
+}
+
+func (x example) ipv6Prefix() {
+	if x.Driver == string(harness.Builtin) {
+		return
+	}
+	p := prefixed{x.t, x.Engine}
+	p.world()
+	p.delegated(prefixToday)
+	x.LAN.Outside.Fetch(x.t, "["+outsideToday+"100]:8080", "web")
 }
 
 func (x example) mtu() {

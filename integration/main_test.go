@@ -30,6 +30,7 @@ type scenario struct {
 func reachScenarios() []scenario {
 	return []scenario{
 		{name: "mtu-auto", run: testMTUAuto, own: true, rules: true},
+		{name: "ipv6-prefix", run: testIPv6Prefix, plugin: true, own: true, rules: true},
 		{name: "promiscuous", run: testPromiscuous, plugin: true, own: true},
 		{name: "taps", run: testTaps, own: true, rules: true},
 		{name: "vpn", run: testVPN, own: true, rules: true},

@@ -22,6 +22,9 @@ type Endpoint struct {
 	Whose
 }
 
+// PathPrefix is driver.PathPrefix, for who shows ports.
+const PathPrefix = driver.PathPrefix
+
 // Port is a run of published ports with the names.
 type Port struct {
 	driver.PortStatus

@@ -83,10 +83,10 @@ func (a *Applied) others(id plan.ID, but int) bool {
 	return a.users[id] > but
 }
 
-// fill takes over that all that a state says is there; uplink is the MTU of the way out.
-func (a *Applied) fill(s *model.State, uplink int) {
+// fill takes over that all that a state says by these facts is there.
+func (a *Applied) fill(s *model.State, f plan.Facts) {
 	for o := range plan.Owners(s) {
-		from := plan.SourceOf(s, o, uplink)
+		from := plan.SourceOf(s, o, f)
 		var is plan.Plan
 		if len(a.shared) > 0 {
 			is = from.Compile()

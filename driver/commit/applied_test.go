@@ -58,10 +58,11 @@ func (k *kernel) Apply(_ context.Context, d firewall.Delta) error {
 	})
 }
 
-func (k *kernel) Update(map[string][]byte) error                     { return nil }
-func (k *kernel) DropAddresses(context.Context, []netip.Addr) error  { return nil }
-func (k *kernel) DropTranslated(context.Context, []netip.Addr) error { return nil }
-func (k *kernel) DropPorts(context.Context, []spec.Published) error  { return nil }
+func (k *kernel) Update(map[string][]byte) error                                      { return nil }
+func (k *kernel) DropAddresses(context.Context, []netip.Addr) error                   { return nil }
+func (k *kernel) DropTranslated(context.Context, []netip.Addr) error                  { return nil }
+func (k *kernel) DropRenumbered(context.Context, map[netip.Prefix]netip.Prefix) error { return nil }
+func (k *kernel) DropPorts(context.Context, []spec.Published) error                   { return nil }
 func (k *kernel) words() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -89,7 +90,7 @@ func kindIn[T spec.Object](k *kernel, of spec.Kind, shared bool) Kind {
 
 // newKernel returns a writer to a kernel where forwarding goes with the last that needs it.
 func newKernel() (*kernel, *Desired, *Writer) {
-	k, d := &kernel{has: map[plan.ID]spec.Object{}}, NewDesired(config.Policy{}, func() {}, func() int { return 0 })
+	k, d := &kernel{has: map[plan.ID]spec.Object{}}, NewDesired(config.Policy{}, func() {}, func() plan.Facts { return plan.Facts{} })
 	log := logrus.NewEntry(&logrus.Logger{Out: io.Discard})
 	return k, d, NewWriter(Parts{
 		Gate: &lock.Gate{}, Desired: d, Store: k, Flows: NewFlows(k, log), Log: log,

@@ -36,20 +36,20 @@ type Desired struct {
 	unstored map[string]map[string]bool
 	// networks is called with the lock held when a network has come or gone.
 	networks func()
-	// uplink tells the MTU of the way out, as far as it is known, with the lock held.
-	uplink func() int
+	// facts tells those that plans of owners depend on, with the lock held.
+	facts func() plan.Facts
 }
 
 // NewDesired returns a state in which there is nothing but what counts for networks that say
 // nothing of who may talk to whom. The function is called with the
 // state's lock held when a network has come or gone, and uplink is asked with it for the MTU of
 // the way out, on which plans may depend.
-func NewDesired(defaults config.Policy, networks func(), uplink func() int) *Desired {
+func NewDesired(defaults config.Policy, networks func(), facts func() plan.Facts) *Desired {
 	s := model.NewState()
 	s.Defaults = defaults
 	return &Desired{
 		state: s, moving: map[string]int{}, expected: map[string]time.Time{},
-		unstored: map[string]map[string]bool{}, networks: networks, uplink: uplink,
+		unstored: map[string]map[string]bool{}, networks: networks, facts: facts,
 	}
 }
 
@@ -178,9 +178,9 @@ func (d *Desired) sources(owners []plan.Owner, without model.Change) []plan.Sour
 		d.state.Apply(without.Inverse())
 		defer d.state.Apply(without)
 	}
-	all, uplink := make([]plan.Source, len(owners)), d.uplink()
+	all, facts := make([]plan.Source, len(owners)), d.facts()
 	for i, o := range owners {
-		all[i] = plan.SourceOf(d.state, o, uplink)
+		all[i] = plan.SourceOf(d.state, o, facts)
 	}
 	return all
 }

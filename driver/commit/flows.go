@@ -35,6 +35,9 @@ type Tracker interface {
 	// nowhere, and flows of others that were given one of these as their source. Of a
 	// run without a container, which is the host's own, it forgets the latter alone.
 	DropPorts(ctx context.Context, runs []spec.Published) error
+	// DropRenumbered forgets flows of the given subnets that are translated into, or come to,
+	// other addresses than of what each is outside, or of the host.
+	DropRenumbered(ctx context.Context, outside map[netip.Prefix]netip.Prefix) error
 }
 
 // Flows are tracked flows that changes leave without a destination, or that may lead
@@ -76,6 +79,14 @@ func (f *Flows) Drop(ctx context.Context, s plan.Stale) {
 		if err := f.tracker.DropTranslated(ctx, s.Bare); err != nil {
 			f.log.WithError(err).Warn("tracked flows to ports that are not published any more remain")
 		}
+	}
+}
+
+// Renumber forgets flows of subnets that are others outside than before; what they are now is
+// given by what they are inside.
+func (f *Flows) Renumber(ctx context.Context, outside map[netip.Prefix]netip.Prefix) {
+	if err := f.tracker.DropRenumbered(ctx, outside); err != nil {
+		f.log.WithError(err).Warn("tracked flows with addresses of a former prefix remain")
 	}
 }
 

@@ -19,7 +19,7 @@ func (w *Writer) Restore(s *model.State, changed []model.Change) error {
 		}
 	}
 	w.desired.restore(s)
-	w.applied.fill(s, w.desired.uplink())
+	w.applied.fill(s, w.desired.facts())
 	return nil
 }
 

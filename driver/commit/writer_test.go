@@ -51,7 +51,10 @@ func (r *recorder) Update(changes map[string][]byte) error {
 	return r.do(fmt.Sprintf("store %d of %d", stored, len(changes)))
 }
 
-func (r *recorder) DropAddresses(context.Context, []netip.Addr) error  { return r.do("flows") }
+func (r *recorder) DropAddresses(context.Context, []netip.Addr) error { return r.do("flows") }
+func (r *recorder) DropRenumbered(context.Context, map[netip.Prefix]netip.Prefix) error {
+	return r.do("flows")
+}
 func (r *recorder) DropTranslated(context.Context, []netip.Addr) error { return r.do("flows") }
 func (r *recorder) DropPorts(context.Context, []spec.Published) error  { return r.do("flows") }
 
@@ -65,7 +68,7 @@ func noted[T spec.Object](r *recorder, what string) Actions[T] {
 }
 
 func newRecorded() (*recorder, *Desired, *Writer) {
-	r, d := &recorder{}, NewDesired(config.Policy{}, func() {}, func() int { return 0 })
+	r, d := &recorder{}, NewDesired(config.Policy{}, func() {}, func() plan.Facts { return plan.Facts{} })
 	log := logrus.NewEntry(&logrus.Logger{Out: io.Discard})
 	return r, d, NewWriter(Parts{
 		Gate: &lock.Gate{}, Desired: d, Store: r, Flows: NewFlows(r, log), Log: log,

@@ -115,6 +115,20 @@ func (t *Table) DropPorts(ctx context.Context, runs []spec.Published) error {
 	return wrap(t.drop(ctx, what), "drop the tracked flows of %d published ports", len(runs))
 }
 
+// DropRenumbered forgets the flows of any protocol that have an address of the given subnets inside, and outside
+// one that is neither of what belongs to the subnet nor the host's own: of flows that begin inside, what
+// answers go to, and of others, what they were sent to.
+func (t *Table) DropRenumbered(ctx context.Context, outside map[netip.Prefix]netip.Prefix) error {
+	if len(outside) == 0 {
+		return nil
+	}
+	own, err := t.localAddresses(ctx, unix.AF_INET6)
+	if err != nil {
+		return err
+	}
+	return wrap(t.drop(ctx, renumbered{outside, own}), "drop the tracked flows of %d renumbered subnets", len(outside))
+}
+
 func setOf(addrs []netip.Addr) map[netip.Addr]struct{} {
 	set := map[netip.Addr]struct{}{}
 	for _, a := range addrs {

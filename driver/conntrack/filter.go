@@ -170,6 +170,27 @@ func (s *ofPorts) owns(f *flow) bool {
 	})
 }
 
+// renumbered are flows of subnets, given by what each is outside by now, that have another address outside.
+type renumbered struct {
+	outside map[netip.Prefix]netip.Prefix
+	own     *netipx.IPSet
+}
+
+// selections has none: a filter has one address.
+func (renumbered) selections() []selection { return nil }
+
+func (s renumbered) has(f *flow) (bool, error) {
+	for inside, outside := range s.outside {
+		stale := func(a, of netip.Addr) bool {
+			return inside.Contains(of) && a != of && !inside.Contains(a) && !outside.Contains(a) && !s.own.Contains(a)
+		}
+		if stale(f.back, f.src) || stale(f.dst, f.from) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // portSet is a set of port numbers, one bit each; nil is the empty set.
 type portSet [1 << 16 / 64]uint64
 

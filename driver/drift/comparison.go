@@ -59,6 +59,8 @@ type Host interface {
 	Outside(ctx context.Context) ([]spec.Outside, error)
 	// UplinkMTU returns the MTU of what the default route leads by; 0 if there is none.
 	UplinkMTU(ctx context.Context) (int, error)
+	// HostPrefixes returns the IPv6 prefixes that the host has, in the order in which they are used.
+	HostPrefixes(ctx context.Context) ([]spec.HostPrefix, error)
 	// Listening returns the TCP and UDP ports from first on where sockets of the host
 	// wait for whoever sends there, but for those that only the host itself reaches. To
 	// leave out spans of ports of a protocol, sorted, makes that short.
@@ -121,7 +123,9 @@ func (p *Comparer) Compare(ctx context.Context, of spec.Scope) *Comparison {
 		p.Flows.Soon(nil, p.Facts.TakeFresh())
 	}
 	c.sort(repairRules)
+	c.learnPrefixes(ctx)
 	c.retry(ctx)
+	c.dropRenumbered(ctx)
 	c.sort(repairOpen)
 	c.checkKinds(ctx, p.Kinds.Then)
 	c.took = time.Since(start) - c.idle

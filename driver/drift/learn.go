@@ -2,6 +2,8 @@ package drift
 
 import (
 	"context"
+	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -28,6 +30,72 @@ func (c *Comparison) learn(ctx context.Context) {
 		c.Log.Infof("outside is what leaves by %s", names(outside))
 	}
 	c.learnUplink(ctx)
+}
+
+// learnPrefixes asks which prefixes the host has, if a network is translated into one. The rules have been
+// compared with what they were by the prefixes before: they follow as with any change.
+func (c *Comparison) learnPrefixes(ctx context.Context) {
+	if c.linkless || !c.of.All && !c.of.Outside {
+		return
+	}
+	s, unlock := c.Desired.Read()
+	owners := plan.ByPrefix(s)
+	unlock()
+	if len(owners) == 0 {
+		return
+	}
+	news, err := c.LearnPrefixes(ctx)
+	c.Note(nil, err)
+	if news {
+		c.following = append(c.following, owners...)
+	}
+}
+
+// LearnPrefixes asks the kernel which prefixes the host has, and says whether that is news. Where it does not
+// say, there is none.
+func (p *Comparer) LearnPrefixes(ctx context.Context) (news bool, err error) {
+	all, err := p.Host.HostPrefixes(ctx)
+	if !p.Facts.LearnPrefixes(all) {
+		return false, err
+	}
+	s, unlock := p.Desired.Read()
+	owners := plan.ByPrefix(s)
+	var lines []string
+	for _, o := range owners {
+		if n := s.Networks[o.ID]; n != nil {
+			lines = append(lines, fmt.Sprintf("%s is %s outside", n.Subnet6, outsideName(plan.OutsidePrefix(s, n, all))))
+		}
+	}
+	unlock()
+	for _, l := range lines {
+		p.Log.Info(l)
+	}
+	p.Writer.Reopen(owners)
+	return true, err
+}
+
+func outsideName(p netip.Prefix) string {
+	if !p.IsValid() {
+		return "closed, for want of a prefix,"
+	}
+	return p.String()
+}
+
+// dropRenumbered forgets the flows that have an address of a prefix that is not the network's any more, once
+// new ones get another.
+func (c *Comparison) dropRenumbered(ctx context.Context) {
+	if c.linkless || !c.Facts.TakeRenumbered() {
+		return
+	}
+	s, unlock := c.Desired.Read()
+	facts, outside := c.Facts.Known(), map[netip.Prefix]netip.Prefix{}
+	for _, n := range s.Networks {
+		if n.Options.Prefix.Follow {
+			outside[n.Subnet6] = plan.OutsidePrefix(s, n, facts.Prefixes)
+		}
+	}
+	unlock()
+	c.Flows.Renumber(ctx, outside)
 }
 
 // learnUplink asks what the way out takes, if a network follows that.

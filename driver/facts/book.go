@@ -1,5 +1,5 @@
 // Package facts keeps what is known of the host and nobody stores: which links lead outside, what the way out takes,
-// on which high ports the host listens, and which source ports what
+// which prefixes the host has, on which high ports the host listens, and which source ports what
 // goes out has by now.
 //
 // Invariant: plans depend on these facts and on the desired state alone, and what is not known
@@ -25,6 +25,8 @@ type Book struct {
 	mu        sync.Mutex
 	known     plan.Facts
 	listening listening
+	// renumbered says that flows may have an address of a prefix that is gone.
+	renumbered bool
 }
 
 // Uplink is the MTU of the way out; 0 as long as that has never been known.
@@ -32,6 +34,32 @@ func (b *Book) Uplink() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.known.Uplink
+}
+
+// Known are the facts that plans of owners depend on.
+func (b *Book) Known() plan.Facts {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.known
+}
+
+// LearnPrefixes takes over which prefixes the host has, and says whether that is news. One that is gone
+// is forgotten at once: what others get from now on as the source may be somebody else's.
+func (b *Book) LearnPrefixes(all []spec.HostPrefix) (news bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	news = b.known.Prefixes == nil || !slices.Equal(all, b.known.Prefixes)
+	b.known.Prefixes = append([]spec.HostPrefix{}, all...) // not nil: it is known
+	b.renumbered = b.renumbered || news
+	return news
+}
+
+// TakeRenumbered says whether the host has had other prefixes since the last call than before.
+func (b *Book) TakeRenumbered() (is bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	is, b.renumbered = b.renumbered, false
+	return is
 }
 
 // LearnUplink takes over the MTU of the way out, 0 where there is none, and says whether that

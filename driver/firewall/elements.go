@@ -23,6 +23,8 @@ type Ruleset struct {
 	Peers          []Peer
 	Direct         []Direct
 	PreservedPorts []PreservedPorts
+	Translations   []Translation
+	Inward         []Inward
 	// HighPorts holds each protocol at most once. One that is not among them has all
 	// ports from FirstHighPort to LastHighPort. What a Delta adds takes the place of what
 	// its protocol had.
@@ -64,6 +66,10 @@ func (r *Ruleset) Add(o spec.Object) bool {
 		r.Direct = append(r.Direct, e)
 	case PreservedPorts:
 		r.PreservedPorts = append(r.PreservedPorts, e)
+	case Translation:
+		r.Translations = append(r.Translations, e)
+	case Inward:
+		r.Inward = append(r.Inward, e)
 	case spec.Outside:
 		r.Outside = append(r.Outside, e)
 	case HighPorts:
@@ -82,7 +88,7 @@ func (r *Ruleset) Add(o spec.Object) bool {
 
 // All returns the elements.
 func (r Ruleset) All() []spec.Object {
-	all := slices.Concat(objects(r.Networks), objects(r.Ports), objects(r.Open), objects(r.Peers), objects(r.Direct), objects(r.PreservedPorts), objects(r.HighPorts), objects(r.Outside), objects(r.Policies))
+	all := slices.Concat(objects(r.Networks), objects(r.Ports), objects(r.Open), objects(r.Peers), objects(r.Direct), objects(r.PreservedPorts), objects(r.Translations), objects(r.Inward), objects(r.HighPorts), objects(r.Outside), objects(r.Policies))
 	for _, six := range []bool{false, true} {
 		if r.NoTransit.Has(six) {
 			all = append(all, NoTransit{six})
@@ -110,7 +116,7 @@ func (r Ruleset) with(o Ruleset) Ruleset {
 }
 
 func (r Ruleset) empty() bool {
-	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Peers)+len(r.Direct)+len(r.PreservedPorts)+len(r.HighPorts)+len(r.Outside)+len(r.Policies) == 0 && r.NoTransit == Families{} && !r.Log
+	return len(r.Networks)+len(r.Ports)+len(r.Open)+len(r.Peers)+len(r.Direct)+len(r.PreservedPorts)+len(r.Translations)+len(r.Inward)+len(r.HighPorts)+len(r.Outside)+len(r.Policies) == 0 && r.NoTransit == Families{} && !r.Log
 }
 
 // FirstHighPort and LastHighPort bound the source ports that masqueraded flows get.

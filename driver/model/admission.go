@@ -39,6 +39,9 @@ func (s *State) AdmitNetwork(n *Network) error {
 	if err := s.admitProxy(n); err != nil {
 		return err
 	}
+	if err := s.admitPrefix(n); err != nil {
+		return err
+	}
 	return s.admitRoutes(n)
 }
 

@@ -73,6 +73,24 @@ func noGateway(n *model.Network) Condition {
 	return Condition{unmet: unmet(fmt.Sprintf("%s has the option gangway.gateway=%s, and no such container is on it", n, n.Options.Gateway), "nothing leaves the network", do)}
 }
 
+// OfPrefixes lists networks that have no prefix of the host's, by which they would be known outside.
+func OfPrefixes(s *model.State, prefixes []spec.HostPrefix) (all []Condition) {
+	for _, n := range s.Networks {
+		want := n.Options.Prefix
+		if !want.Follow || plan.OutsidePrefix(s, n, prefixes).IsValid() {
+			continue
+		}
+		do := "have the host's DHCPv6 client ask for a prefix (ip -6 route show type unreachable has it then), or name the link that has one with gangway.ipv6.prefix"
+		if want.From != config.Delegated {
+			do = fmt.Sprintf("see ip -6 address show dev %s scope global: a prefix of at most %d bits is needed, which no other network has", want.From, n.Subnet6.Bits())
+		}
+		all = append(all, Condition{unmet: unmet(
+			fmt.Sprintf("%s has the option gangway.ipv6=prefix, and the host has no %s prefix for it", n, want.From),
+			"nothing leaves the network by IPv6", do)})
+	}
+	return all
+}
+
 // unpublished lists the endpoints whose ports have no address to lead to.
 func unpublished(s *model.State, n *model.Network) (all []Condition) {
 	for _, e := range s.Members[n.ID] {

@@ -10,7 +10,7 @@ import (
 // its owners, and for the host. It is pure and total: two equal states give the same objects.
 func Compile(s *model.State, f Facts) (p Plan) {
 	for o := range Owners(s) {
-		p.add(SourceOf(s, o, f.Uplink).Compile()...)
+		p.add(SourceOf(s, o, f).Compile()...)
 	}
 	p.add(CompileFacts(s, f)...)
 	return p
@@ -36,6 +36,9 @@ func (p *Plan) addNetwork(from Source) {
 	p.add(Bridge(n, from.Uplink), isolation(n, from.Gateway))
 	if port, there := LANPort(n); there {
 		p.add(port)
+	}
+	if t, there := translation(n, from.Outside); there {
+		p.add(t)
 	}
 	if way, there := Steering(n, from.Gateway); there {
 		p.add(way)
@@ -70,6 +73,7 @@ func (p *Plan) addEndpoint(from Source) {
 	}
 	addAll(p, translatedPorts(n, e))
 	addAll(p, OpenPorts(n, e))
+	addAll(p, InwardPorts(n, e, from.Outside))
 	addAll(p, keptPorts(n, e))
 }
 

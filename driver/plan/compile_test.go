@@ -38,7 +38,7 @@ func TestConcerned(t *testing.T) {
 
 func compileAll(s *model.State, owners []Owner) (p Plan) {
 	for _, o := range owners {
-		p.add(SourceOf(s, o, 0).Compile()...)
+		p.add(SourceOf(s, o, Facts{}).Compile()...)
 	}
 	return p
 }

@@ -26,7 +26,7 @@ func (p *Plan) addHostPorts(members []Member) {
 // HostPorts are those of a container; without runs if it has none.
 func HostPorts(s *model.State, sandbox string) spec.HostPorts {
 	var p Plan
-	if from := SourceOf(s, Owner{Kind: OfContainer, ID: sandbox}, 0); len(from.Members) > 0 {
+	if from := SourceOf(s, Owner{Kind: OfContainer, ID: sandbox}, Facts{}); len(from.Members) > 0 {
 		p.addHostPorts(from.Members)
 	}
 	for _, ports := range Of[spec.HostPorts](p) {

@@ -36,7 +36,7 @@ func isolation(n *model.Network, gateway *model.Endpoint) firewall.Network {
 			continue
 		}
 		fw.Hairpin = append(fw.Hairpin, subnet)
-		if n.Options.Masquerade {
+		if n.Options.Masquerade && (subnet.Addr().Is4() || !n.Options.Prefix.Follow) {
 			fw.Masquerade = append(fw.Masquerade, subnet)
 		}
 		if mode == config.NATUnprotected {

@@ -26,7 +26,7 @@ func TestMirrors(t *testing.T) {
 	want := func(when, mirrors string) {
 		t.Helper()
 		var all []string
-		for _, m := range Of[spec.Mirror](SourceOf(s, Owner{OfEndpoint, "n", "ids"}, 0).Compile()) {
+		for _, m := range Of[spec.Mirror](SourceOf(s, Owner{OfEndpoint, "n", "ids"}, Facts{}).Compile()) {
 			if m.To != "gv-ids" || m.Bridge != (m.From == "gw-n") {
 				t.Errorf("%s: %+v", when, m)
 			}
@@ -35,7 +35,7 @@ func TestMirrors(t *testing.T) {
 		if got := fmt.Sprint(all); got != mirrors {
 			t.Errorf("%s: mirrors of %s, want %s", when, got, mirrors)
 		}
-		if others := Of[spec.Mirror](SourceOf(s, Owner{OfEndpoint, "n", "a"}, 0).Compile()); others != nil {
+		if others := Of[spec.Mirror](SourceOf(s, Owner{OfEndpoint, "n", "a"}, Facts{}).Compile()); others != nil {
 			t.Errorf("%s: a watches %v", when, others)
 		}
 	}

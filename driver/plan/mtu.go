@@ -25,9 +25,12 @@ func MTU(n *model.Network, uplink int) int {
 func follows(n *model.Network) bool { return n != nil && n.Options.MTU == config.AutoMTU }
 
 // Following are the owners whose plans depend on the MTU of the way out, sorted.
-func Following(s *model.State) (all []Owner) {
+func Following(s *model.State) []Owner { return ownersOf(s, follows) }
+
+// ownersOf are those of networks and of their endpoints, sorted.
+func ownersOf(s *model.State, of func(*model.Network) bool) (all []Owner) {
 	for id, n := range s.Networks {
-		if !follows(n) {
+		if !of(n) {
 			continue
 		}
 		all = append(all, Owner{OfNetwork, id, id})

@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"iter"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -58,6 +59,8 @@ type Source struct {
 	// Uplink is the MTU of the way out, of which the network's links have theirs; 0 where they
 	// do not, or while it is not known.
 	Uplink int
+	// Outside is what the network's IPv6 subnet is outside, see OutsidePrefix.
+	Outside netip.Prefix
 }
 
 // Member is an endpoint and its network.
@@ -66,9 +69,9 @@ type Member struct {
 	Endpoint *model.Endpoint
 }
 
-// SourceOf returns what an owner's plan follows from in a state, and, as far as it depends on
-// that, the MTU of the way out.
-func SourceOf(s *model.State, o Owner, uplink int) (from Source) {
+// SourceOf returns what an owner's plan follows from in a state, and in facts as far as it depends
+// on them.
+func SourceOf(s *model.State, o Owner, f Facts) (from Source) {
 	switch o.Kind {
 	case OfNetwork:
 		if from.Network = s.Networks[o.ID]; from.Network != nil {
@@ -88,7 +91,10 @@ func SourceOf(s *model.State, o Owner, uplink int) (from Source) {
 		}
 	}
 	if follows(from.Network) {
-		from.Uplink = uplink
+		from.Uplink = f.Uplink
+	}
+	if from.Network != nil {
+		from.Outside = OutsidePrefix(s, from.Network, f.Prefixes)
 	}
 	return from
 }

@@ -42,6 +42,8 @@ type Facts struct {
 	Outside []spec.Outside
 	// Uplink is the MTU of the way out; 0 if that is not known.
 	Uplink int
+	// Prefixes are the IPv6 prefixes that the host has, in the order in which networks take them.
+	Prefixes []spec.HostPrefix
 	// Closed are the families that the host forwards for gangway's sake alone.
 	Closed firewall.Families
 	// High are the ranges of source ports for what goes out, of protocols that have not

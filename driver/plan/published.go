@@ -37,6 +37,9 @@ func keptPorts(n *model.Network, e *model.Endpoint) []firewall.PreservedPorts {
 	for _, r := range e.Published {
 		// Another address of the host may have that port for somebody else.
 		mine := r.HostIP.IsUnspecified() || r.HostIP == SourceAddress(n, r.HostIP.Is6())
+		if r.ContainerIP.Is6() && n.Options.Prefix.Follow { // it keeps all its ports
+			continue
+		}
 		if r.Proto == spec.UDP && r.First == r.ContainerFirst && ByNAT(r) && mine {
 			r.HostIP = r.ContainerIP // as that of the other family
 			runs = append(runs, r)

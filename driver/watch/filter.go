@@ -45,20 +45,24 @@ func onlyGenerations() *bpfprog.Program {
 }
 
 // onlySomeRoutes passes, of routes, only what changes of default routes and of their
-// halves, and the loss of those that gangway, or the kernel for an address, has made: a
-// router's own come and go by the hundred thousand.
+// halves, of unreachable ones, by which a delegated prefix is known, and the loss of those that gangway, or the kernel for
+// an address, has made: a router's own come and go by the hundred thousand.
 func onlySomeRoutes() *bpfprog.Program {
-	const length, protocol = unix.SizeofNlMsghdr + 1, unix.SizeofNlMsghdr + 5 // rtm_dst_len, rtm_protocol
+	const length, protocol, way = unix.SizeofNlMsghdr + 1, unix.SizeofNlMsghdr + 5, unix.SizeofNlMsghdr + 7 // rtm_dst_len, rtm_protocol, rtm_type
 	const others bpfprog.Place = "others"
 	var p bpfprog.Program
 	loadKind(&p)
 	p.Equal(kind(unix.RTM_NEWROUTE), bpfprog.Next, others)
 	p.Load(length, 1)
-	p.When(bpf.JumpGreaterThan, 1, drop, pass)
+	p.When(bpf.JumpGreaterThan, 1, bpfprog.Next, pass)
+	p.Load(way, 1)
+	p.Equal(unix.RTN_UNREACHABLE, pass, drop)
 	p.Mark(others)
 	p.Equal(kind(unix.RTM_DELROUTE), bpfprog.Next, pass)
 	p.Load(length, 1)
 	p.When(bpf.JumpGreaterThan, 1, bpfprog.Next, pass)
+	p.Load(way, 1)
+	p.Equal(unix.RTN_UNREACHABLE, pass, bpfprog.Next)
 	p.Load(protocol, 1)
 	p.Equal(unix.RTPROT_KERNEL, pass, bpfprog.Next)
 	p.Equal(spec.RouteProtocol, pass, drop)

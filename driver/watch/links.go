@@ -63,9 +63,9 @@ func (l *links) see(b []byte) (about spec.Scope) {
 		case unix.RTM_NEWQDISC, unix.RTM_DELQDISC, unix.RTM_NEWTFILTER, unix.RTM_DELTFILTER:
 			l.index(&about, m)
 		case unix.RTM_NEWROUTE:
-			about.Outside = about.Outside || isDefault(m)
+			about.Outside = about.Outside || isDefault(m) || isUnreachable(m)
 		case unix.RTM_DELROUTE:
-			about.Outside = about.Outside || isDefault(m)
+			about.Outside = about.Outside || isDefault(m) || isUnreachable(m)
 			l.route(&about, m)
 		case unix.RTM_NEWRULE, unix.RTM_DELRULE:
 			about.Outside = true
@@ -100,6 +100,11 @@ func (l *links) address(about *spec.Scope, m []byte) {
 // isDefault says whether a route is a default route, or the half that a VPN makes of
 // one.
 func isDefault(m []byte) bool { return len(m) >= unix.SizeofRtMsg && m[1] <= 1 }
+
+// isUnreachable says whether a route refuses, as that of a delegated prefix does.
+func isUnreachable(m []byte) bool {
+	return len(m) >= unix.SizeofRtMsg && m[0] == unix.AF_INET6 && m[7] == unix.RTN_UNREACHABLE
+}
 
 // route looks at a route that is gone, which names its link.
 func (l *links) route(about *spec.Scope, m []byte) {

@@ -40,6 +40,11 @@ func nftablesArrival() []explanation {
 		{"chain prerouting", "ip saddr fe80::/10 accept", "From a link-local address of IPv6, and so to one: the kernel forwards neither to another link, so the relays of the daemon answer."},
 		{"chain prerouting", "meta nfproto ipv4 fib daddr type local goto ports4", "To an address of the host, whichever it is: may be a published port. Everything else passes through the host and is none."},
 
+		{"chain prerouting", "meta nfproto ipv4 goto inward4", "IPv6 to anybody else: may be a container's address behind the host's prefix (`gangway.ipv6=prefix`)."},
+		{"chain inward4", "", "Looks up what containers publish at their addresses behind the host's prefix. What is in none of the maps stays as it is, and is no container's."},
+		{"chain inward4", "dnat ip to meta l4proto . ip daddr . th dport map @inward4", "Single ports: the packet gets the container's own address as its destination."},
+		{"chain inward4", "dnat ip to meta l4proto . ip daddr . th dport map @inward_range4", "Long runs of ports."},
+
 		{"chain output", "", "Finds published ports, for packets that the host itself sends: these never come by prerouting."},
 		{"chain output", "ip daddr ::1 accept", "To `[::1]`: left to the relays of the daemon, as in prerouting."},
 		{"chain output", "ip saddr fe80::/10 accept", "From a link-local address: the same."},
@@ -188,6 +193,7 @@ func nftablesOut() []explanation {
 		{"chain out_of_network", "", "What may leave a network, to anything but a network of Gangway."},
 		{"chain out_of_network", "tcp flags syn / syn,rst tcp option maxseg size set rt mtu", "The same out of a network."},
 		{"chain out_of_network", "iifname != @external goto closed_out_of", "Out of a network that is closed."},
+		{"chain out_of_network", "ip saddr @untranslated4 ct direction original goto deny", "Begins a flow in a network with `gangway.ipv6=prefix`, for which the host has no prefix at the moment."},
 		{"chain out_of_network", "meta oifkind != \"bridge\" meta mark set meta mark & 0xf7ffffff | 0x04000000 accept", "Leaves by a link that is no bridge: to the outside, and answers to the outside. Notes \"accept\" as `permit` does."},
 		{"chain out_of_network", "oifname @bridges drop", "To a bridge of Gangway that somebody took out of the interface group."},
 		{"chain out_of_network", "oifname @uplinks goto permit", "Leaves by a bridge that leads outside, since it has a card of the host or the default route."},
@@ -285,6 +291,7 @@ func nftablesDeparture() []explanation {
 		{"chain from_network4", "ip saddr . ip daddr @direct4 masquerade", "A container asked for a published port of one that is in its network as well: the same."},
 
 		{"chain egress4", "", "What leaves Gangway's networks, and what others send."},
+		{"chain egress4", "snat ip prefix to ip saddr map @outside4", "IPv6 of a network with `gangway.ipv6=prefix`: takes the address with the same host part behind the host's prefix."},
 		{"chain egress4", "ip saddr . udp sport @preserved_port4 goto preserve_port4", "From a UDP port that the container publishes as it is: keeps it, since peers expect to hear from that."},
 		{"chain egress4", "ip saddr . udp sport @preserved_range4 goto preserve_port4", "The same for long runs of ports."},
 		{"chain egress4", "meta l4proto tcp goto high_port4", "Gets another port."},
@@ -328,6 +335,10 @@ func nftablesSets() []explanation {
 		{"direct4", "", "One for each subnet that a container is in beside the network of the address: clients there get the answers of its published ports by way of the host."},
 		{"masquerade4", "", "Subnets whose packets take the host's address on the way out; not with `enable_ip_masquerade=false`, in gateway mode routed, or on internal networks."},
 		{"source4", "", "In place of masquerade4 for networks with `host_ipv4` or `host_ipv6`: the subnet, and the address that its packets take."},
+		{"outside4", "", "Subnets of networks with `gangway.ipv6=prefix`, and what each is outside today."},
+		{"untranslated4", "", "Those of them for which the host has no prefix."},
+		{"inward4", "", "Ports that such containers publish: protocol, the container's address outside and its port, and its own address."},
+		{"inward_range4", "", "Runs of 64 and more of them."},
 		{"unprotected4", "", "Bridges of networks in gateway mode nat-unprotected: whoever has a route reaches all ports."},
 		{"routed4", "", "Bridges of networks in gateway mode routed: whoever has a route may ping, and gets error messages through."},
 		{"port4", "", "Published ports: protocol and port of the host, and the container's address and port. A run of fewer than 64 ports, or one whose ports differ inside, has one for each port; finding one costs the same with one as with thousands."},

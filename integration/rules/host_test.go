@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"go4.org/netipx"
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/config"
@@ -82,6 +83,8 @@ func newHost(t *testing.T, backend string) *host {
 			h.ok(h.nl.LinkSetUp(l))
 		}
 		h.addresses(uplink, hostAddresses()...)
+		delegated := netlink.Route{Dst: netipx.PrefixIPNet(netip.MustParsePrefix("2001:db8:1200::/56")), Type: unix.RTN_UNREACHABLE, Protocol: unix.RTPROT_DHCP}
+		h.ok(h.nl.RouteAdd(&delegated))
 		for _, tool := range []string{"iptables", "ip6tables"} {
 			h.run(engineRules, tool+"-nft-restore")
 		}

@@ -72,7 +72,7 @@ func inChain(chain, text string) piece {
 }
 
 var (
-	six = regexp.MustCompile(`((?:^|@)[a-z_]+|(?:chain|goto|jump) (?:open|reply|ports|egress|from_network|high_port|preserve_port|peers(?:_[a-z]+)?))6\b`)
+	six = regexp.MustCompile(`((?:^|@)[a-z_]+|(?:chain|goto|jump) (?:open|reply|ports|inward|egress|from_network|high_port|preserve_port|peers(?:_[a-z]+)?))6\b`)
 	ip6 = regexp.MustCompile(`\bip6\b`)
 )
 
@@ -101,6 +101,7 @@ var generalities = []struct {
 	{regexp.MustCompile(`-p (tcp|udp|sctp) -m (tcp|udp|sctp) --([ds]port) [0-9:]+`), "-p PROTO -m PROTO --$3 PORTS"},
 	{regexp.MustCompile(`-p (tcp|udp|sctp) -j SNAT`), "-p PROTO -j SNAT"},
 	{regexp.MustCompile(`--to-destination \S+`), "--to-destination TARGET"},
+	{regexp.MustCompile(`NETMAP --to \S+`), "NETMAP --to PREFIX"},
 	{regexp.MustCompile(`--to-source \S+`), "--to-source SOURCE"},
 	{regexp.MustCompile(`ipv6-icmp`), "icmp"},
 }

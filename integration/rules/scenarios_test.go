@@ -29,6 +29,8 @@ func scenarios() []scenario {
 		{"ipv6", "IPv6", "--ipv6", "-p 8000:80",
 			"Everything is there twice, with the same meaning. A port that names no address of the host is published in both families; `-p [::]:8000:80` would be the IPv6 half alone, `-p 0.0.0.0:8000:80` the other one. Packets to `[::1]` never come by these rules: the kernel does not route them to a bridge, so a relay in the daemon serves them.",
 			[]string{"published"}},
+		{"ipv6-prefix", "A prefix that changes", "--ipv6 -o ipv6=prefix", "-p 8000:80",
+			"The host was delegated 2001:db8:1200::/56. IPv6 leaves by the container's address in the last subnet of that, and port 80 is reached there; a new prefix changes these entries and nothing else ([how](../ipv6.md#a-prefix-that-changes)). The host's port 8000 is published as ever.", nil},
 		{"internal", "An internal network", "--internal", "-p 8000:80",
 			"Containers talk to each other and to the host, and to nobody else. What they publish is not published: there is no entry for the port. Nor is anything translated. The entries are the same with IPv6, since they name the bridge and no address.",
 			[]string{"internal", "same-network"}},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -66,7 +67,7 @@ func further() []network {
 // estate is everything that a version is asked for. A version that does not
 // know an option of the later ones refuses the network, which is left out then.
 func estate() []network {
-	return append(further(), []network{
+	return []network{
 		{
 			id: id("1"), subnets: []string{"10.50.0.0/24", "fd00:50::/64"}, aux: "10.50.0.9",
 			options: map[string]string{"driver.mtu": "1400"},
@@ -108,11 +109,21 @@ func estate() []network {
 			},
 			endpoints: []endpoint{{id: id("9"), ports: []port{{17, "", 80, "", 8084, 8084}}}},
 		},
+	}
+}
+
+// reaching is the rest of it: networks that reach further than the host, and bound what does.
+func reaching() []network {
+	return append(further(), []network{
 		{
 			id: id("7"), subnets: []string{"10.58.0.0/24"},
 			options: map[string]string{"gangway.rate.in": "100mbit/1mb", "gangway.rate.out": "50mbit",
 				"gangway.routes": "10.9.0.0/16 via 10.58.0.5", "gangway.host_routes": "10.9.0.0/16 via 10.58.0.5", "gangway.no_default_route": "true", "driver.mtu": "auto"},
 			endpoints: []endpoint{{id: id("8"), options: map[string]string{"gangway.rate.out": "none", "gangway.promiscuous": "true", "gangway.routes": "none"}}},
+		},
+		{
+			id: id("a"), subnets: []string{"10.62.0.0/24", "fd00:62::/64"}, options: map[string]string{"gangway.ipv6": "prefix", "gangway.ipv6.prefix": "eth0", "gangway.ipv6.subnet": "0x10"},
+			endpoints: []endpoint{{id: id("5"), ports: []port{{6, "", 80, "", 8085, 8085}}}},
 		},
 		{
 			id: id("0"), subnets: []string{"10.59.0.0/24"}, options: map[string]string{"gangway.policy": "agents", "gangway.lock": "true"},
@@ -154,7 +165,7 @@ func (a *asker) ask(op string, body map[string]any) map[string]any {
 func create(t *testing.T, p *program, old bool) []call {
 	t.Helper()
 	var all []call
-	for _, n := range estate() {
+	for _, n := range slices.Concat(estate(), reaching()) {
 		a := &asker{t: t, p: p}
 		a.network(n)
 		if a.failed != nil && !old {

@@ -25,8 +25,11 @@ that Gangway refused since the daemon's start; --json says why:
 
 ` + aboutNames + `
 
-Values for --format: .Name, .ID, .Mode, .Subnets, .Gateways, .Bridge, .MTU,
-.ICC, .Guarded, .Endpoints, .Dropped, .Options.`
+OUTSIDE is the prefix by which a network with gangway.ipv6=prefix is known
+outside today.
+
+Values for --format: .Name, .ID, .Mode, .Subnets, .Outside, .Gateways, .Bridge,
+.MTU, .ICC, .Guarded, .Endpoints, .Dropped, .Options.`
 
 // aboutNames is for all lists.
 const aboutNames = `Names are the engine's. Without its API ids stand in their place. The table is
@@ -35,11 +38,11 @@ not wider than 120 columns; --no-trunc cuts nothing, and shows more columns.`
 func networksView() view {
 	return view{
 		headers: row{
-			"Name": "NETWORK", "ID": "NETWORK ID", "Mode": "MODE", "Subnets": "SUBNETS", "Gateways": "GATEWAYS", "Bridge": "BRIDGE",
+			"Name": "NETWORK", "ID": "NETWORK ID", "Mode": "MODE", "Subnets": "SUBNETS", "Gateways": "GATEWAYS", "Outside": "OUTSIDE", "Bridge": "BRIDGE",
 			"MTU": "MTU", "ICC": "ICC", "Guarded": "GUARDED", "Endpoints": "ENDPOINTS", "Dropped": "DROPPED", "Options": "OPTIONS",
 		},
 		short: `{{.Name}}\t{{.Mode}}\t{{.Subnets}}\t{{.Bridge}}\t{{.Endpoints}}\t{{.Dropped}}\t{{.Options}}`,
-		long:  `{{.Name}}\t{{.ID}}\t{{.Mode}}\t{{.Subnets}}\t{{.Gateways}}\t{{.Bridge}}\t{{.MTU}}\t{{.ICC}}\t{{.Guarded}}\t{{.Endpoints}}\t{{.Dropped}}\t{{.Options}}`,
+		long:  `{{.Name}}\t{{.ID}}\t{{.Mode}}\t{{.Subnets}}\t{{.Outside}}\t{{.Gateways}}\t{{.Bridge}}\t{{.MTU}}\t{{.ICC}}\t{{.Guarded}}\t{{.Endpoints}}\t{{.Dropped}}\t{{.Options}}`,
 	}
 }
 
@@ -94,8 +97,12 @@ func (q query) networkRow(n plugin.Network) row {
 	if n.MTU != 0 {
 		mtu = strconv.Itoa(n.MTU)
 	}
+	outside := "-"
+	if n.Outside.IsValid() {
+		outside = n.Outside.String()
+	}
 	return row{
-		"Name": q.name(n.Name, n.ID), "ID": q.id(n.ID), "Mode": mode(n), "Subnets": join(n.Subnets), "Gateways": join(n.Gateways), "Bridge": bridge,
+		"Name": q.name(n.Name, n.ID), "ID": q.id(n.ID), "Mode": mode(n), "Subnets": join(n.Subnets), "Outside": outside, "Gateways": join(n.Gateways), "Bridge": bridge,
 		"MTU": mtu, "ICC": yesNo(n.ICC), "Guarded": yesNo(n.Guarded), "Endpoints": strconv.Itoa(n.Endpoints), "Dropped": dropped(n.Dropped), "Options": options(n.Options),
 	}
 }

@@ -53,7 +53,7 @@ func (f Facts) queued(t Target) (all []Finding) {
 // hostAddress says that a port is published at an address that the host does not have.
 func (f Facts) hostAddress(p plugin.Port) []Finding {
 	at := p.HostIP
-	if at.IsUnspecified() || at.IsLoopback() || p.Path == routed || f.Host.Links == nil {
+	if at.IsUnspecified() || at.IsLoopback() || p.Path == routed || p.Path == plugin.PathPrefix || f.Host.Links == nil {
 		return nil
 	}
 	for _, l := range f.Host.Links {

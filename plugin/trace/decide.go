@@ -128,6 +128,10 @@ func (d *Decision) published(s State, f Flow, p plugin.Port) {
 	inside := netip.AddrPortFrom(p.ContainerIP, p.ContainerFirst+(f.Destination.Port()-p.First))
 	d.step("to %s/%s, a port that %s on network %s publishes at %s", f.Destination, f.Protocol, nameOf(p.Whose, p.EndpointID), netName(n), p.HostIP)
 	local := f.Destination.Addr().IsLoopback()
+	if p.Path == plugin.PathPrefix && f.From.Host {
+		d.end(Unknown, "what the host itself sends there is not translated: it reaches the container at %s", inside)
+		return
+	}
 	if local && !f.From.Host {
 		d.end(Dropped, "%s is reached by the host itself alone", f.Destination.Addr())
 		return
@@ -264,6 +268,11 @@ func (d *Decision) out(s State, f Flow) {
 	case n.Options["gangway.gateway"] != "":
 		d.end(Unknown, "what leaves network %s goes by its gateway (%s) or is dropped; the gateway itself leaves by the host", netName(n), n.Options["gangway.gateway"])
 		return
+	case n.Options["gangway.ipv6"] != "" && f.Destination.Addr().Is6() && !n.Outside.IsValid():
+		d.end(Dropped, "the host has no prefix into which network %s could be translated (gangway.ipv6=prefix)", netName(n))
+		return
+	case n.Options["gangway.ipv6"] != "" && f.Destination.Addr().Is6():
+		d.step("its source becomes the address with the same host part in %s (gangway.ipv6=prefix)", n.Outside)
 	case mode(n, f) == "routed":
 		d.step("its source stays: mode routed")
 	case n.Options["com.docker.network.bridge.enable_ip_masquerade"] == "false":

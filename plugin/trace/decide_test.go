@@ -38,6 +38,10 @@ func shop() State {
 		n.Options["com.docker.network.bridge.enable_ip_masquerade"] = "false"
 	})
 	network("hidden", "10.0.10.", func(n *plugin.Network) { n.Options["gangway.gateway"] = "container:vpn" })
+	network("prefix", "fd00:11::", func(n *plugin.Network) {
+		n.Options["gangway.ipv6"], n.Outside = "prefix", netip.MustParsePrefix("2001:db8:5::/64")
+	})
+	network("waiting", "fd00:12::", func(n *plugin.Network) { n.Options["gangway.ipv6"] = "prefix" })
 	open := func(at int, ip, protocol, from string) {
 		e := &s.Endpoints[at]
 		e.Open = append(e.Open, driver.OpenStatus{Protocol: protocol, IP: addr(ip), First: 80, Last: 90, From: from})
@@ -55,6 +59,7 @@ func shop() State {
 	port("tcp", "::", 8000, 8009, "10.0.1.2", "relay")
 	port("udp", "0.0.0.0", 53, 53, "10.0.1.2", "nat")
 	port("udp", "192.0.2.1", 53, 53, "10.0.1.3", "nat")
+	port("tcp", "2001:db8:5::2", 80, 80, "fd00:11::2", "prefix")
 	port("tcp", "127.0.0.1", 9000, 9000, "10.0.1.2", "nat")
 	return s
 }
@@ -136,6 +141,12 @@ func decisions() []decided {
 		{"10.0.1.2 198.51.100.1:80/tcp", Accepted, []string{"its source becomes an address of the host"}},
 		{"10.0.5.2 198.51.100.1:80/tcp", Accepted, []string{"its source stays: mode routed"}},
 		{"10.0.9.2 198.51.100.1:80/tcp", Accepted, []string{"enable_ip_masquerade=false"}},
+		{"fd00:11::2 [2001:db8:9::1]:80/tcp", Accepted, []string{"in 2001:db8:5::/64 (gangway.ipv6=prefix)"}},
+		{"fd00:12::2 [2001:db8:9::1]:80/tcp", Dropped, []string{"no prefix into which network waiting"}},
+		{"2001:db8:9::1 [2001:db8:5::2]:80/tcp", Accepted, []string{"translated to [fd00:11::2]:80"}},
+		{"2001:db8:9::1 [2001:db8:5::2]:8000/tcp", Unknown, []string{"Gangway is not on the way"}},
+		{"2001:db8:9::1 [2001:db8:5::2]:81/tcp", Unknown, []string{"Gangway is not on the way"}},
+		{"host [2001:db8:5::2]:80/tcp", Unknown, []string{"it reaches the container at [fd00:11::2]:80"}},
 		{"10.0.10.2 198.51.100.1:80/tcp", Unknown, []string{"goes by its gateway (container:vpn) or is dropped"}},
 		{"10.0.3.2 198.51.100.1:80/tcp", Dropped, []string{"nothing leaves internal network inner"}},
 		{"host 198.51.100.1:80/tcp", Unknown, []string{"not on the way"}},

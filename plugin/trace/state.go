@@ -166,10 +166,11 @@ func (f Flow) source() plugin.Endpoint {
 // itself before those of all addresses.
 func (s State) published(f Flow) (p plugin.Port, found bool) {
 	to := f.Destination
-	if !slices.Contains(s.Host, to.Addr()) && !to.Addr().IsLoopback() {
-		return p, false
-	}
+	own := slices.Contains(s.Host, to.Addr()) || to.Addr().IsLoopback()
 	for _, run := range s.Ports {
+		if own == (run.Path == plugin.PathPrefix) {
+			continue // that is for what is no address of the host's
+		}
 		at := run.HostIP == to.Addr() || run.HostIP.IsUnspecified() && run.HostIP.Is6() == to.Addr().Is6()
 		if at && run.Protocol == f.Protocol && run.First <= to.Port() && to.Port() <= run.Last && (!found || p.HostIP.IsUnspecified()) {
 			p, found = run, true

@@ -72,6 +72,7 @@ func Run(t *testing.T, newBackend NewBackend, o Options) {
 		{"Modes", s.modes},
 		{"Peers", s.peers},
 		{"Gateways", s.gateways},
+		{"Translation", s.translation},
 		{"SourceCheck", s.sourceCheck},
 		{"PortShadow", s.portShadow},
 		{"PortFlood", s.portFlood},

@@ -65,6 +65,12 @@ var addresses = map[string]both{
 	"V":        pair("10.8.0.1", "fd00:8::1"),
 	"v1":       pair("10.8.0.2", "fd00:8::2"),
 	"v2":       pair("10.8.0.3", "fd00:8::3"),
+
+	// The containers of A as they are outside, see translation; of IPv6 alone.
+	"a1 today":    pair("0.0.0.0", "2001:db8:100:ff::2"),
+	"a2 today":    pair("0.0.0.0", "2001:db8:100:ff::3"),
+	"a1 tomorrow": pair("0.0.0.0", "2001:db8:200:ff::2"),
+	"a2 tomorrow": pair("0.0.0.0", "2001:db8:200:ff::3"),
 }
 
 // everywhere is the destination of a default route.

@@ -51,6 +51,14 @@ func rich() firewall.Ruleset {
 			{NetworkID: id("a"), EndpointID: id("1"), Addr: netip.MustParseAddr("fd00:a::2"), First: 20000, Last: 29999},
 			{NetworkID: id("e"), EndpointID: id("6"), Addr: netip.MustParseAddr("10.200.4.2"), Source: netip.MustParseAddr("192.0.2.7"), First: 53, Last: 53},
 		},
+		Translations: []firewall.Translation{
+			{NetworkID: id("7"), Bridge: "gw-777777777777", Inside: netip.MustParsePrefix("fd00:7::/64"), Outside: netip.MustParsePrefix("2001:db8:1:ff::/64")},
+			{NetworkID: id("8"), Bridge: "gw-888888888888", Inside: netip.MustParsePrefix("fd00:8::/80")},
+		},
+		Inward: []firewall.Inward{
+			{NetworkID: id("7"), EndpointID: id("1"), Proto: spec.TCP, Outside: netip.MustParseAddr("2001:db8:1:ff::2"), Inside: netip.MustParseAddr("fd00:7::2"), First: 80, Last: 80},
+			{NetworkID: id("7"), EndpointID: id("1"), Proto: spec.UDP, Outside: netip.MustParseAddr("2001:db8:1:ff::2"), Inside: netip.MustParseAddr("fd00:7::2"), First: 5000, Last: 5100},
+		},
 		Networks: []firewall.Network{
 			{ID: id("a"), Bridge: "gw-aaaaaaaaaaaa", ICC: true, Subnets: prefixes("10.200.0.0/24", "fd00:a::/64"),
 				Masquerade: prefixes("10.200.0.0/24", "fd00:a::/64"), Hairpin: prefixes("10.200.0.0/24", "fd00:a::/64")},

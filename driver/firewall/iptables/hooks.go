@@ -31,7 +31,8 @@ func hooks(six bool) []hook {
 		local = "! -s fe80::/10 ! -d ::1/128 " + local
 		return append(all,
 			hook{chain{"nat", "PREROUTING"}, local, dnatChain},
-			hook{chain{"nat", "OUTPUT"}, local, dnatChain})
+			hook{chain{"nat", "OUTPUT"}, local, dnatChain},
+			hook{chain{"nat", "PREROUTING"}, "-m addrtype ! --dst-type LOCAL -j " + inwardChain.name, inwardChain})
 	}
 	return append(all,
 		hook{chain{"nat", "PREROUTING"}, "! -d 127.0.0.0/8 " + local, dnatChain},

@@ -60,7 +60,9 @@ func isolationShared(f form) rules {
 			"-j " + isolatedChain.name,
 			"-j DROP",
 		},
-		outOfNetworkChain: {"-j " + outsideChain.name, "-j " + foreignChain.name},
+		// An answer has its translation already, whatever became of the prefix.
+		outOfNetworkChain: append(translated6(f, "-m conntrack --ctdir ORIGINAL -j "+untranslatedChain.name),
+			"-j "+outsideChain.name, "-j "+foreignChain.name),
 		// What others translated is for their rules.
 		foreignChain:     {translated + " -j RETURN", answers + " -j " + replyChain.name, "-j " + isolatedOutChain.name, "-j DROP"},
 		acceptChain:      {"-j ACCEPT"},

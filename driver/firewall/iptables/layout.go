@@ -47,6 +47,7 @@ func features() []feature {
 		{peerShared, peerElements, nil},
 		{refusedShared, refusedElements, nil},
 		{func(form) rules { return nil }, portElements, nil},
+		{translationShared, translationElements, nil},
 		{snatShared, snatElements, []chain{snatChain, masqueradeChain}},
 	}
 }

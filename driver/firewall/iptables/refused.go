@@ -14,12 +14,13 @@ var (
 // reasons are the chains whose rules drop for one network each, and for which reason.
 func reasons() map[chain]firewall.Reason {
 	return map[chain]firewall.Reason{
-		sourceCheckChain: firewall.Spoofed,
-		unpublishedChain: firewall.Unpublished,
-		isolatedChain:    firewall.Isolated,
-		isolatedOutChain: firewall.Isolated,
-		internalChain:    firewall.Isolated,
-		iccChain:         firewall.NoICC,
+		sourceCheckChain:  firewall.Spoofed,
+		unpublishedChain:  firewall.Unpublished,
+		isolatedChain:     firewall.Isolated,
+		isolatedOutChain:  firewall.Isolated,
+		internalChain:     firewall.Isolated,
+		iccChain:          firewall.NoICC,
+		untranslatedChain: firewall.Isolated,
 	}
 }
 

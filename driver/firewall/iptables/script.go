@@ -19,6 +19,9 @@ type script struct {
 	// adds says that something is added. What only removes goes the tables the
 	// other way round: no port leads to a network that does not accept it.
 	adds bool
+	// opens says that what was dropped for want of a translation is so no more: it has to be
+	// translated before.
+	opens bool
 	// stay holds the hooks that stay where they are.
 	stay rules
 }
@@ -36,8 +39,11 @@ func (s *script) repair(format string, args ...any) {
 // String is the input of iptables-restore, "" if there is nothing to do.
 func (s *script) String() string {
 	order := slices.Clone(tables)
-	if !s.adds {
+	switch {
+	case !s.adds:
 		slices.Reverse(order)
+	case s.opens:
+		order = []string{"raw", "nat", "filter"}
 	}
 	var b strings.Builder
 	for _, table := range order {
@@ -160,6 +166,7 @@ func (s *script) drop(is listing, want rules) {
 // be most of them, the chain is written anew.
 func (s *script) edit(c chain, is, want []string) (added, removed int) {
 	gone, fresh, ok := compare(is, want, fixed(c))
+	s.opens = s.opens || c == untranslatedChain && len(gone) > 0
 	if !ok || len(gone)+len(fresh) > len(want)/2+8 {
 		if len(is) > 0 {
 			s.add(c.table, "-F %s", c.name)

@@ -3,6 +3,7 @@ package iptables
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/gangway-net/gangway/driver/firewall"
@@ -23,12 +24,11 @@ var (
 // container publishes as it is keeps its port; all else gets one that nobody can choose.
 func snatShared(f form) rules {
 	r := rules{
-		snatChain: {
-			toBridge + " -g " + hairpinChain.name,
+		snatChain: slices.Concat([]string{toBridge + " -g " + hairpinChain.name}, translated6(f, "-j "+outwardChain.name), []string{
 			"-p udp -j " + preservePortChain.name,
 			"-j " + egressChain.name,
 			"-j " + egressOtherChain.name,
-		},
+		}),
 		hairpinChain: nil, preservePortChain: nil, egressChain: nil, egressOtherChain: nil,
 	}
 	if !f.six {

@@ -59,6 +59,7 @@ func join(a, b firewall.Ruleset) firewall.Ruleset {
 		Networks: slices.Concat(a.Networks, b.Networks), Ports: slices.Concat(a.Ports, b.Ports), Open: slices.Concat(a.Open, b.Open),
 		Peers:  slices.Concat(a.Peers, b.Peers),
 		Direct: slices.Concat(a.Direct, b.Direct), PreservedPorts: slices.Concat(a.PreservedPorts, b.PreservedPorts), Outside: slices.Concat(a.Outside, b.Outside),
+		Translations: slices.Concat(a.Translations, b.Translations), Inward: slices.Concat(a.Inward, b.Inward),
 		NoTransit: a.NoTransit.With(b.NoTransit), HighPorts: slices.Concat(a.HighPorts, b.HighPorts),
 	}
 }

@@ -22,7 +22,7 @@ type chain struct {
 
 // chains returns the chains, in a table; those that rules lead to come first.
 func chains(t *nft.Table, m firewall.Mark, high ranges, log bool) []chain {
-	all := slices.Concat(refusedChains(m), peerChains(permit(m)), verdictChains(m), transitChains(), openChains(), portChains(), sourceCheckChains(m), snatChains(high), hairpinChains(), baseChains(m))
+	all := slices.Concat(refusedChains(m), peerChains(permit(m)), verdictChains(m), transitChains(), openChains(), portChains(), translationChains(), sourceCheckChains(m), snatChains(high), hairpinChains(), baseChains(m))
 	for i := range all {
 		all[i].Table = t
 	}
@@ -55,7 +55,9 @@ func baseChains(m firewall.Mark) []chain {
 	closed := inet().in(noTransitSet)
 	nat, filter := nft.ChainTypeNAT, nft.ChainTypeFilter
 	first := base("prerouting", nat, nft.ChainHookPrerouting, *nft.ChainPriorityNATDest+1,
-		slices.Concat([][]expr.Any{rule(family4(), loopback4(16), verdict(expr.VerdictAccept))}, published)...)
+		slices.Concat([][]expr.Any{rule(family4(), loopback4(16), verdict(expr.VerdictAccept))}, published, [][]expr.Any{
+			rule(family6(), jump("inward6")), // to no address of the host's
+		})...)
 	second := base("output", nat, nft.ChainHookOutput, *nft.ChainPriorityNATDest+1, published...)
 	return []chain{
 		first, second, postrouting(),

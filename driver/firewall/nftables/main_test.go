@@ -149,6 +149,12 @@ func open(network, endpoint, bridge, from string, proto spec.Protocol, addr stri
 
 func both() firewall.Families { return firewall.Families{V4: true, V6: true} }
 
+func inward(proto spec.Protocol, first, last uint16) firewall.Inward {
+	return firewall.Inward{
+		NetworkID: id("7"), EndpointID: id("1"), Proto: proto, Outside: netip.MustParseAddr("2001:db8:1:ff::2"), Inside: netip.MustParseAddr("fd00:7::2"), First: first, Last: last,
+	}
+}
+
 // rich is a ruleset with one of everything.
 func rich() firewall.Ruleset {
 	return firewall.Ruleset{
@@ -174,6 +180,11 @@ func rich() firewall.Ruleset {
 			{NetworkID: id("a"), EndpointID: id("1"), Addr: netip.MustParseAddr("fd00:a::2"), First: 20000, Last: 29999},
 			{NetworkID: id("f"), EndpointID: id("6"), Addr: netip.MustParseAddr("10.200.4.2"), Source: netip.MustParseAddr("192.0.2.7"), First: 53, Last: 53},
 		},
+		Translations: []firewall.Translation{
+			{NetworkID: id("7"), Bridge: "gw-777777777777", Inside: netip.MustParsePrefix("fd00:7::/64"), Outside: netip.MustParsePrefix("2001:db8:1:ff::/64")},
+			{NetworkID: id("8"), Bridge: "gw-888888888888", Inside: netip.MustParsePrefix("fd00:8::/80")},
+		},
+		Inward: []firewall.Inward{inward(spec.TCP, 80, 80), inward(spec.UDP, 5000, 5100)},
 		Open: []firewall.Open{
 			open("e", "5", "gw-eeeeeeeeeeee", "", spec.TCP, "10.200.3.2", 80, 80),
 			open("e", "5", "gw-eeeeeeeeeeee", "", spec.UDP, "10.200.3.2", 1, 65535),

@@ -84,6 +84,9 @@ func snatChains(high ranges) []chain {
 				rule(of, h.own(), h.valueOf(sourceMap), snat(uint32(h.proto), high.of(p))))
 		}
 		egress := [][]expr.Any{rule(udp, h.in(preservedSet), jump(keep)), rule(udp, h.in(preservedRangeSet), jump(keep))}
+		if h.six() {
+			egress = append([][]expr.Any{rule(h.own(), h.outward())}, egress...)
+		}
 		for _, p := range protocols() {
 			egress = append(egress, rule(meta(expr.MetaKeyL4PROTO, 1), is(byte(p)), jump(random)))
 		}

@@ -20,12 +20,12 @@ import (
 // rows are the table of sets. Those that belong together stand in one file, with what
 // rulesets put into them and the rules that look there. nft lists sets in this order.
 func rows() []row {
-	return slices.Concat(isolationRows(), gatewayRows(), countingRows(), sourceCheckRows(), snatRows(), openRows(), peerRows(), portRows())
+	return slices.Concat(isolationRows(), gatewayRows(), countingRows(), sourceCheckRows(), snatRows(), openRows(), peerRows(), portRows(), translationRows())
 }
 
 // each calls put for every item of a ruleset, in no order that means anything.
 func each(r firewall.Ruleset, put putter) {
-	for _, of := range []func(firewall.Ruleset, putter){isolationElements, gatewayElements, sourceCheckElements, snatElements, openElements, peerElements, portElements} {
+	for _, of := range []func(firewall.Ruleset, putter){isolationElements, gatewayElements, sourceCheckElements, snatElements, openElements, peerElements, portElements, translationElements} {
 		of(r, put)
 	}
 }
@@ -37,7 +37,9 @@ type row struct {
 	name string
 	// perFamily says that each family has one, with 4 or 6 at the end of the name.
 	perFamily bool
-	kind      setKind
+	// sixOnly says that IPv4 has none.
+	sixOnly bool
+	kind    setKind
 	// key are the fields of the key, as rules load them from a packet.
 	key []field
 	// data are the fields of what a map leads to; verdict says that it leads to chains.
@@ -77,6 +79,11 @@ type set struct {
 func (s *set) span() bool         { return s.kind == interval && len(s.key) == 1 }
 func (s *set) concatenated() bool { return s.kind == interval && len(s.key) > 1 }
 
+// toInterval says that a map leads to the first and the last address of an interval.
+func (r row) toInterval() bool {
+	return len(r.data) == 2 && r.data[0].kind == address && r.data[1].kind == address
+}
+
 // of makes the set of a row.
 func (r row) of(h header) set {
 	s := set{row: r, family: h, keys: tupleOf(r.key, h.six()), leads: tupleOf(r.data, h.six())}
@@ -86,6 +93,10 @@ func (r row) of(h header) set {
 	}
 	if r.verdict {
 		s.DataType = nft.TypeVerdict
+	}
+	if r.toInterval() { // with withDataIntervals
+		s.DataType = s.leads.types[0]
+		s.DataType.Bytes *= 2
 	}
 	s.Counter = r.counted
 	if s.KeyType.Name == nft.TypeIFName.Name {
@@ -127,7 +138,7 @@ func sets(t *nft.Table) []set {
 	var all []set
 	for _, h := range slices.Concat([]header{inet()}, headers()) {
 		for _, r := range rows() {
-			if r.perFamily != (h.name != "") {
+			if r.perFamily != (h.name != "") || r.sixOnly && !h.six() {
 				continue
 			}
 			s := r.of(h)
@@ -189,8 +200,8 @@ func (h header) notIn(set string, by ...field) []expr.Any {
 }
 
 // valueOf puts what the map leads to into register 1 and behind it.
-func (h header) valueOf(set string, by ...field) []expr.Any {
-	return h.lookup(set, by, expr.Lookup{DestRegister: 1, IsDestRegSet: true})
+func (h header) valueOf(set string) []expr.Any {
+	return h.lookup(set, nil, expr.Lookup{DestRegister: 1, IsDestRegSet: true})
 }
 
 func (h header) verdictOf(set string, by ...field) []expr.Any {
@@ -333,6 +344,8 @@ func (s *set) show(i item) string {
 	case i.data == "":
 	case s.verdict:
 		text += " : goto " + i.data
+	case s.toInterval():
+		text += " : " + strings.Join(s.leads.show(i.data), "-")
 	default:
 		text += " : " + strings.Join(s.leads.show(i.data), " . ")
 	}

@@ -185,6 +185,10 @@ func (w *wire) compose(name string, flags uint32, write func(*nft.Conn) error) (
 		switch h.Type {
 		case newTable:
 			batch[i].Data = w.tableMessage(name, flags)
+		case newSet:
+			if batch[i].Data, err = withDataIntervals(batch[i].Data); err != nil {
+				return nil, fmt.Errorf("make the message of a set: %w", err)
+			}
 		case newRule:
 			for _, correct := range []func([]byte) ([]byte, error){withMasqueradeFlags, withDirections} {
 				if batch[i].Data, err = correct(batch[i].Data); err != nil {

@@ -126,6 +126,7 @@ function portDetails(e, p) {
   const how = {
     nat: "by the kernel (nat)", relay: "by the daemon (relay): the container sees the host as the client",
     "nat+relay": "by the kernel (nat); for [::1] and link-local clients by the daemon (relay)",
+    prefix: "by the kernel, at the container's address behind the host's prefix (gangway.ipv6=prefix)",
   };
   return [
     ...heading("Published port", `${hostPort(p)}/${p.protocol}`),
