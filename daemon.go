@@ -85,7 +85,7 @@ func serve(ctx context.Context, settings config.Settings, version plugin.Version
 	d.conditions.ask(cause.Unserved, measured.Unserved)
 	d.conditions.ask(cause.LeaseLost, d.lostLeases)
 	server, err := plugin.New(plugin.Options{
-		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver, Holdings: d.addresses, Drops: d.driver, Policies: d.driver, Rates: d.driver, Foreign: d.driver, Traffic: d.links, Names: book, Calls: measured, Metrics: measured, Causes: d.conditions.list,
+		Networks: d.driver, Addresses: d.addresses, Inspector: d.driver, Holdings: d.addresses, Drops: d.driver, Policies: d.driver, Rates: d.driver, Foreign: d.driver, Traffic: d.links, Names: book, Calls: measured, Metrics: measured, Causes: d.conditions.list, Serving: d.serving,
 		Version: version, Settings: settings.Texts, Log: log, Notify: notify, Watchdog: watchdog(log),
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/gangway-net/gangway/driver/nflog"
 	"github.com/gangway-net/gangway/driver/reader"
 	"github.com/gangway-net/gangway/driver/resolver"
+	"github.com/gangway-net/gangway/plugin"
 )
 
 // Where servers are named that are asked for names: the host's own, and those that engines ask
@@ -63,6 +64,15 @@ func (d *daemon) openResolver(table *nftables.PolicyTable, log *logrus.Entry) (*
 	d.conditions.ask(cause.Unresolved, r.Unresolved)
 	d.conditions.ask(cause.HostAsked, r.HostAsked)
 	return r, nil
+}
+
+// serving is where it and the reader of connections listen.
+func (d *daemon) serving() plugin.Serving {
+	if d.resolver == nil {
+		return plugin.Serving{}
+	}
+	at := d.resolver.Serving()
+	return plugin.Serving{Questions: at.Questions, Connections: at.Connections}
 }
 
 // askedHost is what the resolver asks the kernel. It has a connection to connection tracking

@@ -22,19 +22,32 @@ type Learned struct {
 	Policy *config.Policy `json:"policy,omitempty"`
 	Flows  int            `json:"flows,omitempty"`
 	Lost   uint64         `json:"lost,omitempty"`
+	// Seconds is how long it was watched. Cut says that this ended before its time.
+	Seconds int64 `json:"seconds,omitempty"`
+	Cut     bool  `json:"cut,omitempty"`
 }
 
+// afterwards is how long a lesson is told of what has passed before its end: a packet is kept back for some
+// time until it is told.
+const afterwards = 2 * overruleTime
+
 // LearnPolicy lets all pass that a network's containers, or one, send and get, for some time or
-// until ctx ends, and tells of it. Nothing of that is stored. It calls started when all is told.
+// until ctx ends, and tells of it. Either way policies refuse again from then on, and the policy is
+// told behind that. Nothing of it is stored. It calls started when all is told.
 func (d *Driver) LearnPolicy(ctx context.Context, of Whom, span time.Duration, started func() error, tell func(Learned) error) error {
-	l := learning{of: of}
 	over, cancel := context.WithTimeout(ctx, span)
 	defer cancel()
-	err := d.FollowDrops(over, func() error {
-		if err := d.setLearning(ctx, of, true); err != nil {
+	follow, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	notBegun := context.AfterFunc(over, end)
+	l := learning{of: of}
+	err := d.FollowDrops(follow, func() error {
+		if err := d.setLearning(over, of, true); err != nil {
 			return err
 		}
-		l.begun = true
+		notBegun()
+		l.ended = make(chan error, 1)
+		go d.learnUntil(over, &l, end)
 		return started()
 	}, func(p DroppedPacket) error {
 		flow, news := d.learn(&l, p)
@@ -43,24 +56,41 @@ func (d *Driver) LearnPolicy(ctx context.Context, of Whom, span time.Duration, s
 		}
 		return tell(Learned{Flow: flow})
 	})
-	if l.begun {
-		err = errors.Join(err, d.endLearning(ctx, of))
+	cancel()
+	if l.ended == nil {
+		return err
 	}
-	if err != nil || ctx.Err() != nil {
+	if err = errors.Join(err, <-l.ended); err != nil {
 		return err
 	}
 	texts, err := l.lesson.Policy()
 	if err != nil {
 		return fmt.Errorf("what was seen makes no policy: %w", err)
 	}
-	return tell(Learned{Policy: &texts, Flows: l.lesson.Flows(), Lost: l.lesson.Lost})
+	return tell(Learned{
+		Policy: &texts, Flows: l.lesson.Flows(), Lost: l.lesson.Lost,
+		Seconds: int64(l.watched.Round(time.Second) / time.Second), Cut: l.cut,
+	})
 }
 
 // learning is of whom, and what was seen.
 type learning struct {
 	of     Whom
-	begun  bool
 	lesson policy.Lesson
+	// ended gets the error of its end. Behind that watched is how long all passed, and cut says whether that
+	// was to be longer.
+	ended   chan error
+	watched time.Duration
+	cut     bool
+}
+
+// learnUntil has policies count again when ctx ends, and calls end when what was seen before is told.
+func (d *Driver) learnUntil(ctx context.Context, l *learning, end func()) {
+	begun := time.Now()
+	<-ctx.Done()
+	l.watched, l.cut = time.Since(begun), !errors.Is(ctx.Err(), context.DeadlineExceeded)
+	l.ended <- d.endLearning(ctx, l.of)
+	time.AfterFunc(afterwards, end)
 }
 
 // endLearning has what is said count again. What the kernel refuses is for the next check: the

@@ -35,12 +35,15 @@ func TestLearnPolicy(t *testing.T) {
 	inSync(t, f, d)
 	log.packets <- firewall.Refused{Reason: firewall.Audited, Option: policy.OptionEgress, In: bridgeName(netB), Protocol: "tcp", From: netip.MustParseAddrPort("10.1.0.2:5000"), To: netip.MustParseAddrPort("9.9.9.9:443")}
 	log.packets <- firewall.Refused{Reason: firewall.Audited, Option: policy.OptionEgress, In: bridgeName(netA), Protocol: "tcp", From: netip.MustParseAddrPort("10.0.0.2:5000"), To: netip.MustParseAddrPort("10.1.0.2:5432")}
+	stop() // what has passed before is told behind that
+	if err := <-done; err != nil || mode(netA, ep1) != "" {
+		t.Errorf("interrupted: %v, and the container has %q", err, mode(netA, ep1))
+	}
 	if l := <-told; l.Flow != "tcp 10.0.0.2 -> 10.1.0.2:5432" {
 		t.Errorf("told of %+v", l)
 	}
-	stop()
-	if err := <-done; err != nil || mode(netA, ep1) != "" {
-		t.Errorf("interrupted: %v, and the container has %q", err, mode(netA, ep1))
+	if l := <-told; l.Policy == nil || l.Flows != 1 || !l.Cut || l.Policy.Allow != "10.1.0.2:5432/tcp" {
+		t.Errorf("learned until it was interrupted: %+v, %+v", l, l.Policy)
 	}
 	inSync(t, f, d)
 
@@ -62,7 +65,7 @@ func learnAgain(t *testing.T, f *fakeHost, d *Driver, of Whom, mode func(network
 	if err := <-done; err != nil || mode(netA, ep1) != "" {
 		t.Errorf("at its end: %v, and the container has %q", err, mode(netA, ep1))
 	}
-	if l := <-told; l.Policy == nil || l.Policy.Egress != "deny" || l.Flows != 0 {
+	if l := <-told; l.Policy == nil || l.Policy.Egress != "deny" || l.Flows != 0 || l.Cut {
 		t.Errorf("learned %+v", l)
 	}
 }
@@ -78,7 +81,15 @@ func startLearningFor(ctx context.Context, t *testing.T, d *Driver, of Whom, spa
 	told, done = make(chan Learned, 10), make(chan error, 1)
 	started := make(chan struct{})
 	go func() {
-		done <- d.LearnPolicy(ctx, of, span, func() error { close(started); return nil }, func(l Learned) error { told <- l; return nil })
+		done <- d.LearnPolicy(ctx, of, span, func() error { close(started); return nil }, func(l Learned) error {
+			s, unlock := d.desired.Read()
+			defer unlock()
+			if l.Policy != nil && len(s.Learning) > 0 {
+				t.Error("the policy is told, and all passes yet")
+			}
+			told <- l
+			return nil
+		})
 	}()
 	select {
 	case <-started:

@@ -95,9 +95,8 @@ func (h holding) ofOne(n *model.Network, e *model.Endpoint) error {
 	return h.of(n, e)
 }
 
-// of checks what counts for a network, or for one container on it. What leaves by another
-// machine on the bridge does not pass the host. A policy with a name is for networks of either
-// family: only in options an entry of a family that the network lacks is a mistake.
+// of checks what counts for a network, or for one container on it. A policy with a name is for networks of
+// either family: only in options an entry of a family that the network lacks is a mistake.
 func (h holding) of(n *model.Network, e *model.Endpoint) error {
 	said, options := h.state.Said(n, e), n.Options.Policy
 	if e != nil {
@@ -116,6 +115,14 @@ func (h holding) of(n *model.Network, e *model.Endpoint) error {
 		return fmt.Errorf("this host cannot keep it: %s", d.o.Unpoliced)
 	case p.Open():
 		return nil
+	}
+	return seen(p, n)
+}
+
+// seen refuses a policy where the host does not see what it is about: what leaves by another machine on the
+// bridge does not pass it.
+func seen(p policy.Policy, n *model.Network) error {
+	switch {
 	case n.OnLAN():
 		return fmt.Errorf("containers and their neighbours on the LAN of %s reach each other without the host: leave gangway.uplink out, or the policy; GANGWAY_DEFAULT_EGRESS, _INGRESS and _HOST count for networks that have none", n.Options.Uplink)
 	case n.Adopted && p.Outward():

@@ -111,8 +111,7 @@ func dhcpShown(t *testing.T, e *harness.Engine, four string) {
 func dhcpAway(t *testing.T, e *harness.Engine, server *harness.DHCPServer, reached func(string)) {
 	t.Helper()
 	server.Stop(t)
-	e.KillGangway(t)
-	e.StartGangway(t)
+	crash(t, e)
 	reached("without the server, after a restart of the daemon")
 	begun := time.Now()
 	err := e.TryStart(t, harness.Container{Name: "late", Network: "n1"}, "true")

@@ -34,6 +34,7 @@ func exampleChecks() map[string]func(example) {
 		"mtu":              example.mtu,
 		"rates":            example.rates,
 		"routes":           example.routes,
+		"vpn":              example.vpn,
 		"lan":              example.lan,
 		"lan-one-card":     example.lanOneCard,
 		"ipv6-on-link":     example.ipv6OnLink,
@@ -210,6 +211,26 @@ func (x example) routes() {
 	if routes := x.Exec(x.t, x.container("client"), "ip", "route"); !strings.Contains(routes, "10.9.0.0/16 via 10.77.0.5") {
 		x.t.Errorf("routes of the client:\n%s", routes)
 	}
+}
+
+func (x example) vpn() {
+	if x.Driver == string(harness.Builtin) {
+		return
+	}
+	x.LAN.Outside.Serve(x.t, "tcp", "192.0.2.2:99")
+	x.behind()
+	x.Docker(x.t, "kill", "example-vpn")
+	if _, err := x.as("app").TryGet("tcp", "192.0.2.2:99", "-timeout", "1s"); err == nil {
+		x.t.Error("without the VPN the app reaches the outside")
+	}
+	x.Docker(x.t, "start", "example-vpn")
+	x.behind()
+}
+
+// behind waits until the app reaches the other end of the tunnel: the engine tells in the background who its gateway is.
+func (x example) behind() {
+	x.t.Helper()
+	harness.Eventually(x.t, 20*time.Second, "the app reaches the other end", func() error { return x.as("app").TryPing("10.64.0.1") })
 }
 
 func (x example) lan() {

@@ -129,7 +129,34 @@ func testUFW(t *testing.T, e *harness.Engine) {
 		c.suffer(t, "ufw reload", ""),
 		c.suffer(t, "/usr/lib/ufw/ufw-init restart", ""),
 	})
+	ufwNames(t, e)
 	settled(t, e)
+}
+
+// ufwNames: names in policies need what comes to the daemon. While ufw drops that, doctor says so, with what
+// docs/firewalls.md adds names and connections of strict names pass, and doctor has nothing to say.
+func ufwNames(t *testing.T, e *harness.Engine) {
+	t.Helper()
+	const subnet, drops = "10.85.0.0/24", "iptables filter INPUT, whose policy is drop, drops what containers send to the daemon"
+	e.LAN.Outside.Serve(t, "dns:registry.example=192.0.2.2", "192.0.2.2:53", "tls", "192.0.2.2:8443")
+	e.Network(t, "named", "--subnet", subnet, "-o", "gangway.egress=deny", "-o", "gangway.egress.allow=registry.example:8443,192.0.2.2:53", "-o", "gangway.egress.names=strict")
+	e.Sleep(t, harness.Container{Name: "agent", Network: "named", Args: []string{"--dns", "192.0.2.2"}})
+	agent := e.Inside("agent")
+	if _, err := agent.TryGet("tls", "registry.example:8443", "-timeout", "2s"); err == nil {
+		t.Error("ufw drops what comes to the host, and a name is reached")
+	}
+	if out, err := e.TryGangway("doctor", "agent"); err == nil || !strings.Contains(out, drops) {
+		t.Errorf("doctor says %s, %v, want %q", out, err, drops)
+	}
+	for _, proto := range []string{"udp", "tcp"} {
+		e.Run(t, "ufw", "allow", "from", subnet, "to", "any", "port", "10053:10180", "proto", proto)
+	}
+	agent.Get(t, "tls", "registry.example:8443")
+	if out, _ := e.TryGangway("doctor", "agent"); strings.Contains(out, "to the daemon") {
+		t.Errorf("ufw accepts it, and doctor says %s", out)
+	}
+	e.Docker(t, "rm", "-f", "agent")
+	e.Docker(t, "network", "rm", "named")
 }
 
 // rulesFile is an administrator's nftables.conf: what is not named is dropped.
@@ -155,7 +182,8 @@ const (
 	flushAll = "flush ruleset"
 	flushOwn = "table inet filter\ndelete table inet filter"
 
-	allowInput   = `iifgroup 18263 udp dport 53 accept`
+	allowInput = `iifgroup 18263 udp dport 53 accept
+		iifgroup 18263 th dport 10053-10180 accept`
 	allowForward = `ct state established,related accept
 		ct status dnat accept
 		iifgroup 18263 accept`

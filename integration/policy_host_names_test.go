@@ -59,12 +59,7 @@ func testPolicyHostNames(t *testing.T, e *harness.Engine) {
 	askServer(t, e, "127.0.0.54")
 	e.Sleep(t, harness.Container{Name: "second", Network: "n1"})
 	harness.Eventually(t, time.Minute, "the name's next address", func() error { return reached(e.Inside("second"), "registry.example:8443", "192.0.2.7:8443") })
-	if e.Driver != string(harness.Managed) {
-		e.KillGangway(t)
-		e.StartGangway(t)
-	} else {
-		e.KillPlugin(t)
-	}
+	crash(t, e)
 	harness.Eventually(t, time.Minute, "the name after a restart", func() error { return reached(e.Inside("second"), "registry.example:8443", "192.0.2.7:8443") })
 	// It is nothing wrong, but a line.
 	harness.Eventually(t, time.Minute, "what doctor says", func() error {

@@ -174,11 +174,12 @@ func namedPolicyKept(t *testing.T, e *harness.Engine, both, one map[string]bool)
 	wantReach(t, e, "tightened", "box", one)
 	wantReach(t, e, "tightened", "named", one)
 	wantReach(t, e, "without a policy", "free", both)
-	e.KillGangway(t)
-	wantReach(t, e, "while the daemon is down", "box", one)
-	e.StartGangway(t)
+	crash(t, e, func() { wantReach(t, e, "while the daemon is down", "box", one) })
 	wantReach(t, e, "after a restart", "box", one)
 	wantReach(t, e, "after a restart", "named", one)
+	if e.Driver == string(harness.Managed) {
+		return // whose end waits for the engine, and so is never in between
+	}
 	e.Run(t, "sh", "-c", fmt.Sprintf("cat >/tmp/named-both.yml <<'EOF'\n%sEOF\n", bothPorts))
 	for range 3 {
 		done := make(chan struct{})
@@ -186,9 +187,7 @@ func namedPolicyKept(t *testing.T, e *harness.Engine, both, one map[string]bool)
 			defer close(done)
 			_, _ = e.TryGangway("policy", "apply", "/tmp/named-both.yml")
 		}()
-		e.KillGangway(t)
-		<-done
-		e.StartGangway(t)
+		crash(t, e, func() { <-done })
 		want := one
 		if strings.Contains(e.Gangway(t, "policy", "show", "agents"), "5432") {
 			want = both
@@ -213,8 +212,7 @@ func namedPolicyExceptions(t *testing.T, e *harness.Engine) {
 	e.Gangway(t, "policy", "allow", "box", "192.0.2.2:5432/tcp", "--for", "1h")
 	wantReach(t, e, "an exception", "box", open)
 	wantReach(t, e, "an exception of another", "named", shut)
-	e.KillGangway(t)
-	e.StartGangway(t)
+	crash(t, e)
 	wantReach(t, e, "an exception, after a restart", "box", open)
 	harness.Eventually(t, 20*time.Second, "names after the restart", func() error {
 		out, err := e.TryGangway("policy", "explain", "box")

@@ -52,15 +52,11 @@ func testPolicyNames(t *testing.T, e *harness.Engine) {
 	e.Refused(t, []string{"gangway.egress.allow", "did you mean internet?"}, "network", "create", "-d", e.Driver, "-o", "gangway.egress=deny", "-o", "gangway.egress.allow=intrnet", "n2")
 	e.Refused(t, []string{"*. at its front"}, "network", "create", "-d", e.Driver, "-o", "gangway.egress=deny", "-o", "gangway.egress.allow=a.*.example", "n2")
 	e.Refused(t, []string{"can never match"}, "network", "create", "-d", e.Driver, "-o", "gangway.egress=deny", "-o", "gangway.egress.allow=a.example", "-o", "gangway.egress.deny=b.example", "n2")
-	if e.Driver == string(harness.Managed) {
-		e.KillPlugin(t)
-	} else {
-		e.KillGangway(t)
+	crash(t, e, func() {
 		if try(agent, "late.wild.example:8443") || !try(agent, "192.0.2.2:8443") {
 			t.Error("while the daemon is down something new is open, or what was learned is closed")
 		}
-		e.StartGangway(t)
-	}
+	})
 	harness.Eventually(t, time.Minute, "names after a restart", func() error {
 		if !try(agent, "late.wild.example:8443") || !try(agent, "registry.example:8443") {
 			return fmt.Errorf("not reached")

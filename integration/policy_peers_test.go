@@ -62,8 +62,7 @@ func testPolicyPeers(t *testing.T, e *harness.Engine) {
 			t.Errorf("traced:\n%s", out)
 		}
 		flow := e.StreamInside(t, "app", "10.77.0.5:5432")
-		e.KillGangway(t)
-		e.StartGangway(t)
+		crash(t, e)
 		wantPeer(t, e, "app", "10.77.0.5:5432")
 		wantNoPeer(t, e, "after a restart", "app", "10.77.0.5:22", "db", app+":80", "other", "10.77.0.5:5432")
 		flow.Stop(t)

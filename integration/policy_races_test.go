@@ -105,13 +105,9 @@ func testPolicyRaces(t *testing.T, e *harness.Engine) {
 		e.Docker(t, "restart", "-t", "0", "shut", "own", "named")
 		step("after they have started again")
 	}
-	if e.Driver == string(harness.Managed) {
-		e.KillPlugin(t)
-	} else {
-		e.KillGangway(t)
-		step("while the daemon is down")
-		e.StartGangway(t)
-	}
+	back := killGangway(t, e)
+	step("while the daemon is down, or comes back")
+	back()
 	step("while the daemon comes back")
 	flushGangway(t, e)
 	for _, r := range racers { // what is open may be gone for a moment

@@ -57,15 +57,11 @@ func testPolicyStrict(t *testing.T, e *harness.Engine) {
 	e.Refused(t, []string{"gangway.egress.names=strict", "has none"}, "network", "create", "-d", e.Driver, "-o", "gangway.egress=deny", "-o", "gangway.egress.names=strict", "n3")
 	e.Refused(t, []string{"can never match", "TCP alone"}, "network", "create", "-d", e.Driver, "-o", "gangway.egress=deny", "-o", "gangway.egress.names=strict", "-o", "gangway.egress.allow=a.example:443/udp", "n3")
 	e.Refused(t, []string{"did you mean strict?"}, "network", "create", "-d", e.Driver, "-o", "gangway.egress.names=strit", "n3")
-	if e.Driver == string(harness.Managed) {
-		e.KillPlugin(t)
-	} else {
-		e.KillGangway(t)
+	crash(t, e, func() {
 		if try(agent, "tls:registry.example", "192.0.2.2:8443") {
 			t.Error("while the daemon is down a connection passes")
 		}
-		e.StartGangway(t)
-	}
+	})
 	harness.Eventually(t, time.Minute, "names after a restart", func() error {
 		if !try(agent, "tls", "registry.example:8443") || !try(agent, "tls", "a.wild.example:8443") {
 			return errors.New("not reached")

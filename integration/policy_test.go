@@ -253,13 +253,9 @@ func policyDecided(t *testing.T, e *harness.Engine) {
 func policyHeld(t *testing.T, e *harness.Engine, r *hostileRoom, ways []way) {
 	t.Helper()
 	ways = slices.DeleteFunc(slices.Clone(ways), func(w way) bool { return !strings.HasPrefix(w.to, "outside") })
-	if e.Driver == string(harness.Managed) {
-		e.KillPlugin(t) // the engine starts it again
-	} else {
-		e.KillGangway(t)
-		r.shut("while the daemon is down", ways)
-		e.StartGangway(t)
-	}
+	back := killGangway(t, e)
+	r.shut("while the daemon is down, or comes back", ways)
+	back()
 	r.shut("after a restart", ways)
 	flushGangway(t, e)
 	// What is allowed may be gone for a moment.

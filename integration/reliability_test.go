@@ -148,6 +148,23 @@ func killGangway(t *testing.T, e *harness.Engine) (back func()) {
 	return func() {}
 }
 
+// crash kills gangway, and waits until it is back with its networks. Meanwhile is run where it stays
+// down until then: the engine starts the plugin again at once.
+func crash(t *testing.T, e *harness.Engine, meanwhile ...func()) {
+	t.Helper()
+	back := killGangway(t, e)
+	if e.Driver == string(harness.Daemon) {
+		for _, do := range meanwhile {
+			do()
+		}
+	}
+	back()
+	harness.Eventually(t, 30*time.Second, "gangway is back", func() error {
+		_, err := e.TryGangway("networks")
+		return err
+	})
+}
+
 func ready(t *testing.T, e *harness.Engine) {
 	t.Helper()
 	harness.Eventually(t, 30*time.Second, "gangway is ready", func() error {

@@ -77,19 +77,6 @@ func testEventsRestart(t *testing.T, e *harness.Engine) {
 	}
 }
 
-// crash kills the daemon, and waits until networks are restored.
-func crash(t *testing.T, e *harness.Engine) {
-	t.Helper()
-	if e.Driver == string(harness.Daemon) {
-		e.KillGangway(t)
-		e.StartGangway(t)
-	} else {
-		e.KillPlugin(t)
-		ready(t, e)
-	}
-	e.Gangway(t, "networks")
-}
-
 // testSupport: the file for a ticket has the state, rules, links and versions of a real host,
 // and neither the environment of the daemon nor that of a container.
 func testSupport(t *testing.T, e *harness.Engine) {

@@ -38,9 +38,9 @@ func testUplinkMove(t *testing.T, e *harness.Engine) {
 	}
 
 	putOnLink(t, e, bridge, "10.88.0.77/24")
-	e.KillGangway(t)
+	back := killGangway(t, e)
 	e.Run(t, "ip", "addr", "add", "10.88.0.1/24", "brd", "+", "dev", "lan2")
-	e.StartGangway(t)
+	back()
 	putOnLink(t, e, bridge, "10.88.0.78/24")
 	movedReaches(t, e)
 

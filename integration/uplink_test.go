@@ -131,9 +131,9 @@ func lanHeals(t *testing.T, e *harness.Engine, reached func(when string)) {
 	healed("taken out")
 	e.Run(t, "ip", "link", "set", "lan1", "down")
 	healed("set down")
-	e.KillGangway(t)
+	back := killGangway(t, e)
 	e.Run(t, "ip", "link", "set", "lan1", "nomaster")
-	e.StartGangway(t)
+	back()
 	healed("taken out while the daemon was away")
 }
 

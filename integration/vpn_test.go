@@ -236,8 +236,6 @@ func vpnHeals(h hidden) {
 		})
 		h.through("after " + damage)
 	}
-	e.KillGangway(t)
-	h.through("while the daemon is away")
-	e.StartGangway(t)
+	crash(t, e, func() { h.through("while the daemon is away") })
 	h.through("with the daemon again")
 }

@@ -47,11 +47,20 @@ type Status struct {
 	Started time.Time   `json:"started"`
 	// Settings are those that the daemon runs with, as text, by flag; secret ones are masked.
 	Settings map[string]string `json:"settings,omitempty"`
+	// Serving is where containers whose policy has names are served.
+	Serving Serving `json:"serving,omitzero"`
 	// Calls of the plugin protocol since the start: under way, answered, and
 	// answered with an error.
 	InFlight int64 `json:"inFlight"`
 	Served   int64 `json:"served"`
 	Failed   int64 `json:"failed"`
+}
+
+// Serving are ports of the host: where questions for names are answered, and where connections of strict
+// names are read. 0 is nowhere.
+type Serving struct {
+	Questions   uint16 `json:"questions,omitempty"`
+	Connections uint16 `json:"connections,omitempty"`
 }
 
 // ErrorBody is what the admin API answers when it cannot, with a status other
@@ -192,7 +201,12 @@ func (s *Server) Causes(of driver.Status) []cause.Cause {
 
 func (s *Server) status(ctx context.Context) Status {
 	status := s.named(s.o.Inspector.Status(ctx))
+	var at Serving
+	if s.o.Serving != nil {
+		at = s.o.Serving()
+	}
 	return Status{
+		Serving:  at,
 		Status:   status,
 		State:    cause.Worst(status.Causes),
 		Version:  s.o.Version,

@@ -23,7 +23,8 @@ type Learned struct {
 const maxLessonTime = 7 * 24 * time.Hour
 
 // LearnQuery is the name and query by which the admin API is asked to learn a policy: one JSON object a
-// line, the last of which has the policy. Who goes before ends it.
+// line, the last of which has the policy. Who goes before ends it, and gets the policy that far if
+// only what he sends has ended (shutdown(2) with SHUT_WR).
 func LearnQuery(of driver.Whom, span time.Duration) string {
 	return PolicyQuery("learn", of, "") + "&seconds=" + strconv.FormatInt(int64(span/time.Second), 10)
 }
@@ -35,13 +36,13 @@ func (s *Server) learnPolicy(w http.ResponseWriter, r *http.Request) {
 		adminJSON(w, http.StatusBadRequest, ErrorBody{Error: fmt.Sprintf("seconds %q: want 1 to %d", r.URL.Query().Get("seconds"), int64(maxLessonTime/time.Second))})
 	} else {
 		s.streamLines(w, r, func(ctx context.Context, started func() error, line func(any) error) error {
-			return s.o.Policies.LearnPolicy(ctx, whomOf(r), span, started, func(l driver.Learned) error { return line(s.learned(whomOf(r), span, l)) })
+			return s.o.Policies.LearnPolicy(ctx, whomOf(r), span, started, func(l driver.Learned) error { return line(s.learned(whomOf(r), l)) })
 		})
 	}
 }
 
 // learned puts the text to the policy that was learned of somebody.
-func (s *Server) learned(of driver.Whom, span time.Duration, l driver.Learned) Learned {
+func (s *Server) learned(of driver.Whom, l driver.Learned) Learned {
 	if l.Policy == nil {
 		return Learned{Learned: l}
 	}
@@ -52,7 +53,10 @@ func (s *Server) learned(of driver.Whom, span time.Duration, l driver.Learned) L
 		called = cmp.Or(names.ContainerName, short(of.EndpointID))
 		whom = "container " + printable.Word(called) + " on " + whom
 	}
-	about := []string{fmt.Sprintf("learned of %s in %s, flows: %d", whom, span, l.Flows)}
+	about := []string{fmt.Sprintf("learned of %s in %s, flows: %d", whom, time.Duration(l.Seconds)*time.Second, l.Flows)}
+	if l.Cut {
+		about = append(about, "cut short before its time; something may be missing")
+	}
 	if l.Lost > 0 {
 		about = append(about, fmt.Sprintf("packets lost, as they came too fast: %d; something may be missing", l.Lost))
 	}

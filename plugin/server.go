@@ -68,6 +68,8 @@ type Options struct {
 	// Causes, if set, tells what else keeps the daemon from being ok. It waits for nothing.
 	Causes  func() []cause.Cause
 	Version Version
+	// Serving, if set, tells where containers whose policy has names are served.
+	Serving func() Serving
 	// Settings are shown to who asks for the status.
 	Settings map[string]string
 	Log      *logrus.Entry

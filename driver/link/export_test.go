@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -132,6 +133,17 @@ func (h *Handle) StopBefore(n int) {
 			return errStopped
 		}
 		return nil
+	}
+}
+
+// KillBefore ends the process as kill -9 does, before the nth change of what is somebody else's.
+func (h *Handle) KillBefore(n int) {
+	h.before = func() error {
+		if n--; n >= 0 {
+			return nil
+		}
+		_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+		select {}
 	}
 }
 

@@ -19,7 +19,12 @@ import (
 	"github.com/gangway-net/gangway/integration/nstest"
 )
 
-func TestMain(m *testing.M) { nstest.Main(m) }
+func TestMain(m *testing.M) {
+	if job := os.Getenv(moveEnv); job != "" {
+		os.Exit(doomedMove(job))
+	}
+	nstest.Main(m)
+}
 
 const (
 	netID   = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

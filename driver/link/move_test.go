@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -64,10 +65,16 @@ func hosting(t *testing.T, do func(f fixture, b spec.Bridge, p spec.LANPort, flo
 			}
 			return nil
 		})
-		b, p := onLAN()
-		b.Host, p.Move = true, true
+		b, p := moving()
 		do(f, b, p, f.flows(pid))
 	})
+}
+
+// moving is a network whose uplink is eth1, and has what the host has there move to its bridge.
+func moving() (spec.Bridge, spec.LANPort) {
+	b, p := onLAN()
+	b.Host, p.Move = true, true
+	return b, p
 }
 
 var (
@@ -246,17 +253,51 @@ func (f fixture) heals(ctx context.Context, b spec.Bridge, p spec.LANPort) {
 	f.sh("ip route del 10.77.0.0/16")
 }
 
-// stopped moves, there or back, until a step.
-func (f fixture) stopped(ctx context.Context, step int, back bool, b spec.Bridge, p spec.LANPort) error {
-	f.StopBefore(step)
-	if back {
-		return errors.Join(f.DeleteLANPort(ctx, p), f.DeleteBridge(ctx, b))
+// moveEnv tells a second run of the test binary what to move, and before which change to be killed.
+const moveEnv = "GANGWAY_LINK_MOVE"
+
+// killed has another process move, there or back, which is killed before a change. It says no if there are fewer.
+func (f fixture) killed(step int, back bool) bool {
+	f.t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %t", moveEnv, step, back))
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return false
+	case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL:
+		return true
 	}
-	_, err := f.EnsureLANPort(ctx, p)
-	return err
+	f.t.Errorf("step %d: %v\n%s", step, err, out)
+	return false
 }
 
-// TestMoveKilled: a process that ends at whatever step of moving, there or back, leaves a host that is reached, and the next
+// doomedMove is that process. It ends with 0 if it was not killed.
+func doomedMove(job string) (code int) {
+	var step int
+	var back bool
+	ctx := context.Background()
+	_, err := fmt.Sscan(job, &step, &back)
+	h, failed := link.New(link.Options{})
+	if err = errors.Join(err, failed); err == nil {
+		b, p := moving()
+		h.KillBefore(step)
+		if back {
+			err = errors.Join(h.DeleteLANPort(ctx, p), h.DeleteBridge(ctx, b))
+		} else {
+			_, err = h.EnsureLANPort(ctx, p)
+		}
+		h.Close()
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+// TestMoveKilled: a process that is killed (kill -9) at whatever step of moving, there or back, leaves a host that is reached, and the next
 // one makes it whole or takes it back. Nothing is lost.
 func TestMoveKilled(t *testing.T) {
 	ctx := context.Background()
@@ -297,10 +338,7 @@ func TestMoveKilled(t *testing.T) {
 						_, err = f.EnsureLANPort(ctx, p)
 						f.ok(err)
 					}
-					f.another(func(f fixture) { err = f.stopped(ctx, steps, c.back, b, p) })
-					if ended = err == nil; !ended && !link.Stopped(err) {
-						t.Errorf("step %d: %v", steps, err)
-					}
+					ended = !f.killed(steps, c.back)
 					f.alive("killed", flows)
 					f.another(func(f fixture) { c.next(f, before, b, p) })
 					f.alive("afterwards", flows)

@@ -147,6 +147,16 @@ func (r *Reader) listen(wanted bool) (uint16, error) {
 	return r.sockets.port, nil
 }
 
+// Port is where it listens; 0 for nowhere.
+func (r *Reader) Port() uint16 {
+	r.listening.mu.Lock()
+	defer r.listening.mu.Unlock()
+	if r.sockets == nil {
+		return 0
+	}
+	return r.sockets.port
+}
+
 // leaveRoom leaves three quarters of the open files that the daemon may have to all else.
 func (r *Reader) leaveRoom() {
 	var files unix.Rlimit

@@ -143,6 +143,17 @@ func (r *Resolver) serve() (at policy.Serving, err error) {
 	return at, err
 }
 
+// Serving is where those with names are served just now.
+func (r *Resolver) Serving() policy.Serving {
+	at := policy.Serving{Connections: r.reader.Port()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sockets != nil {
+		at.Questions = r.sockets.port
+	}
+	return at
+}
+
 func (r *Resolver) answerAt(inUse map[config.Policy]policy.Policy) (uint16, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

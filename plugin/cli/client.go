@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -249,6 +250,27 @@ func (d *daemon) stream(ctx context.Context, name string, take func(json.RawMess
 			return err
 		}
 	}
+}
+
+// streamToEnd is stream, but the end of ctx asks the daemon to come to an end as well: what it says then is
+// handed to take too, for so long.
+func (d *daemon) streamToEnd(ctx context.Context, name string, limit time.Duration, take func(json.RawMessage) error) error {
+	whole, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(limit, cancel) })()
+	// Who sends no more can still be answered, and is gone as far as the daemon sees.
+	var conn net.Conn
+	asked := &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) { conn = info.Conn },
+		WroteRequest: func(httptrace.WroteRequestInfo) {
+			context.AfterFunc(ctx, func() {
+				if half, ok := conn.(*net.UnixConn); !ok || half.CloseWrite() != nil {
+					cancel()
+				}
+			})
+		},
+	}
+	return d.stream(httptrace.WithClientTrace(whole, asked), name, take)
 }
 
 // untilEnd is no error after ctx has ended.

@@ -100,11 +100,13 @@ func (q query) state(ctx context.Context) (s doctor.State, err error) {
 		}
 	}
 	s.Unguarded, s.Protection = h.Unguarded, h.Protection
-	for name, into := range map[string]any{"networks": &s.Networks, "endpoints": &s.Endpoints, "ports": &s.Ports} {
+	var status plugin.Status
+	for name, into := range map[string]any{"status": &status, "networks": &s.Networks, "endpoints": &s.Endpoints, "ports": &s.Ports} {
 		if _, err = q.answer(ctx, name, into); err != nil {
 			return s, err
 		}
 	}
+	s.Serving = status.Serving
 	s.Files, s.FileLimit = q.files(ctx)
 	return s, nil
 }

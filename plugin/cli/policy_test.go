@@ -21,6 +21,8 @@ import (
 type policies struct {
 	kept       map[string]model.NamedPolicy
 	exceptions []driver.ExceptionStatus
+	// cut ends learning before its time.
+	cut func(context.Context)
 }
 
 func (p *policies) Policies() (all []driver.PolicyStatus) {
@@ -47,7 +49,7 @@ func (p *policies) ApplyPolicies(_ context.Context, all []model.NamedPolicy, dry
 	return out, nil
 }
 
-func (p *policies) LearnPolicy(_ context.Context, of driver.Whom, span time.Duration, started func() error, tell func(driver.Learned) error) error {
+func (p *policies) LearnPolicy(ctx context.Context, of driver.Whom, span time.Duration, started func() error, tell func(driver.Learned) error) error {
 	if of.NetworkID == net2 {
 		return errors.New("a policy of it is learned already")
 	}
@@ -57,7 +59,12 @@ func (p *policies) LearnPolicy(_ context.Context, of driver.Whom, span time.Dura
 	if err := tell(driver.Learned{Flow: fmt.Sprintf("tcp %s -> 192.0.2.9:443 for %s", of.EndpointID, span)}); err != nil {
 		return err
 	}
-	return tell(driver.Learned{Policy: &config.Policy{Egress: "deny", Allow: "192.0.2.9:443/tcp,a.example", Ingress: "none", Host: "53"}, Flows: 2, Lost: 1})
+	last := driver.Learned{Policy: &config.Policy{Egress: "deny", Allow: "192.0.2.9:443/tcp,a.example", Ingress: "none", Host: "53"}, Flows: 2, Lost: 1, Seconds: int64(span / time.Second)}
+	if p.cut != nil {
+		p.cut(ctx)
+		last.Seconds, last.Cut = 192, true
+	}
+	return tell(last)
 }
 
 func (p *policies) RemovePolicy(_ context.Context, name string) error {
@@ -158,6 +165,39 @@ func TestPolicy(t *testing.T) {
 			t.Errorf("%q completes to %q", line, r.stdout)
 		}
 	}
+}
+
+// TestLearnCut: who interrupts learning has what was learned until then, which is a regular end; a daemon that ends it says
+// so; and one that does not answer keeps nobody.
+func TestLearnCut(t *testing.T) {
+	i := namedHost()
+	released, release := context.WithCancel(t.Context())
+	for _, c := range []struct {
+		what        string
+		interrupted bool
+		wait        func(context.Context) // before the daemon tells of the policy
+		code        int
+		stderr      string
+		policy      bool
+	}{
+		{"the daemon ends", false, nil, exitProblem, "the daemon ends: cut short after 3m12s of 1h0m0s", true},
+		{"interrupted", true, func(ctx context.Context) { <-ctx.Done() }, exitOK, "\ncut short after 3m12s of 1h0m0s", true},
+		{"no answer", true, func(context.Context) { <-released.Done() }, exitProblem, "has not said what was learned", false},
+	} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		i.policies = &policies{cut: func(asked context.Context) {
+			if c.interrupted {
+				interrupt()
+				c.wait(asked)
+			}
+		}}
+		r := gangwayUntil(ctx, host(t, i), "policy", "learn", "shop-web-1", "--for", "1h", "--timeout", "1s")
+		interrupt()
+		if r.code != c.code || !strings.Contains(r.stderr, c.stderr) || strings.Contains(r.stdout, "# cut short") != c.policy || strings.Contains(r.stdout, "192.0.2.9:443/tcp") != c.policy {
+			t.Errorf("%s: %+v", c.what, r)
+		}
+	}
+	release()
 }
 
 // TestDiff: what goes and what comes, and nothing else.

@@ -19,7 +19,8 @@ const policyLearnLong = `Watch what a running container, or all containers of a 
 time, and print the policy that would have allowed it, for "gangway policy apply".
 
 Nothing is refused meanwhile, whatever policies say. That ends with the time, with an interrupt of
-this command, or with the daemon, and nothing of it is stored. Each flow is told on the standard
+this command (Ctrl-C, SIGTERM), or with the daemon, and nothing of it is stored. An interrupt is a
+regular end: the policy is that of what was seen until then. Each flow is told on the standard
 error when it is seen first; flows that have begun before are not seen.
 
 Destinations are names where the containers have asked for these, and networks of Gangway
@@ -60,7 +61,7 @@ func policyLearn() policyLeaf {
 var errLearned = errors.New("all is said")
 
 func (q query) learn(ctx context.Context, d *daemon, of driver.Whom, span time.Duration) error {
-	err := d.stream(ctx, plugin.LearnQuery(of, span), func(line json.RawMessage) error {
+	err := d.streamToEnd(ctx, plugin.LearnQuery(of, span), q.timeout, func(line json.RawMessage) error {
 		var next plugin.Learned
 		if err := json.Unmarshal(line, &next); err != nil {
 			return fmt.Errorf("the daemon on %s is of another version: %w", d.socket, err)
@@ -70,16 +71,30 @@ func (q query) learn(ctx context.Context, d *daemon, of driver.Whom, span time.D
 			_, err := fmt.Fprintln(q.hint, printable.Text(next.Flow))
 			return err
 		case q.json:
-			return cmp.Or(q.printLines([]json.RawMessage{line}), errLearned)
+			return cmp.Or(q.printLines([]json.RawMessage{line}), q.endLearned(ctx, next, span))
 		}
 		_, err := fmt.Fprint(q.out, next.Text)
-		return cmp.Or(err, errLearned)
+		return cmp.Or(err, q.endLearned(ctx, next, span))
 	})
 	if errors.Is(err, errLearned) {
 		return nil
 	}
 	if err == nil {
-		err = errors.New("it ended before its time, so there is no policy; nothing of it is left")
+		err = errors.New("it ended before its time, and the daemon has not said what was learned; nothing of it is left")
 	}
 	return err
+}
+
+// endLearned ends the stream. A lesson that was cut short says so; that is an error unless who has asked for it
+// did so.
+func (q query) endLearned(ctx context.Context, l plugin.Learned, span time.Duration) error {
+	if !l.Cut {
+		return errLearned
+	}
+	cut := fmt.Sprintf("cut short after %s of %s: what would have come later is missing", time.Duration(l.Seconds)*time.Second, span)
+	if ctx.Err() == nil {
+		return fmt.Errorf("the daemon ends: %s", cut)
+	}
+	_, err := fmt.Fprintln(q.hint, cut)
+	return cmp.Or(err, errLearned)
 }

@@ -39,6 +39,8 @@ type State struct {
 	// Ports are the published ones, and in Facts also those that are reached by the
 	// container's own address.
 	Ports []plugin.Port
+	// Serving is where the daemon serves containers whose policy has names.
+	Serving plugin.Serving
 	// Files are the descriptors that the daemon has open and may have; 0 for unknown.
 	Files, FileLimit int
 	// Engine says why the engine does not answer; empty if it does, or was not asked.

@@ -130,6 +130,8 @@ func (m *Match) option(name, value string, not bool) bool {
 		return m.SourcePorts.read(value, ":", not)
 	case "--ctorigdstport":
 		return m.HostPorts.read(value, ":", not)
+	case "--dst-type":
+		m.Types = Names{strings.Split(value, ","), not}
 	case "--ctstate", "--state":
 		m.States = Names{strings.Split(value, ","), not}
 	default:

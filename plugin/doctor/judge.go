@@ -66,6 +66,7 @@ func Judge(f Facts, t Target) (all []Finding) {
 	}
 	all = append(all, f.attached(t)...)
 	all = append(all, f.filtered(t)...)
+	all = append(all, f.served(t)...)
 	all = append(all, f.reached(t)...)
 	all = append(all, f.client(t)...)
 	all = append(all, f.host(t)...)

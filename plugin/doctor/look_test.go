@@ -238,7 +238,7 @@ func (c planted) check(t *testing.T, s State, target Target, client netip.Addr) 
 
 func plantedAll() map[string]planted {
 	all := map[string]planted{}
-	for _, group := range []map[string]planted{plantedInside(), plantedRules(), plantedWays(), plantedLimits(), plantedUnseen(), plantedPrograms()} {
+	for _, group := range []map[string]planted{plantedInside(), plantedRules(), plantedWays(), plantedLimits(), plantedUnseen(), plantedPrograms(), plantedNames()} {
 		for name, c := range group {
 			if _, there := all[name]; there {
 				panic(fmt.Sprint("twice: ", name))

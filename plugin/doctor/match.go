@@ -18,6 +18,8 @@ type Match struct {
 	SourcePorts Spans
 	// States are those of connection tracking, such as NEW.
 	States Names
+	// Types are those of the destination, such as LOCAL for an address of the host.
+	Types Names
 	// Partly says that it asks for more than is known here.
 	Partly bool
 }
@@ -48,6 +50,8 @@ type Packet struct {
 	// To is the container's address and port, HostPort what was asked for.
 	To       netip.AddrPort
 	HostPort uint16
+	// From is the client's address, as far as it is known.
+	From netip.Addr
 	// Out is the network's bridge, Port the link of the container there; both are empty for
 	// a packet that is not forwarded. In is where it comes in, as far as that is known.
 	Out, Port, In string
@@ -82,7 +86,7 @@ func of(match, not bool) answer {
 func (m Match) matches(p Packet) answer {
 	all := yes
 	for _, a := range []answer{
-		m.protocol(p), m.source(p), m.destination(p), m.in(p), m.out(p), m.port(p), m.sourcePort(p), m.hostPort(p), m.state(p),
+		m.protocol(p), m.source(p), m.destination(p), m.in(p), m.out(p), m.port(p), m.sourcePort(p), m.hostPort(p), m.state(p), m.destinationType(p),
 	} {
 		all = min(all, a)
 	}
@@ -104,6 +108,8 @@ func (m Match) source(p Packet) answer {
 		return yes
 	case p.Answer:
 		return m.Source.has(p.To.Addr())
+	case p.From.IsValid():
+		return m.Source.has(p.From)
 	}
 	return maybe
 }
@@ -116,6 +122,8 @@ func (m Match) destination(p Packet) answer {
 	switch {
 	case len(m.Destination.All) == 0:
 		return yes
+	case p.Answer && p.From.IsValid():
+		return m.Destination.has(p.From)
 	case !p.Translated || p.Answer:
 		return maybe
 	}
@@ -199,6 +207,17 @@ func (m Match) state(p Packet) answer {
 		return of(has("ESTABLISHED", "established", "DNAT", "dnat"), m.States.Not)
 	}
 	return of(has("NEW", "new", "DNAT", "dnat"), m.States.Not)
+}
+
+// destinationType is known of what has come to the host.
+func (m Match) destinationType(p Packet) answer {
+	switch {
+	case len(m.Types.All) == 0:
+		return yes
+	case p.Answer || !slices.Contains(p.Hooks, "input"):
+		return maybe
+	}
+	return of(m.Types.has("LOCAL") || m.Types.has("local"), m.Types.Not)
 }
 
 func (n Names) has(link string) bool {

@@ -123,6 +123,7 @@ func (m *Match) nft(body json.RawMessage) bool {
 			Meta    struct{ Key string }
 			Ct      struct{ Key string }
 			Payload struct{ Protocol, Field string }
+			Fib     nftFib
 		}
 		Right json.RawMessage
 	}
@@ -135,7 +136,7 @@ func (m *Match) nft(body json.RawMessage) bool {
 		return false
 	}
 	l := c.Left
-	switch key := l.Meta.Key + l.Ct.Key + l.Payload.Field; key {
+	switch key := l.Meta.Key + l.Ct.Key + l.Payload.Field + l.Fib.of(); key {
 	case "iifname", "iif":
 		m.In = Names{all, not}
 	case "oifname", "oif":
@@ -143,6 +144,8 @@ func (m *Match) nft(body json.RawMessage) bool {
 	case "l4proto":
 		m.Protocol = all[0]
 		return len(all) == 1 && !not
+	case "daddr type":
+		m.Types = Names{all, not}
 	case "state", "status":
 		m.States = Names{all, not}
 	case "sport":
@@ -158,6 +161,19 @@ func (m *Match) nft(body json.RawMessage) bool {
 		return false
 	}
 	return true
+}
+
+// nftFib is what a condition asks the routing table.
+type nftFib struct {
+	Result string
+	// Flags is a name, or a list of names.
+	Flags json.RawMessage
+}
+
+// of is what is asked, of what; empty for nothing.
+func (f nftFib) of() string {
+	flags, _ := nftValues(f.Flags)
+	return strings.TrimSpace(strings.Join(append(flags, f.Result), " "))
 }
 
 func (m *Match) nftAddresses(field string, all []string, not bool) bool {

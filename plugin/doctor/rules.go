@@ -131,6 +131,7 @@ func (w *walk) chain(name string, how answer, depth int) verdict {
 	if depth > deepest {
 		return goesOn
 	}
+	left := false // somebody may be back where the chain was called
 	for _, r := range w.base.Chains[name] {
 		if w.steps++; w.steps > longest {
 			return goesOn
@@ -147,8 +148,14 @@ func (w *walk) chain(name string, how answer, depth int) verdict {
 		case match == no || strings.HasPrefix(r.Target, ownPrefix):
 			continue
 		}
-		if end, ends := w.rule(r, match, how, depth); ends {
+		end, ends := w.rule(r, match, how, depth)
+		switch {
+		case ends && left:
+			return goesOn
+		case ends:
 			return end
+		case r.Verdict == "return" && match == maybe:
+			left, how = true, maybe
 		}
 	}
 	return goesOn
