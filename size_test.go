@@ -35,6 +35,7 @@ var records = map[string]string{
 	"driver/model.Endpoint":    "as it is stored",
 	"driver/model.Network":     "as it is stored",
 	"driver/nftrace.Event":     "an attribute of the kernel's message each",
+	"driver/plan.Source":       "what plans follow from, a field each",
 	"driver/spec.Bridge":       "a setting of the kernel each",
 	"driver/spec.RoutingRule":  "an attribute of the kernel's rule each",
 	"driver/spec.Veth":         "a setting of the kernel each",

@@ -288,8 +288,7 @@ func TestNetworkOptionsTable(t *testing.T) {
 		"gangway.rate.in": "100mbit", "gangway.rate.out": "1gbit/1mb",
 		"gangway.routes": "10.9.0.0/16 via 10.80.0.5", "gangway.host_routes": "10.9.0.0/16 via 10.80.0.5", "gangway.no_default_route": "true",
 		"gangway.uplink": "eth1", "gangway.host_access": "true", "gangway.uplink.move": "true", "gangway.gateway": "container:vpn",
-		"gangway.ndp_proxy": "eth0",
-		"gangway.ipv6":      "prefix", "gangway.ipv6.prefix": "eth0", "gangway.ipv6.subnet": "0x5",
+		"gangway.ndp_proxy": "eth0", "gangway.ipv6": "prefix", "gangway.ipv6.prefix": "eth0", "gangway.ipv6.subnet": "0x5",
 	}
 	table := NetworkOptionsTable()
 	for _, row := range table {

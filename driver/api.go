@@ -80,9 +80,13 @@ type GatewayCheck struct {
 
 // NetworkStatus is one network as the admin API shows it.
 type NetworkStatus struct {
-	ID      string         `json:"id"`
-	Bridge  string         `json:"bridge"`
-	Adopted bool           `json:"adopted,omitempty"`
+	ID      string `json:"id"`
+	Bridge  string `json:"bridge"`
+	Adopted bool   `json:"adopted,omitempty"`
+	// Further are the network's further bridges, if it has any, and Room is how many endpoints it
+	// takes.
+	Further []string       `json:"furtherBridges,omitempty"`
+	Room    int            `json:"room,omitempty"`
 	Subnets []netip.Prefix `json:"subnets"`
 	// Gateways are where containers send what leaves the network.
 	Gateways []netip.Addr `json:"gateways"`

@@ -55,12 +55,21 @@ func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (C
 			}
 			return model.Change{}, model.RepeatedEndpoint(old, e)
 		}
-		return model.Change{Endpoints: []model.EndpointChange{{After: e}}}, cmp.Or(d.refuseHostDNS(n, r), d.admitOwnPolicy(s, n, e), s.AdmitEndpoint(n, e))
+		return model.Change{Endpoints: []model.EndpointChange{{After: e}}}, cmp.Or(d.refuseHostDNS(n, r), d.admitOwnPolicy(s, n, e), s.AdmitEndpoint(n, e), d.refuseUnguardedBridge(n, e))
 	})
 	if err != nil || !e.MACChosen {
 		return CreateEndpointResult{}, err
 	}
 	return CreateEndpointResult{MAC: net.HardwareAddr(e.MAC)}, nil
+}
+
+// refuseUnguardedBridge refuses a further bridge where the host cannot be kept off it.
+func (d *Driver) refuseUnguardedBridge(n *model.Network, e *model.Endpoint) error {
+	if e.Further == 0 || d.o.Unguarded == "" {
+		return nil
+	}
+	return fmt.Errorf("network %s is full: its bridge %s takes %d containers, and a further one needs a filter that the kernel lacks (%s); put this container on another network",
+		model.Short(n.ID), n.Bridge, model.BridgeRoom, d.o.Unguarded)
 }
 
 // DeleteEndpoint removes an endpoint, joined or not. An unknown one is no

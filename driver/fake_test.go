@@ -178,7 +178,9 @@ func (f *fakeHost) EnsureVeth(_ context.Context, v spec.Veth) ([]string, error) 
 	if _, there := f.veths[v.EndpointID]; v.Detached && !there {
 		return nil, nil
 	}
-	if _, ok := f.bridges[v.Bridge]; !ok && !v.Detached {
+	_, first := f.bridges[v.HostBridge()]
+	_, further := f.objects[ruleID{spec.KindFurtherBridge, v.Bridge}]
+	if (!first || v.First != "" && !further) && !v.Detached {
 		return nil, fmt.Errorf("bridge %s is missing", v.Bridge)
 	}
 	if reflect.DeepEqual(f.veths[v.EndpointID], v) {
@@ -243,7 +245,11 @@ func (f *fakeHost) Veths(context.Context) (map[string]spec.VethInfo, error) {
 	defer unlock()
 	out := map[string]spec.VethInfo{}
 	for id, v := range f.veths {
-		out[id] = spec.VethInfo{Host: v.Host, Peer: v.Peer, Moved: !f.outside[id], Bridge: v.Bridge, NetworkID: f.bridges[v.Bridge].NetworkID}
+		is := spec.VethInfo{Host: v.Host, Peer: v.Peer, Moved: !f.outside[id], Bridge: v.Bridge, NetworkID: f.bridges[v.Bridge].NetworkID}
+		if b, further := f.objects[ruleID{spec.KindFurtherBridge, v.Bridge}].(spec.FurtherBridge); further {
+			is.NetworkID, is.Further = b.NetworkID, b.Number
+		}
+		out[id] = is
 	}
 	return out, nil
 }

@@ -139,6 +139,9 @@ func (d *Driver) recoverEndpoint(ctx context.Context, n *model.Network, a Recove
 	if !veths[e.ID].Moved {
 		return false, nil // its container has ended; the next check finds that
 	}
+	if at := veths[e.ID]; at.NetworkID == n.ID && at.Further <= model.MaxBridges {
+		e.Further = at.Further // nobody moves for that
+	}
 	err = d.writer.Regain(ctx, func(s *model.State) (model.Change, error) {
 		if s.Endpoints[e.ID] != nil {
 			return model.Change{}, nil

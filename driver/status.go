@@ -64,6 +64,8 @@ func (d *Driver) Networks(ctx context.Context) []NetworkStatus {
 			ID:        n.ID,
 			Bridge:    n.Bridge,
 			Adopted:   n.Adopted,
+			Further:   furtherNames(state, n),
+			Room:      n.Room(),
 			Subnets:   n.Subnets(),
 			Gateways:  n.DefaultGateways(),
 			Outside:   plan.OutsidePrefix(state, n, prefixes),
@@ -82,6 +84,14 @@ func (d *Driver) Networks(ctx context.Context) []NetworkStatus {
 	}
 	slices.SortFunc(out, func(a, b NetworkStatus) int { return cmp.Compare(a.Bridge, b.Bridge) })
 	return out
+}
+
+// furtherNames are those of a network's further bridges.
+func furtherNames(s *model.State, n *model.Network) (names []string) {
+	for _, number := range s.Further(n.ID) {
+		names = append(names, n.FurtherName(number))
+	}
+	return names
 }
 
 // Endpoints lists the endpoints, sorted by bridge and address, with what the

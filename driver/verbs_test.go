@@ -296,28 +296,6 @@ func TestLostEndpointYieldsBothAddresses(t *testing.T) {
 	inSync(t, f, d)
 }
 
-// TestBridgeIsFull: the container that a bridge has no port for is refused by
-// name and early, and there is room again when one goes.
-func TestBridgeIsFull(t *testing.T) {
-	f := newFakeHost()
-	d := newTestDriver(t, f, "boot")
-	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/16", "10.0.0.1")))
-	request := func(i int) CreateEndpointRequest {
-		return endpointRequest(netA, fmt.Sprintf("%012dep", i), fmt.Sprintf("10.0.%d.%d/16", 1+i/250, i%250))
-	}
-	for i := range model.MaxPorts {
-		must(t, endpointErr(d.CreateEndpoint(t.Context(), request(i))))
-	}
-	ops := f.ops
-	err := endpointErr(d.CreateEndpoint(t.Context(), request(model.MaxPorts)))
-	if err == nil || !strings.Contains(err.Error(), "is full") || !strings.Contains(err.Error(), "1023") || f.ops != ops {
-		t.Fatalf("%d operations, error %v", f.ops-ops, err)
-	}
-	must(t, endpointErr(d.CreateEndpoint(t.Context(), request(0)))) // the same again
-	must(t, d.DeleteEndpoint(t.Context(), netA, request(5).EndpointID))
-	must(t, endpointErr(d.CreateEndpoint(t.Context(), request(model.MaxPorts))))
-}
-
 // TestUnguarded: where the kernel cannot filter, networks are as they were before
 // there was a filter, unless they ask for it; that is shown.
 func TestUnguarded(t *testing.T) {

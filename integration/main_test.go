@@ -39,6 +39,7 @@ func reachScenarios() []scenario {
 		{name: "ndp-proxy", run: testNDPProxy, plugin: true, own: true, rules: true},
 		{name: "uplink-move", run: testUplinkMove, plugin: true, own: true, rules: true},
 		{name: "rate", run: testRate, plugin: true, own: true},
+		{name: "large", run: testLarge, own: true, rules: true},
 	}
 }
 

@@ -88,10 +88,17 @@ func (p *Comparer) unpruned(want plan.Links) ([]spec.Bridge, []spec.Veth) {
 	s, unlock := p.Desired.Read()
 	defer unlock()
 	bridges, veths := slices.Clone(want.Bridges), slices.Clone(want.Veths)
+	for _, b := range want.Further {
+		bridges = append(bridges, spec.Bridge{Name: b.Name, NetworkID: b.Owner()})
+	}
 	for id, v := range p.Owners.Unclaimed() {
 		if s.Networks[v.NetworkID] == nil && v.NetworkID != "" {
 			// Whatever its name is, as that of one that gangway only uses.
 			bridges = append(bridges, spec.Bridge{Name: v.Bridge, NetworkID: v.NetworkID, Adopted: true})
+		}
+		if v.Further > 0 {
+			further := spec.FurtherBridge{NetworkID: v.NetworkID, Number: v.Further}
+			bridges = append(bridges, spec.Bridge{Name: v.Bridge, NetworkID: further.Owner()})
 		}
 		if s.Endpoints[id] == nil {
 			veths = append(veths, spec.Veth{EndpointID: id, Host: v.Host, Bridge: v.Bridge, Ifb: plan.Ifb(id)})
@@ -123,12 +130,30 @@ func (c *Comparison) bridges(ctx context.Context, want plan.Links) {
 		}
 	}
 	c.sort(spec.KindBridge)
+	c.further(ctx, want.Further)
 	for _, six := range []bool{false, true} {
 		if want.Forward.Has(six) {
 			c.Note(c.Ensure(ctx, spec.Forwarding{Six: six}))
 		}
 	}
 	c.sort(spec.KindForwarding)
+}
+
+// further mends further bridges, and what joins them to the first ones.
+func (c *Comparison) further(ctx context.Context, want []spec.FurtherBridge) {
+	for _, b := range want {
+		if !slices.ContainsFunc(b.On(), c.of.Has) {
+			continue
+		}
+		c.Mend(ctx, b.NetworkID, func(s *model.State) spec.Object {
+			n := s.Networks[b.NetworkID]
+			if n == nil || !slices.Contains(s.Further(n.ID), b.Number) {
+				return nil
+			}
+			return plan.FurtherBridges(n, []int{b.Number}, c.Facts.Uplink())[0]
+		})
+	}
+	c.sort(spec.KindFurtherBridge)
 }
 
 // suspects chooses the pairs to be looked at closely. Those that are gone are

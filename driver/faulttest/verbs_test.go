@@ -348,7 +348,7 @@ func doomedVerb(j job) error {
 		k = interval
 	}
 	w.faults.set(j.n, k, j.late)
-	if err := verbs()[j.verb].run(context.Background(), w); err != nil {
+	if err := doomable()[j.verb].run(context.Background(), w); err != nil {
 		return err
 	}
 	if _, hit := w.faults.hit(); hit {

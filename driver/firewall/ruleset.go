@@ -86,6 +86,10 @@ type Network struct {
 	// passes within it, which comes by the firewall with br_netfilter, is accepted; all else is as
 	// with any such link.
 	Host bool `json:",omitempty"`
+	// Further says that the bridge is a further one of a network (see spec.FurtherBridge). What passes
+	// within it is that network's wire, and neither tracked nor translated: it comes by
+	// the firewall where it concerns the host, at the first bridge. Host is set as well.
+	Further bool `json:",omitempty"`
 	// Internal cuts the network off from everything but itself.
 	Internal bool
 	// Gateways are the addresses of the one container, at most one a family, for which an

@@ -104,6 +104,7 @@ func Modules() []Module {
 		{"`sch_ingress`, `cls_bpf`", "the [port filter](architecture.md#the-port-filter)", "`gangway status` says `unguarded`; networks with `anti_spoofing=true` or `enable_icc=false` are refused"},
 		{"`nf_tables`, `nft_chain_nat`, `nft_fib_inet`", "the nftables backend", "iptables, or, with `GANGWAY_FIREWALL=nftables`, an error that names them"},
 		{"`sch_tbf`; `ifb`, `act_mirred`", "[rates](rate.md); the last one also for containers that [watch](taps.md#a-container-that-watches)", "a container with a rate does not start, and the error names what is missing"},
+		{"`act_mirred`; `xt_CT` with the iptables backend", "[networks of more than 1000 containers](large.md)", "the next container does not start, and the error names what is missing"},
 		{"`xt_devgroup`, `xt_conntrack`, `xt_mark`, `xt_comment`, `xt_addrtype`, `xt_rpfilter`, `xt_TCPMSS`", "the iptables backend; the first three also for the FORWARD hook beside an engine", "the change is refused, with the modules that its rules need"},
 		{"`br_netfilter`", "nothing: Gangway does not load it", "frames within a bridge pass by the firewall; the port filter holds in any case"},
 		{"`8021q`", "[VLANs](lan.md#vlans) that Gangway makes", "such a network is refused; a VLAN that is there works"},

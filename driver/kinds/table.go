@@ -45,11 +45,13 @@ func Table(p Parts) drift.Kinds {
 		},
 		Then: []drift.Kind{
 			{Kind: commit.KindOf(spec.KindBridge, inKernel[spec.Bridge](p.Kernel)), Check: checkLinks},
+			{Kind: commit.KindOf(spec.KindFurtherBridge, inKernel[spec.FurtherBridge](p.Kernel)), CheckedWith: spec.KindBridge},
 			{Kind: commit.KindOf(spec.KindLANPort, inKernel[spec.LANPort](p.Kernel)), Check: lanPorts(p).check},
 			{Kind: commit.KindOf(spec.KindSteering, inKernel[spec.Steering](p.Kernel)), Check: steerings(p).check},
 			{Kind: commit.KindOf(spec.KindNDPProxy, inKernel[spec.NDPProxy](p.Kernel)), Check: ndpProxies(p).check},
 			{Kind: commit.KindOf(spec.KindForwarding, passing.actions()), CheckedWith: spec.KindBridge},
 			{Kind: commit.KindOf(spec.KindPair, pairs(p.Kernel)), CheckedWith: spec.KindBridge},
+			{Kind: commit.KindOf(spec.KindForwarded, inKernel[spec.Forwarded](p.Kernel)), Check: forwarded(p).check},
 			{Kind: commit.KindOf(spec.KindShaper, inKernel[spec.Shaper](p.Kernel)), Check: shapers(p).check},
 			{Kind: commit.KindOf(spec.KindMirror, inKernel[spec.Mirror](p.Kernel)), Check: mirrors(p).check},
 			{Kind: commit.KindOf(spec.KindProxied, inKernel[spec.Proxied](p.Kernel)), Check: addresses.check},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gangway-net/gangway/driver/commit"
 	"github.com/gangway-net/gangway/driver/drift"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -68,9 +69,8 @@ func (z zones) check(ctx context.Context, c *drift.Comparison) {
 // which the state follows it, so that whoever compares the zone with both takes
 // nothing for damage that is a verb's.
 //
-// A bridge that gangway only uses is in neither: it is the administrator's, and so
-// is its place there. Behind it may be a whole network, to which the host would be
-// opened.
+// A bridge that gangway only uses is in neither: see plan.Zones. Behind it may be a whole network, to
+// which the host would be opened.
 func (z zones) zoned() (bridges, moving []string) {
 	s, unlock := z.Desired.Read()
 	defer unlock()
@@ -81,8 +81,10 @@ func (z zones) zoned() (bridges, moving []string) {
 		}
 	}
 	for name, n := range s.Bridges {
-		if !n.Adopted && !z.Desired.Moving(name) {
-			bridges = append(bridges, name)
+		for _, zone := range plan.Zones(n, s.Further(n.ID)) {
+			if !z.Desired.Moving(name) {
+				bridges = append(bridges, zone.Bridge)
+			}
 		}
 	}
 	slices.Sort(bridges)

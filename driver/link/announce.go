@@ -29,7 +29,7 @@ func (h *Handle) announce(v spec.Veth, bridge netlink.Link) error {
 	}
 	for _, a := range v.Addresses {
 		if err := h.forgetNeighbour(bridge, a, v.MAC); err != nil {
-			return fmt.Errorf("announce %s on bridge %s: %w", a, v.Bridge, err)
+			return fmt.Errorf("announce %s on bridge %s: %w", a, v.HostBridge(), err)
 		}
 	}
 	to := &unix.SockaddrLinklayer{Ifindex: bridge.Attrs().Index, Halen: macLen}
@@ -40,7 +40,7 @@ func (h *Handle) announce(v spec.Veth, bridge netlink.Link) error {
 		}
 		copy(to.Addr[:], frame)
 		if err := unix.Sendto(h.packets, frame, 0, to); err != nil {
-			return fmt.Errorf("announce %s on bridge %s: %w", a, v.Bridge, err)
+			return fmt.Errorf("announce %s on bridge %s: %w", a, v.HostBridge(), err)
 		}
 	}
 	return nil

@@ -94,9 +94,11 @@ func (h *Handle) Check(ctx context.Context, of spec.Scope, bridges []spec.Bridge
 
 // checkEnd compares the host end of a pair that is there.
 func (h *Handle) checkEnd(of spec.Scope, v spec.Veth, all *view, c spec.LinkCheck) error {
-	if !of.All && all.bridges[v.Bridge] == nil {
-		if err := h.lookAt(v.Bridge, all); err != nil {
-			return err
+	for _, name := range []string{v.Bridge, v.HostBridge()} {
+		if !of.All && all.bridges[name] == nil {
+			if err := h.lookAt(name, all); err != nil {
+				return err
+			}
 		}
 	}
 	is := all.ends[v.EndpointID]
@@ -106,7 +108,8 @@ func (h *Handle) checkEnd(of spec.Scope, v spec.Veth, all *view, c spec.LinkChec
 	if is.name != v.Host {
 		return nil // its name comes first: see Prune
 	}
-	if !is.serves(v, all.bridges[v.Bridge]) || !h.filters(is, all.bridges[v.Bridge], v) {
+	first := all.bridges[v.HostBridge()]
+	if !is.serves(v, all.bridges[v.Bridge]) || first == nil || !h.filters(is, first, v) {
 		c.Amiss[v.EndpointID] = true
 	}
 	return nil
@@ -121,7 +124,7 @@ func widened(of spec.Scope, veths []spec.Veth) spec.Scope {
 	more := spec.Scope{}
 	more.Join(of)
 	for _, v := range veths {
-		if v.Isolated && of.Has(v.Bridge) {
+		if v.Isolated && of.Has(v.HostBridge()) {
 			more.Add(v.Host)
 		}
 	}

@@ -37,8 +37,9 @@ func (h *Handle) ForeignPorts(ctx context.Context) ([]spec.ForeignPort, error) {
 		a := l.Attrs()
 		if bridge := bridges[a.MasterIndex]; bridge != nil && owner(l) == "" {
 			at[a.Index] = len(found)
+			id, _ := user(bridge)
 			found = append(found, spec.ForeignPort{
-				Name: a.Name, Index: a.Index, Kind: foreignKind(l), Bridge: bridge.Attrs().Name, NetworkID: user(bridge), Up: a.Flags&net.FlagUp != 0,
+				Name: a.Name, Index: a.Index, Kind: foreignKind(l), Bridge: bridge.Attrs().Name, NetworkID: id, Up: a.Flags&net.FlagUp != 0,
 			})
 		}
 	}

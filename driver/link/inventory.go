@@ -20,17 +20,17 @@ func (h *Handle) Veths(ctx context.Context) (map[string]spec.VethInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, networks := make(map[int]string, len(all)), map[int]string{}
+	names, bridges := make(map[int]string, len(all)), map[int]netlink.Link{}
 	for _, link := range all {
 		names[link.Attrs().Index] = link.Attrs().Name
 		if link.Type() == kindBridge {
-			networks[link.Attrs().Index] = user(link)
+			bridges[link.Attrs().Index] = link
 		}
 	}
 	veths := map[string]spec.VethInfo{}
 	for _, link := range all {
 		id := owner(link)
-		if id == "" || link.Type() != kindVeth {
+		if _, number := spec.NetworkOf(id); id == "" || number > 0 || link.Type() != kindVeth {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -38,7 +38,10 @@ func (h *Handle) Veths(ctx context.Context) (map[string]spec.VethInfo, error) {
 		}
 		a := link.Attrs()
 		info := spec.VethInfo{Host: a.Name, HostIndex: a.Index, PeerIndex: a.ParentIndex, Moved: a.NetNsID >= 0}
-		info.Bridge, info.NetworkID = names[a.MasterIndex], networks[a.MasterIndex]
+		info.Bridge = names[a.MasterIndex]
+		if bridge := bridges[a.MasterIndex]; bridge != nil {
+			info.NetworkID, info.Further = user(bridge)
+		}
 		if info.Moved {
 			info.Peer = h.nameIn(a.NetNsID, a.ParentIndex)
 		} else {
@@ -49,16 +52,17 @@ func (h *Handle) Veths(ctx context.Context) (map[string]spec.VethInfo, error) {
 	return veths, nil
 }
 
-// user is the network that a bridge was made for, or, of an adopted one, changed for.
-func user(bridge netlink.Link) string {
+// user is the network that a bridge was made for, or, of an adopted one, changed for; further is its
+// number, if it is a further one.
+func user(bridge netlink.Link) (networkID string, further int) {
 	id := owner(bridge)
 	for lender := range adopters(bridge) {
 		if id != "" {
-			return "" // of several
+			return "", 0 // of several
 		}
 		id = lender
 	}
-	return id
+	return spec.NetworkOf(id)
 }
 
 // nameIn asks for the name of a link in another network namespace, which the
@@ -123,7 +127,8 @@ func (h *Handle) Prune(ctx context.Context, bridges []spec.Bridge, veths []spec.
 
 // ids are the networks and endpoints that there are, by the kind of their links, with
 // the names that those have to have; an adopted bridge has any. Other kinds than
-// bridge, veth and ifb are never gangway's, whatever their alias says.
+// bridge, veth and ifb are never gangway's, whatever their alias says. A bridge whose network is an
+// owner with a number is a further one, and stands for what joins it to the first.
 type ids map[string]map[string]string
 
 func idsOf(bridges []spec.Bridge, veths []spec.Veth) ids {
@@ -132,6 +137,10 @@ func idsOf(bridges []spec.Bridge, veths []spec.Veth) ids {
 		known[kindBridge][b.NetworkID] = ""
 		if !b.Adopted {
 			known[kindBridge][b.NetworkID] = b.Name
+		}
+		if id, number := spec.NetworkOf(b.NetworkID); number > 0 {
+			further := spec.FurtherBridge{NetworkID: id, Number: number, Name: b.Name}
+			known[kindVeth][further.Owner()], known[kindVeth][further.FarOwner()] = further.Near(), further.Far()
 		}
 	}
 	for _, v := range veths {
@@ -186,7 +195,7 @@ func (h *Handle) pruneLink(ctx context.Context, link netlink.Link, known ids) (r
 		if err := h.unsteer(ctx, name); err != nil {
 			return nil, err
 		}
-		return []string{kind + " " + name + " of the unknown " + owned(kind) + " " + owner(link) + ": removed"}, nil
+		return []string{kind + " " + name + " of the unknown " + owned(link) + " " + owner(link) + ": removed"}, nil
 	}
 	var errs []error
 	for _, id := range lent {
@@ -216,7 +225,7 @@ func (h *Handle) restoreName(link netlink.Link, name string) (restored []string,
 			return nil, err
 		}
 	default:
-		return []string{"a second " + kind + " " + is + " of the " + owned(kind) + " " + owner(link) + ": removed"}, h.remove(link)
+		return []string{"a second " + kind + " " + is + " of the " + owned(link) + " " + owner(link) + ": removed"}, h.remove(link)
 	}
 	err = h.nl.LinkSetName(link, name)
 	if errors.Is(err, unix.EBUSY) {
@@ -231,9 +240,9 @@ func (h *Handle) restoreName(link netlink.Link, name string) (restored []string,
 	return []string{kind + " " + name + " was called " + is + ": renamed"}, nil
 }
 
-// owned names what a link of the kind belongs to.
-func owned(kind string) string {
-	if kind == kindBridge {
+// owned names what a link belongs to.
+func owned(link netlink.Link) string {
+	if _, number := spec.NetworkOf(owner(link)); number > 0 || link.Type() == kindBridge {
 		return "network"
 	}
 	return "endpoint"

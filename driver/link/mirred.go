@@ -12,7 +12,7 @@ import (
 )
 
 // leading is a filter that leads packets which come to a link, or copies of them, to another
-// one, by which they leave (tc's action mirred).
+// one, by which they leave or come in (tc's action mirred).
 type leading struct {
 	// egress says that it is for what leaves by the link, not for what comes in by it.
 	egress   bool
@@ -24,12 +24,14 @@ type leading struct {
 	to int
 	// copies says that the packets go on, by further filters.
 	copies bool
+	// into says that they come in by the other link.
+	into bool
 }
 
 // Of linux/tc_act/tc_mirred.h and linux/pkt_cls.h.
 const (
-	egressRedirect, egressMirror = 1, 2
-	actionUnspec, actionStolen   = 0xffff_ffff, 4
+	egressRedirect, egressMirror, ingressRedirect = 1, 2, 3
+	actionUnspec, actionStolen                    = 0xffff_ffff, 4
 )
 
 // sizeofMirred is that of struct tc_mirred: five numbers that all actions have, what is done,
@@ -40,8 +42,11 @@ const sizeofMirred, mirredAction, mirredDone, mirredLink = 28, 8, 20, 24
 // filters, since the action decides nothing.
 func (f leading) mirred() []byte {
 	action, done := uint32(actionStolen), uint32(egressRedirect)
-	if f.copies {
+	switch {
+	case f.copies:
 		action, done = actionUnspec, egressMirror
+	case f.into:
+		done = ingressRedirect
 	}
 	b := make([]byte, sizeofMirred)
 	for at, n := range map[int]uint32{mirredAction: action, mirredDone: done, mirredLink: uint32(f.to)} { //nolint:gosec // an index is positive

@@ -9,7 +9,8 @@ import (
 
 // Ensure makes an object, or mends it, and returns one line for each thing that was not as it
 // should be (nil when nothing was). The kinds are those of this package: see EnsureBridge,
-// EnsureVeth, EnsureShaper, EnsureMirror, EnsureLANPort, EnsureSteering, EnsureNDPProxy and EnsureProxied.
+// EnsureVeth, EnsureShaper, EnsureMirror, EnsureLANPort, EnsureSteering, EnsureNDPProxy, EnsureProxied,
+// EnsureFurtherBridge and EnsureForwarded.
 func (h *Handle) Ensure(ctx context.Context, o spec.Object) (fixed []string, err error) {
 	switch o := o.(type) {
 	case spec.Bridge:
@@ -28,6 +29,10 @@ func (h *Handle) Ensure(ctx context.Context, o spec.Object) (fixed []string, err
 		return h.EnsureNDPProxy(ctx, o)
 	case spec.Proxied:
 		return h.EnsureProxied(ctx, o)
+	case spec.FurtherBridge:
+		return h.EnsureFurtherBridge(ctx, o)
+	case spec.Forwarded:
+		return h.EnsureForwarded(ctx, o)
 	}
 	return nil, fmt.Errorf("make %s: no kind of link", o)
 }
@@ -51,6 +56,10 @@ func (h *Handle) Remove(ctx context.Context, o spec.Object) error {
 		return h.DeleteNDPProxy(ctx, o)
 	case spec.Proxied:
 		return h.DeleteProxied(ctx, o)
+	case spec.FurtherBridge:
+		return h.DeleteFurtherBridge(ctx, o)
+	case spec.Forwarded:
+		return h.DeleteForwarded(ctx, o)
 	}
 	return fmt.Errorf("remove %s: no kind of link", o)
 }
@@ -66,6 +75,10 @@ func (h *Handle) Amiss(ctx context.Context, all []spec.Object) (amiss []spec.Obj
 		return nil, err
 	}
 	answered, err := h.answered(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	known, err := h.entries(ctx, all)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +100,8 @@ func (h *Handle) Amiss(ctx context.Context, all []spec.Object) (amiss []spec.Obj
 			is, err = h.unproxied(o)
 		case spec.Proxied:
 			is = !answered.by(o)
+		case spec.Forwarded:
+			is, err = h.unforwarded(o, known)
 		}
 		if err != nil {
 			return nil, err

@@ -68,14 +68,20 @@ func (f *portFlags) each(visit func(attribute int, what string, is *bool)) {
 // and multicast of theirs; the bridge's own come in any case. The rest of that is
 // the port filter's, not the kernel's isolation of ports: with br_netfilter a packet to
 // a published port of the same network goes from port to port.
+//
+// On a further bridge nothing is translated, and what the host sends to everybody comes by a port as
+// all else does. There the kernel's isolation of ports is right: only that port is none of
+// those that are kept from each other.
 func portOf(v spec.Veth) portFlags {
+	if v.First != "" {
+		return portFlags{isolated: v.Isolated, broadcast: true, multicast: true}
+	}
 	return portFlags{hairpin: true, broadcast: !v.Isolated, multicast: !v.Isolated}
 }
 
 // mendPort sets a port's flags in one step and says which were wrong.
-func (h *Handle) mendPort(port netlink.Link, v spec.Veth) (fixed []string, err error) {
+func (h *Handle) mendPort(port netlink.Link, want portFlags) (fixed []string, err error) {
 	name := port.Attrs().Name
-	want := portOf(v)
 	have, err := h.portFlags(port)
 	if err != nil || have == want {
 		return nil, err

@@ -123,7 +123,7 @@ func (h *Handle) filterNew(host, bridge netlink.Link, v spec.Veth) error {
 			return err
 		}
 		if now == nil {
-			return fmt.Errorf("attach veth %s to bridge %s: the bridge has just been removed", v.Host, v.Bridge)
+			return fmt.Errorf("attach veth %s to bridge %s: the bridge has just been removed", v.Host, v.HostBridge())
 		}
 		bridge = now
 	}

@@ -30,21 +30,16 @@ func (h *Handle) EnsureVeth(ctx context.Context, v spec.Veth) ([]string, error) 
 	if v.Detached {
 		return h.detach(v)
 	}
-	bridge, err := h.find(v.Bridge)
-	switch {
-	case err != nil:
+	on, err := h.wireOf(v)
+	if err != nil {
 		return nil, err
-	case bridge == nil:
-		return nil, fmt.Errorf("attach veth %s to bridge %s: the bridge does not exist", v.Host, v.Bridge)
-	case bridge.Type() != kindBridge:
-		return nil, fmt.Errorf("attach veth %s to bridge %s: that link is a %s", v.Host, v.Bridge, bridge.Type())
 	}
 	host, err := h.find(v.Host)
 	if err != nil {
 		return nil, err
 	}
 	if host == nil {
-		return h.createVeth(v, bridge)
+		return h.createVeth(v, on)
 	}
 	keep, err := h.checkHost(host, v)
 	if err != nil {
@@ -54,9 +49,37 @@ func (h *Handle) EnsureVeth(ctx context.Context, v spec.Veth) ([]string, error) 
 		if err := h.remove(host); err != nil {
 			return nil, err
 		}
-		return h.createVeth(v, bridge)
+		return h.createVeth(v, on)
 	}
-	return h.mendVeth(ctx, host, bridge, v)
+	return h.mendVeth(ctx, host, on, v)
+}
+
+// wire is what a pair is joined to: bridge, of which its host end is a port, and first, the bridge that
+// the host is on. They are one, but for a pair on a further bridge.
+type wire struct{ bridge, first netlink.Link }
+
+func (h *Handle) wireOf(v spec.Veth) (on wire, err error) {
+	if on.bridge, err = h.bridgeFor(v, v.Bridge); err == nil {
+		on.first = on.bridge
+	}
+	if v.First != "" && err == nil {
+		on.first, err = h.bridgeFor(v, v.First)
+	}
+	return on, err
+}
+
+// bridgeFor returns one of the bridges of a pair.
+func (h *Handle) bridgeFor(v spec.Veth, name string) (netlink.Link, error) {
+	bridge, err := h.find(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case bridge == nil:
+		return nil, fmt.Errorf("attach veth %s to bridge %s: the bridge does not exist", v.Host, name)
+	case bridge.Type() != kindBridge:
+		return nil, fmt.Errorf("attach veth %s to bridge %s: that link is a %s", v.Host, name, bridge.Type())
+	}
+	return bridge, nil
 }
 
 // DeleteVeth removes the pair, wherever the peer is. A link of somebody else
@@ -166,14 +189,14 @@ func (h *Handle) removePeer(v spec.Veth) error {
 	return h.remove(host)
 }
 
-func (h *Handle) createVeth(v spec.Veth, bridge netlink.Link) ([]string, error) {
+func (h *Handle) createVeth(v spec.Veth, on wire) ([]string, error) {
 	if err := h.removePeer(v); err != nil {
 		return nil, err
 	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = v.Host
 	if attrs.MTU = v.MTU; v.Follows && v.MTU == 0 {
-		attrs.MTU = bridge.Attrs().MTU
+		attrs.MTU = on.first.Attrs().MTU
 	}
 	pair := netlink.NewVeth(attrs)
 	pair.PeerName = v.Peer
@@ -186,11 +209,11 @@ func (h *Handle) createVeth(v spec.Veth, bridge netlink.Link) ([]string, error) 
 		return nil, fmt.Errorf("create veth %s with peer %s: %w", v.Host, v.Peer, err)
 	}
 	// LinkAdd has set the index, by which the steps below go.
-	if err := h.finishVeth(v, pair, bridge); err != nil {
+	if err := h.finishVeth(v, pair, on); err != nil {
 		return nil, errors.Join(err, h.remove(pair))
 	}
 	fixed := []string{"veth " + v.Host + " was missing: created"}
-	if err := h.announce(v, bridge); err != nil {
+	if err := h.announce(v, on.first); err != nil {
 		// The container is reachable all the same, for some only later.
 		fixed = append(fixed, fmt.Sprintf("veth %s was not announced (%v): others learn of it later", v.Host, err))
 	}
@@ -199,7 +222,7 @@ func (h *Handle) createVeth(v spec.Veth, bridge netlink.Link) ([]string, error) 
 
 // finishVeth makes a new pair the endpoint's. The alias comes first: from then
 // on a crash leaves something that says whose it is.
-func (h *Handle) finishVeth(v spec.Veth, host, bridge netlink.Link) error {
+func (h *Handle) finishVeth(v spec.Veth, host netlink.Link, on wire) error {
 	alias := spec.OwnerAlias + v.EndpointID
 	if err := h.nl.LinkSetAlias(host, alias); err != nil {
 		return fmt.Errorf("set the alias of veth %s: %w", v.Host, err)
@@ -207,13 +230,13 @@ func (h *Handle) finishVeth(v spec.Veth, host, bridge netlink.Link) error {
 	if _, err := h.disableIPv6(v.Host); err != nil {
 		return err
 	}
-	if err := h.attach(host, bridge); err != nil {
+	if err := h.attach(host, on.bridge); err != nil {
 		return err
 	}
-	if _, err := h.mendPort(host, v); err != nil {
+	if _, err := h.mendPort(host, portOf(v)); err != nil {
 		return err
 	}
-	if err := h.filterNew(host, bridge, v); err != nil {
+	if err := h.filterNew(host, on.first, v); err != nil {
 		return err
 	}
 	return wrap(h.nl.LinkSetUp(host), "set veth %s up", v.Host)
@@ -221,7 +244,7 @@ func (h *Handle) finishVeth(v spec.Veth, host, bridge netlink.Link) error {
 
 // mendVeth brings the host end of an existing pair to its spec. The peer's MTU
 // is set only as long as it is here; later it is the engine's.
-func (h *Handle) mendVeth(ctx context.Context, host, bridge netlink.Link, v spec.Veth) ([]string, error) {
+func (h *Handle) mendVeth(ctx context.Context, host netlink.Link, on wire, v spec.Veth) ([]string, error) {
 	var fixed []string
 	a := host.Attrs()
 	note := func(format string, args ...any) {
@@ -233,21 +256,21 @@ func (h *Handle) mendVeth(ctx context.Context, host, bridge netlink.Link, v spec
 	if err := ctx.Err(); err != nil {
 		return fixed, err
 	}
-	changed, err := h.mendFilter(host, bridge, v)
+	changed, err := h.mendFilter(host, on.first, v)
 	if err != nil {
 		return fixed, err
 	}
 	if changed {
 		note("the filter of what the container sends was missing or another: set")
 	}
-	attached := a.MasterIndex == bridge.Attrs().Index
+	attached := a.MasterIndex == on.bridge.Attrs().Index
 	if !attached {
-		if err = h.attach(host, bridge); err != nil {
+		if err = h.attach(host, on.bridge); err != nil {
 			return fixed, err
 		}
 		note("was not on bridge %s: attached", v.Bridge)
 	}
-	lines, err := h.mendPort(host, v)
+	lines, err := h.mendPort(host, portOf(v))
 	if err != nil {
 		return fixed, err
 	}
@@ -302,5 +325,5 @@ func (h *Handle) disableIPv6(name string) (changed bool, err error) {
 	if err == nil && have != "1" {
 		changed, err = true, h.sys.set(setting, "1")
 	}
-	return changed, wrap(err, "veth %s", name)
+	return changed, wrap(err, "link %s", name)
 }

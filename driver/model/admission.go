@@ -92,17 +92,12 @@ func RepeatedNetwork(old, n *Network, to Routers) (Change, error) {
 		same.Bridge, same.Subnets(), same.gateways(), same.DefaultGateways(), same.Options)
 }
 
-// MaxPorts is how many ports the kernel gives a bridge (BR_MAX_PORTS is 1024,
-// and port 0 is none). Without this check the engine would hear "exchange full"
-// after it has allocated everything.
-const MaxPorts = 1023
-
 // AdmitEndpoint checks a new endpoint against its network and the others. An address that
-// another one has is a ConflictError; a hardware address that was not asked for gives way.
+// another one has is a ConflictError; a hardware address that was not asked for gives way. It chooses the
+// endpoint's bridge.
 func (s *State) AdmitEndpoint(n *Network, e *Endpoint) error {
-	if len(s.Members[n.ID]) >= MaxPorts {
-		return fmt.Errorf("network %s is full: its bridge %s takes %d containers, the kernel's limit; put this one on another network",
-			Short(n.ID), n.Bridge, MaxPorts)
+	if err := s.admitSeat(n, e); err != nil {
+		return err
 	}
 	if err := admitOwnRoutes(n, e); err != nil {
 		return err

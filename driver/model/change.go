@@ -96,6 +96,11 @@ func (c EndpointChange) NetworkID() string {
 	return c.Before.NetworkID
 }
 
+// Further says that the endpoint is on a further bridge.
+func (c EndpointChange) Further() bool {
+	return c.Before != nil && c.Before.Further > 0 || c.After != nil && c.After.Further > 0
+}
+
 // Left returns the addresses that are in no container any more.
 func (c EndpointChange) Left() []netip.Addr {
 	if c.Before == nil || c.Before.Sandbox == "" {

@@ -26,6 +26,9 @@ type Endpoint struct {
 	// Sandbox is the engine's key of the container's namespace; empty until
 	// the endpoint joined.
 	Sandbox string
+	// Further is the number of the network's further bridge that holds the endpoint's pair; 0 for
+	// the first bridge. It is chosen once, so that nobody moves when others come and go.
+	Further int `json:",omitempty"`
 	// Asked is what the container publishes, as long as another network of it
 	// is asked to do so; only of an endpoint of a routed network, which opens
 	// these ports all the same.

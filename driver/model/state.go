@@ -36,6 +36,8 @@ type places struct {
 	// Sandboxes lists the endpoints in each container's namespace. The lists never
 	// change, they are replaced.
 	Sandboxes map[string][]*Endpoint
+	// crowds count those on further bridges.
+	crowds crowds
 	// Called lists networks by name. The lists never change, they are replaced.
 	Called map[string][]*Network
 }
@@ -68,7 +70,8 @@ func NewState() *State {
 		Networks:  map[string]*Network{},
 		Endpoints: map[string]*Endpoint{},
 		places: places{
-			Members: map[string]map[string]*Endpoint{}, Watchers: map[string]map[string]*Endpoint{}, Sandboxes: map[string][]*Endpoint{}, Called: map[string][]*Network{},
+			Members: map[string]map[string]*Endpoint{}, Watchers: map[string]map[string]*Endpoint{}, Sandboxes: map[string][]*Endpoint{},
+			crowds: crowds{}, Called: map[string][]*Network{},
 		},
 		Bridges: map[string]*Network{},
 		Holders: map[netip.Addr]*Endpoint{},
@@ -86,7 +89,7 @@ func (s *State) Snapshot() *State {
 		members[id] = maps.Clone(on)
 	}
 	return &State{
-		Networks: maps.Clone(s.Networks), places: places{Members: members, Sandboxes: maps.Clone(s.Sandboxes), Called: maps.Clone(s.Called)},
+		Networks: maps.Clone(s.Networks), places: places{Members: members, Sandboxes: maps.Clone(s.Sandboxes), crowds: maps.Clone(s.crowds), Called: maps.Clone(s.Called)},
 		Common: Common{Policies: maps.Clone(s.Policies), Defaults: s.Defaults, Learning: maps.Clone(s.Learning)},
 	}
 }
@@ -133,6 +136,7 @@ func (s *State) dropEndpoint(e *Endpoint) {
 	}
 	if is := s.Endpoints[e.ID]; is != nil {
 		s.High.drop(is)
+		s.crowds.count(is, -1)
 	}
 	delete(s.Endpoints, e.ID)
 	delete(s.Members[e.NetworkID], e.ID)
@@ -165,9 +169,11 @@ func (s *State) addEndpoint(e *Endpoint) {
 	}
 	if is := s.Endpoints[e.ID]; is != nil {
 		s.High.drop(is)
+		s.crowds.count(is, -1)
 	}
 	s.Endpoints[e.ID] = e
 	s.High.add(e)
+	s.crowds.count(e, +1)
 	if s.Members[e.NetworkID] == nil {
 		s.Members[e.NetworkID] = map[string]*Endpoint{}
 	}

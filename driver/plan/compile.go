@@ -46,10 +46,10 @@ func (p *Plan) addNetwork(from Source) {
 	if proxy, there := NDPProxy(n); there {
 		p.add(proxy)
 	}
-	// What comes from a LAN is not to be trusted by the host as what comes from containers.
-	if !n.Adopted && !n.OnLAN() {
-		p.add(spec.Zone{Bridge: n.Bridge})
-	}
+	further := FurtherBridges(n, from.Further, from.Uplink)
+	addAll(p, further)
+	addAll(p, furtherRules(further))
+	addAll(p, Zones(n, from.Further))
 }
 
 // addEndpoint adds what an endpoint contributes by itself.
@@ -61,6 +61,9 @@ func (p *Plan) addEndpoint(from Source) {
 	}
 	if s, bounded := Shaper(n, e); bounded {
 		p.add(s)
+	}
+	if f, there := Forwarded(n, e); there {
+		p.add(f)
 	}
 	addAll(p, Mirrors(n, e, from.Watched))
 	if address, there := Proxied(n, e); there {

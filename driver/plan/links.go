@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -48,11 +49,16 @@ func Veth(n *model.Network, e *model.Endpoint, uplink int) spec.Veth {
 	if n.Options.AntiSpoofing != config.SpoofingAllowed {
 		reserved = n.Subnets()
 	}
+	first := ""
+	if e.Further > 0 {
+		first = n.Bridge
+	}
 	return spec.Veth{
 		EndpointID: e.ID,
 		Host:       VethHost(e.ID),
 		Peer:       VethPeer(e.ID),
-		Bridge:     n.Bridge,
+		Bridge:     n.BridgeOf(e),
+		First:      first,
 		MAC:        net.HardwareAddr(e.MAC),
 		Addresses:  e.Addrs(),
 		MTU:        MTU(n, uplink),
@@ -78,6 +84,7 @@ func VethPeer(endpointID string) string { return "gp-" + model.Short(endpointID)
 // Links are those that there should be, sorted by name.
 type Links struct {
 	Bridges []spec.Bridge
+	Further []spec.FurtherBridge
 	Veths   []spec.Veth
 	// Forward are the families of which packets must pass from link to link.
 	Forward firewall.Families
@@ -91,10 +98,21 @@ func LinksOf(networks []*model.Network, endpoints []*model.Endpoint, on []*model
 	for _, n := range networks {
 		l.Bridges = append(l.Bridges, Bridge(n, uplink))
 	}
+	further := map[*model.Network]map[int]bool{}
 	for i, e := range endpoints {
+		if e.Further > 0 && e.Sandbox != "" {
+			if further[on[i]] == nil {
+				further[on[i]] = map[int]bool{}
+			}
+			further[on[i]][e.Further] = true
+		}
 		l.Veths = append(l.Veths, Veth(on[i], e, uplink))
 		l.Forward = l.Forward.With(firewall.Families{V4: needsForwarding(on[i], e, false), V6: needsForwarding(on[i], e, true)})
 	}
+	for n, numbers := range further {
+		l.Further = append(l.Further, FurtherBridges(n, slices.Sorted(maps.Keys(numbers)), uplink)...)
+	}
+	slices.SortFunc(l.Further, func(a, b spec.FurtherBridge) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(l.Bridges, func(a, b spec.Bridge) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(l.Veths, func(a, b spec.Veth) int { return strings.Compare(a.Host, b.Host) })
 	return l

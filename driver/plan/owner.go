@@ -54,6 +54,8 @@ type Source struct {
 	Members []Member
 	// Gateway is the endpoint by which the network is left, see Steering; nil for none.
 	Gateway *model.Endpoint
+	// Further are the numbers of the network's further bridges.
+	Further []int
 	// Watched are the endpoints of which the endpoint gets copies, sorted; see Mirrors.
 	Watched []*model.Endpoint
 	// Uplink is the MTU of the way out, of which the network's links have theirs; 0 where they
@@ -76,6 +78,7 @@ func SourceOf(s *model.State, o Owner, f Facts) (from Source) {
 	case OfNetwork:
 		if from.Network = s.Networks[o.ID]; from.Network != nil {
 			from.Said, from.Gateway = saidOf(s, from.Network, nil), s.GatewayOf(from.Network)
+			from.Further = s.Further(o.ID)
 		}
 	case OfEndpoint:
 		n, e := s.Networks[o.Network], s.Members[o.Network][o.ID]
@@ -165,7 +168,8 @@ func Concerned(s *model.State, c model.Change) (all []Owner) {
 		for _, w := range s.Watchers[e.NetworkID()] {
 			on(w)
 		}
-		if n := s.Networks[e.NetworkID()]; n != nil && n.Steered() { // the endpoint may be its gateway
+		// The endpoint may be its gateway, or the first or last one on a further bridge.
+		if n := s.Networks[e.NetworkID()]; n != nil && (n.Steered() || e.Further()) {
 			all = append(all, Owner{OfNetwork, n.ID, n.ID})
 		}
 	}

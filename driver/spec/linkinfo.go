@@ -38,8 +38,9 @@ type VethInfo struct {
 	// Moved says that the peer has left the host's namespace.
 	Moved bool
 	// Bridge is the bridge that holds the host end, and NetworkID whose that is, as far
-	// as the bridge itself tells.
+	// as the bridge itself tells; Further is its number, if it is a further one.
 	Bridge, NetworkID string
+	Further           int
 }
 
 // LinkCheck is what one look at links shows of those that were looked at.

@@ -8,6 +8,7 @@
 package spec
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"strconv"
@@ -69,8 +70,10 @@ type Veth struct {
 	// Peer is the name of the end that the engine moves into the container,
 	// as long as it is in the host's network namespace.
 	Peer string
-	// Bridge is the name of the bridge that holds the host end.
+	// Bridge is the name of the bridge that holds the host end. First is that of the network's first
+	// bridge, which the host is on, where Bridge is a further one.
 	Bridge string
+	First  string `json:",omitempty"`
 	// MAC is the container end's hardware address.
 	MAC net.HardwareAddr
 	// Addresses are the container end's, at most one a family: neighbours are
@@ -97,6 +100,9 @@ type Veth struct {
 	// Of the fields above only the id and the names are set then.
 	Detached bool `json:",omitempty"`
 }
+
+// HostBridge is the bridge that the host is on.
+func (v Veth) HostBridge() string { return cmp.Or(v.First, v.Bridge) }
 
 // Protocol is an IP protocol number as the engine sends it.
 type Protocol uint8

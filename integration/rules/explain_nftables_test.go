@@ -13,12 +13,16 @@ func nftablesArrival() []explanation {
 	return []explanation{
 		{"chain source_check", "", "Drops what has a source that cannot come by the link that it came by. It comes first of all, before connection tracking: what the connection table says of a flow can be believed only if the flow began with who it says."},
 		{"chain source_check", "iifgroup 18263 goto source_check_bridge", "Came in by a bridge of Gangway. All these bridges are in interface group 18263 (0x4757, \"GW\"), so one comparison finds them, however many networks there are."},
+		{"chain source_check", "iifgroup 18264 goto further_bridge", "Passes within a further bridge of a large network (br_netfilter), which is in a group of its own."},
 		{"chain source_check", "ip saddr @subnets4 goto by_other_link", "Has the address of a container, or of a network's gateway, and came by another link."},
 		{"chain source_check", "ip daddr 127.0.0.0/8 meta iifkind \"bridge\" iifname @bridges drop", "To the host's loopback, by a bridge that somebody took out of the interface group: Gangway puts it back within moments."},
 
 		{"chain by_other_link", "", "Who sends in the name of a network that it does not belong to."},
 		{"chain by_other_link", "meta iiftype loopback accept", "The host to itself."},
 		{"chain by_other_link", "goto spoofed", "A container that is in two networks and answers on the wrong one is dropped, too."},
+
+		{"chain further_bridge", "", "A further bridge is a part of a network's wire: the host is not on it, and nothing is decided there."},
+		{"chain further_bridge", "notrack accept", "Neither tracked nor translated. What of it concerns the host comes by here again, by the network's first bridge."},
 
 		{"chain source_check_bridge", "", "What came in by a bridge of Gangway."},
 		{"chain source_check_bridge", "ip daddr 127.0.0.0/8 goto martian", "Wants to go to the host's loopback. Gangway lets packets of 127.0.0.1 leave to its bridges (`route_localnet`), so that a port published on 127.0.0.1 works; this rule keeps that from being a way in the other direction."},

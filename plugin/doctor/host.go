@@ -31,12 +31,26 @@ func (f Facts) host(t Target) (all []Finding) {
 		if (!known || !l.Up) && n.Endpoints > 0 {
 			all = append(all, Finding{"bridge " + n.Bridge + " is missing or down", "gangway mends it within seconds; if not, see gangway events"})
 		}
-		if ports := h.ports(n.Bridge); full(ports, maxPorts) {
-			all = append(all, Finding{fmt.Sprintf("bridge %s has %d of %d ports", n.Bridge, ports, maxPorts), "put further containers on another network"})
-		}
+		all = append(all, h.crowded(n)...)
 		all = append(all, f.large(n, l)...)
 	}
 	return append(all, f.forwarding(t)...)
+}
+
+// crowded says that a network takes hardly any further containers. One that can have further bridges has more
+// room than the first one has ports.
+func (h Host) crowded(n plugin.Network) []Finding {
+	const cure = "put further containers on another network"
+	if n.Room > maxPorts {
+		if full(n.Endpoints, n.Room) {
+			return []Finding{{fmt.Sprintf("the network of bridge %s has %d of %d containers", n.Bridge, n.Endpoints, n.Room), cure}}
+		}
+		return nil
+	}
+	if ports := h.ports(n.Bridge); full(ports, maxPorts) {
+		return []Finding{{fmt.Sprintf("bridge %s has %d of %d ports", n.Bridge, ports, maxPorts), cure}}
+	}
+	return nil
 }
 
 // ports counts the links that are ports of a bridge.

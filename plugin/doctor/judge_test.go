@@ -117,6 +117,9 @@ func hostDamages() map[string]damage {
 				f.Host.Links[fmt.Sprint("port", i)] = Link{Up: true, Master: "gw-a"}
 			}
 		}, 0, []string{"bridge gw-a has 1000 of 1023 ports"}},
+		"a full network": {func(f *Facts) {
+			f.State.Networks[0].Endpoints, f.State.Networks[0].Room = 15000, 16000
+		}, 0, []string{"the network of bridge gw-a has 15000 of 16000 containers"}},
 		"MTU":         {func(f *Facts) { f.Host.Links["eth0"] = Link{MTU: 1400, Up: true, Carrier: true} }, 0, []string{"MTU of 1500 and eth0, the way out, 1400 … mtu=1400"}},
 		"bridge down": {func(f *Facts) { f.Host.Links["gw-a"] = Link{MTU: 1500} }, 0, []string{"bridge gw-a is missing or down"}},
 		"link down":   {func(f *Facts) { f.Host.Links["gv-1"] = Link{MTU: 1500} }, 0, []string{"the host's end gv-1 of its link is down"}},

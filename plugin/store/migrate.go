@@ -26,7 +26,7 @@ type migration func(stored contents) (changed contents, err error)
 // migrations lead from the schema oldest+i to the one after it. A new schema is
 // needed when a stored value gets, loses or changes a part.
 func migrations() []migration {
-	return []migration{gatewayModes, endpointsApart, routersNoted, optionsAsGiven, addressesKept, policiesNamed, addressesLeased}
+	return []migration{gatewayModes, endpointsApart, routersNoted, optionsAsGiven, addressesKept, policiesNamed, addressesLeased, bridgesAdded}
 }
 
 // migrate brings the content from a schema to the present one.
@@ -111,6 +111,10 @@ func policiesNamed(contents) (contents, error) { return nil, nil }
 // addressesLeased leads from schema 7 to 8, in which addresses can have the lease of a DHCP
 // server. There were none.
 func addressesLeased(contents) (contents, error) { return nil, nil }
+
+// bridgesAdded leads from schema 8 to 9, in which endpoints can be on further bridges of their networks. There
+// were none. An older version would put them all on the first one, which has no ports for them.
+func bridgesAdded(contents) (contents, error) { return nil, nil }
 
 // withParts adds to an object inside of a JSON object the parts that it lacks.
 func withParts(value []byte, inside string, parts map[string]string) ([]byte, error) {

@@ -18,7 +18,7 @@ import (
 // schema is the version of what is in the file beside bbolt's own format:
 // buckets below dataBucket with the values of their owners, and in metaBucket
 // the version and the digests. An older file is brought up to it by migrations.
-const schema = 8
+const schema = 9
 
 var (
 	metaBucket = []byte("meta")

@@ -24,6 +24,14 @@ func sourceCheckElements(set firewall.Ruleset, six bool) rules {
 		for _, p := range ofFamily(n.Subnets, six) {
 			r[sourceCheckChain] = append(r[sourceCheckChain], "-s "+p.String()+" ! -i "+n.Bridge+networkComment(n)+" -j DROP")
 		}
+		if n.Further {
+			// What a further bridge of a network passes on (br_netfilter) comes by here again
+			// where it concerns the host: at the network's first bridge. Until then it is
+			// not tracked, and so not translated. The order of the rules' text has these before
+			// those that drop by a source.
+			from := "-i " + n.Bridge + networkComment(n)
+			r[sourceCheckChain] = append(r[sourceCheckChain], from+" -j CT --notrack", from+" -j RETURN")
+		}
 	}
 	return r
 }

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/firewall"
+	"github.com/gangway-net/gangway/driver/spec"
 )
 
 // The sets of networks' subnets, alone and with their bridges.
@@ -63,7 +64,14 @@ func sourceCheckChains(m firewall.Mark) []chain {
 			rule(meta(expr.MetaKeyIIFTYPE, 1), is(binary.NativeEndian.AppendUint16(nil, unix.ARPHRD_LOOPBACK)...), verdict(expr.VerdictAccept)),
 			rule(jump("spoofed"))),
 		regular("source_check_bridge", from...),
+		// What a further bridge of a network passes on (br_netfilter) comes by here again where it
+		// concerns the host: at the network's first bridge. Until then it is not
+		// tracked, and so not translated. Nothing else comes by such a bridge.
+		regular("further_bridge", rule([]expr.Any{&expr.Notrack{}}, verdict(expr.VerdictAccept))),
 		base("source_check", nft.ChainTypeFilter, nft.ChainHookPrerouting, *nft.ChainPriorityRaw,
-			append([][]expr.Any{rule(ifGroup(expr.MetaKeyIIFGROUP), jump("source_check_bridge"))}, elsewhere...)...),
+			append([][]expr.Any{
+				rule(ifGroup(expr.MetaKeyIIFGROUP), jump("source_check_bridge")),
+				rule(meta(expr.MetaKeyIIFGROUP, 1), is(word(spec.FurtherGroup)...), jump("further_bridge")),
+			}, elsewhere...)...),
 	}
 }
