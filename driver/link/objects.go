@@ -70,15 +70,7 @@ func (h *Handle) Amiss(ctx context.Context, all []spec.Object) (amiss []spec.Obj
 	if len(all) == 0 {
 		return nil, nil
 	}
-	buckets, err := h.buckets(ctx)
-	if err != nil {
-		return nil, err
-	}
-	answered, err := h.answered(ctx, all)
-	if err != nil {
-		return nil, err
-	}
-	known, err := h.entries(ctx, all)
+	is, err := h.asked(ctx, all)
 	if err != nil {
 		return nil, err
 	}
@@ -86,29 +78,51 @@ func (h *Handle) Amiss(ctx context.Context, all []spec.Object) (amiss []spec.Obj
 		if err = ctx.Err(); err != nil {
 			return nil, err
 		}
-		is := false
-		switch o := o.(type) {
-		case spec.Shaper:
-			is, err = h.misshaped(o, buckets)
-		case spec.Mirror:
-			is, err = h.unmirrored(o)
-		case spec.LANPort:
-			is, err = h.unjoined(ctx, o)
-		case spec.Steering:
-			is, err = h.unsteered(ctx, o)
-		case spec.NDPProxy:
-			is, err = h.unproxied(o)
-		case spec.Proxied:
-			is = !answered.by(o)
-		case spec.Forwarded:
-			is, err = h.unforwarded(o, known)
-		}
+		bad, err := h.isAmiss(ctx, o, is)
 		if err != nil {
 			return nil, err
 		}
-		if is {
+		if bad {
 			amiss = append(amiss, o)
 		}
 	}
 	return amiss, nil
+}
+
+// asked is what the kernel is asked for once, whatever the number of objects.
+type asked struct {
+	buckets  map[int]bucket
+	answered answered
+	entries  entries
+}
+
+func (h *Handle) asked(ctx context.Context, all []spec.Object) (is asked, err error) {
+	if is.buckets, err = h.buckets(ctx); err != nil {
+		return is, err
+	}
+	if is.answered, err = h.answered(ctx, all); err != nil {
+		return is, err
+	}
+	is.entries, err = h.entries(ctx, all)
+	return is, err
+}
+
+func (h *Handle) isAmiss(ctx context.Context, o spec.Object, is asked) (bool, error) {
+	switch o := o.(type) {
+	case spec.Shaper:
+		return h.misshaped(o, is.buckets)
+	case spec.Mirror:
+		return h.unmirrored(o)
+	case spec.LANPort:
+		return h.unjoined(ctx, o)
+	case spec.Steering:
+		return h.unsteered(ctx, o)
+	case spec.NDPProxy:
+		return h.unproxied(o)
+	case spec.Proxied:
+		return !is.answered.by(o), nil
+	case spec.Forwarded:
+		return h.unforwarded(o, is.entries)
+	}
+	return false, nil
 }
