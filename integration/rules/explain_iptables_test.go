@@ -124,6 +124,9 @@ func iptablesRefused() []explanation {
 func iptablesOut() []explanation {
 	return []explanation{
 		{"filter GANGWAY-OUT-OF-NETWORK", "", "What may leave a network, to anything but a network of Gangway."},
+		{"filter GANGWAY-OUT-OF-NETWORK", "-m conntrack --ctstate INVALID,UNTRACKED -j GANGWAY-UNTRACKED", "IPv6 of no tracked flow: nothing translates it."},
+		{"filter GANGWAY-UNTRACKED", "", "Networks with `gangway.ipv6=prefix`, whether the host has a prefix or not."},
+		{"filter GANGWAY-UNTRACKED", "-s SUBNET -i BRIDGE -j DROP", "It would leave with the container's own address."},
 		{"filter GANGWAY-OUT-OF-NETWORK", "-m conntrack --ctdir ORIGINAL -j GANGWAY-UNTRANSLATED", "IPv6, and no answer: is there an address for it outside?"},
 		{"filter GANGWAY-UNTRANSLATED", "", "Networks with `gangway.ipv6=prefix`, for which the host has no prefix at the moment."},
 		{"filter GANGWAY-UNTRANSLATED", "-s SUBNET -i BRIDGE -j DROP", "Nothing leaves."},

@@ -76,6 +76,7 @@ func (s *suite) translation(t *testing.T) {
 				if was == "tomorrow" { // that of the day before
 					w.check(t, []probe{{"outside", "tcp6", "a1 today", 80, unreachable}})
 				}
+				w.sendUntracked(t, was)
 				b.settled(t, translatedBy(was))
 				if len(days) == 0 {
 					break

@@ -60,8 +60,8 @@ func isolationShared(f form) rules {
 			"-j " + isolatedChain.name,
 			"-j DROP",
 		},
-		// An answer has its translation already, whatever became of the prefix.
-		outOfNetworkChain: append(translated6(f, "-m conntrack --ctdir ORIGINAL -j "+untranslatedChain.name),
+		// An answer has its translation already, whatever became of the prefix. What is not tracked gets none.
+		outOfNetworkChain: append(translated6(f, "-m conntrack --ctstate INVALID,UNTRACKED -j "+untrackedChain.name, "-m conntrack --ctdir ORIGINAL -j "+untranslatedChain.name),
 			"-j "+outsideChain.name, "-j "+foreignChain.name),
 		// What others translated is for their rules.
 		foreignChain:     {translated + " -j RETURN", answers + " -j " + replyChain.name, "-j " + isolatedOutChain.name, "-j DROP"},

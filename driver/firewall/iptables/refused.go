@@ -21,6 +21,7 @@ func reasons() map[chain]firewall.Reason {
 		internalChain:     firewall.Isolated,
 		iccChain:          firewall.NoICC,
 		untranslatedChain: firewall.Isolated,
+		untrackedChain:    firewall.Isolated,
 	}
 }
 

@@ -9,19 +9,24 @@ var (
 	outwardChain      = chain{"nat", "GANGWAY-OUTWARD"}
 	inwardChain       = chain{"nat", "GANGWAY-INWARD"}
 	untranslatedChain = chain{"filter", "GANGWAY-UNTRANSLATED"}
+	// untrackedChain is for what has no tracked flow, and so is translated by nobody.
+	untrackedChain = chain{"filter", "GANGWAY-UNTRACKED"}
 )
 
 func translationShared(f form) rules {
 	if !f.six {
 		return rules{}
 	}
-	return rules{outwardChain: nil, untranslatedChain: nil}
+	return rules{outwardChain: nil, untranslatedChain: nil, untrackedChain: nil}
 }
 
 func translationElements(set firewall.Ruleset, six bool) rules {
 	r := rules{}
 	for _, t := range set.Translations {
 		from, note := "-s "+t.Inside.String(), comment("net="+short(t.NetworkID))
+		if six {
+			r[untrackedChain] = append(r[untrackedChain], from+" -i "+t.Bridge+note+" -j DROP")
+		}
 		switch {
 		case !six:
 		case t.Outside.IsValid():

@@ -119,7 +119,7 @@ func verdictChains(m firewall.Mark) []chain {
 			closed(oifname, chainClosedBetween),
 			closed(iifname, chainClosedFrom),
 		}, between)...),
-		regular("out_of_network", slices.Concat([][]expr.Any{clamp(), closed(iifname, chainClosedOut), rule(untranslated(), jump("deny"))}, out)...),
+		regular("out_of_network", slices.Concat([][]expr.Any{clamp(), closed(iifname, chainClosedOut), rule(untracked(), jump("deny")), rule(untranslated(), jump("deny"))}, out)...),
 		regular("foreign", translated("unmark"), answer(four), answer(six), rule(jump("deny"))),
 		// What DOCKER-USER has accepted against it has both bits.
 		regular("denied",

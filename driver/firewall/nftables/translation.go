@@ -17,7 +17,8 @@ import (
 // The sets of subnets that are others outside, and of what is reached there.
 const (
 	outsideMap      = "outside"      // subnets, and what they are outside
-	untranslatedSet = "untranslated" // subnets of which that is not known
+	translatedSet   = "translated"   // these subnets, whether that is known or not
+	untranslatedSet = "untranslated" // those of which it is not known
 	inwardMap       = "inward"       // single ports
 	inwardRangeMap  = "inward_range"
 )
@@ -33,6 +34,7 @@ func translationRows() []row {
 	ports := []field{l4proto, daddr, dport}
 	return []row{
 		{name: outsideMap, perFamily: true, sixOnly: true, key: []field{saddr}, data: []field{toFirst, toLast}, kind: interval},
+		{name: translatedSet, perFamily: true, sixOnly: true, key: []field{saddr}, kind: interval},
 		{name: untranslatedSet, perFamily: true, sixOnly: true, key: []field{saddr}, kind: interval},
 		{name: inwardMap, perFamily: true, sixOnly: true, key: ports, data: []field{toAddr}},
 		{name: inwardRangeMap, perFamily: true, sixOnly: true, key: ports, data: []field{toAddr}, kind: interval},
@@ -42,6 +44,7 @@ func translationRows() []row {
 func translationElements(r firewall.Ruleset, put putter) {
 	for _, t := range r.Translations {
 		h, note := headerOf(t.Inside.Addr()), "net="+short(t.NetworkID)
+		put.subnet(h.find(translatedSet), t.Inside, values{}, note)
 		if !t.Outside.IsValid() {
 			put.subnet(h.find(untranslatedSet), t.Inside, values{}, note)
 			continue
@@ -81,6 +84,13 @@ func untranslated() []expr.Any {
 		&expr.Ct{Key: expr.CtKeyDIRECTION, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0}}, // IP_CT_DIR_ORIGINAL
 	})
+}
+
+// untracked matches what has no tracked flow in a subnet that is another one outside, and is translated by nobody: an RST that
+// no connection has, a wrong checksum, neighbour discovery. It has no direction either.
+func untracked() []expr.Any {
+	h := headers()[1]
+	return rule(h.own(), ctBits(expr.CtKeySTATE, expr.CtStateBitINVALID|expr.CtStateBitUNTRACKED), h.in(translatedSet))
 }
 
 // newSet makes a set.
