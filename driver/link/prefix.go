@@ -16,7 +16,7 @@ import (
 )
 
 // HostPrefixes returns the IPv6 prefixes that others have given the host, sorted by link, the shortest first, then by
-// address: those that were delegated, and those of global addresses of links.
+// address: those that were delegated, and global addresses of links.
 //
 // A delegated prefix is an unreachable route of the main table. DHCPv6 clients make one, as RFC 7084 wants (WPD-5):
 // what no link has got of it is not to go back to the router. Routes of protocol boot are none: programs
@@ -40,7 +40,7 @@ func (h *Handle) HostPrefixes(ctx context.Context) ([]spec.HostPrefix, error) {
 	}
 	for _, a := range addresses {
 		if a.flags&(unix.IFA_F_DEPRECATED|unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 && a.global() && unicast6(a.Addr()) {
-			all = append(all, spec.HostPrefix{Link: h.nameOf(a.link), Prefix: a.Masked()})
+			all = append(all, spec.HostPrefix{Link: h.nameOf(a.link), Prefix: a.Prefix})
 		}
 	}
 	slices.SortFunc(all, func(a, b spec.HostPrefix) int {

@@ -40,7 +40,7 @@ func TestHostPrefixes(t *testing.T) {
 		} {
 			f.sh(line)
 		}
-		want("with some", "2001:db8:1200::/56", "2001:db8:2200:10::/60", "eth0 2001:db8:1:2::/64")
+		want("with some", "2001:db8:1200::/56", "2001:db8:2200:10::/60", "eth0 2001:db8:1:2::5/64", "eth0 2001:db8:1:2::6/64")
 		f.sh("ip -6 route del unreachable 2001:db8:1200::/56 proto dhcp metric 1024")
 		f.sh("ip -6 address flush dev eth0 scope global")
 		want("renumbered", "2001:db8:2200:10::/60")

@@ -80,9 +80,9 @@ func OfPrefixes(s *model.State, prefixes []spec.HostPrefix) (all []Condition) {
 		if !want.Follow || plan.OutsidePrefix(s, n, prefixes).IsValid() {
 			continue
 		}
-		do := "have the host's DHCPv6 client ask for a prefix (ip -6 route show type unreachable has it then), or name the link that has one with gangway.ipv6.prefix"
+		do := "have the host's DHCPv6 client ask for a prefix (ip -6 route show type unreachable has it then), name the link that has one with gangway.ipv6.prefix, or choose a gangway.ipv6.subnet in which no link of the host has an address"
 		if want.From != config.Delegated {
-			do = fmt.Sprintf("see ip -6 address show dev %s scope global: a prefix of at most %d bits is needed, which no other network has", want.From, n.Subnet6.Bits())
+			do = fmt.Sprintf("see ip -6 address show dev %s scope global: a prefix of less than %d bits is needed, and in it a gangway.ipv6.subnet that no other network has, and no address of the host", want.From, n.Subnet6.Bits())
 		}
 		all = append(all, Condition{unmet: unmet(
 			fmt.Sprintf("%s has the option gangway.ipv6=prefix, and the host has no %s prefix for it", n, want.From),

@@ -13,10 +13,12 @@ import (
 
 // OutsidePrefix is what a network's IPv6 subnet is outside, by the prefixes that the host has; invalid for one that
 // is not translated, or as long as the host has no prefix for it. Two networks that would
-// get addresses in common are told apart by their ids: the first one has them.
+// get addresses in common are told apart by their ids: the first one has them. A subnet with an address of the host has
+// nobody: a container would begin flows with that address and a port of its choice, and the answers to the host's own would be its.
 func OutsidePrefix(s *model.State, n *model.Network, prefixes []spec.HostPrefix) netip.Prefix {
 	outside := subnetOf(n, prefixes)
-	if !outside.IsValid() {
+	own := func(h spec.HostPrefix) bool { return h.Link != "" && outside.Contains(h.Prefix.Addr()) }
+	if !outside.IsValid() || slices.ContainsFunc(prefixes, own) {
 		return netip.Prefix{}
 	}
 	for id, other := range s.Networks {

@@ -64,7 +64,7 @@ func TestOutsidePrefix(t *testing.T) {
 	has := func(link, prefix string) spec.HostPrefix {
 		return spec.HostPrefix{Link: link, Prefix: netip.MustParsePrefix(prefix)}
 	}
-	uplink := []spec.HostPrefix{has("", "2001:db8:1200::/56"), has("", "2001:db8:ffff:1::/64"), has("eth0", "2001:db8:1:2::/64"), has("eth1", "2001:db8:3::1/128")}
+	uplink := []spec.HostPrefix{has("", "2001:db8:1200::/56"), has("", "2001:db8:ffff:1::/64"), has("eth0", "2001:db8:1:2::5/64"), has("eth1", "2001:db8:3::1/128"), has("lan0", "2001:db8:1200:4::1/64")}
 	for name, c := range map[string]struct {
 		networks []*model.Network
 		prefixes []spec.HostPrefix
@@ -74,11 +74,14 @@ func TestOutsidePrefix(t *testing.T) {
 		"a numbered one":           {[]*model.Network{on("n", "fd00:80::/64", at(config.Delegated, 3))}, uplink, "2001:db8:1200:3::/64"},
 		"a number beyond all":      {[]*model.Network{on("n", "fd00:80::/64", at(config.Delegated, 256))}, uplink, ""},
 		"of a link":                {[]*model.Network{on("n", "fd00:80::/80", at("eth0", 1))}, uplink, "2001:db8:1:2:1::/80"},
-		"all of a link":            {[]*model.Network{on("n", "fd00:80::/64", at("eth0", 0))}, uplink, "2001:db8:1:2::/64"},
+		"all of a link":            {[]*model.Network{on("n", "fd00:80::/64", at("eth0", 0))}, uplink, ""}, // with the host's address
+		"with the host's address":  {[]*model.Network{on("n", "fd00:80::/80", at("eth0", 0))}, uplink, ""},
+		"a LAN's":                  {[]*model.Network{on("n", "fd00:80::/64", at(config.Delegated, 4))}, uplink, ""},
+		"beside a LAN":             {[]*model.Network{on("n", "fd00:80::/64", at(config.Delegated, 5))}, uplink, "2001:db8:1200:5::/64"},
 		"a link without room":      {[]*model.Network{on("n", "fd00:80::/64", at("eth1", 0))}, uplink, ""},
 		"a link that is not there": {[]*model.Network{on("n", "fd00:80::/64", at("eth2", 0))}, uplink, ""},
 		"no prefix":                {[]*model.Network{on("n", "fd00:80::/64", last)}, nil, ""},
-		"the first that has room":  {[]*model.Network{on("n", "fd00:80::/56", last)}, uplink, "2001:db8:1200::/56"},
+		"the first that has room":  {[]*model.Network{on("n", "fd00:80::/57", last)}, uplink, "2001:db8:1200:80::/57"},
 		"not translated":           {[]*model.Network{on("n", "fd00:80::/64", config.Prefix{From: config.Delegated})}, uplink, ""},
 		"asked for before":         {[]*model.Network{on("n", "fd00:80::/64", last), on("a", "fd00:81::/64", at(config.Delegated, 0xff))}, uplink, ""},
 		"asked for later":          {[]*model.Network{on("n", "fd00:80::/64", last), on("z", "fd00:81::/64", at(config.Delegated, 0xff))}, uplink, "2001:db8:1200:ff::/64"},

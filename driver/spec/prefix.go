@@ -7,6 +7,6 @@ type HostPrefix struct {
 	// Link is the one on which an address of the prefix is; empty for one that was delegated,
 	// of which the host may give whatever part to whatever link.
 	Link string
-	// Prefix is masked.
+	// Prefix is masked, if it was delegated. On a link it is with the host's address there.
 	Prefix netip.Prefix
 }
