@@ -74,8 +74,20 @@ func (d *Driver) refuseHosts(ctx context.Context, n *model.Network, addrs []neti
 
 // refuseDuplicateGateway does the same for the gateway's addresses that an adopted
 // bridge does not have yet, and for the host's on a LAN. The bridge is not there yet, so the LAN is
-// asked by the uplink; one that is down cannot ask.
+// asked by the uplink; one that is down cannot ask. Of a subnet that is on-link elsewhere the first address, which the gateway
+// gets, is often the router's: the host would take it for itself.
 func (d *Driver) refuseDuplicateGateway(ctx context.Context, n *model.Network, have []netip.Prefix) error {
+	if n.Proxied() {
+		var six []netip.Addr
+		for _, p := range n.BridgeAddresses() {
+			if p.Addr().Is6() {
+				six = append(six, p.Addr())
+			}
+		}
+		if err := d.refuseUsed(ctx, n.Options.NDPProxy, six, "choose another --gateway, or a --subnet without addresses of that link"); err != nil {
+			return err
+		}
+	}
 	on, next := n.Bridge, "choose another --gateway; if that machine is to be the gateway, add -o com.docker.network.bridge.inhibit_ipv4=true"
 	switch {
 	case n.OnLAN():

@@ -82,7 +82,13 @@ func TestProxiedRefused(t *testing.T) {
 	}
 	linkLocal := proxiedRequest(netB)
 	linkLocal.IPv4, linkLocal.IPv6 = pool("10.1.0.0/24", "10.1.0.1"), pool("fe80::/64", "fe80::1")
-	must(t, d.CreateNetwork(ctx, proxiedRequest(netA)))
+	router := proxiedRequest(netA)
+	f.occupied = map[netip.Addr]net.HardwareAddr{netip.MustParseAddr("fd00::1"): {2, 0, 0, 0, 0, 9}}
+	if err := d.CreateNetwork(ctx, router); err == nil || !strings.Contains(err.Error(), "fd00::1 is in use on link eth0") {
+		t.Errorf("the router's address as the gateway's: %v", err)
+	}
+	f.occupied = nil
+	must(t, d.CreateNetwork(ctx, router))
 	f.occupied = map[netip.Addr]net.HardwareAddr{netip.MustParseAddr("fd00::7"): {2, 0, 0, 0, 0, 9}, netip.MustParseAddr("10.0.0.7"): {2, 0, 0, 0, 0, 9}}
 	seven := endpointRequest(netA, ep1, "10.0.0.8/24")
 	seven.IPv6 = netip.MustParsePrefix("fd00::7/64")
