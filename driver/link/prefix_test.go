@@ -35,12 +35,13 @@ func TestHostPrefixes(t *testing.T) {
 			"ip -6 route add 2001:db8:6200::/56 dev eth0 proto static",               // leads somewhere
 			"ip -6 address add 2001:db8:1:2::5/64 dev eth0 nodad",
 			"ip -6 address add 2001:db8:1:2::6/64 dev eth0 nodad",
+			"ip -6 address add 2001:db8:0:9::5/64 dev eth0 nodad valid_lft 1000 preferred_lft 1000", // as by router advertisements
 			"ip -6 address add 2001:db8:1:9::5/64 dev eth0 nodad valid_lft 1000 preferred_lft 0",
 			"ip -6 address add fd00:1::5/64 dev eth0 nodad",
 		} {
 			f.sh(line)
 		}
-		want("with some", "2001:db8:1200::/56", "2001:db8:2200:10::/60", "eth0 2001:db8:1:2::5/64", "eth0 2001:db8:1:2::6/64")
+		want("with some", "2001:db8:1200::/56", "2001:db8:2200:10::/60", "eth0 2001:db8:1:2::5/64", "eth0 2001:db8:1:2::6/64", "eth0 2001:db8:0:9::5/64")
 		f.sh("ip -6 route del unreachable 2001:db8:1200::/56 proto dhcp metric 1024")
 		f.sh("ip -6 address flush dev eth0 scope global")
 		want("renumbered", "2001:db8:2200:10::/60")
