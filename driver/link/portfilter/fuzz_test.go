@@ -171,6 +171,9 @@ func mustBeOwn(t *testing.T, p Port, frame []byte) {
 		slices.ContainsFunc(c.remembered, func(a netip.Addr) bool { return !mayClaim(p, a) }) {
 		t.Errorf("passes: %x claims %+v", frame, c)
 	}
+	if bytes.HasPrefix(frame, []byte{1, 0x80, 0xc2, 0, 0}) && frame[5] < 16 {
+		t.Errorf("reaches the host by the port itself: %x", frame)
+	}
 	if p.HostOnly && !bytes.HasPrefix(frame, bridgeMAC) && frame[0]&1 == 0 {
 		t.Errorf("reaches a neighbour: %x", frame)
 	}

@@ -15,6 +15,9 @@ func judgements() []map[string]judgement {
 	return []map[string]judgement{judgements4(), judgementsARP(), judgements6(), judgementsND(), judgementsHeaders()}
 }
 
+// toNextBridge is one of the addresses of whatever bridge is next.
+func toNextBridge(last byte) net.HardwareAddr { return net.HardwareAddr{1, 0x80, 0xc2, 0, 0, last} }
+
 func judgements4() map[string]judgement {
 	return map[string]judgement{
 		"IPv4 from its own address": {ip4Frame(own4), true},
@@ -31,6 +34,12 @@ func judgements4() map[string]judgement {
 		"a packet cut short":        {ip4Frame(own4)[:network+19], false},
 		"a frame cut short":         {ip4Frame(own4)[:13], false},
 		"another protocol":          {ether(otherMAC, mac, 0x88b5, []byte("hello")), true},
+		"to the next bridge":        {ether(toNextBridge(0x0e), mac, typeIPv4, packet4(far4)), false},
+		"spanning tree":             {ether(toNextBridge(0), mac, 0x0026), false},
+		"EAPOL":                     {ether(toNextBridge(3), mac, 0x888e), false},
+		"ARP to the next bridge":    {ether(toNextBridge(3), mac, typeARP, arpOf(1, mac, own4, gate4)), false},
+		"to another group":          {ether(toNextBridge(0x10), mac, 0x88b5), true},
+		"to a group of others":      {ether(net.HardwareAddr{1, 0x80, 0xc2, 1, 0, 3}, mac, 0x88b5), true},
 
 		"answer of DHCP":               {ip4Frame4(own4, 0, udpTo(68)), false},
 		"answer from the gateway":      {ip4Frame4(gate4, 0, udpTo(68)), false},

@@ -21,6 +21,7 @@ const lowest = 16
 // own lets pass what claims no more than the container's own addresses.
 func (p *program) own(o Port) {
 	p.mac(etherSrc, o.MAC, next, drop)
+	p.notToPort()
 	p.Load(etherType, 2)
 	p.Equal(typeIPv4, ip4, next)
 	p.Equal(typeIPv6, ip6, next)
@@ -29,6 +30,7 @@ func (p *program) own(o Port) {
 		p.Equal(vlan, drop, next)
 	}
 	p.allow()
+	p.discards()
 
 	p.Mark(arp)
 	p.ownARP(o)
@@ -45,6 +47,20 @@ func (p *program) own(o Port) {
 	p.neighbours6(o)
 	p.protocols6()
 	p.advertised6(o)
+}
+
+// notToPort discards what is for whatever bridge is next (01:80:c2:00:00:00 to 0f: LLDP, LACP, EAPOL,
+// spanning tree; IEEE 802.1Q, table 8-1). The bridge does not pass it on: it hands it to the host, as if it
+// had come by the port itself, whatever is in it. A datagram there has not come by the
+// network's bridge, and none of the rules about that bridge would see it.
+func (p *program) notToPort() {
+	elsewhere := p.Place()
+	p.Load(etherDst, 4)
+	p.Equal(0x0180c200, next, elsewhere)
+	p.Load(etherDst+4, 2)
+	p.And(0xfff0)
+	p.Equal(0, discard, next)
+	p.Mark(elsewhere)
 }
 
 // ownARP lets ARP of any kind name the container's own address as its sender's.
