@@ -266,7 +266,22 @@ func (e *extension) nearEnd() error {
 }
 
 func (e *extension) farEnd() error {
-	return e.end(e.far, e.link, e.spec.FarOwner(), portFlags{broadcast: true, multicast: true})
+	if err := e.end(e.far, e.link, e.spec.FarOwner(), portFlags{broadcast: true, multicast: true}); err != nil {
+		return err
+	}
+	return e.hostBehind()
+}
+
+// hostBehind has the further bridge know for good that the host is behind the far end. On the first bridge
+// nobody can claim the host's hardware address, which is the bridge's own; here somebody without a port filter
+// could, and would have all that the others send the host. It is set again each time: to ask
+// whether it is there takes a list of all that all bridges know. Before Linux 4.20 the entry moves like any other.
+func (e *extension) hostBehind() error {
+	mac := e.first.Attrs().HardwareAddr
+	err := e.h.nl.NeighSet(&netlink.Neigh{
+		LinkIndex: e.far.Attrs().Index, Family: unix.AF_BRIDGE, State: netlink.NUD_NOARP, Flags: netlink.NTF_MASTER | netlink.NTF_STICKY, HardwareAddr: mac,
+	})
+	return wrap(err, "have bridge %s know that %s is behind port %s", e.spec.Name, mac, e.spec.Far())
 }
 
 // end makes an end of the pair a port of a bridge.
