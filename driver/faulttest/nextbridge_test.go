@@ -13,16 +13,26 @@ import (
 // TestHostBesideTheBridge: what a container sends to the addresses of whatever bridge is next does not reach the host by the container's own
 // port, past all rules about the bridge; and who has no port filter cannot take over what others on a further bridge send the host.
 func TestHostBesideTheBridge(t *testing.T) {
+	besideTheBridge(t, map[string]any{}, (*large).claimed)
+}
+
+// TestHostBesideFreePorts: nor where containers may send in any name.
+func TestHostBesideFreePorts(t *testing.T) {
+	free := map[string]any{"com.docker.network.generic": map[string]any{"gangway.anti_spoofing": "false"}}
+	besideTheBridge(t, free, func(*large, *testing.T) {})
+}
+
+func besideTheBridge(t *testing.T, options map[string]any, then func(*large, *testing.T)) {
 	eachBackend(t, func(t *testing.T, backend, dir string) {
 		w := mustOpen(t, backend, dir)
 		defer func() { w.close() }()
-		l := newLarge(t, w, map[string]any{})
+		l := newLarge(t, w, options)
 		defer l.end(t)
 		for _, on := range []string{"0", "1"} {
 			bridgeNetfilter(t, on)
 			l.nextBridge(t, "br_netfilter="+on)
 		}
-		l.claimed(t)
+		then(l, t)
 		w.sound(t, "with packets")
 	})
 }

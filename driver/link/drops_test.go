@@ -64,7 +64,7 @@ func TestPortDrops(t *testing.T) {
 		f.ensureVeth(v, "veth "+v.Host+" was missing: created")
 		f.sh("ip link add other type bridge")
 		f.sh("tc qdisc add dev other ingress")
-		f.drops(map[string]uint64{})
+		f.drops(map[string]uint64{epID: 0})
 	})
 }
 

@@ -62,8 +62,8 @@ func (h *Handle) tryPortFilter(ctx context.Context) error {
 	return errors.Join(err, h.remove(link))
 }
 
-// filterOf returns the program for the pair as the kernel takes it; none lets
-// everything pass.
+// filterOf returns the program for the pair as the kernel takes it; none where the
+// kernel has no filter.
 func (h *Handle) filterOf(v spec.Veth, bridge netlink.Link) ([]byte, error) {
 	if h.noPortFilter.Load() {
 		return nil, nil
@@ -91,9 +91,7 @@ func encode(code []bpf.RawInstruction) []byte {
 }
 
 // mendFilter has the kernel filter what the container sends, if it does not yet,
-// and says whether it did not. Where the pair needs no filter, one that somebody
-// else may have put there is left alone: an endpoint that needs none never had
-// one.
+// and says whether it did not.
 func (h *Handle) mendFilter(host, bridge netlink.Link, v spec.Veth) (changed bool, err error) {
 	want, off, err := h.compareFilter(host, bridge, v)
 	if err != nil || !off {

@@ -71,8 +71,8 @@ func vlanTypes() []uint32 { return []uint32{0x8100, 0x88a8, 0x9100} }
 // holds only reaches who has the key.
 func extensions() []uint32 { return []uint32{0, 43, 51, 60, 135, 139, 140} }
 
-// Program writes the program for a port. It is empty for a port that may send
-// what it likes. Hardware addresses must have 6 bytes.
+// Program writes the program for a port. One that may send in any name keeps to its
+// bridge all the same, see notToPort. Hardware addresses must have 6 bytes.
 func Program(o Port) ([]bpf.RawInstruction, error) {
 	families := map[bool]bool{}
 	for _, subnet := range o.Reserved {
@@ -82,8 +82,6 @@ func Program(o Port) ([]bpf.RawInstruction, error) {
 		families[subnet.Addr().Is6()] = true
 	}
 	switch {
-	case len(o.Reserved) == 0 && !o.HostOnly:
-		return nil, nil
 	case len(o.Reserved) > 0 && len(o.MAC) != 6:
 		return nil, fmt.Errorf("the container's hardware address %q does not have 6 bytes", o.MAC)
 	case o.HostOnly && len(o.Bridge) != 6:
@@ -95,8 +93,13 @@ func Program(o Port) ([]bpf.RawInstruction, error) {
 		p.hostOnly(o.Bridge)
 		p.Mark(toHost)
 	}
-	if len(o.Reserved) > 0 {
+	switch {
+	case len(o.Reserved) > 0:
 		p.own(o)
+	case !o.HostOnly:
+		p.notToPort()
+		p.allow()
+		p.discards()
 	}
 	p.ends()
 	return p.Code()
