@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -82,6 +83,7 @@ func neighbour(f fixture) func(line string) string {
 func machine(f fixture) (inside func(line string) string, pid int) {
 	f.t.Helper()
 	cmd := exec.Command("unshare", "--net", "sleep", "infinity")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // some tests end by a signal
 	f.ok(cmd.Start())
 	f.t.Cleanup(func() {
 		f.ok(cmd.Process.Kill())
