@@ -54,6 +54,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`packets \d+ bytes \d+`), "counters"},
 	{regexp.MustCompile(` expires \d+sec`), ""},
 	{regexp.MustCompile(` linkdown`), ""},
+	{regexp.MustCompile(` # count \d+`), ""},         // how many elements a set has: they stand below, where they matter
 	{regexp.MustCompile(` # progname .*`), ""},       // the owner of a table, if he happens to have the right port
 	{regexp.MustCompile(`^(\w+\s+\d+) \d+ `), "$1 "}, // a flow's time to live
 	{regexp.MustCompile(` (SYN_SENT|SYN_RECV|ESTABLISHED|FIN_WAIT|CLOSE_WAIT|LAST_ACK|TIME_WAIT|CLOSE) `), " "},
