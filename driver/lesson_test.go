@@ -53,6 +53,7 @@ func TestLearnPolicy(t *testing.T) {
 // learnAgain: the daemon dies while it learns, and the next one learns until its time is over.
 func learnAgain(t *testing.T, f *fakeHost, d *Driver, of Whom, mode func(network, endpoint string) string) {
 	t.Helper()
+	d.o.DropLog = func() (DropLog, error) { return newFakeLog(), nil } // the first one was closed
 	_, _ = startLearning(t, d, of, time.Hour)
 	again := newTestDriver(t, f, "boot")
 	if mode(netA, ep1) != "" {

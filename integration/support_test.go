@@ -103,7 +103,7 @@ func testSupport(t *testing.T, e *harness.Engine) {
 	}
 	rules := "table inet gangway"
 	if e.Firewall() == "iptables" {
-		rules = "table inet gangway-valve"
+		rules = "table inet gangway-fail-closed"
 	}
 	for name, want := range map[string]string{
 		"manifest.json": "daemon/status.json", "daemon/status.json": `"firewall": "auto"`, "daemon/networks.json": `"name": "n1"`, "daemon/endpoints.json": `"containerName": "web"`,

@@ -29,6 +29,19 @@ func ofEndpoints(of func(s *model.State, n *model.Network, e *model.Endpoint) []
 	}
 }
 
+// ofEach are those of all endpoints of a network, of which each has one or none.
+func ofEach[O atLinks](of func(n *model.Network, e *model.Endpoint) (O, bool)) func(*model.State, *model.Network) []atLinks {
+	return ofEndpoints(func(_ *model.State, n *model.Network, e *model.Endpoint) []atLinks { return orNone(of(n, e)) })
+}
+
+// orNone lists an object that is there.
+func orNone[O atLinks](o O, there bool) []atLinks {
+	if !there {
+		return nil
+	}
+	return []atLinks{o}
+}
+
 // atLinks is an object by whose links the kernel tells that it may have changed.
 type atLinks interface {
 	spec.Object

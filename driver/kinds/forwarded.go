@@ -1,17 +1,9 @@
 package kinds
 
-import (
-	"github.com/gangway-net/gangway/driver/model"
-	"github.com/gangway-net/gangway/driver/plan"
-)
+import "github.com/gangway-net/gangway/driver/plan"
 
 // forwarded are the entries of first bridges for containers on further ones. They come after the pairs,
 // whose addresses they are.
 func forwarded(p Parts) each {
-	return each{p.Kernel, p.Desired, ofEndpoints(func(_ *model.State, n *model.Network, e *model.Endpoint) []atLinks {
-		if f, there := plan.Forwarded(n, e); there {
-			return []atLinks{f}
-		}
-		return nil
-	})}
+	return each{p.Kernel, p.Desired, ofEach(plan.Forwarded)}
 }

@@ -8,10 +8,5 @@ import (
 // lanPorts are the links by which networks are on LANs. They come after the bridges that they are
 // ports of.
 func lanPorts(p Parts) each {
-	return each{p.Kernel, p.Desired, func(_ *model.State, n *model.Network) []atLinks {
-		if port, there := plan.LANPort(n); there {
-			return []atLinks{port}
-		}
-		return nil
-	}}
+	return each{p.Kernel, p.Desired, func(_ *model.State, n *model.Network) []atLinks { return orNone(plan.LANPort(n)) }}
 }

@@ -11,12 +11,7 @@ import (
 
 // ndpProxies are the links by which the host answers for containers' addresses.
 func ndpProxies(p Parts) each {
-	return each{p.Kernel, p.Desired, func(_ *model.State, n *model.Network) []atLinks {
-		if proxy, there := plan.NDPProxy(n); there {
-			return []atLinks{proxy}
-		}
-		return nil
-	}}
+	return each{p.Kernel, p.Desired, func(_ *model.State, n *model.Network) []atLinks { return orNone(plan.NDPProxy(n)) }}
 }
 
 // proxied are these addresses. They come after the pairs by which containers have them. An entry outlives a
@@ -24,12 +19,7 @@ func ndpProxies(p Parts) each {
 type proxied struct{ Parts }
 
 func (p proxied) check(ctx context.Context, c *drift.Comparison) {
-	each{p.Kernel, p.Desired, ofEndpoints(func(_ *model.State, n *model.Network, e *model.Endpoint) []atLinks {
-		if address, there := plan.Proxied(n, e); there {
-			return []atLinks{address}
-		}
-		return nil
-	})}.check(ctx, c)
+	each{p.Kernel, p.Desired, ofEach(plan.Proxied)}.check(ctx, c)
 	strays, err := p.strays(ctx, c)
 	c.Note(nil, err)
 	if len(strays) > 0 {

@@ -9,9 +9,6 @@ import (
 // that their routes lead by, and before containers.
 func steerings(p Parts) each {
 	return each{p.Kernel, p.Desired, func(s *model.State, n *model.Network) []atLinks {
-		if way, there := plan.Steering(n, s.GatewayOf(n)); there {
-			return []atLinks{way}
-		}
-		return nil
+		return orNone(plan.Steering(n, s.GatewayOf(n)))
 	}}
 }

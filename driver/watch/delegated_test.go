@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -11,14 +12,7 @@ import (
 
 // TestDelegated: a prefix that comes, and one that goes, is told as what leads outside.
 func TestDelegated(t *testing.T) {
-	f, err := listen(unix.NETLINK_ROUTE, routeGroups)
-	if err == nil {
-		err = attach(f, onlySomeRoutes())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
+	f := routesTold(t)
 	sh(t, "ip link set lo up")
 	l, buf := newLinks(nil), make([]byte, bufferSize)
 	for _, what := range []string{"add", "del"} {
@@ -38,4 +32,18 @@ func TestDelegated(t *testing.T) {
 			}
 		}
 	}
+}
+
+// routesTold is a socket on which the kernel tells of routes, through the filter.
+func routesTold(t *testing.T) *os.File {
+	t.Helper()
+	f, err := listen(unix.NETLINK_ROUTE, routeGroups)
+	if err == nil {
+		err = attach(f, onlySomeRoutes())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
 }

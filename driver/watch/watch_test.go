@@ -222,14 +222,7 @@ func TestLinks(t *testing.T) {
 
 // TestRoutes: of routes, only the loss of the kernel's own is told.
 func TestRoutes(t *testing.T) {
-	f, err := listen(unix.NETLINK_ROUTE, routeGroups)
-	if err == nil {
-		err = attach(f, onlySomeRoutes())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
+	f := routesTold(t)
 	sh(t, "ip link add gw-a type bridge && ip link set gw-a up && ip addr add 10.9.0.1/24 dev gw-a")
 	defer sh(t, "ip link del gw-a")
 	sh(t, "ip route add 10.6.0.0/24 dev gw-a && ip route del 10.6.0.0/24 dev gw-a && ip route del 10.9.0.0/24 dev gw-a")

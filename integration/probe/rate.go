@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -33,6 +34,9 @@ func listenSource(addr string, failed chan<- error) error {
 	return nil
 }
 
+// held is how many bytes a socket may hold, so that they count little beside what passes in a second.
+const held = 64 << 10
+
 // settled is how many bytes pass before a rate is measured: a burst, and what sockets hold.
 const settled = 3 << 20
 
@@ -43,6 +47,14 @@ func rate(direction, addr string, duration time.Duration) (string, error) {
 		return "", name(err)
 	}
 	defer conn.Close() //nolint:errcheck // it has served
+	// What a socket holds has passed before, while this waited for a processor, or has yet to pass.
+	tcp, is := conn.(*net.TCPConn)
+	if !is {
+		return "", fmt.Errorf("a connection of TCP is a %T", conn)
+	}
+	if err = errors.Join(tcp.SetReadBuffer(held), tcp.SetWriteBuffer(held)); err != nil {
+		return "", name(err)
+	}
 	pass := map[string]func([]byte) (int, error){"in": conn.Read, "out": conn.Write}[direction]
 	if pass == nil {
 		return "", fmt.Errorf("direction %q: want in or out", direction)
