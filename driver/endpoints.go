@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"reflect"
-	"time"
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/model"
@@ -152,12 +151,10 @@ func joinResult(n *model.Network, e *model.Endpoint) JoinResult {
 // endpoint, that goes after a while (see joinTime). An endpoint that is unknown or
 // has left already is no error; engines from 29 on send Leave twice.
 func (d *Driver) Leave(ctx context.Context, networkID, endpointID string) error {
-	err := d.retireEndpoint(ctx, networkID, endpointID, func(_ *model.Network, e *model.Endpoint) *model.Endpoint {
+	return d.retireEndpoint(ctx, networkID, endpointID, func(_ *model.Network, e *model.Endpoint) *model.Endpoint {
 		left := e.Left()
 		return &left
 	})
-	d.desired.Expect(networkID, endpointID, time.Now())
-	return err
 }
 
 // retireEndpoint takes away what follow leaves out; nil takes it all. What the

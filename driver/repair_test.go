@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -44,36 +45,41 @@ func (h *slowHost) EnsureVeth(ctx context.Context, v spec.Veth) ([]string, error
 // removes nothing; a comparison that takes too long is one.
 func TestStopDuringComparison(t *testing.T) {
 	for _, stop := range []bool{true, false} {
-		h := &slowHost{fakeHost: newFakeHost()}
-		var log bytes.Buffer
-		d := newTestDriver(t, h.fakeHost, "boot", func(o *Options) {
-			o.Links, o.Host = byType{h}, stoppable{h}
-			o.Log = logrus.NewEntry(&logrus.Logger{Out: &log, Formatter: &logrus.TextFormatter{}, Level: logrus.InfoLevel})
-		})
-		must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
-		container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
-		must(t, endpointErr(d.CreateEndpoint(t.Context(), endpointRequest(netA, ep2, "10.0.0.3/24"))))
-		d.desired.Expect(netA, ep2, time.Now().Add(-2*joinTime))
-		log.Reset()
-		ctx, cancel := context.WithCancel(t.Context())
-		if !stop {
-			ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
+		synctest.Test(t, func(t *testing.T) { stopDuringComparison(t, stop) })
+	}
+}
+
+func stopDuringComparison(t *testing.T, stop bool) {
+	h := &slowHost{fakeHost: newFakeHost()}
+	var log bytes.Buffer
+	d := newTestDriver(t, h.fakeHost, "boot", func(o *Options) {
+		o.Links, o.Host = byType{h}, stoppable{h}
+		o.Log = logrus.NewEntry(&logrus.Logger{Out: &log, Formatter: &logrus.TextFormatter{}, Level: logrus.InfoLevel})
+	})
+	must(t, d.CreateNetwork(t.Context(), networkRequest(netA, "10.0.0.0/24", "10.0.0.1")))
+	container(t, d, netA, ep1, "10.0.0.2/24", 8080, 80)
+	container(t, d, netA, ep2, "10.0.0.3/24", 9090, 90)
+	must(t, d.Leave(t.Context(), netA, ep2))
+	time.Sleep(2 * joinTime)
+	log.Reset()
+	ctx, cancel := context.WithCancel(t.Context())
+	if !stop {
+		ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
+	}
+	h.during = func(string) {
+		if stop {
+			cancel()
 		}
-		h.during = func(string) {
-			if stop {
-				cancel()
-			}
-			<-ctx.Done()
-		}
-		d.Reconcile(ctx)
-		cancel()
-		wrong, events := problem(d.Status(t.Context())), d.Events(t.Context(), 0, 0)
-		if stop != (wrong == "" && log.Len() == 0 && len(events) == 0) {
-			t.Errorf("stop %t: problem %q, events %v, log:\n%s", stop, wrong, events, log.String())
-		}
-		if d.state().Endpoints[ep2] == nil {
-			t.Errorf("stop %t: the endpoint is removed", stop)
-		}
+		<-ctx.Done()
+	}
+	d.Reconcile(ctx)
+	cancel()
+	wrong, events := problem(d.Status(t.Context())), d.Events(t.Context(), 0, 0)
+	if stop != (wrong == "" && log.Len() == 0 && len(events) == 0) {
+		t.Errorf("stop %t: problem %q, events %v, log:\n%s", stop, wrong, events, log.String())
+	}
+	if d.state().Endpoints[ep2] == nil {
+		t.Errorf("stop %t: the endpoint is removed", stop)
 	}
 }
 

@@ -58,7 +58,7 @@ func (k *kernel) Apply(_ context.Context, d firewall.Delta) error {
 	})
 }
 
-func (k *kernel) Update(map[string][]byte) error                                      { return nil }
+func (k *kernel) Update(map[string][]byte) error                                      { return k.do("store", func() {}) }
 func (k *kernel) DropAddresses(context.Context, []netip.Addr) error                   { return nil }
 func (k *kernel) DropTranslated(context.Context, []netip.Addr) error                  { return nil }
 func (k *kernel) DropRenumbered(context.Context, map[netip.Prefix]netip.Prefix) error { return nil }

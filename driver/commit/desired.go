@@ -29,7 +29,7 @@ type Desired struct {
 	moving map[string]int
 	// expected holds the endpoints that left their container or were restored in
 	// none, and since when: the engine may be about to delete or to join them, or
-	// has forgotten them.
+	// has forgotten them. They are there until a change that ends it has arrived.
 	expected map[string]time.Time
 	// unstored holds the keys, by the id of their network, whose stored values may
 	// differ from the state, and whether they do.
@@ -100,44 +100,34 @@ func (d *Desired) Moving(bridge string) bool { return d.moving[bridge] > 0 }
 // from Read.
 func (d *Desired) AllMoving() []string { return slices.Collect(maps.Keys(d.moving)) }
 
-// Expect notes since when an endpoint has been out of a container, if it is part of the state
-// and in none.
-func (d *Desired) Expect(networkID, endpointID string, since time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if e := d.state.Members[networkID][endpointID]; e != nil && e.Sandbox == "" {
-		d.expected[endpointID] = since
-	}
-}
-
 // Overdue returns the endpoints that have been expected for so long, with their network.
 func (d *Desired) Overdue(limit time.Duration) map[string]string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	over := map[string]string{}
 	for id, since := range d.expected {
-		e := d.state.Endpoints[id]
-		switch {
-		case e == nil || e.Sandbox != "":
-			delete(d.expected, id)
-		case time.Since(since) >= limit:
+		if e := d.state.Endpoints[id]; e != nil && e.Sandbox == "" && time.Since(since) >= limit {
 			over[id] = e.NetworkID
 		}
 	}
 	return over
 }
 
-// known leaves out of a delta the pairs that there have never been: those of
-// endpoints that join for the first time. Looking for them would cost each Join.
-func (d *Desired) known(dl plan.Delta) plan.Delta {
+// madeOf is what a source that was applied has made. It leaves out the pair that there has never
+// been, of an endpoint that has not joined yet: looking for it would cost each Join.
+func (d *Desired) madeOf(from plan.Source) plan.Plan {
+	made := from.Compile()
+	if e := from.Endpoint; e == nil || e.Sandbox != "" || d.hasLeft(e.ID) {
+		return made
+	}
+	return slices.DeleteFunc(made, func(o spec.Object) bool { return o.Kind() == spec.KindPair })
+}
+
+func (d *Desired) hasLeft(endpointID string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	dl.Gone = slices.DeleteFunc(dl.Gone, func(o spec.Object) bool {
-		v, pair := o.(spec.Veth)
-		_, left := d.expected[v.EndpointID]
-		return pair && v.Detached && !left
-	})
-	return dl
+	_, left := d.expected[endpointID]
+	return left
 }
 
 // PoliciesLock is the key, among those of networks, of the lock that changes of named policies
@@ -166,6 +156,11 @@ func (d *Desired) stage(look Planner) (staged, error) {
 	for _, name := range c.Network.Bridges() {
 		d.moving[name]++
 	}
+	for _, e := range c.Endpoints {
+		if e.Before != nil && e.Before.Sandbox != "" && e.After != nil && e.After.Sandbox == "" {
+			d.expected[e.After.ID] = time.Now()
+		}
+	}
 	return staged{c, plan.Concerned(d.state, c)}, nil
 }
 
@@ -193,13 +188,19 @@ func (d *Desired) unstage(c model.Change) {
 	d.networks()
 }
 
-// arrived ends a change: its network's bridge is where it stays.
+// arrived ends a change, or what was undone of it: its network's bridge is where it stays, and
+// its endpoints that are in a container or gone are not expected any more.
 func (d *Desired) arrived(c model.Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, name := range c.Network.Bridges() {
 		if d.moving[name]--; d.moving[name] == 0 {
 			delete(d.moving, name)
+		}
+	}
+	for _, e := range c.Endpoints {
+		if is := d.state.Endpoints[e.ID()]; is == nil || is.Sandbox != "" {
+			delete(d.expected, e.ID())
 		}
 	}
 }

@@ -22,7 +22,7 @@ type transaction struct {
 
 // part is that of one owner.
 type part struct {
-	// was is the plan that was applied of the owner, but for doubtful objects.
+	// was is what was made of the owner, but for doubtful objects.
 	was, doubtful plan.Plan
 }
 
@@ -43,7 +43,7 @@ func (w *Writer) open(ctx context.Context, owners []plan.Owner) (*transaction, e
 	t := &transaction{Writer: w, owners: owners, parts: make([]part, 0, len(owners)), unlock: []func(){unlock}}
 	for _, o := range owners {
 		source, doubtful := w.applied.get(o)
-		t.parts = append(t.parts, part{source.Compile(), doubtful})
+		t.parts = append(t.parts, part{w.desired.madeOf(source), doubtful})
 	}
 	return t, nil
 }
@@ -77,7 +77,7 @@ func (t *transaction) delta(to target, tried plan.Plan) plan.Delta {
 	for _, p := range t.parts {
 		was = append(was, p.was...)
 	}
-	dl := t.desired.known(plan.Diff(was, to.all, append(doubtful, tried...)...))
+	dl := plan.Diff(was, to.all, append(doubtful, tried...)...)
 	dl.Gone = slices.DeleteFunc(dl.Gone, func(o spec.Object) bool { return t.applied.shared[o.Kind()] && t.needed(o) })
 	return dl
 }

@@ -96,6 +96,14 @@ func (c EndpointChange) NetworkID() string {
 	return c.Before.NetworkID
 }
 
+// ID is the endpoint's.
+func (c EndpointChange) ID() string {
+	if c.After != nil {
+		return c.After.ID
+	}
+	return c.Before.ID
+}
+
 // Further says that the endpoint is on a further bridge.
 func (c EndpointChange) Further() bool {
 	return c.Before != nil && c.Before.Further > 0 || c.After != nil && c.After.Further > 0

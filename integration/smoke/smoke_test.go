@@ -115,7 +115,7 @@ func launch(t *testing.T, path, backend, dir string) *daemon {
 	socket := filepath.Join(dir, "gangway.sock")
 	d := &daemon{t: t, client: testkit.UnixClient(socket, patience), boxes: map[string]*exec.Cmd{}, inside: map[string]box{}, gateway: map[string]string{}}
 	d.cmd = exec.Command(path, "serve", "--state", filepath.Join(dir, "state"), "--socket", socket)
-	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GANGWAY_FIREWALL=" + backend, "GANGWAY_ENGINE=off"}
+	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GANGWAY_FIREWALL=" + backend, "GANGWAY_ENGINE=off", "GANGWAY_LOG_LEVEL=debug"}
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := d.cmd.Start(); err != nil {
@@ -247,7 +247,7 @@ func (d *daemon) check(backend string) {
 		d.t.Errorf("the log:\n%s", text)
 	}
 	if left := d.sh("ip -o link show | grep -E ' g[wpv]-' || :"); left != "" {
-		d.t.Errorf("left behind:\n%s", left)
+		d.t.Errorf("left behind:\n%s\n%s", left, d.log.String())
 	}
 	// The table of the nftables backend stays, without networks in it.
 	if left := d.sh("{ iptables-save; ip6tables-save; iptables-legacy-save; ip6tables-legacy-save; nft list ruleset; } 2>/dev/null | grep -E 'GANGWAY|gangway' | grep -v '^table inet gangway {' || :"); left != "" {
