@@ -1,6 +1,8 @@
 package nftables
 
 import (
+	"net"
+	"net/netip"
 	"slices"
 
 	nft "github.com/google/nftables"
@@ -13,6 +15,9 @@ import (
 func outChain(id string, h header) string  { return "out_" + id + "_" + h.name }
 func hostChain(id string, h header) string { return "host_" + id + "_" + h.name }
 func inChain(id string, h header) string   { return "in_" + id + "_" + h.name }
+
+// sentBy is the chain of what containers send by a bridge.
+func sentBy(bridge string, h header) string { return "sent_" + bridge + "_" + h.name }
 
 // policyPriority is before any translation of destinations, and behind connection tracking.
 const policyPriority = -151
@@ -36,14 +41,12 @@ func policyChains(log bool) []chain {
 	}
 	filter := nft.ChainTypeFilter
 	all := slices.Concat(refusingChains(r, log), questionChains(), []chain{unreadChain()}, sentChains(r), arrivingChains(r))
-	var passedOn [][]expr.Any
+	var sent [][]expr.Any
 	for _, h := range headers() {
-		for _, asked := range toDNS(call("passed_on" + h.name)) {
-			passedOn = append(passedOn, rule(h.own(), asked))
-		}
+		sent = append(sent, rule(h.own(), r.sends.to(h)))
 	}
 	return append(all,
-		base("prerouting", filter, nft.ChainHookPrerouting, policyPriority, slices.Concat(known, byFamily(r.guarded, "sent"))...),
+		base("prerouting", filter, nft.ChainHookPrerouting, policyPriority, slices.Concat(known, sent)...),
 		base("input", filter, nft.ChainHookInput, *nft.ChainPriorityFilter-2, slices.Concat(known,
 			[][]expr.Any{
 				rule(ctBits(expr.CtKeySTATUS, ctDestNAT), accepted()),
@@ -51,9 +54,10 @@ func policyChains(log bool) []chain {
 			}, byFamily(r.guarded, "arrived"))...),
 		base("forward", filter, nft.ChainHookForward, *nft.ChainPriorityFilter-2, slices.Concat(known,
 			[][]expr.Any{
-				rule(family4(), multicast4(), r.guarded.in(inet()), jump("outward4")),
-				rule(family6(), multicast6(), r.guarded.in(inet()), jump("outward6")),
-			}, passedOn, byFamily(r.protected, "inward"))...))
+				rule(family4(), multicast4(), r.guarded.in(inet()), jump("for_many4")),
+				rule(family6(), multicast6(), r.guarded.in(inet()), jump("for_many6")),
+				rule(port53(), call("passed_on")),
+			}, byFamily(r.protected, "inward"))...))
 }
 
 // knownFlows accepts what is part of one, or an error about it.
@@ -67,17 +71,17 @@ func knownFlows() [][]expr.Any {
 	}
 }
 
-// sentChains judge what a container sends.
+// sentChains judge what a container sends, behind the chain of its bridge.
 func sentChains(r policyRows) (all []chain) {
 	for _, h := range headers() {
 		strange := rule(h.own(), r.home.notIn(h), jump("stranger"))
 		all = append(all,
 			regular("to_host"+h.name, rule(h.own(), r.host.to(h)), rule(h.own(), r.hostNet.to(h))),
-			regular("outward"+h.name, strange, rule(h.own(), r.outward.to(h)), rule(h.own(), r.outwardNet.to(h))))
+			regular("outward"+h.name, rule(h.own(), r.outward.to(h)), rule(h.own(), r.outwardNet.to(h))),
+			regular("for_many"+h.name, strange, rule(jump("outward"+h.name))))
 	}
 	four, six := headers()[0], headers()[1]
-	within := func(h header) []expr.Any { return rule(h.own(), r.home.in(h, daddr, iifname), accepted()) }
-	asks := func(h header) [][]expr.Any { return toDNS(call("question" + h.name)) }
+	asks := func(h header) []expr.Any { return rule(port53(), call("asks"+h.name)) }
 	// Without neighbour discovery there is no IPv6 at all. The kernel believes none that
 	// comes from another link, and refuses to pass it on.
 	neighbours := [][]expr.Any{
@@ -86,30 +90,48 @@ func sentChains(r policyRows) (all []chain) {
 		rule(six.own(), r.home.notIn(six), jump("stranger")),
 	}
 	return append(all,
-		regular("sent_self4", append(asks(four), rule(jump("to_host4")))...),
-		regular("to_others4", append(asks(four), rule(jump("outward4")))...),
-		regular("to_others6", append(asks(six), rule(jump("outward6")))...),
-		regular("sent4",
-			rule(four.own(), r.home.notIn(four), jump("stranger")),
-			rule(local(), jump("sent_self4")),
-			rule(family4(), multicast4(), accepted()),
-			rule(family4(), network(16, 4), is(255, 255, 255, 255), accepted()),
-			within(four),
-			rule(jump("to_others4"))),
-		regular("sent6",
-			rule(family6(), multicast6(), accepted()),
-			rule(local(), jump("sent_self6")),
-			// Another one's link-local address, on a bridge that passes it on by itself.
-			rule(family6(), linkLocal6At(24), accepted()),
-			rule(six.own(), r.home.notIn(six), jump("stranger")),
-			within(six),
-			rule(jump("to_others6"))),
+		regular("sent_self4", asks(four), rule(jump("to_host4"))),
+		regular("to_others4", asks(four), rule(jump("outward4"))),
+		regular("to_others6", asks(six), rule(jump("outward6"))),
 		regular("arrived4",
 			rule(meta(expr.MetaKeyL4PROTO, 1), is(unix.IPPROTO_IGMP), accepted()),
 			rule(four.own(), r.home.notIn(four), jump("stranger")),
 			rule(jump("to_host4"))),
 		regular("arrived6", slices.Concat(neighbours, [][]expr.Any{rule(jump("to_host6"))})...),
-		regular("sent_self6", slices.Concat(neighbours, asks(six), [][]expr.Any{rule(jump("to_host6"))})...))
+		regular("sent_self6", slices.Concat(neighbours, [][]expr.Any{asks(six), rule(jump("to_host6"))})...))
+}
+
+// sentChain begins with what containers send on a bridge. It compares with the network's own
+// subnets: each lookup of an address with a link in a set of subnets takes as long as some ten
+// comparisons, and there were three of them.
+func sentChain(bridge string, h header, subnets []netip.Prefix) chain {
+	subnets = slices.DeleteFunc(slices.Clone(subnets), func(s netip.Prefix) bool { return s.Addr().Is6() != h.six() })
+	strange := jump("stranger")
+	var within [][]expr.Any
+	for i := range subnets {
+		strange = rule(inSubnet(h, h.saddr, subnets[i], expr.CmpOpNeq), strange)
+		within = append(within, rule(h.own(), inSubnet(h, h.daddr, subnets[i], expr.CmpOpEq), accepted()))
+	}
+	strange = rule(h.own(), strange)
+	others := append(within, rule(jump("to_others"+h.name)))
+	toHost := rule(local(), jump("sent_self"+h.name))
+	name := sentBy(bridge, h)
+	if h.six() {
+		// Another one's link-local address is on a bridge that passes it on by itself.
+		return regular(name, append([][]expr.Any{rule(family6(), multicast6(), accepted()), toHost, rule(family6(), linkLocal6At(24), accepted()), strange}, others...)...)
+	}
+	return regular(name, append([][]expr.Any{strange, toHost,
+		rule(family4(), multicast4(), accepted()),
+		rule(family4(), network(16, 4), is(255, 255, 255, 255), accepted())}, others...)...)
+}
+
+// inSubnet compares the address at an offset of the header with a subnet.
+func inSubnet(h header, offset uint32, s netip.Prefix, op expr.CmpOp) []expr.Any {
+	size := h.words * 4
+	mask := net.CIDRMask(s.Bits(), int(size)*8)
+	return rule(network(offset, size),
+		[]expr.Any{&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: size, Mask: mask, Xor: make([]byte, size)}},
+		[]expr.Any{&expr.Cmp{Op: op, Register: 1, Data: s.Masked().Addr().AsSlice()}})
 }
 
 // arrivingChains judge what comes to a container from outside of its network. Whatever has
@@ -211,11 +233,15 @@ type accessOf struct {
 // access makes the sets of addresses and ports of a family, and returns what looks a packet
 // up in them.
 func (p *policyPart) access(h header, name string, a accessOf, port ...field) (in [][]expr.Any) {
-	all, some := accessRows(name, a.of)
+	all, single, ranges := accessRows(name, a.of)
 	if s := all.of(h); p.fill(s, a.passes, anyItems(&s, a.Access, a.of)) {
 		in = append(in, rule(h.own(), all.in(h)))
 	}
-	if s := some.of(h); p.fill(s, a.passes, portItems(&s, a.Access, a.of)) {
+	for _, some := range []row{single, ranges} {
+		s := some.of(h)
+		if !p.fill(s, a.passes, portItems(&s, a.Access, a.of)) {
+			continue
+		}
 		by := slices.Clone(some.key)
 		if len(port) > 0 {
 			by[2] = port[0]

@@ -58,9 +58,10 @@ func (s policyState) to(next policyState) policyChange {
 			c.become(id, from.part(), to.part())
 		}
 	}
-	gone, fresh := s.moved(next)
-	c.gone.add(policyPart{items: gone})
-	c.fresh.add(policyPart{items: fresh})
+	gone, fresh, turned := s.moved(next)
+	c.gone.add(gone)
+	c.fresh.add(fresh)
+	c.stays.turned = append(c.stays.turned, turned...)
 	if s.serving.Questions != next.serving.Questions {
 		c.gone.add(resolverPart(s.serving.Questions))
 		c.fresh.add(resolverPart(next.serving.Questions))
@@ -81,15 +82,19 @@ func (c *policyChange) leave(p policyPart) {
 	c.gone.add(policyPart{sets: p.sets, chains: p.chains, items: contents{listed: p.items[listed]}})
 }
 
-// moved are the items that lead to policies in only one of two states.
-func (s policyState) moved(next policyState) (gone, fresh contents) {
-	gone, fresh = contents{}, contents{}
+// moved is what leads to policies in only one of two states, and chains that are others in both.
+func (s policyState) moved(next policyState) (gone, fresh policyPart, turned []chain) {
+	gone, fresh = policyPart{items: contents{}}, policyPart{items: contents{}}
 	for bridge := range keysOf(s.bridges, next.bridges) {
 		if maps.EqualFunc(s.bridges[bridge], next.bridges[bridge], equalBound) {
 			continue
 		}
-		d := bridgePart(s.of(bridge)).items.diff(bridgePart(next.of(bridge)).items)
-		for _, side := range []struct{ from, to contents }{{d.gone, gone}, {d.fresh, fresh}} {
+		was, is := bridgePart(s.of(bridge)), bridgePart(next.of(bridge))
+		gone.chains = append(gone.chains, missingIn(is.chains, was.chains)...)
+		fresh.chains = append(fresh.chains, missingIn(was.chains, is.chains)...)
+		turned = append(turned, differingFrom(was.chains, is.chains)...)
+		d := was.items.diff(is.items)
+		for _, side := range []struct{ from, to contents }{{d.gone, gone.items}, {d.fresh, fresh.items}} {
 			for set, items := range side.from {
 				for _, i := range items {
 					side.to.put(set, i)
@@ -97,7 +102,24 @@ func (s policyState) moved(next policyState) (gone, fresh contents) {
 			}
 		}
 	}
-	return gone, fresh
+	return gone, fresh, turned
+}
+
+// missingIn are the chains of which others have none of the name.
+func missingIn(others, all []chain) []chain {
+	return slices.DeleteFunc(slices.Clone(all), func(c chain) bool {
+		return slices.ContainsFunc(others, func(o chain) bool { return o.Name == c.Name })
+	})
+}
+
+// differingFrom are the chains of which others have one of the name with other rules: of a bridge
+// that another network has got.
+func differingFrom(others, all []chain) []chain {
+	return slices.DeleteFunc(slices.Clone(all), func(c chain) bool {
+		return !slices.ContainsFunc(others, func(o chain) bool {
+			return o.Name == c.Name && !slices.EqualFunc(o.rules, c.rules, sameRule)
+		})
+	})
 }
 
 // equalBound says that the same leads to the same, whatever a policy has become.

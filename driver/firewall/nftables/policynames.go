@@ -64,6 +64,7 @@ const namesPriority = -101
 // on has not been translated, and is refused.
 func questionChains() (all []chain) {
 	r, n := rowsOfPolicy(), rowsOfNames()
+	var passedOn [][]expr.Any
 	for _, h := range headers() {
 		ask := func(end []expr.Any) [][]expr.Any {
 			return [][]expr.Any{
@@ -74,18 +75,28 @@ func questionChains() (all []chain) {
 		}
 		all = append(all,
 			regular("question"+h.name, ask(accepted())...),
+			regular("asks"+h.name, toDNS(call("question"+h.name))...),
 			regular("passed_on"+h.name, append([][]expr.Any{
 				rule(h.own(), r.home.notIn(h), verdict(expr.VerdictReturn)),
 				rule(h.own(), r.home.in(h, daddr, iifname), verdict(expr.VerdictReturn)),
 			}, ask(refusing{option: policy.OptionEgress}.jump())...)...))
+		for _, asked := range toDNS(jump("passed_on" + h.name)) {
+			passedOn = append(passedOn, rule(h.own(), asked))
+		}
 	}
-	return all
+	return append(all, regular("passed_on", passedOn...))
+}
+
+// port53 matches packets to that port whatever their protocol: one comparison for what asks
+// nothing. Behind it is toDNS.
+func port53() []expr.Any {
+	return rule(payloadAt(expr.PayloadBaseTransportHeader, 2, 2, 1), is(0, 53))
 }
 
 // toDNS matches questions of a protocol, and leads them somewhere.
 func toDNS(to []expr.Any) (rules [][]expr.Any) {
 	for _, proto := range []spec.Protocol{spec.UDP, spec.TCP} {
-		rules = append(rules, rule(meta(expr.MetaKeyL4PROTO, 1), is(byte(proto)), payloadAt(expr.PayloadBaseTransportHeader, 2, 2, 1), is(0, 53), to))
+		rules = append(rules, rule(meta(expr.MetaKeyL4PROTO, 1), is(byte(proto)), port53(), to))
 	}
 	return rules
 }

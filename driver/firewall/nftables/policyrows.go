@@ -16,10 +16,10 @@ import (
 // somebody's policy is found by the bridge that it comes by with its source, or goes to with
 // its destination, and else by the bridge alone.
 type policyRows struct {
-	// guarded are bridges of which some of what containers send is refused, protected those
-	// of which some of what comes is. stranger leads to what becomes of other sources than the
-	// network's.
-	guarded, protected, stranger row
+	// guarded are bridges of which some of what containers send is refused, which sends leads to
+	// the chain of, protected those of which some of what comes is. stranger leads to what
+	// becomes of other sources than the network's.
+	guarded, sends, protected, stranger row
 	// home is networks' subnets with their bridges; public the public addresses.
 	home, public row
 	// outward, host and inward are of containers with a policy of their own, the others of networks.
@@ -39,6 +39,7 @@ func rowsOfPolicy() policyRows {
 	}
 	return policyRows{
 		guarded:    row{name: "guarded", key: []field{iifname}},
+		sends:      byBridge("sends", iifname),
 		protected:  row{name: "protected", key: []field{oifname}},
 		stranger:   row{name: "strangers", key: []field{iifname}, verdict: true},
 		home:       row{name: "home", perFamily: true, key: []field{saddr, iifname}, kind: interval},
@@ -59,7 +60,7 @@ func rowsOfPolicy() policyRows {
 func everyRow() []row {
 	r := rowsOfPolicy()
 	return slices.Concat(rowsOfNames().list(), rowsOfStrict().list(), []row{
-		r.guarded, r.protected, r.stranger, r.home, r.public, r.outward, r.outwardNet, r.host, r.hostNet, r.inward, r.inwardNet, r.policies,
+		r.guarded, r.sends, r.protected, r.stranger, r.home, r.public, r.outward, r.outwardNet, r.host, r.hostNet, r.inward, r.inwardNet, r.policies,
 		r.refused, r.refusedAt,
 	})
 }
@@ -150,10 +151,27 @@ func bridgePart(all []bound) policyPart {
 	p.asksPart(all)
 	p.strictPart(all)
 	if stranger != nil {
+		p.sends(all[0].Bridge, all)
 		v, of := ofLink(all[0].Bridge), rows.stranger.of(inet())
 		p.items.put(of.Name, item{key: of.keys.encode(&v), data: stranger.name()})
 	}
 	return p
+}
+
+// sends makes the chains of what is sent by a bridge, and leads there.
+func (p *policyPart) sends(bridge string, all []bound) {
+	var subnets []netip.Prefix
+	for _, b := range all {
+		subnets = append(subnets, b.Subnets...)
+	}
+	slices.SortFunc(subnets, netip.Prefix.Compare)
+	subnets = slices.Compact(subnets)
+	v, sends := ofLink(bridge), rowsOfPolicy().sends
+	for _, h := range headers() {
+		at := sends.of(h)
+		p.chains = append(p.chains, sentChain(bridge, h, subnets))
+		p.items.put(at.Name, item{key: at.keys.encode(&v), data: sentBy(bridge, h)})
+	}
 }
 
 // lead puts what leads to a chain, by a container's addresses or by the bridge.
@@ -236,16 +254,22 @@ func sided(of side, a netip.Addr) values {
 	return v
 }
 
-// portItems are those with ports, which are the receiver's.
+// portItems are those with ports, which are the receiver's: single ones, or those that are none
+// for a set of intervals.
 func portItems(s *set, a policy.Access, of side) (all []listedItem) {
 	for i, p := range a.Ports {
-		if p.Addrs.From().Is6() != s.family.six() {
+		single := p.Addrs.From() == p.Addrs.To() && p.First == p.Last
+		if p.Addrs.From().Is6() != s.family.six() || single == (s.kind == interval) {
 			continue
 		}
 		first, last := sided(of, p.Addrs.From()), sided(of, p.Addrs.To())
 		first.proto, last.proto = spec.Protocol(p.Proto), spec.Protocol(p.Proto)
 		first.port[receiver], last.port[receiver] = p.First, p.Last
-		all = append(all, listedItem{s.interval(&first, &last, ""), a.PortsBy[i]})
+		l := listedItem{item{key: s.keys.encode(&first)}, a.PortsBy[i]}
+		if !single {
+			l.item = s.interval(&first, &last, "")
+		}
+		all = append(all, l)
 	}
 	return all
 }

@@ -25,7 +25,7 @@ var ErrNoPolicy = errors.New("the kernel lacks what policies need of nf_tables (
 // there are: it only drops, but for questions for names, which are redirected to a resolver.
 // It is there while somebody has a policy.
 //
-//	prerouting  mangle-1  → sent      what containers begin, by where it was sent
+//	prerouting  mangle-1  → sent_…    what containers begin, by where it was sent
 //	input       filter-2  → arrived   what of it is for many, and comes to the host
 //	forward     filter-2  → inward    what others begin with containers
 //	names       nat dst-1             see resolverPart
@@ -207,7 +207,8 @@ func (p *PolicyTable) addTo(ctx context.Context, next policyState) error {
 	change := policyState{}.to(next)
 	if is.exists && !next.empty() {
 		change.create = false
-		change.gone.items, _ = p.state.moved(next)
+		gone, _, turned := p.state.moved(next)
+		change.gone.chains, change.gone.items, change.stays.turned = gone.chains, gone.items, turned
 		for name := range change.fresh.sets {
 			if is.items[name] != nil {
 				delete(change.fresh.sets, name)

@@ -92,6 +92,8 @@ func policyTableComesAndGoes(t *testing.T, p *PolicyTable, shared bool) {
 	}
 	settled("made")
 	policyTableWithout(t, p, all, settled)
+	policyTableOther(t, p, all[len(all)-1:])
+	settled("the network before has its bridge again")
 	policyTableLogs(t, p)
 	settled("logged")
 	if err := p.Apply(t.Context(), all, nil, false); err != nil {
@@ -104,6 +106,29 @@ func policyTableComesAndGoes(t *testing.T, p *PolicyTable, shared bool) {
 		t.Fatal(err)
 	}
 	settled("made by a change")
+}
+
+// policyTableOther: another network has the bridge meanwhile.
+func policyTableOther(t *testing.T, p *PolicyTable, was []policy.Binding) {
+	t.Helper()
+	other := slices.Clone(was)
+	other[0].NetworkID, other[0].Subnets = id("d"), prefixes("10.9.0.0/24", "fd00:9::/64")
+	if err := p.Apply(t.Context(), was, other, false); err != nil {
+		t.Fatal(err)
+	}
+	if lines, err := p.Repair(t.Context()); len(lines) > 0 || err != nil {
+		t.Errorf("of another network: %v (%v)", lines, err)
+	}
+	p.seen = 0
+	if lines, err := p.Repair(t.Context()); len(lines) > 0 || err != nil {
+		t.Errorf("of another network, when all is compared: %v (%v)", lines, err)
+	}
+	if text := tableText(t); strings.Contains(text, "10.3.0.") || strings.Contains(text, "fd00:3:") {
+		t.Errorf("the network before is still there:\n%s", text)
+	}
+	if err := p.Apply(t.Context(), other, was, false); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestPolicyTableDamage: where anybody can change the table, all that somebody does to it is

@@ -137,11 +137,14 @@ func (d decider) entry(of policy.Policy, chain string) countedEntry {
 	return countedEntry{of.Otherwise(policy.OptionEgress), true}
 }
 
-// accessRows are the set of addresses of which all is meant, and of those with ports.
-func accessRows(name string, of side) (whole, ports row) {
+// accessRows are the set of addresses of which all is meant, and of those with ports: single
+// ones, which are found in a fraction of the time, and ranges of either.
+func accessRows(name string, of side) (whole, single, ranges row) {
 	addr := field{kind: address, side: of}
+	some := []field{addr, l4proto, dport}
 	return row{name: name + "_", perFamily: true, key: []field{addr}, kind: interval, counted: true},
-		row{name: name + "_ports_", perFamily: true, key: []field{addr, l4proto, dport}, kind: interval, counted: true}
+		row{name: name + "_port_", perFamily: true, key: some, counted: true},
+		row{name: name + "_ports_", perFamily: true, key: some, kind: interval, counted: true}
 }
 
 // hostRow is a set of ports of the host.
