@@ -61,6 +61,14 @@ func (p Prefix) needed(given bool) error {
 	return nil
 }
 
+// onLink refuses a prefix for whose addresses nobody asks on that link: one that was delegated is routed to the host.
+func (p Prefix) onLink(link string) error {
+	if p.From != link {
+		return fmt.Errorf("others ask there for addresses of that link's prefix, and %s is %s: add %s=%s, or leave the option out", optionPrefix, p.From, optionPrefix, link)
+	}
+	return nil
+}
+
 func follow(v string) (bool, error) {
 	if v != "" && v != followPrefix {
 		return false, fmt.Errorf("is not what IPv6 can do: want %s, or leave it out", followPrefix)

@@ -9,7 +9,7 @@ import (
 func ndpProxyOption() []Option {
 	return []Option{{
 		Name: optionNDPProxy, Where: ForNetwork, Values: "the name of a link of the host, such as eth0", Since: first,
-		Help:    "the link by which the host answers neighbour solicitations for the containers' IPv6 addresses, and for no others: for a subnet that is on-link there, such as a part of a provider's /64; needs the gateway mode routed for IPv6",
+		Help:    "the link by which the host answers neighbour solicitations for the containers' IPv6 addresses, and for no others: for a subnet that is on-link there, such as a part of a provider's /64; needs the gateway mode routed for IPv6, or " + optionIPv6 + "=" + followPrefix + " with " + optionPrefix + " of the same link",
 		network: func(n *Network, v string) error { n.NDPProxy = v; return uplinkName(v) },
 		check:   checkNDPProxy,
 	}}
@@ -36,6 +36,9 @@ func checkNDPProxy(n Network) error {
 		if c.is {
 			return errors.New(c.what)
 		}
+	}
+	if n.Prefix.Follow {
+		return n.Prefix.onLink(n.NDPProxy)
 	}
 	if mode := n.Mode(true); mode != Routed {
 		return fmt.Errorf("others ask for containers by their own addresses in a routed network alone, and IPv6 is %s: add com.docker.network.bridge.gateway_mode_ipv6=%s, or leave the option out", mode, Routed)

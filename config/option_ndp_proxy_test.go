@@ -25,9 +25,13 @@ func TestNDPProxyContradicts(t *testing.T) {
 		six(proxy, `"gangway.gateway":"container:vpn"`):                               "leave by gangway.gateway",
 		six(proxy, routed, `"com.docker.network.bridge.name":"eth0"`):                 "on that bridge (com.docker.network.bridge.name)",
 		`{"com.docker.network.internal":true,"com.docker.network.enable_ipv6":true,"com.docker.network.generic":{` + proxy + `}}`: "an --internal network",
-		six(routed, `"gangway.ndp_proxy":"eth0/2"`):                     "network option gangway.ndp_proxy",
-		six(routed, `"gangway.ndp_proxy":"an-uplink-with-a-long-name"`): "at most 15",
-		six(routed, `"gangway.ndp_prox":"eth0"`):                        "gangway.ndp_proxy",
+		six(proxy, `"gangway.ipv6":"prefix"`, `"gangway.ipv6.prefix":"eth0"`):                                                     "",
+		six(proxy, `"gangway.ipv6":"prefix"`):                                                                                     "gangway.ipv6.prefix is delegated: add gangway.ipv6.prefix=eth0",
+		six(proxy, `"gangway.ipv6":"prefix"`, `"gangway.ipv6.prefix":"eth1"`):                                                     "gangway.ipv6.prefix is eth1",
+		six(proxy, routed, `"gangway.ipv6":"prefix"`, `"gangway.ipv6.prefix":"eth0"`):                                             "leave com.docker.network.bridge.gateway_mode_ipv6 out",
+		six(routed, `"gangway.ndp_proxy":"eth0/2"`):                                                                               "network option gangway.ndp_proxy",
+		six(routed, `"gangway.ndp_proxy":"an-uplink-with-a-long-name"`):                                                           "at most 15",
+		six(routed, `"gangway.ndp_prox":"eth0"`):                                                                                  "gangway.ndp_proxy",
 	} {
 		n, err := ParseNetwork(decoded(t, text))
 		if why == "" && err != nil || why != "" && (err == nil || !strings.Contains(err.Error(), why)) {

@@ -170,7 +170,7 @@ func New(o Options) *Driver {
 	})
 	d.comparer = drift.NewComparer(drift.Parts{
 		Kinds: table, Desired: d.desired, Writer: d.writer, Rules: d.rules, Flows: d.flows, Networks: &d.networks, Gate: &d.gate,
-		Links: d.o.Host, Host: d.o.Facts, Facts: &d.facts, Owners: &d.owners, Given: d.given, Resolved: d.resolved,
+		Links: d.o.Host, Host: d.o.Facts, Users: d.users, Facts: &d.facts, Owners: &d.owners, Given: d.given, Resolved: d.resolved,
 		Health: d.health, Journal: d.journal, Log: d.o.Log,
 	})
 	d.keeper = drift.NewKeeper(d.comparer.Compare, d.collect, d.suspect, d.journal, d.o.Log)

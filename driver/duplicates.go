@@ -9,6 +9,7 @@ import (
 
 	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver/model"
+	"github.com/gangway-net/gangway/driver/plan"
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
@@ -22,7 +23,7 @@ import (
 // bridge, on its LAN, or where the host is to answer for it, uses. It asks without the network's lock, since it waits: containers
 // that start at the same time wait together. An address that an endpoint holds
 // is not asked for; whether it yields is another question. Nor is one of the host's, which does
-// not answer itself.
+// not answer itself. Addresses outside are asked for by refuseUsedOutside.
 func (d *Driver) refuseDuplicates(ctx context.Context, e *model.Endpoint) error {
 	s, unlock := d.desired.Read()
 	n := s.Networks[e.NetworkID]
@@ -33,11 +34,11 @@ func (d *Driver) refuseDuplicates(ctx context.Context, e *model.Endpoint) error 
 		}
 	}
 	unlock()
-	if n == nil || !n.Adopted && !n.OnLAN() && !n.Proxied() || len(addrs) == 0 {
+	if n == nil || !n.Adopted && !n.OnLAN() && !n.ProxiedInside() || len(addrs) == 0 {
 		return nil
 	}
 	const next = "choose another --ip or --ip6, or keep the network off such addresses with --ip-range or --aux-address"
-	if n.OnLAN() || n.Proxied() {
+	if n.OnLAN() || n.ProxiedInside() {
 		if err := d.refuseHosts(ctx, n, addrs, next); err != nil {
 			return err
 		}
@@ -47,11 +48,55 @@ func (d *Driver) refuseDuplicates(ctx context.Context, e *model.Endpoint) error 
 			return err
 		}
 	}
-	if !n.Proxied() {
+	if !n.ProxiedInside() {
 		return nil
 	}
 	// The host is to answer for it: it would take the address from whoever has it there.
 	return d.refuseUsed(ctx, n.Options.NDPProxy, slices.DeleteFunc(addrs, netip.Addr.Is4), next)
+}
+
+// refuseUsedOutside refuses an endpoint whose address outside the host is to answer for, and somebody else has, the host among
+// them. It returns what it has heard, for the facts: the endpoint is not in the state yet.
+func (d *Driver) refuseUsedOutside(ctx context.Context, e *model.Endpoint) (heard map[spec.Proxied]string, err error) {
+	s, unlock := d.desired.Read()
+	var p spec.Proxied
+	there := false
+	if n := s.Networks[e.NetworkID]; n != nil && s.Holders[e.IPv6.Addr()] == nil {
+		p, there = plan.AskedOutside(s, n, e, d.facts.Known().Prefixes)
+	}
+	unlock()
+	if !there {
+		return nil, nil
+	}
+	users, err := d.users(ctx, p.Link, []netip.Addr{p.Address})
+	if err != nil {
+		return nil, err
+	}
+	if user := users[p.Address]; user != "" {
+		return nil, fmt.Errorf("address %s would be %s outside, which is in use on link %s: %s has it; choose another --ip6, or create the network with another gangway.ipv6.subnet", e.IPv6.Addr(), p.Address, p.Link, user)
+	}
+	return map[spec.Proxied]string{p.Nameless(): ""}, nil
+}
+
+// users returns in words who else has addresses: the host, or a machine on that link. It asks there.
+func (d *Driver) users(ctx context.Context, link string, addrs []netip.Addr) (map[netip.Addr]string, error) {
+	own, err := d.o.Facts.HostAddresses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	there, err := d.o.Host.Occupied(ctx, link, addrs)
+	if err != nil {
+		return nil, err
+	}
+	all := map[netip.Addr]string{}
+	for _, a := range addrs {
+		if mac, used := there[a]; used {
+			all[a] = mac.String()
+		} else if own[a] {
+			all[a] = "the host"
+		}
+	}
+	return all, nil
 }
 
 // refuseHosts refuses addresses that a link of the host has, which may be on the same LAN.
@@ -77,7 +122,7 @@ func (d *Driver) refuseHosts(ctx context.Context, n *model.Network, addrs []neti
 // asked by the uplink; one that is down cannot ask. Of a subnet that is on-link elsewhere the first address, which the gateway
 // gets, is often the router's: the host would take it for itself.
 func (d *Driver) refuseDuplicateGateway(ctx context.Context, n *model.Network, have []netip.Prefix) error {
-	if n.Proxied() {
+	if n.ProxiedInside() {
 		var six []netip.Addr
 		for _, p := range n.BridgeAddresses() {
 			if p.Addr().Is6() {

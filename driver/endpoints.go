@@ -26,6 +26,10 @@ func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (C
 	if err = d.refuseDuplicates(ctx, e); err != nil {
 		return CreateEndpointResult{}, err
 	}
+	heard, err := d.refuseUsedOutside(ctx, e)
+	if err != nil {
+		return CreateEndpointResult{}, err
+	}
 	if err = d.refuseBridgeMAC(ctx, e); err != nil {
 		return CreateEndpointResult{}, err
 	}
@@ -56,6 +60,9 @@ func (d *Driver) CreateEndpoint(ctx context.Context, r CreateEndpointRequest) (C
 		}
 		return model.Change{Endpoints: []model.EndpointChange{{After: e}}}, cmp.Or(d.refuseHostDNS(n, r), d.admitOwnPolicy(s, n, e), s.AdmitEndpoint(n, e), d.refuseUnguardedBridge(n, e))
 	})
+	if err == nil {
+		d.facts.LearnUsers(heard, nil, nil)
+	}
 	if err != nil || !e.MACChosen {
 		return CreateEndpointResult{}, err
 	}

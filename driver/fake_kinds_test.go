@@ -60,7 +60,7 @@ func (f *fakeHost) Strays(_ context.Context, proxies []spec.NDPProxy, wanted []s
 	defer unlock()
 	for _, o := range f.objects {
 		a, is := o.(spec.Proxied)
-		of := func(p spec.NDPProxy) bool { return p.Link == a.Link && p.Subnet.Contains(a.Address) }
+		of := func(p spec.NDPProxy) bool { return p.Link == a.Link && p.Has(a.Address) }
 		if is && slices.ContainsFunc(proxies, of) && !slices.Contains(wanted, a) {
 			strays = append(strays, a)
 		}

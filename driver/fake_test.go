@@ -62,6 +62,8 @@ type fakeHost struct {
 	// addresses that were asked for.
 	occupied map[netip.Addr]net.HardwareAddr
 	asked    []netip.Addr
+	// unheard is why nobody can be asked; nil for nothing.
+	unheard error
 	// facts are the addresses and links that the host has, and the ways that it knows.
 	facts map[string]string
 	// routing are the rules of policy routing, and outs the links by which tables lead.
@@ -261,7 +263,7 @@ func (f *fakeHost) Occupied(_ context.Context, _ string, addrs []netip.Addr) (ma
 	}
 	defer unlock()
 	f.asked = append(f.asked, addrs...)
-	return f.occupied, nil
+	return f.occupied, f.unheard
 }
 
 func (f *fakeHost) Prune(_ context.Context, bridges []spec.Bridge, veths []spec.Veth) ([]string, error) {

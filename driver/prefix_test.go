@@ -55,6 +55,13 @@ func TestPrefixFollows(t *testing.T) {
 	if d.Reconcile(ctx); f.renumbered != 5 {
 		t.Errorf("nothing has changed, and flows were looked for: %d", f.renumbered)
 	}
+	for _, n := range rulesOf[firewall.Translation](f) {
+		delete(f.rules, ruleID{n.Kind(), n.Key()})
+	}
+	if fixed := d.Reconcile(ctx); fixed != 1 || f.renumbered != 6 {
+		t.Errorf("%d repairs of rules, and flows that began without them were looked for %d times", fixed, f.renumbered-5)
+	}
+	want("healed", "2001:db8:100:ff::/64")
 	d = newTestDriver(t, f, "boot")
 	want("restarted", "2001:db8:100:ff::/64")
 }
@@ -118,8 +125,8 @@ func (f *fakeHost) HostPrefixes(context.Context) ([]spec.HostPrefix, error) {
 }
 
 // DropRenumbered counts.
-func (f *fakeHost) DropRenumbered(_ context.Context, outside map[netip.Prefix]netip.Prefix) error {
-	if len(outside) > 0 {
+func (f *fakeHost) DropRenumbered(_ context.Context, outside map[netip.Prefix]netip.Prefix, networks []netip.Prefix) error {
+	if len(outside) > 0 && len(networks) > 0 {
 		f.renumbered++
 	}
 	return nil

@@ -54,7 +54,8 @@ func (d *Driver) unmetSoon(ctx context.Context) []cause.Cause {
 func (d *Driver) needs() []needs.Condition {
 	s, unlock := d.desired.Read()
 	defer unlock()
-	all := append(needs.Of(s), needs.OfPrefixes(s, d.facts.Known().Prefixes)...)
+	f := d.facts.Known()
+	all := slices.Concat(needs.Of(s), needs.OfPrefixes(s, f.Prefixes), needs.OfUsers(s, f))
 	if len(s.Networks) > 0 {
 		all = append(all, needs.OfSourcePorts(d.facts.SourcePorts(s))...)
 	}

@@ -31,6 +31,7 @@ func reachScenarios() []scenario {
 	return []scenario{
 		{name: "mtu-auto", run: testMTUAuto, own: true, rules: true},
 		{name: "ipv6-prefix", run: testIPv6Prefix, plugin: true, own: true, rules: true},
+		{name: "ipv6-prefix-on-link", run: testPrefixOnLink, plugin: true, own: true, rules: true},
 		{name: "promiscuous", run: testPromiscuous, plugin: true, own: true},
 		{name: "taps", run: testTaps, own: true, rules: true},
 		{name: "vpn", run: testVPN, plugin: true, own: true, rules: true},

@@ -68,6 +68,7 @@ func testIPv6Prefix(t *testing.T, e *harness.Engine) {
 	if p.came("today") == 0 || p.came("tomorrow") == 0 {
 		t.Error("nothing was counted: the count shows nothing")
 	}
+	p.beganWithout()
 	p.refused()
 }
 
@@ -221,6 +222,30 @@ func (p prefixed) heals() {
 			return err
 		})
 	}
+}
+
+// beganWithout: a flow that began while the rules were damaged and no daemon ran is translated once they are back.
+func (p prefixed) beganWithout() {
+	p.t.Helper()
+	if p.e.Driver != string(harness.Daemon) {
+		return // the engine starts it again at once
+	}
+	ask := func() (harness.Answer, error) {
+		return p.e.Inside("c1").TryGet("udp", p.world6(), "-from", "[fd00:77::100]:5555", "-timeout", "1s")
+	}
+	p.e.KillGangway(p.t)
+	p.e.Run(p.t, "sh", "-c", "nft flush map inet gangway outside6 || ip6tables -t nat -F GANGWAY-OUTWARD")
+	if a, err := ask(); err != nil || a.Client.Addr().String() != "fd00:77::100" || p.came("inside") == 0 {
+		p.t.Errorf("without rules: %v, %v: nothing is shown by what follows", a, err)
+	}
+	p.e.StartGangway(p.t)
+	harness.Eventually(p.t, 30*time.Second, "a flow that began without rules", func() error {
+		a, err := ask()
+		if err == nil && a.Client.Addr().String() != outsideToday+"100" {
+			err = fmt.Errorf("asked as %s", a.Client)
+		}
+		return err
+	})
 }
 
 // refused are networks that can be none of the kind.

@@ -58,11 +58,13 @@ func (k *kernel) Apply(_ context.Context, d firewall.Delta) error {
 	})
 }
 
-func (k *kernel) Update(map[string][]byte) error                                      { return k.do("store", func() {}) }
-func (k *kernel) DropAddresses(context.Context, []netip.Addr) error                   { return nil }
-func (k *kernel) DropTranslated(context.Context, []netip.Addr) error                  { return nil }
-func (k *kernel) DropRenumbered(context.Context, map[netip.Prefix]netip.Prefix) error { return nil }
-func (k *kernel) DropPorts(context.Context, []spec.Published) error                   { return nil }
+func (k *kernel) Update(map[string][]byte) error                     { return k.do("store", func() {}) }
+func (k *kernel) DropAddresses(context.Context, []netip.Addr) error  { return nil }
+func (k *kernel) DropTranslated(context.Context, []netip.Addr) error { return nil }
+func (k *kernel) DropRenumbered(context.Context, map[netip.Prefix]netip.Prefix, []netip.Prefix) error {
+	return nil
+}
+func (k *kernel) DropPorts(context.Context, []spec.Published) error { return nil }
 func (k *kernel) words() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -36,8 +36,9 @@ type Tracker interface {
 	// run without a container, which is the host's own, it forgets the latter alone.
 	DropPorts(ctx context.Context, runs []spec.Published) error
 	// DropRenumbered forgets flows of the given subnets that are translated into, or come to,
-	// other addresses than of what each is outside, or of the host.
-	DropRenumbered(ctx context.Context, outside map[netip.Prefix]netip.Prefix) error
+	// other addresses than of what each is outside, or of the host, and those that are not translated though
+	// they leave all subnets of networks.
+	DropRenumbered(ctx context.Context, outside map[netip.Prefix]netip.Prefix, networks []netip.Prefix) error
 }
 
 // Flows are tracked flows that changes leave without a destination, or that may lead
@@ -82,10 +83,10 @@ func (f *Flows) Drop(ctx context.Context, s plan.Stale) {
 	}
 }
 
-// Renumber forgets flows of subnets that are others outside than before; what they are now is
+// Renumber forgets flows of subnets that are others outside than before, or were not translated; what they are now is
 // given by what they are inside.
-func (f *Flows) Renumber(ctx context.Context, outside map[netip.Prefix]netip.Prefix) {
-	if err := f.tracker.DropRenumbered(ctx, outside); err != nil {
+func (f *Flows) Renumber(ctx context.Context, outside map[netip.Prefix]netip.Prefix, networks []netip.Prefix) {
+	if err := f.tracker.DropRenumbered(ctx, outside, networks); err != nil {
 		f.log.WithError(err).Warn("tracked flows with addresses of a former prefix remain")
 	}
 }

@@ -52,7 +52,7 @@ func (r *recorder) Update(changes map[string][]byte) error {
 }
 
 func (r *recorder) DropAddresses(context.Context, []netip.Addr) error { return r.do("flows") }
-func (r *recorder) DropRenumbered(context.Context, map[netip.Prefix]netip.Prefix) error {
+func (r *recorder) DropRenumbered(context.Context, map[netip.Prefix]netip.Prefix, []netip.Prefix) error {
 	return r.do("flows")
 }
 func (r *recorder) DropTranslated(context.Context, []netip.Addr) error { return r.do("flows") }

@@ -117,8 +117,9 @@ func (t *Table) DropPorts(ctx context.Context, runs []spec.Published) error {
 
 // DropRenumbered forgets the flows of any protocol that have an address of the given subnets inside, and outside
 // one that is neither of what belongs to the subnet nor the host's own: of flows that begin inside, what
-// answers go to, and of others, what they were sent to.
-func (t *Table) DropRenumbered(ctx context.Context, outside map[netip.Prefix]netip.Prefix) error {
+// answers go to, and of others, what they were sent to. So it does those that have no address outside and need one, having begun
+// without rules. What passes between the subnets of networks, or to the host, needs none.
+func (t *Table) DropRenumbered(ctx context.Context, outside map[netip.Prefix]netip.Prefix, networks []netip.Prefix) error {
 	if len(outside) == 0 {
 		return nil
 	}
@@ -126,7 +127,7 @@ func (t *Table) DropRenumbered(ctx context.Context, outside map[netip.Prefix]net
 	if err != nil {
 		return err
 	}
-	return wrap(t.drop(ctx, renumbered{outside, own}), "drop the tracked flows of %d renumbered subnets", len(outside))
+	return wrap(t.drop(ctx, renumbered{outside, networks, own}), "drop the tracked flows of %d renumbered subnets", len(outside))
 }
 
 func setOf(addrs []netip.Addr) map[netip.Addr]struct{} {

@@ -170,10 +170,12 @@ func (s *ofPorts) owns(f *flow) bool {
 	})
 }
 
-// renumbered are flows of subnets, given by what each is outside by now, that have another address outside.
+// renumbered are flows of subnets, given by what each is outside by now, that have another address outside, or none
+// though they leave all networks.
 type renumbered struct {
-	outside map[netip.Prefix]netip.Prefix
-	own     *netipx.IPSet
+	outside  map[netip.Prefix]netip.Prefix
+	networks []netip.Prefix
+	own      *netipx.IPSet
 }
 
 // selections has none: a filter has one address.
@@ -184,11 +186,19 @@ func (s renumbered) has(f *flow) (bool, error) {
 		stale := func(a, of netip.Addr) bool {
 			return inside.Contains(of) && a != of && !inside.Contains(a) && !outside.Contains(a) && !s.own.Contains(a)
 		}
-		if stale(f.back, f.src) || stale(f.dst, f.from) {
+		leaves := inside.Contains(f.src) && f.back == f.src && s.beyond(f.from)
+		comes := outside.Contains(f.dst) && f.from == f.dst && f.back == f.src && s.beyond(f.src)
+		if leaves || comes || stale(f.back, f.src) || stale(f.dst, f.from) {
 			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// beyond says whether who has an address knows none of the networks' own.
+func (s renumbered) beyond(a netip.Addr) bool {
+	within := slices.ContainsFunc(s.networks, func(p netip.Prefix) bool { return p.Contains(a) })
+	return !within && !s.own.Contains(a) && a.IsGlobalUnicast()
 }
 
 // portSet is a set of port numbers, one bit each; nil is the empty set.

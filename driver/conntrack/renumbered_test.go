@@ -8,7 +8,7 @@ import (
 )
 
 // TestDropRenumbered: flows with an address of another prefix than today's go, those that come in as those
-// that go out. Flows by addresses of the host stay, those within and those of others.
+// that go out, and those that are not translated and had to be. Flows by addresses of the host stay, those within and those of others.
 func TestDropRenumbered(t *testing.T) {
 	added := map[string]flow{
 		"today's out":     {6, "[fd09::4]:40000", "[2001:db8:f::53]:443", "[2001:db8:f::53]:443", "[2001:db8:a::4]:40000"},
@@ -18,6 +18,15 @@ func TestDropRenumbered(t *testing.T) {
 		"yesterday's in":  {6, "[2001:db8:f::7]:41001", "[2001:db8:b::4]:80", "[fd09::4]:80", "[2001:db8:f::7]:41001"},
 		"within":          {6, "[fd09::4]:42000", "[fd09::2]:80", "[fd09::2]:80", "[fd09::4]:42000"},
 		"hairpin":         {6, "[fd09::4]:42001", "[2001:db8::1]:80", "[fd09::2]:80", "[fd09::1]:42001"},
+		"untranslated":    {6, "[fd09::4]:40003", "[2001:db8:f::53]:443", "[2001:db8:f::53]:443", "[fd09::4]:40003"},
+		"not let in":      {6, "[2001:db8:f::7]:41003", "[2001:db8:a::4]:80", "[2001:db8:a::4]:80", "[2001:db8:f::7]:41003"},
+		"to a neighbour":  {6, "[fd09::4]:40005", "[2001:db8:a:0:1::7]:80", "[2001:db8:a:0:1::7]:80", "[2001:db8:a::4]:40005"},
+		"a peer's":        {6, "[fd08::4]:40006", "[2001:db8:a:0:1::7]:80", "[2001:db8:a:0:1::7]:80", "[2001:db8::1]:40006"},
+		"the host's":      {6, "[2001:db8::1]:40007", "[2001:db8:a:0:1::7]:80", "[2001:db8:a:0:1::7]:80", "[2001:db8::1]:40007"},
+		"trusted":         {6, "[2001:db8:f::7]:41004", "[fd09::4]:80", "[fd09::4]:80", "[2001:db8:f::7]:41004"},
+		"to a peer":       {6, "[fd09::4]:42003", "[fd08::4]:80", "[fd08::4]:80", "[fd09::4]:42003"},
+		"to its ports":    {6, "[fd09::4]:42004", "[2001:db8:c::4]:80", "[fd08::4]:80", "[fd09::4]:42004"},
+		"to the host":     {6, "[fd09::4]:42005", "[2001:db8::1]:80", "[2001:db8::1]:80", "[fd09::4]:42005"},
 		"another's":       {6, "[fd08::4]:42001", "[2001:db8:f::7]:80", "[2001:db8:f::7]:80", "[2001:db8:b::4]:42001"},
 	}
 	was := fixture
@@ -35,12 +44,12 @@ func TestDropRenumbered(t *testing.T) {
 		gone    []string
 	}{
 		"nothing":      {},
-		"another day":  {today, []string{"yesterday's out", "yesterday's udp", "yesterday's in"}},
-		"not known":    {map[netip.Prefix]netip.Prefix{inside: {}}, []string{"yesterday's out", "yesterday's udp", "yesterday's in", "today's out", "today's in"}},
+		"another day":  {today, []string{"yesterday's out", "yesterday's udp", "yesterday's in", "untranslated", "not let in"}},
+		"not known":    {map[netip.Prefix]netip.Prefix{inside: {}}, []string{"yesterday's out", "yesterday's udp", "yesterday's in", "today's out", "today's in", "untranslated", "to a neighbour"}},
 		"other subnet": {map[netip.Prefix]netip.Prefix{netip.MustParsePrefix("fd07::/64"): {}}, nil},
 	} {
 		everyWay(t, name, func(t *testing.T, table *conntrack.Table) {
-			if err := table.DropRenumbered(t.Context(), c.outside); err != nil {
+			if err := table.DropRenumbered(t.Context(), c.outside, []netip.Prefix{inside, netip.MustParsePrefix("fd08::/64")}); err != nil {
 				t.Error(err)
 			}
 			wantGone(t, c.gone...)

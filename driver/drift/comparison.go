@@ -3,6 +3,7 @@ package drift
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -30,8 +31,10 @@ type Parts struct {
 	Gate     *lock.Gate
 	Links    Links
 	Host     Host
-	Facts    *facts.Book
-	Owners   *owners.Book
+	// Users asks by a link who else has addresses, the host or a machine there.
+	Users  func(ctx context.Context, link string, addrs []netip.Addr) (map[netip.Addr]string, error)
+	Facts  *facts.Book
+	Owners *owners.Book
 	// Given are the facts as of now, for a state from Read.
 	Given func(*model.State) plan.Facts
 	// Resolved hears what has become of an endpoint that nobody had claimed.

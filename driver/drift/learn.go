@@ -32,7 +32,8 @@ func (c *Comparison) learn(ctx context.Context) {
 	c.learnUplink(ctx)
 }
 
-// learnPrefixes asks which prefixes the host has, if a network is translated into one. The rules have been
+// learnPrefixes asks which prefixes the host has, if a network is translated into one, and who has the addresses of it that the
+// host would answer for. The rules have been
 // compared with what they were by the prefixes before: they follow as with any change.
 func (c *Comparison) learnPrefixes(ctx context.Context) {
 	if c.linkless || !c.of.All && !c.of.Outside {
@@ -49,6 +50,7 @@ func (c *Comparison) learnPrefixes(ctx context.Context) {
 	if news {
 		c.following = append(c.following, owners...)
 	}
+	c.learnUsers(ctx)
 }
 
 // LearnPrefixes asks the kernel which prefixes the host has, and says whether that is news. Where it does not
@@ -82,20 +84,25 @@ func outsideName(p netip.Prefix) string {
 }
 
 // dropRenumbered forgets the flows that have an address of a prefix that is not the network's any more, once
-// new ones get another.
+// new ones get another, and those that began while rules were missing.
 func (c *Comparison) dropRenumbered(ctx context.Context) {
+	if c.byKind[string(repairRules)] > 0 {
+		c.Facts.Untranslated()
+	}
 	if c.linkless || !c.Facts.TakeRenumbered() {
 		return
 	}
 	s, unlock := c.Desired.Read()
 	facts, outside := c.Facts.Known(), map[netip.Prefix]netip.Prefix{}
+	var networks []netip.Prefix
 	for _, n := range s.Networks {
+		networks = append(networks, n.Subnets()...)
 		if n.Options.Prefix.Follow {
 			outside[n.Subnet6] = plan.OutsidePrefix(s, n, facts.Prefixes)
 		}
 	}
 	unlock()
-	c.Flows.Renumber(ctx, outside)
+	c.Flows.Renumber(ctx, outside, networks)
 }
 
 // learnUplink asks what the way out takes, if a network follows that.

@@ -25,7 +25,7 @@ type Book struct {
 	mu        sync.Mutex
 	known     plan.Facts
 	listening listening
-	// renumbered says that flows may have an address of a prefix that is gone.
+	// renumbered says that flows may have an address of a prefix that is gone, or of none.
 	renumbered bool
 }
 
@@ -54,7 +54,33 @@ func (b *Book) LearnPrefixes(all []spec.HostPrefix) (news bool) {
 	return news
 }
 
-// TakeRenumbered says whether the host has had other prefixes since the last call than before.
+// LearnUsers takes over who else has addresses; see plan.Facts. Of those that were known before, all but the wanted ones are
+// forgotten: who is asked for again may be somebody else's by then. Plans may have the former map still.
+func (b *Book) LearnUsers(asked map[spec.Proxied]string, before map[spec.Proxied]string, wanted map[spec.Proxied]bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := maps.Clone(b.known.Users)
+	if all == nil {
+		all = map[spec.Proxied]string{}
+	}
+	for p := range before {
+		if !wanted[p] {
+			delete(all, p)
+		}
+	}
+	maps.Copy(all, asked)
+	b.known.Users = all
+}
+
+// Untranslated notes that flows may have begun while rules were missing.
+func (b *Book) Untranslated() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.renumbered = true
+}
+
+// TakeRenumbered says whether the host has had other prefixes since the last call than before, or flows may have begun
+// without translation.
 func (b *Book) TakeRenumbered() (is bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -9,9 +9,14 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// ndpProxies are the links by which the host answers for containers' addresses.
-func ndpProxies(p Parts) each {
-	return each{p.Kernel, p.Desired, func(_ *model.State, n *model.Network) []atLinks { return orNone(plan.NDPProxy(n)) }}
+// ndpProxies are the links by which the host answers for containers' addresses. Which these are may follow the host's
+// prefixes.
+type ndpProxies struct{ Parts }
+
+func (p ndpProxies) check(ctx context.Context, c *drift.Comparison) {
+	each{p.Kernel, p.Desired, func(s *model.State, n *model.Network) []atLinks {
+		return orNone(plan.NDPProxy(n, plan.OutsidePrefix(s, n, c.Facts.Known().Prefixes)))
+	}}.check(ctx, c)
 }
 
 // proxied are these addresses. They come after the pairs by which containers have them. An entry outlives a
@@ -19,7 +24,12 @@ func ndpProxies(p Parts) each {
 type proxied struct{ Parts }
 
 func (p proxied) check(ctx context.Context, c *drift.Comparison) {
-	each{p.Kernel, p.Desired, ofEach(plan.Proxied)}.check(ctx, c)
+	each{p.Kernel, p.Desired, func(s *model.State, n *model.Network) (all []atLinks) {
+		for _, a := range plan.ProxiedOf(s, n, c.Facts.Known(), false) {
+			all = append(all, a)
+		}
+		return all
+	}}.check(ctx, c)
 	strays, err := p.strays(ctx, c)
 	c.Note(nil, err)
 	if len(strays) > 0 {
@@ -31,18 +41,15 @@ func (p proxied) check(ctx context.Context, c *drift.Comparison) {
 func (p proxied) strays(ctx context.Context, c *drift.Comparison) ([]spec.Proxied, error) {
 	var proxies []spec.NDPProxy
 	var wanted []spec.Proxied
+	facts := c.Facts.Known()
 	s, unlock := p.Desired.Read()
 	for _, n := range s.Networks {
-		proxy, there := plan.NDPProxy(n)
+		proxy, there := plan.NDPProxy(n, plan.OutsidePrefix(s, n, facts.Prefixes))
 		if !there || !c.About(proxy.Link) {
 			continue
 		}
 		proxies = append(proxies, proxy)
-		for _, e := range s.Members[n.ID] {
-			if address, there := plan.Proxied(n, e); there {
-				wanted = append(wanted, address)
-			}
-		}
+		wanted = append(wanted, plan.ProxiedOf(s, n, facts, true)...)
 	}
 	unlock()
 	return p.Kernel.Strays(ctx, proxies, wanted)

@@ -48,7 +48,7 @@ func Table(p Parts) drift.Kinds {
 			{Kind: commit.KindOf(spec.KindFurtherBridge, inKernel[spec.FurtherBridge](p.Kernel)), CheckedWith: spec.KindBridge},
 			{Kind: commit.KindOf(spec.KindLANPort, inKernel[spec.LANPort](p.Kernel)), Check: lanPorts(p).check},
 			{Kind: commit.KindOf(spec.KindSteering, inKernel[spec.Steering](p.Kernel)), Check: steerings(p).check},
-			{Kind: commit.KindOf(spec.KindNDPProxy, inKernel[spec.NDPProxy](p.Kernel)), Check: ndpProxies(p).check},
+			{Kind: commit.KindOf(spec.KindNDPProxy, inKernel[spec.NDPProxy](p.Kernel)), Check: ndpProxies{p}.check},
 			{Kind: commit.KindOf(spec.KindForwarding, passing.actions()), CheckedWith: spec.KindBridge},
 			{Kind: commit.KindOf(spec.KindPair, pairs(p.Kernel)), CheckedWith: spec.KindBridge},
 			{Kind: commit.KindOf(spec.KindForwarded, inKernel[spec.Forwarded](p.Kernel)), Check: forwarded(p).check},

@@ -62,20 +62,56 @@ func (h *Handle) EnsureFurtherBridge(ctx context.Context, b spec.FurtherBridge) 
 }
 
 // DeleteFurtherBridge removes a further bridge and what joins it. Links of somebody else under the
-// names stay.
+// names stay, and so does who is on it: ports of others are the first bridge's from then on.
 func (h *Handle) DeleteFurtherBridge(ctx context.Context, b spec.FurtherBridge) error {
 	if err := ctx.Err(); err != nil {
+		return err
+	}
+	link, err := h.find(b.Name)
+	if err != nil {
+		return err
+	}
+	if link != nil && !owns(link, b.Name, b.Owner()) && !unfinishedFurther(link, b) {
+		link = nil
+	}
+	if err = h.moveForeign(ctx, link, b.First); err != nil {
 		return err
 	}
 	near, err := h.find(b.Near())
 	if err == nil && owns(near, b.Near(), b.Owner()) {
 		err = h.remove(near)
 	}
-	link, err2 := h.find(b.Name)
-	if link != nil && (owns(link, b.Name, b.Owner()) || unfinishedFurther(link, b)) {
-		err2 = h.remove(link)
+	if link != nil {
+		err = errors.Join(err, h.remove(link))
 	}
-	return errors.Join(err, err2)
+	return err
+}
+
+// moveForeign makes the ports of others on a further bridge, if there is one, ports of the first bridge: they would be on
+// none without it. Rejected: to keep the bridge for them, as nobody but the kernel knows that they are
+// there. A network that goes leaves them without a bridge.
+func (h *Handle) moveForeign(ctx context.Context, further netlink.Link, to string) error {
+	if further == nil {
+		return nil
+	}
+	ports, err := h.foreignPorts(ctx, further)
+	if err != nil || len(ports) == 0 {
+		return err
+	}
+	first, err := h.find(to)
+	if err != nil || first == nil || first.Type() != kindBridge {
+		return err
+	}
+	for _, index := range ports {
+		port, err := h.byIndex(index)
+		if err == nil && port != nil {
+			err = h.attach(port, first)
+		}
+		if err != nil && !notFound(err) {
+			return fmt.Errorf("move a port of others from bridge %s, which goes, to bridge %s: %w", further.Attrs().Name, to, err)
+		}
+	}
+	return nil
 }
 
 // unfinishedFurther recognises what a crash leaves between making a further bridge and giving it its alias.

@@ -161,6 +161,43 @@ func TestFurtherBridgePorts(t *testing.T) {
 	})
 }
 
+// TestFurtherBridgeLeavesForeign: who has put a port on a further bridge stays on the network when that goes, whoever takes it away, and is
+// on no bridge without a first one.
+func TestFurtherBridgeLeavesForeign(t *testing.T) {
+	for name, c := range map[string]struct {
+		remove func(f fixture, first spec.Bridge, b spec.FurtherBridge) error
+		master string
+	}{
+		"the last container leaves": {func(f fixture, _ spec.Bridge, b spec.FurtherBridge) error {
+			return f.DeleteFurtherBridge(context.Background(), b)
+		}, "br0"},
+		"after a restart": {func(f fixture, first spec.Bridge, _ spec.FurtherBridge) error {
+			_, err := f.Prune(context.Background(), []spec.Bridge{first}, nil)
+			return err
+		}, "br0"},
+		"the network is gone": {func(f fixture, _ spec.Bridge, _ spec.FurtherBridge) error {
+			_, err := f.Prune(context.Background(), nil, nil)
+			return err
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ownBridge(t, func(f fixture, first spec.Bridge) {
+				b := furtherOf(2)
+				f.ensureFurther(b, "bridge "+b.Name+" was missing: created", "veth "+b.Near()+" was missing: created")
+				f.sh("ip link add tap0 type veth peer name tap1")
+				f.sh("ip link set tap0 up master " + b.Name)
+				f.ok(c.remove(f, first, b))
+				if port := f.sh("ip link show dev tap0"); !strings.Contains(port, ",UP") || strings.Contains(port, "master") != (c.master != "") || !strings.Contains(port, c.master) {
+					t.Errorf("the port is %s", port)
+				}
+				if strings.Contains(f.dump(), b.Name) {
+					t.Error("the bridge is there")
+				}
+			})
+		})
+	}
+}
+
 func kindOf(b spec.FurtherBridge, name string) string {
 	if name == b.Name {
 		return "bridge"

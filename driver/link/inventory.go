@@ -185,6 +185,9 @@ func (h *Handle) pruneLink(ctx context.Context, link netlink.Link, known ids) (r
 	if whole {
 		if kind == kindBridge {
 			err = h.returnMoved(ctx, link)
+			if id, number := spec.NetworkOf(owner(link)); err == nil && number > 0 {
+				err = h.moveForeign(ctx, link, known[kindBridge][id])
+			}
 		}
 		if err == nil {
 			err = h.change(func() error { return h.remove(link) })

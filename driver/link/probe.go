@@ -49,18 +49,27 @@ func (h *Handle) Occupied(ctx context.Context, name string, addrs []netip.Addr) 
 	}
 	p, err := newProber(link, heard, addrs)
 	if err != nil {
-		return nil, fmt.Errorf("ask on link %s for %v: %w", name, addrs, err)
+		return nil, fmt.Errorf("ask on link %s for %s: %w", name, few(addrs), err)
 	}
 	defer func() { _ = unix.Close(p.fd) }()
 	for range probes {
-		if err := p.ask(); err != nil {
-			return nil, fmt.Errorf("ask on link %s for %v: %w", name, addrs, err)
+		if err := p.ask(ctx); err != nil {
+			return nil, fmt.Errorf("ask on link %s for %s: %w", name, few(addrs), err)
 		}
 		if err := p.listen(ctx, time.Now().Add(probeGap)); err != nil {
-			return nil, fmt.Errorf("ask on link %s for %v: %w", name, addrs, err)
+			return nil, fmt.Errorf("ask on link %s for %s: %w", name, few(addrs), err)
 		}
 	}
 	return p.users, nil
+}
+
+// few names addresses for people, the first ones of many.
+func few(addrs []netip.Addr) string {
+	const most = 4
+	if len(addrs) <= most {
+		return fmt.Sprint(addrs)
+	}
+	return fmt.Sprintf("%v and %d more", addrs[:most], len(addrs)-most)
 }
 
 // foreignPorts are the ports of the bridge that are not gangway's.
@@ -131,7 +140,7 @@ func answersOnly() *bpfprog.Program {
 }
 
 // ask sends one question for each address that nobody has answered for yet.
-func (p *prober) ask() error {
+func (p *prober) ask(ctx context.Context) error {
 	for _, a := range p.addrs {
 		if p.users[a] != nil {
 			continue
@@ -142,11 +151,28 @@ func (p *prober) ask() error {
 		}
 		to := &unix.SockaddrLinklayer{Ifindex: p.link.Index, Halen: macLen}
 		copy(to.Addr[:], frame)
-		if err := unix.Sendto(p.fd, frame, 0, to); err != nil {
+		if err := p.send(ctx, frame, to); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// send waits while the link has not taken what was sent before, a second at most.
+func (p *prober) send(ctx context.Context, frame []byte, to unix.Sockaddr) (err error) {
+	for until := time.Now().Add(time.Second); time.Now().Before(until); {
+		if err = unix.Sendto(p.fd, frame, 0, to); !errors.Is(err, unix.EAGAIN) {
+			return err
+		}
+		if failed := ctx.Err(); failed != nil {
+			return failed
+		}
+		ready := []unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLOUT}}
+		if _, failed := unix.Poll(ready, int(probeGap.Milliseconds())); failed != nil && !errors.Is(failed, unix.EINTR) {
+			return failed
+		}
+	}
+	return err
 }
 
 // solicit is the neighbour solicitation of duplicate address detection: from

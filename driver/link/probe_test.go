@@ -3,6 +3,8 @@ package link_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -55,6 +57,31 @@ func TestOccupied(t *testing.T) {
 			if len(got) != 0 {
 				t.Errorf("%s: %v", bridge, got)
 			}
+		}
+	})
+}
+
+// TestOccupiedMany: more addresses are asked for at once than a slow link takes, and the last one is in use.
+func TestOccupiedMany(t *testing.T) {
+	inside(t, func(f fixture) {
+		neighbour, _ := machine(f)
+		f.sh("ip link set n1 up")
+		neighbour("ip addr add 2001:db8:7::1000/64 dev n0 nodad")
+		f.sh("tc qdisc add dev n1 root tbf rate 20mbit burst 10k limit 1000000")
+		f.eventually("carrier", func() error {
+			if out := neighbour("ip -o -6 addr show dev n0"); !strings.Contains(out, "fe80") || strings.Contains(out, "tentative") {
+				return errors.New(out)
+			}
+			return nil
+		})
+		var all []netip.Addr
+		for i := 1; i <= 0x1000; i++ {
+			all = append(all, netip.MustParseAddr(fmt.Sprintf("2001:db8:7::%x", i)))
+		}
+		users, err := f.Occupied(context.Background(), "n1", all)
+		f.ok(err)
+		if len(users) != 1 || users[netip.MustParseAddr("2001:db8:7::1000")] == nil {
+			t.Errorf("in use: %v", users)
 		}
 	})
 }

@@ -87,6 +87,9 @@ func (n *Network) Hostless() bool { return n.OnLAN() && !n.Options.HostAccess &&
 // Proxied says that the host answers neighbour solicitations for the network's addresses, by a link.
 func (n *Network) Proxied() bool { return n.Options.NDPProxy != "" && n.Subnet6.IsValid() }
 
+// ProxiedInside says that these are the addresses that containers have, and not others outside.
+func (n *Network) ProxiedInside() bool { return n.Proxied() && !n.Options.Prefix.Follow }
+
 // Unrouted says that the host passes nothing from the network's bridge to other links, nor
 // from these to it.
 func (n *Network) Unrouted() bool { return n.Options.Internal || n.OnLAN() }

@@ -91,6 +91,20 @@ func OfPrefixes(s *model.State, prefixes []spec.HostPrefix) (all []Condition) {
 	return all
 }
 
+// OfUsers lists addresses outside that somebody else has where the host would answer for them.
+func OfUsers(s *model.State, f plan.Facts) (all []Condition) {
+	for o, p := range plan.AnsweredOutside(s, f.Prefixes) {
+		user := f.Users[p.Nameless()]
+		if user == "" {
+			continue
+		}
+		all = append(all, Condition{unmet: unmet(
+			fmt.Sprintf("endpoint %s on %s is %s outside, and %s has that address on link %s", model.Short(o.ID), s.Networks[o.Network], p.Address, user, p.Link),
+			"the host does not answer for it there: the container is not reached, and gets no answers, by IPv6", "take the address from whoever has it, start the container with another --ip6, or create the network with another gangway.ipv6.subnet")})
+	}
+	return all
+}
+
 // unpublished lists the endpoints whose ports have no address to lead to.
 func unpublished(s *model.State, n *model.Network) (all []Condition) {
 	for _, e := range s.Members[n.ID] {

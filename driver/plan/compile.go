@@ -43,7 +43,7 @@ func (p *Plan) addNetwork(from Source) {
 	if way, there := Steering(n, from.Gateway); there {
 		p.add(way)
 	}
-	if proxy, there := NDPProxy(n); there {
+	if proxy, there := NDPProxy(n, from.Outside); there {
 		p.add(proxy)
 	}
 	further := FurtherBridges(n, from.Further, from.Uplink)
@@ -66,7 +66,7 @@ func (p *Plan) addEndpoint(from Source) {
 		p.add(f)
 	}
 	addAll(p, Mirrors(n, e, from.Watched))
-	if address, there := Proxied(n, e); there {
+	if address, there := Proxied(n, e, from.Outside, from.Unused); there {
 		p.add(address)
 	}
 	for _, six := range []bool{false, true} {

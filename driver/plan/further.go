@@ -44,7 +44,7 @@ func Forwarded(n *model.Network, e *model.Endpoint) (f spec.Forwarded, there boo
 	if e.Further == 0 || e.Sandbox == "" {
 		return f, false
 	}
-	return spec.Forwarded{EndpointID: e.ID, Port: spec.NearEnd(n.BridgeOf(e)), MAC: net.HardwareAddr(e.MAC)}, true
+	return spec.Forwarded{EndpointID: e.ID, First: n.Bridge, Port: spec.NearEnd(n.BridgeOf(e)), MAC: net.HardwareAddr(e.MAC)}, true
 }
 
 // Zones are the places of a network's bridges in the zone of the host's firewall manager. What comes

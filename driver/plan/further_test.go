@@ -25,7 +25,7 @@ func TestFurtherPlan(t *testing.T) {
 		"bridges":         cmp.Diff([]string{"gw-n"}, names(Of[spec.Bridge](p))),
 		"further bridges": cmp.Diff([]spec.FurtherBridge{further}, Of[spec.FurtherBridge](p)),
 		"zones":           cmp.Diff([]spec.Zone{{Bridge: "gw-n"}, {Bridge: name}}, Of[spec.Zone](p), cmp.Transformer("sorted", sortedZones)),
-		"entries":         cmp.Diff([]spec.Forwarded{{EndpointID: e.ID, Port: "gt-012345678-2", MAC: []byte{2, 0, 0, 0, 0, 1}}}, Of[spec.Forwarded](p)),
+		"entries":         cmp.Diff([]spec.Forwarded{{EndpointID: e.ID, First: "gw-n", Port: "gt-012345678-2", MAC: []byte{2, 0, 0, 0, 0, 1}}}, Of[spec.Forwarded](p)),
 	} {
 		if d != "" {
 			t.Errorf("%s (-want +got):\n%s", what, d)

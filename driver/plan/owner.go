@@ -63,6 +63,8 @@ type Source struct {
 	Uplink int
 	// Outside is what the network's IPv6 subnet is outside, see OutsidePrefix.
 	Outside netip.Prefix
+	// Unused says that nobody else has the endpoint's address of Outside, see Proxied.
+	Unused bool
 }
 
 // Member is an endpoint and its network.
@@ -98,6 +100,10 @@ func SourceOf(s *model.State, o Owner, f Facts) (from Source) {
 	}
 	if from.Network != nil {
 		from.Outside = OutsidePrefix(s, from.Network, f.Prefixes)
+		if from.Endpoint != nil {
+			p, there := proxiable(from.Network, from.Endpoint, from.Outside)
+			from.Unused = there && f.unused(p)
+		}
 	}
 	return from
 }

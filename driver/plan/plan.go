@@ -44,6 +44,9 @@ type Facts struct {
 	Uplink int
 	// Prefixes are the IPv6 prefixes that the host has, in the order in which networks take them.
 	Prefixes []spec.HostPrefix
+	// Users say of addresses outside that the host may answer for, by a link that is named with
+	// each, who else has them there; "" for nobody. Those that are not among them have not been asked for.
+	Users map[spec.Proxied]string
 	// Closed are the families that the host forwards for gangway's sake alone.
 	Closed firewall.Families
 	// High are the ranges of source ports for what goes out, of protocols that have not

@@ -82,9 +82,10 @@ func NetworkOf(owner string) (networkID string, number int) {
 // further one: it does not see all that the container sends, and would forget.
 type Forwarded struct {
 	EndpointID string
-	// Port is the near end of the pair that joins the bridges, and MAC the container's.
-	Port string
-	MAC  net.HardwareAddr
+	// First is the first bridge, Port the near end of the pair that joins the bridges, and MAC the
+	// container's.
+	First, Port string
+	MAC         net.HardwareAddr
 }
 
 // Kind and Key make Forwarded an Object.
@@ -93,8 +94,8 @@ func (f Forwarded) Kind() Kind { return KindForwarded }
 // Key is the endpoint's id.
 func (f Forwarded) Key() any { return f.EndpointID }
 
-// On are the links that it is at.
-func (f Forwarded) On() []string { return []string{f.Port} }
+// On are the links that it is at. Whoever has come to have the address is a port of the first bridge.
+func (f Forwarded) On() []string { return []string{f.First, f.Port} }
 
 // String names the address and the port.
 func (f Forwarded) String() string { return "forwarding entry of " + f.MAC.String() + " by " + f.Port }

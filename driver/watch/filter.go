@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
@@ -46,10 +47,12 @@ func onlyGenerations() *bpfprog.Program {
 
 // onlySomeRoutes passes, of routes, only what changes of default routes and of their
 // halves, of unreachable ones, by which a delegated prefix is known, and the loss of those that gangway, or the kernel for
-// an address, has made: a router's own come and go by the hundred thousand.
+// an address, has made: a router's own come and go by the hundred thousand. Of neighbours it passes what a bridge has come to
+// know for good: whom hosts and bridges have just heard changes all the time.
 func onlySomeRoutes() *bpfprog.Program {
 	const length, protocol, way = unix.SizeofNlMsghdr + 1, unix.SizeofNlMsghdr + 5, unix.SizeofNlMsghdr + 7 // rtm_dst_len, rtm_protocol, rtm_type
-	const others bpfprog.Place = "others"
+	const family, state = unix.SizeofNlMsghdr, unix.SizeofNlMsghdr + 8                                      // ndm_family, ndm_state
+	const others, neighbours bpfprog.Place = "others", "neighbours"
 	var p bpfprog.Program
 	loadKind(&p)
 	p.Equal(kind(unix.RTM_NEWROUTE), bpfprog.Next, others)
@@ -58,7 +61,7 @@ func onlySomeRoutes() *bpfprog.Program {
 	p.Load(way, 1)
 	p.Equal(unix.RTN_UNREACHABLE, pass, drop)
 	p.Mark(others)
-	p.Equal(kind(unix.RTM_DELROUTE), bpfprog.Next, pass)
+	p.Equal(kind(unix.RTM_DELROUTE), bpfprog.Next, neighbours)
 	p.Load(length, 1)
 	p.When(bpf.JumpGreaterThan, 1, bpfprog.Next, pass)
 	p.Load(way, 1)
@@ -66,6 +69,13 @@ func onlySomeRoutes() *bpfprog.Program {
 	p.Load(protocol, 1)
 	p.Equal(unix.RTPROT_KERNEL, pass, bpfprog.Next)
 	p.Equal(spec.RouteProtocol, pass, drop)
+	p.Mark(neighbours)
+	p.Equal(kind(unix.RTM_DELNEIGH), drop, bpfprog.Next)
+	p.Equal(kind(unix.RTM_NEWNEIGH), bpfprog.Next, pass)
+	p.Load(family, 1)
+	p.Equal(unix.AF_BRIDGE, bpfprog.Next, drop)
+	p.Load(state, 2)
+	p.Equal(kind(netlink.NUD_NOARP), pass, drop)
 	return ends(&p)
 }
 

@@ -4,13 +4,14 @@ import (
 	"encoding/binary"
 	"strings"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// routeGroups are what links, addresses, forwarding, filters, routes and rules of policy
-// routing are told by.
+// routeGroups are what links, addresses, forwarding, filters, routes, rules of policy
+// routing and entries of bridges are told by.
 var routeGroups = []int{
 	unix.RTNLGRP_LINK,
 	unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
@@ -18,6 +19,7 @@ var routeGroups = []int{
 	unix.RTNLGRP_TC,
 	unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
 	unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE,
+	unix.RTNLGRP_NEIGH,
 }
 
 // links remembers which links carry gangway's mark, so that one that lost it,
@@ -70,6 +72,8 @@ func (l *links) see(b []byte) (about spec.Scope) {
 		case unix.RTM_NEWRULE, unix.RTM_DELRULE:
 			about.Outside = true
 			l.rule(&about, m)
+		case unix.RTM_NEWNEIGH:
+			l.entry(&about, m)
 		case unix.RTM_NEWNETCONF, unix.RTM_DELNETCONF:
 			l.netconf(&about, m)
 		}
@@ -95,6 +99,28 @@ func (l *links) address(about *spec.Scope, m []byte) {
 	if known, ours := l.known[index]; (!ours || known.lent) && scope == unix.RT_SCOPE_UNIVERSE {
 		about.Outside = true
 	}
+}
+
+// entry looks at an address that a bridge knows for good: a port of others that is not gangway's may have come to have it,
+// since who is behind that has claimed it.
+func (l *links) entry(about *spec.Scope, m []byte) {
+	const header, master = 12, 9 // struct ndmsg, NDA_MASTER
+	if len(m) < header || !isStatic(m) {
+		return
+	}
+	if _, ours := l.known[int32(binary.NativeEndian.Uint32(m[4:]))]; ours {
+		return
+	}
+	for kind, v := range attributes(m[header:]) {
+		if kind == master && len(v) >= 4 {
+			about.Add(l.known[int32(binary.NativeEndian.Uint32(v))].name)
+		}
+	}
+}
+
+// isStatic says whether a neighbour is of a bridge, and stays as long as its port.
+func isStatic(m []byte) bool {
+	return m[0] == unix.AF_BRIDGE && binary.NativeEndian.Uint16(m[8:]) == netlink.NUD_NOARP
 }
 
 // isDefault says whether a route is a default route, or the half that a VPN makes of
