@@ -17,8 +17,9 @@ import (
 // example is a running example.
 type example struct {
 	*harness.Engine
-	t    *testing.T
-	name string
+	t *testing.T
+	// name is that of its folder, file what is in its compose file.
+	name, file string
 }
 
 // exampleChecks say of each folder of examples what must be true when it is up.
@@ -38,6 +39,9 @@ func exampleChecks() map[string]func(example) {
 		"lan":              example.lan,
 		"lan-one-card":     example.lanOneCard,
 		"ipv6-on-link":     example.ipv6OnLink,
+		"dhcp":             example.dhcp,
+		"ids":              example.ids,
+		"virtual-machine":  example.virtualMachine,
 	}
 }
 
@@ -51,44 +55,35 @@ func testExamples(t *testing.T, e *harness.Engine) {
 	before := e.Snapshot(t)
 	for _, file := range files {
 		name := filepath.Base(filepath.Dir(file))
-		t.Run(name, func(t *testing.T) { example{e, t, name}.run(file) })
+		t.Run(name, func(t *testing.T) { example{e, t, name, readFile(t, file)}.run() })
 	}
-	if e.Driver != string(harness.Builtin) {
-		e.Unchanged(t, before)
-	}
+	e.Unchanged(t, before)
 }
 
-func (x example) run(file string) {
+func readFile(t *testing.T, file string) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func (x example) run() {
 	check, ok := exampleChecks()[x.name]
 	if !ok {
 		x.t.Fatal("the example has no check")
 	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		x.t.Fatal(err)
+	if prepare, ok := examplePreparations()[x.name]; ok {
+		prepare(x)
 	}
-	switch x.name {
-	case "lan":
-		x.LAN.Cable(x.t, x.Node, "eth1")
-	case "ipv6-on-link":
-		x.LAN.Cable(x.t, x.Node, "eth1")
-		x.Run(x.t, "sh", "-ec", "ip link set eth1 up; ip addr add 2001:db8:79::2/64 dev eth1 nodad")
-	case "lan-one-card":
-		x.LAN.Cable(x.t, x.Node, "eth1")
-		x.Run(x.t, "sh", "-ec", "ip addr add 10.79.0.2/24 dev eth1; ip link set eth1 up")
-		x.t.Cleanup(func() { // as it is down again
-			if at := x.Run(x.t, "ip", "-o", "addr", "show", "to", "10.79.0.2"); !strings.Contains(at, " eth1 ") {
-				x.t.Errorf("without the network the host's address is at %s", at)
-			}
-		})
-	}
-	x.up(string(content))
+	x.up()
 	check(x)
 }
 
 // up starts the example with the engine's driver and the tests' image, until the
 // end of the test.
-func (x example) up(file string) {
+func (x example) up() {
 	x.t.Helper()
 	dir := x.Path("/srv/" + x.name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -97,6 +92,10 @@ func (x example) up(file string) {
 	variables := fmt.Sprintf("IMAGE=%s\nDRIVER=%s\n", harness.Image, x.Driver)
 	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(variables), 0o600); err != nil {
 		x.t.Fatal(err)
+	}
+	file := x.file
+	if x.name == "ids" && !x.givesOptionsOfOne() {
+		file = x.withoutOptionsOfOne()
 	}
 	x.t.Cleanup(func() { x.Compose(x.t, x.name, file, "down", "-t", "0") })
 	x.Compose(x.t, x.name, file, "up", "-d")
@@ -157,9 +156,6 @@ func (x example) internal() {
 }
 
 func (x example) agentSandbox() {
-	if x.Driver == string(harness.Builtin) {
-		return // it has no policies
-	}
 	x.LAN.Outside.Serve(x.t, "tcp", "192.0.2.2:5432", "tcp", "192.0.2.2:8443", "dns:registry.example=192.0.2.2", "192.0.2.2:53")
 	for service, reached := range map[string][]string{"agent": {"192.0.2.2:5432"}, "courier": {"192.0.2.2:5432", "registry.example:8443"}} {
 		for _, to := range []string{"192.0.2.2:5432", "192.0.2.2:8443", "registry.example:5433", "registry.example:8443"} {
@@ -177,9 +173,6 @@ func (x example) portRanges() {
 		x.Fetch(x.t, fmt.Sprintf("127.0.0.1:%d", 9100+i), "media")
 	}
 	x.LAN.Outside.Unreachable(x.t, "tcp", "192.0.2.1:9100")
-	if x.Driver == string(harness.Builtin) {
-		return
-	}
 	if runs := ports(x.t, x.Engine, "udp"); len(runs) != 1 || runs[0].First != 20000 || runs[0].Last != 20999 {
 		x.t.Errorf("udp ports: %+v, want one run 20000-20999", runs)
 	}
@@ -211,12 +204,12 @@ func (x example) routes() {
 	if routes := x.Exec(x.t, x.container("client"), "ip", "route"); !strings.Contains(routes, "10.9.0.0/16 via 10.77.0.5") {
 		x.t.Errorf("routes of the client:\n%s", routes)
 	}
+	if routes := x.Exec(x.t, x.container("client"), "ip", "route"); !strings.Contains(routes, "default via 10.77.1.1") {
+		x.t.Errorf("routes of the client, which is on another network as well:\n%s", routes)
+	}
 }
 
 func (x example) vpn() {
-	if x.Driver == string(harness.Builtin) {
-		return
-	}
 	x.LAN.Outside.Serve(x.t, "tcp", "192.0.2.2:99")
 	x.behind()
 	x.Docker(x.t, "kill", "example-vpn")
@@ -231,50 +224,6 @@ func (x example) vpn() {
 func (x example) behind() {
 	x.t.Helper()
 	harness.Eventually(x.t, 20*time.Second, "the app reaches the other end", func() error { return x.as("app").TryPing("10.64.0.1") })
-}
-
-func (x example) lan() {
-	if x.Driver == string(harness.Builtin) {
-		return
-	}
-	x.LAN.Neighbour.Run(x.t, "ip", "addr", "add", "10.78.0.3/24", "dev", "lan0")
-	x.t.Cleanup(func() { x.LAN.Neighbour.Run(x.t, "ip", "addr", "del", "10.78.0.3/24", "dev", "lan0") })
-	x.LAN.Neighbour.Fetch(x.t, "10.78.0.200:80", "web")
-	if routes := x.Exec(x.t, x.container("web"), "ip", "route"); !strings.Contains(routes, "default via 10.78.0.1") {
-		x.t.Errorf("routes of the web server:\n%s", routes)
-	}
-}
-
-func (x example) lanOneCard() {
-	if x.Driver == string(harness.Builtin) {
-		return
-	}
-	lanAddress(x.t, x.LAN.Neighbour, "lan0", "10.79.0.3/24")
-	x.LAN.Neighbour.Fetch(x.t, "10.79.0.200:80", "web")
-	if at := x.Run(x.t, "ip", "-o", "addr", "show", "to", "10.79.0.2"); !strings.Contains(at, " br-lan ") || strings.Contains(at, " eth1 ") {
-		x.t.Errorf("the host's address is at %s", at)
-	}
-}
-
-func (x example) ipv6OnLink() {
-	if x.Driver == string(harness.Builtin) {
-		return
-	}
-	neighbour := x.LAN.Neighbour
-	x.t.Cleanup(func() { neighbour.Run(x.t, "ip", "neigh", "flush", "dev", "lan0") })
-	lanAddress(x.t, neighbour, "lan0", "2001:db8:79::3/64")
-	neighbour.Fetch(x.t, "[2001:db8:79:0:80::80]:80", "web")
-	neighbour.Unreachable(x.t, "tcp", "[2001:db8:79:0:80::80]:81")
-}
-
-func (x example) ipv6Prefix() {
-	if x.Driver == string(harness.Builtin) {
-		return
-	}
-	p := prefixed{x.t, x.Engine}
-	p.world()
-	p.delegated(prefixToday)
-	x.LAN.Outside.Fetch(x.t, "["+outsideToday+"100]:8080", "web")
 }
 
 func (x example) mtu() {

@@ -41,6 +41,7 @@ func reachScenarios() []scenario {
 		{name: "uplink-move", run: testUplinkMove, plugin: true, own: true, rules: true},
 		{name: "rate", run: testRate, plugin: true, own: true},
 		{name: "large", run: testLarge, own: true, rules: true},
+		{name: "large-gateway", run: testLargeGateway, own: true},
 	}
 }
 

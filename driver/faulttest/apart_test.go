@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +33,7 @@ func TestFurtherBridgesApart(t *testing.T) {
 	eachBackend(t, func(t *testing.T, backend, dir string) {
 		w := mustOpen(t, backend, dir)
 		defer func() { w.close() }()
-		l := newLarge(t, w, map[string]any{"com.docker.network.generic": map[string]any{"com.docker.network.bridge.enable_icc": "false"}})
+		l := newLarge(t, w, map[string]any{"com.docker.network.generic": map[string]any{"com.docker.network.bridge.enable_icc": "false"}}, nil)
 		defer l.end(t)
 		for _, on := range []string{"0", "1"} {
 			bridgeNetfilter(t, on)
@@ -108,7 +109,7 @@ func TestHostIsOnTheFirstBridge(t *testing.T) {
 	eachBackend(t, func(t *testing.T, backend, dir string) {
 		w := mustOpen(t, backend, dir)
 		defer func() { w.close() }()
-		l := newLarge(t, w, map[string]any{})
+		l := newLarge(t, w, map[string]any{}, nil)
 		defer l.end(t)
 		for _, on := range []string{"0", "1"} {
 			bridgeNetfilter(t, on)
@@ -140,20 +141,26 @@ func (l *large) onFirst(t *testing.T, when string) {
 	for _, by := range []struct {
 		bridge, answer string
 		patience       time.Duration
-	}{{further, "nobody", time.Second}, {first, "host " + c1.v4.Addr().String(), patience}} {
-		must(t, c1.in(func() error {
-			eth, err := netlink.LinkByName("eth0")
-			if err != nil {
-				return err
-			}
-			return netlink.NeighSet(&netlink.Neigh{LinkIndex: eth.Attrs().Index, IP: gateway.AsSlice(), State: unix.NUD_PERMANENT, HardwareAddr: hardwareAddrIn(l.boxes["host"], by.bridge)})
-		}))
+	}{{further, nobody, time.Second}, {first, "host " + c1.v4.Addr().String(), patience}} {
+		l.neighbour(t, "c1", gateway, by.bridge)
 		for _, a := range []string{"10.0.0.1", "192.0.2.1"} {
-			if got := c1.ask(addr(a), 7000, by.patience); got != by.answer {
+			if got := c1.ask(addr(a), 7000, by.patience); !strings.HasPrefix(got, by.answer) {
 				t.Errorf("%s: asked %s at bridge %s: %q, want %q", when, a, by.bridge, got, by.answer)
 			}
 		}
 	}
+}
+
+// neighbour has a box take a link of the host for who has an address.
+func (l *large) neighbour(t *testing.T, box string, who netip.Addr, link string) {
+	t.Helper()
+	must(t, l.boxes[box].in(func() error {
+		eth, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		return netlink.NeighSet(&netlink.Neigh{LinkIndex: eth.Attrs().Index, IP: who.AsSlice(), State: unix.NUD_PERMANENT, HardwareAddr: hardwareAddrIn(l.boxes["host"], link)})
+	}))
 }
 
 // spoof has containers send in the name of others.
@@ -182,7 +189,7 @@ func TestFurtherBridgeHeals(t *testing.T) {
 	eachBackend(t, func(t *testing.T, backend, dir string) {
 		w := mustOpen(t, backend, dir)
 		defer func() { w.close() }()
-		l := newLarge(t, w, map[string]any{})
+		l := newLarge(t, w, map[string]any{}, nil)
 		defer l.end(t)
 		near, far, mac := "gt-"+network[:9]+"-2", "gu-"+network[:9]+"-2", l.boxes["c1"].mac.String()
 		for _, damage := range []string{

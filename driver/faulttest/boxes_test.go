@@ -2,6 +2,7 @@ package faulttest
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -134,8 +135,8 @@ func (b *box) serve(t *testing.T, port int) (end func()) {
 	return func() { _ = l.Close() }
 }
 
-// ask returns who answers at an address, and whom he takes the box for. What is not to be answered ends after a
-// short time.
+// ask returns who answers at an address, and whom he takes the box for; or nobody, and why. What is not to be answered
+// ends after a short time.
 func (b *box) ask(to netip.Addr, port int, patience time.Duration) (answer string) {
 	err := b.in(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -151,10 +152,13 @@ func (b *box) ask(to netip.Addr, port int, patience time.Duration) (answer strin
 		return err
 	})
 	if err != nil {
-		return "nobody"
+		return nobody + ": " + err.Error()
 	}
 	return answer
 }
+
+// nobody is what the answer begins with where there is none.
+const nobody = "nobody"
 
 // packets opens a socket for frames of a link of the box that have the type of experiments, or ARP's.
 func (b *box) packets(t *testing.T, link string) *os.File {
@@ -192,9 +196,14 @@ func request(b *box, who netip.Addr) []byte {
 
 var everybody = net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
-// textOf is the text of a frame, or what ARP says; empty for anything else.
+// datagramPort is where datagrams with a text are sent to.
+const datagramPort = 7001
+
+// textOf is the text of a frame, or of a datagram, or what ARP says; empty for anything else.
 func textOf(f []byte) string {
 	switch {
+	case len(f) > 42 && f[12] == 8 && f[13] == 0 && f[23] == unix.IPPROTO_UDP && binary.BigEndian.Uint16(f[36:]) == datagramPort:
+		return string(f[42:])
 	case f[12] == 0x88 && f[13] == 0xb5:
 		return strings.TrimSpace(string(f[14:]))
 	case f[12] == 8 && f[13] == 6 && len(f) >= 42:

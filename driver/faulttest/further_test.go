@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
+	"github.com/gangway-net/gangway/config"
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/driver/model"
 )
@@ -24,6 +26,8 @@ type large struct {
 	ends []func()
 	// fillers is how many of these there are.
 	fillers int
+	// own are the options of single containers.
+	own map[int]config.EndpointOptions
 }
 
 var largeNetwork = driver.CreateNetworkRequest{
@@ -58,12 +62,19 @@ func (l *large) fill(t *testing.T, places int) {
 // start starts a container that publishes its port 80.
 func (l *large) start(t *testing.T, n int) {
 	t.Helper()
+	l.enter(t, n)
+	must(t, l.Publish(t.Context(), network, containerID(n), ports(8000+n, 80)))
+}
+
+// enter starts a container that serves at its port 80.
+func (l *large) enter(t *testing.T, n int) {
+	t.Helper()
 	r := containerRequest(n)
+	r.Options = l.own[n]
 	_, err := l.CreateEndpoint(t.Context(), r)
 	must(t, err)
 	_, err = l.Join(t.Context(), network, r.EndpointID, "/netns/"+r.EndpointID, nil)
 	must(t, err)
-	must(t, l.Publish(t.Context(), network, r.EndpointID, ports(8000+n, 80)))
 	b := newBox(t, fmt.Sprintf("c%d", n), "gp-"+r.EndpointID[:12], r.IPv4, r.IPv6, largeNetwork.IPv4[0].Gateway.Addr(), largeNetwork.IPv6[0].Gateway.Addr())
 	l.ends = append(l.ends, b.serve(t, 80))
 	l.boxes[b.name] = b
@@ -79,10 +90,10 @@ func (l *large) end(t *testing.T) {
 	sh(t, "ip link del up0; for c in iptables ip6tables; do $c -P FORWARD ACCEPT; done")
 }
 
-// newLarge makes the network, with a host outside.
-func newLarge(t *testing.T, w *world, options map[string]any) *large {
+// newLarge makes the network, with a host outside, and with options of single containers.
+func newLarge(t *testing.T, w *world, options map[string]any, own map[int]config.EndpointOptions) *large {
 	t.Helper()
-	l := &large{world: w, boxes: map[string]*box{"host": hostBox(t)}}
+	l := &large{world: w, boxes: map[string]*box{"host": hostBox(t)}, own: own}
 	sh(t, `ip link add up0 up type veth peer name out0
 		ip address add 192.0.2.1/24 dev up0; ip address add 2001:db8::1/64 dev up0 nodad
 		for c in iptables ip6tables; do $c -P FORWARD DROP; done`)
@@ -114,7 +125,7 @@ func TestFurtherBridges(t *testing.T) {
 	eachBackend(t, func(t *testing.T, backend, dir string) {
 		w := mustOpen(t, backend, dir)
 		defer func() { w.close() }()
-		l := newLarge(t, w, map[string]any{})
+		l := newLarge(t, w, map[string]any{}, nil)
 		defer l.end(t)
 		l.places(t)
 		for _, on := range []string{"0", "1"} {
@@ -124,8 +135,32 @@ func TestFurtherBridges(t *testing.T) {
 				l.flood(t)
 			})
 		}
+		l.silent(t)
 		w.sound(t, "with packets")
 	})
+}
+
+// silent wants the third bridge not to take a container that has sent nothing yet for one behind the pair that joins it to
+// the first: it would pass on nothing to it that comes from there.
+func (l *large) silent(t *testing.T) {
+	t.Helper()
+	r := containerRequest(5)
+	_, err := l.CreateEndpoint(t.Context(), r)
+	must(t, err)
+	_, err = l.Join(t.Context(), network, r.EndpointID, "/netns/"+r.EndpointID, nil)
+	must(t, err)
+	mac := hardwareAddr(t, "gp-"+r.EndpointID[:12])
+	far, err := netlink.LinkByName("gu-" + network[:9] + "-3")
+	must(t, err)
+	known, err := netlink.NeighList(far.Attrs().Index, unix.AF_BRIDGE)
+	must(t, err)
+	for _, k := range known {
+		if k.HardwareAddr.String() == mac.String() {
+			t.Errorf("%s takes %s, which has not sent anything, for one behind port %s", "gw-"+network[:9]+"-3", mac, far.Attrs().Name)
+		}
+	}
+	must(t, l.Leave(t.Context(), network, r.EndpointID))
+	must(t, l.DeleteEndpoint(t.Context(), network, r.EndpointID))
 }
 
 // places compares where the pairs are.

@@ -26,7 +26,7 @@ func besideTheBridge(t *testing.T, options map[string]any, then func(*large, *te
 	eachBackend(t, func(t *testing.T, backend, dir string) {
 		w := mustOpen(t, backend, dir)
 		defer func() { w.close() }()
-		l := newLarge(t, w, options)
+		l := newLarge(t, w, options, nil)
 		defer l.end(t)
 		for _, on := range []string{"0", "1"} {
 			bridgeNetfilter(t, on)
@@ -41,10 +41,9 @@ func besideTheBridge(t *testing.T, options map[string]any, then func(*large, *te
 // the source check drops those.
 func (l *large) nextBridge(t *testing.T, when string) {
 	t.Helper()
-	const port = 7001
 	var c net.PacketConn
 	must(t, l.boxes["host"].in(func() (err error) {
-		c, err = net.ListenPacket("udp4", fmt.Sprintf(":%d", port))
+		c, err = net.ListenPacket("udp4", fmt.Sprintf(":%d", datagramPort))
 		return err
 	}))
 	defer c.Close()
@@ -53,7 +52,7 @@ func (l *large) nextBridge(t *testing.T, when string) {
 		b, socket := l.boxes[from], l.boxes[from].packets(t, "eth0")
 		send := func(to net.HardwareAddr, text string) {
 			t.Helper()
-			_, err := socket.Write(datagram(to, b.mac, netip.AddrPortFrom(hostOutside, port), text))
+			_, err := socket.Write(datagram(to, b.mac, netip.AddrPortFrom(hostOutside, datagramPort), text))
 			must(t, err)
 		}
 		for last := range byte(16) {

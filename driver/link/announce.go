@@ -23,6 +23,10 @@ import (
 // addresses from an address manager that is a plugin: it announces 0.0.0.0
 // instead. The frames leave by the bridge itself, which sends them out of every
 // port: the container's end is not up yet.
+//
+// To a further bridge they come by the joining pair. In the container's name they would teach it that the container
+// is behind that pair, and nothing from the first bridge would reach it until it sends something itself. So
+// there they are the host's, which is behind it (see hostBehind); ARP and neighbour discovery read what is in them.
 func (h *Handle) announce(v spec.Veth, bridge netlink.Link) error {
 	if len(v.MAC) != macLen || len(v.Addresses) == 0 {
 		return nil
@@ -37,6 +41,9 @@ func (h *Handle) announce(v spec.Veth, bridge netlink.Link) error {
 		frame := gratuitousARP(a, v.MAC)
 		if a.Is6() {
 			frame = unsolicitedAdvertisement(a, v.MAC)
+		}
+		if v.First != "" {
+			copy(frame[macLen:], bridge.Attrs().HardwareAddr)
 		}
 		copy(to.Addr[:], frame)
 		if err := unix.Sendto(h.packets, frame, 0, to); err != nil {
