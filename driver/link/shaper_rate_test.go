@@ -263,11 +263,11 @@ func TestShaperChanges(t *testing.T) {
 					f.ok(err)
 					got *= 8. / 1e6
 					t.Logf("change %d: %.1f mbit", i, got)
-					least := 0.8
-					if testing.Short() {
-						least = 0.4
+					least, most := 0.8, 1.05
+					if testing.Short() { // the machine is emulated, and its clock with it
+						least, most = 0.4, 1.2
 					}
-					if want := float64(rate); got > 1.05*want || got < least*want {
+					if want := float64(rate); got > most*want || got < least*want {
 						t.Errorf("change %d: %.1f mbit of payload, want %.0f\n%s", i, got, want, f.sh("tc -s qdisc"))
 					}
 				}
