@@ -17,9 +17,11 @@ type Who struct {
 	Policy config.Policy
 }
 
-// Learned is an address that somebody may reach for a time, since an allowed name has it.
+// Learned is an address that somebody may reach for a time, since an allowed name has it. By is the
+// policy by which a container's answer was judged; it is not remembered.
 type Learned struct {
 	Who
+	By    config.Policy
 	Name  string
 	To    netip.Addr
 	Ports config.Ports

@@ -33,7 +33,9 @@ func (p *PolicyTable) Serve(at policy.Serving) {
 // Learn opens addresses of names, for whom they are and until they end. It is in the kernel
 // when it returns. What was learned is no part of any state: it ends by itself, in the kernel
 // too. So it is the one change that does not come by Apply: that would compare all bindings
-// for each answer of the DNS. Without a table there is nobody to learn for.
+// for each answer of the DNS. Without a table there is nobody to learn for. A policy that nobody has any more
+// learns nothing. It is an error that a container has another policy by now than that by which its answer
+// was judged, and opens nothing: the name may be allowed no more.
 func (p *PolicyTable) Learn(ctx context.Context, list []policy.Learned) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -43,13 +45,16 @@ func (p *PolicyTable) Learn(ctx context.Context, list []policy.Learned) error {
 	if p.state.empty() || !p.synced {
 		return errors.New("open addresses of names: nobody has a policy")
 	}
-	list = slices.DeleteFunc(slices.Clone(list), func(l policy.Learned) bool { return l.Addr.IsValid() && l.Addr.Is4() != l.To.Is4() })
+	list, err := p.state.mayLearn(list)
+	if err != nil {
+		return fmt.Errorf("open addresses of names: %w", err)
+	}
 	c := p.learned.memory.Learn(list, time.Now())
 	if c.Empty() {
 		return nil
 	}
 	change := policyChange{names: learnedChange{c, ids(p.state)}}
-	err := p.commit(change)
+	err = p.commit(change)
 	if errors.Is(err, unix.ENOENT) {
 		err = p.commit(change) // an element ended between two steps
 	}
@@ -59,6 +64,26 @@ func (p *PolicyTable) Learn(ctx context.Context, list []policy.Learned) error {
 		return fmt.Errorf("open addresses of names: %w", err)
 	}
 	return nil
+}
+
+// mayLearn leaves out what the state has no place for.
+func (s policyState) mayLearn(list []policy.Learned) (all []policy.Learned, err error) {
+	for _, l := range list {
+		switch {
+		case !l.Addr.IsValid():
+			if s.policies[l.Policy] == nil {
+				continue
+			}
+		case l.Addr.Is4() != l.To.Is4():
+			continue
+		default:
+			if of := s.having(l.Addr); of == nil || of.texts != l.By {
+				return nil, fmt.Errorf("the policy of %s has changed since it asked for %s", l.Addr, l.Name)
+			}
+		}
+		all = append(all, l)
+	}
+	return all, nil
 }
 
 // forget takes back what the kernel did not get.

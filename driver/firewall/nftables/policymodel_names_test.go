@@ -30,21 +30,25 @@ func (m *modelNames) learnAtRandom(t *testing.T, table *PolicyTable, all []polic
 	t.Helper()
 	var list []policy.Learned
 	until := time.Now().Add(time.Hour)
-	learn := func(who policy.Who, p policy.Policy) {
+	learn := func(who policy.Who, texts config.Policy) {
+		p, err := policy.Of(texts)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for range rnd.IntN(6) {
 			name, to := oneOf(rnd, "a.example", "x.b.example", "y.b.example"), netip.MustParseAddr(oneOf(rnd, append(slices.Clone(modelFar4), modelFar6[:9]...)...))
 			for _, ports := range p.Opens(name) {
 				if !who.Addr.IsValid() || who.Addr.Is4() == to.Is4() {
-					list = append(list, policy.Learned{Who: who, Name: name, To: to, Ports: ports, Until: until})
+					list = append(list, policy.Learned{Who: who, By: texts, Name: name, To: to, Ports: ports, Until: until})
 				}
 			}
 		}
 	}
 	for _, b := range all {
 		for _, a := range having(all, b) {
-			learn(policy.Who{Addr: a}, b.Policy())
+			learn(policy.Who{Addr: a}, b.Texts)
 		}
-		learn(policy.Who{Policy: b.Texts}, b.Policy())
+		learn(policy.Who{Policy: b.Texts}, b.Texts)
 	}
 	if len(list) > 0 {
 		if err := table.Learn(t.Context(), list); err != nil {

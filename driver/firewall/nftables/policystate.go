@@ -84,7 +84,22 @@ func (s policyState) named() map[string]*inForce {
 	return all
 }
 
-// whose returns what finds the policy that counts for a container's address; nil for none.
+// having is the policy that counts for a container's address; nil for none.
+func (s policyState) having(a netip.Addr) (network *inForce) {
+	for _, of := range s.bridges {
+		for _, b := range of {
+			switch {
+			case slices.Contains(b.Addrs, a):
+				return b.inForce
+			case b.EndpointID == "" && slices.ContainsFunc(b.Subnets, func(p netip.Prefix) bool { return p.Contains(a) }):
+				network = b.inForce
+			}
+		}
+	}
+	return network
+}
+
+// whose is having for many addresses.
 func (s policyState) whose() func(netip.Addr) *inForce {
 	own := map[netip.Addr]*inForce{}
 	var networks []bound
