@@ -31,14 +31,16 @@ func translated() []combination {
 		{create: "--ipv6 -o enable_icc=false", run: web, rules: "no-icc", links: "dual-isolated-ports"},
 		{create: "--ipv6 -o enable_icc=false", run: web, rules: "no-icc", links: "dual-isolated-ports", bridged: true},
 		{create: "--ipv6 -o anti_spoofing=true", run: web, rules: "nat", links: "dual"},
-		{create: "--ipv6 -o anti_spoofing=false", run: web, rules: "nat", links: "dual-unguarded"},
+		{create: "--ipv6 -o anti_spoofing=false", run: web, rules: "nat", links: "dual"},
 		{create: "--ipv6 -o anti_spoofing=false -o enable_icc=false", run: web, rules: "no-icc", links: "dual-isolated-ports"},
 		// What passes a pair, and routes, are no matter of rules.
 		{create: "--ipv6 -o in=100mbit -o out=50mbit", run: web + " --driver-opt in=1mbit --driver-opt out=none --driver-opt promiscuous=true", rules: "nat", links: "dual"},
 		{create: "--ipv6 -o routes=10.9.0.0/16+via+10.200.0.5 -o host_routes=10.9.0.0/16+via+10.200.0.5 -o no_default_route=true",
 			run: web + " --driver-opt routes=none --driver-opt no_default_route=true", rules: "nat", links: "dual"},
 		{create: "--ipv6 -o ipv6=prefix", run: web, rules: "prefix", links: "dual"},
-		{create: "--ipv6 -o ipv6=prefix -o prefix=uplink -o subnet=0", run: "-p 9000-9099:9000-9099/udp", rules: "prefix-range", links: "dual"},
+		{create: "--ipv6 -o ipv6=prefix -o subnet=0", run: "-p 9000-9099:9000-9099/udp", rules: "prefix-range", links: "dual"},
+		// The host has an address of the link's only subnet itself.
+		{create: "--ipv6 -o ipv6=prefix -o prefix=uplink -o subnet=0", run: web, rules: "prefix-none", links: "dual"},
 		{create: "--ipv6 -o ipv6=prefix -o prefix=wg0", run: web, rules: "prefix-none", links: "dual"},
 		{create: "-o enable_icc=false", run: web, rules: "no-icc-ipv4", links: "ipv4-isolated-ports"},
 		{create: "--ipv6 -o enable_ip_masquerade=false", run: web, rules: "no-masquerade", links: "dual"},

@@ -238,7 +238,7 @@ func linkSettings() []explanation {
 		{"port", "hairpin", "A frame may leave by the port that it came in by: with br_netfilter, a container's packet to its own published port does."},
 		{"port", "bcast_flood", "Off with `enable_icc=false`: what another port sends to everybody does not leave by this one. What the host itself sends to everybody, such as ARP, does."},
 		{"port", "mcast_flood", "The same for multicast."},
-		{"port", "port_filter", "The filter of what the container sends, which a frame meets before the bridge does (tc, ingress qdisc, classic BPF): with `anti_spoofing` it drops what claims addresses that are not the container's and what poses as a router; with `enable_icc=false` what is for anyone but the host."},
+		{"port", "port_filter", "The filter of what the container sends, which a frame meets before the bridge does (tc, ingress qdisc, classic BPF): it drops what is for the next bridge (01:80:c2:00:00:00 to 0f); with `anti_spoofing` what claims addresses that are not the container's and what poses as a router; with `enable_icc=false` what is for anyone but the host."},
 		{"host", "ip_forward", "Turned on with the first container that has IPv4 and is not on an internal network, and left on: others may rely on it. Where it was off, the host is kept from being a router (GANGWAY-TRANSIT, or chain `transit_classify`)."},
 		{"host", "ipv6-forwarding", "The same for IPv6."},
 	}
