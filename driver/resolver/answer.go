@@ -80,7 +80,7 @@ func (r *Resolver) reply(ctx context.Context, c client, q *dns.Msg) *dns.Msg {
 		r.o.Log.WithError(err).Debugf("ask for %s", printable(name))
 		return failed(q, dns.RcodeServerFailure)
 	}
-	list := take(m, asked, judged{c.policy, c.Texts}, r.who(c.from.Addr()))
+	list := take(m, asked, c.policy, c.Texts, r.who(c.from.Addr()))
 	if len(list) == 0 {
 		return m
 	}
@@ -104,15 +104,9 @@ func (r *Resolver) who(from netip.Addr) (all []policy.Who) {
 // plain is a name as policies write it.
 func plain(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
-// judged is a policy with its texts.
-type judged struct {
-	policy.Policy
-	texts config.Policy
-}
-
 // take makes an answer what the container gets: what belongs to the question alone, for no
-// longer than its addresses are open. It returns these.
-func take(m *dns.Msg, asked dns.Question, p judged, who []policy.Who) (list []policy.Learned) {
+// longer than its addresses are open. It returns these. by are the policy's texts.
+func take(m *dns.Msg, asked dns.Question, p policy.Policy, by config.Policy, who []policy.Who) (list []policy.Learned) {
 	m.Answer = ofQuestion(m.Answer, asked.Name)
 	opens := p.Opens(plain(asked.Name))
 	now := time.Now()
@@ -140,7 +134,7 @@ func take(m *dns.Msg, asked dns.Question, p judged, who []policy.Who) (list []po
 		for _, w := range who {
 			for _, ports := range opens {
 				if !w.Addr.IsValid() || w.Addr.Is4() == a.Is4() {
-					list = append(list, policy.Learned{Who: w, By: p.texts, Name: plain(asked.Name), To: a, Ports: ports, Until: until})
+					list = append(list, policy.Learned{Who: w, By: by, Name: plain(asked.Name), To: a, Ports: ports, Until: until})
 				}
 			}
 		}

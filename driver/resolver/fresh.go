@@ -155,7 +155,7 @@ func (f *fresh) renew(ctx context.Context, w wanted) {
 		f.mu.Lock()
 		for texts, p := range f.policies {
 			if len(p.Opens(w.name)) > 0 {
-				list = append(list, take(a.message.Copy(), a.question, judged{p, texts}, []policy.Who{{Policy: texts}})...)
+				list = append(list, take(a.message.Copy(), a.question, p, texts, []policy.Who{{Policy: texts}})...)
 			}
 		}
 		f.mu.Unlock()

@@ -2,6 +2,8 @@ package nftables
 
 import (
 	"encoding/binary"
+	"net"
+	"net/netip"
 	"slices"
 
 	"github.com/google/nftables/expr"
@@ -99,12 +101,24 @@ func daddr6(a []byte) []expr.Any { return rule(network(24, 16), is(a...)) }
 func linkLocal6() []expr.Any { return linkLocal6At(8) }
 
 func linkLocal6At(offset uint32) []expr.Any {
-	mask, prefix := make([]byte, 16), make([]byte, 16)
-	copy(mask, []byte{0xff, 0xc0})
-	copy(prefix, []byte{0xfe, 0x80})
-	return rule(network(offset, 16), []expr.Any{
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 16, Mask: mask, Xor: make([]byte, 16)},
-	}, is(prefix...))
+	return inSubnet(offset, netip.MustParsePrefix("fe80::/10"))
+}
+
+// inSubnet and notInSubnet match by the address at an offset of the header, which is of the subnet's
+// family.
+func inSubnet(offset uint32, s netip.Prefix) []expr.Any { return toSubnet(offset, s, expr.CmpOpEq) }
+
+func notInSubnet(offset uint32, s netip.Prefix) []expr.Any {
+	return toSubnet(offset, s, expr.CmpOpNeq)
+}
+
+func toSubnet(offset uint32, s netip.Prefix, op expr.CmpOp) []expr.Any {
+	prefix := s.Masked().Addr().AsSlice()
+	size := uint32(len(prefix)) //nolint:gosec // 4 or 16
+	return rule(network(offset, size), []expr.Any{
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: size, Mask: net.CIDRMask(s.Bits(), s.Addr().BitLen()), Xor: make([]byte, size)},
+		&expr.Cmp{Op: op, Register: 1, Data: prefix},
+	})
 }
 
 // loopback4 matches 127.0.0.0/8 as the address at an offset of the header: 12

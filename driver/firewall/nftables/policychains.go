@@ -1,7 +1,6 @@
 package nftables
 
 import (
-	"net"
 	"net/netip"
 	"slices"
 
@@ -109,8 +108,8 @@ func sentChain(bridge string, h header, subnets []netip.Prefix) chain {
 	strange := jump("stranger")
 	var within [][]expr.Any
 	for i := range subnets {
-		strange = rule(inSubnet(h, h.saddr, subnets[i], expr.CmpOpNeq), strange)
-		within = append(within, rule(h.own(), inSubnet(h, h.daddr, subnets[i], expr.CmpOpEq), accepted()))
+		strange = rule(notInSubnet(h.saddr, subnets[i]), strange)
+		within = append(within, rule(h.own(), inSubnet(h.daddr, subnets[i]), accepted()))
 	}
 	strange = rule(h.own(), strange)
 	others := append(within, rule(jump("to_others"+h.name)))
@@ -123,15 +122,6 @@ func sentChain(bridge string, h header, subnets []netip.Prefix) chain {
 	return regular(name, append([][]expr.Any{strange, toHost,
 		rule(family4(), multicast4(), accepted()),
 		rule(family4(), network(16, 4), is(255, 255, 255, 255), accepted())}, others...)...)
-}
-
-// inSubnet compares the address at an offset of the header with a subnet.
-func inSubnet(h header, offset uint32, s netip.Prefix, op expr.CmpOp) []expr.Any {
-	size := h.words * 4
-	mask := net.CIDRMask(s.Bits(), int(size)*8)
-	return rule(network(offset, size),
-		[]expr.Any{&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: size, Mask: mask, Xor: make([]byte, size)}},
-		[]expr.Any{&expr.Cmp{Op: op, Register: 1, Data: s.Masked().Addr().AsSlice()}})
 }
 
 // arrivingChains judge what comes to a container from outside of its network. Whatever has
@@ -324,11 +314,7 @@ func reject() []expr.Any {
 	return []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED}}
 }
 
-func multicast4() []expr.Any {
-	return rule(network(16, 4), []expr.Any{
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: []byte{0xf0, 0, 0, 0}, Xor: make([]byte, 4)},
-	}, is(0xe0, 0, 0, 0))
-}
+func multicast4() []expr.Any { return inSubnet(16, netip.MustParsePrefix("224.0.0.0/4")) }
 
 func multicast6() []expr.Any { return rule(network(24, 1), is(0xff)) }
 

@@ -90,9 +90,10 @@ func (s policyState) moved(next policyState) (gone, fresh policyPart, turned []c
 			continue
 		}
 		was, is := bridgePart(s.of(bridge)), bridgePart(next.of(bridge))
-		gone.chains = append(gone.chains, missingIn(is.chains, was.chains)...)
-		fresh.chains = append(fresh.chains, missingIn(was.chains, is.chains)...)
-		turned = append(turned, differingFrom(was.chains, is.chains)...)
+		chains := compareChains(was.chains, is.chains)
+		gone.chains = append(gone.chains, chains.gone...)
+		fresh.chains = append(fresh.chains, chains.fresh...)
+		turned = append(turned, chains.turned...)
 		d := was.items.diff(is.items)
 		for _, side := range []struct{ from, to contents }{{d.gone, gone.items}, {d.fresh, fresh.items}} {
 			for set, items := range side.from {
@@ -105,21 +106,28 @@ func (s policyState) moved(next policyState) (gone, fresh policyPart, turned []c
 	return gone, fresh, turned
 }
 
-// missingIn are the chains of which others have none of the name.
-func missingIn(others, all []chain) []chain {
-	return slices.DeleteFunc(slices.Clone(all), func(c chain) bool {
-		return slices.ContainsFunc(others, func(o chain) bool { return o.Name == c.Name })
-	})
-}
+// chainsDelta are chains that go, that come, and that stay with other rules.
+type chainsDelta struct{ gone, fresh, turned []chain }
 
-// differingFrom are the chains of which others have one of the name with other rules: of a bridge
-// that another network has got.
-func differingFrom(others, all []chain) []chain {
-	return slices.DeleteFunc(slices.Clone(all), func(c chain) bool {
-		return !slices.ContainsFunc(others, func(o chain) bool {
-			return o.Name == c.Name && !slices.EqualFunc(o.rules, c.rules, sameRule)
-		})
-	})
+func compareChains(was, is []chain) (d chainsDelta) {
+	before := map[string]chain{}
+	for _, c := range was {
+		before[c.Name] = c
+	}
+	for _, c := range is {
+		from, there := before[c.Name]
+		delete(before, c.Name)
+		switch {
+		case !there:
+			d.fresh = append(d.fresh, c)
+		case !slices.EqualFunc(from.rules, c.rules, sameRule):
+			d.turned = append(d.turned, c)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		d.gone = append(d.gone, before[name])
+	}
+	return d
 }
 
 // equalBound says that the same leads to the same, whatever a policy has become.

@@ -1,7 +1,6 @@
 package nftables
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/google/nftables/expr"
@@ -68,28 +67,12 @@ func (c *policyChange) become(id string, was, is policyPart) {
 		}
 	}
 	c.stays.inherit(id, [2]policyPart{was, is}, gone, fresh)
-	before := map[string]chain{}
-	for _, ch := range was.chains {
-		before[ch.Name] = ch
-	}
-	var rules ruled
-	for _, ch := range is.chains {
-		from, there := before[ch.Name]
-		delete(before, ch.Name)
-		switch {
-		case !there:
-			fresh.chains = append(fresh.chains, ch)
-		case !slices.EqualFunc(from.rules, ch.rules, sameRule):
-			c.stays.turned = append(c.stays.turned, ch)
-			rules.before = append(rules.before, ch.Name)
-		default:
-			continue
-		}
-		rules.after = append(rules.after, ch)
-	}
-	for _, name := range slices.Sorted(maps.Keys(before)) {
-		gone.chains = append(gone.chains, before[name])
-		rules.before = append(rules.before, name)
+	chains := compareChains(was.chains, is.chains)
+	gone.chains, fresh.chains = chains.gone, chains.fresh
+	c.stays.turned = append(c.stays.turned, chains.turned...)
+	rules := ruled{after: slices.Concat(chains.turned, chains.fresh)}
+	for _, ch := range slices.Concat(chains.turned, chains.gone) {
+		rules.before = append(rules.before, ch.Name)
 	}
 	c.stays.ruled = append(c.stays.ruled, rules)
 	c.gone.add(gone)

@@ -87,7 +87,7 @@ func readerPart(port uint16) policyPart {
 		tcp := rule(h.own(), meta(expr.MetaKeyL4PROTO, 1), is(unix.IPPROTO_TCP))
 		chains = append(chains,
 			regular("reads"+h.name, // it returns for what is read, and accepts the rest
-				rule(payloadAt(expr.PayloadBaseTransportHeader, 2, 2, 1), is(0, 53), accepted()), // a question
+				rule(port53(), accepted()), // a question
 				rule(h.own(), r.home.notIn(h), accepted()),
 				rule(local(), accepted()),
 				rule(h.own(), r.home.in(h, daddr, iifname), accepted()),
