@@ -63,6 +63,15 @@ func testEventsRestart(t *testing.T, e *harness.Engine) {
 	if first.Kind != events.Repair || first.NetworkName != network || !strings.HasSuffix(first.Reason, "was down") || first.Done != "set up" {
 		t.Errorf("an event %+v", first)
 	}
+	// The file is written beside, so that no reader waits for a disk: what happened in the moment
+	// before a kill may be lost.
+	harness.Eventually(t, 10*time.Second, "the event in the file", func() error {
+		out, err := e.Try("sh", "-c", fmt.Sprintf(`find /var/lib/gangway /var/lib/docker/plugins -name events.jsonl -exec grep -h '"number":%d,' {} + | grep .`, first.Number))
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
 	crash(t, e)
 	down()
 	second := next()
