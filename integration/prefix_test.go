@@ -47,8 +47,9 @@ func testIPv6Prefix(t *testing.T, e *harness.Engine) {
 	harness.Eventually(t, 30*time.Second, "without a prefix", func() error {
 		return fails(e.Inside("c1"), "tcp", p.world6())
 	})
-	e.Inside("c1").Unreachable(t, "tcp", p.world6())
-	e.Inside("c1").Unreachable(t, "udp", p.world6())
+	together(
+		func() { e.Inside("c1").Unreachable(t, "tcp", p.world6()) },
+		func() { e.Inside("c1").Unreachable(t, "udp", p.world6()) })
 	by(t, "IPv4 without a prefix", e.Inside("c1").Get(t, "tcp", e.LAN.Outside.IPv4+":99"), "outside")
 	by(t, "a published port without a prefix", e.LAN.Outside.Get(t, "tcp", "["+harness.LanIPv6+"]:8000"), "c1")
 	p.told("the host has no delegated prefix for it", true)
@@ -161,14 +162,15 @@ func (p prefixed) holds(when, outside string) {
 	from(t, when+": from another network", e.Inside("other").Get(t, "tcp", at+":80"), "c1", e.Address6(t, "other", "n2"))
 	from(t, when+": within", e.Inside("c2").Get(t, "tcp", "[fd00:77::100]:81"), "c1", e.Address6(t, "c2", "n1"))
 	by(t, when+": by the host", e.Get(t, "tcp", "[fd00:77::100]:81"), "c1")
-	for _, closed := range []string{at + ":81", at + ":8000", "[fd00:77::100]:80"} {
-		if err := fails(e.LAN.Outside.Prober, "tcp", closed); err != nil {
-			t.Errorf("%s: from outside %v", when, err)
+	closed := func(who *harness.Prober, to string) func() {
+		return func() {
+			if err := fails(who, "tcp", to); err != nil {
+				t.Errorf("%s: %v", when, err)
+			}
 		}
 	}
-	if err := fails(e.Inside("other"), "tcp", "[fd00:77::100]:80"); err != nil {
-		t.Errorf("%s: from another network %v", when, err)
-	}
+	out := e.LAN.Outside.Prober
+	together(closed(out, at+":81"), closed(out, at+":8000"), closed(out, "[fd00:77::100]:80"), closed(e.Inside("other"), "[fd00:77::100]:80"))
 }
 
 // shown wants the translation in what Gangway shows.

@@ -27,7 +27,7 @@ if [ "${1:-}" = check ]; then
 	scripts/lint.sh
 	# shellcheck disable=SC2046 # a list of words
 	tests "packages, in short" -short -p 4 $(go list ./... | grep -v '/integration')
-	printf '\nnot run: the race detector, further rules of engines and seeds, and real engines (make test), make test-kernels, make test-packages, make test-fresh\n'
+	printf '\nnot run: the race detector, further rules of engines and seeds, two of three faults and damages, and real engines (make test), make test-kernels, make test-packages, make test-fresh\n'
 	exit
 fi
 echo "Style, the packages' own tests, tests with real engines: 25 to 30 minutes on two processors, 1.5 GB of Debian's packages the first time."

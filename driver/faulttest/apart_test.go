@@ -256,7 +256,7 @@ func TestFurtherBridgeFaults(t *testing.T) {
 		(&large{world: w}).fill(t, model.BridgeRoom)
 		for i, v := range furtherVerbs() {
 			before, after := both(t, w, v)
-			for n := 1; ; n++ {
+			for n := 1; ; n += stride() {
 				w.faults.set(n, fails, 0)
 				err := v.run(t.Context(), w)
 				what, hit := w.faults.hit()
@@ -272,7 +272,7 @@ func TestFurtherBridgeFaults(t *testing.T) {
 				recovers(t, w, v, at, before, after)
 				do(t, w, "back from "+v.name, v.back)
 			}
-			for n, hit := 1, true; hit; n++ {
+			for n, hit := 1, true; hit; n += stride() {
 				w.close()
 				hit = die(t, job{backend, dir, len(verbs()) + i, n, 0})
 				w = mustOpen(t, backend, dir)

@@ -171,7 +171,7 @@ func TestFaultAtEveryOperation(t *testing.T) {
 		for _, v := range verbs() {
 			before, after := both(t, w, v)
 			for _, k := range []kind{fails, answers} {
-				for n := 1; ; n++ {
+				for n := 1; ; n += stride() {
 					w.faults.set(n, k, 0)
 					err := v.run(t.Context(), w)
 					what, hit := w.faults.hit()
@@ -230,7 +230,7 @@ func TestDeadlineAtEveryStep(t *testing.T) {
 		defer w.close()
 		for _, v := range verbs() {
 			before, after := both(t, w, v)
-			for n := 1; ; n++ {
+			for n := 1; ; n += stride() {
 				ctx := expireAt(t.Context(), n)
 				err := v.run(ctx, w)
 				if !ctx.over() {
@@ -258,7 +258,7 @@ func TestKilledAtEveryOperation(t *testing.T) {
 		defer func() { w.close() }()
 		for i, v := range verbs() {
 			_, after := both(t, w, v)
-			for n, hit := 1, true; hit; n++ {
+			for n, hit := 1, true; hit; n += stride() {
 				for _, late := range lateness(backend) {
 					w.close()
 					hit = die(t, job{backend, dir, i, n, late})
@@ -288,6 +288,14 @@ func lateness(backend string) []time.Duration {
 		return []time.Duration{0, 500 * time.Microsecond}
 	}
 	return []time.Duration{0}
+}
+
+// stride is how far it is from one operation that fails to the next: each is tried, in short every third.
+func stride() int {
+	if testing.Short() {
+		return 3
+	}
+	return 1
 }
 
 // long says whether the tests may take many minutes.

@@ -30,7 +30,7 @@ func (s *suite) damaged(t *testing.T) {
 		}
 	}
 	// The last, as they take rules of others as well.
-	damages = append(damages, flushes(s.opts)...)
+	damages = append(thinned(damages), flushes(s.opts)...)
 	for _, d := range damages {
 		if err := d.do(w.host); forbidden(err) {
 			continue // what is kept from others is the case Repairs
