@@ -63,15 +63,7 @@ func testEventsRestart(t *testing.T, e *harness.Engine) {
 	if first.Kind != events.Repair || first.NetworkName != network || !strings.HasSuffix(first.Reason, "was down") || first.Done != "set up" {
 		t.Errorf("an event %+v", first)
 	}
-	// The file is written beside, so that no reader waits for a disk: what happened in the moment
-	// before a kill may be lost.
-	harness.Eventually(t, 10*time.Second, "the event in the file", func() error {
-		out, err := e.Try("sh", "-c", fmt.Sprintf(`find /var/lib/gangway /var/lib/docker/plugins -name events.jsonl -exec grep -h '"number":%d,' {} + | grep .`, first.Number))
-		if err != nil {
-			return fmt.Errorf("%w: %s", err, out)
-		}
-		return nil
-	})
+	written(t, e, first)
 	crash(t, e)
 	down()
 	second := next()
@@ -84,6 +76,19 @@ func testEventsRestart(t *testing.T, e *harness.Engine) {
 	if len(all) < 3 || all[0] != first || all[len(all)-1] != second || !started {
 		t.Errorf("gangway events --since --until: %+v, want %+v to %+v", all, first, second)
 	}
+}
+
+// written waits for an event in the daemon's file. That is written beside, so that no reader waits for a disk: what happened in the
+// moment before a kill may be lost.
+func written(t *testing.T, e *harness.Engine, event events.Event) {
+	t.Helper()
+	harness.Eventually(t, 10*time.Second, "the event in the file", func() error {
+		out, err := e.Try("sh", "-c", fmt.Sprintf(`find /var/lib/gangway /var/lib/docker/plugins -name events.jsonl -exec grep -h '"number":%d,' {} + | grep .`, event.Number))
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
 }
 
 // testSupport: the file for a ticket has the state, rules, links and versions of a real host,
