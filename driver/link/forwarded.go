@@ -84,7 +84,7 @@ func anyForwarded(all []spec.Object) bool {
 }
 
 // unforwarded says whether EnsureForwarded would mend anything.
-func (h *Handle) unforwarded(f spec.Forwarded, have entries) (bool, error) {
+func (h *Handle) unforwarded(_ context.Context, f spec.Forwarded, have asked) (bool, error) {
 	index, err := h.indexOf(f.Port)
-	return err == nil && index != 0 && !have[entry{index, string(f.MAC)}], err
+	return err == nil && index != 0 && !have.entries[entry{index, string(f.MAC)}], err
 }

@@ -164,7 +164,7 @@ func (h *Handle) DeleteLANPort(ctx context.Context, p spec.LANPort) error {
 }
 
 // unjoined says whether EnsureLANPort would mend anything, or has to say why it cannot.
-func (h *Handle) unjoined(ctx context.Context, p spec.LANPort) (bool, error) {
+func (h *Handle) unjoined(ctx context.Context, p spec.LANPort, _ asked) (bool, error) {
 	bridge, err := h.find(p.Bridge)
 	if err != nil || !owns(bridge, p.Bridge, p.NetworkID) {
 		return false, err // the bridge comes first

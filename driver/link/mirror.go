@@ -57,7 +57,7 @@ func (h *Handle) DeleteMirror(ctx context.Context, m spec.Mirror) error {
 }
 
 // unmirrored says whether EnsureMirror would mend anything.
-func (h *Handle) unmirrored(m spec.Mirror) (bool, error) {
+func (h *Handle) unmirrored(_ context.Context, m spec.Mirror, _ asked) (bool, error) {
 	from, f, err := h.mirrorOf(m)
 	if err != nil || from == nil {
 		return false, err

@@ -274,7 +274,7 @@ func (h *Handle) releaseSetting(link netlink.Link, networkID string, l loan) err
 
 // unproxied says whether EnsureNDPProxy would mend anything, or has to say why it cannot. A link that is not there
 // is a condition of the network's; see package needs.
-func (h *Handle) unproxied(p spec.NDPProxy) (bool, error) {
+func (h *Handle) unproxied(_ context.Context, p spec.NDPProxy, _ asked) (bool, error) {
 	link, err := h.find(p.Link)
 	if err != nil || link == nil || link.Attrs().Name != p.Link {
 		return false, err

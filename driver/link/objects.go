@@ -7,61 +7,75 @@ import (
 	"github.com/gangway-net/gangway/driver/spec"
 )
 
-// Ensure makes an object, or mends it, and returns one line for each thing that was not as it
-// should be (nil when nothing was). The kinds are those of this package: see EnsureBridge,
-// EnsureVeth, EnsureShaper, EnsureMirror, EnsureLANPort, EnsureSteering, EnsureNDPProxy, EnsureProxied,
-// EnsureFurtherBridge and EnsureForwarded.
-func (h *Handle) Ensure(ctx context.Context, o spec.Object) (fixed []string, err error) {
-	switch o := o.(type) {
-	case spec.Bridge:
-		return h.EnsureBridge(ctx, o)
-	case spec.Veth:
-		return h.EnsureVeth(ctx, o)
-	case spec.Shaper:
-		return h.EnsureShaper(ctx, o)
-	case spec.Mirror:
-		return h.EnsureMirror(ctx, o)
-	case spec.LANPort:
-		return h.EnsureLANPort(ctx, o)
-	case spec.Steering:
-		return h.EnsureSteering(ctx, o)
-	case spec.NDPProxy:
-		return h.EnsureNDPProxy(ctx, o)
-	case spec.Proxied:
-		return h.EnsureProxied(ctx, o)
-	case spec.FurtherBridge:
-		return h.EnsureFurtherBridge(ctx, o)
-	case spec.Forwarded:
-		return h.EnsureForwarded(ctx, o)
+// kind is what is done with the objects of one kind.
+type kind struct {
+	ensure func(*Handle, context.Context, spec.Object) (fixed []string, err error)
+	remove func(*Handle, context.Context, spec.Object) error
+	// amiss says whether ensure would mend anything; nil for kinds that Check looks at.
+	amiss func(*Handle, context.Context, spec.Object, asked) (bool, error)
+}
+
+// kindOf returns what is done with objects of a kind, and is the one place that lists the kinds.
+func kindOf(k spec.Kind) (kind, error) {
+	switch k {
+	case spec.KindBridge:
+		return methods((*Handle).EnsureBridge, (*Handle).DeleteBridge, nil), nil
+	case spec.KindPair:
+		return methods((*Handle).EnsureVeth, (*Handle).DeleteVeth, nil), nil
+	case spec.KindShaper:
+		return methods((*Handle).EnsureShaper, (*Handle).DeleteShaper, (*Handle).misshaped), nil
+	case spec.KindMirror:
+		return methods((*Handle).EnsureMirror, (*Handle).DeleteMirror, (*Handle).unmirrored), nil
+	case spec.KindLANPort:
+		return methods((*Handle).EnsureLANPort, (*Handle).DeleteLANPort, (*Handle).unjoined), nil
+	case spec.KindSteering:
+		return methods((*Handle).EnsureSteering, (*Handle).DeleteSteering, (*Handle).unsteered), nil
+	case spec.KindNDPProxy:
+		return methods((*Handle).EnsureNDPProxy, (*Handle).DeleteNDPProxy, (*Handle).unproxied), nil
+	case spec.KindProxied:
+		return methods((*Handle).EnsureProxied, (*Handle).DeleteProxied, (*Handle).unanswered), nil
+	case spec.KindFurtherBridge:
+		return methods((*Handle).EnsureFurtherBridge, (*Handle).DeleteFurtherBridge, nil), nil
+	case spec.KindForwarded:
+		return methods((*Handle).EnsureForwarded, (*Handle).DeleteForwarded, (*Handle).unforwarded), nil
 	}
-	return nil, fmt.Errorf("make %s: no kind of link", o)
+	return kind{}, fmt.Errorf("a %s is no link", k)
+}
+
+// methods makes a kind of methods that take its own type of objects.
+func methods[O spec.Object](
+	ensure func(*Handle, context.Context, O) ([]string, error), remove func(*Handle, context.Context, O) error,
+	amiss func(*Handle, context.Context, O, asked) (bool, error),
+) kind {
+	k := kind{
+		ensure: func(h *Handle, ctx context.Context, o spec.Object) ([]string, error) { return ensure(h, ctx, o.(O)) },
+		remove: func(h *Handle, ctx context.Context, o spec.Object) error { return remove(h, ctx, o.(O)) },
+	}
+	if amiss != nil {
+		k.amiss = func(h *Handle, ctx context.Context, o spec.Object, is asked) (bool, error) {
+			return amiss(h, ctx, o.(O), is)
+		}
+	}
+	return k
+}
+
+// Ensure makes an object, or mends it, and returns one line for each thing that was not as it
+// should be (nil when nothing was).
+func (h *Handle) Ensure(ctx context.Context, o spec.Object) (fixed []string, err error) {
+	k, err := kindOf(o.Kind())
+	if err != nil {
+		return nil, fmt.Errorf("make %s: %w", o, err)
+	}
+	return k.ensure(h, ctx, o)
 }
 
 // Remove takes an object away. What is gone already is no error.
 func (h *Handle) Remove(ctx context.Context, o spec.Object) error {
-	switch o := o.(type) {
-	case spec.Bridge:
-		return h.DeleteBridge(ctx, o)
-	case spec.Veth:
-		return h.DeleteVeth(ctx, o)
-	case spec.Shaper:
-		return h.DeleteShaper(ctx, o)
-	case spec.Mirror:
-		return h.DeleteMirror(ctx, o)
-	case spec.LANPort:
-		return h.DeleteLANPort(ctx, o)
-	case spec.Steering:
-		return h.DeleteSteering(ctx, o)
-	case spec.NDPProxy:
-		return h.DeleteNDPProxy(ctx, o)
-	case spec.Proxied:
-		return h.DeleteProxied(ctx, o)
-	case spec.FurtherBridge:
-		return h.DeleteFurtherBridge(ctx, o)
-	case spec.Forwarded:
-		return h.DeleteForwarded(ctx, o)
+	k, err := kindOf(o.Kind())
+	if err != nil {
+		return fmt.Errorf("remove %s: %w", o, err)
 	}
-	return fmt.Errorf("remove %s: no kind of link", o)
+	return k.remove(h, ctx, o)
 }
 
 // Amiss returns those of the objects that are not as they say, as Ensure would mend them. What
@@ -78,7 +92,14 @@ func (h *Handle) Amiss(ctx context.Context, all []spec.Object) (amiss []spec.Obj
 		if err = ctx.Err(); err != nil {
 			return nil, err
 		}
-		bad, err := h.isAmiss(ctx, o, is)
+		k, err := kindOf(o.Kind())
+		if err != nil {
+			return nil, fmt.Errorf("compare %s: %w", o, err)
+		}
+		if k.amiss == nil {
+			continue
+		}
+		bad, err := k.amiss(h, ctx, o, is)
 		if err != nil {
 			return nil, err
 		}
@@ -105,24 +126,4 @@ func (h *Handle) asked(ctx context.Context, all []spec.Object) (is asked, err er
 	}
 	is.entries, err = h.entries(ctx, all)
 	return is, err
-}
-
-func (h *Handle) isAmiss(ctx context.Context, o spec.Object, is asked) (bool, error) {
-	switch o := o.(type) {
-	case spec.Shaper:
-		return h.misshaped(o, is.buckets)
-	case spec.Mirror:
-		return h.unmirrored(o)
-	case spec.LANPort:
-		return h.unjoined(ctx, o)
-	case spec.Steering:
-		return h.unsteered(ctx, o)
-	case spec.NDPProxy:
-		return h.unproxied(o)
-	case spec.Proxied:
-		return !is.answered.by(o), nil
-	case spec.Forwarded:
-		return h.unforwarded(o, is.entries)
-	}
-	return false, nil
 }

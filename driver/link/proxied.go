@@ -110,10 +110,11 @@ func (h *Handle) answered(ctx context.Context, all []spec.Object) (a answered, e
 	return a, err
 }
 
-// by says whether an address is answered for, or cannot be, as its link is not there.
-func (a answered) by(p spec.Proxied) bool {
-	_, there := a.entries[proxyEntry{a.links[p.Link], p.Address}]
-	return there || a.links[p.Link] == 0
+// unanswered says whether an address is not answered for, though its link is there.
+func (h *Handle) unanswered(_ context.Context, p spec.Proxied, is asked) (bool, error) {
+	link := is.answered.links[p.Link]
+	_, there := is.answered.entries[proxyEntry{link, p.Address}]
+	return link != 0 && !there, nil
 }
 
 // removeProxied removes the entries of a link that are marked as gangway's, of a subnet.

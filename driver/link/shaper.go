@@ -166,12 +166,12 @@ func (h *Handle) removeIfb(s spec.Shaper, host netlink.Link) error {
 
 // misshaped says whether EnsureShaper would mend anything. A pair that is not there has
 // nothing to be mended.
-func (h *Handle) misshaped(s spec.Shaper, buckets map[int]bucket) (bool, error) {
+func (h *Handle) misshaped(_ context.Context, s spec.Shaper, is asked) (bool, error) {
 	host, err := h.find(s.Host)
 	if err != nil || !owns(host, s.Host, s.EndpointID) {
 		return false, err
 	}
-	have := buckets[host.Attrs().Index]
+	have := is.buckets[host.Attrs().Index]
 	if s.In.Rate == 0 && have.rate > 0 || s.In.Rate > 0 && !have.is(s.In) {
 		return true, nil
 	}
@@ -182,11 +182,11 @@ func (h *Handle) misshaped(s spec.Shaper, buckets map[int]bucket) (bool, error) 
 	if err != nil || ifb == nil {
 		return ifb == nil, err
 	}
-	if !owns(ifb, s.Ifb, s.EndpointID) || ifb.Attrs().Flags&net.FlagUp == 0 || !buckets[ifb.Attrs().Index].is(s.Out) {
+	if !owns(ifb, s.Ifb, s.EndpointID) || ifb.Attrs().Flags&net.FlagUp == 0 || !is.buckets[ifb.Attrs().Index].is(s.Out) {
 		return true, nil
 	}
-	is, err := h.leads(host, toIfb(ifb))
-	return !is, err
+	led, err := h.leads(host, toIfb(ifb))
+	return !led, err
 }
 
 // redirectPriority is that of the filter by which what a container sends goes to the ifb. It

@@ -111,7 +111,7 @@ func (h *Handle) unsteer(ctx context.Context, bridge string) error {
 }
 
 // unsteered says whether EnsureSteering would mend anything.
-func (h *Handle) unsteered(ctx context.Context, s spec.Steering) (bool, error) {
+func (h *Handle) unsteered(ctx context.Context, s spec.Steering, _ asked) (bool, error) {
 	bridge, err := h.find(s.Bridge)
 	if err != nil || bridge == nil {
 		return false, err // the bridge comes first
