@@ -25,6 +25,7 @@ func TestBackend(t *testing.T) {
 			continue // in short, an older kernel runs what only older kernels need
 		}
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			fwtest.Run(t, start(o.Mark, !o.Open), o)
 		})
 	}

@@ -26,6 +26,7 @@ func TestBackend(t *testing.T) {
 			continue // in short, an older kernel runs what only older kernels need
 		}
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			log := testkit.Quiet()
 			fwtest.Run(t, func(ctx context.Context) (firewall.Backend, error) {
 				options := nftables.Options{Log: log, Mark: o.Mark, Shared: !o.Owned}

@@ -2,14 +2,18 @@ package nftables
 
 import (
 	"context"
+	"encoding/binary"
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -37,15 +41,41 @@ func golden(t *testing.T, name, got string) {
 }
 
 // inOneForm is a listing of nft's without that in which its versions differ: where lines
-// of elements break, the name of a priority, and a range of one port.
+// of elements break and their order, the name of a priority, flags under a mask, values of a look-up, and a range of one port.
 func inOneForm(list string) string {
 	list = regexp.MustCompile(`,\s+`).ReplaceAllString(list, ", ")
 	list = strings.ReplaceAll(list, "priority dstnat + 1;", "priority -99;")
+	list = strings.ReplaceAll(list, "tcp flags & (syn | rst) == syn", "tcp flags syn / syn,rst")
+	list = typed(list)
+	list = regexp.MustCompile(`elements = \{ .* \}`).ReplaceAllStringFunc(list, func(all string) string {
+		elements := strings.Split(strings.TrimSuffix(strings.TrimPrefix(all, "elements = { "), " }"), ", ")
+		slices.Sort(elements)
+		return "elements = { " + strings.Join(elements, ", ") + " }"
+	})
 	return regexp.MustCompile(`:\d+-\d+`).ReplaceAllStringFunc(list, func(ports string) string {
 		if first, last, _ := strings.Cut(ports[1:], "-"); first == last {
 			return ":" + first
 		}
 		return ports
+	})
+}
+
+// typed gives values of a look-up the types that nft 1.0 does not know, as later ones do: a protocol behind
+// an address, else a hardware address or a port.
+func typed(list string) string {
+	untyped := regexp.MustCompile(`(daddr \. )?0x([0-9a-f]+) \[invalid type\]`)
+	return untyped.ReplaceAllStringFunc(list, func(text string) string {
+		parts := untyped.FindStringSubmatch(text)
+		value, _ := strconv.ParseUint(parts[2], 16, 64) // of 12 digits at most
+		switch {
+		case parts[1] != "":
+			return parts[1] + map[uint64]string{0: "ip", 6: "tcp", 17: "udp", 132: "sctp"}[value]
+		case len(parts[2]) > 4:
+			var mac [8]byte
+			binary.BigEndian.PutUint64(mac[:], value)
+			return net.HardwareAddr(mac[2:]).String()
+		}
+		return strconv.FormatUint(value, 10)
 	})
 }
 
