@@ -61,6 +61,9 @@ func answering(t *testing.T, do func(f fixture)) {
 	t.Helper()
 	inside(t, func(f fixture) {
 		f.sh("ip link add up0 type veth peer name up1")
+		f.set("net/ipv6/conf/up1/disable_ipv6", "1")
+		// Without a carrier older kernels forget proxy entries, a moment after the link was set up.
+		f.sh("ip link set up1 up")
 		f.sh("ip link set up0 up")
 		f.set("net/ipv6/conf/all/forwarding", "1")
 		do(f)
