@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gangway-net/gangway/driver/spec"
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // hasVLANs says whether the kernel makes VLANs.
@@ -34,7 +34,7 @@ func vlans(t *testing.T, do func(f fixture, b spec.Bridge, p spec.LANPort)) {
 		switch {
 		case f.hasVLANs():
 			do(f, b, p)
-		case os.Getenv("GANGWAY_TEST_OTHER_KERNEL") != "":
+		case testkit.OtherKernel():
 			f.t.Error("this kernel has no VLANs, and Debian's have")
 		default:
 			f.refuses("EnsureLANPort", func() error { _, err := f.EnsureLANPort(context.Background(), p); return err }, "eth1.30", "8021q")

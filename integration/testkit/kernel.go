@@ -29,6 +29,9 @@ func KernelHas(major, minor int) bool {
 	return is > major || is == major && sub >= minor
 }
 
+// OtherKernel says whether the tests run on another kernel than the machine's, whose processor is emulated.
+func OtherKernel() bool { return os.Getenv("GANGWAY_TEST_OTHER_KERNEL") != "" }
+
 // NeedKernel skips a test of something that older kernels lack. The words are what
 // the tests on other kernels look for. Those say that the kernel is an older one on
 // purpose; anywhere else with CI=true a missing feature fails.
@@ -37,7 +40,7 @@ func NeedKernel(t testing.TB, major, minor int) {
 	if KernelHas(major, minor) {
 		return
 	}
-	if os.Getenv("CI") == "true" && os.Getenv("GANGWAY_TEST_OTHER_KERNEL") == "" {
+	if os.Getenv("CI") == "true" && !OtherKernel() {
 		t.Fatalf("this kernel is Linux %s: make test needs Linux %d.%d or newer; make test-kernels runs this on others", KernelRelease(), major, minor)
 	}
 	t.Skipf("needs Linux %d.%d or newer", major, minor)

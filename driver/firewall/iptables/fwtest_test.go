@@ -21,8 +21,8 @@ func TestBackend(t *testing.T) {
 		"legacy": {Mark: firewall.Mark{Accept: 1 << 20, Drop: 1 << 9}, IPTables: "iptables-legacy", Marker: "DOCKER", Open: !testkit.KernelHas(5, 12)},
 		"open":   {Mark: firewall.DefaultMark(), IPTables: "iptables-legacy", Marker: "DOCKER", Open: true},
 	} {
-		if testing.Short() && o.Open && testkit.KernelHas(5, 12) {
-			continue // in short, an older kernel runs what only older kernels need
+		if testing.Short() && name == "open" {
+			continue // on an older kernel the others are open as well
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
