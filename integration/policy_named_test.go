@@ -188,6 +188,7 @@ func namedPolicyKept(t *testing.T, e *harness.Engine, both, one map[string]bool)
 			_, _ = e.TryGangway("policy", "apply", "/tmp/named-both.yml")
 		}()
 		crash(t, e, func() { <-done })
+		ready(t, e) // what is shown is what is stored, before the rules are what they were to be
 		want := one
 		if strings.Contains(e.Gangway(t, "policy", "show", "agents"), "5432") {
 			want = both
@@ -225,7 +226,7 @@ func namedPolicyExceptions(t *testing.T, e *harness.Engine) {
 	e.Gangway(t, "policy", "revoke", "box", "192.0.2.2:5432/tcp")
 	stream.Broken(t)
 	wantReach(t, e, "revoked", "box", shut)
-	e.Gangway(t, "policy", "allow", "n1", "192.0.2.2:5432", "--for", "3s")
+	e.Gangway(t, "policy", "allow", "n1", "192.0.2.2:5432", "--for", "8s")
 	wantReach(t, e, "for some seconds", "box", open)
 	harness.Eventually(t, 20*time.Second, "the end of the exception", func() error {
 		if reaches(e, "box", "5432") == nil {
