@@ -30,7 +30,7 @@ if [ "${1:-}" = check ]; then
 	printf '\nnot run: the race detector, further rules of engines and seeds, two of three faults and damages, and real engines (make test), make test-kernels, make test-packages, make test-fresh\n'
 	exit
 fi
-echo "Style, the packages' own tests, tests with real engines: 25 to 30 minutes on two processors, 1.5 GB of Debian's packages the first time."
+echo "Style, the packages' own tests, tests with real engines: 45 minutes on two processors, 1.5 GB of Debian's packages the first time."
 # The engines' trees come from Debian's archive: a fresh machine fetches them
 # while its processors have other things to do. The tests wait for them.
 sh integration/harness/engines.sh bookworm trixie forky forky+managers >/dev/null 2>&1 &
@@ -42,4 +42,4 @@ tests "packages, with the race detector" -race -p 4 $(go list ./... | grep -v '/
 # Each package starts several engines. Most of their time is waiting, so there are
 # more of them than processors: the small packages run beside the large one.
 tests "real engines" -p 2 -parallel 6 -count=1 -skip '^(TestKernels|TestPackages|TestFresh)$' ./integration/...
-printf '\nnot run: make test-kernels (an hour or more), make test-packages (40 minutes), make test-fresh (half an hour)\n'
+printf '\nnot run: make test-kernels (an hour or more), make test-packages (40 minutes), make test-fresh (20 minutes)\n'
