@@ -77,10 +77,11 @@ func boot(t *testing.T, k kernel, job string, run []suite) {
 	}
 }
 
-// logs is a new folder for what a machine leaves.
+// logs is a new folder for what a machine leaves, of the test's own.
 func logs(t *testing.T, k kernel) string {
 	t.Helper()
-	dir, err := filepath.Abs(filepath.Join(root, "integration", "logs", "kernel-"+k.name))
+	test, _, _ := strings.Cut(t.Name(), "/")
+	dir, err := filepath.Abs(filepath.Join(root, "integration", "logs", "kernel-"+k.name+"-"+test))
 	if err == nil {
 		err = os.RemoveAll(dir)
 	}
