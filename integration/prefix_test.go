@@ -162,15 +162,16 @@ func (p prefixed) holds(when, outside string) {
 	from(t, when+": from another network", e.Inside("other").Get(t, "tcp", at+":80"), "c1", e.Address6(t, "other", "n2"))
 	from(t, when+": within", e.Inside("c2").Get(t, "tcp", "[fd00:77::100]:81"), "c1", e.Address6(t, "c2", "n1"))
 	by(t, when+": by the host", e.Get(t, "tcp", "[fd00:77::100]:81"), "c1")
-	closed := func(who *harness.Prober, to string) func() {
+	closed := func(place string, who *harness.Prober, to string) func() {
 		return func() {
 			if err := fails(who, "tcp", to); err != nil {
-				t.Errorf("%s: %v", when, err)
+				t.Errorf("%s: from %s %v", when, place, err)
 			}
 		}
 	}
 	out := e.LAN.Outside.Prober
-	together(closed(out, at+":81"), closed(out, at+":8000"), closed(out, "[fd00:77::100]:80"), closed(e.Inside("other"), "[fd00:77::100]:80"))
+	together(closed("outside", out, at+":81"), closed("outside", out, at+":8000"), closed("outside", out, "[fd00:77::100]:80"),
+		closed("another network", e.Inside("other"), "[fd00:77::100]:80"))
 }
 
 // shown wants the translation in what Gangway shows.

@@ -30,8 +30,8 @@ const (
 //
 // A new line is appended, and is the kernel's then: the end of the process leaves it there. It
 // is not waited for until it is on disk, since that would hold up the state's own writes; a
-// crash of the host costs the last half minute, a kill of the daemon its last moment. A line that is cut off by that, or by a disk
-// that is full, is left out when it is read.
+// crash of the host costs the last half minute, a kill of the daemon its last moment. A line
+// that is cut off by that, or by a disk that is full, is left out when it is read.
 type file struct {
 	path string
 	tell func(problem string)
