@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -162,6 +163,64 @@ func (n *node) address(t *testing.T, name string, prefixes ...netip.Prefix) {
 	if err := n.nl.LinkSetUp(l); err != nil {
 		t.Fatalf("%s: set %s up: %v", n.name, name, err)
 	}
+}
+
+// running says whether the links that are up are ready, which the kernel makes them later.
+// It announces carriers once a second, of a hundred links of all namespaces at most
+// (net/core/link_watch.c): until then a link, and a bridge with ports, send nothing. It
+// joins the multicast group by which others ask for an IPv6 address in a queue that all
+// namespaces share (addrconf_dad_work of net/ipv6/addrconf.c): until then nobody finds the
+// address. Who asks gives up after 3 s, and a busy machine can take longer for either.
+func (n *node) running(t *testing.T) bool {
+	t.Helper()
+	links, err := n.nl.LinkList()
+	if err != nil {
+		t.Fatalf("links of %s: %v", n.name, err)
+	}
+	ports := map[int]bool{} // the bridges that have some
+	for _, l := range links {
+		ports[l.Attrs().MasterIndex] = true
+	}
+	groups := n.groups(t)
+	for _, l := range links {
+		a := l.Attrs()
+		carries := l.Type() == "veth" || l.Type() == "bridge" && ports[a.Index]
+		if a.Flags&net.FlagUp == 0 || !carries {
+			continue
+		}
+		list, err := n.nl.AddrList(l, unix.AF_INET6)
+		if err != nil {
+			t.Fatalf("addresses of %s: %v", n.name, err)
+		}
+		joined := func(x netlink.Addr) bool { return groups[[2]string{a.Name, solicited(x.IP)}] }
+		if a.OperState != netlink.OperUp || slices.ContainsFunc(list, func(x netlink.Addr) bool { return !joined(x) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// solicited is the group by which others ask for an IPv6 address (RFC 4291, 2.7.1), as
+// /proc/net/igmp6 writes it.
+func solicited(ip net.IP) string {
+	return fmt.Sprintf("ff0200000000000000000001ff%x", []byte(ip[13:]))
+}
+
+// groups lists the IPv6 multicast groups that are joined, by link and address.
+func (n *node) groups(t *testing.T) map[[2]string]bool {
+	t.Helper()
+	var list []byte
+	n.must(t, func() (err error) {
+		list, err = os.ReadFile("/proc/thread-self/net/igmp6")
+		return err
+	})
+	groups := map[[2]string]bool{}
+	for line := range strings.Lines(string(list)) {
+		if fields := strings.Fields(line); len(fields) > 2 {
+			groups[[2]string{fields[1], fields[2]}] = true
+		}
+	}
+	return groups
 }
 
 // route sends a prefix by a gateway.

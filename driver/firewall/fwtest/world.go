@@ -2,7 +2,6 @@ package fwtest
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -175,22 +174,12 @@ func newWorld(t *testing.T, o Options, s setting) *world {
 	return w
 }
 
-// running waits until the links carry packets. The kernel announces that a link has its
-// carrier once a second (net/core/link_watch.c), on a busy machine later; until then its
-// bridge sends nothing by it, and who asks for a neighbour's address asks in vain.
+// running waits until the links of all nodes carry packets and are asked for their
+// addresses.
 func (w *world) running(t *testing.T) {
 	t.Helper()
 	for name, n := range w.nodes {
-		testkit.Eventually(t, "links of "+name+" that run", func() bool {
-			links, err := n.nl.LinkList()
-			if err != nil {
-				t.Fatalf("links of %s: %v", name, err)
-			}
-			return !slices.ContainsFunc(links, func(l netlink.Link) bool {
-				veth := l.Type() == "veth" && l.Attrs().Flags&net.FlagUp != 0
-				return veth && l.Attrs().OperState != netlink.OperUp
-			})
-		})
+		testkit.Eventually(t, "links of "+name+" that run", func() bool { return n.running(t) })
 	}
 }
 
