@@ -32,6 +32,7 @@ func (w *world) addForeign(t *testing.T, list ...lan) {
 			serveUDP(t, w.nodes[name], 80)
 		}
 	}
+	w.running(t)
 }
 
 // foreign shows that containers reach no bridge of others, nor are reached from
@@ -142,6 +143,7 @@ func (s *suite) within(t *testing.T) {
 				w.addMember(t, name, "v-"+name, "br-lan", "V")
 				serveUDP(t, w.nodes[name], 80)
 			}
+			w.running(t)
 			passes := func(open bool) {
 				t.Helper()
 				w.check(t, []probe{

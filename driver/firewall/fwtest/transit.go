@@ -240,6 +240,7 @@ func (s *suite) closedBridge(t *testing.T) {
 		w.addMember(t, name, "v-"+name, "br-lan", "V")
 		serveUDP(t, w.nodes[name], 80)
 	}
+	w.running(t)
 	b := s.backend(t, w.host)
 	full := firewall.Ruleset{Outside: append(outside(), spec.Outside{Name: "br-lan", Bridge: true}), NoTransit: bothFamilies}
 	probes := func(open bool) []probe {
