@@ -3,11 +3,11 @@ package fwtest
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -47,25 +47,27 @@ func listen(t *testing.T, n *node) *capture {
 	return c
 }
 
-// until returns the packets that came in up to the one with mark in it, which
-// must come.
-func (c *capture) until(t *testing.T, mark string) [][]byte {
+// until returns the packets that came in up to the last one of so many with mark in it,
+// which must come.
+func (c *capture) until(t *testing.T, mark string, times int) [][]byte {
 	t.Helper()
 	var packets [][]byte
 	buf := make([]byte, 4096)
-	for {
+	for times > 0 {
 		size, from, err := testkit.Receive(c.fd, buf)
 		if err != nil {
-			t.Fatalf("%s: %q did not arrive: %v", c.node.name, mark, err)
+			t.Fatalf("%s: %q did not arrive %d more times: %v", c.node.name, mark, times, err)
 		}
 		if link, ok := from.(*unix.SockaddrLinklayer); ok && link.Pkttype == unix.PACKET_OUTGOING {
 			continue
 		}
 		if bytes.Contains(buf[:size], []byte(mark)) {
-			return packets
+			times--
+			continue
 		}
 		packets = append(packets, bytes.Clone(buf[:size]))
 	}
+	return packets
 }
 
 // carrying are those of the packets that have a mark in them.
@@ -79,27 +81,46 @@ func carrying(packets [][]byte, mark string) [][]byte {
 	return out
 }
 
-// heard returns what each node heard up to now. A packet over veths has arrived
-// when it is sent, so what the host sends now comes after it.
+// heard returns what each node heard of what was sent up to now.
 func (w *world) heard(t *testing.T, ears map[string]*capture, mark string) map[string][][]byte {
 	t.Helper()
+	var c net.PacketConn
+	w.host.must(t, func() (err error) {
+		c, err = net.ListenPacket("udp", ":0")
+		return err
+	})
+	defer c.Close() //nolint:errcheck // nothing of it is left to be written
 	out := map[string][][]byte{}
-	for name, c := range ears {
-		for _, f := range families {
-			last := mark + " " + f.String()
-			conn, err := dial(w.host, "udp", netip.AddrPortFrom(addresses[name][f], 9), time.Now().Add(patience))
-			if err != nil {
-				t.Fatal(err)
+	afterAll(t, mark, func(last string) {
+		for name := range ears {
+			for _, f := range families {
+				if _, err := c.WriteTo([]byte(last), net.UDPAddrFromAddrPort(netip.AddrPortFrom(addresses[name][f], 9))); err != nil {
+					t.Fatalf("%s to %s: %v", last, name, err)
+				}
 			}
-			_, err = conn.Write([]byte(last))
-			_ = conn.Close()
-			if err != nil {
-				t.Fatal(err)
-			}
-			out[name] = append(out[name], c.until(t, last)...)
 		}
-	}
+	}, func(last string, times int) {
+		for name, ear := range ears {
+			out[name] = append(out[name], ear.until(t, last, times*len(families))...)
+		}
+	})
 	return out
+}
+
+// hops are how often a packet waits on its way: at the host's end of the link that it
+// comes by, at the bridge's that it crosses, and at the end of the link that it leaves by.
+const hops = 3
+
+// afterAll has marks sent by the host, and awaited, that come after all that was sent before.
+// A packet that has come over a veth waits in a queue of the processor that sent it
+// (netif_rx), and on a busy machine one of another processor overtakes it there. So marks
+// are sent by each processor, and again when these have come, for each time that a packet waits.
+func afterAll(t *testing.T, mark string, send func(mark string), await func(mark string, times int)) {
+	t.Helper()
+	for hop := range hops {
+		last := fmt.Sprintf("%s, hop %d", mark, hop)
+		await(last, testkit.OnEachProcessor(t, func() { send(last) }))
+	}
 }
 
 // nearEnd is the host's link to a node: what is sent to its hardware address is

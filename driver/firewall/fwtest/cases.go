@@ -49,37 +49,43 @@ func (w *world) intrude(t *testing.T, from, link string, to netip.AddrPort, sink
 	if err := newWire(t, w.nodes[from], mac).send(packet); err != nil {
 		t.Fatal(err)
 	}
-	// A frame over a veth has arrived when it is sent, so what the host
-	// sends now comes after it.
+	w.onlyFromHost(t, to, sink)
+}
+
+// onlyFromHost shows that a listener gets what the host sends to it, which reaches everybody, and
+// nothing of what others have sent before.
+func (w *world) onlyFromHost(t *testing.T, to netip.AddrPort, sink *net.UDPConn) {
+	t.Helper()
 	conn, err := dial(w.host, "udp", to, time.Now().Add(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close() //nolint:errcheck // a datagram socket
-	if _, err = conn.Write([]byte("host")); err != nil {
-		t.Fatal(err)
-	}
-	onlyReceives(t, sink, "host")
+	afterAll(t, "host", func(mark string) {
+		if _, err := conn.Write([]byte(mark)); err != nil {
+			t.Fatal(err)
+		}
+	}, func(mark string, times int) { onlyReceives(t, sink, mark, times) })
 }
 
-// onlyReceives reads up to the datagram that must come, and reports all
-// others.
-func onlyReceives(t *testing.T, sink *net.UDPConn, want string) {
+// onlyReceives reads up to the last of so many datagrams that must come, and reports
+// all others.
+func onlyReceives(t *testing.T, sink *net.UDPConn, want string, times int) {
 	t.Helper()
 	if err := sink.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 128)
-	for {
+	for times > 0 {
 		n, peer, err := sink.ReadFromUDPAddrPort(buf)
 		if err != nil {
 			t.Fatalf("what the host itself sent did not arrive: %v", err)
 		}
-		got := string(buf[:n])
-		if got == want {
-			return
+		if got := string(buf[:n]); got != want {
+			t.Errorf("%q arrived from %s", got, peer)
+			continue
 		}
-		t.Errorf("%q arrived from %s", got, peer)
+		times--
 	}
 }
 

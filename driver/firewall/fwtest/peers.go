@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/driver/firewall"
 	"github.com/gangway-net/gangway/driver/spec"
@@ -123,17 +122,16 @@ func (w *world) peersAttacked(t *testing.T, b *backend, f family) {
 	forward := func(what string) { w.write(t, asking, server, what) }
 	answer := func(what string) { w.write(t, answering, client, what) }
 	forward("question")
-	onlyReceives(t, answering, "question")
+	onlyReceives(t, answering, "question", 1)
 	answer("answer")
-	onlyReceives(t, asking, "answer")
+	onlyReceives(t, asking, "answer", 1)
 
 	t.Run("another flow the other way", func(t *testing.T) {
 		w.write(t, answering, other, "intruder") // from the port that is asked
 		w.raw(t, "b1", rawip.Datagram(netip.AddrPortFrom(server.Addr(), 83), client, "intruder"))
 		answer("twin")
-		onlyReceives(t, asking, "twin")
-		w.fromHost(t, other)
-		onlyReceives(t, beside, "host")
+		onlyReceives(t, asking, "twin", 1)
+		w.onlyFromHost(t, other, beside)
 	})
 	t.Run("in the name of who may", func(t *testing.T) {
 		for _, from := range []string{"n2", "i1", "outside"} { // by another link
@@ -141,7 +139,7 @@ func (w *world) peersAttacked(t *testing.T, b *backend, f family) {
 			w.raw(t, from, rawip.Datagram(netip.AddrPortFrom(client.Addr(), 6000), server, "intruder"))
 		}
 		w.raw(t, "a1", rawip.Datagram(netip.AddrPortFrom(client.Addr(), 6001), server, "twin"))
-		onlyReceives(t, answering, "twin")
+		onlyReceives(t, answering, "twin", 1)
 	})
 	for _, half := range []struct {
 		whose string
@@ -154,15 +152,13 @@ func (w *world) peersAttacked(t *testing.T, b *backend, f family) {
 			b.remove(t, half.set)
 			forward("late question")
 			answer("late answer")
-			w.fromHost(t, server)
-			onlyReceives(t, answering, "host")
-			w.fromHost(t, client)
-			onlyReceives(t, asking, "host")
+			w.onlyFromHost(t, server, answering)
+			w.onlyFromHost(t, client, asking)
 			b.add(t, half.set)
 			forward("again")
-			onlyReceives(t, answering, "again")
+			onlyReceives(t, answering, "again", 1)
 			answer("as well")
-			onlyReceives(t, asking, "as well")
+			onlyReceives(t, asking, "as well", 1)
 		})
 	}
 }
@@ -184,20 +180,6 @@ func (w *world) raw(t *testing.T, node string, packet []byte) {
 	}
 	if err := newWire(t, w.nodes[node], w.host.link(t, near).Attrs().HardwareAddr).send(packet); err != nil {
 		t.Fatal(fmt.Errorf("%s sends: %w", node, err))
-	}
-}
-
-// fromHost has the host, which reaches everybody, send to a listener: what others have sent
-// before has come by then, or does not come.
-func (w *world) fromHost(t *testing.T, to netip.AddrPort) {
-	t.Helper()
-	conn, err := dial(w.host, "udp", to, time.Now().Add(patience))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close() //nolint:errcheck // a datagram socket
-	if _, err = conn.Write([]byte("host")); err != nil {
-		t.Fatal(err)
 	}
 }
 
