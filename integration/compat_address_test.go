@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -79,7 +78,7 @@ func testLinkLocal(t *testing.T, e *harness.Engine) {
 	t.Cleanup(func() {
 		e.Run(t, "sh", "-c", "conntrack -D -s 169.254.9.10; for p in tcp icmpv6; do conntrack -D -f ipv6 -p $p; done; true")
 	})
-	harness.Eventually(t, 5*time.Second, "link-local IPv6", func() error {
+	harness.Eventually(t, "link-local IPv6", func() error {
 		return e.Inside("c2").TryPing("fe80::aa:bbff:fecc:ddee%eth0")
 	})
 	by(t, "link-local IPv6", e.Inside("c2").Get(t, "tcp", "[fe80::aa:bbff:fecc:ddee%eth0]:80"), "c1")
@@ -137,7 +136,7 @@ func linkLocalNetwork(t *testing.T, e *harness.Engine, name, bridge string) {
 	if len(kernels) != 1 {
 		t.Fatalf("link-local addresses that the kernel has made: %v", kernels)
 	}
-	harness.Eventually(t, 5*time.Second, "the kernel's address", func() error { return e.Inside("c2").TryPing(kernels[0] + "%eth0") })
+	harness.Eventually(t, "the kernel's address", func() error { return e.Inside("c2").TryPing(kernels[0] + "%eth0") })
 	outside := e.LAN.Outside
 	from(t, "asks outside", e.Inside("c1").Get(t, "tcp", "192.0.2.2:99"), "outside", harness.LanIPv4)
 	from(t, "published", outside.Get(t, "tcp", "192.0.2.1:8000"), "c1", outside.IPv4)

@@ -3,7 +3,6 @@ package integration
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -147,7 +146,7 @@ func testAdvertisements(t *testing.T, e *harness.Engine) {
 func learned(t *testing.T, e *harness.Engine, network, bridge, gateway string) string {
 	t.Helper()
 	e.Sleep(t, harness.Container{Name: "router", Network: network})
-	harness.Eventually(t, 10*time.Second, "router has an address to advertise from", func() error {
+	harness.Eventually(t, "router has an address to advertise from", func() error {
 		_, err := e.TryDocker("exec", "router", "probe", "advertise", "eth0", "fd00:bad::/64")
 		return err
 	})

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -99,7 +98,7 @@ func testPortsMoved(t *testing.T, e *harness.Engine) {
 	e.Serve(t, moved, "udp", "0.0.0.0:80")
 	// The kernel's flow to the host is forgotten a moment after the port is there.
 	var answer harness.Answer
-	harness.Eventually(t, 5*time.Second, "the next container answers", func() (err error) {
+	harness.Eventually(t, "the next container answers", func() (err error) {
 		answer, err = e.LAN.Outside.TryGet("udp", "192.0.2.1:8000", append(flow, "-timeout", "300ms")...)
 		return err
 	})
@@ -177,7 +176,7 @@ func testPortsByFamily(t *testing.T, e *harness.Engine) {
 // at host port 8000. Its log says "ready" from the first time.
 func answering(t *testing.T, e *harness.Engine) {
 	t.Helper()
-	harness.Eventually(t, 10*time.Second, "port 8000 after a restart", func() error {
+	harness.Eventually(t, "port 8000 after a restart", func() error {
 		_, err := e.TryGet("tcp", "127.0.0.1:8000", "-timeout", "1s")
 		return err
 	})
@@ -222,7 +221,7 @@ func testRunRepeated(t *testing.T, e *harness.Engine) {
 			t.Errorf("addresses:\n%s", out)
 		}
 	}
-	harness.Eventually(t, 5*time.Second, "no endpoint left", func() error {
+	harness.Eventually(t, "no endpoint left", func() error {
 		if n := e.Docker(t, "network", "inspect", "--format", "{{len .Containers}}", "n1"); n != "0" {
 			return errors.New(n + " containers")
 		}

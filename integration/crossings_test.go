@@ -117,7 +117,7 @@ func (c *crossings) after(t *testing.T, what, mends string, do func()) incident 
 	i := incident{what: what, began: time.Now()}
 	do()
 	i.done = time.Now()
-	harness.Eventually(t, 15*time.Second, "all is well after "+what, func() error {
+	harness.Eventually(t, "all is well after "+what, func() error {
 		_, err := e.LAN.Outside.TryGet("tcp", "192.0.2.1:8000", "-timeout", "500ms")
 		for _, at := range []string{crossingServer + ":80", "192.0.2.2:99"} {
 			_, inside := e.Inside("c2").TryGet("tcp", at, "-timeout", "500ms")

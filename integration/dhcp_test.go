@@ -54,7 +54,7 @@ func testDHCP(t *testing.T, e *harness.Engine) {
 		}
 	}
 	reached("at first")
-	harness.Eventually(t, 20*time.Second, "the container's name in the lease", func() error {
+	harness.Eventually(t, "the container's name in the lease", func() error {
 		if got := server.Leased(t, macOne); got != four+" c1" {
 			return fmt.Errorf("leased %q", got)
 		}
@@ -77,7 +77,7 @@ func testDHCP(t *testing.T, e *harness.Engine) {
 	reached("after a restart of the engine")
 
 	e.Docker(t, "rm", "-f", "c1", "c2")
-	harness.Eventually(t, 10*time.Second, "the leases are given back", func() error {
+	harness.Eventually(t, "the leases are given back", func() error {
 		if got := server.Leased(t, macOne) + server.Leased(t, macTwo); got != "" {
 			return fmt.Errorf("leased: %s", got)
 		}
@@ -90,7 +90,7 @@ func testDHCP(t *testing.T, e *harness.Engine) {
 // dhcpShown: gangway addresses tells of the lease.
 func dhcpShown(t *testing.T, e *harness.Engine, four string) {
 	t.Helper()
-	harness.Eventually(t, 10*time.Second, "the lease in gangway addresses", func() error {
+	harness.Eventually(t, "the lease in gangway addresses", func() error {
 		var all []leased
 		e.GangwayJSON(t, &all, "addresses", "n1")
 		for _, a := range all {

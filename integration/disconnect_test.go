@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -33,7 +32,7 @@ func testDisconnect(t *testing.T, e *harness.Engine) {
 		}
 	}
 	from(t, "the network that is left", e.Get(t, "tcp", e.Address(t, "c1", "n1")+":80"), "c1", "10.89.0.1")
-	harness.Eventually(t, 20*time.Second, "docker stats counts", func() error {
+	harness.Eventually(t, "docker stats counts", func() error {
 		io := e.Docker(t, "stats", "--no-stream", "--format", "{{.NetIO}}", "c1")
 		if in, out, _ := strings.Cut(io, " / "); in == "0B" || out == "0B" {
 			return fmt.Errorf("NET I/O %s after packets went both ways", io)

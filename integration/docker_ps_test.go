@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -235,7 +234,7 @@ func following(t *testing.T, e *harness.Engine) {
 	e.Docker(t, "create", "-i", "--name", "c3", "--network", "n1", harness.Image, "sh", "-c", "while read -r line; do echo got $line; done")
 	t.Cleanup(func() { e.Docker(t, "rm", "-f", "c3") })
 	// An event that comes before somebody listens is not told.
-	harness.Eventually(t, 30*time.Second, "events", func() error {
+	harness.Eventually(t, "events", func() error {
 		e.Docker(t, "rename", "c3", "c4")
 		e.Docker(t, "rename", "c4", "c3")
 		if !strings.Contains(events.Output(), "rename c3") {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -68,7 +67,7 @@ func testDoctor(t *testing.T, e *harness.Engine) {
 			continue
 		}
 		e.Run(t, "sh", "-ec", p.undo)
-		harness.Eventually(t, 10*time.Second, "all is well after "+p.undo, func() error {
+		harness.Eventually(t, "all is well after "+p.undo, func() error {
 			_, err := diagnose("8000")
 			return err
 		})

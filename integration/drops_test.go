@@ -52,7 +52,7 @@ func testDrops(t *testing.T, e *harness.Engine) {
 	before := r.drops().all
 
 	r.send(arpAnswer(r.victimMAC, r.hostileMAC, r.gate4, r.victim4))
-	harness.Eventually(t, 10*time.Second, "the container that poses as the gateway", func() error {
+	harness.Eventually(t, "the container that poses as the gateway", func() error {
 		if d := r.drops(); d.hostile["spoofed"] == 0 || d.network["spoofed"] == 0 {
 			return fmt.Errorf("%+v", d)
 		}
@@ -62,7 +62,7 @@ func testDrops(t *testing.T, e *harness.Engine) {
 		t.Errorf("gangway drops lists %q", list)
 	}
 	// Within the minute after an event of somebody else's there is none.
-	harness.Eventually(t, 75*time.Second, "the event", func() error {
+	harness.EventuallyWithin(t, 75*time.Second, "the event", func() error {
 		r.drops()
 		if events := e.Gangway(t, "events", r.hostile, "--network", "n1", "--since", "10m"); !strings.Contains(events, "spoofed (network n1, container "+r.hostile+")") {
 			return errors.New(events)
@@ -78,7 +78,7 @@ func testDrops(t *testing.T, e *harness.Engine) {
 	outside.Unreachable(t, "tcp", r.victim4.String()+":81")
 	e.Inside("other").Unreachable(t, "tcp", r.victim4.String()+":80")
 	reasons := []string{"isolated", "unpublished"}
-	harness.Eventually(t, 10*time.Second, "what was asked of the victim", func() error {
+	harness.Eventually(t, "what was asked of the victim", func() error {
 		d := r.drops()
 		for _, list := range []driver.Drops{d.network, d.victim} {
 			var got []string

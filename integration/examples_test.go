@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -223,14 +222,14 @@ func (x example) vpn() {
 // behind waits until the app reaches the other end of the tunnel: the engine tells in the background who its gateway is.
 func (x example) behind() {
 	x.t.Helper()
-	harness.Eventually(x.t, 20*time.Second, "the app reaches the other end", func() error { return x.as("app").TryPing("10.64.0.1") })
+	harness.Eventually(x.t, "the app reaches the other end", func() error { return x.as("app").TryPing("10.64.0.1") })
 }
 
 func (x example) mtu() {
 	x.Run(x.t, "sh", "-ec", "ip route add default via 192.0.2.2; ip link set lan0 mtu 1400")
 	x.t.Cleanup(func() { x.Run(x.t, "sh", "-ec", "ip link set lan0 mtu 1500; ip route del default") })
 	bridge := bridgeOf(x.t, x.Engine, "mtu_front")
-	harness.Eventually(x.t, time.Minute, "the MTU of the way out", func() error {
+	harness.Eventually(x.t, "the MTU of the way out", func() error {
 		if got := x.Links(x.t)[bridge].MTU; got != 1400 {
 			return fmt.Errorf("bridge has %d", got)
 		}

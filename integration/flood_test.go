@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/driver"
 	"github.com/gangway-net/gangway/integration/harness"
@@ -40,7 +39,7 @@ func testNeighbourFlood(t *testing.T, e *harness.Engine) {
 			t.Logf("%s: %d packets come back for %d questions", name, got, flood)
 		}
 	}
-	harness.Eventually(t, 10*time.Second, "the container finds the host again", func() error {
+	harness.Eventually(t, "the container finds the host again", func() error {
 		return e.Inside(r.hostile).TryPing(r.gate4.String())
 	})
 }

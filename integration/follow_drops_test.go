@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -50,7 +49,7 @@ func testFollowDrops(t *testing.T, e *harness.Engine) {
 		e.Run(t, "sh", "-c", "iptables -I DOCKER-USER "+rule+" -j ACCEPT")
 		t.Cleanup(func() { e.Run(t, "sh", "-c", "iptables -D DOCKER-USER "+rule+" -j ACCEPT") })
 	}
-	harness.Eventually(t, 30*time.Second, "what DOCKER-USER accepts", func() error {
+	harness.Eventually(t, "what DOCKER-USER accepts", func() error {
 		_, err := e.Inside("hostile").TryGet("tcp", "10.94.0.9:81", "-timeout", "700ms")
 		return err
 	})
@@ -94,7 +93,7 @@ func startFollowing(t *testing.T, e *harness.Engine, container string) (*exec.Cm
 	if err != nil {
 		t.Fatal(err)
 	}
-	harness.Eventually(t, 10*time.Second, "rules that log", func() error {
+	harness.Eventually(t, "rules that log", func() error {
 		if !logsRefused(t, e) {
 			return errors.New("the rules do not log")
 		}
@@ -105,7 +104,7 @@ func startFollowing(t *testing.T, e *harness.Engine, container string) (*exec.Cm
 
 func logsNoMore(t *testing.T, e *harness.Engine) {
 	t.Helper()
-	harness.Eventually(t, 10*time.Second, "the end of the log", func() error {
+	harness.Eventually(t, "the end of the log", func() error {
 		if logsRefused(t, e) {
 			return errors.New("the rules log still")
 		}
@@ -126,7 +125,7 @@ func followThroughEnds(t *testing.T, e *harness.Engine) {
 		t.Error("the rules log after the daemon's end")
 	}
 	e.StartGangway(t)
-	harness.Eventually(t, 10*time.Second, "the containers' names", func() error {
+	harness.Eventually(t, "the containers' names", func() error {
 		_, err := e.TryGangway("endpoints", "victim")
 		return err
 	})

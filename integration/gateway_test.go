@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -39,7 +38,7 @@ func testContainerGateway(t *testing.T, e *harness.Engine) {
 	known := func() string { return e.Exec(t, "c1", "ip", "neigh", "show", gateway) }
 	claim("c2")
 	claim("router")
-	harness.Eventually(t, 5*time.Second, "c1 knows the gateway", func() error {
+	harness.Eventually(t, "c1 knows the gateway", func() error {
 		if got := known(); !strings.Contains(got, macOf(t, e, "router").String()) {
 			return errors.New(got)
 		}

@@ -168,7 +168,7 @@ func (p *patient) heals(t *testing.T, damage string) incident {
 		t.Fatal(err)
 	}
 	done := time.Now()
-	harness.Eventually(t, 10*time.Second, "all is as before "+damage, func() error {
+	harness.Eventually(t, "all is as before "+damage, func() error {
 		if p.whole(t) != whole {
 			return errors.New("it is not:\n" + harness.Snapshot{"": strings.Split(whole, "\n")}.Diff(harness.Snapshot{"": strings.Split(p.whole(t), "\n")}))
 		}
@@ -217,23 +217,23 @@ func testFlapping(t *testing.T, e *harness.Engine) {
 	e.Serve(t, harness.Container{Name: "c1", Network: "n1", Args: publish("8000:80")}, "tcp", "0.0.0.0:80")
 	bridge := kept(t, e)[0].Bridge
 	rival := e.Daemon(t, "sh", "-c", "while ip link set "+bridge+" down; do sleep 0.02; done")
-	harness.Eventually(t, time.Minute, "it is called flapping", func() error {
+	harness.Eventually(t, "it is called flapping", func() error {
 		out, err := e.TryGangway("status")
 		if err == nil || !strings.Contains(out, "degraded") || !strings.Contains(out, "Flapping:") {
 			return fmt.Errorf("status %s, %w", out, err)
 		}
 		return nil
 	})
-	rival.Signal(t, syscall.SIGKILL, 10*time.Second)
+	rival.Signal(t, syscall.SIGKILL)
 	e.Run(t, "ip", "link", "set", bridge, "down")
 	last := time.Now()
-	harness.Eventually(t, 5*time.Second, "the bridge is up", func() error {
+	harness.Eventually(t, "the bridge is up", func() error {
 		_, err := e.Try("sh", "-c", "ip link show "+bridge+" up | grep -q "+bridge)
 		return err
 	})
 	t.Logf("up again %s after the last damage", time.Since(last).Round(10*time.Millisecond))
 	by(t, "from outside", e.LAN.Outside.Get(t, "tcp", "192.0.2.1:8000"), "c1")
-	harness.Eventually(t, 2*time.Minute, "it is over", func() error {
+	harness.EventuallyWithin(t, 2*time.Minute, "it is over", func() error {
 		_, err := e.TryGangway("health")
 		return err
 	})

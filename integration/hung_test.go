@@ -28,7 +28,7 @@ func testHungFirewall(t *testing.T, e *harness.Engine) {
 		_, err := e.TryDocker("network", "create", "-d", e.Driver, "--subnet", "10.84.1.0/24", "n2")
 		created <- err
 	}()
-	harness.Eventually(t, 30*time.Second, "the status names what hangs", func() error {
+	harness.Eventually(t, "the status names what hangs", func() error {
 		select {
 		case err := <-created:
 			t.Fatalf("the request did not hang: %v", err)
@@ -54,7 +54,7 @@ func testHungFirewall(t *testing.T, e *harness.Engine) {
 		t.Fatal("the request does not end")
 	}
 	release()
-	harness.Eventually(t, 60*time.Second, "all is well", func() error {
+	harness.Eventually(t, "all is well", func() error {
 		if out, err := e.TryGangway("health"); err != nil {
 			return fmt.Errorf("%w: %s", err, out)
 		}

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -157,7 +156,7 @@ func testNoICC(t *testing.T, e *harness.Engine) {
 		}
 	}
 	raw()
-	harness.Eventually(t, 10*time.Second, "raw frames where containers may talk", func() error {
+	harness.Eventually(t, "raw frames where containers may talk", func() error {
 		for to, mac := range rawTargets(t, e, "c4") {
 			if n := rawArrives(t, e, "c3", "c4", mac); n < rawCount {
 				return fmt.Errorf("to %s: %d of %d arrive", to, n, rawCount)

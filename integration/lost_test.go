@@ -37,7 +37,7 @@ func testLostRemoval(t *testing.T, e *harness.Engine) {
 		_, err := e.TryDocker("network", "rm", "lost")
 		removed <- err
 	}()
-	harness.Eventually(t, 20*time.Second, "the call waits at the socket", func() error {
+	harness.Eventually(t, "the call waits at the socket", func() error {
 		// Network, state, what is to be read or to be accepted.
 		_, err := e.Try("sh", "-c", `ss -xnaH | grep -E '^u_str +(LISTEN|ESTAB) +[1-9][0-9]* .*gangway\.sock'`)
 		return err
@@ -55,7 +55,7 @@ func testLostRemoval(t *testing.T, e *harness.Engine) {
 	}
 	bridge := kept(t, e)[i].Bridge
 	began := time.Now()
-	harness.Eventually(t, 2*time.Minute, "the network goes", func() error {
+	harness.EventuallyWithin(t, 2*time.Minute, "the network goes", func() error {
 		if now := kept(t, e); slices.ContainsFunc(now, holds) {
 			return fmt.Errorf("networks %+v", now)
 		}
@@ -107,7 +107,7 @@ func lostWhileDown(t *testing.T, e *harness.Engine) {
 		t.Errorf("the engine gives %s, not %s again: nothing was tried", got, address)
 	}
 	// The first try comes too early, and must not be in the way of the next ones.
-	harness.Eventually(t, 2*time.Minute, "the network goes", func() error {
+	harness.EventuallyWithin(t, 2*time.Minute, "the network goes", func() error {
 		_, err := e.TryDocker(args([]string{"network", "create", "-d", e.Driver}, gangwayIPAM(e), []string{"--subnet", "10.88.4.0/24", "next"})...)
 		return err
 	})
@@ -117,7 +117,7 @@ func lostWhileDown(t *testing.T, e *harness.Engine) {
 	// The subnet has five addresses beside the gateway's.
 	for i := range 5 {
 		name := fmt.Sprintf("small%d", i)
-		harness.Eventually(t, 4*time.Minute, "an address for "+name, func() error {
+		harness.EventuallyWithin(t, 4*time.Minute, "an address for "+name, func() error {
 			_, err := e.TryDocker("run", "-d", "--init", "--name", name, "--network", "small", harness.Image, "sleep", "1000")
 			if err != nil {
 				_, _ = e.TryDocker("rm", "-f", name)
@@ -130,7 +130,7 @@ func lostWhileDown(t *testing.T, e *harness.Engine) {
 // named waits until the engine has named all networks as its own.
 func named(t *testing.T, e *harness.Engine) {
 	t.Helper()
-	harness.Eventually(t, time.Minute, "the engine names its networks", func() error {
+	harness.Eventually(t, "the engine names its networks", func() error {
 		for _, n := range kept(t, e) {
 			if n.Engine == "" {
 				return fmt.Errorf("not %s", n.ID)

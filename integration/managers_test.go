@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -66,7 +65,7 @@ func testFirewalld(t *testing.T, e *harness.Engine, backend string) {
 		return e.Run(t, "sh", "-c", "firewall-cmd --zone docker --list-interfaces 2>&1 || true")
 	}
 	if strings.Contains(inZone(), "INVALID_ZONE") { // the first time
-		harness.Eventually(t, 10*time.Second, "the missing zone is named", func() error {
+		harness.Eventually(t, "the missing zone is named", func() error {
 			out, err := e.TryGangway("status")
 			if err == nil || !strings.Contains(out, "restart the engine") {
 				return fmt.Errorf("status %s, %w", out, err)
@@ -75,7 +74,7 @@ func testFirewalld(t *testing.T, e *harness.Engine, backend string) {
 		})
 	}
 	e.Restart(t)
-	harness.Eventually(t, 10*time.Second, "the bridges are in the zone", func() error {
+	harness.Eventually(t, "the bridges are in the zone", func() error {
 		for _, b := range c.bridges {
 			if in := inZone(); !strings.Contains(in, b) {
 				return fmt.Errorf("%s is not in: %s", b, in)
@@ -91,7 +90,7 @@ func testFirewalld(t *testing.T, e *harness.Engine, backend string) {
 		incidents = append(incidents, c.after(t, firewalldReloads, "was not in firewalld's zone", func() { reload(t, e) }))
 	}
 	incidents = append(incidents, c.suffer(t, "firewall-cmd --zone docker --remove-interface "+c.bridges[0], c.bridges[0]))
-	firewalld.Signal(t, 15, 20*time.Second)
+	firewalld.Signal(t, 15)
 	incidents = append(incidents, c.after(t, firewalldStarts, "was not in firewalld's zone", func() { e.Firewalld(t) }))
 	c.works(t, true)
 	c.judge(t, incidents)

@@ -44,7 +44,7 @@ func migrate(t *testing.T, e *harness.Engine, driver string) {
 
 func answers(t *testing.T, e *harness.Engine, when string) {
 	t.Helper()
-	harness.Eventually(t, 60*time.Second, "the published port "+when, func() error {
+	harness.Eventually(t, "the published port "+when, func() error {
 		_, err := e.LAN.Outside.TryGet("tcp", harness.LanIPv4+":8000", "-timeout", "1s")
 		return err
 	})
@@ -71,7 +71,7 @@ func testBothNames(t *testing.T, e *harness.Engine) {
 	both := func() {
 		t.Helper()
 		for port, name := range map[string]string{"8001": "c1", "8002": "c2"} {
-			harness.Eventually(t, 60*time.Second, name, func() error {
+			harness.Eventually(t, name, func() error {
 				_, err := e.LAN.Outside.TryGet("tcp", harness.LanIPv4+":"+port, "-timeout", "1s")
 				return err
 			})

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -49,7 +48,7 @@ func testMTUAuto(t *testing.T, e *harness.Engine) {
 
 	follows := func(when string, mtu int) {
 		t.Helper()
-		harness.Eventually(t, 45*time.Second, when, func() error {
+		harness.Eventually(t, when, func() error {
 			if got := e.Links(t)[bridge].MTU; got != mtu {
 				return fmt.Errorf("bridge has %d", got)
 			}

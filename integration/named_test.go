@@ -81,7 +81,7 @@ func testShownNames(t *testing.T, e *harness.Engine) {
 // what the container had: gangway finds that out in a few seconds.
 func startAgain(t *testing.T, e *harness.Engine, container string) {
 	t.Helper()
-	harness.Eventually(t, 30*time.Second, "start of "+container, func() error {
+	harness.Eventually(t, "start of "+container, func() error {
 		_, err := e.TryDocker("start", container)
 		return err
 	})
@@ -91,7 +91,7 @@ func startAgain(t *testing.T, e *harness.Engine, container string) {
 // in the background.
 func shown(t *testing.T, e *harness.Engine, container, network string) {
 	t.Helper()
-	harness.Eventually(t, 30*time.Second, "name "+container, func() error {
+	harness.Eventually(t, "name "+container, func() error {
 		out, err := e.TryDocker("gangway", "ports", "--format", "{{.Container}} {{.Network}}")
 		if err == nil && !slices.Contains(strings.Split(out, "\n"), container+" "+network) {
 			err = fmt.Errorf("docker gangway ports: %q", out)
@@ -104,7 +104,7 @@ func shown(t *testing.T, e *harness.Engine, container, network string) {
 func known(t *testing.T, e *harness.Engine, containers ...string) {
 	t.Helper()
 	for _, name := range containers {
-		harness.Eventually(t, 30*time.Second, "name "+name, func() error {
+		harness.Eventually(t, "name "+name, func() error {
 			_, err := e.TryGangway("endpoints", name)
 			return err
 		})
@@ -154,14 +154,14 @@ func ends(t *testing.T, e *harness.Engine) {
 		done; exit 1`)
 		return err == nil
 	}
-	harness.Eventually(t, 10*time.Second, "the plugin's start", func() error {
+	harness.Eventually(t, "the plugin's start", func() error {
 		if !running() {
 			return errors.New("there is no docker-gangway")
 		}
 		return nil
 	})
-	follow.Signal(t, syscall.SIGTERM, 20*time.Second)
-	harness.Eventually(t, 10*time.Second, "the plugin's end", func() error {
+	follow.Signal(t, syscall.SIGTERM)
+	harness.Eventually(t, "the plugin's end", func() error {
 		if _, err := e.Try("pidof", "docker-gangway"); err == nil {
 			return errors.New("docker-gangway goes on without docker")
 		}

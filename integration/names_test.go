@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 
 	"github.com/gangway-net/gangway/integration/harness"
@@ -26,7 +25,7 @@ func testStrangeNames(t *testing.T, e *harness.Engine) {
 
 	e.Run(t, "sh", "-c", `cp "$(command -v busybox)" "$(printf '/run/busybox\033[2J')"`)
 	e.Daemon(t, "sh", "-c", `exec "$(printf '/run/busybox\033[2J')" nc -l -p 8000`)
-	harness.Eventually(t, 10*time.Second, "the port is taken", func() error {
+	harness.Eventually(t, "the port is taken", func() error {
 		out, err := e.Try("sh", "-c", "cat /proc/net/tcp /proc/net/tcp6 | grep ':1F40 0*:0000 0A '")
 		if err != nil {
 			return fmt.Errorf("%s: %w", out, err)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -32,7 +31,7 @@ const setUp = "ip link set lan1 up; ip addr replace " + onLink + "1/64 dev lan1 
 func (p proxyNet) reached(when string) {
 	p.t.Helper()
 	out := p.e.LAN.Outside
-	harness.Eventually(p.t, 30*time.Second, when, func() error {
+	harness.Eventually(p.t, when, func() error {
 		_, err := out.TryGet("tcp", "["+p.six+"]:80", "-timeout", "1s")
 		return err
 	})
@@ -104,7 +103,7 @@ func (p proxyNet) heals() {
 	e, whole := p.e, p.entries()
 	healed := func(when string) {
 		p.t.Helper()
-		harness.Eventually(p.t, 20*time.Second, when, func() error {
+		harness.Eventually(p.t, when, func() error {
 			now := p.entries()
 			on, err := e.Try("cat", "/proc/sys/net/ipv6/conf/all/proxy_ndp")
 			if err == nil && (now != whole || strings.TrimSpace(on) != "1") {
@@ -124,7 +123,7 @@ func (p proxyNet) heals() {
 		healed(damage)
 	}
 	e.Run(p.t, "sh", "-ec", "ip link set lan1 down; ip link set lan1 name away")
-	harness.Eventually(p.t, 10*time.Second, "the status without the link", func() error {
+	harness.Eventually(p.t, "the status without the link", func() error {
 		if text, _ := e.TryGangway("status"); !strings.Contains(text, "the host has no interface lan1") {
 			return fmt.Errorf("%s", text)
 		}

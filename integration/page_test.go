@@ -58,7 +58,7 @@ func testPage(t *testing.T, e *harness.Engine) {
 	defer resp.Body.Close()
 	lines := bufio.NewReaderSize(resp.Body, 1<<20)
 	tell(t, lines, `"containerName":"seen"`, `"networkName":"n1"`, `"first":8096`)
-	harness.Eventually(t, 20*time.Second, "rules that log", func() error {
+	harness.Eventually(t, "rules that log", func() error {
 		if !logsRefused(t, e) {
 			return errors.New("the rules do not log")
 		}

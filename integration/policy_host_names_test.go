@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -42,7 +41,7 @@ func testPolicyHostNames(t *testing.T, e *harness.Engine) {
 		}
 		return err
 	}
-	harness.Eventually(t, 30*time.Second, "the name that the daemon asks for", func() error { return reached(agent, "registry.example:8443", "192.0.2.2:8443") })
+	harness.Eventually(t, "the name that the daemon asks for", func() error { return reached(agent, "registry.example:8443", "192.0.2.2:8443") })
 	for _, no := range []string{"registry.example:9000", "192.0.2.7:8443", "other.example:8443", "late.wild.example:8443"} {
 		if _, err := agent.TryGet("tcp", no, "-timeout", "5s"); err == nil {
 			t.Errorf("the agent reaches %s", no)
@@ -58,11 +57,11 @@ func testPolicyHostNames(t *testing.T, e *harness.Engine) {
 	// The name has another address by now, and a container that is new is told so.
 	askServer(t, e, "127.0.0.54")
 	e.Sleep(t, harness.Container{Name: "second", Network: "n1"})
-	harness.Eventually(t, time.Minute, "the name's next address", func() error { return reached(e.Inside("second"), "registry.example:8443", "192.0.2.7:8443") })
+	harness.Eventually(t, "the name's next address", func() error { return reached(e.Inside("second"), "registry.example:8443", "192.0.2.7:8443") })
 	crash(t, e)
-	harness.Eventually(t, time.Minute, "the name after a restart", func() error { return reached(e.Inside("second"), "registry.example:8443", "192.0.2.7:8443") })
+	harness.Eventually(t, "the name after a restart", func() error { return reached(e.Inside("second"), "registry.example:8443", "192.0.2.7:8443") })
 	// It is nothing wrong, but a line.
-	harness.Eventually(t, time.Minute, "what doctor says", func() error {
+	harness.Eventually(t, "what doctor says", func() error {
 		out, err := e.TryGangway("doctor")
 		if want := "127.0.0.54, is on its loopback, and policies allow *.wild.example"; !strings.Contains(out, want) {
 			return fmt.Errorf("no %q in %s: %w", want, out, err)

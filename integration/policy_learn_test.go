@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -23,7 +22,7 @@ func startLearning(t *testing.T, e *harness.Engine, whom string) (cmd *exec.Cmd,
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	harness.Eventually(t, 20*time.Second, "a policy to be learned", func() error {
+	harness.Eventually(t, "a policy to be learned", func() error {
 		if text := e.Gangway(t, "policy", "explain", whom); !strings.Contains(text, "a policy is learned just now") {
 			return errors.New(text)
 		}
@@ -51,7 +50,7 @@ func interrupt(t *testing.T, nsenter int) {
 // learnsNoMore waits until what is said counts again, which it has to at once.
 func learnsNoMore(t *testing.T, e *harness.Engine, when string) {
 	t.Helper()
-	harness.Eventually(t, 20*time.Second, "the policy to count again, "+when, func() error {
+	harness.Eventually(t, "the policy to count again, "+when, func() error {
 		if text := e.Gangway(t, "policy", "explain", "box"); strings.Contains(text, "a policy is learned just now") {
 			return errors.New(text)
 		}

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -117,7 +116,7 @@ func namedPolicyTightened(t *testing.T, e *harness.Engine) {
 		}
 		ended := arrivedAt(t, e, 5432)
 		goes := arrivedAt(t, e, 8443)
-		harness.Eventually(t, 20*time.Second, "the allowed flow to go on", func() error {
+		harness.Eventually(t, "the allowed flow to go on", func() error {
 			if more := arrivedAt(t, e, 8443); more < goes+200 {
 				return fmt.Errorf("%d packets more", more-goes)
 			}
@@ -138,7 +137,7 @@ func namedPolicyTightened(t *testing.T, e *harness.Engine) {
 // namedPolicyAsked asks what counts, in words and for an address.
 func namedPolicyAsked(t *testing.T, e *harness.Engine) {
 	t.Helper()
-	harness.Eventually(t, 20*time.Second, "names", func() error {
+	harness.Eventually(t, "names", func() error {
 		out, err := e.TryGangway("policy", "explain", "box")
 		if err != nil || !strings.Contains(out, "on network n1") || !strings.Contains(out, "policy agents") {
 			return fmt.Errorf("%w: %s", err, out)
@@ -206,7 +205,7 @@ func namedPolicyKept(t *testing.T, e *harness.Engine, both, one map[string]bool)
 func namedPolicyExceptions(t *testing.T, e *harness.Engine) {
 	t.Helper()
 	open, shut := map[string]bool{"5432": true}, map[string]bool{"5432": false}
-	harness.Eventually(t, 20*time.Second, "names after the restart", func() error {
+	harness.Eventually(t, "names after the restart", func() error {
 		_, err := e.TryGangway("policy", "explain", "box")
 		return err
 	})
@@ -215,7 +214,7 @@ func namedPolicyExceptions(t *testing.T, e *harness.Engine) {
 	wantReach(t, e, "an exception of another", "named", shut)
 	crash(t, e)
 	wantReach(t, e, "an exception, after a restart", "box", open)
-	harness.Eventually(t, 20*time.Second, "names after the restart", func() error {
+	harness.Eventually(t, "names after the restart", func() error {
 		out, err := e.TryGangway("policy", "explain", "box")
 		if err == nil && !strings.Contains(out, "exception of the container, until 2") {
 			err = errors.New(out)
@@ -228,7 +227,7 @@ func namedPolicyExceptions(t *testing.T, e *harness.Engine) {
 	wantReach(t, e, "revoked", "box", shut)
 	e.Gangway(t, "policy", "allow", "n1", "192.0.2.2:5432", "--for", "8s")
 	wantReach(t, e, "for some seconds", "box", open)
-	harness.Eventually(t, 20*time.Second, "the end of the exception", func() error {
+	harness.Eventually(t, "the end of the exception", func() error {
 		if reaches(e, "box", "5432") == nil {
 			return errors.New("it is open")
 		}

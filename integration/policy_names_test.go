@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -43,7 +42,7 @@ func testPolicyNames(t *testing.T, e *harness.Engine) {
 	if try(liar, "registry.example:8443") || try(liar, "192.0.2.7:8443") {
 		t.Error("a container chooses who opens addresses")
 	}
-	harness.Eventually(t, 30*time.Second, "the names that were refused", func() error {
+	harness.Eventually(t, "the names that were refused", func() error {
 		if list := e.Gangway(t, "drops", "--format", "{{.Network}} {{.Container}} {{.Reason}}"); !strings.Contains(list, "n1 agent policy") {
 			return errors.New(list)
 		}
@@ -57,7 +56,7 @@ func testPolicyNames(t *testing.T, e *harness.Engine) {
 			t.Error("while the daemon is down something new is open, or what was learned is closed")
 		}
 	})
-	harness.Eventually(t, time.Minute, "names after a restart", func() error {
+	harness.Eventually(t, "names after a restart", func() error {
 		if !try(agent, "late.wild.example:8443") || !try(agent, "registry.example:8443") {
 			return fmt.Errorf("not reached")
 		}
@@ -97,7 +96,7 @@ func namesTold(t *testing.T, e *harness.Engine) {
 	_ = cmd.Wait()
 	logsNoMore(t, e)
 	e.Inside("agent").Unreachable(t, "tcp", "203.0.113.7:443")
-	harness.Eventually(t, 30*time.Second, "the item that has refused it", func() error {
+	harness.Eventually(t, "the item that has refused it", func() error {
 		list := e.Gangway(t, "drops", "agent", "--format", "{{.By}}.")
 		if !strings.Contains(list, "gangway.egress.deny=203.0.113.0/24 of network n1.") {
 			return errors.New(list)

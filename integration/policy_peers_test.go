@@ -4,19 +4,14 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
 
-// soon is how long it may take until the daemon knows what the engine calls a new network: it asks
-// a second after that was made.
-const soon = 20 * time.Second
-
 // wantPeer asks a port of a container of another network until it answers.
 func wantPeer(t *testing.T, e *harness.Engine, container, to string) {
 	t.Helper()
-	harness.Eventually(t, soon, container+" to reach "+to, func() error {
+	harness.Eventually(t, container+" to reach "+to, func() error {
 		_, err := e.Inside(container).TryGet("tcp", to, "-timeout", "2s")
 		return err
 	})
@@ -68,7 +63,7 @@ func testPolicyPeers(t *testing.T, e *harness.Engine) {
 		flow.Stop(t)
 	})
 	t.Run("made again", func(t *testing.T) {
-		harness.Eventually(t, soon, "the network to be gone", func() error {
+		harness.Eventually(t, "the network to be gone", func() error {
 			if out := e.Gangway(t, "policy", "explain", "app"); !strings.Contains(out, "closed: there is no network peer-db") {
 				return fmt.Errorf("explained: %s", out)
 			}

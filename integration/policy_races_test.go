@@ -43,7 +43,7 @@ func (r racer) sends(t *testing.T, more int) {
 		return n
 	}
 	before := sent()
-	harness.Eventually(t, 2*time.Minute, "what "+r.name+" sends", func() error {
+	harness.EventuallyWithin(t, 2*time.Minute, "what "+r.name+" sends", func() error {
 		if n := sent(); n < before+more {
 			return fmt.Errorf("%d packets", n-before)
 		}
@@ -114,7 +114,7 @@ func testPolicyRaces(t *testing.T, e *harness.Engine) {
 		r.sends(t, 50)
 		r.check(t, "after a flush")
 	}
-	harness.Eventually(t, time.Minute, "the open network to be back", func() error {
+	harness.Eventually(t, "the open network to be back", func() error {
 		if before := racers[0].arrived(t); before == racers[0].arrived(t) {
 			return fmt.Errorf("nothing arrives")
 		}

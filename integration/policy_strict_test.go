@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -48,7 +47,7 @@ func testPolicyStrict(t *testing.T, e *harness.Engine) {
 	if !try(agent, "tls:registry.example", "a.wild.example:8443") {
 		t.Error("a name that was asked for is not reached by another one of its address")
 	}
-	harness.Eventually(t, 30*time.Second, "the connections that were refused", func() error {
+	harness.Eventually(t, "the connections that were refused", func() error {
 		if list := e.Gangway(t, "drops", "--format", "{{.Network}} {{.Container}} {{.Reason}}"); !strings.Contains(list, "n1 agent policy") {
 			return errors.New(list)
 		}
@@ -62,7 +61,7 @@ func testPolicyStrict(t *testing.T, e *harness.Engine) {
 			t.Error("while the daemon is down a connection passes")
 		}
 	})
-	harness.Eventually(t, time.Minute, "names after a restart", func() error {
+	harness.Eventually(t, "names after a restart", func() error {
 		if !try(agent, "tls", "registry.example:8443") || !try(agent, "tls", "a.wild.example:8443") {
 			return errors.New("not reached")
 		}

@@ -188,7 +188,7 @@ func policyTold(t *testing.T, e *harness.Engine) {
 	if _, err := e.Inside("shut").TryGet("tcp", "192.0.2.2:443", "-timeout", "60s"); err == nil || time.Since(start) > 50*time.Second {
 		t.Errorf("a refused connection ends after %s (%v)", time.Since(start), err)
 	}
-	harness.Eventually(t, 30*time.Second, "what was refused", func() error {
+	harness.Eventually(t, "what was refused", func() error {
 		list := e.Gangway(t, "drops", "--format", "{{.Network}} {{.Container}} {{.Reason}} {{.By}}.")
 		for _, want := range []string{
 			"n2 shut policy gangway.egress=deny of network n2.", "n2 shut policy gangway.host=none of network n2.",
@@ -261,7 +261,7 @@ func policyHeld(t *testing.T, e *harness.Engine, r *hostileRoom, ways []way) {
 	// What is allowed may be gone for a moment.
 	closed := slices.DeleteFunc(slices.Clone(ways), func(w way) bool { return w.allowed })
 	r.shut("after a flush", closed)
-	harness.Eventually(t, time.Minute, "the rules to be back", func() error {
+	harness.Eventually(t, "the rules to be back", func() error {
 		if wrong := r.wrong(ways); len(wrong) > 0 {
 			return errors.New(strings.Join(wrong, "; "))
 		}

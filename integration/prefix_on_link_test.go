@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -83,7 +82,7 @@ func testPrefixOnLink(t *testing.T, e *harness.Engine) {
 func (o onLinkNet) reached(when, prefix string) {
 	o.t.Helper()
 	out, six := o.e.LAN.Outside, prefix+partProxied+"100"
-	harness.Eventually(o.t, 30*time.Second, when, func() error {
+	harness.Eventually(o.t, when, func() error {
 		_, err := out.TryGet("tcp", "["+six+"]:80", "-timeout", "1s")
 		return err
 	})
@@ -137,7 +136,7 @@ func (o onLinkNet) whileAway() {
 		o.e.StartGangway(o.t)
 	}
 	o.reached("renumbered while the daemon was away", linkToday)
-	harness.Eventually(o.t, 20*time.Second, "entries", func() error {
+	harness.Eventually(o.t, "entries", func() error {
 		if got, want := o.e.Run(o.t, "ip", "-6", "neigh", "show", "proxy"), linkToday+partProxied+"100 dev lan1"; !strings.HasPrefix(got, want) || strings.Contains(got, "\n") {
 			return fmt.Errorf("%q, want %s alone", got, want)
 		}

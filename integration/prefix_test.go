@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -44,7 +43,7 @@ func testIPv6Prefix(t *testing.T, e *harness.Engine) {
 	}
 
 	p.delegated("")
-	harness.Eventually(t, 30*time.Second, "without a prefix", func() error {
+	harness.Eventually(t, "without a prefix", func() error {
 		return fails(e.Inside("c1"), "tcp", p.world6())
 	})
 	together(
@@ -138,7 +137,7 @@ func fails(p *harness.Prober, proto, addr string) error {
 // becomes waits until what begins now has an address of a prefix.
 func (p prefixed) becomes(when, outside string) {
 	p.t.Helper()
-	harness.Eventually(p.t, 30*time.Second, when, func() error {
+	harness.Eventually(p.t, when, func() error {
 		a, err := p.e.Inside("c1").TryGet("tcp", p.world6())
 		if err == nil && a.Client.Addr().String() != outside+"100" {
 			err = fmt.Errorf("asked as %s", a.Client)
@@ -194,7 +193,7 @@ func (p prefixed) shown(outside string) {
 // told says whether gangway status names a cause.
 func (p prefixed) told(cause string, want bool) {
 	p.t.Helper()
-	harness.Eventually(p.t, 30*time.Second, "gangway status", func() error {
+	harness.Eventually(p.t, "gangway status", func() error {
 		text, err := p.e.TryGangway("status")
 		if strings.Contains(text, cause) != want {
 			return fmt.Errorf("want it named %t (%w):\n%s", want, err, text)
@@ -220,7 +219,7 @@ func (p prefixed) heals() {
 	for _, damage := range []string{"nft flush table inet gangway", "ip6tables -t nat -F GANGWAY-OUTWARD", "ip6tables -t nat -F GANGWAY-INWARD"} {
 		_, _ = p.e.Try("sh", "-c", damage) // of the other backend, or a table that nobody else may change
 		p.becomes("after "+damage, outsideToday)
-		harness.Eventually(p.t, 30*time.Second, "in after "+damage, func() error {
+		harness.Eventually(p.t, "in after "+damage, func() error {
 			_, err := p.e.LAN.Outside.TryGet("tcp", "["+outsideToday+"100]:80")
 			return err
 		})
@@ -242,7 +241,7 @@ func (p prefixed) beganWithout() {
 		p.t.Errorf("without rules: %v, %v: nothing is shown by what follows", a, err)
 	}
 	p.e.StartGangway(p.t)
-	harness.Eventually(p.t, 30*time.Second, "a flow that began without rules", func() error {
+	harness.Eventually(p.t, "a flow that began without rules", func() error {
 		a, err := ask()
 		if err == nil && a.Client.Addr().String() != outsideToday+"100" {
 			err = fmt.Errorf("asked as %s", a.Client)

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -56,7 +55,7 @@ func heldCapabilities(t *testing.T, e *harness.Engine, optional map[string]int) 
 	maps.Copy(names, optional)
 	var status string
 	// A program that it is about to start has its name for a moment.
-	harness.Eventually(t, 10*time.Second, "one process named gangway", func() (err error) {
+	harness.Eventually(t, "one process named gangway", func() (err error) {
 		status, err = e.Try("sh", "-ec", `set -- $(pidof gangway); [ $# = 1 ]; grep '^Cap\(Inh\|Eff\|Prm\|Bnd\|Amb\)' /proc/$1/task/*/status | sort -u -t: -k2,3`)
 		return err
 	})

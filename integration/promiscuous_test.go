@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -38,7 +37,7 @@ func testPromiscuous(t *testing.T, e *harness.Engine) {
 	}
 	port := portOf(t, e, e.Links(t), "server")
 	e.Run(t, "tc", "filter", "del", "dev", port, "ingress", "pref", "18262")
-	harness.Eventually(t, 10*time.Second, "copies", func() error {
+	harness.Eventually(t, "copies", func() error {
 		_, err := e.Try("sh", "-c", "tc filter show dev "+port+" ingress pref 18262 | grep -q mirred")
 		return err
 	})

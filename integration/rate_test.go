@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -76,7 +75,7 @@ func ratesHeal(t *testing.T, e *harness.Engine, container string) {
 		"tc qdisc del dev " + host + " root", "ip link del " + ifb, "tc qdisc del dev " + ifb + " root", "tc qdisc del dev " + host + " ingress", "ip link set " + ifb + " down",
 	} {
 		e.Run(t, "sh", "-c", damage)
-		harness.Eventually(t, 10*time.Second, "rate after "+damage, func() error {
+		harness.Eventually(t, "rate after "+damage, func() error {
 			out, err := e.Try("sh", "-c", "ip link show "+ifb+" up | grep -q "+ifb)
 			if err != nil {
 				return fmt.Errorf("%w: %s", err, out)

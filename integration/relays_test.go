@@ -5,7 +5,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -112,13 +111,13 @@ func testPortsRestored(t *testing.T, e *harness.Engine) {
 	address("del")
 	there = false
 	taker := e.Daemon(t, "/opt/gangway/probe", "serve", "tcp", "[::1]:8000")
-	harness.Eventually(t, 10*time.Second, "the port is taken", func() error {
+	harness.Eventually(t, "the port is taken", func() error {
 		_, err := e.TryGet("tcp", "[::1]:8000", "-timeout", "1s")
 		return err
 	})
 	e.StartGangway(t)
 	var out string
-	harness.Eventually(t, 30*time.Second, "gangway says what it does not hold", func() (err error) {
+	harness.Eventually(t, "gangway says what it does not hold", func() (err error) {
 		if out, err = e.TryGangway("health"); strings.Contains(out, "is not held") {
 			return nil
 		}
@@ -134,10 +133,10 @@ func testPortsRestored(t *testing.T, e *harness.Engine) {
 	if err := e.TryStart(t, harness.Container{Name: "c2", Network: "n1", Args: publish("0.0.0.0:8000:80")}, "true"); err == nil {
 		t.Error("a port that is held in one family was published twice")
 	}
-	taker.Signal(t, syscall.SIGTERM, 10*time.Second)
+	taker.Signal(t, syscall.SIGTERM)
 	address("add")
 	there = true
-	harness.Eventually(t, 20*time.Second, "all ports are held", func() error {
+	harness.Eventually(t, "all ports are held", func() error {
 		_, err := e.TryGangway("health")
 		return err
 	})

@@ -94,7 +94,7 @@ func (r restart) concerns(driver harness.Driver, whole bool) bool {
 func settled(t *testing.T, e *harness.Engine) {
 	t.Helper()
 	e.Run(t, "sh", "-c", `set -- $(docker ps -aq); [ $# = 0 ] || docker rm -f "$@"; docker network prune -f`)
-	harness.Eventually(t, 15*time.Second, "nothing is left in gangway", func() error {
+	harness.Eventually(t, "nothing is left in gangway", func() error {
 		var status struct {
 			State                      string
 			Causes                     []struct{ What string }
@@ -159,7 +159,7 @@ func crash(t *testing.T, e *harness.Engine, meanwhile ...func()) {
 		}
 	}
 	back()
-	harness.Eventually(t, 30*time.Second, "gangway is back", func() error {
+	harness.Eventually(t, "gangway is back", func() error {
 		_, err := e.TryGangway("networks")
 		return err
 	})
@@ -167,7 +167,7 @@ func crash(t *testing.T, e *harness.Engine, meanwhile ...func()) {
 
 func ready(t *testing.T, e *harness.Engine) {
 	t.Helper()
-	harness.Eventually(t, 30*time.Second, "gangway is ready", func() error {
+	harness.Eventually(t, "gangway is ready", func() error {
 		_, err := e.TryGangway("health")
 		return err
 	})
@@ -243,7 +243,7 @@ func giveUp(t *testing.T, e *harness.Engine) {
 	t.Helper()
 	e.KillPlugin(t)
 	first := time.Now()
-	harness.Eventually(t, time.Minute, "the engine gives the plugin up", func() error {
+	harness.Eventually(t, "the engine gives the plugin up", func() error {
 		_, _ = e.Try("sh", "-c", "kill -9 $(pidof gangway)") // none is there most of the time
 		if state := e.Docker(t, "plugin", "ls", "--format", "{{.Enabled}}"); state != "false" {
 			return fmt.Errorf("enabled: %s", state)
@@ -271,7 +271,7 @@ func startEngine(t *testing.T, e *harness.Engine, what, address string) {
 	began := time.Now()
 	e.StartEngine(t)
 	t.Logf("the engine starts with gangway %s: %s", what, time.Since(began).Round(time.Millisecond))
-	harness.Eventually(t, 30*time.Second, "published port", func() error {
+	harness.Eventually(t, "published port", func() error {
 		_, err := e.LAN.Outside.TryGet("tcp", "192.0.2.1:8000", "-timeout", "1s")
 		return err
 	})

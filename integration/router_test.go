@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -150,7 +149,7 @@ func (c transit) goes(t *testing.T, when string) {
 func (c transit) awaits(t *testing.T, when string, want bool) {
 	t.Helper()
 	for _, to := range []string{farIPv4, farIPv6} {
-		harness.Eventually(t, 20*time.Second, when, func() error {
+		harness.Eventually(t, when, func() error {
 			if n, answered := c.try(t, to); answered != want || n > 0 != want {
 				return errors.New(to + " answers: " + strconv.FormatBool(answered))
 			}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -50,7 +49,7 @@ func testRoutes(t *testing.T, e *harness.Engine) {
 	for _, damage := range []string{"ip route del 10.9.0.0/16", "ip -6 route del fd00:9::/64", "ip link set BRIDGE down; ip link set BRIDGE up"} {
 		damage = strings.ReplaceAll(damage, "BRIDGE", bridgeOf(t, e, "n1"))
 		e.Run(t, "sh", "-ec", damage)
-		harness.Eventually(t, 10*time.Second, "routes after "+damage, func() error {
+		harness.Eventually(t, "routes after "+damage, func() error {
 			out, err := e.Try("sh", "-c", "ip route show proto 71; ip -6 route show proto 71")
 			if err == nil && strings.Count(out, "via") != 2 {
 				err = fmt.Errorf("%s", out)

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -71,7 +70,7 @@ func testPolicyRouting(t *testing.T, e *harness.Engine) {
 // told waits for an event of a kind with a word.
 func told(t *testing.T, e *harness.Engine, kind, word string) {
 	t.Helper()
-	harness.Eventually(t, 10*time.Second, kind+" with "+word, func() error {
+	harness.Eventually(t, kind+" with "+word, func() error {
 		for _, line := range strings.Split(e.Gangway(t, "events"), "\n") {
 			if strings.Contains(line, kind) && strings.Contains(line, word) {
 				return nil

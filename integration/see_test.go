@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -27,7 +26,7 @@ func testSee(t *testing.T, e *harness.Engine) {
 		{"version", []string{"go1."}},
 	} {
 		words := strings.Fields(c.command)
-		harness.Eventually(t, 20*time.Second, "gangway "+c.command, func() error { // names come in the background
+		harness.Eventually(t, "gangway "+c.command, func() error { // names come in the background
 			text := e.Gangway(t, words...)
 			for _, word := range c.words {
 				if !strings.Contains(text, word) {

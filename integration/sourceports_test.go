@@ -19,7 +19,7 @@ func testSourcePorts(t *testing.T, e *harness.Engine) {
 	}
 	e.Host.Serve(t, "udp", "0.0.0.0:51820")
 	// Three checks of everything, which are 30 s apart at most.
-	harness.Eventually(t, 2*time.Minute, "the host's own port is left out", func() error { return sourcePorts(t, e, "32768-51199") })
+	harness.EventuallyWithin(t, 2*time.Minute, "the host's own port is left out", func() error { return sourcePorts(t, e, "32768-51199") })
 	from(t, "published", e.LAN.Outside.Get(t, "udp", harness.LanIPv4+":60000"), "c1", e.LAN.Outside.IPv4)
 	by(t, "the host's own", e.LAN.Outside.Get(t, "udp", harness.LanIPv4+":51820"), e.Name)
 	e.LAN.Outside.Serve(t, "udp", "0.0.0.0:99")

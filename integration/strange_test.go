@@ -6,7 +6,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -128,7 +127,7 @@ func testUplinkBridge(t *testing.T, e *harness.Engine) {
 // see that there is another link.
 func reachesOutside(t *testing.T, e *harness.Engine, link, outside, host string) {
 	t.Helper()
-	harness.Eventually(t, 15*time.Second, "a container reaches the outside by "+link, func() error {
+	harness.Eventually(t, "a container reaches the outside by "+link, func() error {
 		answer, err := e.Inside("c1").TryGet("tcp", net.JoinHostPort(outside, "99"), "-timeout", "1s")
 		if err == nil && answer.Client.Addr().String() != host {
 			err = errors.New("the outside sees " + answer.Client.String())

@@ -82,7 +82,7 @@ func testEventsRestart(t *testing.T, e *harness.Engine) {
 // moment before a kill may be lost.
 func written(t *testing.T, e *harness.Engine, event events.Event) {
 	t.Helper()
-	harness.Eventually(t, 10*time.Second, "the event in the file", func() error {
+	harness.Eventually(t, "the event in the file", func() error {
 		out, err := e.Try("sh", "-c", fmt.Sprintf(`find /var/lib/gangway /var/lib/docker/plugins -name events.jsonl -exec grep -h '"number":%d,' {} + | grep .`, event.Number))
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, out)

@@ -82,7 +82,7 @@ func testRestartEngine(t *testing.T, e *harness.Engine) {
 	for _, end := range []func(testing.TB){e.Stop, e.Kill} {
 		end(t)
 		e.StartEngine(t)
-		harness.Eventually(t, 30*time.Second, "published port after the engine's restart", func() error {
+		harness.Eventually(t, "published port after the engine's restart", func() error {
 			_, err := e.LAN.Outside.TryGet("tcp", "192.0.2.1:8000", "-timeout", "1s")
 			return err
 		})

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -24,7 +23,7 @@ func TestTwoEngines(t *testing.T) {
 		t.Helper()
 		return e.Docker(t, append([]string{"-H", secondSocket}, args...)...)
 	}
-	harness.Eventually(t, 60*time.Second, "the second engine", func() error {
+	harness.Eventually(t, "the second engine", func() error {
 		_, err := e.TryDocker("-H", secondSocket, "version")
 		return err
 	})
@@ -35,7 +34,7 @@ func TestTwoEngines(t *testing.T) {
 	two("run", "-d", "--init", "--name", "web", "--network", "front", "-p", "8002:80", harness.Image, "probe", "serve", "tcp", "0.0.0.0:80")
 	shows := func(want ...string) {
 		t.Helper()
-		harness.Eventually(t, 30*time.Second, "names of both engines", func() error {
+		harness.Eventually(t, "names of both engines", func() error {
 			out, err := e.TryGangway("ports", "--format", "{{.Port}} {{.Container}} {{.Network}} {{.ContainerID}}")
 			if err == nil && !slices.Equal(strings.Split(out, "\n"), want) {
 				err = fmt.Errorf("%q, want %q", out, want)
@@ -46,6 +45,6 @@ func TestTwoEngines(t *testing.T) {
 	first := "8001/tcp web front " + e.Docker(t, "inspect", "-f", "{{.Id}}", "web")[:12]
 	shows(first, "8002/tcp web front "+two("inspect", "-f", "{{.Id}}", "web")[:12])
 	endpoint, network := two("inspect", "-f", "{{.NetworkSettings.Networks.front.EndpointID}}", "web"), two("network", "inspect", "-f", "{{.Id}}", "front")
-	second.Signal(t, syscall.SIGKILL, 20*time.Second)
+	second.Signal(t, syscall.SIGKILL)
 	shows(first, "8002/tcp "+endpoint[:12]+" "+network[:12]+" -")
 }

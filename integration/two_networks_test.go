@@ -3,7 +3,6 @@ package integration
 import (
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -70,7 +69,7 @@ func testBehindContainer(t *testing.T, e *harness.Engine) {
 		})
 		// A container that has just started is still finding out whether its link-local
 		// address is taken (RFC 4862).
-		harness.Eventually(t, 15*time.Second, "ping "+own.String(), func() error { return outside.TryPing(own.Addr().String()) })
+		harness.Eventually(t, "ping "+own.String(), func() error { return outside.TryPing(own.Addr().String()) })
 	}
 	by(t, "behind the container", outside.Get(t, "tcp", "10.88.0.1:81"), "vpn")
 	outside.Unreachable(t, "tcp", "[fd00:88::1]:81")

@@ -99,7 +99,7 @@ func testUnclaimedOff(t *testing.T, e *harness.Engine) {
 		return s
 	}
 	first := checks()
-	harness.Eventually(t, 20*time.Second, "two more checks", func() error {
+	harness.Eventually(t, "two more checks", func() error {
 		if now := checks(); now.Checks < first.Checks+2 {
 			return fmt.Errorf("%d checks", now.Checks)
 		}
@@ -169,7 +169,7 @@ func answersFromOutside(t *testing.T, e *harness.Engine) {
 func regained(t *testing.T, e *harness.Engine) {
 	t.Helper()
 	began := time.Now()
-	harness.Eventually(t, 30*time.Second, "all is known again", func() error {
+	harness.Eventually(t, "all is known again", func() error {
 		out, err := e.TryGangway("health")
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, out)

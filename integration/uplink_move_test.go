@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -93,7 +92,7 @@ func hostOnLAN(t *testing.T, e *harness.Engine) []*harness.Stream {
 func putOnLink(t *testing.T, e *harness.Engine, bridge, address string) {
 	t.Helper()
 	e.Run(t, "ip", "addr", "add", address, "brd", "+", "dev", "lan2")
-	harness.Eventually(t, 20*time.Second, address+" on the bridge", func() error {
+	harness.Eventually(t, address+" on the bridge", func() error {
 		left, is := hostOn(t, e, "lan2"), hostOn(t, e, bridge)
 		if left != "" || !strings.Contains(is, address) {
 			return fmt.Errorf("on the link: %s; on the bridge: %s", left, is)

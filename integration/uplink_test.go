@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -118,7 +117,7 @@ func lanHeals(t *testing.T, e *harness.Engine, reached func(when string)) {
 	bridge := bridgeOf(t, e, "n1")
 	healed := func(when string) {
 		t.Helper()
-		harness.Eventually(t, 20*time.Second, when, func() error {
+		harness.Eventually(t, when, func() error {
 			on, err := e.Try("ip", "-o", "link", "show", "lan1")
 			if err == nil && (!strings.Contains(on, "master "+bridge) || !strings.Contains(on, ",UP")) {
 				err = fmt.Errorf("%s", on)

@@ -73,7 +73,7 @@ func lifeWithKill(t *testing.T, e *harness.Engine, m *middleman, verb string, an
 		_, err := e.TryDocker(command...)
 		if i == 0 && err != nil && strings.Contains(err.Error(), "overlaps") {
 			// The removal was lost: gangway has to ask the engine first.
-			harness.Eventually(t, 10*time.Second, "the subnet is free", func() error {
+			harness.Eventually(t, "the subnet is free", func() error {
 				_, err = e.TryDocker(command...)
 				return err
 			})

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -75,7 +74,7 @@ type hidden struct {
 // through wants it to reach the world, with its own address: that is by the tunnel.
 func (h hidden) through(when string) {
 	h.t.Helper()
-	harness.Eventually(h.t, 30*time.Second, when, func() error {
+	harness.Eventually(h.t, when, func() error {
 		_, err := h.e.Inside("c1").TryGet("tcp", world4+":99", "-timeout", "1s")
 		return err
 	})
@@ -207,7 +206,7 @@ func vpnTunnelEnds(h hidden) {
 	e.Docker(t, "rm", "-f", "gw")
 	e.Start(t, harness.Container{Name: "gw", Network: "vpn", Args: []string{"--cap-add", "NET_ADMIN", "--device", "/dev/net/tun", "--sysctl", "net.ipv4.ip_forward=1"}},
 		"sh", "-c", "while :; do probe tunnel tun0 10.99.0.2/30 "+e.LAN.Outside.IPv4+":"+tunnelPort+" '"+e.LAN.Outside.IPv4+" via 10.88.0.1,0.0.0.0/1 dev tun0,128.0.0.0/1 dev tun0'; ip route del "+e.LAN.Outside.IPv4+"; sleep 2; done")
-	harness.Eventually(t, 30*time.Second, "a tunnel", func() error {
+	harness.Eventually(t, "a tunnel", func() error {
 		_, err := e.Inside("c1").TryGet("tcp", world4+":99", "-timeout", "1s")
 		return err
 	})
@@ -216,7 +215,7 @@ func vpnTunnelEnds(h hidden) {
 		_, _ = e.Inside("c1").TryGet("tcp", world4+":99", "-timeout", "300ms")
 		_, _ = e.Inside("c1").TryGet("udp", world4+":53", "-timeout", "300ms")
 		h.dry("without a tunnel in the gateway")
-		harness.Eventually(t, 30*time.Second, "a tunnel again", func() error {
+		harness.Eventually(t, "a tunnel again", func() error {
 			_, err := e.Inside("c1").TryGet("tcp", world4+":99", "-timeout", "1s")
 			return err
 		})
@@ -230,7 +229,7 @@ func vpnHeals(h hidden) {
 	bridge := bridgeOf(t, e, "vpn")
 	for _, damage := range []string{"ip rule del pref 4759 iif " + bridge, "ip rule del pref 4757 iif " + bridge, "ip route flush table all proto 71"} {
 		e.Run(t, strings.Fields(damage)...)
-		harness.Eventually(t, 20*time.Second, "after "+damage, func() error {
+		harness.Eventually(t, "after "+damage, func() error {
 			rules := e.Run(t, "ip", "rule")
 			if strings.Count(rules, "iif "+bridge) != 4 {
 				return fmt.Errorf("rules:\n%s", rules)

@@ -139,7 +139,7 @@ func (h *peerHost) connections(t testing.TB, m mode, port int) float64 {
 	connect := func(seconds string) (string, error) {
 		return h.lan.Neighbour.Try(h.programs+"/load", "connect", fmt.Sprintf("%s:%d", harness.LanIPv4, port), seconds)
 	}
-	harness.Eventually(t, 10*time.Second, "a connection to the published port", func() error {
+	harness.Eventually(t, "a connection to the published port", func() error {
 		_, err := connect("0.2")
 		return err
 	})

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -67,7 +66,7 @@ func (r *rig) container(t testing.TB, name string, args []string, cmd ...string)
 
 func (r *rig) eventuallyLogs(t testing.TB, name, word string) {
 	t.Helper()
-	harness.Eventually(t, 30*time.Second, word+" of "+name, func() error {
+	harness.Eventually(t, word+" of "+name, func() error {
 		out, err := r.TryDocker("logs", name)
 		if err == nil && out == "" {
 			err = fmt.Errorf("log is empty")

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // APISocket is the second API socket of the engine, inside its tree.
@@ -19,8 +18,8 @@ func (e *Engine) StartAPI(t testing.TB, args ...string) (log func() string) {
 	if err != nil {
 		t.Fatalf("start gangway api: %v", err)
 	}
-	t.Cleanup(func() { p.Signal(t, syscall.SIGTERM, 20*time.Second) })
-	Eventually(t, 20*time.Second, APISocket, func() error {
+	t.Cleanup(func() { p.Signal(t, syscall.SIGTERM) })
+	Eventually(t, APISocket, func() error {
 		conn, err := net.Dial("unix", e.Path(APISocket))
 		if err != nil {
 			return p.exitedOr(err.Error())

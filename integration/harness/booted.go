@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/testkit"
 )
@@ -76,7 +75,7 @@ func Boot(t testing.TB, suite Suite) *Engine {
 	e.Host = e.LAN.join(t, booted, LanIPv4, LanIPv6)
 	e.probe = toolsInside + "/probe"
 	t.Cleanup(func() { e.keepLogs(t) })
-	Eventually(t, readyLimit, "engine of "+string(suite), func() error {
+	EventuallyWithin(t, readyLimit, "engine of "+string(suite), func() error {
 		_, err := e.TryDocker("version")
 		return err
 	})
@@ -93,13 +92,10 @@ func (e *Engine) Journal(unit string) string {
 	return out
 }
 
-// settleTime is how long a unit may take until it is in a state.
-const settleTime = 40 * time.Second
-
 // UnitIs waits until a unit is in a state that systemctl is-active names.
 func (e *Engine) UnitIs(t testing.TB, unit, state string) {
 	t.Helper()
-	Eventually(t, settleTime, unit+" is "+state, func() error {
+	Eventually(t, unit+" is "+state, func() error {
 		out, _ := e.Try("systemctl", "is-active", unit)
 		if out != state {
 			return fmt.Errorf("%q; its journal:\n%s", out, e.Journal(unit))

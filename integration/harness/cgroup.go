@@ -6,9 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // hierarchy is one mounted cgroup hierarchy of the machine: one for v2, one a
@@ -199,7 +200,7 @@ func removeCgroups(pattern string) error {
 			return err
 		}
 		for _, top := range tops {
-			errs = append(errs, poll(20*time.Second, func() error { return removeCgroup(top) }))
+			errs = append(errs, poll(testkit.Patience, func() error { return removeCgroup(top) }))
 		}
 	}
 	return errors.Join(errs...)

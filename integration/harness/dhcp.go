@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // DHCPServer is a dnsmasq on a host of a LAN.
@@ -49,7 +48,7 @@ func (s *DHCPServer) Start(t testing.TB) {
 	if s.process, err = s.host.startProcess(s.log, s.args...); err != nil {
 		t.Fatalf("start dnsmasq (scripts/deps.sh test installs it): %v", err)
 	}
-	Eventually(t, 10*time.Second, "dnsmasq listens", func() error {
+	Eventually(t, "dnsmasq listens", func() error {
 		out, err := s.host.Try("ss", "-Hlun", "sport = :67")
 		if err == nil && out == "" {
 			err = s.process.exitedOr("nobody listens at port 67")
@@ -61,7 +60,7 @@ func (s *DHCPServer) Start(t testing.TB) {
 // Stop stops the server.
 func (s *DHCPServer) Stop(t testing.TB) {
 	t.Helper()
-	s.process.Signal(t, syscall.SIGTERM, 10*time.Second)
+	s.process.Signal(t, syscall.SIGTERM)
 }
 
 // Leased returns the address and the name that a hardware address has leased; "" for none.

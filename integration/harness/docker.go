@@ -6,7 +6,6 @@ import (
 	"path"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TryDocker runs the engine's own docker command and returns its output.
@@ -117,7 +116,7 @@ func (e *Engine) Serve(t testing.TB, c Container, pairs ...string) {
 // Serving waits until the container's probe server is bound.
 func (e *Engine) Serving(t testing.TB, container string) {
 	t.Helper()
-	Eventually(t, 30*time.Second, "probe in "+container, func() error {
+	Eventually(t, "probe in "+container, func() error {
 		out, err := e.TryDocker("logs", "--tail", "5", container)
 		if err == nil && !strings.Contains(out, "ready") {
 			err = fmt.Errorf("log says %q", out)

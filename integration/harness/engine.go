@@ -132,7 +132,7 @@ func (e *Engine) StartEngine(t testing.TB) {
 		t.Fatalf("start dockerd: %v", err)
 	}
 	e.dockerd = p
-	Eventually(t, readyLimit, "engine of "+string(e.Suite), func() error {
+	EventuallyWithin(t, readyLimit, "engine of "+string(e.Suite), func() error {
 		if !p.alive() {
 			t.Fatal(p.exited())
 		}
@@ -147,13 +147,13 @@ func (e *Engine) Arguments(args ...string) { e.cfg.Args = args }
 // Stop stops dockerd as a service manager does.
 func (e *Engine) Stop(t testing.TB) {
 	t.Helper()
-	e.dockerd.Signal(t, syscall.SIGTERM, time.Minute)
+	e.dockerd.Signal(t, syscall.SIGTERM)
 }
 
 // Kill ends dockerd as a crash does: nothing is cleaned up.
 func (e *Engine) Kill(t testing.TB) {
 	t.Helper()
-	e.dockerd.Signal(t, syscall.SIGKILL, 10*time.Second)
+	e.dockerd.Signal(t, syscall.SIGKILL)
 }
 
 // Restart stops dockerd and starts it again.

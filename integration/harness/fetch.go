@@ -1,13 +1,17 @@
 package harness
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/gangway-net/gangway/integration/testkit"
+)
 
 // Fetch asks an HTTP server for its first page, which has to be this one; a
 // server that does not answer yet gets some time.
 func (p *Prober) Fetch(t testing.TB, addr, want string) {
 	t.Helper()
 	var page string
-	err := poll(settleLimit, func() (err error) {
+	err := poll(testkit.Patience, func() (err error) {
 		page, err = p.try("fetch", addr)
 		return err
 	})

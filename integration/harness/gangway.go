@@ -36,7 +36,7 @@ func (e *Engine) StartGangway(t testing.TB, env ...string) {
 			socket = path
 		}
 	}
-	Eventually(t, 20*time.Second, "gangway's socket", func() error {
+	Eventually(t, "gangway's socket", func() error {
 		conn, err := net.Dial("unix", e.Path(socket))
 		if err != nil {
 			return p.exitedOr(err.Error())
@@ -73,7 +73,7 @@ func (e *Engine) gangwayArgs(env []string) (args []string, files []*os.File) {
 // StopGangway stops the plain daemon as a service manager does.
 func (e *Engine) StopGangway(t testing.TB) {
 	t.Helper()
-	e.daemon.Signal(t, syscall.SIGTERM, 20*time.Second)
+	e.daemon.Signal(t, syscall.SIGTERM)
 }
 
 // Firewall is the backend that gangway keeps its rules with.
@@ -87,7 +87,7 @@ func (e *Engine) Firewall() string {
 // KillGangway ends the plain daemon as a crash does.
 func (e *Engine) KillGangway(t testing.TB) {
 	t.Helper()
-	e.daemon.Signal(t, syscall.SIGKILL, 10*time.Second)
+	e.daemon.Signal(t, syscall.SIGKILL)
 }
 
 // KillPlugin ends the managed plugin's process as a crash does; the engine

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -76,7 +75,7 @@ func testRestart(t *testing.T, e *harness.Engine) {
 	}
 	e.StartEngine(t)
 	e.Restart(t)
-	harness.Eventually(t, 20*time.Second, "container after restart", func() error {
+	harness.Eventually(t, "container after restart", func() error {
 		_, err := e.TryExec("c1", "true")
 		return err
 	})
@@ -132,7 +131,7 @@ func TestKilled(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	harness.Eventually(t, 10*time.Second, "processes of the killed run to end", func() error {
+	harness.Eventually(t, "processes of the killed run to end", func() error {
 		if left := harness.Remains(t, string(run)); len(left) > 0 {
 			return errors.New(strings.Join(left, "\n"))
 		}

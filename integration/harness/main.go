@@ -5,6 +5,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // Main runs a package's tests. Call it from TestMain: the test binary is also
@@ -26,8 +28,14 @@ func Main(m *testing.M) {
 }
 
 // Eventually polls f every 50 ms until it returns nil, and fails the test with
-// its last error when the time is over.
-func Eventually(t testing.TB, limit time.Duration, what string, f func() error) {
+// its last error when patience is over.
+func Eventually(t testing.TB, what string, f func() error) {
+	t.Helper()
+	EventuallyWithin(t, testkit.Patience, what, f)
+}
+
+// EventuallyWithin is Eventually for what may take longer than any patience.
+func EventuallyWithin(t testing.TB, limit time.Duration, what string, f func() error) {
 	t.Helper()
 	if err := poll(limit, f); err != nil {
 		t.Fatalf("%s: not within %s: %v", what, limit, err)

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // Daemon starts a daemon on the engine's host, whose log is kept when the test
@@ -16,7 +15,7 @@ func (e *Engine) Daemon(t testing.TB, args ...string) *Process {
 	if err != nil {
 		t.Fatalf("start %s: %v", args[0], err)
 	}
-	t.Cleanup(func() { p.Signal(t, syscall.SIGTERM, 20*time.Second) })
+	t.Cleanup(func() { p.Signal(t, syscall.SIGTERM) })
 	return p
 }
 
@@ -25,7 +24,7 @@ func (e *Engine) SystemBus(t testing.TB) {
 	t.Helper()
 	e.Run(t, "mkdir", "-p", "/run/dbus")
 	p := e.Daemon(t, "dbus-daemon", "--system", "--nofork", "--nopidfile")
-	Eventually(t, 10*time.Second, "the system bus", func() error {
+	Eventually(t, "the system bus", func() error {
 		_, err := e.Try("dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.DBus", "/", "org.freedesktop.DBus.ListNames")
 		if err != nil {
 			return p.exitedOr(err.Error())
@@ -43,7 +42,7 @@ func (e *Engine) Firewalld(t testing.TB, settings ...string) *Process {
 		e.Run(t, "sed", "-i", "s/^"+key+"=.*/"+s+"/", "/etc/firewalld/firewalld.conf")
 	}
 	p := e.Daemon(t, "firewalld", "--nofork", "--nopid")
-	Eventually(t, 30*time.Second, "firewalld", func() error {
+	Eventually(t, "firewalld", func() error {
 		_, err := e.Try("firewall-cmd", "--state")
 		if err != nil {
 			return p.exitedOr(err.Error())

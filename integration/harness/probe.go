@@ -115,8 +115,8 @@ func (h *Host) Serve(t testing.TB, pairs ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Signal(t, 15, 10*time.Second) })
-	Eventually(t, 10*time.Second, "server on "+h.Name, func() error {
+	t.Cleanup(func() { p.Signal(t, 15) })
+	Eventually(t, "server on "+h.Name, func() error {
 		if strings.Contains(p.output(t), "ready") {
 			return nil
 		}
@@ -162,8 +162,8 @@ func (h *Host) stream(t testing.TB, addr string, args ...string) *Stream {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Signal(t, 9, 10*time.Second) })
-	Eventually(t, 10*time.Second, "stream to "+addr, func() error {
+	t.Cleanup(func() { p.Signal(t, 9) })
+	Eventually(t, "stream to "+addr, func() error {
 		if strings.Contains(p.output(t), "open") {
 			return nil
 		}
@@ -182,7 +182,7 @@ type Stream struct {
 // returns the longest time a line took.
 func (s *Stream) Stop(t testing.TB) time.Duration {
 	t.Helper()
-	s.process.Signal(t, 15, 20*time.Second)
+	s.process.Signal(t, 15)
 	out := s.process.output(t)
 	_, rest, ok := strings.Cut(out, "longest=")
 	longest, err := time.ParseDuration(strings.TrimSpace(rest))
@@ -202,7 +202,7 @@ func (s *Stream) Broken(t testing.TB) {
 	case <-time.After(time.Second):
 	}
 	before := s.process.output(t)
-	s.process.Signal(t, 9, 10*time.Second)
+	s.process.Signal(t, 9)
 	if strings.Contains(before, "echoed=") {
 		t.Errorf("stream to %s ended as if nothing had happened:\n%s", s.addr, before)
 	}

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // joinCgroup runs its arguments in the node's own cgroup, where nsenter does
@@ -54,7 +56,7 @@ func (n *Node) startWith(log string, files []*os.File, args []string) (*Process,
 	}
 	p := &Process{node: n, what: args[0], log: log, nsenter: cmd.Process, done: make(chan struct{})}
 	go func() { p.err = cmd.Wait(); close(p.done) }()
-	if err := poll(10*time.Second, func() error { return p.findPid(cmd) }); err != nil {
+	if err := poll(testkit.Patience, func() error { return p.findPid(cmd) }); err != nil {
 		return nil, errors.Join(err, cmd.Cancel())
 	}
 	return p, nil
@@ -110,7 +112,7 @@ func (p *Process) alive() bool {
 }
 
 // Signal sends a signal to the process and waits for it to end.
-func (p *Process) Signal(t testing.TB, sig syscall.Signal, limit time.Duration) {
+func (p *Process) Signal(t testing.TB, sig syscall.Signal) {
 	t.Helper()
 	if !p.alive() {
 		return
@@ -125,8 +127,8 @@ func (p *Process) Signal(t testing.TB, sig syscall.Signal, limit time.Duration) 
 	}
 	select {
 	case <-p.done:
-	case <-time.After(limit):
-		t.Fatalf("%s did not end within %s of signal %s:\n%s", p.what, limit, sig, tail(p.log, 30))
+	case <-time.After(testkit.Patience):
+		t.Fatalf("%s did not end within %s of signal %s:\n%s", p.what, testkit.Patience, sig, tail(p.log, 30))
 	}
 }
 

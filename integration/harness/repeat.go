@@ -34,8 +34,8 @@ func (h *Host) repeat(t testing.TB, args ...string) *Repeat {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Signal(t, 9, 10*time.Second) })
-	Eventually(t, 10*time.Second, strings.Join(args, " "), func() error {
+	t.Cleanup(func() { p.Signal(t, 9) })
+	Eventually(t, strings.Join(args, " "), func() error {
 		if strings.Contains(p.output(t), "open") {
 			return nil
 		}
@@ -62,7 +62,7 @@ type Question struct {
 // Row ends the row and returns its questions in their order.
 func (r *Repeat) Row(t testing.TB) []Question {
 	t.Helper()
-	r.process.Signal(t, 15, 20*time.Second)
+	r.process.Signal(t, 15)
 	out := r.process.output(t)
 	var row []Question
 	for _, line := range strings.Split(out, "\n") {

@@ -131,7 +131,7 @@ func (s *Session) CloseInput(t testing.TB) {
 // Shows waits until the command has written a text.
 func (s *Session) Shows(t testing.TB, text string) {
 	t.Helper()
-	Eventually(t, 30*time.Second, s.what, func() error {
+	Eventually(t, s.what, func() error {
 		if out := s.Output(); !strings.Contains(out, text) {
 			return fmt.Errorf("no %q in %q", text, out)
 		}

@@ -9,7 +9,8 @@ import (
 	"sort"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/gangway-net/gangway/integration/testkit"
 )
 
 // Snapshot is what an engine's host holds in the kernel and in gangway's
@@ -233,16 +234,12 @@ func diffLines(a, b []string) string {
 	return strings.Join(out, "")
 }
 
-// settleLimit is how long the kernel and the engine may take to finish what
-// they do after a command has returned (links of ended namespaces, flows).
-const settleLimit = 10 * time.Second
-
 // Unchanged fails the test unless the engine's host is, now or soon, as it was
 // in the snapshot. Sections that the snapshot lacks are not compared.
 func (e *Engine) Unchanged(t testing.TB, before Snapshot) {
 	t.Helper()
 	var diff string
-	err := poll(settleLimit, func() error {
+	err := poll(testkit.Patience, func() error {
 		now := e.Snapshot(t)
 		for section := range now {
 			if _, ok := before[section]; !ok {

@@ -79,7 +79,7 @@ func (n *Node) bootSystemd(t testing.TB, log, target string, argv ...string) *No
 		t.Fatal(err)
 	}
 	inside := &Node{Name: n.Name}
-	Eventually(t, readyLimit, "systemd of "+n.Name, func() error {
+	EventuallyWithin(t, readyLimit, "systemd of "+n.Name, func() error {
 		if !p.alive() {
 			t.Fatal(p.exited())
 		}

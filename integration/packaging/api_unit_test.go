@@ -85,7 +85,7 @@ func (s systemd) showsPorts(t *testing.T) {
 	t.Helper()
 	client := testkit.UnixClient(s.Path(harness.APISocket), 30*time.Second)
 	defer client.CloseIdleConnections()
-	harness.Eventually(t, 20*time.Second, "the port is shown", func() error {
+	harness.Eventually(t, "the port is shown", func() error {
 		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://docker/v1.41/containers/json", nil)
 		if err != nil {
 			return err

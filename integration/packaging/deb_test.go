@@ -68,7 +68,7 @@ func (d debian) serves(t *testing.T, version string, networks int) {
 	t.Helper()
 	d.UnitIs(t, "gangway.socket", "active")
 	d.UnitIs(t, "gangway.service", "active")
-	harness.Eventually(t, 30*time.Second, "the daemon works", func() error {
+	harness.Eventually(t, "the daemon works", func() error {
 		var status struct {
 			State    string
 			Version  struct{ Version string }

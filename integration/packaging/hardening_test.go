@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -57,7 +56,7 @@ func TestUnitRestrictions(t *testing.T) {
 	if rules := s.Run(t, "nft", "list", "map", "inet", "gangway", "port4"); !strings.Contains(rules, "8000") {
 		t.Errorf("the published port is not in:\n%s", rules)
 	}
-	harness.Eventually(t, 20*time.Second, "the daemon is on the system bus", func() error {
+	harness.Eventually(t, "the daemon is on the system bus", func() error {
 		if _, err := s.Try("sh", "-c", `dbus-send --system --print-reply --dest=org.freedesktop.DBus / org.freedesktop.DBus.ListNames | grep -o ':1\.[0-9]*' | while read -r name; do
 			dbus-send --system --print-reply --dest=org.freedesktop.DBus / org.freedesktop.DBus.GetConnectionUnixProcessID string:$name; done | grep -w "uint32 $(systemctl show --property MainPID --value gangway.service)"`); err != nil {
 			return fmt.Errorf("no connection to the bus: %w", err)
@@ -143,7 +142,7 @@ exec "$name" nc -l -p 8001
 	pid := s.Run(t, "systemctl", "show", "--property", "MainPID", "--value", "holder.service")
 	want := `busybox\x1b[2J (pid ` + pid + `)`
 	body := strings.ReplaceAll(container[3].body, "8000", "8001")
-	harness.Eventually(t, 10*time.Second, "the port is taken", func() error {
+	harness.Eventually(t, "the port is taken", func() error {
 		out, err := s.Try("sh", "-c", "cat /proc/net/tcp /proc/net/tcp6 | grep ':1F41 0*:0000 0A '")
 		if err != nil {
 			return fmt.Errorf("%s: %w", out, err)
@@ -188,7 +187,7 @@ func TestWatchdog(t *testing.T) {
 	s.calls(t, 1)
 	first := s.daemonPid(t)
 	s.Run(t, "kill", "-STOP", fmt.Sprint(first))
-	harness.Eventually(t, 10*time.Second, "the daemon stops", func() error { // all of its threads
+	harness.Eventually(t, "the daemon stops", func() error { // all of its threads
 		if state := s.Run(t, "sed", "-n", "s/^State:.//p", fmt.Sprintf("/proc/%d/status", first)); !strings.HasPrefix(state, "T") {
 			return errors.New(state)
 		}
@@ -203,7 +202,7 @@ func TestWatchdog(t *testing.T) {
 	}
 	// One that works is left alone: it has been told so by then.
 	second := s.daemonPid(t)
-	harness.Eventually(t, 30*time.Second, "some checks", func() error {
+	harness.Eventually(t, "some checks", func() error {
 		if out, err := s.Try("sh", "-c", prefix+`/bin/gangway status --json | sed -n 's/.*"checks": \([0-9]*\),/\1/p' | grep -x '[3-9]\|[1-9][0-9]*'`); err != nil {
 			return fmt.Errorf("%s: %w", out, err)
 		}

@@ -187,7 +187,7 @@ func TestInstallBeside(t *testing.T) {
 	l.Docker(t, "plugin", "enable", "gangway")
 	l.Refused(t, []string{"another gangway", "stop it first"}, "network", "create", "-d", string(harness.Managed), "n1")
 	l.StopGangway(t)
-	harness.Eventually(t, 30*time.Second, "the plugin works", func() error {
+	harness.Eventually(t, "the plugin works", func() error {
 		_, failed := l.TryDocker("network", "create", "-d", string(harness.Managed), "n1")
 		return failed
 	})

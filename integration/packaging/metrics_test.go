@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -43,7 +42,7 @@ func TestPluginMetrics(t *testing.T) {
 	}
 
 	setMetrics(t, e, "unix:/host"+unix)
-	harness.Eventually(t, 20*time.Second, "the socket", func() error { _, err := e.Try("test", "-S", unix); return err })
+	harness.Eventually(t, "the socket", func() error { _, err := e.Try("test", "-S", unix); return err })
 	if mode := e.Run(t, "stat", "-c", "%a %u", unix); strings.TrimSpace(mode) != "600 0" {
 		t.Errorf("the socket's mode and owner: %s", mode)
 	}
@@ -63,7 +62,7 @@ func setMetrics(t *testing.T, e *harness.Engine, to string) {
 // scrape asks from the engine's host, which needs no more than a shell for that.
 func scrape(t *testing.T, e *harness.Engine, device string) (text string) {
 	t.Helper()
-	harness.Eventually(t, 20*time.Second, "metrics", func() (err error) {
+	harness.Eventually(t, "metrics", func() (err error) {
 		text, err = e.Try("bash", "-c", fmt.Sprintf(`exec 3<>%s; printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3; cat <&3`, device))
 		return err
 	})

@@ -163,7 +163,7 @@ func startRegistry(t *testing.T, e *harness.Engine) {
 			t.Logf("registry:\n%s", text[max(0, len(text)-4000):])
 		}
 	})
-	harness.Eventually(t, 20*time.Second, "registry", func() error {
+	harness.Eventually(t, "registry", func() error {
 		_, err := e.Try("busybox", "wget", "-q", "-O", "-", "http://"+registry+"/v2/")
 		return err
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/gangway-net/gangway/integration/harness"
 )
@@ -19,7 +18,7 @@ func TestStoppedEngine(t *testing.T) {
 	makeIn(t, dir, nil, "build", "VERSION=1")
 	run(t, nil, "install", dir+"/gangway", e.Path("/usr/local/bin/gangway"))
 	e.Daemon(t, "/usr/local/bin/gangway", "serve")
-	harness.Eventually(t, 20*time.Second, "gangway", func() error {
+	harness.Eventually(t, "gangway", func() error {
 		_, err := e.Try("gangway", "health")
 		return err
 	})
@@ -29,7 +28,7 @@ func TestStoppedEngine(t *testing.T) {
 	id := e.Docker(t, "network", "inspect", "-f", "{{.Id}}", "front")
 	called := func(want string) {
 		t.Helper()
-		harness.Eventually(t, 30*time.Second, "name "+want, func() error {
+		harness.Eventually(t, "name "+want, func() error {
 			out, err := e.Try("gangway", "networks", "--format", "{{.Name}}")
 			if err == nil && out != want {
 				err = fmt.Errorf("it is %q", out)
@@ -39,7 +38,7 @@ func TestStoppedEngine(t *testing.T) {
 	}
 	called("front")
 	// The engine is asked a second after a network was made, whatever becomes of it.
-	harness.Eventually(t, 20*time.Second, "the network's engine", func() error {
+	harness.Eventually(t, "the network's engine", func() error {
 		var networks []struct{ Engine string }
 		if err := json.Unmarshal([]byte(e.Run(t, "gangway", "networks", "--json")), &networks); err != nil {
 			return err
@@ -60,7 +59,7 @@ func TestStoppedEngine(t *testing.T) {
 		return status.Checks
 	}
 	first := checks()
-	harness.Eventually(t, 30*time.Second, "two more checks, seconds apart", func() error {
+	harness.Eventually(t, "two more checks, seconds apart", func() error {
 		if checks() < first+2 {
 			return errors.New("not yet")
 		}
