@@ -68,6 +68,7 @@ func everything(t testing.TB, m mode, to *Results, run func(name string, part fu
 	run(partParallel, r.parallel)
 	run(partNetworks, r.networks)
 	run(partHeal, r.heals)
+	run(partCrowd, r.crowds)
 	run(partPolicy, r.policies)
 }
 
@@ -77,7 +78,7 @@ func TestEveryPartMeasures(t *testing.T) {
 	tiny := mode{
 		name: "tiny", ports: []int{0, 1}, builtinPorts: 1, startRounds: rounds{1, 1},
 		trafficPorts: []int{1}, trafficRounds: rounds{whole: 1}, trafficSeconds: "1", throughputRounds: rounds{whole: 1}, throughputSeconds: "1", talkSeconds: "0.1",
-		containers: []int{2}, parallelRounds: 1, networks: 10, healRounds: 1, profileRounds: 1, profilePackets: 100,
+		containers: []int{2}, parallelRounds: 1, networks: 10, crowds: []crowd{{2, 0}, {2, 2}}, crowdRounds: 1, crowdSamples: 1, healRounds: 1, profileRounds: 1, profilePackets: 100,
 		endpoints: []int{0, 2}, portsEach: 2, verbs: 2, verbRounds: rounds{1, 1},
 		peerPorts: []int{0, 1}, peersThere: []int{0, 2}, peerRounds: 1,
 		entries: []int{0, 3}, policyNetworks: []int{2}, policyRounds: 1, applyRounds: 1, policySeconds: "0.1",

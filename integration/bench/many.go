@@ -146,14 +146,18 @@ func (r *rig) networks(t testing.TB, m mode, to *Results) {
 			}
 		}
 		took("create", func(i int) error {
-			return r.call("POST", "/networks/create", object{
-				"Name": "bench" + strconv.Itoa(i), "Driver": r.driver,
-				"IPAM": object{"Config": []object{{"Subnet": subnet(i).String()}}},
-			}, nil)
+			return r.createNetwork("bench"+strconv.Itoa(i), subnet(i))
 		})
 		took("remove", func(i int) error { return r.call("DELETE", "/networks/bench"+strconv.Itoa(i), nil, nil) })
 		r.deactivate(t)
 	}
+}
+
+// createNetwork creates a network of the variant whose turn it is.
+func (r *rig) createNetwork(name string, of netip.Prefix) error {
+	return r.call("POST", "/networks/create", object{
+		"Name": name, "Driver": r.driver, "IPAM": object{"Config": []object{{"Subnet": of.String()}}},
+	}, nil)
 }
 
 // subnet is the i-th /24 of 10.64.0.0/10.

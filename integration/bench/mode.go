@@ -30,7 +30,10 @@ type mode struct {
 	containers     []int
 	parallelRounds int
 	networks       int
-	healRounds     int
+	// crowds are measured in this order in each round, so many times each.
+	crowds                    []crowd
+	crowdRounds, crowdSamples int
+	healRounds                int
 	// Each packet of the profile is sent so many times in each of so many rounds.
 	profileRounds, profilePackets int
 	// endpoints are the numbers of endpoints present when verbs are timed, with
@@ -77,7 +80,8 @@ func full() mode {
 		trafficPorts: []int{1, 1000, 10000}, trafficRounds: rounds{7, 23}, trafficSeconds: "1",
 		throughputRounds: rounds{whole: 30}, throughputSeconds: "1", talkSeconds: "0.5",
 		containers: []int{50, 200}, parallelRounds: 3,
-		networks:   500,
+		networks: 500,
+		crowds:   []crowd{{100, 0}, {100, 1000}}, crowdRounds: 2, crowdSamples: 5,
 		healRounds: 5, profileRounds: 3, profilePackets: 12000,
 		endpoints: []int{0, 100, 1000}, portsEach: 20, verbs: 120, verbRounds: rounds{2, 3},
 		peerPorts: []int{0, 1, 100, 1000}, peersThere: []int{0, 1000, 10000}, peerRounds: 3,
@@ -93,7 +97,8 @@ func quick() mode {
 		trafficPorts: []int{1, 1000}, trafficRounds: rounds{whole: 2}, trafficSeconds: "1",
 		throughputRounds: rounds{whole: 2}, throughputSeconds: "1", talkSeconds: "0.2",
 		containers: []int{10}, parallelRounds: 1,
-		networks:   20,
+		networks: 20,
+		crowds:   []crowd{{10, 0}, {10, 20}}, crowdRounds: 1, crowdSamples: 2,
 		healRounds: 1, profileRounds: 2, profilePackets: 5000,
 		endpoints: []int{0, 100}, portsEach: 20, verbs: 50, verbRounds: rounds{whole: 1},
 		peerPorts: []int{0, 1, 100}, peersThere: []int{0, 1000}, peerRounds: 1,

@@ -24,6 +24,7 @@ const (
 	partRestore    = "restore"
 	partPeers      = "peers"
 	partPolicy     = "policy"
+	partCrowd      = "crowd"
 )
 
 // protocols are those that ports are published for; the engine treats them

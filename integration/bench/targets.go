@@ -98,6 +98,15 @@ func packetTargets(r *Results) []target {
 		beside(p+" requests to the host", atLeast(1), partThroughput)
 		beside(p+" requests to outside", atLeast(1), partThroughput)
 	}
+	for _, f := range r.of(partCrowd) {
+		switch {
+		case f.Variant != own:
+		case f.Unit == "us":
+			beside(f.Name, atMost(1), partCrowd)
+		default:
+			beside(f.Name, atLeast(1), partCrowd)
+		}
+	}
 	return out
 }
 
