@@ -28,7 +28,7 @@ func crowded() map[string]string {
 func (r *rig) crowds(t testing.TB, m mode, to *Results) {
 	defer startOn(t, r.LAN.Outside.Node, r.dir+"/load", "serve", talkPort).stop(t, 9)
 	for round := range m.crowdRounds {
-		for _, v := range turns(of(builtin, gangway), round) {
+		for _, v := range turns(named(BuiltinName, NftablesName), round) {
 			r.with(t, v, func() { r.crowdsOnce(t, m, to) })
 		}
 	}

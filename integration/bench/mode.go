@@ -81,7 +81,7 @@ func full() mode {
 		throughputRounds: rounds{whole: 30}, throughputSeconds: "1", talkSeconds: "0.5",
 		containers: []int{50, 200}, parallelRounds: 3,
 		networks: 500,
-		crowds:   []crowd{{100, 0}, {100, 1000}}, crowdRounds: 2, crowdSamples: 5,
+		crowds:   []crowd{{100, 0}, {100, 1000}}, crowdRounds: 1, crowdSamples: 10,
 		healRounds: 5, profileRounds: 3, profilePackets: 12000,
 		endpoints: []int{0, 100, 1000}, portsEach: 20, verbs: 120, verbRounds: rounds{2, 3},
 		peerPorts: []int{0, 1, 100, 1000}, peersThere: []int{0, 1000, 10000}, peerRounds: 3,

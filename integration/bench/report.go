@@ -32,7 +32,7 @@ func sections() []section {
 		{part: partThroughput, title: "One TCP stream of a container", ratios: [][2]string{{NftablesName, BuiltinName}, {IptablesName, BuiltinName}}},
 		{part: partParallel, title: "Containers started, and removed, all at once", ratios: [][2]string{{NftablesName, BuiltinName}, {NftablesName, FloorName}}},
 		{part: partNetworks, title: "Networks created, and removed, one after the other: median of each", ratios: [][2]string{{BuiltinName, NftablesName}}},
-		{part: partCrowd, title: "Connections and requests of one network, on an engine with many others", ratios: [][2]string{{NftablesName, BuiltinName}, {IptablesName, BuiltinName}}},
+		{part: partCrowd, title: "Connections and requests of one network, on an engine with many others", ratios: [][2]string{{NftablesName, BuiltinName}}},
 		{part: partRestore, title: "Start of a daemon that was killed, until it is ready, by endpoints"},
 		{part: partHeal, title: "A published port's traffic after all rules of the host were removed"},
 		{part: partPeers, title: "A container's link and its udp ports, and connections to a tcp port, beside what other projects do with so many ports there", ratios: [][2]string{
