@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// docs is where a full run writes, drafts where all others do.
+// docs is where a full run writes, drafts where others do.
 const (
 	docs   = moduleRoot + "/docs/bench"
 	drafts = moduleRoot + "/build/bench"
@@ -22,16 +22,12 @@ const (
 )
 
 // BenchmarkAll is make bench: everything, once (-benchtime 1x), with a table at
-// the end. BENCH=quick measures less, PARTS names the parts to measure; both
-// leave the documentation as it is.
+// the end. PARTS names the parts to measure. BENCH=quick measures less, and leaves the
+// documentation as it is.
 func BenchmarkAll(b *testing.B) {
 	m := modeOf(b)
 	to := newResults(m.name)
 	only := os.Getenv("PARTS")
-	dir := drafts
-	if m.name == full().name && only == "" {
-		dir = docs
-	}
 	for _, d := range []string{drafts, docs} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
 			b.Fatal(err)
@@ -50,7 +46,15 @@ func BenchmarkAll(b *testing.B) {
 	}
 	everything(b, m, to, run)
 	to.finish()
-	publishResults(b, to, dir)
+	if m.name != full().name {
+		publishResults(b, to, drafts)
+		return
+	}
+	older, err := Load(filepath.Join(docs, "results.json"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	publishResults(b, to.over(older), docs)
 }
 
 // everything goes through all parts of a run.
@@ -60,7 +64,7 @@ func everything(t testing.TB, m mode, to *Results, run func(name string, part fu
 	run(partPeers, comparePeers)
 	run(partProfile, profiles)
 	r := newRig(t)
-	to.Machine.Engine = r.Version(t)
+	to.Runs[0].Engine = r.Version(t)
 	run(partStart, r.starts)
 	run(partProxies, r.proxies)
 	run(partTraffic, r.traffic)
@@ -122,18 +126,17 @@ func publishResults(t testing.TB, to *Results, dir string) {
 	}
 	report, profile, policies := Report(to), profileTable(to), policyTable(to)
 	fmt.Fprintln(os.Stderr, report+profile+policies)
+	if dir != docs {
+		return
+	}
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if dir == docs {
-		text = replaceBlock(t, text, "bench", report)
-	}
-	if profile != "" && to.Machine.Mode == full().name {
-		text = replaceBlock(t, text, "profile", profile)
-	}
-	if policies != "" && to.Machine.Mode == full().name {
-		text = replaceBlock(t, text, "policy", policies)
+	for name, block := range map[string]string{"bench": report, "profile": profile, "policy": policies} {
+		if block != "" {
+			text = replaceBlock(t, text, name, block)
+		}
 	}
 	if err := os.WriteFile(page, text, 0o644); err != nil {
 		t.Fatal(err)

@@ -10,13 +10,16 @@ import (
 
 // plots draws what a table shows badly, by file name.
 func plots(r *Results) map[string]string {
-	where := fmt.Sprintf("%d processors (%s), Linux %s, engine %s, %s", r.Machine.CPUs, r.Machine.CPU, r.Machine.Kernel, r.Machine.Engine, r.Machine.Date)
+	where := func(part string) string {
+		run := r.runOf(part)
+		return fmt.Sprintf("%d processors (%s), Linux %s, engine %s, %s", run.CPUs, run.CPU, run.Kernel, run.Engine, run.Date)
+	}
 	out := map[string]string{}
 	for _, p := range protocols() {
-		out["start-"+p+".svg"] = r.bySize(partStart, p, chart{title: "docker run --rm … true, published " + p + " ports", x: "ports. " + where, y: "seconds", log: true}).svg()
+		out["start-"+p+".svg"] = r.bySize(partStart, p, chart{title: "docker run --rm … true, published " + p + " ports", x: "ports. " + where(partStart), y: "seconds", log: true}).svg()
 	}
-	out["connections.svg"] = r.bySize(partTraffic, "connections", chart{title: "New connections through one published port", x: "ports published. " + where, y: "connections a second"}).svg()
-	out["verbs.svg"] = r.verbChart(where).svg()
+	out["connections.svg"] = r.bySize(partTraffic, "connections", chart{title: "New connections through one published port", x: "ports published. " + where(partTraffic), y: "connections a second"}).svg()
+	out["verbs.svg"] = r.verbChart(where(partVerbs)).svg()
 	return out
 }
 

@@ -154,7 +154,7 @@ func policyTable(r *Results) string {
 	}
 	sizes := policySizes(r)
 	var out strings.Builder
-	m := r.Machine
+	m := r.runOf(partPolicy)
 	fmt.Fprintf(&out, "Measured on %s: %d processors (%s), Linux %s, Docker Engine %s, load average %s.\n\n", m.Date, m.CPUs, m.CPU, m.Kernel, m.Engine, m.Load)
 	out.WriteString("| traffic | firewall | without a policy |")
 	for _, n := range sizes {

@@ -95,7 +95,8 @@ func profileTable(r *Results) string {
 	}
 	var out strings.Builder
 	columns := []string{BuiltinName, NftablesName, IptablesName}
-	fmt.Fprintf(&out, "Linux %s, %s.\n", r.Machine.Kernel, r.Machine.CPU)
+	run := r.runOf(partProfile)
+	fmt.Fprintf(&out, "Linux %s, %s.\n", run.Kernel, run.CPU)
 	for _, n := range []int{family(false), family(true)} {
 		fmt.Fprintf(&out, "\n| IPv%d | %s |\n|---%s|\n", n, strings.Join(columns, " | "), strings.Repeat("|---", len(columns)))
 		for _, way := range waysInWords() {

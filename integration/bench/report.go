@@ -45,11 +45,12 @@ func sections() []section {
 // Report is the tables of all results, in Markdown.
 func Report(r *Results) string {
 	var out strings.Builder
-	m := r.Machine
-	fmt.Fprintf(&out, "Measured on %s: %d processors (%s), %s of memory, Linux %s, Docker Engine %s, %s; the run (%s) took %d minutes, load average %s at its end.\n",
-		m.Date, m.CPUs, m.CPU, m.Memory, m.Kernel, m.Engine, m.Go, m.Mode, m.Minutes, m.Load)
+	for _, run := range r.Runs {
+		fmt.Fprintf(&out, "* Measured on %s: %s. %d processors (%s), %s of memory, Linux %s, Docker Engine %s, %s; the run (%s) took %d minutes, load average %s at its end.\n",
+			run.Date, strings.Join(run.Parts, ", "), run.CPUs, run.CPU, run.Memory, run.Kernel, run.Engine, run.Go, run.Mode, run.Minutes, run.Load)
+	}
 	if noise := r.noise(); noise > 0 {
-		fmt.Fprintf(&out, "The middle half of the rounds of one figure spans %.0f %% of its median (median of all container starts).\n", 100*noise)
+		fmt.Fprintf(&out, "\nThe middle half of the rounds of one figure spans %.0f %% of its median (median of all container starts).\n", 100*noise)
 	}
 	out.WriteString(targetTable(r))
 	out.WriteString(breakdown(r))

@@ -139,6 +139,34 @@ func TestResultsSurviveTheFile(t *testing.T) {
 	}
 }
 
+// TestOver: a part that was measured again is the newer run's alone, and the others stay.
+func TestOver(t *testing.T) {
+	older := few()
+	older.add(Figure{Part: partMemory, Name: "idle", Variant: NftablesName, Unit: "MB"}, 26)
+	older.add(Figure{Part: partHeal, Name: "idle", Variant: NftablesName, Unit: "s"}, 1)
+	older.finish()
+	newer := newResults("full")
+	newer.add(Figure{Part: partMemory, Name: "idle", Variant: NftablesName, Unit: "MB"}, 13)
+	newer.finish()
+	both := newer.over(older)
+	var parts [][]string
+	for _, run := range both.Runs {
+		parts = append(parts, run.Parts)
+	}
+	if want := [][]string{{partMemory}, {partHeal, partStart}}; !slices.EqualFunc(parts, want, slices.Equal[[]string]) {
+		t.Errorf("parts %v, want %v", parts, want)
+	}
+	if m, ok := both.median(partMemory, "idle", 0, NftablesName); m != 13 || !ok {
+		t.Errorf("memory %v, %t", m, ok)
+	}
+	if len(both.of(partStart)) != len(older.of(partStart)) || both.runOf(partMemory).Mode != "full" || both.runOf(partHeal).Mode != "quick" {
+		t.Errorf("figures %d, runs %+v", len(both.of(partStart)), both.Runs)
+	}
+	if again := both.over(older); len(again.Runs) != 2 || len(again.Figures) != len(both.Figures) {
+		t.Errorf("again: %d runs, %d figures, want 2, %d", len(again.Runs), len(again.Figures), len(both.Figures))
+	}
+}
+
 // Plots are well-formed, whatever was measured.
 func TestPlots(t *testing.T) {
 	for _, r := range []*Results{newResults("quick"), few()} {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -26,8 +27,9 @@ type Figure struct {
 	Median  float64   `json:"median"`
 }
 
-// Machine is where a run was made.
-type Machine struct {
+// Run is when and where parts were measured.
+type Run struct {
+	Parts  []string `json:"parts"`
 	CPU     string `json:"cpu"`
 	CPUs    int    `json:"cpus"`
 	Memory  string `json:"memory"`
@@ -42,9 +44,9 @@ type Machine struct {
 	Load string `json:"load"`
 }
 
-// Results are all figures of a run.
+// Results are the figures of parts, each of one run.
 type Results struct {
-	Machine Machine   `json:"machine"`
+	Runs    []*Run    `json:"runs"`
 	Figures []*Figure `json:"figures"`
 
 	started time.Time
@@ -60,7 +62,7 @@ type figureKey struct {
 func newResults(mode string) *Results {
 	now := time.Now()
 	return &Results{
-		Machine: Machine{
+		Runs: []*Run{{
 			CPU:    field("/proc/cpuinfo", "model name"),
 			CPUs:   runtime.NumCPU(),
 			Memory: field("/proc/meminfo", "MemTotal"),
@@ -68,7 +70,7 @@ func newResults(mode string) *Results {
 			Go:     runtime.Version(),
 			Date:   now.UTC().Format("2006-01-02"),
 			Mode:   mode,
-		},
+		}},
 		started: now,
 		index:   map[figureKey]*Figure{},
 	}
@@ -127,13 +129,53 @@ func (r *Results) of(part string) []*Figure {
 	return out
 }
 
-// finish notes what is known at the end, and puts the figures into an order
-// that does not depend on the order of the rounds.
+// finish notes what is known at the end.
 func (r *Results) finish() {
-	r.Machine.Minutes = int(time.Since(r.started).Minutes() + 0.5)
+	run := r.Runs[0]
+	run.Minutes = int(time.Since(r.started).Minutes() + 0.5)
 	if f := strings.Fields(content("/proc/loadavg")); len(f) > 2 {
-		r.Machine.Load = f[2]
+		run.Load = f[2]
 	}
+	r.sort()
+	for _, f := range r.Figures {
+		if !slices.Contains(run.Parts, f.Part) {
+			run.Parts = append(run.Parts, f.Part)
+		}
+	}
+}
+
+// over returns the figures of both, without the older ones of parts that were measured again.
+func (r *Results) over(older *Results) *Results {
+	out := &Results{Runs: r.Runs, Figures: slices.Clone(r.Figures), index: maps.Clone(r.index)}
+	again := func(part string) bool { return len(r.of(part)) > 0 }
+	for _, run := range older.Runs {
+		left := *run
+		left.Parts = slices.DeleteFunc(slices.Clone(run.Parts), again)
+		if len(left.Parts) > 0 {
+			out.Runs = append(out.Runs, &left)
+		}
+	}
+	for _, f := range older.Figures {
+		if !again(f.Part) {
+			out.Figures, out.index[figureKey{f.Part, f.Name, f.N, f.Variant}] = append(out.Figures, f), f
+		}
+	}
+	out.sort()
+	return out
+}
+
+// runOf is the run that a part was measured in.
+func (r *Results) runOf(part string) Run {
+	for _, run := range r.Runs {
+		if slices.Contains(run.Parts, part) {
+			return *run
+		}
+	}
+	return Run{}
+}
+
+// sort puts the figures into an order that does not depend on the order of the rounds.
+func (r *Results) sort() {
 	slices.SortStableFunc(r.Figures, func(a, b *Figure) int {
 		return cmp.Or(strings.Compare(a.Part, b.Part), strings.Compare(a.Name, b.Name), cmp.Compare(a.N, b.N))
 	})
