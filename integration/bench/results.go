@@ -29,16 +29,16 @@ type Figure struct {
 
 // Run is when and where parts were measured.
 type Run struct {
-	Parts  []string `json:"parts"`
-	CPU     string `json:"cpu"`
-	CPUs    int    `json:"cpus"`
-	Memory  string `json:"memory"`
-	Kernel  string `json:"kernel"`
-	Engine  string `json:"engine"`
-	Go      string `json:"go"`
-	Date    string `json:"date"`
-	Mode    string `json:"mode"`
-	Minutes int    `json:"minutes"`
+	Parts   []string `json:"parts"`
+	CPU     string   `json:"cpu"`
+	CPUs    int      `json:"cpus"`
+	Memory  string   `json:"memory"`
+	Kernel  string   `json:"kernel"`
+	Engine  string   `json:"engine"`
+	Go      string   `json:"go"`
+	Date    string   `json:"date"`
+	Mode    string   `json:"mode"`
+	Minutes int      `json:"minutes"`
 	// Load is the machine's load average (15 minutes) when the run ended: of a
 	// run that had the machine to itself it is the run's own.
 	Load string `json:"load"`
