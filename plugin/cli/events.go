@@ -86,13 +86,25 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q: want a time such as 2026-11-28T10:00:00, seconds since 1970, or how long ago, such as 10m", text)
 }
 
-// has says whether an event is wanted.
+// has says whether an event is wanted. One of refused packets can be about several
+// containers and networks, which its text names.
 func (w wanted) has(e plugin.Event) bool {
-	is := func(arg, name, id string) bool {
-		return arg == "" || arg == name || id != "" && strings.HasPrefix(id, arg)
+	is := func(kind, arg, name, id string) bool {
+		return arg == "" || arg == name || id != "" && strings.HasPrefix(id, arg) || hasWords(e.Text, kind+" "+arg)
 	}
-	return is(w.argument, e.ContainerName, e.ContainerID) && is(w.network, e.NetworkName, e.NetworkID) &&
+	return is("container", w.argument, e.ContainerName, e.ContainerID) && is("network", w.network, e.NetworkName, e.NetworkID) &&
 		(w.since.IsZero() || !e.Time.Before(w.since)) && (w.until.IsZero() || !e.Time.After(w.until))
+}
+
+// hasWords says whether a text has these words, and not only as the beginning of longer ones.
+func hasWords(text, words string) bool {
+	for {
+		_, after, found := strings.Cut(text, words)
+		if !found || after == "" || strings.ContainsRune(" ,)", rune(after[0])) {
+			return found
+		}
+		text = after
+	}
 }
 
 func runEvents(ctx context.Context, q query) error {

@@ -86,6 +86,27 @@ func TestEventsWanted(t *testing.T) {
 	}
 }
 
+// TestEventOfSeveral: an event that is about several containers is wanted by the name of each.
+func TestEventOfSeveral(t *testing.T) {
+	e := plugin.Event{Text: "3 packets dropped: 2 spoofed (network shop, container web-1), 1 isolated (network back)"}
+	e.NetworkName, e.ContainerName = "shop", "web-1"
+	for w, want := range map[wanted]bool{
+		{argument: "web-1"}:                  true,
+		{network: "back"}:                    true,
+		{argument: "web-1", network: "back"}: true,
+		{argument: "web"}:                    false,
+		{network: "bac"}:                     false,
+		{argument: "shop"}:                   false,
+	} {
+		if w.has(e) != want {
+			t.Errorf("%+v: %t", w, !want)
+		}
+	}
+	if e.Text = "dropped: 1 spoofed (network shops, container web-10), 1 isolated (network shop)"; !(wanted{network: "shop"}).has(e) || (wanted{argument: "web-1"}).has(plugin.Event{Text: e.Text}) {
+		t.Error("a longer name stands before the one that is wanted, or for it")
+	}
+}
+
 // remembering is a driver with a journal.
 type remembering struct {
 	inspector
