@@ -17,11 +17,6 @@ func (c crowd) figure(what string) string {
 	return fmt.Sprintf("%s, with %d networks and %d containers", what, c.networks, c.containers)
 }
 
-// crowded are the figures of the part, and their units.
-func crowded() map[string]string {
-	return map[string]string{"connections": "/s", "first packet p50": "us", "tcp requests to a container": "/s", "tcp requests to outside": "/s"}
-}
-
 // crowds measures connections and requests of one network on an engine that has many
 // others, and many containers, none of which does anything or publishes a port: what
 // these cost is in the table of published ports.
@@ -47,22 +42,23 @@ func (r *rig) crowdsOnce(t testing.TB, m mode, to *Results) {
 	for _, c := range m.crowds {
 		r.fill(t, &now, c)
 		for range m.crowdSamples {
-			for what, value := range r.crowdedOnce(t, m, port) {
-				to.add(Figure{Part: partCrowd, Name: c.figure(what), N: 1, Variant: r.active.Name, Unit: crowded()[what]}, value)
-			}
+			r.crowdedOnce(t, m, port, func(what, unit string, value float64) {
+				to.add(Figure{Part: partCrowd, Name: c.figure(what), N: 1, Variant: r.active.Name, Unit: unit}, value)
+			})
 		}
 	}
 }
 
 // crowdedOnce measures each figure once.
-func (r *rig) crowdedOnce(t testing.TB, m mode, port int) map[string]float64 {
+func (r *rig) crowdedOnce(t testing.TB, m mode, port int, add func(what, unit string, value float64)) {
 	t.Helper()
 	addr := fmt.Sprintf("%s:%d", harness.LanIPv4, port)
-	return map[string]float64{
-		"connections":                 r.load(t, "connect", addr, m.talkSeconds)["rate"],
-		"first packet p50":            r.load(t, "first", addr, "1000")["p50"],
-		"tcp requests to a container": r.inClient(t, "talk", "tcp", fmt.Sprintf("%s:%d", r.Address(t, "server", network), port), m.talkSeconds)["rate"],
-		"tcp requests to outside":     r.inClient(t, "talk", "tcp", r.LAN.Outside.IPv4+":"+talkPort, m.talkSeconds)["rate"],
+	add("connections", "/s", r.load(t, "connect", addr, m.talkSeconds)["rate"])
+	add("first packet p50", "us", r.load(t, "first", addr, "1000")["p50"])
+	for way, to := range map[string]string{
+		"to a container": fmt.Sprintf("%s:%d", r.Address(t, "server", network), port), "to outside": r.LAN.Outside.IPv4 + ":" + talkPort,
+	} {
+		add("tcp requests "+way, "/s", r.inClient(t, "talk", "tcp", to, m.talkSeconds)["rate"])
 	}
 }
 
